@@ -1,0 +1,186 @@
+/**
+ * The only door to files. Everything in this package that touches a disk does it through this service, so a test can
+ * own every byte, every sync and every fault.
+ *
+ * What a layer of `Disk` guarantees:
+ *
+ * 1. A completed `DiskFile.sync` makes every earlier completed `write` and `truncate` of that file durable. Nothing else does.
+ * 2. A completed `syncDirectory` makes every earlier completed create, rename, unlink and makeDirectory in that
+ *    directory durable. Nothing else does.
+ * 3. `rename` replaces its target atomically: after a crash the name stands for the old file or the new one, whole.
+ * 4. After a failed `sync` nothing is promised about the unsynced bytes, not even if a later `sync` says ok. So nobody
+ *    may sync that file again and believe it; write the bytes to a fresh file.
+ * 5. An operation that was interrupted has either completed or not begun; it never goes on in the background after the
+ *    interruption was acknowledged.
+ *
+ * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+
+/**
+ * Why an operation failed, in the words of someone who can do something about it.
+ *
+ * - `NotFound`, `Exists`, `NotDirectory`, `IsDirectory`: the name does not stand for what was expected
+ * - `Denied`: permissions, or a read-only file system
+ * - `Full`: no space, or a quota or file size limit is reached
+ * - `TooManyFiles`: the process or the system is out of file descriptors
+ * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
+ * - `Held`: another living process holds the lock
+ * - `Io`: the device failed, or anything else
+ */
+export const DiskReason = Schema.Literals([
+  "NotFound",
+  "Exists",
+  "NotDirectory",
+  "IsDirectory",
+  "Denied",
+  "Full",
+  "TooManyFiles",
+  "Unsafe",
+  "Held",
+  "Io"
+])
+export type DiskReason = typeof DiskReason.Type
+
+const advice: Record<DiskReason, string> = {
+  NotFound: "it does not exist",
+  Exists: "it already exists",
+  NotDirectory: "it is not a directory",
+  IsDirectory: "it is a directory",
+  Denied: "permission denied, or the file system is read-only",
+  Full: "no disk space left; free some, or lower the retention limits",
+  TooManyFiles: "too many open files; raise the limit (ulimit -n)",
+  Unsafe: "it is not a regular file (a link?); remove it or use another directory",
+  Held: "another process holds it",
+  Io: "the device reported an error"
+}
+
+/** A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` says (rule 4). */
+export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
+  reason: DiskReason,
+  /** The operation, as in `open`, `write`, `sync`. */
+  operation: Schema.String,
+  path: Schema.String,
+  /** What the layer itself was told: an errno such as `EIO`, the holder of a lock; empty when there is nothing to add. */
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect())
+}) {
+  override get message(): string {
+    const detail = this.detail === "" ? "" : ` (${this.detail})`
+    return `${this.operation} ${this.path}: ${advice[this.reason]}${detail}`
+  }
+  /** Whether the same operation may succeed later with nothing else changed. */
+  get isRetryable(): boolean {
+    return this.reason === "Full" || this.reason === "TooManyFiles" || this.reason === "Io"
+  }
+}
+
+/** What a name stands for. `other` is everything that is neither a regular file nor a directory, links included. */
+export type EntryKind = "file" | "directory" | "other"
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly kind: EntryKind
+}
+
+export interface FileStat {
+  readonly kind: EntryKind
+  readonly bytes: number
+  /** Unix time in milliseconds. */
+  readonly modifiedMillis: number
+  /** Stands for the file itself, not its name: the same after a rename, another for a fresh file of the same name. */
+  readonly identity: string
+}
+
+/** An open file. Offsets and lengths are in bytes. Views on shared memory may be written and read into. */
+export interface DiskFile {
+  readonly path: string
+  /** Reads up to `target.length` bytes at `offset`; 0 only at the end of the file. */
+  readonly read: (target: Uint8Array, offset: number) => Effect.Effect<number, DiskError>
+  /** Writes the chunks one after the other from `offset`; returns how many bytes were taken, at least 1. */
+  readonly write: (chunks: ReadonlyArray<Uint8Array>, offset: number) => Effect.Effect<number, DiskError>
+  /** Cuts the file, or extends it with zeros that need not be stored yet. */
+  readonly truncate: (bytes: number) => Effect.Effect<void, DiskError>
+  /** fdatasync: see rules 1 and 4. */
+  readonly sync: Effect.Effect<void, DiskError>
+  readonly stat: Effect.Effect<FileStat, DiskError>
+  /** Gives the descriptor back. Closing twice is harmless. */
+  readonly close: Effect.Effect<void>
+}
+
+/**
+ * - `read`: an existing file, for reading
+ * - `write`: an existing file, for reading and writing
+ * - `create`: a new file, for reading and writing; fails with `Exists` when the name is taken
+ */
+export type OpenMode = "read" | "write" | "create"
+
+export class Disk extends Context.Service<Disk, {
+  /** Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter. */
+  readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
+  /** Names in no particular order, without `.` and `..`. */
+  readonly list: (directory: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, DiskError>
+  readonly stat: (path: string) => Effect.Effect<FileStat, DiskError>
+  readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
+  readonly unlink: (path: string) => Effect.Effect<void, DiskError>
+  /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
+  readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
+  readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
+  readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
+  /**
+   * Takes the lock that the file `path` stands for and gives it back when the scope closes. While another living holder
+   * has it: `Held`, with the holder named in `detail`. A holder that crashed, or a machine that was restarted, leaves no
+   * false lock.
+   */
+  readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
+}>()("effect-wal/disk/Disk") {}
+
+/** Opens a file for as long as the scope lives. */
+export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile, DiskError, Disk | Scope.Scope> =>
+  Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
+
+/** Reads until `target` is full or the file ends; returns the bytes read. */
+export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
+  let done = 0
+  while (done < target.length) {
+    const count = yield* file.read(done === 0 ? target : target.subarray(done), offset + done)
+    if (count === 0) break
+    done += count
+  }
+  return done
+})
+
+/** Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written. */
+export const writeFully = Effect.fnUntraced(function*(
+  file: DiskFile,
+  chunks: ReadonlyArray<Uint8Array>,
+  offset: number
+) {
+  let total = 0
+  for (const chunk of chunks) total += chunk.length
+  let done = 0
+  let rest = chunks
+  while (done < total) {
+    const count = yield* file.write(rest, offset + done)
+    done += count
+    if (done < total) rest = dropBytes(rest, count)
+  }
+  return total
+})
+
+const dropBytes = (chunks: ReadonlyArray<Uint8Array>, bytes: number): ReadonlyArray<Uint8Array> => {
+  const rest: Array<Uint8Array> = []
+  let skip = bytes
+  for (const chunk of chunks) {
+    if (skip >= chunk.length) skip -= chunk.length
+    else {
+      rest.push(skip === 0 ? chunk : chunk.subarray(skip))
+      skip = 0
+    }
+  }
+  return rest
+}

@@ -1,0 +1,328 @@
+/**
+ * `Disk` on the file system of the machine, and the only file that knows `node:fs`.
+ *
+ * Two layers hold the same promises:
+ *
+ * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
+ *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
+ * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
+ *   nothing else to do.
+ *
+ * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
+ * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
+ * file meanwhile.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as fs from "node:fs"
+import { invariant } from "../internal/invariant.ts"
+import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
+import { Disk, DiskError } from "./Disk.ts"
+import { holdLock } from "./LockFile.ts"
+
+/** `Disk` by asynchronous calls on libuv's thread pool. @since 0.1.0 @category layers */
+export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
+
+/** `Disk` by calls that block the calling thread. @since 0.1.0 @category layers */
+export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
+
+/** What each errno of POSIX that a file call can return means here; whatever is not named is `Io`. */
+const reasonByErrno: Readonly<Record<string, DiskReason>> = {
+  ENOENT: "NotFound",
+  EEXIST: "Exists",
+  ENOTEMPTY: "Exists",
+  ENOTDIR: "NotDirectory",
+  EISDIR: "IsDirectory",
+  EACCES: "Denied",
+  EPERM: "Denied",
+  EROFS: "Denied",
+  ETXTBSY: "Denied",
+  ENOSPC: "Full",
+  EDQUOT: "Full",
+  EFBIG: "Full",
+  EMLINK: "Full",
+  EMFILE: "TooManyFiles",
+  ENFILE: "TooManyFiles",
+  ELOOP: "Unsafe",
+  ENXIO: "Unsafe",
+  ENODEV: "Unsafe"
+}
+
+const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
+  const code = error.code ?? ""
+  return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
+}
+
+type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
+
+/** One file call in both its forms: `start` calls back from the thread pool, `run` blocks and throws. */
+type Call = <A>(
+  operation: string,
+  path: string,
+  start: (done: Done<A>) => void,
+  run: () => A
+) => Effect.Effect<A, DiskError>
+
+const onThreadPool: Call = <A>(operation: string, path: string, start: (done: Done<A>) => void) =>
+  Effect.uninterruptible(Effect.callback<A, DiskError>((resume) => {
+    start((error, value) =>
+      // A call without a result calls back without a value; its `A` is void.
+      resume(error ? Effect.fail(errorOf(operation, path, error)) : Effect.succeed(value as A))
+    )
+  }))
+
+const blocking: Call = (operation, path, _start, run) =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(run())
+    } catch (error) {
+      if (isSystemError(error)) return Effect.fail(errorOf(operation, path, error))
+      throw error
+    }
+  })
+
+/** Errors of the system carry the call that failed; errors about our arguments do not, and are defects. */
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && "syscall" in error
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
+
+/** O_NONBLOCK keeps the opening of a FIFO from waiting for its other end; on a regular file it does nothing. */
+const openFlags: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+  write: O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+  create: O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CREAT | O_EXCL
+}
+
+const fileMode = 0o640
+const directoryMode = 0o750
+
+/**
+ * The most bytes of one call. Linux stops at 2,147,479,552; Node refuses more than 2^31 - 1 in one piece and reports
+ * nonsense for more in several. The number of pieces has no such limit: libuv goes on after each IOV_MAX of them.
+ */
+const callBytesMax = 2 ** 30
+
+const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
+  entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other"
+
+/** Inode numbers are given out again as soon as they are free, so the time of birth belongs to the identity. */
+const statOf = (stats: fs.BigIntStats): FileStat => ({
+  kind: kindOf(stats),
+  bytes: Number(stats.size),
+  modifiedMillis: Number(stats.mtimeMs),
+  identity: `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`
+})
+
+const bigint = { bigint: true } as const
+
+/** As many of the chunks as one call takes, without the empty ones. */
+const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  const taken: Array<Uint8Array> = []
+  let room = callBytesMax
+  for (const chunk of chunks) {
+    if (chunk.length === 0) continue
+    taken.push(chunk.length <= room ? chunk : chunk.subarray(0, room))
+    room -= chunk.length
+    if (room <= 0) break
+  }
+  return taken
+}
+
+const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFile => {
+  let isOpen = true
+  let callsUnderway = 0
+  let onIdle: (() => void) | undefined
+
+  const callOnFile = <A>(operation: string, start: (done: Done<A>) => void, run: () => A) => {
+    invariant(isOpen, `${path} is open when ${operation} begins`)
+    return call<A>(operation, path, (done) => {
+      invariant(isOpen, `${path} is open when ${operation} begins`)
+      start((error, value) => {
+        callsUnderway--
+        if (callsUnderway === 0) onIdle?.()
+        done(error, value)
+      })
+      callsUnderway++
+    }, run)
+  }
+
+  return {
+    path,
+    read: (target, offset) =>
+      Effect.suspend(() => {
+        invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a read is a position in a file`)
+        const length = Math.min(target.length, callBytesMax)
+        if (length === 0) return Effect.succeed(0)
+        return callOnFile<number>(
+          "read",
+          (done) => fs.read(fd, target, 0, length, offset, done),
+          () => fs.readSync(fd, target, 0, length, offset)
+        )
+      }),
+    write: (chunks, offset) =>
+      Effect.suspend(() => {
+        invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a write is a position in a file`)
+        invariant(mode !== "read", `${path} is open for writing`)
+        const taken = chunksOfOneCall(chunks)
+        if (taken.length === 0) return Effect.succeed(0)
+        const written = taken.length === 1
+          ? callOnFile<number>(
+            "write",
+            (done) => fs.write(fd, taken[0]!, 0, taken[0]!.length, offset, done),
+            () => fs.writeSync(fd, taken[0]!, 0, taken[0]!.length, offset)
+          )
+          : callOnFile<number>(
+            "write",
+            (done) => fs.writev(fd, taken, offset, done),
+            () => fs.writevSync(fd, taken, offset)
+          )
+        // A device that takes nothing and reports nothing would keep `writeFully` turning for ever.
+        return Effect.flatMap(written, (count) =>
+          count > 0
+            ? Effect.succeed(count)
+            : Effect.fail(new DiskError({ operation: "write", path, reason: "Io", detail: "no byte was taken" })))
+      }),
+    truncate: (bytes) =>
+      Effect.suspend(() => {
+        invariant(Number.isSafeInteger(bytes) && bytes >= 0, `${bytes} is a file length`)
+        invariant(mode !== "read", `${path} is open for writing`)
+        return callOnFile<void>(
+          "truncate",
+          (done) => fs.ftruncate(fd, bytes, done),
+          () => fs.ftruncateSync(fd, bytes)
+        )
+      }),
+    sync: Effect.suspend(() => callOnFile<void>("sync", (done) => fs.fdatasync(fd, done), () => fs.fdatasyncSync(fd))),
+    stat: Effect.suspend(() =>
+      Effect.map(
+        callOnFile<fs.BigIntStats>("stat", (done) => fs.fstat(fd, bigint, done), () => fs.fstatSync(fd, bigint)),
+        statOf
+      )
+    ),
+    // An error of close says nothing that sync has not said: bytes that were not synced were never promised.
+    close: Effect.uninterruptible(Effect.suspend(() => {
+      if (!isOpen) return Effect.void
+      isOpen = false
+      const idle = callsUnderway === 0 ? Effect.void : Effect.callback<void>((resume) => {
+        onIdle = () => resume(Effect.void)
+      })
+      return Effect.andThen(idle, Effect.ignore(closeDescriptor(call, path, fd)))
+    }))
+  }
+}
+
+const closeDescriptor = (call: Call, path: string, fd: number) =>
+  call<void>("close", path, (done) => fs.close(fd, done), () => fs.closeSync(fd))
+
+const make = (call: Call): Disk["Service"] => {
+  const open = (path: string, mode: OpenMode) =>
+    Effect.gen(function*() {
+      const flags = openFlags[mode]
+      const fd = yield* call<number>(
+        "open",
+        path,
+        (done) => fs.open(path, flags, fileMode, done),
+        () => fs.openSync(path, flags, fileMode)
+      )
+      const kind = yield* call<fs.BigIntStats>(
+        "open",
+        path,
+        (done) => fs.fstat(fd, bigint, done),
+        () => fs.fstatSync(fd, bigint)
+      ).pipe(
+        Effect.map(kindOf),
+        Effect.tapError(() => Effect.ignore(closeDescriptor(call, path, fd)))
+      )
+      if (kind === "file") return makeFile(call, path, fd, mode)
+      yield* Effect.ignore(closeDescriptor(call, path, fd))
+      const reason = kind === "directory" ? "IsDirectory" : "Unsafe"
+      return yield* new DiskError({ operation: "open", path, reason, detail: "" })
+    }).pipe(Effect.uninterruptible)
+
+  const rename = (from: string, to: string) =>
+    call<void>("rename", from, (done) => fs.rename(from, to, done), () => fs.renameSync(from, to))
+
+  const unlink = (path: string) =>
+    call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
+
+  const syncDirectory = (path: string) =>
+    Effect.gen(function*() {
+      const fd = yield* call<number>(
+        "syncDirectory",
+        path,
+        (done) => fs.open(path, O_RDONLY | O_DIRECTORY, done),
+        () => fs.openSync(path, O_RDONLY | O_DIRECTORY)
+      )
+      yield* call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd)).pipe(
+        Effect.ensuring(Effect.ignore(closeDescriptor(call, path, fd)))
+      )
+    }).pipe(Effect.uninterruptible)
+
+  // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that goes away
+  // between the two fails the whole listing, which is then begun again.
+  const list = (directory: string) =>
+    call<Array<fs.Dirent>>(
+      "list",
+      directory,
+      (done) => fs.readdir(directory, { withFileTypes: true }, done),
+      () => fs.readdirSync(directory, { withFileTypes: true })
+    ).pipe(
+      Effect.retry({ while: isNameThatWentAway, times: 10 }),
+      Effect.map((entries) =>
+        entries.map((entry): DirectoryEntry => ({
+          name: entry.name,
+          kind: kindOf(entry)
+        }))
+      )
+    )
+
+  const stat = (path: string) =>
+    Effect.map(
+      call<fs.BigIntStats>("stat", path, (done) => fs.lstat(path, bigint, done), () => fs.lstatSync(path, bigint)),
+      statOf
+    )
+
+  const makeDirectory = (path: string) => {
+    const options = { recursive: true, mode: directoryMode } as const
+    return call<string | undefined>(
+      "makeDirectory",
+      path,
+      (done) => fs.mkdir(path, options, done),
+      () => fs.mkdirSync(path, options)
+    ).pipe(
+      Effect.asVoid,
+      // Only something that is no directory is in the way of a recursive mkdir.
+      Effect.mapError((error) =>
+        error.reason === "Exists"
+          ? new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
+          : error
+      )
+    )
+  }
+
+  const freeBytes = (path: string) =>
+    Effect.map(
+      call<fs.StatsFs>("freeBytes", path, (done) => fs.statfs(path, done), () => fs.statfsSync(path)),
+      (stats) => stats.bavail * stats.bsize
+    )
+
+  const lock = (path: string) =>
+    holdLock(path, {
+      open,
+      rename,
+      unlink,
+      link: (from, to) => call<void>("lock", to, (done) => fs.link(from, to, done), () => fs.linkSync(from, to)),
+      readLink: (link) =>
+        call<string>(
+          "lock",
+          link,
+          (done) => fs.readlink(link, done),
+          () => fs.readlinkSync(link)
+        )
+    })
+
+  return { open, list, stat, rename, unlink, makeDirectory, syncDirectory, freeBytes, lock }
+}
+
+const isNameThatWentAway = (error: DiskError): boolean =>
+  error.reason === "NotFound" && isSystemError(error.cause) && error.cause.syscall === "lstat"

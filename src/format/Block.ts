@@ -1,0 +1,146 @@
+/**
+ * The 64 bytes in front of every block, little-endian.
+ *
+ * ```text
+ *  off  type  field
+ *    0  u64   first_event_id
+ *    8  u64   last_event_id
+ *   16  u64   block_checksum   = XXH64(payload)
+ *   24  u64   chained_checksum = XXH64(payload, seed = chained_checksum of the block before)
+ *   32  u64   checksum = XXH64(bytes 40..64, seed = XXH64(bytes 0..32))
+ *   40  u32   block_index, from 0
+ *   44  u16   event_count, 1..65,535 (format 1: 1..256)
+ *   46  u16   0
+ *   48  u32   payload_bytes (format 1: 0, the payload is event_count x 64 bytes)
+ *   52  12 B  zero
+ * ```
+ *
+ * The chain of a segment's first block starts from the header's previous_chained_checksum (format 1: from 0).
+ *
+ * @since 0.1.0
+ */
+import { xxh64 } from "../internal/xxh64.ts"
+import type { FormatVersion } from "./SegmentHeader.ts"
+import { flashstrikeBlockEvents, flashstrikeEventBytes } from "./SegmentHeader.ts"
+
+/**
+ * Bytes of a block header.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const blockHeaderBytes = 64
+
+/**
+ * Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `flashstrikeBlockBytes`.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const blockAlignment = 64
+
+/**
+ * The stride of format 1: a header and room for 256 events.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const flashstrikeBlockBytes = blockHeaderBytes + flashstrikeBlockEvents * flashstrikeEventBytes
+
+/**
+ * Events that a block can count.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const blockEventsMax = (version: FormatVersion): number => version === 1 ? flashstrikeBlockEvents : 65_535
+
+/**
+ * What a block header says, its own checksum left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BlockHeader {
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly blockChecksum: bigint
+  readonly chainedChecksum: bigint
+  readonly blockIndex: number
+  readonly eventCount: number
+  readonly payloadBytes: number
+}
+
+/**
+ * Writes a block header into the first 64 bytes of `target`.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const encodeBlockHeader = (version: FormatVersion, header: BlockHeader, target: Uint8Array): void => {
+  const view = new DataView(target.buffer, target.byteOffset, blockHeaderBytes)
+  view.setBigUint64(0, BigInt(header.firstEventId), true)
+  view.setBigUint64(8, BigInt(header.lastEventId), true)
+  view.setBigUint64(16, header.blockChecksum, true)
+  view.setBigUint64(24, header.chainedChecksum, true)
+  view.setUint32(40, header.blockIndex, true)
+  view.setUint16(44, header.eventCount, true)
+  target.fill(0, 46, blockHeaderBytes)
+  if (version === 2) view.setUint32(48, header.payloadBytes, true)
+  view.setBigUint64(32, headerChecksum(target), true)
+}
+
+const headerChecksum = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(40, 64), xxh64(bytes.subarray(0, 32)))
+
+/**
+ * The checksum a block header names for itself, and the one its bytes have.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const blockHeaderChecksums = (bytes: Uint8Array): { readonly stored: bigint; readonly computed: bigint } => ({
+  stored: new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes).getBigUint64(32, true),
+  computed: headerChecksum(bytes)
+})
+
+/**
+ * Reads the fields of a block header; whether they make sense is for the verifier to say. Ids above 2^53 read as `NaN`.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): BlockHeader => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
+  const eventCount = view.getUint16(44, true)
+  return {
+    firstEventId: readId(view, 0),
+    lastEventId: readId(view, 8),
+    blockChecksum: view.getBigUint64(16, true),
+    chainedChecksum: view.getBigUint64(24, true),
+    blockIndex: view.getUint32(40, true),
+    eventCount,
+    payloadBytes: version === 1 ? eventCount * flashstrikeEventBytes : view.getUint32(48, true)
+  }
+}
+
+/**
+ * Reads a u64 event id; `NaN` when it is above 2^53 and so cannot be one of ours.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const readId = (view: DataView, offset: number): number => {
+  const high = view.getUint32(offset + 4, true)
+  return high < 0x20_0000 ? high * 0x1_0000_0000 + view.getUint32(offset, true) : Number.NaN
+}
+
+/**
+ * Bytes that a block takes in the file, its padding included.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const blockBytesInFile = (version: FormatVersion, payloadBytes: number): number =>
+  version === 1
+    ? flashstrikeBlockBytes
+    : blockHeaderBytes + Math.ceil(payloadBytes / blockAlignment) * blockAlignment

@@ -1,0 +1,212 @@
+/**
+ * The first bytes of a segment file, little-endian.
+ *
+ * ```text
+ *  off  type  field                      format 1: 64 bytes, format 2: 128 bytes
+ *    0  u16   magic 0x4653
+ *    2  u8    version (1, 2)
+ *    3  u8    header_size (64, 128)
+ *    4  u32   segment_index
+ *    8  u32   block_count                0 while open
+ *   12  u32   event_count                0 while open
+ *   16  u64   first_event_id             0 = none yet
+ *   24  u64   last_event_id
+ *   32  u64   created_ts_ns              Unix time
+ *   40  u64   closed_ts_ns               0 while open
+ *   48  u64   checksum = XXH64(bytes 56 to the end of the header, seed = XXH64(bytes 0..48))
+ *   56  u64   last_chained_checksum
+ *  --- format 2 only ---
+ *   64  16 B  wal_id                     random, the same in every segment of a directory
+ *   80  u64   previous_chained_checksum  of segment index - 1; 0 for the first ever
+ *   88  u32   block_bytes_max            largest payload of a block
+ *   92  u16   event_size                 0 = variable length
+ *   94  34 B  zero
+ * ```
+ *
+ * The header lies inside one 512-byte sector, so a crash leaves the old one or the new one, never a mixture.
+ *
+ * @since 0.1.0
+ */
+import { xxh64 } from "../internal/xxh64.ts"
+import type { SegmentFault } from "./SegmentFault.ts"
+import { segmentFault } from "./SegmentFault.ts"
+
+/**
+ * The on-disk format: 1 = fixed 64-byte events, byte-compatible with the FlashStrike engine; 2 = opaque records.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FormatVersion = 1 | 2
+
+/**
+ * What a segment header says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentHeader {
+  readonly version: FormatVersion
+  readonly segmentIndex: number
+  readonly blockCount: number
+  readonly eventCount: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly createdNanos: bigint
+  /** 0 while the segment is open. */
+  readonly closedNanos: bigint
+  readonly lastChainedChecksum: bigint
+  /** 16 bytes; zeros in format 1. */
+  readonly walId: Uint8Array
+  /** What the chain of this segment starts from; 0 in format 1. */
+  readonly previousChainedChecksum: bigint
+  readonly blockBytesMax: number
+  /** Bytes of every event; 0 = variable length. */
+  readonly eventSize: number
+}
+
+const magic = 0x4653
+/** What the magic of an unclosed segment of the engine reads: it touches the first byte of every page. */
+const magicTouched = 0x4600
+
+/**
+ * Bytes of the header of each format.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const headerBytesOf = (version: FormatVersion): number => version === 1 ? 64 : 128
+
+/**
+ * Bytes that are enough to decode the header of any format.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const headerBytesMax = 128
+
+/**
+ * Events of format 1 have this many bytes; a block holds up to `flashstrikeBlockEvents` of them.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const flashstrikeEventBytes = 64
+
+/**
+ * Events that a block of format 1 has room for.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const flashstrikeBlockEvents = 256
+
+/**
+ * The largest `block_bytes_max` that is written or believed: bounds what a reader keeps in memory.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const blockBytesLimit = 64 * 1024 * 1024
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const checksumOf = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(56), xxh64(bytes.subarray(0, 48)))
+
+/**
+ * The bytes of a header.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const encodeHeader = (header: SegmentHeader): Uint8Array => {
+  const size = headerBytesOf(header.version)
+  const bytes = new Uint8Array(size)
+  const view = viewOf(bytes)
+  view.setUint16(0, magic, true)
+  view.setUint8(2, header.version)
+  view.setUint8(3, size)
+  view.setUint32(4, header.segmentIndex, true)
+  view.setUint32(8, header.blockCount, true)
+  view.setUint32(12, header.eventCount, true)
+  view.setBigUint64(16, BigInt(header.firstEventId), true)
+  view.setBigUint64(24, BigInt(header.lastEventId), true)
+  view.setBigUint64(32, header.createdNanos, true)
+  view.setBigUint64(40, header.closedNanos, true)
+  view.setBigUint64(56, header.lastChainedChecksum, true)
+  if (header.version === 2) {
+    bytes.set(header.walId, 64)
+    view.setBigUint64(80, header.previousChainedChecksum, true)
+    view.setUint32(88, header.blockBytesMax, true)
+    view.setUint16(92, header.eventSize, true)
+  }
+  view.setBigUint64(48, checksumOf(bytes), true)
+  return bytes
+}
+
+const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
+
+/**
+ * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
+ * unclosed header of the engine (checksum 0) is accepted as an open one.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault => {
+  if (bytes.length < 64) return segmentFault("Truncated", 0, "a header of 64 or 128 bytes", `${bytes.length} bytes`)
+  const view = viewOf(bytes)
+  const version = view.getUint8(2)
+  const size = view.getUint8(3)
+  if (!(version === 1 && size === 64) && !(version === 2 && size === 128)) {
+    return segmentFault(
+      "BadHeader",
+      2,
+      "version 1 with 64 bytes or version 2 with 128",
+      `version ${version} with ${size}`
+    )
+  }
+  const foundMagic = view.getUint16(0, true)
+  const stored = view.getBigUint64(48, true)
+  const closedNanos = view.getBigUint64(40, true)
+  const unclosedByEngine = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
+    view.getUint32(12, true) === 0
+  if (foundMagic !== magic && !(unclosedByEngine && foundMagic === magicTouched)) {
+    return segmentFault("BadHeader", 0, "magic 0x4653", `0x${foundMagic.toString(16)}`)
+  }
+  if (bytes.length < size) return segmentFault("Truncated", 0, `a header of ${size} bytes`, `${bytes.length} bytes`)
+  if (!unclosedByEngine) {
+    const computed = checksumOf(bytes.subarray(0, size))
+    if (stored !== computed) return segmentFault("BadHeader", 48, hex(computed), hex(stored))
+  }
+  const firstEventId = view.getBigUint64(16, true)
+  const lastEventId = view.getBigUint64(24, true)
+  if (!isSafeId(firstEventId) || !isSafeId(lastEventId)) {
+    return segmentFault("BadHeader", 16, "event ids below 2^53", `${firstEventId} and ${lastEventId}`)
+  }
+  const blockBytesMax = version === 2
+    ? view.getUint32(88, true)
+    : flashstrikeEventBytes * flashstrikeBlockEvents
+  if (blockBytesMax === 0 || blockBytesMax > blockBytesLimit) {
+    return segmentFault("BadHeader", 88, `block_bytes_max of 1 to ${blockBytesLimit}`, String(blockBytesMax))
+  }
+  return {
+    version: version === 1 ? 1 : 2,
+    segmentIndex: view.getUint32(4, true),
+    blockCount: view.getUint32(8, true),
+    eventCount: view.getUint32(12, true),
+    firstEventId: Number(firstEventId),
+    lastEventId: Number(lastEventId),
+    createdNanos: view.getBigUint64(32, true),
+    closedNanos,
+    lastChainedChecksum: view.getBigUint64(56, true),
+    // A copy: `slice` of a Buffer would be a view on memory that is read into again.
+    walId: version === 2 ? Uint8Array.from(bytes.subarray(64, 80)) : new Uint8Array(16),
+    previousChainedChecksum: version === 2 ? view.getBigUint64(80, true) : 0n,
+    blockBytesMax,
+    eventSize: version === 2 ? view.getUint16(92, true) : flashstrikeEventBytes
+  }
+}
+
+/** A 64-bit checksum as people compare it. */
+export const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, "0")}`

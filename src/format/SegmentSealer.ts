@@ -1,0 +1,155 @@
+/**
+ * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
+ * append path. Each call seals the given payload completely, in as few blocks as the format allows, and a sealed block
+ * is never sealed again: so a torn write can only touch events that nobody was promised.
+ *
+ * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
+ * u32 length + bytes each.
+ *
+ * @since 0.1.0
+ */
+import { invariant } from "../internal/invariant.ts"
+import { xxh64 } from "../internal/xxh64.ts"
+import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
+import type { FormatVersion } from "./SegmentHeader.ts"
+import { flashstrikeBlockEvents, flashstrikeEventBytes, headerBytesOf } from "./SegmentHeader.ts"
+
+/**
+ * What must be known to seal and to read the events of a segment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentLayout {
+  readonly version: FormatVersion
+  /** Bytes of every event; 0 = variable length. */
+  readonly eventSize: number
+  /** Largest payload of a block, in bytes. */
+  readonly blockBytesMax: number
+}
+
+/**
+ * The layout of format 1: events of 64 bytes whose first 8 are the event id, 256 to a block.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const flashstrikeLayout: SegmentLayout = {
+  version: 1,
+  eventSize: flashstrikeEventBytes,
+  blockBytesMax: flashstrikeEventBytes * flashstrikeBlockEvents
+}
+
+/**
+ * How far a segment is sealed. The state after a durable write is all that is needed to go on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SealState {
+  /** Payload bytes that are in sealed blocks. */
+  readonly sealedBytes: number
+  /** Where the next block begins in the file. */
+  readonly fileOffset: number
+  readonly blockCount: number
+  readonly eventCount: number
+  readonly chainedChecksum: bigint
+}
+
+/**
+ * The state of a segment without blocks, its chain starting from `chainStart`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const sealStart = (version: FormatVersion, chainStart: bigint): SealState => ({
+  sealedBytes: 0,
+  fileOffset: headerBytesOf(version),
+  blockCount: 0,
+  eventCount: 0,
+  chainedChecksum: chainStart
+})
+
+/**
+ * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that
+ * holds once they are durable. Payload chunks are views, not copies.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SealedBlocks {
+  readonly chunks: ReadonlyArray<Uint8Array>
+  readonly state: SealState
+}
+
+const zeros = new Uint8Array(flashstrikeBlockEvents * flashstrikeEventBytes)
+
+/**
+ * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.
+ *
+ * @since 0.1.0
+ * @category sealing
+ */
+export const seal = (
+  layout: SegmentLayout,
+  firstEventId: number,
+  state: SealState,
+  payload: Uint8Array
+): SealedBlocks => {
+  const chunks: Array<Uint8Array> = []
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  let { blockCount, chainedChecksum, eventCount, fileOffset } = state
+  let start = 0
+  while (start < payload.length) {
+    const cut = nextCut(layout, view, start)
+    const body = payload.subarray(start, cut.end)
+    const header = new Uint8Array(blockHeaderBytes)
+    chainedChecksum = xxh64(body, chainedChecksum)
+    encodeBlockHeader(layout.version, {
+      firstEventId: firstEventId + eventCount,
+      lastEventId: firstEventId + eventCount + cut.events - 1,
+      blockChecksum: xxh64(body),
+      chainedChecksum,
+      blockIndex: blockCount,
+      eventCount: cut.events,
+      payloadBytes: body.length
+    }, header)
+    const inFile = blockBytesInFile(layout.version, body.length)
+    const padding = inFile - blockHeaderBytes - body.length
+    chunks.push(header, body)
+    if (padding > 0) chunks.push(zeros.subarray(0, padding))
+    blockCount += 1
+    eventCount += cut.events
+    fileOffset += inFile
+    start = cut.end
+  }
+  return {
+    chunks,
+    state: { sealedBytes: state.sealedBytes + payload.length, fileOffset, blockCount, eventCount, chainedChecksum }
+  }
+}
+
+/** Where the block that begins at `start` ends: as many whole events as fit. */
+const nextCut = (
+  layout: SegmentLayout,
+  view: DataView,
+  start: number
+): { readonly end: number; readonly events: number } => {
+  const eventsMax = blockEventsMax(layout.version)
+  const end = Math.min(view.byteLength, start + layout.blockBytesMax)
+  if (layout.eventSize > 0) {
+    const events = Math.min(eventsMax, Math.floor((end - start) / layout.eventSize))
+    invariant(events > 0, "a payload of fixed-size events holds whole events")
+    return { end: start + events * layout.eventSize, events }
+  }
+  let position = start
+  let events = 0
+  while (events < eventsMax && position + 4 <= end) {
+    const next = position + 4 + view.getUint32(position, true)
+    if (next > end) break
+    position = next
+    events += 1
+  }
+  invariant(events > 0, "every event of a payload fits in a block")
+  return { end: position, events }
+}

@@ -1,0 +1,451 @@
+/**
+ * Reads a segment that is fed to it as bytes, and believes none of them: every block is checked before its events are
+ * handed out. It knows nothing of files, so hot segments, cold ones and hostile ones go the same way.
+ *
+ * The rule, for both formats. A block counts when its header checksum, payload checksum and chained checksum hold, its
+ * index is the next, and its ids continue. The first block that does not count ends the segment. In a closed segment
+ * that is a fault. In an open one (a crash, or a writer at work) it is the end: `torn` when something other than zeros
+ * follows the last whole block.
+ *
+ * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
+ * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
+ *
+ * @since 0.1.0
+ */
+import { invariant } from "../internal/invariant.ts"
+import { xxh64 } from "../internal/xxh64.ts"
+import {
+  blockBytesInFile,
+  blockEventsMax,
+  blockHeaderBytes,
+  blockHeaderChecksums,
+  decodeBlockHeader,
+  readId
+} from "./Block.ts"
+import type { BlockHeader } from "./Block.ts"
+import type { SegmentFault } from "./SegmentFault.ts"
+import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
+import type { SegmentHeader } from "./SegmentHeader.ts"
+import { decodeHeader, flashstrikeEventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+
+/**
+ * A block that was checked. `payload` is a view that is valid until the next `push`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifiedBlock {
+  /** Where the block begins in the uncompressed segment. */
+  readonly offset: number
+  readonly blockIndex: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly eventCount: number
+  /** Bytes of every event; 0 = u32 length + bytes each. */
+  readonly eventSize: number
+  /** Events carry their own id in their first 8 bytes (format 1); otherwise ids are consecutive. */
+  readonly idsInEvents: boolean
+  readonly payload: Uint8Array
+}
+
+/**
+ * What the neighbours of a segment demand of it. What is not given is not checked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentExpectations {
+  readonly segmentIndex?: number
+  readonly walId?: Uint8Array
+  readonly previousChainedChecksum?: bigint
+  /** Ids must be above this one; in format 2 they must go on with the next. */
+  readonly previousEventId?: number
+}
+
+/**
+ * What a whole segment turned out to be.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentSummary {
+  readonly header: SegmentHeader
+  /** The header is closed: counts, ids and the end of the file were checked against it. */
+  readonly closed: boolean
+  readonly blockCount: number
+  readonly eventCount: number
+  /** 0 when there are no events. */
+  readonly firstEventId: number
+  readonly lastEventId: number
+  /** Where the last whole block ends. */
+  readonly validBytes: number
+  /** Bytes fed in all. */
+  readonly bytes: number
+  readonly chainedChecksum: bigint
+  /** Open segments only: why what follows the last whole block was not taken for one. */
+  readonly torn: SegmentFault | undefined
+}
+
+/**
+ * The beginning of a block inside a segment, with what the block before it leaves to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentPoint {
+  /** Where the block begins in the uncompressed segment. */
+  readonly offset: number
+  readonly blockIndex: number
+  /** Of the block before; 0 when there is none and nothing is known of the segment before. */
+  readonly lastEventId: number
+  /** Of the block before, or what the segment's chain starts from. */
+  readonly chainedChecksum: bigint
+}
+
+/**
+ * Feeds on the bytes of one segment, from its first, or from a block that `resume` names.
+ *
+ * @since 0.1.0
+ * @category verification
+ */
+export class SegmentVerifier {
+  header: SegmentHeader | undefined
+  fault: SegmentFault | undefined
+  /** How many bytes `push` must be given at least before it can go on. */
+  neededBytes = headerBytesMax
+
+  private readonly expected: SegmentExpectations
+  private offset = 0
+  private blockCount = 0
+  private eventCount = 0
+  private firstEventId = 0
+  private lastEventId = 0
+  private chainedChecksum = 0n
+  private validBytes = 0
+  private torn: SegmentFault | undefined
+  private state: "header" | "blocks" | "tail" | "ended" = "header"
+  private resumed = false
+
+  constructor(expected: SegmentExpectations = {}) {
+    this.expected = expected
+  }
+
+  /**
+   * Begins at a block instead of the header: the next `push` starts with the byte at `point.offset`. From there on every
+   * check holds, up to the last id and the last chained checksum of a closed header; so a point with a wrong checksum
+   * cannot pass. Of the blocks before the point nothing is checked, and the summary counts only what follows it.
+   */
+  resume(header: SegmentHeader, point: SegmentPoint): void {
+    this.header = header
+    this.offset = point.offset
+    this.validBytes = point.offset
+    this.blockCount = point.blockIndex
+    this.lastEventId = point.lastEventId
+    this.chainedChecksum = point.chainedChecksum
+    this.fault = undefined
+    this.torn = undefined
+    this.state = "blocks"
+    this.neededBytes = blockHeaderBytes
+    this.resumed = true
+  }
+
+  /**
+   * Takes as much of `bytes` as it can, hands checked blocks to `onBlock`, and returns how many bytes it is done with.
+   * The caller keeps the rest and puts it in front of what follows. `atEnd` says that nothing follows. Once `fault` is
+   * set everything is swallowed.
+   */
+  push(bytes: Uint8Array, atEnd: boolean, onBlock: (block: VerifiedBlock) => void): number {
+    let position = 0
+    while (this.state !== "ended") {
+      const rest = position === 0 ? bytes : bytes.subarray(position)
+      const used = this.step(rest, atEnd, onBlock)
+      position += used
+      this.offset += used
+      if (used === 0) break
+    }
+    if (this.state === "ended") {
+      this.offset += bytes.length - position
+      return bytes.length
+    }
+    return position
+  }
+
+  /** What the segment was, after the last `push` (with `atEnd`). */
+  end(): SegmentSummary | SegmentFault {
+    if (this.fault !== undefined) return this.fault
+    invariant(this.header !== undefined, "a segment without a header has a fault")
+    return {
+      header: this.header,
+      closed: this.header.closedNanos !== 0n,
+      blockCount: this.blockCount,
+      eventCount: this.eventCount,
+      firstEventId: this.firstEventId,
+      lastEventId: this.eventCount === 0 ? 0 : this.lastEventId,
+      validBytes: this.validBytes,
+      bytes: this.offset,
+      chainedChecksum: this.chainedChecksum,
+      torn: this.torn
+    }
+  }
+
+  private step(bytes: Uint8Array, atEnd: boolean, onBlock: (block: VerifiedBlock) => void): number {
+    switch (this.state) {
+      case "header":
+        return this.stepHeader(bytes, atEnd)
+      case "blocks":
+        return this.stepBlock(bytes, atEnd, onBlock)
+      case "tail":
+        return this.stepTail(bytes)
+      case "ended":
+        return 0
+    }
+  }
+
+  private stepHeader(bytes: Uint8Array, atEnd: boolean): number {
+    if (bytes.length < headerBytesMax && !atEnd) return 0
+    const header = decodeHeader(bytes.subarray(0, headerBytesMax))
+    if (isSegmentFault(header)) return this.fail(header)
+    this.header = header
+    const misfit = this.misfit(header)
+    if (misfit !== undefined) return this.fail(misfit)
+    this.chainedChecksum = header.previousChainedChecksum
+    this.lastEventId = this.expected.previousEventId ?? 0
+    this.validBytes = headerBytesOf(header.version)
+    this.state = "blocks"
+    this.neededBytes = blockHeaderBytes
+    return this.validBytes
+  }
+
+  private misfit(header: SegmentHeader): SegmentFault | undefined {
+    const { previousChainedChecksum, segmentIndex, walId } = this.expected
+    if (segmentIndex !== undefined && header.segmentIndex !== segmentIndex) {
+      return segmentFault("BadOrder", 4, `segment index ${segmentIndex}`, String(header.segmentIndex))
+    }
+    if (header.version === 1) return undefined
+    if (walId !== undefined && !equalBytes(walId, header.walId)) {
+      return segmentFault("BrokenChain", 64, `wal_id ${hexBytes(walId)}`, hexBytes(header.walId))
+    }
+    if (previousChainedChecksum !== undefined && header.previousChainedChecksum !== previousChainedChecksum) {
+      return segmentFault("BrokenChain", 80, hex(previousChainedChecksum), hex(header.previousChainedChecksum))
+    }
+    return undefined
+  }
+
+  private stepBlock(bytes: Uint8Array, atEnd: boolean, onBlock: (block: VerifiedBlock) => void): number {
+    const header = this.header
+    invariant(header !== undefined, "blocks follow a header")
+    if (header.closedNanos !== 0n && this.blockCount === header.blockCount) return this.finishClosed(bytes, atEnd)
+    if (bytes.length < blockHeaderBytes) {
+      this.neededBytes = blockHeaderBytes
+      if (!atEnd) return 0
+      return header.closedNanos === 0n && isZero(bytes)
+        ? this.endOpen(undefined)
+        : this.endBlocks(segmentFault("Truncated", this.offset, "a block header", `${bytes.length} bytes`))
+    }
+    const found = this.checkBlockHeader(header, bytes)
+    if (isSegmentFault(found)) {
+      if (header.closedNanos === 0n && isZero(bytes.subarray(0, blockHeaderBytes))) {
+        this.state = "tail"
+        return blockHeaderBytes
+      }
+      return this.endBlocks(found)
+    }
+    const inFile = blockBytesInFile(header.version, found.payloadBytes)
+    if (bytes.length < inFile) {
+      this.neededBytes = inFile
+      if (!atEnd) return 0
+      return this.endBlocks(
+        segmentFault("Truncated", this.offset, `a block of ${inFile} bytes`, `${bytes.length} bytes`)
+      )
+    }
+    const payload = bytes.subarray(blockHeaderBytes, blockHeaderBytes + found.payloadBytes)
+    const padding = bytes.subarray(blockHeaderBytes + found.payloadBytes, inFile)
+    const fault = this.checkPayload(found, payload) ?? this.checkEvents(header, found, payload) ??
+      this.checkPadding(padding, this.offset + blockHeaderBytes + found.payloadBytes)
+    if (fault !== undefined) return this.endBlocks(fault)
+    onBlock({
+      offset: this.offset,
+      blockIndex: found.blockIndex,
+      firstEventId: found.firstEventId,
+      lastEventId: found.lastEventId,
+      eventCount: found.eventCount,
+      eventSize: header.eventSize,
+      idsInEvents: header.version === 1,
+      payload
+    })
+    if (this.eventCount === 0) this.firstEventId = found.firstEventId
+    this.blockCount += 1
+    this.eventCount += found.eventCount
+    this.lastEventId = found.lastEventId
+    this.chainedChecksum = found.chainedChecksum
+    this.validBytes = this.offset + inFile
+    this.neededBytes = blockHeaderBytes
+    return inFile
+  }
+
+  private checkBlockHeader(header: SegmentHeader, bytes: Uint8Array): BlockHeader | SegmentFault {
+    const at = this.offset
+    const { computed, stored } = blockHeaderChecksums(bytes)
+    if (computed !== stored) return segmentFault("BadBlockHeader", at + 32, hex(computed), hex(stored))
+    const block = decodeBlockHeader(header.version, bytes)
+    if (block.blockIndex !== this.blockCount) {
+      return segmentFault("BadOrder", at + 40, `block index ${this.blockCount}`, String(block.blockIndex))
+    }
+    if (block.eventCount === 0 || block.eventCount > blockEventsMax(header.version)) {
+      return segmentFault("BadBlockHeader", at + 44, "a count of events", String(block.eventCount))
+    }
+    if (block.payloadBytes === 0 || block.payloadBytes > header.blockBytesMax) {
+      const expected = `a payload of 1 to ${header.blockBytesMax} bytes`
+      return segmentFault("BadBlockHeader", at + 48, expected, String(block.payloadBytes))
+    }
+    const previous = this.blockCount === 0 ? this.expected.previousEventId : this.lastEventId
+    if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
+      return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)
+    }
+    if (previous !== undefined) {
+      const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
+      if (!continues) {
+        return segmentFault("BadOrder", at, `first event id ${previous + 1}`, String(block.firstEventId))
+      }
+    }
+    if (header.version === 2 && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
+      const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
+      return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
+    }
+    return block
+  }
+
+  private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
+    const checksum = xxh64(payload)
+    if (checksum !== block.blockChecksum) {
+      return segmentFault("BadPayload", this.offset + blockHeaderBytes, hex(block.blockChecksum), hex(checksum))
+    }
+    const chained = xxh64(payload, this.chainedChecksum)
+    if (chained !== block.chainedChecksum) {
+      return segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
+    }
+    return undefined
+  }
+
+  private checkEvents(header: SegmentHeader, block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
+    const at = this.offset + blockHeaderBytes
+    if (header.version === 1) return this.checkEventIds(block, payload, at)
+    if (header.eventSize > 0) {
+      return payload.length === block.eventCount * header.eventSize ? undefined : segmentFault(
+        "BadEvent",
+        at,
+        `${block.eventCount} events of ${header.eventSize} bytes`,
+        `${payload.length} bytes`
+      )
+    }
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+    let position = 0
+    let events = 0
+    while (position + 4 <= payload.length) {
+      position += 4 + view.getUint32(position, true)
+      events += 1
+    }
+    return position === payload.length && events === block.eventCount ? undefined : segmentFault(
+      "BadEvent",
+      at,
+      `${block.eventCount} events in ${payload.length} bytes`,
+      `${events} events in ${position} bytes`
+    )
+  }
+
+  private checkEventIds(block: BlockHeader, payload: Uint8Array, at: number): SegmentFault | undefined {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+    let previous = block.firstEventId - 1
+    for (let position = 0; position < payload.length; position += flashstrikeEventBytes) {
+      const id = readId(view, position)
+      if (!(id > previous)) return segmentFault("BadEvent", at + position, `an id above ${previous}`, String(id))
+      previous = id
+    }
+    return readId(view, 0) === block.firstEventId && previous === block.lastEventId ? undefined : segmentFault(
+      "BadEvent",
+      at,
+      `ids ${block.firstEventId} to ${block.lastEventId}`,
+      `${readId(view, 0)} to ${previous}`
+    )
+  }
+
+  private checkPadding(padding: Uint8Array, at: number): SegmentFault | undefined {
+    const index = firstNonZero(padding)
+    return index < 0 ? undefined : segmentFault("NotZero", at + index, "0", String(padding[index]))
+  }
+
+  /** A closed segment has given all its blocks: do they make what the header says? */
+  private finishClosed(bytes: Uint8Array, atEnd: boolean): number {
+    const header = this.header
+    invariant(header !== undefined, "blocks follow a header")
+    const lastEventId = this.blockCount === 0 ? 0 : this.lastEventId
+    const [found, expected] = this.resumed
+      ? [`last id ${lastEventId}`, `last id ${header.lastEventId}`]
+      : [
+        `${this.eventCount} events, ids ${this.firstEventId} to ${lastEventId}`,
+        `${header.eventCount} events, ids ${header.firstEventId} to ${header.lastEventId}`
+      ]
+    if (found !== expected) return this.fail(segmentFault("CountMismatch", 8, expected, found))
+    if (header.lastChainedChecksum !== this.chainedChecksum) {
+      return this.fail(segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum)))
+    }
+    if (header.version === 1) {
+      this.state = "tail"
+      return this.stepTail(bytes)
+    }
+    if (bytes.length > 0) {
+      return this.fail(segmentFault("TrailingBytes", this.offset, "the end of the segment", "more bytes"))
+    }
+    if (atEnd) this.state = "ended"
+    this.neededBytes = 1
+    return 0
+  }
+
+  /** Behind the last block of a preallocated file there is nothing but zeros. */
+  private stepTail(bytes: Uint8Array): number {
+    this.neededBytes = 1
+    const index = firstNonZero(bytes)
+    if (index >= 0) {
+      this.endBlocks(segmentFault("NotZero", this.offset + index, "0 behind the last block", String(bytes[index])))
+    }
+    return bytes.length
+  }
+
+  /** The first block that does not count: a fault in a closed segment, the end of an open one. */
+  private endBlocks(fault: SegmentFault): number {
+    return this.header?.closedNanos === 0n ? this.endOpen(fault) : this.fail(fault)
+  }
+
+  private endOpen(torn: SegmentFault | undefined): number {
+    this.torn = torn
+    this.state = "ended"
+    return 0
+  }
+
+  private fail(fault: SegmentFault): number {
+    this.fault = fault
+    this.state = "ended"
+    return 0
+  }
+}
+
+const firstNonZero = (bytes: Uint8Array): number => {
+  if (isZero(bytes)) return -1
+  let index = 0
+  while (bytes[index] === 0) index++
+  return index
+}
+
+const zeros = Buffer.alloc(64 * 1024)
+
+const isZero = (bytes: Uint8Array): boolean => {
+  for (let start = 0; start < bytes.length; start += zeros.length) {
+    const length = Math.min(zeros.length, bytes.length - start)
+    if (zeros.compare(bytes, start, start + length, 0, length) !== 0) return false
+  }
+  return true
+}
+
+const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+const hexBytes = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")

@@ -1,0 +1,31 @@
+/**
+ * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed; a
+ * file that is already gone counts as done, so the step may be repeated.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../disk/Disk.ts"
+import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
+import { coldName } from "../format/SegmentName.ts"
+import { fromDisk } from "./StepError.ts"
+
+/**
+ * Deletes one cold segment, in whichever compression it exists.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const free = Effect.fn("SegmentSteps.free")(
+  function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
+    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
+    const disk = yield* Disk
+    for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
+      yield* disk.unlink(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`).pipe(
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void)
+      )
+    }
+    yield* disk.syncDirectory(options.directory)
+  },
+  (effect, _options, segmentIndex) => Effect.mapError(effect, fromDisk("free", segmentIndex))
+)

@@ -1,0 +1,342 @@
+/**
+ * Hot becomes cold. The order of effects, each arrow meaning "durable before":
+ *
+ * ```text
+ * .wal synced → .lz4.tmp written → read back, decoded, proved, compared → .lz4.tmp synced → renamed to .lz4
+ *             → directory synced → .wal unlinked → directory synced
+ * ```
+ *
+ * A failure or an interruption at any point leaves the `.wal` in place and removes the `.tmp`. Doing the step again is
+ * always right: when the `.lz4` already stands (a crash between the rename and the unlink), it is proved and compared
+ * again before the `.wal` goes.
+ *
+ * Reading back overlaps with compressing: a piece is decoded from the file while later ones are compressed. What is
+ * compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and the
+ * segment's own proof over the decoded bytes, which follows every checksum and the chain. Frame compression keeps fewer
+ * than 16 pieces of 1 MiB in memory, whatever the segment's size; block compression keeps the whole segment.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import type { DiskFile } from "../disk/Disk.ts"
+import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../format/Lz4Frame.ts"
+import { Lz4FrameDecoder } from "../format/Lz4FrameDecoder.ts"
+import { formatFault, isSegmentFault } from "../format/SegmentFault.ts"
+import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
+import { coldName, freezingName, hotName } from "../format/SegmentName.ts"
+import { makeXxh32 } from "../internal/xxh64.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import { Compressor, settle } from "./Compressor.ts"
+import type { SegmentFacts } from "./SegmentProof.ts"
+import { SegmentProof } from "./SegmentProof.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+import type { StepReason } from "./StepError.ts"
+
+/**
+ * What freezing needs to know beside the segment's index.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FreezeOptions {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  readonly compression: Compression
+  readonly telemetry: SegmentMaintainerUpdater
+}
+
+/**
+ * What a freeze has done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Frozen {
+  readonly hotBytes: number
+  readonly coldBytes: number
+  readonly facts: SegmentFacts
+}
+
+const piecesInFlightMax = 3
+
+/** One segment's freeze: the paths, and errors that name them. */
+interface Job {
+  readonly telemetry: SegmentMaintainerUpdater
+  readonly segmentIndex: number
+  readonly compression: Compression
+  readonly directory: string
+  readonly hot: string
+  readonly temporary: string
+  readonly cold: string
+  readonly fail: (reason: StepReason, path: string, detail: string, cause?: unknown) => StepError
+}
+
+const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
+  const { compression, directory, naming } = options
+  return {
+    telemetry: options.telemetry,
+    segmentIndex,
+    compression,
+    directory,
+    hot: `${directory}/${hotName(naming, segmentIndex)}`,
+    temporary: `${directory}/${freezingName(naming, segmentIndex, compression)}`,
+    cold: `${directory}/${coldName(naming, segmentIndex, compression)}`,
+    fail: (reason, path, detail, cause) => new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause })
+  }
+}
+
+/**
+ * Freezes one closed segment. Interruptible; see the order of effects above.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
+  yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
+  const job = makeJob(options, segmentIndex)
+  const disk = yield* Disk
+  const onDisk = Effect.mapError(fromDisk("freeze", segmentIndex))
+
+  const existing = yield* disk.stat(job.cold).pipe(
+    Effect.map((stat) => stat.bytes),
+    Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)),
+    onDisk
+  )
+  const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
+  yield* disk.unlink(job.hot).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void), onDisk)
+  yield* onDisk(disk.syncDirectory(job.directory))
+  return done
+})
+
+const compressAndRename = Effect.fnUntraced(function*(job: Job) {
+  const disk = yield* Disk
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  return yield* Effect.scoped(Effect.gen(function*() {
+    const source = yield* onDisk(openScoped(job.hot, "read"))
+    const { bytes } = yield* onDisk(source.stat)
+    if (bytes === 0) return yield* job.fail("Corrupt", job.hot, "an empty file")
+    yield* onDisk(source.sync)
+    yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.ignore(disk.unlink(job.temporary)))
+    yield* Effect.ignore(disk.unlink(job.temporary))
+    const target = yield* onDisk(openScoped(job.temporary, "create"))
+    const startNanos = job.telemetry.nowNanos()
+    const { coldBytes, facts } = yield* (job.compression === "frame"
+      ? writeFrame(job, source, bytes, target)
+      : writeBlock(job, source, bytes, target)).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => job.telemetry.onHotSegmentCompression(Exit.isSuccess(exit), startNanos))
+        )
+      )
+    yield* onDisk(target.sync)
+    yield* onDisk(disk.rename(job.temporary, job.cold))
+    yield* onDisk(disk.syncDirectory(job.directory))
+    const frozen: Frozen = { hotBytes: bytes, coldBytes, facts }
+    return frozen
+  }))
+})
+
+/** A `.lz4` that already has its name was made by a predecessor; it is believed only after the same proof. */
+const proveAgain = Effect.fnUntraced(function*(job: Job, coldBytes: number) {
+  const disk = yield* Disk
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  const proved = yield* Effect.result(Effect.scoped(Effect.gen(function*() {
+    const cold = yield* onDisk(openScoped(job.cold, "read"))
+    return yield* readBackWhole(job, cold, coldBytes)
+  })))
+  if (proved._tag === "Failure") {
+    const error = proved.failure
+    if (error.reason !== "VerifyFailed" && error.reason !== "Corrupt") return yield* error
+    // The .wal may still be whole. The cold file is not what it should be: it makes room for a new one.
+    yield* onDisk(disk.stat(job.hot))
+    yield* onDisk(disk.rename(job.cold, job.temporary))
+    return yield* compressAndRename(job)
+  }
+  const { contentBytes, contentHash, facts } = proved.success
+  const original = yield* Effect.scoped(Effect.gen(function*() {
+    const source = yield* openScoped(job.hot, "read")
+    const { bytes } = yield* source.stat
+    const hash = makeXxh32()
+    const buffer = new Uint8Array(pieceBytes)
+    for (let offset = 0; offset < bytes; offset += buffer.length) {
+      const read = yield* readFully(source, buffer.subarray(0, Math.min(buffer.length, bytes - offset)), offset)
+      hash.update(buffer.subarray(0, read))
+    }
+    return { bytes, hash: hash.digest() }
+  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)), onDisk)
+  if (original !== undefined && (original.bytes !== contentBytes || original.hash !== contentHash)) {
+    return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
+  }
+  const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }
+  return frozen
+})
+
+/** A block of the frame that lies in the file and waits to be read back. */
+interface WrittenPiece {
+  readonly offset: number
+  readonly bytes: number
+  readonly contentBytes: number
+}
+
+const writeFrame = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes: number, target: DiskFile) {
+  const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)
+  const pieces = Math.ceil(bytes / pieceBytes)
+  const [coldBytes, facts] = yield* Effect.all([
+    writePieces(job, source, bytes, target, written),
+    readBackPieces(job, target, pieces, written)
+  ], { concurrency: "unbounded" })
+  if (coldBytes.contentHash !== facts.contentHash) {
+    return yield* job.fail("VerifyFailed", job.temporary, "the content hash differs")
+  }
+  return { coldBytes: coldBytes.fileBytes, facts: facts.facts }
+})
+
+const writePieces = Effect.fnUntraced(function*(
+  job: Job,
+  source: DiskFile,
+  bytes: number,
+  target: DiskFile,
+  written: Queue.Enqueue<WrittenPiece>
+) {
+  const compressor = yield* Compressor
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  const compressFailed = (cause: unknown) => job.fail("CompressFailed", job.hot, String(cause), cause)
+  const hash = makeXxh32()
+  const inFlight: Array<{ readonly piece: Uint8Array; readonly result: Promise<Uint8Array> | Uint8Array }> = []
+  const spare: Array<Uint8Array> = []
+  let fileBytes = yield* onDisk(writeFully(target, [frameHeader(bytes)], 0))
+
+  const writeOldest = Effect.gen(function*() {
+    const oldest = inFlight.shift()
+    if (oldest === undefined) return
+    const compressed = yield* settle(() => oldest.result, compressFailed)
+    const chunks = blockChunks(oldest.piece, compressed)
+    const length = yield* onDisk(writeFully(target, chunks, fileBytes))
+    yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.piece.length })
+    fileBytes += length
+    if (oldest.piece.length === pieceBytes) spare.push(oldest.piece)
+  })
+
+  for (let offset = 0; offset < bytes; offset += pieceBytes) {
+    if (inFlight.length === piecesInFlightMax) yield* writeOldest
+    const wanted = Math.min(pieceBytes, bytes - offset)
+    const piece = (spare.pop() ?? new Uint8Array(pieceBytes)).subarray(0, wanted)
+    const read = yield* onDisk(readFully(source, piece, offset))
+    if (read < wanted) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
+    hash.update(piece)
+    inFlight.push({ piece, result: yield* begin(() => compressor.compress(piece), compressFailed) })
+  }
+  while (inFlight.length > 0) yield* writeOldest
+  const contentHash = hash.digest()
+  fileBytes += yield* onDisk(writeFully(target, [frameEnd(contentHash)], fileBytes))
+  return { fileBytes, contentHash }
+})
+
+/** Starts work that may run on another thread. A rejection that nobody waits for any more is no unhandled one. */
+const begin = <A>(run: () => Promise<A> | A, onFailure: (cause: unknown) => StepError) =>
+  Effect.try({
+    try: () => {
+      const result = run()
+      if (result instanceof Promise) result.catch(() => {})
+      return result
+    },
+    catch: onFailure
+  })
+
+const readBackPieces = Effect.fnUntraced(function*(
+  job: Job,
+  target: DiskFile,
+  pieces: number,
+  written: Queue.Dequeue<WrittenPiece>
+) {
+  const compressor = yield* Compressor
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  const proof = (yield* SegmentProof).begin(job.segmentIndex)
+  const hash = makeXxh32()
+  const buffer = new Uint8Array(4 + pieceBytes)
+  for (let piece = 0; piece < pieces; piece++) {
+    const { bytes, contentBytes, offset } = yield* Queue.take(written)
+    const block = buffer.subarray(0, bytes)
+    const read = yield* onDisk(readFully(target, block, offset))
+    if (read < bytes) return yield* job.fail("VerifyFailed", job.temporary, "it is shorter than what was written")
+    const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
+    const field = blockField(view.getUint32(0, true))
+    if (field === undefined || field.dataBytes !== bytes - 4) {
+      return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another length`)
+    }
+    let content: Uint8Array = block.subarray(4)
+    if (!field.storedRaw) {
+      // The native decoder wants the content's size where the frame has the block's.
+      view.setUint32(0, contentBytes, true)
+      content = yield* settle(
+        () => compressor.uncompress(block),
+        (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
+      )
+    }
+    if (content.length !== contentBytes) {
+      return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another content`)
+    }
+    hash.update(content)
+    proof.push(content)
+  }
+  return { contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
+})
+
+const verdict = (job: Job, end: ReturnType<ReturnType<typeof SegmentProof["Service"]["begin"]>["end"]>) =>
+  isSegmentFault(end) ? Effect.fail(job.fail("Corrupt", job.hot, formatFault(end))) : Effect.succeed(end)
+
+/** Block compression: the whole segment is one block, so it is in memory as a whole. */
+const writeBlock = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes: number, target: DiskFile) {
+  const compressor = yield* Compressor
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  const content = new Uint8Array(bytes)
+  const read = yield* onDisk(readFully(source, content, 0))
+  if (read < bytes) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
+  const compressed = yield* settle(
+    () => compressor.compress(content),
+    (cause) => job.fail("CompressFailed", job.hot, String(cause), cause)
+  )
+  const coldBytes = yield* onDisk(writeFully(target, [compressed], 0))
+  const back = yield* readBackWhole(job, target, coldBytes)
+  const hash = makeXxh32().update(content).digest()
+  if (back.contentBytes !== bytes || back.contentHash !== hash) {
+    return yield* job.fail("VerifyFailed", job.temporary, "the content differs")
+  }
+  return { coldBytes, facts: back.facts }
+})
+
+/** Decodes a cold file from its beginning to its end and proves what is in it. */
+const readBackWhole = Effect.fnUntraced(function*(job: Job, cold: DiskFile, coldBytes: number) {
+  const compressor = yield* Compressor
+  const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
+  const verifyFailed = (cause: unknown) => job.fail("VerifyFailed", cold.path, String(cause), cause)
+  const proof = (yield* SegmentProof).begin(job.segmentIndex)
+  const hash = makeXxh32()
+  let contentBytes = 0
+  const take = (content: Uint8Array) => {
+    hash.update(content)
+    proof.push(content)
+    contentBytes += content.length
+  }
+  if (job.compression === "block") {
+    const file = new Uint8Array(coldBytes)
+    yield* onDisk(readFully(cold, file, 0))
+    take(yield* settle(() => compressor.uncompress(file), verifyFailed))
+  } else {
+    const decoder = new Lz4FrameDecoder()
+    const buffer = new Uint8Array(pieceBytes)
+    for (let offset = 0; offset < coldBytes; offset += buffer.length) {
+      const read = yield* onDisk(readFully(cold, buffer, offset))
+      yield* Effect.try({
+        try: () => {
+          for (const content of decoder.push(buffer.subarray(0, read))) take(content)
+        },
+        catch: verifyFailed
+      })
+    }
+    yield* Effect.try({ try: () => decoder.end(), catch: verifyFailed })
+  }
+  return { contentBytes, contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
+})

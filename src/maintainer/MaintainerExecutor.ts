@@ -1,0 +1,407 @@
+/**
+ * The part of the maintainer that works: one loop that serves the three queues and the flushing of the active segment. It
+ * decides nothing about retention and keeps nothing that may not be lost: what it has taken from a queue stays claimed
+ * until it is done, what it has written is recorded in the arena. So an executor that dies is simply followed by another
+ * with the same number. The same executor runs as a fiber, in a thread, or several times in a pool.
+ *
+ * In a pool, executor 0 (the lead) alone flushes and persists, because chains are made in order; all of them freeze and
+ * free.
+ *
+ * A cycle serves everything there is to serve and only then sleeps. Freezing runs beside the cycle, so persisting never
+ * waits for it.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { Disk, openScoped } from "../disk/Disk.ts"
+import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
+import { hotName } from "../format/SegmentName.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
+import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import * as TaskQueue from "../shared/TaskQueue.ts"
+import { TaskRecord } from "../shared/TaskRing.ts"
+import type { Task } from "../shared/TaskRing.ts"
+import type { FailureReason } from "../telemetry/Counters.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import { free } from "./FreeStep.ts"
+import { freeze } from "./FreezeStep.ts"
+import type { MaintainerControl } from "./MaintainerControl.ts"
+import { countEventUnsafe, isFreezingStopped } from "./MaintainerControl.ts"
+import type { MaintainerEvent } from "./MaintainerEvent.ts"
+import { failed } from "./MaintainerEvent.ts"
+import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
+import * as MetaStore from "./MetaStore.ts"
+import * as SegmentFlusher from "./SegmentFlusher.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+
+/**
+ * What an executor must know. Plain data, so it can be handed to another thread.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExecutorOptions {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  readonly compression: Compression
+  readonly sleepMillisMin: number
+  readonly sleepMillisMax: number
+  /** The active segment is flushed this often; 0 = only when asked for. */
+  readonly flushEveryMillis: number
+}
+
+/**
+ * How often a freeze or a deletion is tried before it is put on the list of failures.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const attemptsMax = 5
+
+/** The meta file is a hint: besides at every rotation it is renewed at most this often. */
+const metaMillisMin = 1000
+
+const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
+
+/**
+ * Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number.
+ *
+ * @since 0.1.0
+ * @category executors
+ */
+export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
+  /** From 0; 0 is the lead. */
+  readonly executor: number
+  readonly control: MaintainerControl
+  /** Without an arena there is nothing to flush, and files to persist are complete already. */
+  readonly arena: Arena | undefined
+  readonly telemetry: SegmentMaintainerUpdater
+  /** The disk for freezing and freeing, where it is not the one for flushing and persisting: see `maintainerThread`. */
+  readonly backgroundDisk?: Disk["Service"]
+  /** Must not fail or suspend: hands the event to the service. */
+  readonly emit: (event: MaintainerEvent) => void
+}) {
+  const { arena, control, executor, telemetry } = shared
+  const isLead = executor === 0
+  const toPersist = TaskQueue.withConsumer(yield* SegmentsToPersist, executor)
+  const toFreeze = TaskQueue.withConsumer(yield* SegmentsToFreeze, executor)
+  const toFree = TaskQueue.withConsumer(yield* SegmentsToFree, executor)
+
+  const emit = (event: MaintainerEvent): void => {
+    if (event._tag === "Failed") telemetry.onFailure(failureReasonOf[event.reason])
+    countEventUnsafe(control, executor)
+    shared.emit(event)
+  }
+  const complete = (queue: TaskQueue.Dequeue): void => {
+    TaskQueue.completeUnsafe(queue)
+    Doorbell.ringUnsafe(control.progress)
+  }
+  const hold = (code: HeldBack): void => {
+    if (arena !== undefined) SegmentArena.putHeldBack(arena, code)
+  }
+  const wake = () => Doorbell.ringUnsafe(control.attention)
+
+  const flusher = arena === undefined ? undefined : SegmentFlusher.make({
+    arena,
+    directory: options.directory,
+    naming: options.naming,
+    telemetry,
+    onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
+  })
+  if (flusher !== undefined) yield* Effect.addFinalizer(() => flusher.close)
+  if (isLead && arena !== undefined) SegmentArena.giveBackSpentUnsafe(arena)
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // persist and flush
+  // ---------------------------------------------------------------------------------------------------------------
+
+  const persisting = yield* makeCurrent(toPersist)
+  let metaWritten = { millis: 0, eventId: -1 }
+
+  const writeMeta = Effect.fnUntraced(function*() {
+    if (flusher === undefined) return
+    const { eventId, fileOffset, segmentIndex } = flusher.lastDurable()
+    if (eventId === metaWritten.eventId) return
+    metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
+    const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
+    yield* Effect.ignore(MetaStore.write(options.directory, meta))
+  })
+
+  /** Persisting is tried for ever: what was appended is never given up. */
+  const onPersistError = Effect.fnUntraced(function*(error: StepError) {
+    hold(error.reason === "DiskFull" ? HeldBack.DiskFull : HeldBack.DiskFailing)
+    emit(failed(error, yield* Clock.currentTimeMillis, false))
+  })
+
+  /** `true` when the task is done with. */
+  const persistOne = Effect.fnUntraced(function*(task: Task) {
+    if (flusher === undefined || arena === undefined || task.slot < 0) return yield* persistFile(task)
+    const { segmentIndex, slot } = task
+    const isHere = SegmentArena.stateOf(arena, slot) === SlotState.Full &&
+      SegmentArena.segmentIndexOf(arena, slot) === segmentIndex
+    if (!isHere) return true
+    const may = flusher.mayWrite(slot)
+    if (may !== "yes") {
+      if (may === "hot limit") hold(HeldBack.HotLimit)
+      return false
+    }
+    return yield* flusher.persist(slot).pipe(
+      Effect.matchEffect({
+        onFailure: (error) => Effect.as(onPersistError(error), false),
+        onSuccess: (persisted) =>
+          Effect.gen(function*() {
+            hold(HeldBack.None)
+            emit({ _tag: "Persisted", ...persisted })
+            yield* writeMeta()
+            return true
+          })
+      })
+    )
+  })
+
+  /** A file that an application wrote by itself: it is made durable as it is. */
+  const persistFile = Effect.fnUntraced(function*(task: Task) {
+    const { segmentIndex } = task
+    const startNanos = telemetry.nowNanos()
+    const path = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const disk = yield* Disk
+    return yield* Effect.gen(function*() {
+      const bytes = yield* Effect.scoped(Effect.gen(function*() {
+        const file = yield* openScoped(path, "read")
+        yield* file.sync
+        return (yield* file.stat).bytes
+      }))
+      yield* disk.syncDirectory(options.directory)
+      return bytes
+    }).pipe(
+      Effect.mapError(fromDisk("persist", segmentIndex)),
+      Effect.filterOrFail(
+        (bytes) => bytes > 0,
+        () => new StepError({ step: "persist", reason: "Corrupt", segmentIndex, path, detail: "an empty file" })
+      ),
+      Effect.matchEffect({
+        onFailure: (error) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            telemetry.onPersist(false, startNanos)
+            emit(failed(error, now, !error.isRetryable))
+            return !error.isRetryable
+          }),
+        onSuccess: (bytes) =>
+          Effect.map(Clock.currentTimeMillis, (closedMillis) => {
+            telemetry.onPersist(true, startNanos)
+            const ids = { firstEventId: undefined, lastEventId: undefined }
+            emit({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis })
+            return true
+          })
+      })
+    )
+  })
+
+  const persistAll = Effect.gen(function*() {
+    let worked = false
+    while (true) {
+      const task = persisting.next()
+      if (task === undefined) return worked
+      if (!(yield* persistOne(task))) return worked
+      persisting.done()
+      complete(toPersist)
+      worked = true
+    }
+  })
+
+  let lastFlushMillis = 0
+
+  const flushActive = Effect.gen(function*() {
+    if (flusher === undefined || arena === undefined) return false
+    const now = yield* Clock.currentTimeMillis
+    const isDue = options.flushEveryMillis > 0 && now - lastFlushMillis >= options.flushEveryMillis
+    const asked = SegmentArena.flushAsked(arena)
+    if (!isDue && !SegmentArena.flushPending(arena)) return false
+    lastFlushMillis = now
+    const slot = SegmentArena.activeSlot(arena)
+    if (slot < 0) {
+      SegmentArena.flushServedUnsafe(arena, asked)
+      return false
+    }
+    // A full segment that comes before this one is in the queue by now, or will be: the next cycle persists it first.
+    const may = SegmentArena.watermarkOf(arena, slot) === 0 ? "yes" : flusher.mayWrite(slot)
+    if (may !== "yes") {
+      if (may === "hot limit") hold(HeldBack.HotLimit)
+      return false
+    }
+    return yield* flusher.flush(slot).pipe(Effect.matchEffect({
+      onFailure: (error) => Effect.as(onPersistError(error), false),
+      onSuccess: (flushed) =>
+        Effect.sync(() => {
+          hold(HeldBack.None)
+          SegmentArena.flushServedUnsafe(arena, asked)
+          return flushed
+        })
+    }))
+  })
+
+  const renewMeta = Effect.gen(function*() {
+    if (flusher === undefined || (yield* Clock.currentTimeMillis) - metaWritten.millis < metaMillisMin) return
+    if (flusher.lastDurable().eventId > 0) yield* writeMeta()
+  })
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // free and freeze
+  // ---------------------------------------------------------------------------------------------------------------
+
+  const giveUp = Effect.fnUntraced(function*(error: StepError) {
+    emit(failed(error, yield* Clock.currentTimeMillis, true))
+  })
+  const tryAgain = <A, R>(step: Effect.Effect<A, StepError, R>) =>
+    step.pipe(
+      Effect.tapError((error) =>
+        error.isRetryable
+          ? Effect.map(Clock.currentTimeMillis, (now) => emit(failed(error, now, false)))
+          : Effect.void
+      ),
+      Effect.retry({ schedule: retrySchedule, while: (error) => error.isRetryable })
+    )
+
+  const freeOne = Effect.fnUntraced(function*(task: Task) {
+    const startNanos = telemetry.nowNanos()
+    const exit = yield* Effect.exit(tryAgain(free(options, task.segmentIndex)))
+    telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
+    if (Exit.isSuccess(exit)) return emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
+    return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+  })
+
+  const freezeOne = Effect.fnUntraced(function*(task: Task) {
+    const { segmentIndex } = task
+    const startNanos = telemetry.nowNanos()
+    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry }, segmentIndex)))
+    telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
+    if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+    const { coldBytes, facts, hotBytes } = exit.value
+    telemetry.count("compressionBytesIn", hotBytes)
+    telemetry.count("compressionBytesOut", coldBytes)
+    const { closedMillis, firstEventId, lastEventId } = facts
+    emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
+  })
+
+  const { backgroundDisk = yield* Disk } = shared
+  const inBackground = (work: (task: Task) => Effect.Effect<void, never, Disk>) => (task: Task) =>
+    Effect.provideService(work(task), Disk, backgroundDisk)
+  const freeing = yield* makeLane(toFree, inBackground(freeOne), complete, wake)
+  const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake)
+
+  const cycle = Effect.gen(function*() {
+    let worked = false
+    if (isLead) {
+      worked = (yield* persistAll) || worked
+      worked = (yield* flushActive) || worked
+    }
+    worked = (yield* freeing.poll) || worked
+    if (isFreezingStopped(control)) yield* freezing.stop
+    else worked = (yield* freezing.poll) || worked
+    if (isLead && !worked && flusher !== undefined) {
+      worked = yield* flusher.prepare
+      yield* renewMeta
+    }
+    return worked
+  })
+
+  const doorbells = [toPersist.notEmpty, toFreeze.notEmpty, toFree.notEmpty, control.attention]
+  if (arena !== undefined) doorbells.push(arena.work)
+  yield* repeatWakeable({
+    cycle,
+    schedule: adaptive(options.sleepMillisMin, options.sleepMillisMax),
+    doorbells,
+    sleepMillisMax: () => options.flushEveryMillis > 0 ? options.flushEveryMillis : Number.POSITIVE_INFINITY,
+    begin: telemetry.nowNanos,
+    onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)
+  })
+}, Effect.scoped)
+
+/** The task that is being worked on: one that a predecessor left claimed, one that failed and is tried again, or a new one. */
+interface Current {
+  readonly next: () => Task | undefined
+  readonly done: () => void
+}
+
+const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue) {
+  let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
+  const record = new TaskRecord()
+  const self: Current = {
+    next: () => {
+      if (current === undefined && TaskQueue.pollUnsafe(queue, record)) current = { ...record }
+      return current
+    },
+    done: () => {
+      current = undefined
+    }
+  }
+  return self
+})
+
+/** Works on the tasks of a queue one after the other, in a fiber of its own. */
+interface Lane {
+  /** Begins a task if none is under way and there is one; says whether it did. */
+  readonly poll: Effect.Effect<boolean, never, Scope.Scope>
+  /** Interrupts the task that is under way; it stays claimed. */
+  readonly stop: Effect.Effect<void>
+}
+
+const makeLane = Effect.fnUntraced(function*(
+  queue: TaskQueue.Dequeue,
+  work: (task: Task) => Effect.Effect<void>,
+  complete: (queue: TaskQueue.Dequeue) => void,
+  wake: () => void
+) {
+  const current = yield* makeCurrent(queue)
+  let fiber: Fiber.Fiber<void> | undefined
+  let death: Cause.Cause<never> | undefined
+  const self: Lane = {
+    poll: Effect.gen(function*() {
+      if (death !== undefined) return yield* Effect.failCause(death)
+      if (fiber !== undefined) return false
+      const task = current.next()
+      if (task === undefined) return false
+      fiber = yield* Effect.forkScoped(
+        work(task).pipe(Effect.onExit((exit) =>
+          Effect.sync(() => {
+            fiber = undefined
+            if (Exit.isSuccess(exit)) {
+              current.done()
+              complete(queue)
+            } else if (!Cause.hasInterruptsOnly(exit.cause)) {
+              // A defect is the executor's: it is found at the next poll, and the supervisor's answer is a new executor.
+              death = exit.cause
+            }
+            wake()
+          })
+        ))
+      )
+      return true
+    }),
+    stop: Effect.suspend(() => fiber === undefined ? Effect.void : Fiber.interrupt(fiber))
+  }
+  return self
+})
+
+const failureReasonOf: Record<StepError["reason"], FailureReason> = {
+  NotFound: "NotFound",
+  DiskFull: "DiskFull",
+  Denied: "Denied",
+  SyncFailed: "SyncFailed",
+  WriteFailed: "WriteFailed",
+  ReadFailed: "ReadFailed",
+  CompressFailed: "CompressFailed",
+  VerifyFailed: "VerifyFailed",
+  Corrupt: "Corrupt",
+  Unsafe: "Io"
+}

@@ -1,0 +1,277 @@
+/**
+ * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the holds, the
+ * failures. Synchronous throughout, so whoever calls it sees every outcome applied whole.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Disk } from "../disk/Disk.ts"
+import { filesOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import { HeldBack } from "../shared/SegmentArena.ts"
+import * as TaskQueue from "../shared/TaskQueue.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { MaintainerEvent, StepFailure } from "./MaintainerEvent.ts"
+import type { ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import * as Retention from "./Retention.ts"
+import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
+import { SegmentCatalog } from "./SegmentCatalog.ts"
+import type { CatalogEntry } from "./SegmentCatalog.ts"
+
+/**
+ * Who keeps retention from deleting.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HoldStatus {
+  readonly name: string
+  /** This segment and later ones are kept. */
+  readonly fromSegmentIndex: number
+  /** Unix time in milliseconds; `Infinity` when it does not expire. */
+  readonly expiresMillis: number
+}
+
+/**
+ * A failed step and when it failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DatedFailure extends StepFailure {
+  readonly atMillis: number
+}
+
+/** How many failures are remembered. */
+const failuresKept = 1000
+
+/** The queues that the service fills and watches. */
+export interface MaintainerQueues {
+  readonly toPersist: TaskQueue.TaskQueue
+  readonly toFreeze: TaskQueue.TaskQueue
+  readonly toFree: TaskQueue.TaskQueue
+}
+
+interface MutableHold {
+  readonly name: string
+  fromSegmentIndex: number
+  readonly expiresMillis: number
+}
+
+/** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
+export class MaintainerState {
+  readonly catalog = new SegmentCatalog()
+  readonly holds = new Set<MutableHold>()
+  readonly failures: Array<DatedFailure> = []
+  readonly counts = { persist: 0, freeze: 0, free: 0, failures: 0 }
+  limits: RetentionLimits = Retention.defaultLimits
+  freeBytes: number | undefined
+  now: () => number = () => 0
+
+  readonly options: ResolvedMaintainerOptions
+  private readonly arena: Arena | undefined
+  private readonly queues: MaintainerQueues
+
+  constructor(
+    options: ResolvedMaintainerOptions,
+    arena: Arena | undefined,
+    queues: MaintainerQueues
+  ) {
+    this.options = options
+    this.arena = arena
+    this.queues = queues
+  }
+
+  setLimits(
+    limits: RetentionLimits,
+    telemetry: SegmentMaintainerUpdater
+  ): ReadonlyArray<ClampedLimit> {
+    const { clamped, limits: used } = Retention.clampLimits(limits)
+    this.limits = used
+    telemetry.setMaxSegments(used.maxSegments)
+    const { maxCompressedSegments: maxCold } = used
+    telemetry.setMaxCompressedSegments(maxCold === "unlimited" ? 0 : maxCold)
+    return clamped
+  }
+
+  apply(event: MaintainerEvent): void {
+    switch (event._tag) {
+      case "Opened": {
+        const known = this.catalog.get(event.segmentIndex)
+        if (known === undefined) this.catalog.put(newEntry(event.segmentIndex, "open", true))
+        return
+      }
+      case "Persisted": {
+        const { bytes, closedMillis, firstEventId, lastEventId, segmentIndex } = event
+        this.counts.persist += 1
+        const entry = newEntry(segmentIndex, "hot", true)
+        this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
+        return
+      }
+      case "Frozen": {
+        const { closedMillis, coldBytes, firstEventId, lastEventId, segmentIndex } = event
+        const { compression } = this.options
+        this.counts.freeze += 1
+        const entry = newEntry(segmentIndex, "cold", false)
+        const known = this.catalog.get(segmentIndex)
+        this.catalog.put({
+          ...entry,
+          compression,
+          bytes: coldBytes,
+          closedMillis: closedMillis > 0 ? closedMillis : known?.closedMillis ?? 0,
+          firstEventId: firstEventId ?? known?.firstEventId,
+          lastEventId: lastEventId ?? known?.lastEventId
+        })
+        return
+      }
+      case "Freed":
+        this.counts.free += 1
+        this.catalog.remove(event.segmentIndex)
+        return
+      case "Failed": {
+        if (!event.isFinal) return
+        this.counts.failures += 1
+        const { _tag: _, isFinal: __, ...failure } = event
+        this.failures.push(failure)
+        if (this.failures.length > failuresKept) this.failures.shift()
+        this.catalog.update(event.segmentIndex, { state: "faulty" })
+      }
+    }
+  }
+
+  /** Freezes that a crash interrupted are finished first. */
+  begin(unfinished: ReadonlyArray<number>): void {
+    for (const segmentIndex of unfinished) this.offer("freeze", segmentIndex, 0)
+  }
+
+  plan(): ReadonlyArray<RetentionAction> {
+    const { catalog } = this
+    return Retention.plan({
+      hotCount: catalog.count("hot"),
+      hotAt: (position) => catalog.retainedAt("hot", position),
+      coldCount: catalog.count("cold"),
+      coldAt: (position) => catalog.retainedAt("cold", position),
+      bytes: catalog.hotBytes + catalog.coldBytes,
+      nowMillis: this.now(),
+      freeBytes: this.freeBytes,
+      heldFromIndex: this.heldFrom()
+    }, this.limits)
+  }
+
+  /** Offers what is due. What does not fit into a queue is due again at the next outcome. */
+  retain(): void {
+    for (const { action, bytes, segmentIndex } of this.plan()) {
+      if (!this.offer(action, segmentIndex, bytes)) return
+    }
+  }
+
+  private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
+    const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
+    if (!TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes })) return false
+    this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
+    return true
+  }
+
+  /** Tells the flusher how many hot segments there are, and wakes it if it may be waiting for that. */
+  publishHot(): void {
+    if (this.arena === undefined) return
+    const { catalog, limits, options } = this
+    const limit = options.onHotLimit === "wait" ? limits.maxSegments : 0
+    SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
+    if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+  }
+
+  addHold(name: string, fromSegmentIndex: number, expiresMillis: number): MutableHold {
+    const hold: MutableHold = { name, fromSegmentIndex, expiresMillis }
+    this.holds.add(hold)
+    return hold
+  }
+
+  heldBy(): ReadonlyArray<HoldStatus> {
+    const now = this.now()
+    return [...this.holds].filter((hold) => hold.expiresMillis > now).map((hold) => ({ ...hold }))
+  }
+
+  private heldFrom(): number {
+    if (this.holds.size === 0) return Number.POSITIVE_INFINITY
+    return this.heldBy().reduce((least, hold) => Math.min(least, hold.fromSegmentIndex), Number.POSITIVE_INFINITY)
+  }
+
+  /** Makes the catalog agree with the directory, but for what is under way. */
+  resync(segments: ReadonlyArray<SegmentEntry>): void {
+    const onDisk = new Map(segments.map((segment) => [segment.segmentIndex, segment]))
+    for (const entry of this.catalog.list()) {
+      if (!onDisk.has(entry.segmentIndex)) this.catalog.remove(entry.segmentIndex)
+    }
+    for (const segment of segments) {
+      const known = this.catalog.get(segment.segmentIndex)
+      if (known === undefined || known.isHot !== segment.hot) {
+        const isNewest = segment === segments.at(-1)
+        const entry = newEntry(segment.segmentIndex, segment.hot ? (isNewest ? "open" : "hot") : "cold", segment.hot)
+        this.catalog.put({ ...entry, bytes: known?.bytes ?? 0, closedMillis: known?.closedMillis ?? 0 })
+      }
+    }
+  }
+
+  /** Lengths and times of what was found at the start, asked for in the background, newest last. */
+  learnSizes(disk: Disk["Service"]): Effect.Effect<void> {
+    const { catalog, options } = this
+    return Effect.forEach(catalog.list(), (entry) => {
+      const file = filesOf(options.directory, options.naming, {
+        segmentIndex: entry.segmentIndex,
+        hot: entry.isHot,
+        preparing: false,
+        cold: entry.isHot ? [] : [entry.compression],
+        freezing: []
+      })[0]
+      if (file === undefined) return Effect.void
+      return disk.stat(file.path).pipe(
+        Effect.map(({ bytes, modifiedMillis }) => {
+          const known = catalog.get(entry.segmentIndex)
+          if (known !== undefined && known.isHot === entry.isHot && known.closedMillis === 0) {
+            catalog.update(entry.segmentIndex, { bytes, closedMillis: modifiedMillis })
+          }
+        }),
+        Effect.ignore
+      )
+    }, { discard: true })
+  }
+
+  setGauges(telemetry: SegmentMaintainerUpdater): void {
+    const { catalog, queues } = this
+    const now = this.now()
+    telemetry.setGauge("hotSegments", catalog.hotCount)
+    telemetry.setGauge("hotBytes", catalog.hotBytes)
+    telemetry.setGauge("coldSegments", catalog.coldCount)
+    telemetry.setGauge("coldBytes", catalog.coldBytes)
+    if (this.freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", this.freeBytes)
+    const age = (queue: TaskQueue.TaskQueue): number => {
+      const oldest = TaskRing.oldestMillisUnsafe(queue.ring)
+      return oldest > 0 ? now - oldest : 0
+    }
+    telemetry.setGauge("persistPendingTasks", TaskQueue.sizeUnsafe(queues.toPersist))
+    telemetry.setGauge("persistPendingBytes", TaskRing.pendingBytesUnsafe(queues.toPersist.ring))
+    telemetry.setGauge("persistOldestPendingMillis", age(queues.toPersist))
+    telemetry.setGauge("freezePendingTasks", TaskQueue.sizeUnsafe(queues.toFreeze))
+    telemetry.setGauge("freezePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFreeze.ring))
+    telemetry.setGauge("freezeOldestPendingMillis", age(queues.toFreeze))
+    telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
+    telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
+    telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+  }
+}
+
+const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
+  segmentIndex,
+  state,
+  isHot,
+  compression: "frame",
+  bytes: 0,
+  closedMillis: 0,
+  firstEventId: undefined,
+  lastEventId: undefined
+})

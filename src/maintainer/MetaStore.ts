@@ -1,0 +1,91 @@
+/**
+ * `wal_meta.dat`: 16 bytes that say where the log ends, replaced as a whole: temporary file, fdatasync, rename, directory
+ * sync. It is a hint for whoever wants to know without looking: when it is absent, short or older than the directory, the
+ * directory wins.
+ *
+ * ```text
+ *  off  type  field
+ *    0  u32   last_offset           bytes of the newest segment that are durable
+ *    4  u32   last_segment_index
+ *    8  u64   last_event_id         durable
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { readId } from "../format/Block.ts"
+
+/**
+ * The file's name.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const metaName = "wal_meta.dat"
+
+/**
+ * The name it has while it is written.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const metaTemporaryName = "wal_meta.dat.tmp"
+
+/**
+ * Where the log ends.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Meta {
+  readonly lastOffset: number
+  readonly lastSegmentIndex: number
+  readonly lastEventId: number
+}
+
+const metaBytes = 16
+
+/**
+ * Replaces the meta of a directory, durably and atomically.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) {
+  const disk = yield* Disk
+  const temporary = `${directory}/${metaTemporaryName}`
+  const bytes = new Uint8Array(metaBytes)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, meta.lastOffset, true)
+  view.setUint32(4, meta.lastSegmentIndex, true)
+  view.setBigUint64(8, BigInt(meta.lastEventId), true)
+  yield* Effect.catchIf(disk.unlink(temporary), (error) => error.reason === "NotFound", () => Effect.void)
+  yield* Effect.scoped(Effect.gen(function*() {
+    const file = yield* openScoped(temporary, "create")
+    yield* writeFully(file, [bytes], 0)
+    yield* file.sync
+  }))
+  yield* disk.rename(temporary, `${directory}/${metaName}`)
+  yield* disk.syncDirectory(directory)
+})
+
+/**
+ * Reads the meta of a directory; `undefined` when it is absent or is not 16 bytes long.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const read = (directory: string): Effect.Effect<Meta | undefined, DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const file = yield* openScoped(`${directory}/${metaName}`, "read")
+    const bytes = new Uint8Array(metaBytes + 1)
+    if ((yield* readFully(file, bytes, 0)) !== metaBytes) return undefined
+    const view = new DataView(bytes.buffer)
+    return {
+      lastOffset: view.getUint32(0, true),
+      lastSegmentIndex: view.getUint32(4, true),
+      lastEventId: readId(view, 8)
+    }
+  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))

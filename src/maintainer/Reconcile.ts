@@ -1,0 +1,106 @@
+/**
+ * Brings a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
+ * losing an event.
+ *
+ * - `.tmp` files are garbage: nothing in them was ever promised. They are removed.
+ * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze: it is on the list
+ *   to freeze, and that step proves the cold file again before the hot one goes.
+ * - An empty `.wal` at the newest end never held an event: it is removed. Anywhere else it is a fault and stays.
+ * - More segments than the limits allow are retention's, as always.
+ *
+ * Reads names and asks for the length of hot files; opens nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../disk/Disk.ts"
+import { hotPath, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { freezingName, preparingName } from "../format/SegmentName.ts"
+import { metaTemporaryName } from "./MetaStore.ts"
+import type { CatalogEntry } from "./SegmentCatalog.ts"
+
+/**
+ * What was found and done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reconciled {
+  readonly entries: ReadonlyArray<CatalogEntry>
+  /** Names that were removed. */
+  readonly removed: ReadonlyArray<string>
+  /** Segments whose freeze must be finished. */
+  readonly unfinished: ReadonlyArray<number>
+  /** Empty files among older segments. */
+  readonly empty: ReadonlyArray<number>
+  /** Names that are not ours; they are left alone. */
+  readonly foreign: ReadonlyArray<string>
+  /** Links and directories with the name of a segment; they are left alone. */
+  readonly unsafe: ReadonlyArray<string>
+}
+
+/**
+ * Reconciles a directory.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
+  function*(directory: string, naming: SegmentNaming) {
+    const disk = yield* Disk
+    const listing = yield* scan(directory, naming)
+    const removed: Array<string> = []
+    const remove = Effect.fnUntraced(function*(name: string) {
+      yield* disk.unlink(pathIn(directory, name))
+      removed.push(name)
+    })
+
+    for (const entry of listing.entries) {
+      if (entry.preparing) yield* remove(preparingName(naming, entry.segmentIndex))
+      for (const compression of entry.freezing) yield* remove(freezingName(naming, entry.segmentIndex, compression))
+    }
+    if (listing.foreign.includes(metaTemporaryName)) yield* remove(metaTemporaryName)
+
+    const segments = segmentsOf(listing)
+    const entries: Array<CatalogEntry> = []
+    const unfinished: Array<number> = []
+    const empty: Array<number> = []
+    for (const [position, segment] of segments.entries()) {
+      const { segmentIndex } = segment
+      const isNewest = position === segments.length - 1
+      let bytes = 0
+      if (segment.hot) {
+        const path = hotPath(directory, naming, segmentIndex)
+        bytes = (yield* disk.stat(path)).bytes
+        if (bytes === 0 && isNewest && segment.cold.length === 0) {
+          yield* disk.unlink(path)
+          removed.push(path.slice(directory.length + 1))
+          continue
+        }
+        if (bytes === 0) empty.push(segmentIndex)
+        if (segment.cold.length > 0) unfinished.push(segmentIndex)
+      }
+      entries.push({
+        segmentIndex,
+        state: segment.hot ? (bytes === 0 ? "faulty" : isNewest ? "open" : "hot") : "cold",
+        isHot: segment.hot,
+        compression: segment.cold[0] ?? "frame",
+        bytes,
+        closedMillis: 0,
+        firstEventId: undefined,
+        lastEventId: undefined
+      })
+    }
+    if (removed.length > 0) yield* disk.syncDirectory(directory)
+    const reconciled: Reconciled = {
+      entries,
+      removed,
+      unfinished,
+      empty,
+      foreign: listing.foreign.filter((name) => !removed.includes(name)),
+      unsafe: listing.unsafe
+    }
+    return reconciled
+  }
+)

@@ -1,0 +1,222 @@
+/**
+ * Decides, and does nothing else: from what is on disk and what the limits are follows what to do next. Hot becomes cold
+ * becomes deleted, oldest first. The maintainer executes; a dry run prints.
+ *
+ * - Of the hot segments, one place is kept free for the file that the next rotation needs: with a limit of 8, at most 6
+ *   closed segments stay hot beside the active one and the one being frozen. So a rotation finds its place ready and
+ *   persisting never waits for freezing, as long as freezing keeps up.
+ * - Only cold segments are deleted, only the oldest, only past a limit, and never one that a hold needs.
+ * - The cost of a decision depends on what there is to do, not on how many segments there are.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The ranges of the two counts, those of the ancestor's system-wide limits.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const limitRanges = {
+  maxSegments: { minimum: 2, maximum: 128 },
+  maxCompressedSegments: { minimum: 4, maximum: 512 }
+} as const
+
+/**
+ * What may stay on disk. Every limit that is given holds; the strictest decides.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RetentionLimits = Schema.Struct({
+  /** Hot segments, the active one included: 2 to 128. */
+  maxSegments: Schema.Int,
+  /** Cold segments: 4 to 512, or as many as there come. */
+  maxCompressedSegments: Schema.Union([Schema.Int, Schema.Literal("unlimited")]),
+  /** Hot and cold together, in bytes on disk. */
+  bytesMax: Schema.optional(Schema.Int),
+  /** Counted from when a segment was closed. */
+  ageMillisMax: Schema.optional(Schema.Int),
+  /** While the file system has less than this, the oldest cold segments go. */
+  freeBytesMin: Schema.optional(Schema.Int)
+})
+export type RetentionLimits = typeof RetentionLimits.Type
+
+/**
+ * The default: 8 hot and 64 cold segments.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const defaultLimits: RetentionLimits = { maxSegments: 8, maxCompressedSegments: 64 }
+
+/**
+ * A limit outside its range, and what it was brought to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClampedLimit {
+  readonly field: "maxSegments" | "maxCompressedSegments"
+  readonly given: number
+  readonly used: number
+}
+
+/**
+ * Brings the counts into their ranges and says which were outside.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const clampLimits = (
+  limits: RetentionLimits
+): { readonly limits: RetentionLimits; readonly clamped: ReadonlyArray<ClampedLimit> } => {
+  const clamped: Array<ClampedLimit> = []
+  const clamp = (field: ClampedLimit["field"], given: number): number => {
+    const { maximum, minimum } = limitRanges[field]
+    const used = Math.min(maximum, Math.max(minimum, given))
+    if (used !== given) clamped.push({ field, given, used })
+    return used
+  }
+  const { maxCompressedSegments, maxSegments } = limits
+  return {
+    limits: {
+      ...limits,
+      maxSegments: clamp("maxSegments", maxSegments),
+      maxCompressedSegments: maxCompressedSegments === "unlimited"
+        ? maxCompressedSegments
+        : clamp("maxCompressedSegments", maxCompressedSegments)
+    },
+    clamped
+  }
+}
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatClamped = (clamped: ClampedLimit): string => {
+  const { maximum, minimum } = limitRanges[clamped.field]
+  return `${clamped.field} ${clamped.given} is outside ${minimum} to ${maximum}; using ${clamped.used}`
+}
+
+/**
+ * What retention must know of one closed segment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetainedSegment {
+  readonly segmentIndex: number
+  /** In its present form. */
+  readonly bytes: number
+  readonly closedMillis: number
+}
+
+/**
+ * What is on disk, seen from the oldest end. `hotAt(0)` is the oldest closed hot segment that can still be frozen,
+ * `coldAt(0)` the oldest cold one that can still be deleted; what is being worked on already, or failed for good, is left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionView {
+  readonly hotCount: number
+  readonly hotAt: (position: number) => RetainedSegment
+  readonly coldCount: number
+  readonly coldAt: (position: number) => RetainedSegment
+  /** Of all segments, whatever their state. */
+  readonly bytes: number
+  readonly nowMillis: number
+  /** Of the file system; `undefined` when not known. */
+  readonly freeBytes: number | undefined
+  /** Segments with this index or a later one are held by a reader. */
+  readonly heldFromIndex: number
+}
+
+/**
+ * What to do next.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionAction {
+  readonly action: "freeze" | "free"
+  readonly segmentIndex: number
+  readonly bytes: number
+  /** Which limit asks for it. */
+  readonly because: "maxSegments" | "maxCompressedSegments" | "bytesMax" | "ageMillisMax" | "freeBytesMin"
+}
+
+/**
+ * The actions that are due, in the order in which they should be begun.
+ *
+ * @since 0.1.0
+ * @category planning
+ */
+export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
+  const actions: Array<RetentionAction> = []
+  const add = (action: RetentionAction["action"], because: RetentionAction["because"], segment: RetainedSegment) =>
+    actions.push({ action, segmentIndex: segment.segmentIndex, bytes: segment.bytes, because })
+
+  let bytes = view.bytes
+  let freeBytes = view.freeBytes ?? Number.POSITIVE_INFINITY
+  for (let freed = 0; freed < view.coldCount; freed++) {
+    const oldest = view.coldAt(freed)
+    if (oldest.segmentIndex >= view.heldFromIndex) break
+    const because = whyFree(limits, view, oldest, view.coldCount - freed, bytes, freeBytes)
+    if (because === undefined) break
+    add("free", because, oldest)
+    bytes -= oldest.bytes
+    freeBytes += oldest.bytes
+  }
+
+  const closedHotMax = Math.max(0, limits.maxSegments - 2)
+  for (let frozen = 0; frozen < view.hotCount; frozen++) {
+    const oldest = view.hotAt(frozen)
+    const because = whyFreeze(limits, view, oldest, view.hotCount - frozen, closedHotMax, bytes, freeBytes)
+    if (because === undefined) break
+    add("freeze", because, oldest)
+  }
+  return actions
+}
+
+const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
+  limits.ageMillisMax !== undefined && view.nowMillis - segment.closedMillis > limits.ageMillisMax
+
+const whyFree = (
+  limits: RetentionLimits,
+  view: RetentionView,
+  oldest: RetainedSegment,
+  coldCount: number,
+  bytes: number,
+  freeBytes: number
+): RetentionAction["because"] | undefined => {
+  if (limits.maxCompressedSegments !== "unlimited" && coldCount > limits.maxCompressedSegments) {
+    return "maxCompressedSegments"
+  }
+  if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
+  if (isExpired(limits, view, oldest)) return "ageMillisMax"
+  if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
+  return undefined
+}
+
+/** Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go. */
+const whyFreeze = (
+  limits: RetentionLimits,
+  view: RetentionView,
+  oldest: RetainedSegment,
+  hotCount: number,
+  closedHotMax: number,
+  bytes: number,
+  freeBytes: number
+): RetentionAction["because"] | undefined => {
+  if (hotCount > closedHotMax) return "maxSegments"
+  if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
+  if (isExpired(limits, view, oldest)) return "ageMillisMax"
+  if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
+  return undefined
+}

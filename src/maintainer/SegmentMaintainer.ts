@@ -1,0 +1,520 @@
+/**
+ * The maintainer of one directory: makes full segments durable, compresses the older ones, deletes the oldest, and keeps
+ * the limits. This module is the service and the part that decides; what works is an executor (`MaintainerExecutor`), run
+ * by one of the layers: `SegmentMaintainer.layer` runs it as a fiber here, `SegmentMaintainerWorker.layer` in a thread, or
+ * in a pool of threads. The service is the same, and so is the application's code.
+ *
+ * What is guaranteed:
+ *
+ * 1. One maintainer at a time holds a directory.
+ * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
+ *    loop and never deletes anything.
+ * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), and cold ones exceed `maxCompressedSegments` only
+ *    between a freeze and the deletion that it causes.
+ * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
+ *    persisting.
+ * 5. An executor that dies is followed by another, which finds every task; too many deaths in a minute, and the service is
+ *    down: whoever waits for it is told.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
+import { consumersMax, SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import type { SegmentQueues } from "../shared/SegmentQueues.ts"
+import * as TaskQueue from "../shared/TaskQueue.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { verifyConsistency } from "./Consistency.ts"
+import type { Consistency } from "./Consistency.ts"
+import * as MaintainerControl from "./MaintainerControl.ts"
+import type { MaintainerEvent } from "./MaintainerEvent.ts"
+import * as MaintainerExecutor from "./MaintainerExecutor.ts"
+import { resolve } from "./MaintainerOptions.ts"
+import type { MaintainerOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import { MaintainerState } from "./MaintainerState.ts"
+import type { DatedFailure, HoldStatus } from "./MaintainerState.ts"
+import { reconcile } from "./Reconcile.ts"
+import type { Reconciled } from "./Reconcile.ts"
+import * as Retention from "./Retention.ts"
+import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
+import type { CatalogEntry } from "./SegmentCatalog.ts"
+
+/**
+ * The maintainer has given up: its executor died too often. Nothing more becomes durable; what is durable is safe.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MaintainerDown extends Schema.TaggedError<MaintainerDown>()("MaintainerDown", {
+  directory: Schema.String,
+  restarts: Schema.Int,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and was given up; ` +
+      `the last cause: ${String(this.cause)}`
+  }
+}
+
+/**
+ * A count for each queue.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PerQueue {
+  readonly persist: number
+  readonly freeze: number
+  readonly free: number
+}
+
+/**
+ * What a drain has done, what it left and how long it took.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DrainReceipt {
+  readonly done: PerQueue
+  /** Tasks still in the queues: only compression after a deadline, or anything when the maintainer is down. */
+  readonly left: PerQueue
+  readonly failures: number
+  readonly millis: number
+}
+
+/**
+ * How things stand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MaintainerStatus {
+  readonly hotSegments: number
+  readonly hotBytes: number
+  readonly coldSegments: number
+  readonly coldBytes: number
+  readonly pending: PerQueue
+  /** Steps that failed for good since the start. */
+  readonly failures: number
+  readonly restarts: number
+  readonly isDown: boolean
+  readonly limits: RetentionLimits
+  readonly holds: ReadonlyArray<HoldStatus>
+}
+
+/**
+ * A hold, in the hands of its owner. It ends with the owner's scope.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hold {
+  /** Segments before this one are no longer needed. Never moves back. */
+  readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
+}
+
+export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** What was found at the start. */
+  readonly reconciled: Reconciled
+  readonly status: Effect.Effect<MaintainerStatus>
+  /** Every segment that is known, oldest first. */
+  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
+  /** The steps that failed for good, oldest first; the last 1,000 of them. */
+  readonly failures: Effect.Effect<ReadonlyArray<DatedFailure>>
+  /** What retention would do now: a dry run. */
+  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
+  /** Changes the limits from now on; says what had to be clamped. */
+  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
+  /** Keeps this segment and later ones until the scope closes or the time has come. */
+  readonly hold: (options: {
+    readonly name: string
+    readonly fromSegmentIndex: number
+    readonly expiresMillis?: number
+  }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Works off everything that was offered before and after, until nothing is left. Only for whoever has stopped offering;
+   * the layer does it when its scope closes.
+   */
+  readonly drain: Effect.Effect<DrainReceipt>
+  /** Limits held, no empty file, the lists equal to the directory. */
+  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
+  /** Every outcome, from now on. */
+  readonly events: Stream.Stream<MaintainerEvent>
+  /** Tells the maintainer of a segment that came about beside it: closed by recovery, or found by a watcher. */
+  readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /** Tells the maintainer that a segment's file was removed beside it. */
+  readonly removed: (segmentIndex: number) => Effect.Effect<void>
+  /** Never succeeds; fails when the maintainer is given up. */
+  readonly down: Effect.Effect<never, MaintainerDown>
+}>()("effect-wal/maintainer/SegmentMaintainer") {
+  /**
+   * The executor is a fiber of this runtime.
+   */
+  static readonly layer = (
+    options: MaintainerOptions
+  ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
+    Layer.effect(
+      SegmentMaintainer,
+      Effect.flatMap(SegmentArena.SegmentArena, (arena) => make(options, arena, { count: 1, spawn: spawnFiber }))
+    )
+
+  /**
+   * The same without a recorder of ours: whoever writes segments offers their files to the queues.
+   */
+  static readonly layerAlone = (
+    options: MaintainerOptions
+  ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
+    Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
+}
+
+/**
+ * What it takes to run an executor.
+ *
+ * @since 0.1.0
+ * @category executors
+ */
+export interface ExecutorSeat {
+  readonly executor: number
+  readonly options: MaintainerExecutor.ExecutorOptions
+  readonly control: MaintainerControl.MaintainerControl
+  readonly arena: Arena | undefined
+  readonly emit: (event: MaintainerEvent) => void
+}
+
+/**
+ * How a layer runs its executors: how many there are, and an effect that is one, for as long as it lives.
+ *
+ * @since 0.1.0
+ * @category executors
+ */
+export interface ExecutorHost<E, R> {
+  readonly count: number
+  readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
+}
+
+const spawnFiber = (seat: ExecutorSeat) =>
+  Effect.flatMap(Telemetry, (telemetry) =>
+    MaintainerExecutor.run(seat.options, {
+      executor: seat.executor,
+      control: seat.control,
+      arena: seat.arena,
+      telemetry: telemetry.updater(0),
+      emit: seat.emit
+    }))
+
+/** The file that names the holder of a directory. */
+const lockName = "wal.lock"
+const reserveName = "wal.reserve"
+const restartWindowMillis = 60_000
+const restartMillisMin = 10
+const tickMillis = 10_000
+
+/**
+ * The service, run by a host of executors. This is what the layers are made of.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*<E, R>(
+  given: MaintainerOptions,
+  arena: Arena | undefined,
+  host: ExecutorHost<E, R>
+) {
+  const options = resolve(given)
+  const { directory, naming } = options
+  const disk = yield* Disk
+  const toPersist = yield* SegmentsToPersist
+  const toFreeze = yield* SegmentsToFreeze
+  const toFree = yield* SegmentsToFree
+  const telemetryService = yield* Telemetry
+  const telemetry = telemetryService.updater(0)
+  const clock = yield* Clock.Clock
+
+  yield* disk.makeDirectory(directory)
+  yield* disk.lock(pathIn(directory, lockName))
+  const reconciled = yield* reconcile(directory, naming)
+  yield* logReconciled(reconciled)
+  const reserve = yield* makeReserve(options)
+
+  const state = new MaintainerState(options, arena, { toPersist, toFreeze, toFree })
+  const clamped = state.setLimits(options.limits, telemetry)
+  yield* Effect.forEach(clamped, (limit) => Effect.logWarning(Retention.formatClamped(limit)), { discard: true })
+  for (const entry of reconciled.entries) state.catalog.put(entry)
+  state.now = () => clock.currentTimeMillisUnsafe()
+
+  const events = yield* PubSub.unbounded<MaintainerEvent>()
+  const down = yield* Deferred.make<never, MaintainerDown>()
+  const control = MaintainerControl.make(host.count)
+  const handled = Array.from({ length: host.count }, () => 0)
+  let isDown = false
+  let restarts = 0
+
+  const retain = (): void => {
+    state.retain()
+    state.publishHot()
+  }
+
+  const handle = (executor: number, event: MaintainerEvent): void => {
+    handled[executor] = (handled[executor] ?? 0) + 1
+    state.apply(event)
+    retain()
+    PubSub.publishUnsafe(events, event)
+    Doorbell.ringUnsafe(control.progress)
+  }
+
+  /** After a death: events may have been lost with the thread, so the directory is looked at again. */
+  const resync = Effect.fnUntraced(function*(executor: number) {
+    handled[executor] = MaintainerControl.eventsSentBy(control, executor)
+    const listing = yield* scan(directory, naming)
+    state.resync(segmentsOf(listing))
+    retain()
+  })
+
+  const executorOptions: MaintainerExecutor.ExecutorOptions = {
+    directory,
+    naming,
+    compression: options.compression,
+    sleepMillisMin: options.sleepMillisMin,
+    sleepMillisMax: options.sleepMillisMax,
+    flushEveryMillis: options.flushEveryMillis
+  }
+
+  const giveUp = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
+    isDown = true
+    if (arena !== undefined) SegmentArena.putHeldBack(arena, HeldBack.MaintainerFailed)
+    const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
+    yield* Effect.logError(error.message)
+    yield* Deferred.fail(down, error)
+    Doorbell.ringUnsafe(control.progress)
+  })
+
+  const supervise = Effect.fnUntraced(function*(executor: number) {
+    const seat: ExecutorSeat = {
+      executor,
+      options: executorOptions,
+      control,
+      arena,
+      emit: (event) => handle(executor, event)
+    }
+    const deaths: Array<number> = []
+    while (true) {
+      const exit = yield* Effect.exit(Effect.scoped(host.spawn(seat)))
+      if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
+      const cause = Exit.isFailure(exit) ? exit.cause : Cause.die(new Error("an executor ended by itself"))
+      const now = yield* Clock.currentTimeMillis
+      deaths.push(now)
+      while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
+      if (deaths.length > options.restartsMax) return yield* giveUp(cause)
+      restarts += 1
+      telemetry.count("restarts", 1)
+      yield* Effect.logWarning(`restarting executor ${executor} of ${directory}`, cause)
+      yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
+      yield* Effect.ignore(resync(executor))
+    }
+  })
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // draining
+  // ---------------------------------------------------------------------------------------------------------------
+
+  const isQuiet = (): boolean => {
+    for (let executor = 0; executor < host.count; executor++) {
+      if (handled[executor] !== MaintainerControl.eventsSentBy(control, executor)) return false
+    }
+    retain()
+    if (arena !== undefined && hasFullSlot(arena)) return false
+    const freezingDone = pendingIn(toFreeze) === 0 || MaintainerControl.isFreezingStopped(control)
+    return pendingIn(toPersist) === 0 && freezingDone && pendingIn(toFree) === 0
+  }
+
+  const pending = (): PerQueue => ({
+    persist: pendingIn(toPersist),
+    freeze: pendingIn(toFreeze),
+    free: pendingIn(toFree)
+  })
+
+  const drainOnce = Effect.fnUntraced(function*() {
+    const begun = yield* Clock.currentTimeMillis
+    const before = { ...state.counts }
+    const stopFreezing = Effect.sync(() => MaintainerControl.stopFreezingUnsafe(control)).pipe(
+      Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
+      Effect.delay(Duration.millis(Math.min(options.drainMillisMax, 2 ** 31 - 1)))
+    )
+    const untilQuiet = Effect.gen(function*() {
+      while (true) {
+        const seen = Doorbell.readUnsafe(control.progress)
+        if (isDown || isQuiet()) return
+        if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* reserve.release
+        yield* Doorbell.wait(control.progress, seen)
+      }
+    })
+    const deadline = Number.isFinite(options.drainMillisMax) ? yield* Effect.forkChild(stopFreezing) : undefined
+    yield* untilQuiet
+    if (deadline !== undefined) deadline.interruptUnsafe()
+    const receipt: DrainReceipt = {
+      done: {
+        persist: state.counts.persist - before.persist,
+        freeze: state.counts.freeze - before.freeze,
+        free: state.counts.free - before.free
+      },
+      left: pending(),
+      failures: state.counts.failures - before.failures,
+      millis: (yield* Clock.currentTimeMillis) - begun
+    }
+    yield* Effect.logDebug(`drained ${directory}`, receipt)
+    return receipt
+  })
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // running
+  // ---------------------------------------------------------------------------------------------------------------
+
+  yield* telemetryService.beforeSnapshot(() => state.setGauges(telemetry))
+  state.begin(reconciled.unfinished)
+  retain()
+  yield* Effect.forkScoped(state.learnSizes(disk))
+  yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
+    yield* Effect.sleep(tickMillis)
+    state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
+    retain()
+  })))
+  for (let executor = 0; executor < host.count; executor++) yield* Effect.forkScoped(supervise(executor))
+  yield* Effect.addFinalizer(() => drainOnce())
+
+  return SegmentMaintainer.of({
+    directory,
+    naming,
+    reconciled,
+    status: Effect.sync(() => ({
+      hotSegments: state.catalog.hotCount,
+      hotBytes: state.catalog.hotBytes,
+      coldSegments: state.catalog.coldCount,
+      coldBytes: state.catalog.coldBytes,
+      pending: pending(),
+      failures: state.counts.failures,
+      restarts,
+      isDown,
+      limits: state.limits,
+      holds: state.heldBy()
+    })),
+    segments: Effect.sync(() => state.catalog.list().map((entry) => ({ ...entry }))),
+    failures: Effect.sync(() => [...state.failures]),
+    plan: Effect.sync(() => state.plan()),
+    setLimits: (limits) =>
+      Effect.sync(() => {
+        const clamped = state.setLimits(limits, telemetry)
+        retain()
+        return clamped
+      }),
+    hold: (hold) =>
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() =>
+            state.addHold(hold.name, hold.fromSegmentIndex, hold.expiresMillis ?? Number.POSITIVE_INFINITY)
+          ),
+          (held) =>
+            Effect.sync(() => {
+              state.holds.delete(held)
+              retain()
+            })
+        ),
+        (held) => ({
+          advanceTo: (segmentIndex) =>
+            Effect.sync(() => {
+              if (segmentIndex <= held.fromSegmentIndex) return
+              held.fromSegmentIndex = segmentIndex
+              retain()
+            })
+        })
+      ),
+    drain: drainOnce(),
+    verifyConsistency: verifyConsistency(state, disk),
+    events: Stream.fromPubSub(events),
+    closed: (segmentIndex) =>
+      Effect.sync(() => {
+        if (state.catalog.get(segmentIndex)?.state === "open") state.catalog.update(segmentIndex, { state: "hot" })
+        retain()
+      }),
+    removed: (segmentIndex) =>
+      Effect.sync(() => {
+        state.catalog.remove(segmentIndex)
+        retain()
+      }),
+    down: Deferred.await(down)
+  })
+})
+
+const claimRecord = new TaskRing.TaskRecord()
+
+/** Tasks that wait in a queue or are being worked on. */
+const pendingIn = (queue: TaskQueue.TaskQueue): number => {
+  let count = TaskQueue.sizeUnsafe(queue)
+  for (let consumer = 0; consumer < consumersMax; consumer++) {
+    if (TaskRing.claimUnsafe(queue.ring, consumer, claimRecord)) count += 1
+  }
+  return count
+}
+
+const hasFullSlot = (arena: Arena): boolean => {
+  for (let slot = 0; slot < arena.slots; slot++) {
+    const slotState = SegmentArena.stateOf(arena, slot)
+    if (slotState === SlotState.Full || slotState === SlotState.Spent) return true
+  }
+  return false
+}
+
+const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (reconciled.removed.length > 0) {
+      yield* Effect.logInfo(`removed what a crash left unfinished: ${reconciled.removed.join(", ")}`)
+    }
+    for (const segmentIndex of reconciled.empty) {
+      yield* Effect.logWarning(`segment ${segmentIndex} is an empty file; it is left alone`)
+    }
+    for (const name of reconciled.unsafe) {
+      yield* Effect.logWarning(`${name} has the name of a segment but is no regular file; it is left alone`)
+    }
+  })
+
+/** A file that only takes up space, until a drain needs it. */
+const makeReserve = Effect.fnUntraced(function*(options: ResolvedMaintainerOptions) {
+  const disk = yield* Disk
+  const path = pathIn(options.directory, reserveName)
+  const remove = Effect.ignore(disk.unlink(path))
+  yield* remove
+  if (options.reserveBytes > 0) {
+    const write = Effect.scoped(Effect.gen(function*() {
+      const file = yield* openScoped(path, "create")
+      const piece = new Uint8Array(Math.min(options.reserveBytes, 1 << 20))
+      for (let offset = 0; offset < options.reserveBytes; offset += piece.length) {
+        yield* writeFully(file, [piece.subarray(0, Math.min(piece.length, options.reserveBytes - offset))], offset)
+      }
+      yield* file.sync
+    }))
+    yield* Effect.catch(write, (error) => Effect.andThen(remove, Effect.logWarning(`no reserve: ${error.message}`)))
+    yield* Effect.addFinalizer(() => remove)
+  }
+  return { release: remove }
+})

@@ -1,0 +1,115 @@
+/**
+ * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared memory
+ * as in the other layer, and so are the service and its guarantees. The thread that appends never waits for the disk, and
+ * flushing uses blocking calls, which have the lowest latency.
+ *
+ * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and its
+ * successor finds every task. When the scope closes the drain comes first, however long it takes; then each thread is
+ * asked to close its files and ends.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { Worker } from "node:worker_threads"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import type { SegmentQueues } from "../shared/SegmentQueues.ts"
+import * as Queues from "../shared/SegmentQueues.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
+import type { MaintainerOptions } from "./MaintainerOptions.ts"
+import type { ExecutorHost } from "./SegmentMaintainer.ts"
+import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
+
+/**
+ * How the threads are set up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkerOptions {
+  /** Default: 1. More of them compress side by side. */
+  readonly workers?: number
+  /**
+   * A module whose export `proof` is the `ProofMaker` to use, for applications whose segments only they can prove. A proof
+   * is code and cannot be sent to a thread, so the thread imports it.
+   */
+  readonly proofModule?: URL
+  /** Where the thread's code is, for applications that are bundled. Default: beside this module. */
+  readonly threadModule?: URL
+}
+
+/** A maintainer thread ended although nobody asked it to. */
+class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
+  exitCode: Schema.Int,
+  cause: Schema.optional(Schema.Defect())
+}) {
+  override get message(): string {
+    return `a maintainer thread ended with code ${this.exitCode}${this.cause === undefined ? "" : `: ${String(this.cause)}`}`
+  }
+}
+
+const threadModule = (): URL =>
+  new URL(`./maintainerThread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+
+/**
+ * The maintainer of a recorder's arena, in one thread or several.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: MaintainerOptions & WorkerOptions
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
+  Layer.effect(
+    SegmentMaintainer,
+    Effect.gen(function*() {
+      const arena = yield* SegmentArena.SegmentArena
+      return yield* make(options, arena, host(options))
+    })
+  )
+
+/**
+ * The same without a recorder of ours: whoever writes segments offers their files to the queues.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAlone = (
+  options: MaintainerOptions & WorkerOptions
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
+  Layer.effect(SegmentMaintainer, make(options, undefined, host(options)))
+
+const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({
+  count: options.workers ?? 1,
+  spawn: Effect.fnUntraced(function*(seat) {
+    const data: ThreadData = {
+      executor: seat.executor,
+      options: seat.options,
+      control: seat.control.buffer,
+      arena: seat.arena?.buffer,
+      queues: yield* Queues.memory,
+      telemetry: (yield* Telemetry).buffer,
+      proofModule: options.proofModule?.href
+    }
+    const worker = yield* Effect.acquireRelease(
+      Effect.sync(() => new Worker(options.threadModule ?? threadModule(), { workerData: data })),
+      (worker) =>
+        Effect.callback<void>((resume) => {
+          worker.once("exit", () => resume(Effect.void))
+          if (worker.threadId === -1) return resume(Effect.void)
+          worker.postMessage("stop")
+        })
+    )
+    return yield* Effect.callback<void, ThreadDied>((resume) => {
+      let cause: unknown
+      worker.on("message", (message: ThreadMessage) => seat.emit(message))
+      worker.once("error", (error) => {
+        cause = error
+      })
+      worker.once("exit", (exitCode) => resume(Effect.fail(new ThreadDied({ exitCode, cause }))))
+    })
+  })
+})

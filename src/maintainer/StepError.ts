@@ -1,0 +1,126 @@
+/**
+ * The one error of the maintainer's steps: flush, persist, freeze and free. It says which step failed on which segment
+ * and file, why, and whether doing it again later may help. A step that failed has left the older form of the segment in
+ * place.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { DiskError } from "../disk/Disk.ts"
+
+/**
+ * Why a step failed.
+ *
+ * - `NotFound`: the segment's file is not there
+ * - `DiskFull`: no space, or too many open files
+ * - `Denied`: permissions, or a read-only file system
+ * - `SyncFailed`: fdatasync failed; the bytes are still in memory and go to a fresh file
+ * - `WriteFailed`, `ReadFailed`: the device failed
+ * - `CompressFailed`: the compressor failed
+ * - `VerifyFailed`: what was read back is not what was compressed
+ * - `Corrupt`: the segment itself does not hold; it is left as it is, for `repair`
+ * - `Unsafe`: a link, a directory or something else stands where the file should be
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const StepReason = Schema.Literals([
+  "NotFound",
+  "DiskFull",
+  "Denied",
+  "SyncFailed",
+  "WriteFailed",
+  "ReadFailed",
+  "CompressFailed",
+  "VerifyFailed",
+  "Corrupt",
+  "Unsafe"
+])
+export type StepReason = typeof StepReason.Type
+
+/**
+ * The steps of a segment's life after it was filled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
+export type StepName = typeof StepName.Type
+
+const advice: Record<StepReason, string> = {
+  NotFound: "the file is not there",
+  DiskFull: "no disk space left; free some, or lower the retention limits",
+  Denied: "permission denied, or the file system is read-only",
+  SyncFailed: "the device did not confirm the bytes; they are kept in memory and written to a fresh file",
+  WriteFailed: "the device did not take the bytes",
+  ReadFailed: "the device did not give the bytes",
+  CompressFailed: "the compressor failed; the original is kept",
+  VerifyFailed: "what was read back differs from what was written; the original is kept",
+  Corrupt: "the segment does not verify; it is kept as it is, see `effect-wal repair`",
+  Unsafe: "something that is no regular file stands there; remove it"
+}
+
+/**
+ * A step failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StepError extends Schema.TaggedError<StepError>()("StepError", {
+  step: StepName,
+  reason: StepReason,
+  segmentIndex: Schema.Int,
+  path: Schema.String,
+  /** What there is to say beyond the reason; empty when nothing. */
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect())
+}) {
+  override get message(): string {
+    const detail = this.detail === "" ? "" : ` (${this.detail})`
+    return `${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`
+  }
+  /** Whether the same step may succeed later with nothing else changed. */
+  get isRetryable(): boolean {
+    return this.reason !== "NotFound" && this.reason !== "Corrupt" && this.reason !== "Unsafe"
+  }
+}
+
+/**
+ * A disk error in the words of a step.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const fromDisk = (step: StepName, segmentIndex: number) => (error: DiskError): StepError =>
+  new StepError({
+    step,
+    reason: reasonOf(error),
+    segmentIndex,
+    path: error.path,
+    detail: error.detail === "" ? error.operation : `${error.operation}: ${error.detail}`,
+    cause: error
+  })
+
+const reasonOf = (error: DiskError): StepReason => {
+  switch (error.reason) {
+    case "NotFound":
+    case "NotDirectory":
+      return "NotFound"
+    case "Full":
+    case "TooManyFiles":
+      return "DiskFull"
+    case "Denied":
+      return "Denied"
+    case "Unsafe":
+    case "IsDirectory":
+      return "Unsafe"
+    case "Exists":
+    case "Held":
+    case "Io":
+      return error.operation === "sync" || error.operation === "syncDirectory"
+        ? "SyncFailed"
+        : error.operation === "read"
+        ? "ReadFailed"
+        : "WriteFailed"
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use blocking
+ * disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { parentPort, workerData } from "node:worker_threads"
+import { Disk } from "../disk/Disk.ts"
+import * as NodeDisk from "../disk/NodeDisk.ts"
+import { invariant } from "../internal/invariant.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import * as Queues from "../shared/SegmentQueues.ts"
+import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
+import * as Telemetry from "../telemetry/Telemetry.ts"
+import * as MaintainerControl from "./MaintainerControl.ts"
+import type { MaintainerEvent } from "./MaintainerEvent.ts"
+import * as MaintainerExecutor from "./MaintainerExecutor.ts"
+import { closedSegment, SegmentProof } from "./SegmentProof.ts"
+import type { ProofMaker } from "./SegmentProof.ts"
+
+/**
+ * What a maintainer thread is given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ThreadData {
+  readonly executor: number
+  readonly options: MaintainerExecutor.ExecutorOptions
+  readonly control: SharedArrayBuffer
+  readonly arena: SharedArrayBuffer | undefined
+  readonly queues: SegmentQueuesMemory
+  readonly telemetry: SharedArrayBuffer
+  readonly proofModule: string | undefined
+}
+
+/**
+ * What a maintainer thread says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ThreadMessage = MaintainerEvent
+
+const port = parentPort
+invariant(port !== null, "maintainerThread is run by SegmentMaintainerWorker")
+const data: ThreadData = workerData
+
+const loadProof = Effect.promise(async (): Promise<ProofMaker> => {
+  if (data.proofModule === undefined) return closedSegment
+  const module: { readonly proof?: ProofMaker } = await import(data.proofModule)
+  invariant(module.proof !== undefined, `${data.proofModule} exports a proof`)
+  return module.proof
+})
+
+const program = Effect.gen(function*() {
+  const backgroundDisk = yield* Effect.provide(Disk.use(Effect.succeed), NodeDisk.layer)
+  yield* MaintainerExecutor.run(data.options, {
+    executor: data.executor,
+    control: MaintainerControl.attach(data.control),
+    arena: data.arena === undefined ? undefined : SegmentArena.attach(data.arena),
+    telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
+    backgroundDisk,
+    emit: (event) => port.postMessage(event satisfies ThreadMessage)
+  })
+}).pipe(
+  Effect.provideServiceEffect(SegmentProof, loadProof),
+  Effect.provide(NodeDisk.layerBlocking),
+  Effect.provide(Queues.layerAttached(data.queues, data.executor))
+)
+
+const fiber = Effect.runFork(program)
+
+// The only message a thread is ever sent is to stop.
+port.once("message", () => {
+  Effect.runFork(Effect.andThen(Fiber.interrupt(fiber), Effect.sync(() => port.close())))
+})
+fiber.addObserver((exit) => {
+  if (exit._tag === "Success") return
+  if (exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) return
+  // Not caught anywhere: ends the thread, and the supervisor sees the error.
+  setImmediate(() => {
+    throw new Error("the executor died", { cause: exit.cause })
+  })
+})

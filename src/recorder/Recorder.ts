@@ -1,0 +1,347 @@
+/**
+ * Records events. `append` returns an id at once; `commit` returns when the disk has everything up to it. What was
+ * committed survives the process and the machine; what was only appended survives a crash of neither, but an orderly
+ * shutdown loses nothing: when the layer's scope closes, the last segment is handed over, and the maintainer's scope
+ * drains after it.
+ *
+ * What is guaranteed:
+ *
+ * 1. Ids are consecutive, begin at 1, and go on where the directory ends.
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
+ * 3. An append that fails has written nothing. An append never loses an earlier event to make room, unless the policy is
+ *    to shed, and then it is the new one that is shed, and counted.
+ * 4. A rotation is the maintainer's only work order; appends never wait for a file, a sync or a hash, only, when all slots
+ *    are waiting for the disk, for a slot.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import * as Recovery from "../recovery/Recovery.ts"
+import type { OtherFormat, RecoveryReport } from "../recovery/Recovery.ts"
+import type { SegmentCorrupt } from "../recovery/SegmentCorrupt.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import { HeldBack } from "../shared/SegmentArena.ts"
+import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { RecorderError } from "./RecorderError.ts"
+import type { RecorderReason } from "./RecorderError.ts"
+import { eventBytesMax, Refusal, SegmentWriter } from "./SegmentWriter.ts"
+
+/**
+ * How a recorder behaves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecorderOptions {
+  /**
+   * When a commit makes events durable: at once (`onCommit`), with the next flush of a maintainer that has
+   * `flushEveryMillis` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
+   */
+  readonly commit?: "onCommit" | "onTimer" | "onRotate"
+  /**
+   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts it
+   * (its id is then 0). Default: `suspend`.
+   */
+  readonly onFull?: "suspend" | "fail" | "shed"
+}
+
+/**
+ * Where the log stands. All are event ids.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Positions {
+  /** The newest event. */
+  readonly appended: number
+  /** Every event up to this one is on disk. */
+  readonly durable: number
+  /** Every retained event up to this one lies in a cold segment; 0 when none does. */
+  readonly compressed: number
+  /** Events before this one were deleted by retention. */
+  readonly deletedBefore: number
+}
+
+export class Recorder extends Context.Service<Recorder, {
+  /** What was found and done when the directory was opened. */
+  readonly recovery: RecoveryReport
+  /** The append path itself, for code that runs on this thread and must not go through Effect. */
+  readonly writer: SegmentWriter
+  /** Appends a copy of the event and returns its id; see `RecorderOptions.onFull` for when there is no room. */
+  readonly append: (event: Uint8Array) => Effect.Effect<number, RecorderError>
+  /** Appends in order; returns the id of the last one (of the newest event when there were none). */
+  readonly appendAll: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
+  /** Succeeds with the durable position when everything appended so far is durable. */
+  readonly commit: Effect.Effect<number, RecorderError>
+  /** Succeeds with the durable position when it has reached this id. */
+  readonly commitTo: (eventId: number) => Effect.Effect<number, RecorderError>
+  /** Appends and commits. */
+  readonly appendDurable: (event: Uint8Array) => Effect.Effect<number, RecorderError>
+  /** Makes everything appended so far durable now, whatever the commit policy. */
+  readonly flush: Effect.Effect<number, RecorderError>
+  /** Closes the active segment, unless it is empty, and goes on with the next. */
+  readonly rotate: Effect.Effect<void, RecorderError>
+  readonly positions: Effect.Effect<Positions>
+  /** The positions now and whenever one of the last three has moved. */
+  readonly changes: Stream.Stream<Positions>
+}>()("effect-wal/recorder/Recorder") {
+  static readonly layer = (
+    options: RecorderOptions = {}
+  ): Layer.Layer<
+    Recorder,
+    DiskError | SegmentCorrupt | OtherFormat,
+    SegmentMaintainer | SegmentArena.SegmentArena | SegmentsToPersist | Telemetry | Disk
+  > => Layer.effect(Recorder, make(options))
+}
+
+/** Somebody who waits until an event is durable, or until a slot is blank. */
+interface Waiter {
+  readonly eventId: number
+  readonly resume: (effect: Effect.Effect<number, RecorderError>) => void
+}
+
+const walIdBytes = 16
+
+const make = Effect.fnUntraced(function*(options: RecorderOptions) {
+  const arena = yield* SegmentArena.SegmentArena
+  const maintainer = yield* SegmentMaintainer
+  const toPersist = yield* SegmentsToPersist
+  const telemetry = (yield* Telemetry).updater(0)
+  const telemetryService = yield* Telemetry
+  const clock = yield* Clock.Clock
+  const { directory, naming } = maintainer
+
+  const { origin, report } = yield* Recovery.open({ directory, naming, version: arena.layout.version })
+  yield* Effect.logInfo(Recovery.formatReport(report))
+  for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
+  if (origin.lastSegmentIndex >= 0) yield* maintainer.closed(origin.lastSegmentIndex)
+  const walId = origin.walId ?? new Uint8Array(
+    yield* Effect.all(Array.from({ length: walIdBytes }, () => Random.nextIntBetween(0, 256)))
+  )
+  SegmentArena.setOrigin(arena, {
+    walId,
+    closedIndex: origin.lastSegmentIndex,
+    closedChain: origin.chainedChecksum,
+    durableEventId: origin.lastEventId
+  })
+  const writer = new SegmentWriter({
+    arena,
+    toPersist,
+    firstSegmentIndex: origin.lastSegmentIndex + 1,
+    firstEventId: origin.lastEventId + 1,
+    nowMillis: () => clock.currentTimeMillisUnsafe(),
+    nowNanos: telemetry.nowNanos,
+    onRotate: (startedNanos) => telemetry.onRotation(true, startedNanos)
+  })
+
+  const committers = yield* makeLine(arena, () => SegmentArena.durableEventId(arena))
+  const onFull = options.onFull ?? "suspend"
+
+  const refuse = (event: Uint8Array, refusal: number): RecorderError =>
+    refusal === Refusal.TooLarge
+      ? recorderError("TooLarge", `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`)
+      : refusal === Refusal.WrongSize
+      ? recorderError("WrongSize", `${event.length} bytes, not ${arena.layout.eventSize}`)
+      : recorderError("Closed", "")
+
+  /** No slot is blank: what the policy says. */
+  const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> => {
+    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
+      return Effect.fail(recorderError("MaintainerDown", ""))
+    }
+    switch (onFull) {
+      case "fail":
+        return Effect.fail(recorderError("Backpressure", `${arena.slots} slots of ${arena.slotBytes} bytes`))
+      case "shed":
+        return Effect.sync(() => {
+          telemetry.count("eventsShed", 1)
+          return 0
+        })
+      case "suspend":
+        return Effect.suspend(() => {
+          const seen = Doorbell.readUnsafe(arena.durable)
+          const eventId = writer.appendUnsafe(event)
+          if (eventId > 0) return Effect.succeed(eventId)
+          if (eventId !== Refusal.Full) return Effect.fail(refuse(event, eventId))
+          return Effect.andThen(Doorbell.wait(arena.durable, seen), appendLater(event))
+        })
+    }
+  }
+
+  const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
+    Effect.suspend(() => {
+      const eventId = writer.appendUnsafe(event)
+      if (eventId > 0) return Effect.succeed(eventId)
+      return eventId === Refusal.Full ? appendLater(event) : Effect.fail(refuse(event, eventId))
+    })
+
+  const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
+    for (const event of events) {
+      const eventId = writer.appendUnsafe(event)
+      if (eventId > 0) continue
+      if (eventId !== Refusal.Full) return yield* refuse(event, eventId)
+      yield* appendLater(event)
+    }
+    return writer.lastEventId
+  })
+
+  const ask = () => {
+    SegmentArena.askFlushUnsafe(arena)
+  }
+  const isAsked = (options.commit ?? "onCommit") === "onCommit"
+
+  const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
+    Effect.suspend(() => {
+      const startNanos = telemetry.nowNanos()
+      return Effect.onExit(committers.wait(eventId, asks ? ask : undefined), (exit) =>
+        Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos)))
+    })
+
+  const commitTo = (eventId: number) => waitFor(eventId, isAsked)
+  const commit = Effect.suspend(() => waitFor(writer.lastEventId, isAsked))
+
+  const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
+    const seen = Doorbell.readUnsafe(arena.durable)
+    if (SegmentArena.activeSlot(arena) < 0) return Effect.fail(recorderError("Closed", ""))
+    if (writer.rotateUnsafe()) return Effect.void
+    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
+      return Effect.fail(recorderError("MaintainerDown", ""))
+    }
+    return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
+  })
+
+  const positions = makePositions(arena, writer, maintainer, report)
+
+  yield* telemetryService.beforeSnapshot(() => {
+    telemetry.setGauge("durableLagEvents", writer.lastEventId - SegmentArena.durableEventId(arena))
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
+
+  return Recorder.of({
+    recovery: report,
+    writer,
+    append,
+    appendAll,
+    commit,
+    commitTo,
+    appendDurable: (event) => Effect.flatMap(append(event), (eventId) => Effect.as(commitTo(eventId), eventId)),
+    flush: Effect.suspend(() => waitFor(writer.lastEventId, true)),
+    rotate,
+    positions,
+    changes: Stream.concat(
+      Stream.fromEffect(positions),
+      Stream.merge(
+        Stream.fromEffectRepeat(nextRing(arena.durable)),
+        Stream.map(maintainer.events, () => undefined)
+      ).pipe(Stream.mapEffect(() => positions))
+    ).pipe(Stream.changesWith(samePositions))
+  })
+})
+
+const recorderError = (reason: RecorderReason, detail: string): RecorderError => new RecorderError({ reason, detail })
+
+const nextRing = (doorbell: Doorbell.Doorbell): Effect.Effect<void> =>
+  Effect.suspend(() => Doorbell.wait(doorbell, Doorbell.readUnsafe(doorbell)))
+
+const samePositions = (a: Positions, b: Positions): boolean =>
+  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore
+
+/** Why committers cannot be served now; `undefined` while there is hope. */
+const heldBackReason = (arena: Arena): RecorderReason | undefined => {
+  switch (SegmentArena.heldBack(arena)) {
+    case HeldBack.DiskFull:
+      return "DiskFull"
+    case HeldBack.DiskFailing:
+      return "DiskFailing"
+    case HeldBack.MaintainerFailed:
+      return "MaintainerDown"
+    default:
+      return undefined
+  }
+}
+
+/**
+ * Those who wait for durability, in the order of their ids. One listener at the arena's doorbell serves them all, so one
+ * fdatasync wakes everybody it was for.
+ */
+const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number) {
+  const waiting: Array<Waiter> = []
+  let cancel: (() => void) | undefined
+
+  const serve = (): void => {
+    const reached = durable()
+    let served = 0
+    while (served < waiting.length && (waiting[served]?.eventId ?? 0) <= reached) {
+      waiting[served]?.resume(Effect.succeed(reached))
+      served += 1
+    }
+    if (served > 0) waiting.splice(0, served)
+    if (waiting.length === 0) return
+    const reason = heldBackReason(arena)
+    if (reason === undefined) return
+    for (const waiter of waiting.splice(0)) waiter.resume(Effect.fail(recorderError(reason, `event ${waiter.eventId}`)))
+  }
+  const listen = (): void => {
+    const seen = Doorbell.readUnsafe(arena.durable)
+    serve()
+    cancel = Doorbell.onRingUnsafe(arena.durable, seen, listen)
+  }
+  listen()
+  yield* Effect.addFinalizer(() =>
+    // Whoever still waits is served while the maintainer drains; the listener goes with the arena.
+    Effect.sync(() => {
+      if (waiting.length === 0) cancel?.()
+    })
+  )
+
+  return {
+    wait: (eventId: number, ask: (() => void) | undefined): Effect.Effect<number, RecorderError> =>
+      Effect.callback<number, RecorderError>((resume) => {
+        const reached = durable()
+        if (reached >= eventId) return resume(Effect.succeed(reached))
+        const waiter: Waiter = { eventId, resume }
+        let position = waiting.length
+        while (position > 0 && (waiting[position - 1]?.eventId ?? 0) > eventId) position -= 1
+        waiting.splice(position, 0, waiter)
+        ask?.()
+        const reason = heldBackReason(arena)
+        if (reason === "MaintainerDown") serve()
+        return Effect.sync(() => {
+          const at = waiting.indexOf(waiter)
+          if (at >= 0) waiting.splice(at, 1)
+        })
+      })
+  }
+})
+
+/** Positions from what the maintainer knows; what was deleted before this run is told by the oldest segment. */
+const makePositions = (
+  arena: Arena,
+  writer: SegmentWriter,
+  maintainer: SegmentMaintainer["Service"],
+  report: RecoveryReport
+): Effect.Effect<Positions> =>
+  Effect.map(maintainer.segments, (segments) => {
+    let compressed = 0
+    for (const segment of segments) {
+      if (segment.isHot) break
+      compressed = segment.lastEventId ?? compressed
+    }
+    const oldest = segments[0]
+    return {
+      appended: writer.lastEventId,
+      durable: SegmentArena.durableEventId(arena),
+      compressed,
+      deletedBefore: oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
+    }
+  })

@@ -1,0 +1,65 @@
+/**
+ * What can go wrong for whoever records.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * Why an append or a commit failed.
+ *
+ * - `TooLarge`: the event does not fit into a block; nothing was written
+ * - `WrongSize`: this recorder takes events of another size; nothing was written
+ * - `Backpressure`: every slot waits for the disk, and the policy is to fail; nothing was written
+ * - `DiskFull`: what was appended cannot be made durable until there is room; it is kept in memory and written then
+ * - `DiskFailing`: the same, because the device refuses to write or sync
+ * - `MaintainerDown`: the maintainer has been given up; nothing more becomes durable
+ * - `Closed`: the recorder is shutting down; nothing was written
+ * - `Undecodable`: an event could not be encoded by its schema; nothing was written
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RecorderReason = Schema.Literals([
+  "TooLarge",
+  "WrongSize",
+  "Backpressure",
+  "DiskFull",
+  "DiskFailing",
+  "MaintainerDown",
+  "Closed",
+  "Undecodable"
+])
+export type RecorderReason = typeof RecorderReason.Type
+
+const advice: Record<RecorderReason, string> = {
+  TooLarge: "the event is larger than a block can hold; record it in parts, or raise blockBytesMax",
+  WrongSize: "the event has another size than this recorder was made for",
+  Backpressure: "every slot of the arena waits for the disk; append again later, or use more slots",
+  DiskFull: "no disk space left; free some, and what was appended becomes durable by itself",
+  DiskFailing: "the device refuses to write or sync; what was appended is kept in memory and tried again",
+  MaintainerDown: "the maintainer was given up after dying too often; start the recorder again",
+  Closed: "the recorder is shutting down",
+  Undecodable: "the event does not fit its schema"
+}
+
+/**
+ * An append or a commit failed. After a failed commit the events are still in memory and are still being written, unless
+ * the reason is `MaintainerDown`: commit again to wait for them.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
+  reason: RecorderReason,
+  /** Sizes, ids, paths; empty when there is nothing to add. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail === "" ? advice[this.reason] : `${advice[this.reason]} (${this.detail})`
+  }
+  /** Whether the same call may succeed later with nothing else changed. */
+  get isRetryable(): boolean {
+    return this.reason === "Backpressure" || this.reason === "DiskFull" || this.reason === "DiskFailing"
+  }
+}

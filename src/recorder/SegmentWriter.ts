@@ -1,0 +1,222 @@
+/**
+ * The append path: synchronous, no allocation, no Effect, no system call, no hashing. It copies bytes into the active slot
+ * of the arena and publishes them with one atomic store. Everything else happens elsewhere, later.
+ *
+ * One thread owns the writer. Event ids are consecutive numbers up to 2^53. An append is refused by its result and never
+ * by waiting; a refused event has left no trace.
+ *
+ * In memory an event of variable length is u32 length + bytes, as it will be in its block; an event of a fixed size is its
+ * bytes. In format 1 the first 8 bytes of an event are its id, and are written here.
+ *
+ * @since 0.1.0
+ */
+import { invariant } from "../internal/invariant.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SlotState } from "../shared/SegmentArena.ts"
+import * as TaskQueue from "../shared/TaskQueue.ts"
+
+/**
+ * Why an append was refused, as the result of `appendUnsafe` and `reserveUnsafe`. Ids are positive, refusals are not.
+ *
+ * - `Full`: every slot waits for the disk; try again when the arena's `durable` doorbell rings
+ * - `TooLarge`: the event does not fit into a block; it never will
+ * - `WrongSize`: events of this recorder have another size
+ * - `Closed`: the recorder is shutting down
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Refusal = { Full: 0, TooLarge: -1, WrongSize: -2, Closed: -3 } as const
+
+/**
+ * The largest event id, 2^53 - 1.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const eventIdMax = Number.MAX_SAFE_INTEGER
+
+const lengthBytes = 4
+
+/**
+ * The largest event, in bytes, that fits into a block of `blockBytesMax`.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const eventBytesMax = (layout: { readonly eventSize: number; readonly blockBytesMax: number }): number =>
+  layout.eventSize > 0 ? layout.eventSize : layout.blockBytesMax - lengthBytes
+
+/**
+ * Fills the slots of an arena.
+ *
+ * @since 0.1.0
+ * @category writers
+ */
+export class SegmentWriter {
+  /** The arena's memory. What `reserveUnsafe` returned is an offset into it. */
+  readonly bytes: Uint8Array
+  /** The same memory, for writing numbers. */
+  readonly view: DataView
+
+  private readonly arena: Arena
+  private readonly toPersist: TaskQueue.Enqueue
+  private readonly nowMillis: () => number
+  private readonly onRotate: (startedNanos: number) => void
+  private readonly nowNanos: () => number
+  private readonly words: Int32Array
+  private readonly eventSize: number
+  private readonly eventBytesMax: number
+  private readonly stampsIds: boolean
+
+  private slot = 0
+  private segmentIndex = 0
+  private slotStart = 0
+  private watermarkWord = 0
+  private limitWord = 0
+  private position = 0
+  private reserved = 0
+  private nextEventId = 1
+  private isClosed = false
+
+  constructor(options: {
+    readonly arena: Arena
+    readonly toPersist: TaskQueue.Enqueue
+    readonly firstSegmentIndex: number
+    readonly firstEventId: number
+    readonly nowMillis: () => number
+    /** The clock for `onRotate`, in nanoseconds. */
+    readonly nowNanos: () => number
+    readonly onRotate: (startedNanos: number) => void
+  }) {
+    const { arena } = options
+    this.arena = arena
+    this.toPersist = options.toPersist
+    this.nowMillis = options.nowMillis
+    this.nowNanos = options.nowNanos
+    this.onRotate = options.onRotate
+    this.words = arena.words
+    this.eventSize = arena.layout.eventSize
+    this.eventBytesMax = eventBytesMax(arena.layout)
+    this.stampsIds = arena.layout.version === 1
+    this.bytes = new Uint8Array(arena.buffer)
+    this.view = new DataView(arena.buffer)
+    this.nextEventId = options.firstEventId
+    this.segmentIndex = options.firstSegmentIndex
+    this.activate(0)
+  }
+
+  /** The id of the newest event; the one before the first while there is none. */
+  get lastEventId(): number {
+    return this.nextEventId - 1
+  }
+
+  /** The index of the segment that is being filled. */
+  get activeSegmentIndex(): number {
+    return this.segmentIndex
+  }
+
+  /** Bytes in the active segment. */
+  get activeBytes(): number {
+    return this.position
+  }
+
+  /** Appends a copy of `event`. Returns its id, or a `Refusal`. */
+  appendUnsafe(event: Uint8Array): number {
+    const at = this.reserveUnsafe(event.length)
+    if (at <= 0) return at
+    this.bytes.set(event, at)
+    return this.publishUnsafe()
+  }
+
+  /**
+   * Makes room for an event of `length` bytes and returns where it goes in `bytes` and `view`, or a `Refusal`. The caller
+   * fills every byte (in format 1 all but the first 8) and calls `publishUnsafe`, with no append in between. Until then
+   * nothing has happened: a reservation that is not published is simply made again.
+   */
+  reserveUnsafe(length: number): number {
+    const { eventSize } = this
+    let prefix = 0
+    if (eventSize === 0) {
+      if (length > this.eventBytesMax) return Refusal.TooLarge
+      prefix = lengthBytes
+    } else if (length !== eventSize) return Refusal.WrongSize
+    const total = length + prefix
+    if (this.position + total > Atomics.load(this.words, this.limitWord)) {
+      const refusal = this.advance()
+      if (refusal !== undefined) return refusal
+    }
+    this.reserved = total
+    const at = this.slotStart + this.position
+    if (prefix > 0) this.view.setUint32(at, length, true)
+    return at + prefix
+  }
+
+  /** Publishes the event whose bytes were written where `reserveUnsafe` said, and returns its id. */
+  publishUnsafe(): number {
+    const eventId = this.nextEventId
+    if (this.stampsIds) {
+      const at = this.slotStart + this.position
+      this.view.setUint32(at, eventId >>> 0, true)
+      this.view.setUint32(at + 4, Math.floor(eventId / 0x1_0000_0000), true)
+    }
+    this.position += this.reserved
+    this.reserved = 0
+    this.nextEventId = eventId + 1
+    Atomics.store(this.words, this.watermarkWord, this.position)
+    return eventId
+  }
+
+  /**
+   * Hands the active segment over and goes on with the next. An empty segment is not rotated. `false` when there is no
+   * blank slot to go on with: then nothing has changed.
+   */
+  rotateUnsafe(): boolean {
+    if (this.position === 0) return true
+    const next = (this.slot + 1) % this.arena.slots
+    if (SegmentArena.stateOf(this.arena, next) !== SlotState.Blank) return false
+    const startedNanos = this.nowNanos()
+    this.handOver()
+    this.segmentIndex += 1
+    this.activate(next)
+    this.onRotate(startedNanos)
+    return true
+  }
+
+  /** Takes no more events and hands over what there is. */
+  closeUnsafe(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    SegmentArena.deactivateUnsafe(this.arena)
+    if (this.position > 0) this.handOver()
+    else SegmentArena.abandonUnsafe(this.arena, this.slot)
+    // From here on no event fits.
+    this.position = Number.MAX_SAFE_INTEGER
+  }
+
+  private advance(): number | undefined {
+    if (this.isClosed) return Refusal.Closed
+    return this.rotateUnsafe() ? undefined : Refusal.Full
+  }
+
+  private handOver(): void {
+    const { position, segmentIndex, slot } = this
+    SegmentArena.rotateUnsafe(this.arena, slot)
+    const isOffered = TaskQueue.offerUnsafe(this.toPersist, { segmentIndex, slot, bytes: position })
+    invariant(isOffered, "the persist queue has room for every slot of the arena")
+  }
+
+  private activate(slot: number): void {
+    this.slot = slot
+    this.slotStart = SegmentArena.slotStart(this.arena, slot)
+    this.watermarkWord = SegmentArena.watermarkWord(slot)
+    this.limitWord = SegmentArena.limitWord(slot)
+    this.position = 0
+    SegmentArena.activateUnsafe(this.arena, slot, {
+      segmentIndex: this.segmentIndex,
+      firstEventId: this.nextEventId,
+      createdNanos: BigInt(Math.floor(this.nowMillis())) * 1_000_000n
+    })
+  }
+}

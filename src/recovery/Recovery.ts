@@ -1,0 +1,341 @@
+/**
+ * What happens when a recorder opens a directory: the true end is found, the torn tail of a crash is cut, and the segment
+ * that was open is closed, so that recording goes on with the next id.
+ *
+ * The caller holds the directory's lock. What is read is bounded however many segments there are: the names, the newest
+ * segment, and the beginning of the one before it.
+ *
+ * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
+ * - An open segment without a whole block held nothing that was promised; it is removed.
+ * - A crash at any point of recovery leaves a directory that opens again to the same events. The tail is cut and synced
+ *   before the header says closed, and the header lies in one sector; removing is one unlink.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Disk, DiskError, openScoped, writeFully } from "../disk/Disk.ts"
+import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { filesOf, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { flashstrikeBlockBytes } from "../format/Block.ts"
+import { segmentFault } from "../format/SegmentFault.ts"
+import type { FormatVersion, SegmentHeader } from "../format/SegmentHeader.ts"
+import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import type { SegmentExpectations, SegmentSummary } from "../format/SegmentVerifier.ts"
+import { corrupt } from "./SegmentCorrupt.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { readStart, verifySegment } from "./SegmentReader.ts"
+
+/**
+ * The newest segment has another format than the one to be written. One directory holds one format.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat", {
+  path: Schema.String,
+  wantedVersion: Schema.Int,
+  foundVersion: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.path} has format ${this.foundVersion}; open the directory with it, or record format ` +
+      `${this.wantedVersion} into another directory`
+  }
+  /** The format of a file does not change. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * From where recording goes on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Origin {
+  /** 16 bytes; `undefined` in an empty directory and in format 1. */
+  readonly walId: Uint8Array | undefined
+  /** -1 when there is no segment. */
+  readonly lastSegmentIndex: number
+  /** What the chain of the next segment starts from. */
+  readonly chainedChecksum: bigint
+  /** 0 when there is no event. */
+  readonly lastEventId: number
+}
+
+/**
+ * What recovery found and did.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryReport {
+  readonly directory: string
+  /** Segments that remain. */
+  readonly segmentCount: number
+  readonly lastSegmentIndex: number
+  readonly lastEventId: number
+  /** The segment that was open and is closed now. */
+  readonly closedSegmentIndex: number | undefined
+  /** Bytes behind the last whole block that were cut, up to the end of the file. */
+  readonly cutBytes: number
+  /** Why the first of the bytes that were cut was no block; empty when none were cut. */
+  readonly cutBecause: string
+  /** Open segments without an event, newest first; they were removed. */
+  readonly removedSegmentIndices: ReadonlyArray<number>
+  /** Indices that are missing between others. Recovery leaves that to `verify`. */
+  readonly missingSegmentCount: number
+}
+
+/**
+ * What to open.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryOptions {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** The format that will be written. */
+  readonly version: FormatVersion
+}
+
+/**
+ * What opening gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recovered {
+  readonly origin: Origin
+  readonly report: RecoveryReport
+}
+
+/**
+ * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is closed and damaged, has no
+ * header, or does not go on from the one before; with `OtherFormat`; with `DiskError` (`Unsafe` when a segment's name
+ * stands for a link or a directory).
+ *
+ * @since 0.1.0
+ * @category recovery
+ */
+export const open: (
+  options: RecoveryOptions
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
+  function*({ directory, naming, version }: RecoveryOptions) {
+    const listing = yield* scan(directory, naming)
+    const unsafe = listing.unsafe[0]
+    if (unsafe !== undefined) {
+      const path = pathIn(directory, unsafe)
+      return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
+    }
+    const segments = segmentsOf(listing)
+    const file = (position: number): SegmentFile | undefined => newestFile(directory, naming, segments[position])
+    const removed: Array<number> = []
+    let end: End | undefined
+    let position = segments.length - 1
+    for (; position >= 0; position--) {
+      const newest = file(position)
+      if (newest === undefined) break
+      const found = yield* findEnd(newest, file(position - 1), version)
+      if (found !== undefined) {
+        end = found
+        break
+      }
+      yield* remove(directory, newest.path)
+      removed.push(newest.segmentIndex)
+    }
+    const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
+    const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
+    const lastEventId = yield* lastIdOf(end, position, file)
+    const report: RecoveryReport = {
+      directory,
+      segmentCount: position + 1,
+      lastSegmentIndex,
+      lastEventId,
+      closedSegmentIndex: end?.wasOpen === true ? lastSegmentIndex : undefined,
+      cutBytes: end?.cutBytes ?? 0,
+      cutBecause: end?.cutBecause ?? "",
+      removedSegmentIndices: removed,
+      missingSegmentCount: missingCount(segments.slice(0, position + 1))
+    }
+    const chainedChecksum = end === undefined || end.header.version === 1 ? 0n : end.chainedChecksum
+    return { origin: { walId, lastSegmentIndex, chainedChecksum, lastEventId }, report }
+  }
+)
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatReport = (report: RecoveryReport): string => {
+  const parts = [
+    report.lastSegmentIndex < 0
+      ? "no segments"
+      : `${report.segmentCount} segments to index ${report.lastSegmentIndex}, last event ${report.lastEventId}`
+  ]
+  if (report.closedSegmentIndex !== undefined) parts.push(`closed segment ${report.closedSegmentIndex}`)
+  if (report.cutBytes > 0) parts.push(`cut ${report.cutBytes} bytes (${report.cutBecause})`)
+  if (report.removedSegmentIndices.length > 0) {
+    parts.push(`removed without events: ${report.removedSegmentIndices.join(", ")}`)
+  }
+  if (report.missingSegmentCount > 0) parts.push(`${report.missingSegmentCount} segments missing, see verify`)
+  return `${report.directory}: ${parts.join("; ")}`
+}
+
+/** The end of the newest segment, which is closed by now. */
+interface End {
+  readonly header: SegmentHeader
+  readonly chainedChecksum: bigint
+  /** 0 when the segment has no event. */
+  readonly lastEventId: number
+  readonly wasOpen: boolean
+  readonly cutBytes: number
+  readonly cutBecause: string
+}
+
+const newestFile = (
+  directory: string,
+  naming: SegmentNaming,
+  entry: SegmentEntry | undefined
+): SegmentFile | undefined => entry === undefined ? undefined : filesOf(directory, naming, entry)[0]
+
+/** Finds the end of the newest segment, and closes it; `undefined` when it is open and holds nothing. */
+const findEnd = Effect.fnUntraced(function*(
+  newest: SegmentFile,
+  before: SegmentFile | undefined,
+  version: FormatVersion
+) {
+  const { header } = yield* readStart(newest)
+  if (header.version !== version) {
+    return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
+  }
+  const isClosed = header.closedNanos !== 0n
+  if (isClosed && newest.form === "cold") return endOfClosed(header)
+  const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
+  if (!isClosed && summary.eventCount === 0 && newest.form === "hot") return undefined
+  yield* checkContinues(newest, summary, before)
+  if (isClosed) return endOfClosed(header)
+  if (newest.form === "cold") {
+    return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
+  }
+  return yield* close(newest, summary)
+})
+
+const endOfClosed = (header: SegmentHeader): End => ({
+  header,
+  chainedChecksum: header.lastChainedChecksum,
+  lastEventId: header.lastEventId,
+  wasOpen: false,
+  cutBytes: 0,
+  cutBecause: ""
+})
+
+/** The newest segment must go on from the one before it, if that one is there and can say how it ended. */
+const checkContinues = Effect.fnUntraced(function*(
+  newest: SegmentFile,
+  summary: SegmentSummary,
+  before: SegmentFile | undefined
+) {
+  if (summary.header.version === 1 || before?.segmentIndex !== newest.segmentIndex - 1) return
+  const { header } = yield* readStart(before)
+  if (header.closedNanos === 0n) {
+    const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+    return yield* corrupt(before, fault)
+  }
+  const ids: SegmentExpectations = header.eventCount === 0 ? {} : { previousEventId: header.lastEventId }
+  yield* verifyBeginning(newest, summary, header, ids.previousEventId)
+})
+
+const verifyBeginning = (
+  newest: SegmentFile,
+  summary: SegmentSummary,
+  before: SegmentHeader,
+  previousEventId: number | undefined
+): Effect.Effect<void, SegmentCorrupt> => {
+  const { header } = summary
+  const fail = (offset: number, expected: string, found: string) =>
+    corrupt(newest, segmentFault("BrokenChain", offset, expected, found))
+  if (Buffer.compare(header.walId, before.walId) !== 0) {
+    return fail(64, `wal_id ${hexOf(before.walId)}`, hexOf(header.walId))
+  }
+  if (header.previousChainedChecksum !== before.lastChainedChecksum) {
+    return fail(80, String(before.lastChainedChecksum), String(header.previousChainedChecksum))
+  }
+  if (previousEventId !== undefined && summary.eventCount > 0 && summary.firstEventId !== previousEventId + 1) {
+    return fail(headerBytesOf(2), `first event id ${previousEventId + 1}`, String(summary.firstEventId))
+  }
+  return Effect.void
+}
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+/** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
+const flashstrikeBlocksMin = 16
+
+/**
+ * Cuts what follows the last whole block, then closes the header. Format 1 keeps its preallocated length: the tail is cut
+ * off and grows back as zeros.
+ */
+const close = (file: SegmentFile, summary: SegmentSummary) =>
+  Effect.scoped(Effect.gen(function*() {
+    const { header, torn, validBytes } = summary
+    const opened = yield* openScoped(file.path, "write")
+    const { bytes } = yield* opened.stat
+    const bytesAfter = header.version === 2
+      ? validBytes
+      : Math.max(bytes, headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes)
+    if (header.version === 2 || torn !== undefined) yield* opened.truncate(validBytes)
+    if (header.version === 1) yield* opened.truncate(bytesAfter)
+    yield* opened.sync
+    const now = yield* Clock.currentTimeNanos
+    const closed: SegmentHeader = {
+      ...header,
+      blockCount: summary.blockCount,
+      eventCount: summary.eventCount,
+      firstEventId: summary.firstEventId,
+      lastEventId: summary.lastEventId,
+      closedNanos: now > 0n ? now : 1n,
+      lastChainedChecksum: summary.chainedChecksum
+    }
+    yield* writeFully(opened, [encodeHeader(closed)], 0)
+    yield* opened.sync
+    const end: End = {
+      ...endOfClosed(closed),
+      wasOpen: true,
+      cutBytes: torn === undefined ? 0 : bytes - validBytes,
+      cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
+    }
+    return end
+  }))
+
+const remove = (directory: string, path: string) =>
+  Disk.use((disk) => Effect.andThen(disk.unlink(path), disk.syncDirectory(directory)))
+
+/** A segment that remains without events has no last id; an older one has. */
+const lastIdOf = Effect.fnUntraced(function*(
+  end: End | undefined,
+  position: number,
+  file: (position: number) => SegmentFile | undefined
+) {
+  if (end === undefined || end.lastEventId > 0) return end?.lastEventId ?? 0
+  for (let older = position - 1; older >= 0; older--) {
+    const before = file(older)
+    if (before === undefined) break
+    const { header } = yield* readStart(before)
+    const lastEventId = header.closedNanos === 0n ? (yield* verifySegment(before)).lastEventId : header.lastEventId
+    if (lastEventId > 0) return lastEventId
+  }
+  return 0
+})
+
+const missingCount = (segments: ReadonlyArray<SegmentEntry>): number => {
+  const first = segments[0]
+  const last = segments.at(-1)
+  return first === undefined || last === undefined ? 0 : last.segmentIndex - first.segmentIndex + 1 - segments.length
+}

@@ -1,0 +1,188 @@
+/**
+ * The uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one LZ4
+ * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
+ * holds about two of its own blocks (4 MiB at most each) beside it. Only the block form, which LZ4 can decode in one
+ * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
+import { openScoped, readFully } from "../disk/Disk.ts"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { decompressWhole } from "../format/Lz4Block.ts"
+import { Lz4FrameDecoder } from "../format/Lz4FrameDecoder.ts"
+import { segmentFault } from "../format/SegmentFault.ts"
+import { corrupt, frameFault } from "./SegmentCorrupt.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+
+/**
+ * The bytes of one segment, read from the front.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentContent {
+  /**
+   * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. What could be had before a
+   * failure is given first; the failure comes with the call after that.
+   */
+  readonly fill: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
+  /** At most so many bytes are still to come, as far as can be told without reading. */
+  readonly restBytesMax: () => number
+}
+
+/**
+ * The largest segment that is read from the block form: 1 GiB.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const blockFileBytesMax = 1024 * 1024 * 1024
+
+/** Bytes of compressed file read at once. */
+const compressedReadBytes = 1024 * 1024
+
+/** LZ4 makes no more of a byte. */
+const expansionMax = 255
+
+/**
+ * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openContent = (
+  file: SegmentFile
+): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
+  Effect.flatMap(
+    openScoped(file.path, "read"),
+    (opened) =>
+      Effect.flatMap(opened.stat, ({ bytes }): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt> =>
+        file.form === "hot"
+          ? Effect.succeed(hotContent(opened, bytes, 0))
+          : file.compression === "frame"
+          ? Effect.succeed(frameContent(file, opened, bytes))
+          : blockContent(file, opened, bytes))
+  )
+
+/**
+ * The bytes of an open hot file from `offset`.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const hotContent = (opened: DiskFile, fileBytes: number, offset: number): SegmentContent => {
+  let position = offset
+  return {
+    fill: (target) =>
+      Effect.map(readFully(opened, target, position), (count) => {
+        position += count
+        return count
+      }),
+    restBytesMax: () => Math.max(0, fileBytes - position)
+  }
+}
+
+/**
+ * Content that comes as pieces: `next` gives one, or `undefined` at the end.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const contentOfPieces = (
+  next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,
+  restBytesMax: () => number
+): SegmentContent => {
+  let piece: Uint8Array = new Uint8Array(0)
+  let taken = 0
+  let ended = false
+  let failure: DiskError | SegmentCorrupt | undefined
+  return {
+    fill: Effect.fnUntraced(function*(target: Uint8Array) {
+      if (failure !== undefined) return yield* Effect.fail(failure)
+      let done = 0
+      while (done < target.length) {
+        if (taken === piece.length) {
+          if (ended) break
+          const following = yield* Effect.result(next)
+          if (Result.isFailure(following)) {
+            failure = following.failure
+            if (done === 0) return yield* Effect.fail(failure)
+            break
+          }
+          if (following.success === undefined) {
+            ended = true
+            break
+          }
+          piece = following.success
+          taken = 0
+        }
+        const count = Math.min(piece.length - taken, target.length - done)
+        target.set(piece.subarray(taken, taken + count), done)
+        taken += count
+        done += count
+      }
+      return done
+    }),
+    restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax())
+  }
+}
+
+const frameContent = (file: SegmentFile, opened: DiskFile, fileBytes: number): SegmentContent => {
+  const decoder = new Lz4FrameDecoder()
+  const chunk = new Uint8Array(Math.min(compressedReadBytes, fileBytes + 1))
+  let position = 0
+  let pieces: Iterator<Uint8Array> | undefined
+  const next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt> = Effect.gen(function*() {
+    while (true) {
+      if (pieces === undefined) {
+        const count = yield* readFully(opened, chunk, position)
+        position += count
+        if (count === 0) {
+          yield* decoding(file, () => decoder.end())
+          return undefined
+        }
+        pieces = decoder.push(chunk.subarray(0, count))[Symbol.iterator]()
+      }
+      const current = pieces
+      const step = yield* decoding(file, () => current.next())
+      if (step.done !== true) return step.value
+      pieces = undefined
+    }
+  })
+  return contentOfPieces(next, () => (fileBytes - position + chunk.length) * expansionMax)
+}
+
+const blockContent = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile, fileBytes: number) {
+  if (fileBytes > blockFileBytesMax) {
+    const expected = `a block file of at most ${blockFileBytesMax} bytes`
+    return yield* corrupt(file, segmentFault("BadFrame", 0, expected, `${fileBytes} bytes`))
+  }
+  let content: Uint8Array | undefined
+  const next = Effect.gen(function*() {
+    if (content !== undefined) return undefined
+    const compressed = new Uint8Array(fileBytes)
+    const count = yield* readFully(opened, compressed, 0)
+    content = yield* decoding(file, () => decompressWhole(compressed.subarray(0, count), blockFileBytesMax))
+    return content
+  })
+  return contentOfPieces(next, () => (content === undefined ? fileBytes * expansionMax : 0))
+})
+
+/**
+ * Runs a step of the decoder; what it throws about the file is the file's fault.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(step())
+    } catch (error) {
+      return Effect.fail(corrupt(file, frameFault(error)))
+    }
+  })

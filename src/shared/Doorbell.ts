@@ -1,0 +1,168 @@
+/**
+ * A doorbell says "something changed, look again" to whoever sleeps. It is one counter in shared memory: whoever changes
+ * something rings (adds one), whoever is about to sleep has read the counter *before* it looked, and sleeps only while
+ * the counter still has that value. So a ring between looking and sleeping is never lost, and rings need no
+ * acknowledgement.
+ *
+ * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
+ *   doorbell too.
+ * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
+ *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending one
+ *   cannot be cancelled, it goes away with the next ring.
+ * - A local doorbell (`make`) never creates a promise.
+ *
+ * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
+ * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
+ * something else open (a message port with a listener, say).
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { invariant } from "../internal/invariant.ts"
+
+interface Waiter {
+  readonly seen: number
+  readonly wake: () => void
+}
+
+/**
+ * A doorbell, as one thread sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Doorbell {
+  /** Whether other threads are heard and woken. */
+  readonly isShared: boolean
+  readonly words: Int32Array
+  readonly index: number
+  /** @internal the waiters of this thread, in the order in which they came */
+  readonly waiters: Set<Waiter>
+  /** @internal whether this thread has an `Atomics.waitAsync` pending */
+  listening: boolean
+}
+
+/**
+ * Bytes a doorbell takes in shared memory: a 64-byte line of its own, of which the first four are the counter.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const doorbellBytes = 64
+
+const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: boolean): Doorbell => {
+  invariant(byteOffset % 4 === 0, "a doorbell lies at a multiple of 4 bytes")
+  return { isShared, words: new Int32Array(buffer, byteOffset, 1), index: 0, waiters: new Set(), listening: false }
+}
+
+/**
+ * A local doorbell on the counter at `byteOffset` of `buffer`: heard by the waiters of the thread that rings. The counter
+ * keeps its value; zeroed memory is a fresh counter.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
+
+/**
+ * A shared doorbell on the counter at `byteOffset` of `buffer`: heard by every thread that made one there, in any order.
+ * The counter keeps its value; zeroed memory is a fresh counter.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+  makeDoorbell(buffer, byteOffset, true)
+
+/**
+ * The counter: how often the doorbell was rung, modulo 2^32, as a signed integer. To be compared for equality only.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, self.index)
+
+/**
+ * Rings: every waiter wakes, in this thread before the call returns, in other threads (if the doorbell is shared) as
+ * soon as they get to it. Changes made before the ring are visible to whoever was woken by it.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const ringUnsafe = (self: Doorbell): void => {
+  Atomics.add(self.words, self.index, 1)
+  if (self.isShared) Atomics.notify(self.words, self.index)
+  if (self.waiters.size > 0) wakeChanged(self, Atomics.load(self.words, self.index))
+}
+
+// A woken waiter may ring or wait again before this returns, so the waiters to wake are chosen first.
+const wakeChanged = (self: Doorbell, count: number): void => {
+  const changed: Array<Waiter> = []
+  for (const waiter of self.waiters) {
+    if (waiter.seen !== count) changed.push(waiter)
+  }
+  for (const waiter of changed) {
+    if (self.waiters.delete(waiter)) waiter.wake()
+  }
+}
+
+// Holds on return: there are no waiters, or a waitAsync is pending that ends when the counter moves. A waitAsync begun
+// for an older count has already been notified, so its handler is on the way and looks again.
+const listen = (self: Doorbell): void => {
+  while (!self.listening && self.waiters.size > 0) {
+    const count = Atomics.load(self.words, self.index)
+    wakeChanged(self, count)
+    if (self.listening || self.waiters.size === 0) return
+    const result = Atomics.waitAsync(self.words, self.index, count)
+    if (!result.async) continue
+    self.listening = true
+    void result.value.then(() => {
+      self.listening = false
+      listen(self)
+    })
+  }
+}
+
+const cancelNothing = (): void => {}
+
+/**
+ * Calls `wake` once, as soon as the counter differs from `seen`: at once if it does already. Returns the function that
+ * gives up waiting.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): () => void => {
+  if (readUnsafe(self) !== seen) {
+    wake()
+    return cancelNothing
+  }
+  const waiter: Waiter = { seen, wake }
+  self.waiters.add(waiter)
+  if (self.isShared) listen(self)
+  return () => {
+    self.waiters.delete(waiter)
+  }
+}
+
+/**
+ * Returns as soon as the counter differs from `seen`, at once if it does already. Interruptible; leaves no listener
+ * behind.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const cancel = onRingUnsafe(self, seen, () => resume(Effect.void))
+    return Effect.sync(cancel)
+  })
+
+/**
+ * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
+  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)

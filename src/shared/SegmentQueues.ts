@@ -1,0 +1,147 @@
+/**
+ * The three queues between whoever writes segments and the maintainer: segments to persist, to freeze and to free. Each is
+ * a service whose value is a `TaskQueue`; each lies in shared memory that a worker thread can attach to.
+ *
+ * When the scope of a queue's layer closes the queue is shut down, so whoever still waits at it, in whatever thread, goes
+ * on. Draining comes before that and is the maintainer's.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TaskQueue from "./TaskQueue.ts"
+
+/**
+ * How many tasks each queue holds: what the first implementation of this design ran with.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const capacities = { persist: 128, freeze: 128, free: 512 } as const
+
+/**
+ * How many consumers (workers, and restarted ones under the same number) each queue knows.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const consumersMax = 64
+
+const makeQueue = (capacity: number, isShared: boolean) =>
+  Effect.acquireRelease(TaskQueue.make({ capacity, consumersMax, isShared }), TaskQueue.shutdown)
+
+/**
+ * Segments that are full and must become durable.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQueue.TaskQueue>()(
+  "effect-wal/shared/SegmentsToPersist"
+) {
+  /** An empty queue for the fibers of this thread. */
+  static readonly layer: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist, false))
+  /** An empty queue that other threads can attach to. */
+  static readonly layerShared: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist, true))
+}
+
+/**
+ * Durable segments that are to be compressed.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueue.TaskQueue>()(
+  "effect-wal/shared/SegmentsToFreeze"
+) {
+  /** An empty queue for the fibers of this thread. */
+  static readonly layer: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze, false))
+  /** An empty queue that other threads can attach to. */
+  static readonly layerShared: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze, true))
+}
+
+/**
+ * Cold segments that are to be deleted.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.TaskQueue>()(
+  "effect-wal/shared/SegmentsToFree"
+) {
+  /** An empty queue for the fibers of this thread. */
+  static readonly layer: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free, false))
+  /** An empty queue that other threads can attach to. */
+  static readonly layerShared: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free, true))
+}
+
+/**
+ * The three services.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFree
+
+/**
+ * The three queues, for the fibers of this thread.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
+  SegmentsToPersist.layer,
+  SegmentsToFreeze.layer,
+  SegmentsToFree.layer
+)
+
+/**
+ * The three queues, for this thread and those that attach to them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerShared: Layer.Layer<SegmentQueues> = Layer.mergeAll(
+  SegmentsToPersist.layerShared,
+  SegmentsToFreeze.layerShared,
+  SegmentsToFree.layerShared
+)
+
+/**
+ * Where the three queues lie. Can be posted to a worker thread, which then provides `layerAttached`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentQueuesMemory {
+  readonly persist: TaskQueue.TaskQueueMemory
+  readonly freeze: TaskQueue.TaskQueueMemory
+  readonly free: TaskQueue.TaskQueueMemory
+}
+
+/**
+ * Where the three queues of this context lie.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const memory: Effect.Effect<SegmentQueuesMemory, never, SegmentQueues> = Effect.gen(function*() {
+  return {
+    persist: (yield* SegmentsToPersist).memory,
+    freeze: (yield* SegmentsToFreeze).memory,
+    free: (yield* SegmentsToFree).memory
+  }
+})
+
+/**
+ * The three queues that another thread has made, as consumer number `consumer`. Closing this layer's scope leaves them as
+ * they are.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAttached = (memory: SegmentQueuesMemory, consumer: number): Layer.Layer<SegmentQueues> =>
+  Layer.mergeAll(
+    Layer.effect(SegmentsToPersist, TaskQueue.attach(memory.persist, consumer)),
+    Layer.effect(SegmentsToFreeze, TaskQueue.attach(memory.freeze, consumer)),
+    Layer.effect(SegmentsToFree, TaskQueue.attach(memory.free, consumer))
+  )

@@ -1,0 +1,608 @@
+/**
+ * A `TaskRing` with the verbs and the manners of Effect's `Queue`: an offer to a full queue and a take from an empty one
+ * suspend (they never spin) until a doorbell rings; waiters are served in the order in which they came; an ended queue
+ * drains and then fails with `Cause.Done`; a shut down queue discards what it holds and interrupts its takers.
+ *
+ * The queue's memory can be handed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers live in one
+ * thread and share one `Enqueue`; every thread that consumes has a consumer number of its own and one `Dequeue` for it.
+ *
+ * Interruption never loses a task. Tasks are handed over from a scheduled step that resumes the taker at once: an
+ * interrupted taker has left the line before, so nothing is taken for it. An interrupted offer has put its task into the
+ * ring or has not; it never does so later.
+ *
+ * Claims. `take` and `poll` leave the task they return claimed: if the thread dies before `complete`, whoever uses its
+ * consumer number next finds the task by `recover`. A consumer has one claim, that of the task it took last. `takeAll` and
+ * `takeUpTo` leave no claim: what they return is the caller's alone.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { invariant } from "../internal/invariant.ts"
+import * as Doorbell from "./Doorbell.ts"
+import * as TaskRing from "./TaskRing.ts"
+
+/**
+ * A task on its way into a queue; the queue adds `offeredAtMillis`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
+
+/**
+ * Where a queue lies. Can be posted to a worker thread, which then calls `attach`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskQueueMemory {
+  readonly buffer: SharedArrayBuffer
+  readonly byteOffset: number
+  /** Whether other threads are heard: both sides must agree. */
+  readonly isShared: boolean
+}
+
+interface PendingOffer {
+  readonly tasks: ReadonlyArray<NewTask>
+  readonly offeredAtMillis: number
+  admitted: number
+  readonly resume: (leftover: Array<NewTask>) => void
+}
+
+interface Taker {
+  readonly tasksMax: number
+  readonly keepsClaim: boolean
+  readonly resume: (exit: Exit.Exit<Array<TaskRing.Task>, Cause.Done>) => void
+}
+
+// The fibers of this thread that wait at one end of the queue, first come first served.
+interface Line<Waiting> {
+  readonly waiting: Array<Waiting>
+  serving: boolean
+  stopListening: (() => void) | undefined
+}
+
+interface OfferLine extends Line<PendingOffer> {
+  readonly clock: Clock.Clock
+  /** `end` was called while offers were waiting: the ring ends when they have been admitted. */
+  ending: boolean
+}
+
+interface Half {
+  readonly memory: TaskQueueMemory
+  readonly ring: TaskRing.TaskRing
+  /** Rung for every task offered, and when the queue ends. */
+  readonly notEmpty: Doorbell.Doorbell
+  /** Rung for every task taken, and when the queue ends. */
+  readonly notFull: Doorbell.Doorbell
+}
+
+/**
+ * The write half of a queue.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Enqueue extends Half {
+  /** @internal */
+  readonly offers: OfferLine
+}
+
+/**
+ * The read half of a queue.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dequeue extends Half {
+  /** Whose claims the tasks taken here are. */
+  readonly consumer: number
+  /** @internal */
+  readonly takers: Line<Taker>
+  /** @internal */
+  readonly record: TaskRing.TaskRecord
+}
+
+/**
+ * Both halves of a queue, as one thread sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskQueue extends Enqueue, Dequeue {}
+
+/**
+ * The queue as its write half only.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const asEnqueue = (self: TaskQueue): Enqueue => self
+
+/**
+ * The queue as its read half only.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const asDequeue = (self: TaskQueue): Dequeue => self
+
+const notFullAt = Doorbell.doorbellBytes
+const ringAt = 2 * Doorbell.doorbellBytes
+
+const makeLine = <Waiting>(): Line<Waiting> => ({ waiting: [], serving: false, stopListening: undefined })
+
+const open = (memory: TaskQueueMemory, ring: TaskRing.TaskRing, consumer: number): Effect.Effect<TaskQueue> =>
+  Effect.clockWith((clock) =>
+    Effect.sync(() => {
+      checkConsumer(ring, consumer)
+      const makeDoorbell = memory.isShared ? Doorbell.makeShared : Doorbell.make
+      return {
+        memory,
+        ring,
+        notEmpty: makeDoorbell(memory.buffer, memory.byteOffset),
+        notFull: makeDoorbell(memory.buffer, memory.byteOffset + notFullAt),
+        offers: { ...makeLine<PendingOffer>(), clock, ending: false },
+        consumer,
+        takers: makeLine(),
+        record: new TaskRing.TaskRecord()
+      }
+    })
+  )
+
+const checkConsumer = (ring: TaskRing.TaskRing, consumer: number): void =>
+  invariant(
+    Number.isInteger(consumer) && consumer >= 0 && consumer < ring.consumersMax,
+    "a consumer's number is below the ring's consumersMax"
+  )
+
+/**
+ * A new, empty queue in memory of its own, with consumer number 0. `capacity` is a power of two. `isShared`: whether
+ * threads that `attach` to `memory` and this thread wake each other; a queue that is not shared serves one thread.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly capacity: number
+  readonly consumersMax: number
+  readonly isShared: boolean
+}): Effect.Effect<TaskQueue> =>
+  Effect.suspend(() => {
+    const buffer = new SharedArrayBuffer(ringAt + TaskRing.bytesNeeded(options.capacity, options.consumersMax))
+    const memory = { buffer, byteOffset: 0, isShared: options.isShared }
+    return open(memory, TaskRing.make(buffer, ringAt, options), 0)
+  })
+
+/**
+ * The queue that another thread has made, as consumer `consumer` of this thread. The memory must be shared.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const attach = (memory: TaskQueueMemory, consumer: number): Effect.Effect<TaskQueue> =>
+  Effect.suspend(() => {
+    invariant(memory.isShared, "only a shared queue can be attached to")
+    return open(memory, TaskRing.attach(memory.buffer, memory.byteOffset + ringAt), consumer)
+  })
+
+/**
+ * The read half of the same queue for another consumer of the same thread: claims of its own, a line of its own.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const withConsumer = (self: Dequeue, consumer: number): Dequeue => {
+  checkConsumer(self.ring, consumer)
+  return {
+    memory: self.memory,
+    ring: self.ring,
+    notEmpty: self.notEmpty,
+    notFull: self.notFull,
+    consumer,
+    takers: makeLine(),
+    record: new TaskRing.TaskRecord()
+  }
+}
+
+// -----------------------------------------------------------------------------
+// lines
+// -----------------------------------------------------------------------------
+
+// After a step has served whom it could, someone may be left: the next ring of the doorbell serves again. `seen` was read
+// before the step looked at the ring, so no ring is missed. `step` may run fibers that come back here; `serving` makes
+// that a no-op, because the running step, or the step that each newcomer schedules, looks again.
+const serveAndListen = <Waiting>(line: Line<Waiting>, doorbell: Doorbell.Doorbell, step: () => void): void => {
+  if (line.serving) return
+  let rang = true
+  while (rang) {
+    line.serving = true
+    const seen = Doorbell.readUnsafe(doorbell)
+    step()
+    line.serving = false
+    if (line.waiting.length === 0) return stopListening(line)
+    if (line.stopListening !== undefined) return
+    rang = false
+    const stop = Doorbell.onRingUnsafe(doorbell, seen, () => {
+      rang = true
+      if (line.stopListening === undefined) return
+      line.stopListening = undefined
+      serveAndListen(line, doorbell, step)
+    })
+    if (!rang) line.stopListening = stop
+  }
+}
+
+const stopListening = <Waiting>(line: Line<Waiting>): void => {
+  line.stopListening?.()
+  line.stopListening = undefined
+}
+
+const leave = <Waiting>(line: Line<Waiting>, waiting: Waiting): void => {
+  const index = line.waiting.indexOf(waiting)
+  if (index >= 0) line.waiting.splice(index, 1)
+  if (line.waiting.length === 0) stopListening(line)
+}
+
+const ringBoth = (self: Half): void => {
+  Doorbell.ringUnsafe(self.notEmpty)
+  Doorbell.ringUnsafe(self.notFull)
+}
+
+// -----------------------------------------------------------------------------
+// offering
+// -----------------------------------------------------------------------------
+
+const checkTask = (task: NewTask): void => {
+  invariant(task.segmentIndex >>> 0 === task.segmentIndex, "segmentIndex is an unsigned 32-bit integer")
+  invariant((task.slot | 0) === task.slot && task.slot >= -1, "slot is -1 or a slot number")
+  invariant(Number.isSafeInteger(task.bytes) && task.bytes >= 0, "bytes is a non-negative safe integer")
+}
+
+const admit = (self: Enqueue, task: NewTask, offeredAtMillis: number): boolean =>
+  TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot, task.bytes, offeredAtMillis)
+
+const admitWaiting = (self: Enqueue): void => {
+  const waiting = self.offers.waiting
+  while (waiting.length > 0) {
+    const offer = waiting[0]!
+    const task = offer.tasks[offer.admitted]!
+    if (admit(self, task, offer.offeredAtMillis)) {
+      offer.admitted++
+      if (offer.admitted === offer.tasks.length) {
+        leave(self.offers, offer)
+        offer.resume([])
+      }
+      Doorbell.ringUnsafe(self.notEmpty)
+    } else if (TaskRing.isEndedUnsafe(self.ring)) {
+      leave(self.offers, offer)
+      offer.resume(offer.tasks.slice(offer.admitted))
+    } else {
+      return
+    }
+  }
+  if (self.offers.ending && TaskRing.endUnsafe(self.ring)) ringBoth(self)
+}
+
+const serveOffers = (self: Enqueue): void => serveAndListen(self.offers, self.notFull, () => admitWaiting(self))
+
+/**
+ * Puts a task into the queue without waiting and without allocating. `false` if the queue is full, if others wait to
+ * offer, or if the queue was ended.
+ *
+ * @since 0.1.0
+ * @category offering
+ */
+export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
+  checkTask(task)
+  if (self.offers.ending || self.offers.waiting.length > 0) return false
+  if (!admit(self, task, self.offers.clock.currentTimeMillisUnsafe())) return false
+  Doorbell.ringUnsafe(self.notEmpty)
+  return true
+}
+
+/**
+ * Puts a task into the queue; waits while it is full. `false` if the queue was ended or shut down before the task could
+ * be admitted.
+ *
+ * @since 0.1.0
+ * @category offering
+ */
+export const offer: {
+  (task: NewTask): (self: Enqueue) => Effect.Effect<boolean>
+  (self: Enqueue, task: NewTask): Effect.Effect<boolean>
+} = dual(
+  2,
+  (self: Enqueue, task: NewTask): Effect.Effect<boolean> =>
+    Effect.suspend(() =>
+      offerUnsafe(self, task) ? Effect.succeed(true) : Effect.map(offerAll(self, [task]), (left) => left.length === 0)
+    )
+)
+
+/**
+ * Puts tasks into the queue, in order; waits while it is full. Returns those that were not admitted because the queue was
+ * ended or shut down. If interrupted, those already admitted stay in the queue.
+ *
+ * @since 0.1.0
+ * @category offering
+ */
+export const offerAll: {
+  (tasks: Iterable<NewTask>): (self: Enqueue) => Effect.Effect<Array<NewTask>>
+  (self: Enqueue, tasks: Iterable<NewTask>): Effect.Effect<Array<NewTask>>
+} = dual(
+  2,
+  (self: Enqueue, tasks: Iterable<NewTask>): Effect.Effect<Array<NewTask>> =>
+    Effect.callback<Array<NewTask>>((resume) => {
+      const all = Array.from(tasks)
+      all.forEach(checkTask)
+      if (all.length === 0 || self.offers.ending) return resume(Effect.succeed(all))
+      const pending: PendingOffer = {
+        tasks: all,
+        offeredAtMillis: self.offers.clock.currentTimeMillisUnsafe(),
+        admitted: 0,
+        resume: (leftover) => resume(Effect.succeed(leftover))
+      }
+      self.offers.waiting.push(pending)
+      serveOffers(self)
+      return Effect.sync(() => {
+        leave(self.offers, pending)
+        serveOffers(self)
+      })
+    })
+)
+
+// -----------------------------------------------------------------------------
+// taking
+// -----------------------------------------------------------------------------
+
+const takeReady = (self: Dequeue, tasksMax: number, keepsClaim: boolean): Array<TaskRing.Task> => {
+  const { consumer, record, ring } = self
+  const tasks: Array<TaskRing.Task> = []
+  const limit = Math.min(tasksMax, ring.capacity)
+  while (tasks.length < limit && TaskRing.pollUnsafe(ring, consumer, record)) tasks.push({ ...record })
+  if (tasks.length > 0 && !keepsClaim) TaskRing.completeUnsafe(ring, consumer)
+  return tasks
+}
+
+const isDone = (self: Half): boolean =>
+  TaskRing.isShutDownUnsafe(self.ring) || (TaskRing.isEndedUnsafe(self.ring) && TaskRing.isEmptyUnsafe(self.ring))
+
+const doneExit = (self: Half): Exit.Exit<never, Cause.Done> =>
+  TaskRing.isShutDownUnsafe(self.ring) ? Exit.interrupt() : Exit.fail(Cause.Done())
+
+// Serves those who are in line now; whoever joins meanwhile has scheduled a step of their own. So fibers that wake each
+// other cannot keep the thread for themselves. The taker runs on before the doorbell rings: if a woken producer
+// interrupts it, its task has already been handed over.
+const serveWaiting = (self: Dequeue): void => {
+  const waiting = self.takers.waiting
+  for (let left = waiting.length; left > 0 && waiting.length > 0; left--) {
+    const taker = waiting[0]!
+    const tasks = takeReady(self, taker.tasksMax, taker.keepsClaim)
+    if (tasks.length > 0) {
+      leave(self.takers, taker)
+      taker.resume(Exit.succeed(tasks))
+      Doorbell.ringUnsafe(self.notFull)
+    } else if (isDone(self)) {
+      leave(self.takers, taker)
+      taker.resume(doneExit(self))
+    } else if (!TaskRing.isEndedUnsafe(self.ring)) {
+      return
+    }
+  }
+}
+
+const serveTakers = (self: Dequeue): void => serveAndListen(self.takers, self.notEmpty, () => serveWaiting(self))
+
+const takeWaiting = (
+  self: Dequeue,
+  tasksMax: number,
+  keepsClaim: boolean
+): Effect.Effect<Array<TaskRing.Task>, Cause.Done> =>
+  Effect.withFiber((fiber) =>
+    Effect.callback<Array<TaskRing.Task>, Cause.Done>((resume) => {
+      const taker: Taker = { tasksMax, keepsClaim, resume }
+      self.takers.waiting.push(taker)
+      fiber.currentDispatcher.scheduleTask(() => serveTakers(self), 0)
+      return Effect.sync(() => leave(self.takers, taker))
+    })
+  )
+
+const takeNow = (self: Dequeue, tasksMax: number, keepsClaim: boolean): Effect.Effect<Array<TaskRing.Task>> =>
+  Effect.withFiber((fiber) =>
+    Effect.callback<Array<TaskRing.Task>>((resume) => {
+      let isWanted = true
+      fiber.currentDispatcher.scheduleTask(() => {
+        serveTakers(self)
+        if (!isWanted) return
+        const tasks = self.takers.waiting.length > 0 ? [] : takeReady(self, tasksMax, keepsClaim)
+        resume(Effect.succeed(tasks))
+        if (tasks.length > 0) Doorbell.ringUnsafe(self.notFull)
+      }, 0)
+      return Effect.sync(() => {
+        isWanted = false
+      })
+    })
+  )
+
+const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
+
+/**
+ * Takes the oldest task; waits while the queue is empty. The task stays claimed until `complete`. Fails with `Cause.Done`
+ * once the queue was ended and is drained; interrupts when it was shut down.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const take = (self: Dequeue): Effect.Effect<TaskRing.Task, Cause.Done> =>
+  Effect.map(takeWaiting(self, 1, true), first)
+
+/**
+ * Takes the oldest task if there is one now and nobody is in line for it. The task stays claimed until `complete`.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const poll = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>> =>
+  Effect.map(takeNow(self, 1, true), (tasks) => tasks.length === 0 ? Option.none() : Option.some(first(tasks)))
+
+/**
+ * Takes the oldest task into `out` without waiting and without allocating; `false` if there is none. The task stays
+ * claimed until `completeUnsafe`. Does not look whether fibers are in line.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord): boolean => {
+  if (!TaskRing.pollUnsafe(self.ring, self.consumer, out)) return false
+  Doorbell.ringUnsafe(self.notFull)
+  return true
+}
+
+/**
+ * Takes all tasks, at least one: waits while the queue is empty. Leaves no claim. Fails with `Cause.Done` once the queue
+ * was ended and is drained; interrupts when it was shut down.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const takeAll = (self: Dequeue): Effect.Effect<Arr.NonEmptyArray<TaskRing.Task>, Cause.Done> =>
+  Effect.map(takeWaiting(self, Number.POSITIVE_INFINITY, false), (tasks) => {
+    const [oldest, ...others] = tasks
+    invariant(oldest !== undefined, "a taker is resumed with at least one task")
+    return [oldest, ...others]
+  })
+
+/**
+ * Takes as many tasks as there are now, at most `tasksMax`, perhaps none. Leaves no claim.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const takeUpTo: {
+  (tasksMax: number): (self: Dequeue) => Effect.Effect<Array<TaskRing.Task>>
+  (self: Dequeue, tasksMax: number): Effect.Effect<Array<TaskRing.Task>>
+} = dual(2, (self: Dequeue, tasksMax: number): Effect.Effect<Array<TaskRing.Task>> => takeNow(self, tasksMax, false))
+
+/**
+ * The tasks as a stream, in order, until the queue was ended and is drained. Leaves no claims.
+ *
+ * @since 0.1.0
+ * @category taking
+ */
+export const toStream = (self: Dequeue): Stream.Stream<TaskRing.Task> => Stream.fromPull(Effect.succeed(takeAll(self)))
+
+// -----------------------------------------------------------------------------
+// claims
+// -----------------------------------------------------------------------------
+
+/**
+ * The task taken last is done: its claim is cleared.
+ *
+ * @since 0.1.0
+ * @category claims
+ */
+export const completeUnsafe = (self: Dequeue): void => TaskRing.completeUnsafe(self.ring, self.consumer)
+
+/**
+ * The task taken last is done: its claim is cleared.
+ *
+ * @since 0.1.0
+ * @category claims
+ */
+export const complete = (self: Dequeue): Effect.Effect<void> => Effect.sync(() => completeUnsafe(self))
+
+/**
+ * The task that a predecessor with this consumer number has taken and not completed. To be asked before the first take,
+ * when the predecessor is certainly dead. The claim stands until `complete`.
+ *
+ * @since 0.1.0
+ * @category claims
+ */
+export const recover = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>> =>
+  Effect.sync(() => {
+    if (!TaskRing.claimUnsafe(self.ring, self.consumer, self.record)) return Option.none()
+    const task = { ...self.record }
+    Doorbell.ringUnsafe(self.notFull)
+    return Option.some(task)
+  })
+
+// -----------------------------------------------------------------------------
+// completion
+// -----------------------------------------------------------------------------
+
+/**
+ * Ends the queue: no new offers, those already waiting are still admitted, what is in the queue can be taken, then takers
+ * fail with `Cause.Done`. `false` if it was ended or shut down before.
+ *
+ * @since 0.1.0
+ * @category completion
+ */
+export const end = (self: Enqueue): Effect.Effect<boolean> =>
+  Effect.sync(() => {
+    if (self.offers.ending || TaskRing.isEndedUnsafe(self.ring)) return false
+    self.offers.ending = true
+    serveOffers(self)
+    return true
+  })
+
+/**
+ * Shuts the queue down, from either half and any thread: what it holds is discarded, takers are interrupted, waiting
+ * offers are refused. `false` if it was done before.
+ *
+ * @since 0.1.0
+ * @category completion
+ */
+export const shutdown = (self: Enqueue | Dequeue): Effect.Effect<boolean> =>
+  Effect.sync(() => {
+    if (isDone(self) || !TaskRing.shutdownUnsafe(self.ring)) return false
+    ringBoth(self)
+    return true
+  })
+
+/**
+ * Waits until the queue is done: shut down, or ended and drained.
+ *
+ * @since 0.1.0
+ * @category completion
+ */
+export const awaitShutdown = (self: Enqueue | Dequeue): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const seen = Doorbell.readUnsafe(self.notFull)
+    if (isDone(self)) return Effect.void
+    return Effect.andThen(Doorbell.wait(self.notFull, seen), awaitShutdown(self))
+  })
+
+// -----------------------------------------------------------------------------
+// inspecting
+// -----------------------------------------------------------------------------
+
+/**
+ * How many tasks can be taken; 0 once the queue was shut down. Offers that wait are not counted.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const sizeUnsafe = (self: Enqueue | Dequeue): number =>
+  TaskRing.isShutDownUnsafe(self.ring) ? 0 : TaskRing.sizeUnsafe(self.ring)
+
+/**
+ * How many tasks can be taken; 0 once the queue was shut down. Offers that wait are not counted.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const size = (self: Enqueue | Dequeue): Effect.Effect<number> => Effect.sync(() => sizeUnsafe(self))
+
+/**
+ * Whether an offer would have to wait.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const isFull = (self: Enqueue | Dequeue): Effect.Effect<boolean> =>
+  Effect.sync(() => !TaskRing.isShutDownUnsafe(self.ring) && TaskRing.isFullUnsafe(self.ring))

@@ -1,0 +1,188 @@
+/**
+ * Where everything that is counted lies, in bytes: computed from the table in Counters.ts, and checked when loaded.
+ *
+ * Every writer owns one block of this layout. A block is made of groups; a group starts on a 64-byte line and no two
+ * groups share a line. The last four bytes of a group are its sequence word: odd while its writer is inside it (the
+ * iteration is guarded by the lifecycle's, because one call changes both). The groups of the first 320 bytes lie as in the maintainer's reference layout (their padding holds the sequence word):
+ *
+ * ```text
+ *   0  persistence lifecycle   cycles, cycles with work, cycle ns, active ns, last sleep ms (u32)
+ *  64  retention               total ns, samples, success, min ns, max ns
+ * 128  compression             the same
+ * 192  deletion                the same
+ * 256  limits                  hot segments, cold segments
+ * 320  iteration, persist, flush, sync, append, rotation, commit: the same as retention, a line each
+ *      traffic, failures, rings, durability, segments: counters and gauges
+ *      one latency histogram for each operation: low words, high words, a line with its sequence word
+ * ```
+ *
+ * All values are unsigned 64-bit little-endian integers unless the table says 4 bytes.
+ */
+import { invariant } from "../internal/invariant.ts"
+import {
+  definitions,
+  type GroupDefinition,
+  type GroupKind,
+  type Merge,
+  type OperationName,
+  operationNames
+} from "./Counters.ts"
+import type { Subsystem, Unit } from "./Counters.ts"
+import { bucketCount } from "./LatencyHistogram.ts"
+
+/**
+ * Bytes of a cache line, the grain of the layout.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const lineBytes = 64
+
+/**
+ * A field with its place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Field {
+  readonly name: string
+  readonly exported: string
+  readonly unit: Unit
+  readonly merge: Merge
+  readonly help: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly bytes: 4 | 8
+  /** Bytes from the start of the block. */
+  readonly offset: number
+}
+
+/**
+ * A group with its place: the unit of consistency. Nobody ever reads a group in the middle of an update.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Group {
+  readonly name: string
+  readonly kind: GroupKind
+  readonly subsystem: Subsystem
+  readonly fields: ReadonlyArray<Field>
+  /** Bytes from the start of the block, a multiple of {@link lineBytes}. */
+  readonly offset: number
+  /** A multiple of {@link lineBytes}. */
+  readonly bytes: number
+  /** Where the sequence word is that guards this group: its own last four bytes, or those of another group. */
+  readonly sequenceOffset: number
+}
+
+/**
+ * A latency histogram with its place: `bucketCount` low words, as many high words, and a line that ends in its sequence
+ * word. A bucket is one 32-bit store until its low word overflows; only then is the sequence word used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HistogramPlace {
+  readonly operation: OperationName
+  readonly offset: number
+  readonly highOffset: number
+  readonly sequenceOffset: number
+  readonly bytes: number
+}
+
+const toLines = (bytes: number): number => Math.ceil(bytes / lineBytes) * lineBytes
+
+const place = (definition: GroupDefinition, offset: number, before: ReadonlyArray<Group>): Group => {
+  let next = offset
+  const fields = Object.entries(definition.fields).map(([name, field]): Field => {
+    const placed: Field = {
+      name,
+      exported: definition.exported + field.exported,
+      unit: field.unit,
+      merge: field.merge,
+      help: field.help,
+      labels: { subsystem: definition.subsystem, ...field.labels },
+      bytes: field.bytes ?? 8,
+      offset: next
+    }
+    next += placed.bytes
+    return placed
+  })
+  const bytes = toLines(next - offset + 4)
+  const { kind, name, subsystem } = definition
+  const guard = before.find((group) => group.name === definition.guardedBy)
+  return { name, kind, subsystem, fields, offset, bytes, sequenceOffset: guard?.sequenceOffset ?? offset + bytes - 4 }
+}
+
+/**
+ * Every group in the order of the layout.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const groups: ReadonlyArray<Group> = definitions.reduce<ReadonlyArray<Group>>(
+  (placed, definition) => [...placed, place(definition, placed.reduce((sum, group) => sum + group.bytes, 0), placed)],
+  []
+)
+
+/**
+ * Bytes of all groups together; the histograms begin here.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const groupsBytes = groups.reduce((sum, group) => sum + group.bytes, 0)
+
+const histogramBytes = bucketCount * 8 + lineBytes
+
+/**
+ * Every histogram in the order of the layout.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((operation, index) => {
+  const offset = groupsBytes + index * histogramBytes
+  return {
+    operation,
+    offset,
+    highOffset: offset + bucketCount * 4,
+    sequenceOffset: offset + histogramBytes - 4,
+    bytes: histogramBytes
+  }
+})
+
+/**
+ * Bytes of one writer's block.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const blockBytes = groupsBytes + histograms.length * histogramBytes
+
+/**
+ * Bytes of the maintainer's reference layout at the start of a block.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const referenceBytes = 320
+
+/**
+ * The group of that name.
+ *
+ * @since 0.1.0
+ * @category layout
+ */
+export const groupOf = (name: string): Group => {
+  const group = groups.find((group) => group.name === name)
+  invariant(group !== undefined, `there is a group of counters named ${name}`)
+  return group
+}
+
+invariant(groups.every((group) => group.offset % lineBytes === 0), "every group starts on a line of its own")
+invariant(groups.every((group) => group.bytes % lineBytes === 0), "every group fills its lines")
+invariant(histograms.every((place) => place.offset % lineBytes === 0), "every histogram starts on a line of its own")
+invariant(histogramBytes % lineBytes === 0, "every histogram fills its lines")
+invariant(groupOf("limits").offset + groupOf("limits").bytes === referenceBytes, "the reference layout has 320 bytes")
+invariant(blockBytes % lineBytes === 0, "a block fills its lines")

@@ -1,0 +1,395 @@
+/**
+ * What is counted, as data: the one table that the layout, the merging of writers, the dump, the exported names and their
+ * help texts all follow from.
+ */
+
+/**
+ * What a value is measured in. `ns` and `ms` are turned into seconds where a monitoring system wants base units.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Unit = "" | "ns" | "ms" | "bytes" | "percent"
+
+/**
+ * How the values of several writers become one: `sum` for counters and for gauges of which every writer holds its own
+ * part, `min` and `max` for extremes, and `max` also for gauges that any writer may set for all of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Merge = "sum" | "min" | "max"
+
+/**
+ * A field of a group, before it has a place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FieldDefinition {
+  /** The last part of the exported name; the group's `exported` stands before it. */
+  readonly exported: string
+  readonly unit: Unit
+  readonly merge: Merge
+  readonly help: string
+  /** 8 unless said. */
+  readonly bytes?: 4
+  /** Labels of its own, beside the group's. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+const lifecycleFields = {
+  cycles: { exported: "cycles", unit: "", merge: "sum", help: "Cycles of the maintainer's loop." },
+  didWork: { exported: "did_work_total", unit: "", merge: "sum", help: "Cycles that found something to do." },
+  cycleNanos: {
+    exported: "total_cycle_time_ns",
+    unit: "ns",
+    merge: "sum",
+    help: "Time spent in cycles, sleep included."
+  },
+  activeNanos: {
+    exported: "total_active_time_ns",
+    unit: "ns",
+    merge: "sum",
+    help: "Time spent in cycles that did work, sleep excluded."
+  },
+  lastSleepMillis: {
+    exported: "last_sleep_ms",
+    unit: "ms",
+    merge: "max",
+    help: "The sleep at the end of the last cycle.",
+    bytes: 4
+  }
+} as const satisfies Record<string, FieldDefinition>
+
+const operationFields = {
+  totalNanos: { exported: "total_ns", unit: "ns", merge: "sum", help: "time spent, failures included." },
+  samples: { exported: "samples_total", unit: "", merge: "sum", help: "times it ran." },
+  success: { exported: "success_total", unit: "", merge: "sum", help: "times it succeeded." },
+  minNanos: { exported: "min_ns", unit: "ns", merge: "min", help: "the shortest run." },
+  maxNanos: { exported: "max_ns", unit: "ns", merge: "max", help: "the longest run." }
+} as const satisfies Record<string, FieldDefinition>
+
+/**
+ * What stands before the help of an operation's fields, where it is exported, and which part of the house runs it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OperationDefinition {
+  readonly exported: string
+  readonly subsystem: Subsystem
+  readonly help: string
+  /** The group whose sequence word guards this one, when one call changes both. Its own unless said. */
+  readonly guardedBy?: "lifecycle"
+}
+
+/**
+ * The value of the label `subsystem`: the maintainer's worker or the recorder that the application calls.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Subsystem = "wal_persistence_worker" | "wal_recorder"
+
+/**
+ * The timed operations in the order of the layout. Each has five totals and a latency histogram.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const operations = {
+  retention: {
+    exported: "maintenance_retention",
+    subsystem: "wal_persistence_worker",
+    help: "Freezing a hot segment (flush, compression and removal)"
+  },
+  compression: {
+    exported: "maintenance_compression",
+    subsystem: "wal_persistence_worker",
+    help: "Compressing a hot segment"
+  },
+  deletion: {
+    exported: "maintenance_deletion",
+    subsystem: "wal_persistence_worker",
+    help: "Freeing a cold segment"
+  },
+  iteration: {
+    exported: "persistence_iteration",
+    subsystem: "wal_persistence_worker",
+    help: "A cycle of the maintainer's loop without its sleep",
+    guardedBy: "lifecycle"
+  },
+  persist: {
+    exported: "persistence_persist",
+    subsystem: "wal_persistence_worker",
+    help: "Persisting a rotated segment"
+  },
+  flush: {
+    exported: "persistence_flush",
+    subsystem: "wal_persistence_worker",
+    help: "Making events durable (write and fdatasync)"
+  },
+  sync: { exported: "persistence_sync", subsystem: "wal_persistence_worker", help: "fdatasync alone" },
+  append: { exported: "recorder_append", subsystem: "wal_recorder", help: "Appending an event (a sample of them)" },
+  rotation: { exported: "recorder_rotation", subsystem: "wal_recorder", help: "Rotating to the next segment" },
+  commit: {
+    exported: "recorder_commit",
+    subsystem: "wal_recorder",
+    help: "Waiting until appended events are durable"
+  }
+} as const satisfies Record<string, OperationDefinition>
+
+/**
+ * The name of a timed operation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OperationName = keyof typeof operations
+
+const limitFields = {
+  maxHotSegments: {
+    exported: "max_hot_segments",
+    unit: "",
+    merge: "max",
+    help: "Configured limit of hot segments."
+  },
+  maxColdSegments: {
+    exported: "max_cold_segments",
+    unit: "",
+    merge: "max",
+    help: "Configured limit of cold segments."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
+const trafficFields = {
+  bytesWritten: {
+    exported: "written_bytes_total",
+    unit: "bytes",
+    merge: "sum",
+    help: "Bytes written to hot segments, headers and padding included."
+  },
+  eventsWritten: { exported: "written_events_total", unit: "", merge: "sum", help: "Events written to hot segments." },
+  eventsShed: {
+    exported: "shed_events_total",
+    unit: "",
+    merge: "sum",
+    help: "Events refused because no slot was free."
+  },
+  compressionBytesIn: {
+    exported: "compression_input_bytes_total",
+    unit: "bytes",
+    merge: "sum",
+    help: "Bytes of hot segments that were compressed."
+  },
+  compressionBytesOut: {
+    exported: "compression_output_bytes_total",
+    unit: "bytes",
+    merge: "sum",
+    help: "Bytes of the cold segments they became."
+  },
+  restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." }
+} as const satisfies Record<string, FieldDefinition>
+
+/**
+ * The name of a counter: it only ever grows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CounterName = keyof typeof trafficFields
+
+/**
+ * Why an operation of the maintainer or the recorder failed.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const failureReasons = [
+  "NotFound",
+  "DiskFull",
+  "Denied",
+  "SyncFailed",
+  "WriteFailed",
+  "ReadFailed",
+  "CompressFailed",
+  "VerifyFailed",
+  "Corrupt",
+  "Io"
+] as const
+
+/**
+ * One of {@link failureReasons}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FailureReason = typeof failureReasons[number]
+
+const failureFields = Object.fromEntries(failureReasons.map((reason) => [reason, {
+  exported: "failures_total",
+  unit: "",
+  merge: "sum",
+  help: "Failures by reason.",
+  labels: { reason }
+}])) as unknown as Readonly<Record<FailureReason, FieldDefinition>>
+
+const pendingTasks = (ring: string): FieldDefinition => ({
+  exported: "pending_tasks",
+  unit: "",
+  merge: "sum",
+  help: "Tasks waiting in a ring.",
+  labels: { ring }
+})
+const pendingBytes = (ring: string): FieldDefinition => ({
+  exported: "pending_bytes",
+  unit: "bytes",
+  merge: "sum",
+  help: "Bytes of the segments that wait in a ring.",
+  labels: { ring }
+})
+const oldestPendingMillis = (ring: string): FieldDefinition => ({
+  exported: "oldest_pending_age_ms",
+  unit: "ms",
+  merge: "max",
+  help: "Age of the oldest task that waits in a ring.",
+  labels: { ring }
+})
+
+const ringFields = {
+  persistPendingTasks: pendingTasks("persist"),
+  persistPendingBytes: pendingBytes("persist"),
+  persistOldestPendingMillis: oldestPendingMillis("persist"),
+  freezePendingTasks: pendingTasks("freeze"),
+  freezePendingBytes: pendingBytes("freeze"),
+  freezeOldestPendingMillis: oldestPendingMillis("freeze"),
+  freePendingTasks: pendingTasks("free"),
+  freePendingBytes: pendingBytes("free"),
+  freeOldestPendingMillis: oldestPendingMillis("free")
+} as const satisfies Record<string, FieldDefinition>
+
+const durabilityFields = {
+  durableLagEvents: {
+    exported: "durable_lag_events",
+    unit: "",
+    merge: "max",
+    help: "Events that are appended but not durable."
+  },
+  durableLagMillis: {
+    exported: "durable_lag_ms",
+    unit: "ms",
+    merge: "max",
+    help: "Age of the oldest event that is not durable."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
+const segmentFields = {
+  hotSegments: { exported: "hot_segments", unit: "", merge: "max", help: "Hot segments on disk." },
+  hotBytes: { exported: "hot_bytes", unit: "bytes", merge: "max", help: "Bytes of the hot segments on disk." },
+  coldSegments: { exported: "cold_segments", unit: "", merge: "max", help: "Cold segments on disk." },
+  coldBytes: { exported: "cold_bytes", unit: "bytes", merge: "max", help: "Bytes of the cold segments on disk." },
+  diskFreeBytes: {
+    exported: "disk_free_bytes",
+    unit: "bytes",
+    merge: "max",
+    help: "Bytes still free on the file system of the recorder's directory."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
+/**
+ * The name of a gauge: it is set, and holds until it is set again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GaugeName =
+  | keyof typeof limitFields
+  | keyof typeof ringFields
+  | keyof typeof durabilityFields
+  | keyof typeof segmentFields
+
+/**
+ * The name of a field of the loop's lifecycle.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LifecycleName = keyof typeof lifecycleFields
+
+/**
+ * The name of a field of an operation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OperationFieldName = keyof typeof operationFields
+
+/**
+ * What the fields of a group are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GroupKind = "lifecycle" | "operation" | "counters" | "failures" | "gauges"
+
+const worker: Subsystem = "wal_persistence_worker"
+/**
+ * The names of the operations in the order of the layout.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const operationNames = Object.keys(operations) as ReadonlyArray<OperationName>
+
+const operationGroup = (name: OperationName): GroupDefinition => {
+  const { exported, guardedBy, help, subsystem }: OperationDefinition = operations[name]
+  const fields: Record<string, FieldDefinition> = {}
+  for (const [field, definition] of Object.entries(operationFields)) {
+    fields[field] = { ...definition, help: `${help}: ${definition.help}` }
+  }
+  return { name, kind: "operation", subsystem, exported: `${exported}_`, fields, guardedBy }
+}
+
+/**
+ * A group of fields that are changed and read together, before it has a place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupDefinition {
+  readonly name: string
+  readonly kind: GroupKind
+  readonly subsystem: Subsystem
+  /** Stands before the exported name of each field. */
+  readonly exported: string
+  readonly fields: Readonly<Record<string, FieldDefinition>>
+  readonly guardedBy?: "lifecycle" | undefined
+}
+
+/** The first three operations belong to the reference layout; the limits follow them, then everything else. */
+const referenceOperations = 3
+
+/**
+ * Every group in the order of the layout.
+ *
+ * @since 0.1.0
+ * @category definitions
+ */
+export const definitions: ReadonlyArray<GroupDefinition> = [
+  {
+    name: "lifecycle",
+    kind: "lifecycle",
+    subsystem: worker,
+    exported: "persistence_lifecycle_",
+    fields: lifecycleFields
+  },
+  ...operationNames.slice(0, referenceOperations).map(operationGroup),
+  { name: "limits", kind: "gauges", subsystem: worker, exported: "persistence_", fields: limitFields },
+  ...operationNames.slice(referenceOperations).map(operationGroup),
+  { name: "traffic", kind: "counters", subsystem: worker, exported: "", fields: trafficFields },
+  { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
+  { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },
+  { name: "durability", kind: "gauges", subsystem: worker, exported: "", fields: durabilityFields },
+  { name: "segments", kind: "gauges", subsystem: worker, exported: "", fields: segmentFields }
+]

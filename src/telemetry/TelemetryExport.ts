@@ -1,0 +1,257 @@
+/**
+ * Telemetry for monitoring systems: into Effect's `Metric`, from where any exporter takes it (OTLP, StatsD, Prometheus),
+ * and as Prometheus text. Values are read when they are asked for; nothing runs in between.
+ *
+ * Names. The reference measures in nanoseconds, milliseconds and percent, and says so in its names. Monitoring systems
+ * want base units, so here they become seconds and ratios, and a counter's name ends in `_total`, by one rule:
+ * `…_total_ns` is `…_seconds_total`, `…_ns` and `…_ms` are `…_seconds`, `…_percent` is dropped after a ratio, and what
+ * has no unit stays. `promtool check metrics` has no complaint then. `names: "reference"` keeps the reference's names and
+ * units to the letter.
+ *
+ * Latency histograms have a bucket for each power of two from 128 ns to 17.2 s. A bucket counts the times below its
+ * bound; a time that is exactly the bound counts in the next one.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { groups } from "./CounterLayout.ts"
+import { operations } from "./Counters.ts"
+import type { OperationName, Unit } from "./Counters.ts"
+import { bucketLowestNanos, countOf } from "./LatencyHistogram.ts"
+import { Telemetry } from "./Telemetry.ts"
+import { collect, defaultPrefix, type HistogramSample, type Sample } from "./TelemetryCollect.ts"
+import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
+
+/**
+ * How values are named.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ExportOptions {
+  /** Stands before every name; `effect_wal` by default. */
+  readonly prefix?: string | undefined
+  /** Base units (the default) or the reference's own names and units. */
+  readonly names?: "base-units" | "reference" | undefined
+}
+
+/** A series as an exporter sees it. */
+type Series =
+  | { readonly type: "counter" | "gauge"; readonly sample: Sample }
+  | HistogramSeries
+
+/** `boundScale`: how many nanoseconds make one of the exported unit. */
+interface HistogramSeries {
+  readonly type: "histogram"
+  readonly sample: HistogramSample
+  readonly boundScale: number
+}
+
+const scaleOf = (unit: Unit): number => {
+  if (unit === "ns") return 1e9
+  if (unit === "ms") return 1e3
+  return unit === "percent" ? 100 : 1
+}
+
+const suffixOf = (unit: Unit): string => {
+  if (unit === "ns" || unit === "ms") return "_seconds"
+  return ""
+}
+
+const baseName = (type: Series["type"], name: string, unit: Unit): string => {
+  const bare = unit === "ns" || unit === "ms" || unit === "percent" ? name.replace(/_(ns|ms|percent)$/, "") : name
+  if (type !== "counter") return bare + suffixOf(unit)
+  return `${bare.replace(/_total(?=_|$)/, "")}${suffixOf(unit)}_total`
+}
+
+const seriesOf = (snapshot: TelemetrySnapshot, options: ExportOptions): Array<Series> => {
+  const series: Array<Series> = []
+  const isReference = options.names === "reference"
+  const value = (type: "counter" | "gauge") => (sample: Sample) => {
+    const name = isReference ? sample.name : baseName(type, sample.name, sample.unit)
+    const scale = isReference ? 1 : scaleOf(sample.unit)
+    series.push({ type, sample: { ...sample, name, value: sample.value / scale } })
+  }
+  collect(snapshot, {
+    counter: value("counter"),
+    gauge: value("gauge"),
+    histogram: (sample) => {
+      const name = isReference ? sample.name : baseName("histogram", sample.name, sample.unit)
+      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isReference ? 1 : 1e9 })
+    }
+  }, options.prefix ?? defaultPrefix)
+  return series
+}
+
+/** The bounds of the exported buckets, in nanoseconds: 2^7 to 2^34. */
+const boundsNanos = Array.from({ length: 28 }, (_, index) => 2 ** (index + 7))
+
+/** How many times lie below each bound. Every bound is also a bound of the fine histogram, so this is exact. */
+const cumulativeCounts = ({ counts }: HistogramSample): Array<number> => {
+  let next = 0
+  let below = 0
+  return boundsNanos.map((bound) => {
+    while (next < counts.length && bucketLowestNanos(counts[next]![0]) < bound) below += counts[next++]![1]
+    return below
+  })
+}
+
+const labelsText = (labels: Readonly<Record<string, string>>): string =>
+  `{${Object.entries(labels).map(([name, value]) => `${name}="${value}"`).join(",")}}`
+
+const seriesLines = (series: Series): Array<string> => {
+  if (series.type !== "histogram") {
+    return [`${series.sample.name}${labelsText(series.sample.labels)} ${series.sample.value}`]
+  }
+  const { boundScale, sample } = series
+  const { counts, labels, name, sum } = sample
+  const bucket = (bound: string, count: number) => `${name}_bucket${labelsText({ ...labels, le: bound })} ${count}`
+  const cumulative = cumulativeCounts(sample)
+  return [
+    ...boundsNanos.map((bound, index) => bucket(String(bound / boundScale), cumulative[index]!)),
+    bucket("+Inf", countOf(counts)),
+    `${name}_sum${labelsText(labels)} ${sum / boundScale}`,
+    `${name}_count${labelsText(labels)} ${countOf(counts)}`
+  ]
+}
+
+/**
+ * A snapshot in the Prometheus text format, version 0.0.4.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptions = {}): string => {
+  const families = new Map<string, Array<string>>()
+  for (const series of seriesOf(snapshot, options)) {
+    const { help, name } = series.sample
+    const lines = families.get(name) ?? [`# HELP ${name} ${help}`, `# TYPE ${name} ${series.type}`]
+    lines.push(...seriesLines(series))
+    families.set(name, lines)
+  }
+  return `${[...families.values()].flat().join("\n")}\n`
+}
+
+/**
+ * Serves {@link prometheusText} at `GET /metrics`, a fresh snapshot for each request. The router, and the server below
+ * it, are the application's: `HttpRouter.serve(layerPrometheus())` over `NodeHttpServer.layer(…)`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPrometheus = (
+  options: ExportOptions & { readonly path?: HttpRouter.PathInput | undefined } = {}
+): Layer.Layer<never, never, HttpRouter.HttpRouter | Telemetry> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const router = yield* HttpRouter.HttpRouter
+    const telemetry = yield* Telemetry
+    yield* router.add(
+      "GET",
+      options.path ?? "/metrics",
+      Effect.map(telemetry.snapshot, (snapshot) =>
+        HttpServerResponse.text(prometheusText(snapshot, options), {
+          contentType: "text/plain; version=0.0.4; charset=utf-8"
+        }))
+    )
+  }))
+
+/** A snapshot in which every value is shown, to know every series beforehand. */
+const completeSnapshot = (): TelemetrySnapshot => {
+  const kinds: Record<string, Record<string, number>> = {}
+  for (const group of groups) {
+    for (const field of group.fields) kinds[group.kind] = { ...kinds[group.kind], [field.name]: 2 }
+  }
+  const operation = { ...kinds.operation, latency: [[2, 2]] } as unknown as OperationSnapshot
+  const names = Object.keys(operations) as ReadonlyArray<OperationName>
+  return { ...kinds, operations: Object.fromEntries(names.map((name) => [name, operation])) } as TelemetrySnapshot
+}
+
+const keyOf = ({ sample }: Series): string => sample.name + labelsText(sample.labels)
+
+/** The series of one moment: taken at the first pull of an export, and dropped when that export's turn is over. */
+const makeCurrent = (telemetry: Telemetry["Service"], options: ExportOptions) => {
+  let current: ReadonlyMap<string, Series> | undefined
+  return (key: string): Series | undefined => {
+    if (current === undefined) {
+      current = new Map(seriesOf(telemetry.snapshotUnsafe(), options).map((series) => [keyOf(series), series]))
+      queueMicrotask(() => {
+        current = undefined
+      })
+    }
+    return current.get(key)
+  }
+}
+
+const histogramState = ({ boundScale, sample }: HistogramSeries): Metric.HistogramState => {
+  const count = countOf(sample.counts)
+  const cumulative = cumulativeCounts(sample)
+  return {
+    buckets: [
+      ...boundsNanos.map((bound, index): [number, number] => [bound / boundScale, cumulative[index]!]),
+      [Infinity, count]
+    ],
+    count,
+    min: sample.min / boundScale,
+    max: sample.max / boundScale,
+    sum: sample.sum / boundScale
+  }
+}
+
+const register = (
+  series: Series,
+  current: (key: string) => Series | undefined,
+  context: Context.Context<never>
+): Metric.Registration => {
+  const key = keyOf(series)
+  const { help: description, labels: attributes, name } = series.sample
+  const value = (): number => {
+    const found = current(key)
+    return found === undefined || found.type === "histogram" ? 0 : found.sample.value
+  }
+  const ignored = { update() {}, modify() {} }
+  switch (series.type) {
+    case "counter":
+      return Metric.registerUnsafe(Metric.counter(name, { description, attributes, incremental: true }), context, {
+        get: () => ({ count: value(), incremental: true }),
+        ...ignored
+      })
+    case "gauge":
+      return Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), context, {
+        get: () => ({ value: value() }),
+        ...ignored
+      })
+    case "histogram": {
+      const empty = { ...series, sample: { ...series.sample, counts: [], min: 0, max: 0, sum: 0 } }
+      const boundaries = boundsNanos.map((bound) => bound / series.boundScale)
+      return Metric.registerUnsafe(Metric.histogram(name, { description, attributes, boundaries }), context, {
+        get: () => {
+          const found = current(key)
+          return histogramState(found?.type === "histogram" ? found : empty)
+        },
+        ...ignored
+      })
+    }
+  }
+}
+
+/**
+ * Registers every series with Effect's metrics for as long as the layer lives. An export takes one snapshot for all of
+ * them, at the moment it reads them. A series that has no value yet, such as a minimum before the second sample, is 0.
+ * Two recorders in one process are told apart with `Metric.CurrentMetricAttributes` around this layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMetrics = (options: ExportOptions = {}): Layer.Layer<never, never, Telemetry> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const telemetry = yield* Telemetry
+    const context = yield* Effect.context<never>()
+    const current = makeCurrent(telemetry, options)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => seriesOf(completeSnapshot(), options).map((series) => register(series, current, context))),
+      (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))
+    )
+  }))

@@ -1,0 +1,466 @@
+/**
+ * A `Disk` in memory that does, from a seed, everything that a real disk may do. The same seed and the same
+ * operations give the same results, faults and remains, on every platform. Without slow operations every operation
+ * completes at once, without a promise, so it runs under `TestClock` and by the hundred thousand.
+ *
+ * The fault model:
+ *
+ * 1. A read sees every completed write at once.
+ * 2. At a crash the writes and truncations of a file since its last successful sync survive wholly, partly or not at
+ *    all, in any order, torn at 512-byte sectors; so does its length, on its own. Each byte is old, written, or zero.
+ * 3. At a crash a create, rename, unlink or makeDirectory that no `syncDirectory` has followed may be lost, each on its
+ *    own, but never one that a surviving change to the same name rests on. A rename happens whole or not at all.
+ *    A directory whose own name is lost takes everything in it along.
+ * 4. A failed sync loses: some of the unsynced sectors, and the length, may have got to the device, the others never
+ *    will. Readers see them until the crash, and the next sync says ok. A file may instead be stuck: all its syncs
+ *    fail until the crash.
+ * 5. Space ends at any byte. A write is short when some of it still fits, and fails with `Full` when none does.
+ *    Overwriting needs no space; a file uses the space from its start to the last byte ever written. An unlinked file
+ *    gives its space back when it is closed.
+ * 6. Reads and writes may be short, at rates that can be set.
+ * 7. Any operation may fail, at rates that can be set or when told. It has then done nothing, except that a write
+ *    that fails with `Io` may have left some of its first bytes in the file, and that a sync loses (rule 4).
+ * 8. Bits of synced files rot when told.
+ * 9. Operations may be slow: they sleep by the Effect `Clock`, before or after they have their effect. Interrupted
+ *    before, they have not begun; interrupted after, they have completed.
+ * 10. Names are listed in any order.
+ * 11. When the power goes off, in the middle of an operation if told so, that operation and every later one dies with
+ *    `PowerOff`; a defect, so no error handling of the code under test takes it for a fault that it could handle.
+ *    Closing a file and giving a lock back succeed, so scopes close. `crash` draws what is left, and the power is on
+ *    again: what was open stays dead, locks are free.
+ *
+ * Links and permissions are not simulated: every entry is a regular file or a directory.
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { DiskFile, DiskReason, FileStat, OpenMode } from "../disk/Disk.ts"
+import { Disk, DiskError } from "../disk/Disk.ts"
+import { invariant } from "../internal/invariant.ts"
+import type { Faults, Operation } from "./FaultPlan.ts"
+import { FaultPlan } from "./FaultPlan.ts"
+import { SeededRandom } from "./SeededRandom.ts"
+import type { SimulatedFile } from "./SimulatedFile.ts"
+import type { SimulatedNode } from "./SimulatedStorage.ts"
+import { SimulatedStorage } from "./SimulatedStorage.ts"
+
+export type { Faults, Operation }
+
+/** What a simulated disk is made from. @since 0.1.0 @category models */
+export interface Options {
+  /** A whole number; decides everything that is drawn. */
+  readonly seed: number
+  readonly faults?: Faults
+  /** 1 TiB when absent. */
+  readonly capacityBytes?: number
+  /** How many operations `log` remembers; 64 when absent. */
+  readonly logLength?: number
+}
+
+/**
+ * The defect of every operation while the power is off, and of what was open before a crash.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PowerOff extends Error {
+  override readonly name = "PowerOff"
+  override readonly message = "the simulated machine has no power"
+}
+
+/**
+ * Whether a fiber ended because the power went off and for no other reason; interruptions on the way are none.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const isPowerOff = (cause: Cause.Cause<unknown>): boolean => {
+  const reasons = cause.reasons.filter((reason) => reason._tag !== "Interrupt")
+  return reasons.length > 0 &&
+    reasons.every((reason) => reason._tag === "Die" && reason.defect instanceof PowerOff)
+}
+
+/** The disk, and what a test can do to it. @since 0.1.0 @category services */
+export class SimulatedDisk extends Context.Service<SimulatedDisk, {
+  readonly disk: Disk["Service"]
+  /** The next such operation, on a path that matches, fails with the reason (rule 7). Several are used up in order. */
+  readonly failNext: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
+  /** All such operations, on paths that match, fail until `heal`. */
+  readonly failAlways: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
+  /** Forgets `failNext` and `failAlways`, sets all rates to 0, and frees stuck files. */
+  readonly heal: Effect.Effect<void>
+  readonly setFaults: (faults: Faults) => Effect.Effect<void>
+  /** May be less than what is in use; then nothing more fits. */
+  readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
+  /**
+   * Flips so many bits of a file; returns the offsets of their bytes. A mistake when the file is not synced or too
+   * short.
+   */
+  readonly rotBits: (path: string, bits: number) => Effect.Effect<ReadonlyArray<number>>
+  /** The operations begun since the disk was made. */
+  readonly operationCount: Effect.Effect<number>
+  /** The power goes off in the middle of the operation with this number; the first is number 1. */
+  readonly crashAt: (operation: number) => Effect.Effect<void>
+  /** Done as soon as the power is off; race the code under test against it. */
+  readonly awaitPowerOff: Effect.Effect<void>
+  /**
+   * The power goes off, if it is not yet, and comes back; see rule 11. Stop the fibers of the code under test first:
+   * one that lives on finds a disk that works again, and no longer knows that its machine has died.
+   */
+  readonly crash: Effect.Effect<void>
+  /** Every file with the bytes that a reader would see now. */
+  readonly files: Effect.Effect<ReadonlyMap<string, Uint8Array>>
+  /** The last operations, oldest first, a line each. */
+  readonly log: Effect.Effect<ReadonlyArray<string>>
+}>()("effect-wal/testing/SimulatedDisk") {}
+
+/** A disk with nothing on it but its root directory. @since 0.1.0 @category constructors */
+export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> =>
+  Effect.sync(() => makeUnsafe(options))
+
+/** `make` as both services, one disk behind them. @since 0.1.0 @category layers */
+export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
+  Layer.unwrap(
+    Effect.map(make(options), (simulated) =>
+      Layer.merge(Layer.succeed(SimulatedDisk, simulated), Layer.succeed(Disk, simulated.disk)))
+  )
+
+interface LogEntry {
+  readonly number: number
+  readonly operation: Operation
+  readonly path: string
+  /** The second path of a rename, or offset and bytes. */
+  readonly detail: string | readonly [offset: number, bytes: number] | undefined
+  outcome: string | number | undefined
+}
+
+/** What an operation comes to: its result, or the reason why it failed. No result is a string. */
+type Outcome<A> = A | DiskReason
+
+/** One operation. `effect` acts on the storage; `onFailure` does what a failed one leaves behind. */
+interface Request<A> {
+  readonly operation: Operation
+  readonly path: string
+  readonly detail?: LogEntry["detail"]
+  readonly effect: (nowMillis: number) => Outcome<A>
+  readonly onFailure?: (reason: DiskReason, nowMillis: number) => void
+  /** The handle that it goes through. */
+  readonly handle?: Handle
+}
+
+interface Handle {
+  readonly boot: number
+  isOpen: boolean
+  callsUnderway: number
+  onIdle: (() => void) | undefined
+}
+
+const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
+  const random = new SeededRandom(options.seed)
+  const storage = new SimulatedStorage(random, options.capacityBytes ?? 2 ** 40)
+  const logLength = options.logLength ?? 64
+  const log: Array<LogEntry> = []
+  const plan = new FaultPlan(random, options.faults ?? {})
+  let operations = 0
+  let crashOperation = Infinity
+  /** Counts the times that the power came on. */
+  let boot = 1
+  let isOn = true
+  let powerOff = Deferred.makeUnsafe<void>()
+  const locks = new Set<string>()
+  let stuck: Array<SimulatedFile> = []
+
+  const dead = Effect.suspend(() => Effect.die(new PowerOff()))
+
+  const turnOff = () => {
+    isOn = false
+    Deferred.doneUnsafe(powerOff, Effect.void)
+  }
+
+  const begin = (request: Request<unknown>): LogEntry => {
+    const { operation, path, detail } = request
+    const entry: LogEntry = { number: ++operations, operation, path, detail, outcome: undefined }
+    log[entry.number % logLength] = entry
+    return entry
+  }
+
+  const attempt = <A>(request: Request<A>, nowMillis: number): Outcome<A> => {
+    const reason = plan.failureOf(request.operation, request.path)
+    if (reason === undefined) return request.effect(nowMillis)
+    request.onFailure?.(reason, nowMillis)
+    return reason
+  }
+
+  const complete = <A>(request: Request<A>, entry: LogEntry, outcome: Outcome<A>): Effect.Effect<A, DiskError> => {
+    if (typeof outcome === "string") {
+      entry.outcome = outcome
+      const { operation, path } = request
+      return Effect.fail(new DiskError({ operation, path, reason: outcome as DiskReason, detail: "simulated" }))
+    }
+    entry.outcome = typeof outcome === "number" ? outcome : "ok"
+    return Effect.succeed(outcome as A)
+  }
+
+  const perform = <A>(request: Request<A>): Effect.Effect<A, DiskError> =>
+    Effect.clockWith((clock) => {
+      const begunAtBoot = request.handle?.boot ?? boot
+      if (!isOn || begunAtBoot !== boot) return dead
+      if (request.handle !== undefined) {
+        invariant(request.handle.isOpen, `${request.path} is open when ${request.operation} begins`)
+      }
+      const entry = begin(request)
+      if (entry.number >= crashOperation) {
+        // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
+        // everything may survive.
+        if (request.operation !== "sync" && request.operation !== "syncDirectory") {
+          request.effect(clock.currentTimeMillisUnsafe())
+        }
+        entry.outcome = "power off"
+        turnOff()
+        return dead
+      }
+      const sleepMillis = plan.sleepMillis()
+      if (sleepMillis === 0) return complete(request, entry, attempt(request, clock.currentTimeMillisUnsafe()))
+      const isEffectFirst = random.chance(0.5)
+      const early = isEffectFirst ? attempt(request, clock.currentTimeMillisUnsafe()) : undefined
+      // No power, no waiting: whoever sleeps in a finalizer must not keep its scope from closing.
+      const sleep = Effect.raceFirst(Effect.sleep(sleepMillis), Deferred.await(powerOff))
+      return underway(
+        request.handle,
+        Effect.flatMap(sleep, () => {
+          if (!isOn || begunAtBoot !== boot) return dead
+          const outcome = isEffectFirst ? early as Outcome<A> : attempt(request, clock.currentTimeMillisUnsafe())
+          return complete(request, entry, outcome)
+        })
+      )
+    })
+
+  const makeFile = (path: string, mode: OpenMode, file: SimulatedFile): DiskFile => {
+    const handle: Handle = { boot, isOpen: true, callsUnderway: 0, onIdle: undefined }
+    return {
+      path,
+      read: (target, offset) =>
+        Effect.suspend(() => {
+          invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a read is a position in a file`)
+          const request: Request<number> = {
+            operation: "read",
+            path,
+            handle,
+            detail: [offset, target.length],
+            effect: () => {
+              const count = plan.readBytes(Math.max(0, Math.min(target.length, file.visible.length - offset)))
+              target.set(file.visible.view.subarray(offset, offset + count))
+              return count
+            }
+          }
+          return perform(request)
+        }),
+      write: (chunks, offset) =>
+        Effect.suspend(() => {
+          invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a write is a position in a file`)
+          invariant(mode !== "read", `${path} is open for writing`)
+          let total = 0
+          for (const chunk of chunks) total += chunk.length
+          if (total === 0) return Effect.succeed(0)
+          const request: Request<number> = {
+            operation: "write",
+            path,
+            handle,
+            detail: [offset, total],
+            effect: (nowMillis) => storage.write(file, chunks, offset, plan.writeBytes(total), nowMillis),
+            onFailure: (reason, nowMillis) => {
+              const taken = reason === "Io" ? random.below(total + 1) : 0
+              if (taken > 0) storage.write(file, chunks, offset, taken, nowMillis)
+            }
+          }
+          return perform(request)
+        }),
+      truncate: (bytes) =>
+        Effect.suspend(() => {
+          invariant(Number.isSafeInteger(bytes) && bytes >= 0, `${bytes} is a file length`)
+          invariant(mode !== "read", `${path} is open for writing`)
+          return perform<void>({
+            operation: "truncate",
+            path,
+            handle,
+            detail: [bytes, 0],
+            effect: (nowMillis) => storage.truncate(file, bytes, nowMillis)
+          })
+        }),
+      sync: perform<void>({
+        operation: "sync",
+        path,
+        handle,
+        effect: () => {
+          if (!file.isStuck) return file.sync()
+          file.loseUnsynced(random)
+          return "Io"
+        },
+        onFailure: () => {
+          file.loseUnsynced(random)
+          if (plan.leavesStuck()) {
+            file.isStuck = true
+            stuck.push(file)
+          }
+        }
+      }),
+      stat: perform({ operation: "stat", path, handle, effect: () => statOf(file) }),
+      close: Effect.suspend(() => {
+        if (!handle.isOpen) return Effect.void
+        handle.isOpen = false
+        const end = () => {
+          if (handle.boot === boot) storage.close(file)
+        }
+        if (handle.callsUnderway === 0) return Effect.sync(end)
+        return Effect.callback<void>((resume) => {
+          handle.onIdle = () => {
+            end()
+            resume(Effect.void)
+          }
+        })
+      }).pipe(Effect.uninterruptible)
+    }
+  }
+
+  const disk: Disk["Service"] = {
+    open: (path, mode) =>
+      perform({
+        operation: "open",
+        path,
+        detail: mode,
+        effect: (nowMillis) => {
+          const file = storage.open(path, mode, nowMillis)
+          return typeof file === "string" ? file : makeFile(path, mode, file)
+        }
+      }),
+    list: (path) => perform({ operation: "list", path, effect: () => storage.list(path) }),
+    stat: (path) =>
+      perform({
+        operation: "stat",
+        path,
+        effect: () => {
+          const node = storage.find(path)
+          return typeof node === "string" ? node : statOf(node)
+        }
+      }),
+    rename: (from, to) =>
+      perform<void>({
+        operation: "rename",
+        path: from,
+        detail: to,
+        effect: (nowMillis) => storage.rename(from, to, nowMillis)
+      }),
+    unlink: (path) =>
+      perform<void>({ operation: "unlink", path, effect: (nowMillis) => storage.unlink(path, nowMillis) }),
+    makeDirectory: (path) =>
+      perform<void>({
+        operation: "makeDirectory",
+        path,
+        effect: (nowMillis) => storage.makeDirectory(path, nowMillis)
+      }),
+    syncDirectory: (path) =>
+      perform<void>({ operation: "syncDirectory", path, effect: () => storage.syncDirectory(path) }),
+    freeBytes: (path) =>
+      perform({
+        operation: "freeBytes",
+        path,
+        effect: () => {
+          const node = storage.find(path)
+          return typeof node === "string" ? node : storage.freeBytes
+        }
+      }),
+    // As on a real disk the lock is a file that shows in listings, and that a crash may leave behind.
+    lock: (path) =>
+      Effect.acquireRelease(
+        perform({
+          operation: "lock",
+          path,
+          effect: (nowMillis) => {
+            if (locks.has(path)) return "Held"
+            const left = storage.find(path)
+            if (left === "NotFound") {
+              const file = storage.open(path, "create", nowMillis)
+              if (typeof file === "string") return file
+              storage.close(file)
+            } else if (typeof left === "string") return left
+            locks.add(path)
+            return { boot }
+          }
+        }),
+        (taken) =>
+          Effect.clockWith((clock) =>
+            Effect.sync(() => {
+              if (!isOn || taken.boot !== boot) return
+              locks.delete(path)
+              storage.unlink(path, clock.currentTimeMillisUnsafe())
+            })
+          )
+      ).pipe(Effect.asVoid)
+  }
+
+  const tell = (operation: Operation, reason: DiskReason, path: RegExp | undefined, isForEver: boolean) =>
+    Effect.sync(() => plan.tell({ operation, reason, path, isForEver }))
+
+  return {
+    disk,
+    failNext: (operation, reason, path) => tell(operation, reason, path, false),
+    failAlways: (operation, reason, path) => tell(operation, reason, path, true),
+    heal: Effect.sync(() => {
+      plan.forget()
+      for (const file of stuck) file.isStuck = false
+      stuck = []
+    }),
+    setFaults: (next) => Effect.sync(() => void (plan.faults = next)),
+    setCapacityBytes: (bytes) => Effect.sync(() => void (storage.capacityBytes = bytes)),
+    rotBits: (path, bits) =>
+      Effect.sync(() => {
+        const file = storage.find(path)
+        invariant(typeof file !== "string" && file.kind === "file", `${path} is a file whose bits can rot`)
+        return file.rotBits(random, bits)
+      }),
+    operationCount: Effect.sync(() => operations),
+    crashAt: (operation) => Effect.sync(() => void (crashOperation = operation)),
+    awaitPowerOff: Effect.suspend(() => Deferred.await(powerOff)),
+    crash: Effect.sync(() => {
+      turnOff()
+      storage.crash()
+      locks.clear()
+      stuck = []
+      crashOperation = Infinity
+      boot++
+      isOn = true
+      powerOff = Deferred.makeUnsafe()
+    }),
+    files: Effect.sync(() => storage.files()),
+    log: Effect.sync(() => Object.values(log).sort((left, right) => left.number - right.number).map(lineOf))
+  }
+}
+
+const lineOf = ({ number, operation, path, detail, outcome }: LogEntry): string => {
+  const words = detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
+  return `#${number} ${operation} ${path}${words}: ${outcome ?? "did not complete"}`
+}
+
+/** Keeps the handle from being closed until the call has ended. */
+const underway = <A>(handle: Handle | undefined, call: Effect.Effect<A, DiskError>): Effect.Effect<A, DiskError> => {
+  if (handle === undefined) return call
+  return Effect.suspend(() => {
+    handle.callsUnderway++
+    return Effect.ensuring(
+      call,
+      Effect.sync(() => {
+        handle.callsUnderway--
+        if (handle.callsUnderway === 0) handle.onIdle?.()
+      })
+    )
+  })
+}
+
+const statOf = (node: SimulatedNode): FileStat => ({
+  kind: node.kind,
+  bytes: node.kind === "file" ? node.visible.length : 0,
+  modifiedMillis: node.modifiedMillis,
+  identity: `simulated:${node.number}`
+})

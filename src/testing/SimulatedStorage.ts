@@ -1,0 +1,301 @@
+/**
+ * The state of the simulated disk: a tree of directories, its files, the space they use, and what a crash does to all
+ * of it. Synchronous and without Effect; a method that can fail as a real disk does returns the reason.
+ *
+ * Changes to directories are kept in one list, in the order in which they were made, until a sync of their directory
+ * makes them durable. At a crash each of them survives or not, under one rule: a change survives only if all earlier
+ * unsynced changes to the same names survived. So a name never loses its file to a change that, on a real disk, could
+ * only follow one that was lost; and a rename, being one change to two names, happens whole or not at all.
+ */
+import type { DirectoryEntry, DiskReason, OpenMode } from "../disk/Disk.ts"
+import { invariant } from "../internal/invariant.ts"
+import type { SeededRandom } from "./SeededRandom.ts"
+import { SimulatedFile } from "./SimulatedFile.ts"
+
+/** @since 0.1.0 @category models */
+export class SimulatedDirectory {
+  readonly kind = "directory"
+  readonly number: number
+  modifiedMillis: number
+  visible = new Map<string, SimulatedNode>()
+  readonly stored = new Map<string, SimulatedNode>()
+
+  constructor(number: number, modifiedMillis: number) {
+    this.number = number
+    this.modifiedMillis = modifiedMillis
+  }
+}
+
+/** @since 0.1.0 @category models */
+export type SimulatedNode = SimulatedFile | SimulatedDirectory
+
+interface Place {
+  readonly directory: SimulatedDirectory
+  readonly name: string
+}
+
+/** What one create, unlink, makeDirectory (one name) or rename (two names) makes of its names. */
+type NameChange = ReadonlyArray<Place & { readonly node: SimulatedNode | undefined }>
+
+/** @since 0.1.0 @category models */
+export class SimulatedStorage {
+  capacityBytes: number
+  usedBytes = 0
+  readonly #random: SeededRandom
+  readonly #root = new SimulatedDirectory(1, 0)
+  #nodes = 1
+  #unsynced: Array<NameChange> = []
+
+  constructor(random: SeededRandom, capacityBytes: number) {
+    this.#random = random
+    this.capacityBytes = capacityBytes
+  }
+
+  get freeBytes(): number {
+    return Math.max(0, this.capacityBytes - this.usedBytes)
+  }
+
+  find(path: string): SimulatedNode | DiskReason {
+    let node: SimulatedNode = this.#root
+    for (const name of namesOf(path)) {
+      if (node.kind === "file") return "NotDirectory"
+      const next: SimulatedNode | undefined = node.visible.get(name)
+      if (next === undefined) return "NotFound"
+      node = next
+    }
+    return node
+  }
+
+  open(path: string, mode: OpenMode, nowMillis: number): SimulatedFile | DiskReason {
+    const place = this.#placeOf(path)
+    if (typeof place === "string") return place
+    let node = place.directory.visible.get(place.name)
+    if (mode === "create") {
+      if (node !== undefined) return "Exists"
+      if (this.freeBytes === 0) return "Full"
+      node = new SimulatedFile(++this.#nodes, nowMillis)
+      this.#change([{ ...place, node }], nowMillis)
+    }
+    if (node === undefined) return "NotFound"
+    if (node.kind === "directory") return "IsDirectory"
+    node.openHandles++
+    return node
+  }
+
+  close(file: SimulatedFile): void {
+    file.openHandles--
+    this.#giveBack(file)
+  }
+
+  /** Returns the bytes written, which are fewer than `bytesMax` when the space ends. */
+  write(
+    file: SimulatedFile,
+    chunks: ReadonlyArray<Uint8Array>,
+    offset: number,
+    bytesMax: number,
+    nowMillis: number
+  ): number | DiskReason {
+    const usedBefore = file.usedBytes
+    const room = usedBefore + this.freeBytes - offset
+    if (room < 1) return "Full"
+    const bytes = Math.min(bytesMax, room)
+    file.write(chunks, offset, bytes)
+    file.modifiedMillis = nowMillis
+    this.usedBytes += file.usedBytes - usedBefore
+    return bytes
+  }
+
+  truncate(file: SimulatedFile, length: number, nowMillis: number): void {
+    const usedBefore = file.usedBytes
+    file.truncate(length)
+    file.modifiedMillis = nowMillis
+    this.usedBytes += file.usedBytes - usedBefore
+  }
+
+  /** The names in any order. */
+  list(path: string): Array<DirectoryEntry> | DiskReason {
+    const directory = this.#directoryOf(path)
+    if (typeof directory === "string") return directory
+    const entries = Array.from(directory.visible, ([name, node]): DirectoryEntry => ({ name, kind: node.kind }))
+    return this.#random.shuffle(entries)
+  }
+
+  rename(from: string, to: string, nowMillis: number): undefined | DiskReason {
+    const source = this.#placeOf(from)
+    if (typeof source === "string") return source
+    const target = this.#placeOf(to)
+    if (typeof target === "string") return target
+    const node = source.directory.visible.get(source.name)
+    if (node === undefined) return "NotFound"
+    const replaced = target.directory.visible.get(target.name)
+    if (replaced === node) return undefined
+    if (replaced !== undefined) {
+      if (node.kind === "file" && replaced.kind === "directory") return "IsDirectory"
+      if (node.kind === "directory" && replaced.kind === "file") return "NotDirectory"
+      if (replaced.kind === "directory" && replaced.visible.size > 0) return "Exists"
+    }
+    if (node.kind === "directory" && this.#isWithin(target.directory, node)) return "Io"
+    this.#change([{ ...source, node: undefined }, { ...target, node }], nowMillis)
+    if (replaced?.kind === "file") this.#unname(replaced)
+    return undefined
+  }
+
+  unlink(path: string, nowMillis: number): undefined | DiskReason {
+    const place = this.#placeOf(path)
+    if (typeof place === "string") return place
+    const node = place.directory.visible.get(place.name)
+    if (node === undefined) return "NotFound"
+    if (node.kind === "directory") return "IsDirectory"
+    this.#change([{ ...place, node: undefined }], nowMillis)
+    this.#unname(node)
+    return undefined
+  }
+
+  makeDirectory(path: string, nowMillis: number): undefined | DiskReason {
+    let directory = this.#root
+    for (const name of namesOf(path)) {
+      let next = directory.visible.get(name)
+      if (next === undefined) {
+        if (this.freeBytes === 0) return "Full"
+        next = new SimulatedDirectory(++this.#nodes, nowMillis)
+        this.#change([{ directory, name, node: next }], nowMillis)
+      }
+      if (next.kind === "file") return "NotDirectory"
+      directory = next
+    }
+    return undefined
+  }
+
+  /** A rename between two directories becomes durable with either; so does whatever it rests on. */
+  syncDirectory(path: string): undefined | DiskReason {
+    const directory = this.#directoryOf(path)
+    if (typeof directory === "string") return directory
+    const needed = new Names()
+    const durable = new Set<NameChange>()
+    for (const change of this.#unsynced.toReversed()) {
+      if (change.some((part) => part.directory === directory) || needed.hasAnyOf(change)) {
+        needed.add(change)
+        durable.add(change)
+      }
+    }
+    for (const change of this.#unsynced) if (durable.has(change)) store(change)
+    this.#unsynced = this.#unsynced.filter((change) => !durable.has(change))
+    return undefined
+  }
+
+  /** The power fails and comes back: only what the device holds is there. */
+  crash(): void {
+    const fate = this.#random.below(4)
+    const lost = new Names()
+    for (const change of this.#unsynced) {
+      const survives = fate === 0 || (fate !== 1 && this.#random.chance(0.5))
+      if (survives && !lost.hasAnyOf(change)) store(change)
+      else lost.add(change)
+    }
+    this.#unsynced = []
+    this.usedBytes = 0
+    this.#recover(this.#root, new Set())
+  }
+
+  #recover(directory: SimulatedDirectory, seen: Set<SimulatedNode>): void {
+    directory.visible = new Map(directory.stored)
+    for (const node of directory.stored.values()) {
+      invariant(!seen.has(node), "one name stands for a file after a crash")
+      seen.add(node)
+      if (node.kind === "directory") this.#recover(node, seen)
+      else {
+        node.crash(this.#random)
+        this.usedBytes += node.usedBytes
+      }
+    }
+  }
+
+  /** Every file with the bytes that a reader would see now. */
+  files(): ReadonlyMap<string, Uint8Array> {
+    const found = new Map<string, Uint8Array>()
+    const visit = (directory: SimulatedDirectory, path: string) => {
+      for (const [name, node] of directory.visible) {
+        if (node.kind === "directory") visit(node, `${path}/${name}`)
+        else found.set(`${path}/${name}`, node.visible.view.slice())
+      }
+    }
+    visit(this.#root, "")
+    return found
+  }
+
+  #directoryOf(path: string): SimulatedDirectory | DiskReason {
+    const node = this.find(path)
+    return typeof node === "string" ? node : node.kind === "directory" ? node : "NotDirectory"
+  }
+
+  #placeOf(path: string): Place | DiskReason {
+    const names = namesOf(path)
+    const name = names.pop()
+    if (name === undefined) return "IsDirectory"
+    let directory: SimulatedNode = this.#root
+    for (const part of names) {
+      const next: SimulatedNode | undefined = directory.visible.get(part)
+      if (next === undefined) return "NotFound"
+      if (next.kind === "file") return "NotDirectory"
+      directory = next
+    }
+    return { directory, name }
+  }
+
+  #change(change: NameChange, nowMillis: number): void {
+    for (const { directory, name, node } of change) {
+      assign(directory.visible, name, node)
+      directory.modifiedMillis = nowMillis
+    }
+    this.#unsynced.push(change)
+  }
+
+  #unname(file: SimulatedFile): void {
+    file.isNamed = false
+    this.#giveBack(file)
+  }
+
+  /** A file without a name uses its space until its last handle is closed. */
+  #giveBack(file: SimulatedFile): void {
+    if (file.isNamed || file.openHandles > 0) return
+    this.usedBytes -= file.usedBytes
+  }
+
+  #isWithin(directory: SimulatedDirectory, outer: SimulatedDirectory): boolean {
+    if (directory === outer) return true
+    for (const node of outer.visible.values()) {
+      if (node.kind === "directory" && this.#isWithin(directory, node)) return true
+    }
+    return false
+  }
+}
+
+/** A set of names in their directories. */
+class Names {
+  readonly #names = new Set<string>()
+  hasAnyOf(change: NameChange): boolean {
+    return change.some(({ directory, name }) => this.#names.has(`${directory.number}/${name}`))
+  }
+  add(change: NameChange): void {
+    for (const { directory, name } of change) this.#names.add(`${directory.number}/${name}`)
+  }
+}
+
+const store = (change: NameChange): void => {
+  for (const { directory, name, node } of change) assign(directory.stored, name, node)
+}
+
+const assign = (names: Map<string, SimulatedNode>, name: string, node: SimulatedNode | undefined): void => {
+  if (node === undefined) names.delete(name)
+  else names.set(name, node)
+}
+
+/** The names of a path from the root; a relative path starts there too. */
+const namesOf = (path: string): Array<string> => {
+  const names: Array<string> = []
+  for (const name of path.split("/")) {
+    if (name === "..") names.pop()
+    else if (name !== "" && name !== ".") names.push(name)
+  }
+  return names
+}

@@ -1,0 +1,17 @@
+/** Takes the lock named in its first argument, says so, and holds it until it is killed or its input ends. */
+import * as Effect from "effect/Effect"
+import { Disk } from "../../src/disk/Disk.ts"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+
+await Effect.runPromise(
+  Effect.gen(function*() {
+    const disk = yield* Disk
+    yield* disk.lock(process.argv[2]!)
+    process.stdout.write("held\n")
+    yield* Effect.callback<void>((resume) => void process.stdin.resume().on("end", () => resume(Effect.void)))
+  }).pipe(
+    Effect.catch((error) => Effect.sync(() => void process.stdout.write(`${error.reason}\n`))),
+    Effect.scoped,
+    Effect.provide(NodeDisk.layerBlocking)
+  )
+)
