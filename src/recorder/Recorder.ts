@@ -32,6 +32,7 @@ import type { Arena } from "../shared/SegmentArena.ts"
 import { HeldBack } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { DurableLag } from "./DurableLag.ts"
 import { RecorderError } from "./RecorderError.ts"
 import type { RecorderReason } from "./RecorderError.ts"
 import { eventBytesMax, Refusal, SegmentWriter } from "./SegmentWriter.ts"
@@ -112,6 +113,9 @@ interface Waiter {
 
 const walIdBytes = 16
 
+/** One append in 1,024 is timed: reading the clock costs more than the append. A power of two. */
+const appendsPerSample = 1024
+
 const make = Effect.fnUntraced(function*(options: RecorderOptions) {
   const arena = yield* SegmentArena.SegmentArena
   const maintainer = yield* SegmentMaintainer
@@ -122,7 +126,8 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
   const { directory, naming } = maintainer
 
   const { origin, report } = yield* Recovery.open({ directory, naming, version: arena.layout.version })
-  yield* Effect.logInfo(Recovery.formatReport(report))
+  const didSomething = report.closedSegmentIndex !== undefined || report.removedSegmentIndices.length > 0
+  yield* (didSomething ? Effect.logInfo : Effect.logDebug)(Recovery.formatReport(report))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
   if (origin.lastSegmentIndex >= 0) yield* maintainer.closed(origin.lastSegmentIndex)
   const walId = origin.walId ?? new Uint8Array(
@@ -141,10 +146,17 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
     firstEventId: origin.lastEventId + 1,
     nowMillis: () => clock.currentTimeMillisUnsafe(),
     nowNanos: telemetry.nowNanos,
-    onRotate: (startedNanos) => telemetry.onRotation(true, startedNanos)
+    onRotate: (startedNanos) => {
+      telemetry.onRotation(true, startedNanos)
+      noteLag()
+    }
   })
 
-  const committers = yield* makeLine(arena, () => SegmentArena.durableEventId(arena))
+  const durableLag = new DurableLag()
+  const noteLag = (): void =>
+    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, SegmentArena.durableEventId(arena))
+
+  const committers = yield* makeLine(arena, () => SegmentArena.durableEventId(arena), noteLag)
   const onFull = options.onFull ?? "suspend"
 
   const refuse = (event: Uint8Array, refusal: number): RecorderError =>
@@ -178,16 +190,28 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
     }
   }
 
+  /** The sample holds the append alone, as it does without a clock; a wait for a slot is no part of it. */
+  const appendNow = (event: Uint8Array): number => {
+    if ((writer.lastEventId & (appendsPerSample - 1)) !== 0) return writer.appendUnsafe(event)
+    const startNanos = telemetry.nowNanos()
+    const eventId = writer.appendUnsafe(event)
+    if (eventId > 0) {
+      telemetry.onAppend(true, startNanos)
+      noteLag()
+    }
+    return eventId
+  }
+
   const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
-      const eventId = writer.appendUnsafe(event)
+      const eventId = appendNow(event)
       if (eventId > 0) return Effect.succeed(eventId)
       return eventId === Refusal.Full ? appendLater(event) : Effect.fail(refuse(event, eventId))
     })
 
   const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
     for (const event of events) {
-      const eventId = writer.appendUnsafe(event)
+      const eventId = appendNow(event)
       if (eventId > 0) continue
       if (eventId !== Refusal.Full) return yield* refuse(event, eventId)
       yield* appendLater(event)
@@ -203,6 +227,7 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       const startNanos = telemetry.nowNanos()
+      noteLag()
       return Effect.onExit(committers.wait(eventId, asks ? ask : undefined), (exit) =>
         Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos)))
     })
@@ -223,7 +248,10 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
   const positions = makePositions(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {
-    telemetry.setGauge("durableLagEvents", writer.lastEventId - SegmentArena.durableEventId(arena))
+    noteLag()
+    const durable = SegmentArena.durableEventId(arena)
+    telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
+    telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
 
@@ -274,7 +302,7 @@ const heldBackReason = (arena: Arena): RecorderReason | undefined => {
  * Those who wait for durability, in the order of their ids. One listener at the arena's doorbell serves them all, so one
  * fdatasync wakes everybody it was for.
  */
-const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number) {
+const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number, onRing: () => void) {
   const waiting: Array<Waiter> = []
   let cancel: (() => void) | undefined
 
@@ -293,6 +321,7 @@ const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number
   }
   const listen = (): void => {
     const seen = Doorbell.readUnsafe(arena.durable)
+    onRing()
     serve()
     cancel = Doorbell.onRingUnsafe(arena.durable, seen, listen)
   }

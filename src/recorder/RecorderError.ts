@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
  * - `DiskFailing`: the same, because the device refuses to write or sync
  * - `MaintainerDown`: the maintainer has been given up; nothing more becomes durable
  * - `Closed`: the recorder is shutting down; nothing was written
- * - `Undecodable`: an event could not be encoded by its schema; nothing was written
+ * - `Unencodable`: an event could not be encoded by its schema; nothing was written
  *
  * @since 0.1.0
  * @category models
@@ -28,7 +28,7 @@ export const RecorderReason = Schema.Literals([
   "DiskFailing",
   "MaintainerDown",
   "Closed",
-  "Undecodable"
+  "Unencodable"
 ])
 export type RecorderReason = typeof RecorderReason.Type
 
@@ -40,7 +40,7 @@ const advice: Record<RecorderReason, string> = {
   DiskFailing: "the device refuses to write or sync; what was appended is kept in memory and tried again",
   MaintainerDown: "the maintainer was given up after dying too often; start the recorder again",
   Closed: "the recorder is shutting down",
-  Undecodable: "the event does not fit its schema"
+  Unencodable: "the event does not fit its schema"
 }
 
 /**

@@ -66,8 +66,10 @@ export class SegmentWriter {
   private readonly onRotate: (startedNanos: number) => void
   private readonly nowNanos: () => number
   private readonly words: Int32Array
-  private readonly eventSize: number
+  private readonly eventBytesMin: number
   private readonly eventBytesMax: number
+  /** Bytes of the length in front of every event: 4, or 0 where all have one size. */
+  private readonly prefixBytes: number
   private readonly stampsIds: boolean
 
   private slot = 0
@@ -97,8 +99,9 @@ export class SegmentWriter {
     this.nowNanos = options.nowNanos
     this.onRotate = options.onRotate
     this.words = arena.words
-    this.eventSize = arena.layout.eventSize
+    this.eventBytesMin = arena.layout.eventSize
     this.eventBytesMax = eventBytesMax(arena.layout)
+    this.prefixBytes = arena.layout.eventSize === 0 ? lengthBytes : 0
     this.stampsIds = arena.layout.version === 1
     this.bytes = new Uint8Array(arena.buffer)
     this.view = new DataView(arena.buffer)
@@ -124,9 +127,19 @@ export class SegmentWriter {
 
   /** Appends a copy of `event`. Returns its id, or a `Refusal`. */
   appendUnsafe(event: Uint8Array): number {
-    const at = this.reserveUnsafe(event.length)
-    if (at <= 0) return at
-    this.bytes.set(event, at)
+    const length = event.length
+    if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
+    const total = length + this.prefixBytes
+    let start = this.position
+    if (start + total > Atomics.load(this.words, this.limitWord)) {
+      const refusal = this.advance()
+      if (refusal !== undefined) return refusal
+      start = this.position
+    }
+    const at = this.slotStart + start
+    if (this.prefixBytes > 0) this.view.setUint32(at, length, true)
+    this.bytes.set(event, at + this.prefixBytes)
+    this.reserved = total
     return this.publishUnsafe()
   }
 
@@ -136,21 +149,16 @@ export class SegmentWriter {
    * nothing has happened: a reservation that is not published is simply made again.
    */
   reserveUnsafe(length: number): number {
-    const { eventSize } = this
-    let prefix = 0
-    if (eventSize === 0) {
-      if (length > this.eventBytesMax) return Refusal.TooLarge
-      prefix = lengthBytes
-    } else if (length !== eventSize) return Refusal.WrongSize
-    const total = length + prefix
+    if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
+    const total = length + this.prefixBytes
     if (this.position + total > Atomics.load(this.words, this.limitWord)) {
       const refusal = this.advance()
       if (refusal !== undefined) return refusal
     }
     this.reserved = total
     const at = this.slotStart + this.position
-    if (prefix > 0) this.view.setUint32(at, length, true)
-    return at + prefix
+    if (this.prefixBytes > 0) this.view.setUint32(at, length, true)
+    return at + this.prefixBytes
   }
 
   /** Publishes the event whose bytes were written where `reserveUnsafe` said, and returns its id. */
@@ -193,6 +201,10 @@ export class SegmentWriter {
     else SegmentArena.abandonUnsafe(this.arena, this.slot)
     // From here on no event fits.
     this.position = Number.MAX_SAFE_INTEGER
+  }
+
+  private refuse(length: number): number {
+    return this.prefixBytes > 0 && length > this.eventBytesMax ? Refusal.TooLarge : Refusal.WrongSize
   }
 
   private advance(): number | undefined {

@@ -26,8 +26,9 @@ export const capacities = { persist: 128, freeze: 128, free: 512 } as const
  */
 export const consumersMax = 64
 
-const makeQueue = (capacity: number, isShared: boolean) =>
-  Effect.acquireRelease(TaskQueue.make({ capacity, consumersMax, isShared }), TaskQueue.shutdown)
+/** Always shared: whether the maintainer is a fiber or a thread is then nobody else's concern. */
+const makeQueue = (capacity: number) =>
+  Effect.acquireRelease(TaskQueue.make({ capacity, consumersMax, isShared: true }), TaskQueue.shutdown)
 
 /**
  * Segments that are full and must become durable.
@@ -38,10 +39,8 @@ const makeQueue = (capacity: number, isShared: boolean) =>
 export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToPersist"
 ) {
-  /** An empty queue for the fibers of this thread. */
-  static readonly layer: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist, false))
-  /** An empty queue that other threads can attach to. */
-  static readonly layerShared: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist, true))
+  /** An empty queue. */
+  static readonly layer: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist))
 }
 
 /**
@@ -53,10 +52,8 @@ export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQu
 export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToFreeze"
 ) {
-  /** An empty queue for the fibers of this thread. */
-  static readonly layer: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze, false))
-  /** An empty queue that other threads can attach to. */
-  static readonly layerShared: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze, true))
+  /** An empty queue. */
+  static readonly layer: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze))
 }
 
 /**
@@ -68,10 +65,8 @@ export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueu
 export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToFree"
 ) {
-  /** An empty queue for the fibers of this thread. */
-  static readonly layer: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free, false))
-  /** An empty queue that other threads can attach to. */
-  static readonly layerShared: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free, true))
+  /** An empty queue. */
+  static readonly layer: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free))
 }
 
 /**
@@ -83,7 +78,7 @@ export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.Ta
 export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFree
 
 /**
- * The three queues, for the fibers of this thread.
+ * The three queues, for this thread and those that attach to them.
  *
  * @since 0.1.0
  * @category layers
@@ -92,18 +87,6 @@ export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
   SegmentsToPersist.layer,
   SegmentsToFreeze.layer,
   SegmentsToFree.layer
-)
-
-/**
- * The three queues, for this thread and those that attach to them.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerShared: Layer.Layer<SegmentQueues> = Layer.mergeAll(
-  SegmentsToPersist.layerShared,
-  SegmentsToFreeze.layerShared,
-  SegmentsToFree.layerShared
 )
 
 /**

@@ -11,15 +11,13 @@ const { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } = SegmentQueues
 const all = Effect.all([SegmentsToPersist, SegmentsToFreeze, SegmentsToFree])
 
 describe("SegmentQueues", () => {
-  for (const [kind, layer] of [["local", SegmentQueues.layer], ["shared", SegmentQueues.layerShared]] as const) {
-    it.effect(`three queues with their capacities, ${kind}`, () =>
-      Effect.gen(function*() {
-        const queues = yield* all
-        assert.deepEqual(queues.map((queue) => queue.ring.capacity), [128, 128, 512])
-        assert.deepEqual(queues.map((queue) => queue.memory.isShared), queues.map(() => kind === "shared"))
-        assert.strictEqual(new Set(queues.map((queue) => queue.memory.buffer)).size, 3)
-      }).pipe(Effect.provide(layer)))
-  }
+  it.effect("are three queues with their capacities, which other threads can attach to", () =>
+    Effect.gen(function*() {
+      const queues = yield* all
+      assert.deepEqual(queues.map((queue) => queue.ring.capacity), [128, 128, 512])
+      assert.isTrue(queues.every((queue) => queue.memory.isShared))
+      assert.strictEqual(new Set(queues.map((queue) => queue.memory.buffer)).size, 3)
+    }).pipe(Effect.provide(SegmentQueues.layer)))
 
   it.effect("are the same queues for who attaches to their memory", () =>
     Effect.gen(function*() {
@@ -35,7 +33,7 @@ describe("SegmentQueues", () => {
       }).pipe(Effect.provide(SegmentQueues.layerAttached(memory, 5)))
       assert.deepEqual(seen.map((task) => task.segmentIndex), [1, 2, 3])
       assert.isTrue(yield* TaskQueue.offer(persist, { segmentIndex: 4, slot: 0, bytes: 1 }))
-    }).pipe(Effect.provide(SegmentQueues.layerShared)))
+    }).pipe(Effect.provide(SegmentQueues.layer)))
 
   it.effect("are shut down when their scope closes, so nobody waits for ever", () =>
     Effect.gen(function*() {

@@ -1,0 +1,62 @@
+/**
+ * How old the oldest event is that is not durable, without a clock on the append path. At moments when a clock is read
+ * anyway (a commit, a rotation, a durable step, a sampled append, a snapshot) the newest event id is noted with the time.
+ * An event is at least as old as the first note that already knew it.
+ *
+ * So the age is never too high. It is too low by at most the time between two notes: about one flush or rotation while
+ * there is traffic. An event that nobody commits after a silence has the age of the first snapshot that saw it.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * How many notes are kept. When there are more, every second one is forgotten; the age is then coarser, and still never
+ * too high.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const notesMax = 64
+
+/**
+ * The notes of one recorder.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class DurableLag {
+  /** Ascending, as `eventIds` are; every note's event is not durable. */
+  private readonly times: Array<number> = []
+  private readonly eventIds: Array<number> = []
+
+  /** At `nowMillis` the newest event was `appended`, and those up to `durable` were durable. */
+  note(nowMillis: number, appended: number, durable: number): void {
+    this.forget(durable)
+    if (appended <= (this.eventIds.at(-1) ?? durable)) return
+    if (this.times.length === notesMax) this.thin()
+    this.times.push(nowMillis)
+    this.eventIds.push(appended)
+  }
+
+  /** The age of the oldest event behind `durable`, in milliseconds; 0 when no note knows one. */
+  millis(nowMillis: number, durable: number): number {
+    this.forget(durable)
+    return Math.max(0, nowMillis - (this.times[0] ?? nowMillis))
+  }
+
+  private forget(durable: number): void {
+    let done = 0
+    while ((this.eventIds[done] ?? Number.POSITIVE_INFINITY) <= durable) done += 1
+    if (done === 0) return
+    this.times.splice(0, done)
+    this.eventIds.splice(0, done)
+  }
+
+  /** The first note stays: it dates the oldest event. */
+  private thin(): void {
+    for (let position = this.times.length - 1; position > 0; position -= 2) {
+      this.times.splice(position, 1)
+      this.eventIds.splice(position, 1)
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Appending from another thread. The thread that owns the recorder opens an appender and posts its memory; the other
+ * thread attaches to it, appends without waiting and commits. Between them lies a ring of bytes (`ByteRing`); a fiber
+ * beside the recorder takes the events out in order and appends them. Each thread has an appender of its own.
+ *
+ * What one thread has appended is recorded in its order; events of several threads interleave. Ids are given on the
+ * recorder's side.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as ByteRing from "../shared/ByteRing.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import { Recorder } from "./Recorder.ts"
+import { RecorderError, RecorderReason } from "./RecorderError.ts"
+
+/**
+ * What an appender's thread is given: can be posted to a worker.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AppenderMemory {
+  readonly buffer: SharedArrayBuffer
+}
+
+/**
+ * The other thread's end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ThreadAppender {
+  /** Copies an event into the ring; `false` when there is no room now. Wakes nobody: `flushUnsafe` does. */
+  readonly appendUnsafe: (event: Uint8Array) => boolean
+  /** Says that there are events; call it after a burst of `appendUnsafe`. */
+  readonly flushUnsafe: () => void
+  /** Appends, waiting for room. `TooLarge` when the event does not fit into the ring at all. */
+  readonly append: (event: Uint8Array) => Effect.Effect<void, RecorderError>
+  /** Succeeds when everything that this thread has appended is durable. */
+  readonly commit: Effect.Effect<void, RecorderError>
+}
+
+/**
+ * Opens an appender for another thread: its events are taken until the scope closes, and those that are in the ring by
+ * then are still appended.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const open = Effect.fnUntraced(
+  function*(options: { readonly ringBytes?: number } = {}): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
+    const recorder = yield* Recorder
+    const ring = ByteRing.make(options.ringBytes ?? 1 << 20)
+    const take = takeAll(ring, recorder)
+    yield* Effect.addFinalizer(() => Effect.ignore(take))
+    yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
+      const seen = Doorbell.readUnsafe(ring.data)
+      yield* Effect.exit(take)
+      yield* Doorbell.wait(ring.data, seen)
+    })))
+    return { buffer: ring.buffer }
+  }
+)
+
+const reasons = RecorderReason.literals
+
+const takeAll = Effect.fnUntraced(function*(ring: ByteRing.ByteRing, recorder: Recorder["Service"]) {
+  const asked = ByteRing.commitsAsked(ring)
+  const isAsked = ByteRing.hasOpenCommit(ring)
+  const exit = yield* Effect.exit(Effect.gen(function*() {
+    let taken = 0
+    while (true) {
+      const event = ByteRing.peekUnsafe(ring)
+      if (event === undefined) break
+      const { length } = event
+      if (recorder.writer.appendUnsafe(event) <= 0) yield* recorder.append(event)
+      ByteRing.takeUnsafe(ring, length)
+      taken += 1
+    }
+    if (taken > 0) Doorbell.ringUnsafe(ring.space)
+    if (isAsked) yield* recorder.commit
+  }))
+  if (!isAsked) return yield* exit
+  const failure = Exit.isSuccess(exit) ? 0 : 1 + reasons.indexOf(reasonOf(exit))
+  ByteRing.answerCommitUnsafe(ring, asked, failure)
+})
+
+const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason => {
+  for (const reason of exit.cause.reasons) {
+    if (reason._tag === "Fail") return reason.error.reason
+  }
+  return "Closed"
+}
+
+/**
+ * The appender in the memory that the recorder's thread has posted.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const attach = (memory: AppenderMemory): ThreadAppender => {
+  const ring = ByteRing.attach(memory.buffer)
+
+  const append = (event: Uint8Array): Effect.Effect<void, RecorderError> =>
+    Effect.suspend(() => {
+      if (event.length > ring.eventBytesMax) {
+        const detail = `${event.length} bytes, at most ${ring.eventBytesMax} through this ring`
+        return Effect.fail(new RecorderError({ reason: "TooLarge", detail }))
+      }
+      const seen = Doorbell.readUnsafe(ring.space)
+      if (ByteRing.putUnsafe(ring, event)) return Effect.void
+      Doorbell.ringUnsafe(ring.data)
+      return Effect.andThen(Doorbell.wait(ring.space, seen), append(event))
+    })
+
+  const answered = (request: number): Effect.Effect<void, RecorderError> =>
+    Effect.suspend(() => {
+      const seen = Doorbell.readUnsafe(ring.space)
+      const answer = ByteRing.commitAnswer(ring, request)
+      if (answer === undefined) return Effect.andThen(Doorbell.wait(ring.space, seen), answered(request))
+      if (answer === 0) return Effect.void
+      return Effect.fail(new RecorderError({ reason: reasons[answer - 1] ?? "Closed", detail: "" }))
+    })
+
+  return {
+    appendUnsafe: (event) => ByteRing.putUnsafe(ring, event),
+    flushUnsafe: () => Doorbell.ringUnsafe(ring.data),
+    append,
+    commit: Effect.suspend(() => answered(ByteRing.askCommitUnsafe(ring)))
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Events on their way from one thread to another: a ring of bytes in shared memory, one producer, one consumer. The
+ * producer copies events in and never waits; the consumer reads them in order where they lie, and gives their room back.
+ *
+ * ```text
+ *     0  constants    magic, capacity
+ *    64  producer     head: bytes ever put in (mod 2^32), commits asked for, data doorbell
+ *   128  consumer     tail: bytes ever taken out, commits answered, failure code, space doorbell
+ *   192  data         capacity bytes, a power of two
+ *
+ *   record = u32 length + bytes, padded to 4; a length of 0xFFFFFFFF skips to the beginning of the ring
+ * ```
+ *
+ * Positions count bytes modulo 2^32 and are compared by their difference, so they may wrap. Head is stored after the bytes
+ * of a record, tail after they were read.
+ *
+ * @since 0.1.0
+ */
+import { invariant } from "../internal/invariant.ts"
+import * as Doorbell from "./Doorbell.ts"
+
+const magic = 0x42524e47
+const skipMark = 0xffff_ffff
+const lineWords = 16
+const dataStart = 3 * lineWords * 4
+
+const at = {
+  magic: 0,
+  capacity: 1,
+  head: lineWords,
+  commitsAsked: lineWords + 1,
+  data: lineWords + 2,
+  tail: 2 * lineWords,
+  commitsAnswered: 2 * lineWords + 1,
+  failure: 2 * lineWords + 2,
+  space: 2 * lineWords + 3
+} as const
+
+/**
+ * A byte ring as one thread sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ByteRing {
+  readonly buffer: SharedArrayBuffer
+  readonly capacityBytes: number
+  /** The largest event that is sure to fit when the ring is empty. */
+  readonly eventBytesMax: number
+  /** Rung by the producer: there are events, or a commit is asked for. */
+  readonly data: Doorbell.Doorbell
+  /** Rung by the consumer: there is room, or a commit is answered. */
+  readonly space: Doorbell.Doorbell
+  readonly words: Int32Array
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
+
+/**
+ * A new ring; the capacity is rounded up to a power of two of at least 4 KiB.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (capacityBytes: number): ByteRing => {
+  const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes)))
+  invariant(capacity <= 2 ** 30, "a byte ring has at most 1 GiB")
+  const buffer = new SharedArrayBuffer(dataStart + capacity)
+  const words = new Int32Array(buffer)
+  words[at.capacity] = capacity
+  Atomics.store(words, at.magic, magic)
+  return attach(buffer)
+}
+
+/**
+ * The ring in a buffer that another thread made.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const attach = (buffer: SharedArrayBuffer): ByteRing => {
+  const words = new Int32Array(buffer)
+  invariant(Atomics.load(words, at.magic) === magic, "the buffer holds a byte ring")
+  const capacityBytes = words[at.capacity] ?? 0
+  return {
+    buffer,
+    capacityBytes,
+    // Wherever the head stands, the longer of the two contiguous stretches holds half of the ring.
+    eventBytesMax: capacityBytes / 2 - 8,
+    data: Doorbell.makeShared(buffer, at.data * 4),
+    space: Doorbell.makeShared(buffer, at.space * 4),
+    words,
+    bytes: new Uint8Array(buffer, dataStart),
+    view: new DataView(buffer, dataStart)
+  }
+}
+
+const padded = (length: number): number => 4 + Math.ceil(length / 4) * 4
+
+/**
+ * Producer: copies an event in. `false` when there is no room now; then nothing has happened.
+ *
+ * @since 0.1.0
+ * @category producing
+ */
+export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
+  const { capacityBytes, words } = self
+  const record = padded(event.length)
+  const head = Atomics.load(words, at.head) >>> 0
+  const used = (head - Atomics.load(words, at.tail)) >>> 0
+  const offset = head & (capacityBytes - 1)
+  const contiguous = capacityBytes - offset
+  const skip = record > contiguous ? contiguous : 0
+  if (used + skip + record > capacityBytes) return false
+  if (skip > 0) self.view.setUint32(offset, skipMark, true)
+  const start = skip > 0 ? 0 : offset
+  self.view.setUint32(start, event.length, true)
+  self.bytes.set(event, start + 4)
+  Atomics.store(words, at.head, (head + skip + record) | 0)
+  return true
+}
+
+/** Bytes ever put in, modulo 2^32. */
+export const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
+
+/**
+ * Producer: asks for everything that was put in to be made durable; returns the number of the request.
+ *
+ * @since 0.1.0
+ * @category producing
+ */
+export const askCommitUnsafe = (self: ByteRing): number => {
+  const request = Atomics.add(self.words, at.commitsAsked, 1) + 1
+  Doorbell.ringUnsafe(self.data)
+  return request | 0
+}
+
+/** Producer: how the request stands: `undefined` while it is open, 0 when it succeeded, otherwise a failure code. */
+export const commitAnswer = (self: ByteRing, request: number): number | undefined => {
+  if (((Atomics.load(self.words, at.commitsAnswered) - request) | 0) < 0) return undefined
+  return Atomics.load(self.words, at.failure)
+}
+
+/**
+ * Consumer: the oldest event, where it lies; `undefined` when there is none. It stays until `takeUnsafe`.
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
+export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
+  const { capacityBytes, words } = self
+  let tail = Atomics.load(words, at.tail) >>> 0
+  if (tail === head(self)) return undefined
+  let offset = tail & (capacityBytes - 1)
+  let length = self.view.getUint32(offset, true)
+  if (length === skipMark) {
+    tail = (tail + capacityBytes - offset) >>> 0
+    Atomics.store(words, at.tail, tail | 0)
+    offset = 0
+    length = self.view.getUint32(0, true)
+  }
+  return self.bytes.subarray(offset + 4, offset + 4 + length)
+}
+
+/** Consumer: gives the room of the oldest event back; its length as `peekUnsafe` told it. */
+export const takeUnsafe = (self: ByteRing, length: number): void => {
+  Atomics.store(self.words, at.tail, (Atomics.load(self.words, at.tail) + padded(length)) | 0)
+}
+
+/** Consumer: how many commits were ever asked for; read before the events are taken. */
+export const commitsAsked = (self: ByteRing): number => Atomics.load(self.words, at.commitsAsked)
+
+/** Whether a commit waits for an answer. */
+export const hasOpenCommit = (self: ByteRing): boolean =>
+  Atomics.load(self.words, at.commitsAnswered) !== commitsAsked(self)
+
+/**
+ * Consumer: answers every commit up to the request, with 0 for success or a failure code.
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
+export const answerCommitUnsafe = (self: ByteRing, request: number, failure: number): void => {
+  Atomics.store(self.words, at.failure, failure)
+  Atomics.store(self.words, at.commitsAnswered, request)
+  Doorbell.ringUnsafe(self.space)
+}

@@ -1,0 +1,155 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
+import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import * as TaskQueue from "../../src/shared/TaskQueue.ts"
+
+const make = Effect.fnUntraced(function*(options: {
+  readonly eventSize?: number
+  readonly slotBytes?: number
+  readonly slots?: number
+  readonly version?: 1 | 2
+  readonly firstEventId?: number
+}) {
+  const queue = yield* TaskQueue.make({ capacity: 8, consumersMax: 1, isShared: false })
+  const slotBytes = options.slotBytes ?? 256
+  const arena = SegmentArena.make({
+    slots: options.slots ?? 2,
+    slotBytes,
+    layout: { version: options.version ?? 2, eventSize: options.eventSize ?? 0, blockBytesMax: slotBytes }
+  })
+  const writer = new SegmentWriter({
+    arena,
+    toPersist: queue,
+    firstSegmentIndex: 3,
+    firstEventId: options.firstEventId ?? 1,
+    nowMillis: () => 1_700_000_000_000,
+    nowNanos: () => 0,
+    onRotate: () => {}
+  })
+  return { arena, queue, writer }
+})
+
+const bytesOf = (length: number, fill = 7) => new Uint8Array(length).fill(fill)
+
+describe("SegmentWriter", () => {
+  it.effect("gives consecutive ids and publishes with the watermark", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({})
+      assert.strictEqual(writer.appendUnsafe(bytesOf(10)), 1)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(0)), 2)
+      assert.strictEqual(writer.lastEventId, 2)
+      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 4 + 10 + 4)
+      const data = SegmentArena.slotData(arena, 0)
+      assert.deepStrictEqual([...data.subarray(0, 18)], [10, 0, 0, 0, ...bytesOf(10), 0, 0, 0, 0])
+    }))
+
+  it.effect("stores events of a fixed size back to back", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({ eventSize: 8 })
+      writer.appendUnsafe(bytesOf(8, 1))
+      writer.appendUnsafe(bytesOf(8, 2))
+      assert.deepStrictEqual([...SegmentArena.slotData(arena, 0).subarray(0, 16)], [...bytesOf(8, 1), ...bytesOf(8, 2)])
+    }))
+
+  it.effect("refuses what has the wrong size, and leaves no trace of it", () =>
+    Effect.gen(function*() {
+      const fixed = yield* make({ eventSize: 8 })
+      assert.strictEqual(fixed.writer.appendUnsafe(bytesOf(7)), Refusal.WrongSize)
+      assert.strictEqual(fixed.writer.appendUnsafe(bytesOf(9)), Refusal.WrongSize)
+      assert.strictEqual(SegmentArena.watermarkOf(fixed.arena, 0), 0)
+      const variable = yield* make({ slotBytes: 64 })
+      assert.strictEqual(variable.writer.appendUnsafe(bytesOf(61)), Refusal.TooLarge)
+      assert.strictEqual(variable.writer.reserveUnsafe(61), Refusal.TooLarge)
+      assert.strictEqual(variable.writer.appendUnsafe(bytesOf(60)), 1)
+    }))
+
+  it.effect("hands a full segment over and goes on with the next slot", () =>
+    Effect.gen(function*() {
+      const { arena, queue, writer } = yield* make({ eventSize: 64, slotBytes: 128 })
+      for (let id = 1; id <= 3; id++) assert.strictEqual(writer.appendUnsafe(bytesOf(64, id)), id)
+      const task = Option.getOrThrow(yield* TaskQueue.poll(queue))
+      assert.deepInclude(task, { segmentIndex: 3, slot: 0, bytes: 128 })
+      assert.strictEqual(SegmentArena.stateOf(arena, 0), SegmentArena.SlotState.Full)
+      assert.strictEqual(SegmentArena.activeSlot(arena), 1)
+      assert.strictEqual(SegmentArena.segmentIndexOf(arena, 1), 4)
+      assert.strictEqual(SegmentArena.firstEventIdOf(arena, 1), 3)
+    }))
+
+  it.effect("refuses when no slot is blank, and goes on when one is given back", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({ eventSize: 64, slotBytes: 64 })
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64, 1)), 1)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64, 2)), 2)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), Refusal.Full)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), Refusal.Full)
+      SegmentArena.giveBackUnsafe(arena, 0)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), 3)
+      assert.deepStrictEqual([...SegmentArena.slotData(arena, 1)], [...bytesOf(64, 2)])
+    }))
+
+  it.effect("gives back slots without the bytes of old events", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({ eventSize: 64, slotBytes: 64 })
+      writer.appendUnsafe(bytesOf(64, 9))
+      writer.rotateUnsafe()
+      SegmentArena.giveBackUnsafe(arena, 0)
+      assert.deepStrictEqual([...SegmentArena.slotData(arena, 0)], [...bytesOf(64, 0)])
+    }))
+
+  it.effect("publishes nothing of a reservation until it is published", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({})
+      const at = writer.reserveUnsafe(8)
+      writer.view.setBigUint64(at, 42n, true)
+      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 0)
+      assert.strictEqual(writer.lastEventId, 0)
+      assert.strictEqual(writer.publishUnsafe(), 1)
+      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 12)
+      assert.strictEqual(new DataView(arena.buffer).getBigUint64(at, true), 42n)
+    }))
+
+  it.effect("never goes beyond a limit that was lowered", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({ eventSize: 64, slotBytes: 256 })
+      writer.appendUnsafe(bytesOf(64))
+      SegmentArena.lowerLimitUnsafe(arena, 0, 128)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64)), 2)
+      assert.strictEqual(writer.appendUnsafe(bytesOf(64)), 3)
+      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 128)
+      assert.strictEqual(SegmentArena.activeSlot(arena), 1)
+    }))
+
+  it.effect("writes the id into the first 8 bytes of an event of format 1, above 2^32 too", () =>
+    Effect.gen(function*() {
+      const firstEventId = 2 ** 40 + 5
+      const { arena, writer } = yield* make({ eventSize: 64, version: 1, firstEventId })
+      writer.appendUnsafe(bytesOf(64))
+      const view = new DataView(arena.buffer, SegmentArena.slotStart(arena, 0))
+      assert.strictEqual(view.getBigUint64(0, true), BigInt(firstEventId))
+      assert.strictEqual(view.getUint8(8), 7)
+    }))
+
+  it.effect("takes nothing after it was closed, and hands over what it had", () =>
+    Effect.gen(function*() {
+      const { arena, queue, writer } = yield* make({})
+      writer.appendUnsafe(bytesOf(5))
+      writer.closeUnsafe()
+      assert.strictEqual(writer.appendUnsafe(bytesOf(5)), Refusal.Closed)
+      assert.strictEqual(yield* TaskQueue.size(queue), 1)
+      assert.strictEqual(SegmentArena.activeSlot(arena), -1)
+      const empty = yield* make({})
+      empty.writer.closeUnsafe()
+      assert.strictEqual(yield* TaskQueue.size(empty.queue), 0)
+      assert.strictEqual(SegmentArena.stateOf(empty.arena, 0), SegmentArena.SlotState.Blank)
+    }))
+
+  it.effect("does not rotate an empty segment", () =>
+    Effect.gen(function*() {
+      const { queue, writer } = yield* make({})
+      assert.isTrue(writer.rotateUnsafe())
+      assert.strictEqual(yield* TaskQueue.size(queue), 0)
+      assert.strictEqual(writer.activeSegmentIndex, 3)
+    }))
+})

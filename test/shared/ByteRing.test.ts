@@ -1,0 +1,76 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ByteRing from "../../src/shared/ByteRing.ts"
+import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+
+const take = (ring: ByteRing.ByteRing): Uint8Array | undefined => {
+  const event = ByteRing.peekUnsafe(ring)?.slice()
+  if (event !== undefined) ByteRing.takeUnsafe(ring, event.length)
+  return event
+}
+
+describe("ByteRing", () => {
+  it("gives events back in order, whatever their sizes, around the ring many times", () => {
+    const ring = ByteRing.make(4096)
+    const random = new SeededRandom(1)
+    const inside: Array<Uint8Array> = []
+    let put = 0
+    while (put < 20_000) {
+      const event = new Uint8Array(random.below(ring.eventBytesMax + 1)).fill(put)
+      if (random.chance(0.6) && ByteRing.putUnsafe(ring, event)) {
+        inside.push(event)
+        put += 1
+      } else {
+        assert.deepStrictEqual(take(ring), inside.shift())
+      }
+    }
+    for (const event of inside) assert.deepStrictEqual(take(ring), event)
+    assert.isUndefined(take(ring))
+  })
+
+  it("refuses what does not fit now, and takes it when there is room", () => {
+    const ring = ByteRing.make(4096)
+    const event = new Uint8Array(1000)
+    let count = 0
+    while (ByteRing.putUnsafe(ring, event)) count += 1
+    assert.strictEqual(count, 4)
+    take(ring)
+    assert.isTrue(ByteRing.putUnsafe(ring, event))
+    assert.isFalse(ByteRing.putUnsafe(ring, event))
+  })
+
+  it("always has room for the largest event when it is empty", () => {
+    const ring = ByteRing.make(4096)
+    for (let round = 0; round < 500; round++) {
+      assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array(round)))
+      take(ring)
+      assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array(ring.eventBytesMax)), `after ${round} bytes`)
+      take(ring)
+    }
+  })
+
+  it("counts its bytes across the wrap of 2^32", () => {
+    const ring = ByteRing.make(4096)
+    const nearWrap = -4096
+    Atomics.store(ring.words, 16, nearWrap)
+    Atomics.store(ring.words, 32, nearWrap)
+    for (let round = 0; round < 100; round++) {
+      assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array(300).fill(round)))
+      assert.deepStrictEqual(take(ring), new Uint8Array(300).fill(round))
+    }
+  })
+
+  it("answers every commit that was asked for before", () => {
+    const ring = ByteRing.make(4096)
+    const first = ByteRing.askCommitUnsafe(ring)
+    const second = ByteRing.askCommitUnsafe(ring)
+    assert.isTrue(ByteRing.hasOpenCommit(ring))
+    assert.isUndefined(ByteRing.commitAnswer(ring, first))
+    ByteRing.answerCommitUnsafe(ring, ByteRing.commitsAsked(ring), 0)
+    const third = ByteRing.askCommitUnsafe(ring)
+    assert.strictEqual(ByteRing.commitAnswer(ring, first), 0)
+    assert.strictEqual(ByteRing.commitAnswer(ring, second), 0)
+    assert.isUndefined(ByteRing.commitAnswer(ring, third))
+    ByteRing.answerCommitUnsafe(ring, ByteRing.commitsAsked(ring), 4)
+    assert.strictEqual(ByteRing.commitAnswer(ring, third), 4)
+  })
+})
