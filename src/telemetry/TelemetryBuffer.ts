@@ -9,7 +9,7 @@
  * Whoever has the buffer can attach to it. A buffer with no writers is the no-op: nothing is counted, all is zero.
  */
 import { invariant } from "../internal/invariant.ts"
-import { blockBytes, groups, lineBytes } from "./CounterLayout.ts"
+import { blockBytes, groups, groupsBytes, lineBytes } from "./CounterLayout.ts"
 
 const magic = 0x4c_54_57_45
 const version = 1
@@ -36,14 +36,23 @@ export const makeBuffer = (writersMax: number): SharedArrayBuffer => {
   const buffer = new SharedArrayBuffer(lineBytes + writersMax * blockBytes)
   new Uint32Array(buffer).set([magic, version, writersMax, blockBytes])
   for (let writer = 0; writer < writersMax; writer++) {
-    const words = new Uint32Array(buffer, blockOffset(writer), blockBytes / 4)
-    for (const group of groups) {
-      for (const field of group.fields) {
-        if (field.merge === "min") words.fill(0xffff_ffff, field.offset / 4, (field.offset + field.bytes) / 4)
-      }
-    }
+    resetMinima(new Uint32Array(buffer, blockOffset(writer), groupsBytes / 4))
   }
   return buffer
+}
+
+/**
+ * Gives the minima in the words of a block of zeros their first value, the unsigned 64-bit maximum.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const resetMinima = (words: Uint32Array): void => {
+  for (const group of groups) {
+    for (const field of group.fields) {
+      if (field.merge === "min") words.fill(0xffff_ffff, field.offset / 4, (field.offset + field.bytes) / 4)
+    }
+  }
 }
 
 /**

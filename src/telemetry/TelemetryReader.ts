@@ -11,7 +11,7 @@ import type { Group, HistogramPlace } from "./CounterLayout.ts"
 import type { OperationName } from "./Counters.ts"
 import { bucketCount, type BucketCounts } from "./LatencyHistogram.ts"
 import { isWhole, look } from "./Sequence.ts"
-import { blockOffset, writersOf } from "./TelemetryBuffer.ts"
+import { blockOffset, resetMinima, writersOf } from "./TelemetryBuffer.ts"
 import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
 /**
@@ -99,10 +99,11 @@ const merge = (blocks: ReadonlyArray<Block>, field: Field): number => {
  * @category constructors
  */
 export const makeReader = (buffer: SharedArrayBuffer): () => TelemetrySnapshot => {
-  const blocks = Array.from({ length: writersOf(buffer) }, (_, writer): Block => ({
-    shared: new Int32Array(buffer, blockOffset(writer), blockBytes / 4),
-    whole: new Uint32Array(groupsBytes / 4)
-  }))
+  const blocks = Array.from({ length: writersOf(buffer) }, (_, writer): Block => {
+    const whole = new Uint32Array(groupsBytes / 4)
+    resetMinima(whole)
+    return { shared: new Int32Array(buffer, blockOffset(writer), blockBytes / 4), whole }
+  })
   const counts = new Float64Array(bucketCount)
 
   const latencyOf = (samplesField: Field, place: HistogramPlace): BucketCounts => {

@@ -201,6 +201,16 @@ describe("SegmentMaintainerUpdater", () => {
     assert.strictEqual(read().operations.persist.samples, 3)
   })
 
+  it("takes a group that it has never seen whole for one without samples", () => {
+    const { buffer, clock, read, updater } = setup(2)
+    const group = groupOf("persist")
+    updater(0).onPersist(true, clock.nanos - 70)
+    updater(1).onPersist(true, clock.nanos - 90)
+    wordsOf(buffer, 1)[group.sequenceOffset / 4]! += 1
+    const { latency: _, ...persist } = read().operations.persist
+    assert.deepStrictEqual(persist, { totalNanos: 70, samples: 1, success: 1, minNanos: 70, maxNanos: 70 })
+  })
+
   it("counts nothing when there are no writers", () => {
     const buffer = makeBuffer(0)
     assert.strictEqual(makeUpdater(buffer, 5), noopUpdater)
