@@ -42,6 +42,16 @@ export interface LockFileCalls {
   readonly readLink: (path: string) => Effect.Effect<string, DiskError>
 }
 
+/**
+ * Whether a name beside the lock file `lockName` is a private name of somebody who takes or took it. A crash leaves such
+ * files; only the holder of the lock may delete them, and whoever is taking it at that moment simply begins again.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const isPrivateName = (lockName: string, name: string): boolean =>
+  name.startsWith(`${lockName}.`) && name.endsWith(".tmp")
+
 /** The first field of every lock file; tells a line of ours from a foreign file. */
 const signature = `{"lock":"effect-wal"`
 

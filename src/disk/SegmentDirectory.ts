@@ -165,3 +165,28 @@ export const filesOf = (directory: string, naming: SegmentNaming, entry: Segment
  */
 export const segmentsOf = (listing: Listing): ReadonlyArray<SegmentEntry> =>
   listing.entries.filter((entry) => entry.hot || entry.cold.length > 0)
+
+/**
+ * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that we
+ * may not open cannot be synced by us, and was not made by us.
+ *
+ * @since 0.1.0
+ * @category making
+ */
+export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: string) {
+  const disk = yield* Disk
+  yield* disk.makeDirectory(directory)
+  for (const parent of parentsOf(directory)) {
+    yield* Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void)
+  }
+})
+
+/** The nearest first, up to the root or to where a relative path begins. */
+const parentsOf = (path: string): ReadonlyArray<string> => {
+  const isAbsolute = path.startsWith("/")
+  const names = path.split("/").filter((name) => name !== "")
+  return names.map((_, depth) => {
+    const parent = names.slice(0, names.length - 1 - depth).join("/")
+    return isAbsolute ? `/${parent}` : parent === "" ? "." : parent
+  })
+}

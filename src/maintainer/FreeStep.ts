@@ -7,8 +7,8 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
-import { coldName } from "../format/SegmentName.ts"
-import { fromDisk } from "./StepError.ts"
+import { coldName, hotName } from "../format/SegmentName.ts"
+import { fromDisk, StepError } from "./StepError.ts"
 
 /**
  * Deletes one cold segment, in whichever compression it exists.
@@ -20,12 +20,27 @@ export const free = Effect.fn("SegmentSteps.free")(
   function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
+    const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
+    const hot = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const isHot = yield* Effect.as(disk.stat(hot), true).pipe(
+      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+      onDisk
+    )
+    if (isHot) {
+      return yield* new StepError({
+        step: "free",
+        reason: "NotFound",
+        segmentIndex,
+        path: hot,
+        detail: "the segment is hot, and only a cold one is freed"
+      })
+    }
     for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
       yield* disk.unlink(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`).pipe(
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void)
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void),
+        onDisk
       )
     }
-    yield* disk.syncDirectory(options.directory)
-  },
-  (effect, _options, segmentIndex) => Effect.mapError(effect, fromDisk("free", segmentIndex))
+    yield* onDisk(disk.syncDirectory(options.directory))
+  }
 )

@@ -60,7 +60,7 @@ export interface Frozen {
   readonly facts: SegmentFacts
 }
 
-const piecesInFlightMax = 3
+const piecesInFlightMax = 2
 
 /** One segment's freeze: the paths, and errors that name them. */
 interface Job {
@@ -149,9 +149,7 @@ const proveAgain = Effect.fnUntraced(function*(job: Job, coldBytes: number) {
   if (proved._tag === "Failure") {
     const error = proved.failure
     if (error.reason !== "VerifyFailed" && error.reason !== "Corrupt") return yield* error
-    // The .wal may still be whole. The cold file is not what it should be: it makes room for a new one.
-    yield* onDisk(disk.stat(job.hot))
-    yield* onDisk(disk.rename(job.cold, job.temporary))
+    // The .wal may still be whole: its new cold file takes the place of the bad one. If it is not, both stay as they are.
     return yield* compressAndRename(job)
   }
   const { contentBytes, contentHash, facts } = proved.success
@@ -169,6 +167,8 @@ const proveAgain = Effect.fnUntraced(function*(job: Job, coldBytes: number) {
   if (original !== undefined && (original.bytes !== contentBytes || original.hash !== contentHash)) {
     return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
   }
+  // A predecessor may have died, or failed, between the rename and the sync of the directory.
+  yield* onDisk(disk.syncDirectory(job.directory))
   const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }
   return frozen
 })
@@ -182,10 +182,9 @@ interface WrittenPiece {
 
 const writeFrame = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes: number, target: DiskFile) {
   const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)
-  const pieces = Math.ceil(bytes / pieceBytes)
   const [coldBytes, facts] = yield* Effect.all([
     writePieces(job, source, bytes, target, written),
-    readBackPieces(job, target, pieces, written)
+    readBackPieces(job, target, bytes, written)
   ], { concurrency: "unbounded" })
   if (coldBytes.contentHash !== facts.contentHash) {
     return yield* job.fail("VerifyFailed", job.temporary, "the content hash differs")
@@ -216,13 +215,14 @@ const writePieces = Effect.fnUntraced(function*(
     const length = yield* onDisk(writeFully(target, chunks, fileBytes))
     yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.piece.length })
     fileBytes += length
+    compressor.release(compressed)
     if (oldest.piece.length === pieceBytes) spare.push(oldest.piece)
   })
 
   for (let offset = 0; offset < bytes; offset += pieceBytes) {
     if (inFlight.length === piecesInFlightMax) yield* writeOldest
     const wanted = Math.min(pieceBytes, bytes - offset)
-    const piece = (spare.pop() ?? new Uint8Array(pieceBytes)).subarray(0, wanted)
+    const piece = (spare.pop() ?? new Uint8Array(new SharedArrayBuffer(wanted))).subarray(0, wanted)
     const read = yield* onDisk(readFully(source, piece, offset))
     if (read < wanted) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
     hash.update(piece)
@@ -248,15 +248,15 @@ const begin = <A>(run: () => Promise<A> | A, onFailure: (cause: unknown) => Step
 const readBackPieces = Effect.fnUntraced(function*(
   job: Job,
   target: DiskFile,
-  pieces: number,
+  sourceBytes: number,
   written: Queue.Dequeue<WrittenPiece>
 ) {
   const compressor = yield* Compressor
   const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
   const proof = (yield* SegmentProof).begin(job.segmentIndex)
   const hash = makeXxh32()
-  const buffer = new Uint8Array(4 + pieceBytes)
-  for (let piece = 0; piece < pieces; piece++) {
+  const buffer = new Uint8Array(4 + Math.min(pieceBytes, sourceBytes))
+  for (let proved = 0; proved < sourceBytes; proved += pieceBytes) {
     const { bytes, contentBytes, offset } = yield* Queue.take(written)
     const block = buffer.subarray(0, bytes)
     const read = yield* onDisk(readFully(target, block, offset))
@@ -270,16 +270,17 @@ const readBackPieces = Effect.fnUntraced(function*(
     if (!field.storedRaw) {
       // The native decoder wants the content's size where the frame has the block's.
       view.setUint32(0, contentBytes, true)
-      content = yield* settle(
-        () => compressor.uncompress(block),
-        (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
-      )
+      content = yield* Effect.try({
+        try: () => compressor.uncompress(block),
+        catch: (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
+      })
     }
     if (content.length !== contentBytes) {
       return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another content`)
     }
     hash.update(content)
     proof.push(content)
+    if (!field.storedRaw) compressor.release(content)
   }
   return { contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
 })
@@ -323,7 +324,7 @@ const readBackWhole = Effect.fnUntraced(function*(job: Job, cold: DiskFile, cold
   if (job.compression === "block") {
     const file = new Uint8Array(coldBytes)
     yield* onDisk(readFully(cold, file, 0))
-    take(yield* settle(() => compressor.uncompress(file), verifyFailed))
+    take(yield* Effect.try({ try: () => compressor.uncompress(file), catch: verifyFailed }))
   } else {
     const decoder = new Lz4FrameDecoder()
     const buffer = new Uint8Array(pieceBytes)

@@ -41,6 +41,7 @@ import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import { failed } from "./MaintainerEvent.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import * as MetaStore from "./MetaStore.ts"
+import { pendingTasks } from "./PendingTasks.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
@@ -106,7 +107,11 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     TaskQueue.completeUnsafe(queue)
     Doorbell.ringUnsafe(control.progress)
   }
+  /** Failures of flush and persist since the last success. */
+  let failuresInARow = 0
+
   const hold = (code: HeldBack): void => {
+    if (code === HeldBack.None) failuresInARow = 0
     if (arena !== undefined) SegmentArena.putHeldBack(arena, code)
   }
   const wake = () => Doorbell.ringUnsafe(control.attention)
@@ -137,9 +142,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     yield* Effect.ignore(MetaStore.write(options.directory, meta))
   })
 
-  /** Persisting is tried for ever: what was appended is never given up. */
+  /**
+   * Persisting is tried for ever: what was appended is never given up. One failure of the device is no news to
+   * committers: the segment is being written to a fresh file, and they go on waiting. A second one in a row is.
+   */
   const onPersistError = Effect.fnUntraced(function*(error: StepError) {
-    hold(error.reason === "DiskFull" ? HeldBack.DiskFull : HeldBack.DiskFailing)
+    failuresInARow += 1
+    if (error.reason === "DiskFull") hold(HeldBack.DiskFull)
+    else if (failuresInARow > 1) hold(HeldBack.DiskFailing)
     emit(failed(error, yield* Clock.currentTimeMillis, false))
   })
 
@@ -189,6 +199,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
         (bytes) => bytes > 0,
         () => new StepError({ step: "persist", reason: "Corrupt", segmentIndex, path, detail: "an empty file" })
       ),
+      Effect.withSpan("SegmentSteps.persist", { attributes: { segmentIndex } }),
       Effect.matchEffect({
         onFailure: (error) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
@@ -224,7 +235,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const flushActive = Effect.gen(function*() {
     if (flusher === undefined || arena === undefined) return false
     const now = yield* Clock.currentTimeMillis
-    const isDue = options.flushEveryMillis > 0 && now - lastFlushMillis >= options.flushEveryMillis
+    // A clock that was set back says nothing about how long ago the last flush was.
+    const isDue = options.flushEveryMillis > 0 &&
+      (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
     const asked = SegmentArena.flushAsked(arena)
     if (!isDue && !SegmentArena.flushPending(arena)) return false
     lastFlushMillis = now
@@ -307,7 +320,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     }
     worked = (yield* freeing.poll) || worked
     if (isFreezingStopped(control)) yield* freezing.stop
-    else worked = (yield* freezing.poll) || worked
+    // A freeze may call for a deletion, and the next one waits for it: so no more is cold than allowed, and one.
+    else if (pendingTasks(toFree) === 0) worked = (yield* freezing.poll) || worked
     if (isLead && !worked && flusher !== undefined) {
       worked = yield* flusher.prepare
       yield* renewMeta
@@ -350,7 +364,7 @@ const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue) {
 
 /** Works on the tasks of a queue one after the other, in a fiber of its own. */
 interface Lane {
-  /** Begins a task if none is under way and there is one; says whether it did. */
+  /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
   /** Interrupts the task that is under way; it stays claimed. */
   readonly stop: Effect.Effect<void>
@@ -364,17 +378,24 @@ const makeLane = Effect.fnUntraced(function*(
 ) {
   const current = yield* makeCurrent(queue)
   let fiber: Fiber.Fiber<void> | undefined
+  let isBusy = false
+  let hasFinished = false
   let death: Cause.Cause<never> | undefined
   const self: Lane = {
     poll: Effect.gen(function*() {
       if (death !== undefined) return yield* Effect.failCause(death)
-      if (fiber !== undefined) return false
+      const finished = hasFinished
+      hasFinished = false
+      if (isBusy) return finished
       const task = current.next()
-      if (task === undefined) return false
+      if (task === undefined) return finished
+      // Said before the fork: the task may be over before this fiber learns which fiber it was.
+      isBusy = true
       fiber = yield* Effect.forkScoped(
         work(task).pipe(Effect.onExit((exit) =>
           Effect.sync(() => {
-            fiber = undefined
+            isBusy = false
+            hasFinished = true
             if (Exit.isSuccess(exit)) {
               current.done()
               complete(queue)
@@ -388,7 +409,7 @@ const makeLane = Effect.fnUntraced(function*(
       )
       return true
     }),
-    stop: Effect.suspend(() => fiber === undefined ? Effect.void : Fiber.interrupt(fiber))
+    stop: Effect.suspend(() => fiber === undefined || !isBusy ? Effect.void : Fiber.interrupt(fiber))
   }
   return self
 })

@@ -43,6 +43,20 @@ export interface MaintainerOptions {
 }
 
 /**
+ * What may be said about a maintainer without a recorder of ours.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AloneOptions extends MaintainerOptions {
+  /**
+   * Who writes into the directory: this process, or another one that is running. What another one has made is
+   * left alone until it is offered to be persisted. Default: `ours`.
+   */
+  readonly writer?: "ours" | "other"
+}
+
+/**
  * The options with every default in place.
  *
  * @since 0.1.0

@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import type { Disk } from "../disk/Disk.ts"
 import { filesOf } from "../disk/SegmentDirectory.ts"
-import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -75,6 +74,8 @@ export class MaintainerState {
   readonly options: ResolvedMaintainerOptions
   private readonly arena: Arena | undefined
   private readonly queues: MaintainerQueues
+  private exceedsHotLimit = false
+  private readonly toTryAgain = new Set<number>()
 
   constructor(
     options: ResolvedMaintainerOptions,
@@ -98,47 +99,59 @@ export class MaintainerState {
     return clamped
   }
 
-  apply(event: MaintainerEvent): void {
+  /**
+   * Applies an outcome; `false` when it is known already: an executor that died between reporting and completing a task is
+   * followed by one that does it again.
+   */
+  apply(event: MaintainerEvent): boolean {
+    const { segmentIndex } = event
+    const known = this.catalog.get(segmentIndex)
     switch (event._tag) {
       case "Opened": {
-        const known = this.catalog.get(event.segmentIndex)
-        if (known === undefined) this.catalog.put(newEntry(event.segmentIndex, "open", true))
-        return
+        if (known !== undefined) return false
+        this.catalog.put(newEntry(segmentIndex, "open", true))
+        return true
       }
       case "Persisted": {
-        const { bytes, closedMillis, firstEventId, lastEventId, segmentIndex } = event
+        const { bytes, closedMillis, firstEventId, lastEventId } = event
+        if (known !== undefined && (!known.isHot || known.state === "freezing")) return false
         this.counts.persist += 1
         const entry = newEntry(segmentIndex, "hot", true)
         this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
-        return
+        return true
       }
       case "Frozen": {
-        const { closedMillis, coldBytes, firstEventId, lastEventId, segmentIndex } = event
-        const { compression } = this.options
+        const { closedMillis, coldBytes, firstEventId, lastEventId } = event
+        if (known !== undefined && !known.isHot) return false
         this.counts.freeze += 1
-        const entry = newEntry(segmentIndex, "cold", false)
-        const known = this.catalog.get(segmentIndex)
         this.catalog.put({
-          ...entry,
-          compression,
+          ...newEntry(segmentIndex, "cold", false),
+          compression: this.options.compression,
           bytes: coldBytes,
           closedMillis: closedMillis > 0 ? closedMillis : known?.closedMillis ?? 0,
           firstEventId: firstEventId ?? known?.firstEventId,
           lastEventId: lastEventId ?? known?.lastEventId
         })
-        return
+        return true
       }
-      case "Freed":
+      case "Freed": {
+        if (known === undefined) return false
         this.counts.free += 1
-        this.catalog.remove(event.segmentIndex)
-        return
+        this.catalog.remove(segmentIndex)
+        // Until the file system is asked again.
+        if (this.freeBytes !== undefined) this.freeBytes += known.bytes
+        return true
+      }
       case "Failed": {
-        if (!event.isFinal) return
+        if (!event.isFinal) return true
         this.counts.failures += 1
         const { _tag: _, isFinal: __, ...failure } = event
         this.failures.push(failure)
         if (this.failures.length > failuresKept) this.failures.shift()
-        this.catalog.update(event.segmentIndex, { state: "faulty" })
+        // Asking for a hot segment to be deleted is a mistake of whoever asked, not a fault of the segment.
+        if (event.step !== "free" || known?.isHot === false) this.catalog.update(segmentIndex, { state: "faulty" })
+        if (event.isRetryable) this.toTryAgain.add(segmentIndex)
+        return true
       }
     }
   }
@@ -155,16 +168,33 @@ export class MaintainerState {
       hotAt: (position) => catalog.retainedAt("hot", position),
       coldCount: catalog.count("cold"),
       coldAt: (position) => catalog.retainedAt("cold", position),
-      bytes: catalog.hotBytes + catalog.coldBytes,
+      // What is being deleted is as good as gone: it must not be the reason to delete more.
+      bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       nowMillis: this.now(),
-      freeBytes: this.freeBytes,
-      heldFromIndex: this.heldFrom()
+      freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
+      heldFromIndex: Math.min(this.heldFrom(), this.catalog.oldestKeptIndex)
     }, this.limits)
   }
 
-  /** Offers what is due. What does not fit into a queue is due again at the next outcome. */
+  /**
+   * Segments whose step was given up although it may succeed later (a full disk has room again) are due again. Without
+   * this one bad minute would keep them, and so everything younger that is to be deleted, until the next start.
+   */
+  tryAgain(): void {
+    for (const segmentIndex of this.toTryAgain) {
+      const known = this.catalog.get(segmentIndex)
+      if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
+    }
+    this.toTryAgain.clear()
+  }
+
+  /**
+   * Offers what is due. What does not fit into a queue is due again at the next outcome. Deletions are begun one at a
+   * time, so however many executors there are, and whatever fails, only the oldest segment is ever missing.
+   */
   retain(): void {
     for (const { action, bytes, segmentIndex } of this.plan()) {
+      if (action === "free" && this.catalog.count("freeing") > 0) continue
       if (!this.offer(action, segmentIndex, bytes)) return
     }
   }
@@ -180,9 +210,15 @@ export class MaintainerState {
   publishHot(): void {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
-    const limit = options.onHotLimit === "wait" ? limits.maxSegments : 0
+    const limit = options.onHotLimit === "wait" && !this.exceedsHotLimit ? limits.maxSegments : 0
     SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
     if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+  }
+
+  /** From now on more hot segments than the limit may be opened: for a drain that gives up freezing. */
+  exceedHotLimit(): void {
+    this.exceedsHotLimit = true
+    this.publishHot()
   }
 
   addHold(name: string, fromSegmentIndex: number, expiresMillis: number): MutableHold {
@@ -201,26 +237,25 @@ export class MaintainerState {
     return this.heldBy().reduce((least, hold) => Math.min(least, hold.fromSegmentIndex), Number.POSITIVE_INFINITY)
   }
 
-  /** Makes the catalog agree with the directory, but for what is under way. */
-  resync(segments: ReadonlyArray<SegmentEntry>): void {
-    const onDisk = new Map(segments.map((segment) => [segment.segmentIndex, segment]))
-    for (const entry of this.catalog.list()) {
-      if (!onDisk.has(entry.segmentIndex)) this.catalog.remove(entry.segmentIndex)
-    }
-    for (const segment of segments) {
-      const known = this.catalog.get(segment.segmentIndex)
-      if (known === undefined || known.isHot !== segment.hot) {
-        const isNewest = segment === segments.at(-1)
-        const entry = newEntry(segment.segmentIndex, segment.hot ? (isNewest ? "open" : "hot") : "cold", segment.hot)
-        this.catalog.put({ ...entry, bytes: known?.bytes ?? 0, closedMillis: known?.closedMillis ?? 0 })
-      }
+  /** Open segments up to this index are closed although nobody said so; their lengths and times are asked for. */
+  closedThrough(segmentIndex: number, disk: Disk["Service"]): Effect.Effect<void> {
+    this.closeThrough(segmentIndex)
+    return this.learnSizes(disk)
+  }
+
+  /** Open segments up to this index are closed. */
+  closeThrough(segmentIndex: number): void {
+    const { catalog } = this
+    for (let entry = catalog.at("open", 0); entry !== undefined; entry = catalog.at("open", 0)) {
+      if (entry.segmentIndex > segmentIndex) break
+      catalog.update(entry.segmentIndex, { state: "hot" })
     }
   }
 
   /** Lengths and times of what was found at the start, asked for in the background, newest last. */
   learnSizes(disk: Disk["Service"]): Effect.Effect<void> {
     const { catalog, options } = this
-    return Effect.forEach(catalog.list(), (entry) => {
+    return Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {
       const file = filesOf(options.directory, options.naming, {
         segmentIndex: entry.segmentIndex,
         hot: entry.isHot,

@@ -113,6 +113,7 @@ export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
   readonly bytes: number
+  /** Unix time; 0 while not known: such a segment does not count as old. */
   readonly closedMillis: number
 }
 
@@ -128,7 +129,7 @@ export interface RetentionView {
   readonly hotAt: (position: number) => RetainedSegment
   readonly coldCount: number
   readonly coldAt: (position: number) => RetainedSegment
-  /** Of all segments, whatever their state. */
+  /** Of all segments but those that are being freed. */
   readonly bytes: number
   readonly nowMillis: number
   /** Of the file system; `undefined` when not known. */
@@ -185,7 +186,8 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
 }
 
 const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
-  limits.ageMillisMax !== undefined && view.nowMillis - segment.closedMillis > limits.ageMillisMax
+  limits.ageMillisMax !== undefined && segment.closedMillis > 0 &&
+  view.nowMillis - segment.closedMillis > limits.ageMillisMax
 
 const whyFree = (
   limits: RetentionLimits,

@@ -14,7 +14,8 @@ import type { RetainedSegment } from "./Retention.ts"
  * - `open`: being filled, or the newest one found at the start, not known to be closed
  * - `hot`, `cold`: durable in that form, nothing under way
  * - `freezing`, `freeing`: handed to the rings
- * - `faulty`: a step failed on it for good; it is left alone until the maintainer is started again
+ * - `faulty`: a step was given up on it; it is left alone until the maintainer is started again, or for some seconds if the
+ *   step may succeed later
  *
  * @since 0.1.0
  * @category models
@@ -101,6 +102,8 @@ export class SegmentCatalog {
   newestIndex = -1
   hotBytes = 0
   coldBytes = 0
+  /** Of the cold ones, those being freed. */
+  freeingBytes = 0
 
   get size(): number {
     return this.entries.size
@@ -122,6 +125,18 @@ export class SegmentCatalog {
   /** Every segment that exists only compressed, but for those that failed for good. */
   get coldCount(): number {
     return this.count("cold") + this.count("freeing")
+  }
+
+  /**
+   * The oldest segment that is hot or failed for good; `Infinity` when there is none. Deleting a newer one would leave a
+   * hole in the log.
+   */
+  get oldestKeptIndex(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const state of ["open", "hot", "freezing", "faulty"] satisfies ReadonlyArray<SegmentState>) {
+      oldest = Math.min(oldest, this.byState[state].at(0) ?? oldest)
+    }
+    return oldest
   }
 
   /** The position-th oldest segment in a state. */
@@ -174,5 +189,6 @@ export class SegmentCatalog {
   private addBytes(entry: CatalogEntry, sign: 1 | -1): void {
     if (entry.isHot) this.hotBytes += sign * entry.bytes
     else this.coldBytes += sign * entry.bytes
+    if (entry.state === "freeing") this.freeingBytes += sign * entry.bytes
   }
 }

@@ -24,17 +24,17 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../disk/Disk.ts"
-import { flashstrikeBlockBytes } from "../format/Block.ts"
-import { encodeHeader, flashstrikeEventBytes, headerBytesOf } from "../format/SegmentHeader.ts"
+import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { hotName } from "../format/SegmentName.ts"
 import { seal, sealStart } from "../format/SegmentSealer.ts"
-import type { SealState } from "../format/SegmentSealer.ts"
+import type { SealedBlocks, SealState } from "../format/SegmentSealer.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import * as BlockRoom from "./BlockRoom.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
 import { fromDisk } from "./StepError.ts"
 import type { StepError, StepName } from "./StepError.ts"
@@ -83,10 +83,6 @@ interface OpenFile {
   named: boolean
 }
 
-/** Blocks of format 1 that a file has room for: one more than full blocks need, see `SegmentArena.limitWord`. */
-const flashstrikeBlocks = (slotBytes: number): number =>
-  Math.max(16, Math.ceil(slotBytes / (256 * flashstrikeEventBytes)) + 1)
-
 /**
  * A flusher for the segments of an arena.
  *
@@ -103,7 +99,7 @@ export const make = (options: {
 }): SegmentFlusher => {
   const { arena, directory, naming, telemetry } = options
   const { layout } = arena
-  const fileBytesOfFlashstrike = 64 + flashstrikeBlocks(arena.slotBytes) * flashstrikeBlockBytes
+  const fileBytesOfFlashstrike = BlockRoom.fileBytesOf(arena.slotBytes)
   const preparer = SegmentPreparer.make({
     directory,
     naming,
@@ -165,8 +161,11 @@ export const make = (options: {
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
       SegmentArena.putChainStart(arena, slot, layout.version === 1 ? 0n : closed.chain)
     }
-    open = { slot, segmentIndex, file: yield* preparer.take(segmentIndex), named: false }
-    return { open, state: startOf(slot) }
+    const opened = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
+      open = { slot, segmentIndex, file, named: false }
+      return open
+    }))
+    return { open: opened, state: startOf(slot) }
   })
 
   const startOf = (slot: number): SealState => sealStart(layout.version, SegmentArena.chainStart(arena, slot))
@@ -189,22 +188,12 @@ export const make = (options: {
     Doorbell.ringUnsafe(arena.durable)
   }
 
-  /**
-   * Format 1 has room for a fixed number of blocks, and a block that is sealed short takes the room of a whole one. The
-   * writer's limit is lowered before the watermark is read for good, so whatever was appended by then still fits; one
-   * block is kept spare for the event that is being appended at that moment.
-   */
-  const watermarkToSeal = (slot: number, state: SealState): number => {
-    const first = SegmentArena.watermarkOf(arena, slot)
-    if (layout.version === 2) return first
-    const blockBytes = layout.blockBytesMax
-    const blocksUsed = (bytes: number) => state.blockCount + Math.ceil((bytes - state.sealedBytes) / blockBytes)
-    const room = flashstrikeBlocks(arena.slotBytes) - 1
-    const limitAfter = (bytes: number) => Math.min(arena.slotBytes, bytes + (room - blocksUsed(bytes)) * blockBytes)
-    SegmentArena.lowerLimitUnsafe(arena, slot, limitAfter(first))
-    const watermark = SegmentArena.watermarkOf(arena, slot)
-    SegmentArena.lowerLimitUnsafe(arena, slot, limitAfter(watermark))
-    return watermark
+  /** The events of a slot behind `state`, sealed up to `end`. */
+  const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
+    const payload = SegmentArena.slotData(arena, slot).subarray(state.sealedBytes, end)
+    const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
+    invariant(layout.version === 2 || sealed.state.fileOffset <= fileBytesOfFlashstrike, "a segment fits into its file")
+    return sealed
   }
 
   /** Any failure of a sync, or of a write by the device, ends the use of the file. Lack of space does not. */
@@ -220,9 +209,8 @@ export const make = (options: {
     if (watermark === 0 || watermark === (SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0)) return false
     const startNanos = telemetry.nowNanos()
     const { open: opened, state } = yield* fileFor(slot)
-    const end = watermarkToSeal(slot, state)
-    const payload = SegmentArena.slotData(arena, slot).subarray(state.sealedBytes, end)
-    const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
+    if (layout.version === 1) BlockRoom.keepRoomUnsafe(arena, slot, state)
+    const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
     const bytes = opened.named
       ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
       : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
@@ -237,11 +225,7 @@ export const make = (options: {
     const startNanos = telemetry.nowNanos()
     const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
     const { open: opened, state } = yield* fileFor(slot)
-    const payload = SegmentArena.slotData(arena, slot).subarray(
-      state.sealedBytes,
-      SegmentArena.watermarkOf(arena, slot)
-    )
-    const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
+    const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
     const closedMillis = yield* Clock.currentTimeMillis
     const header = headerOf(slot, sealed.state, BigInt(closedMillis) * 1_000_000n)
     const fileBytes = layout.version === 1 ? fileBytesOfFlashstrike : sealed.state.fileOffset

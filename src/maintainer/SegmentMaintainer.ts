@@ -25,24 +25,24 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Take from "effect/Take"
 import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
-import { consumersMax, SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
-import * as TaskQueue from "../shared/TaskQueue.ts"
-import * as TaskRing from "../shared/TaskRing.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { verifyConsistency } from "./Consistency.ts"
 import type { Consistency } from "./Consistency.ts"
@@ -50,10 +50,11 @@ import * as MaintainerControl from "./MaintainerControl.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import * as MaintainerExecutor from "./MaintainerExecutor.ts"
 import { resolve } from "./MaintainerOptions.ts"
-import type { MaintainerOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import type { AloneOptions, MaintainerOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import { MaintainerState } from "./MaintainerState.ts"
 import type { DatedFailure, HoldStatus } from "./MaintainerState.ts"
-import { reconcile } from "./Reconcile.ts"
+import { pendingTasks } from "./PendingTasks.ts"
+import { lockName, reconcile } from "./Reconcile.ts"
 import type { Reconciled } from "./Reconcile.ts"
 import * as Retention from "./Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
@@ -160,9 +161,9 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly drain: Effect.Effect<DrainReceipt>
   /** Limits held, no empty file, the lists equal to the directory. */
   readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
-  /** Every outcome, from now on. */
+  /** Every outcome, from now on until the maintainer has drained and closed. */
   readonly events: Stream.Stream<MaintainerEvent>
-  /** Tells the maintainer of a segment that came about beside it: closed by recovery, or found by a watcher. */
+  /** Tells the maintainer that recovery has closed this segment: nobody writes to it or to an older one any more. */
   readonly closed: (segmentIndex: number) => Effect.Effect<void>
   /** Tells the maintainer that a segment's file was removed beside it. */
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
@@ -184,7 +185,7 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
    * The same without a recorder of ours: whoever writes segments offers their files to the queues.
    */
   static readonly layerAlone = (
-    options: MaintainerOptions
+    options: AloneOptions
   ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
     Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
 }
@@ -224,9 +225,13 @@ const spawnFiber = (seat: ExecutorSeat) =>
       emit: seat.emit
     }))
 
-/** The file that names the holder of a directory. */
-const lockName = "wal.lock"
-const reserveName = "wal.reserve"
+/**
+ * The file that keeps space for a drain, see `MaintainerOptions.reserveBytes`.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const reserveName = "wal.reserve"
 const restartWindowMillis = 60_000
 const restartMillisMin = 10
 const tickMillis = 10_000
@@ -238,7 +243,7 @@ const tickMillis = 10_000
  * @category constructors
  */
 export const make = Effect.fnUntraced(function*<E, R>(
-  given: MaintainerOptions,
+  given: AloneOptions,
   arena: Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
@@ -252,9 +257,9 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
 
-  yield* disk.makeDirectory(directory)
+  yield* makeDirectoryDurable(directory)
   yield* disk.lock(pathIn(directory, lockName))
-  const reconciled = yield* reconcile(directory, naming)
+  const reconciled = yield* reconcile(directory, naming, given.writer ?? "ours")
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
@@ -264,7 +269,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   for (const entry of reconciled.entries) state.catalog.put(entry)
   state.now = () => clock.currentTimeMillisUnsafe()
 
-  const events = yield* PubSub.unbounded<MaintainerEvent>()
+  const events = yield* PubSub.unbounded<Take.Take<MaintainerEvent>>()
+  yield* Effect.addFinalizer(() => PubSub.end(events, Exit.void))
   const down = yield* Deferred.make<never, MaintainerDown>()
   const control = MaintainerControl.make(host.count)
   const handled = Array.from({ length: host.count }, () => 0)
@@ -278,17 +284,21 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   const handle = (executor: number, event: MaintainerEvent): void => {
     handled[executor] = (handled[executor] ?? 0) + 1
-    state.apply(event)
+    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
     retain()
-    PubSub.publishUnsafe(events, event)
     Doorbell.ringUnsafe(control.progress)
   }
 
-  /** After a death: events may have been lost with the thread, so the directory is looked at again. */
-  const resync = Effect.fnUntraced(function*(executor: number) {
+  /**
+   * After a death. What the executor had not completed its successor finds and reports. Only a slot that was given back
+   * tells nobody any more that its segment was persisted; the arena remembers.
+   */
+  const afterDeath = Effect.fnUntraced(function*(executor: number) {
     handled[executor] = MaintainerControl.eventsSentBy(control, executor)
-    const listing = yield* scan(directory, naming)
-    state.resync(segmentsOf(listing))
+    if (arena !== undefined) {
+      // What the executor died of may strike here too, and the supervisor must outlive it.
+      yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
+    }
     retain()
   })
 
@@ -301,8 +311,16 @@ export const make = Effect.fnUntraced(function*<E, R>(
     flushEveryMillis: options.flushEveryMillis
   }
 
-  const giveUp = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
+  const supervisors: Array<Fiber.Fiber<void, E>> = []
+
+  /** The others stop too: a maintainer is up or down, never both. */
+  const giveUp = Effect.fnUntraced(function*(executor: number, cause: Cause.Cause<unknown>) {
     isDown = true
+    yield* Effect.forEach(
+      supervisors.filter((_, other) => other !== executor),
+      (supervisor) => Fiber.interrupt(supervisor),
+      { discard: true }
+    )
     if (arena !== undefined) SegmentArena.putHeldBack(arena, HeldBack.MaintainerFailed)
     const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
     yield* Effect.logError(error.message)
@@ -326,12 +344,12 @@ export const make = Effect.fnUntraced(function*<E, R>(
       const now = yield* Clock.currentTimeMillis
       deaths.push(now)
       while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
-      if (deaths.length > options.restartsMax) return yield* giveUp(cause)
+      if (deaths.length > options.restartsMax) return yield* giveUp(executor, cause)
       restarts += 1
       telemetry.count("restarts", 1)
       yield* Effect.logWarning(`restarting executor ${executor} of ${directory}`, cause)
       yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
-      yield* Effect.ignore(resync(executor))
+      yield* afterDeath(executor)
     }
   })
 
@@ -339,26 +357,37 @@ export const make = Effect.fnUntraced(function*<E, R>(
   // draining
   // ---------------------------------------------------------------------------------------------------------------
 
+  const isWorkedOff = (): boolean => {
+    if (arena !== undefined && hasFullSlot(arena)) return false
+    const freezingDone = MaintainerControl.isFreezingStopped(control) || pendingTasks(toFreeze) === 0
+    return freezingDone && pendingTasks(toPersist) === 0 && pendingTasks(toFree) === 0
+  }
+
+  /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
   const isQuiet = (): boolean => {
+    if (!isWorkedOff()) return false
     for (let executor = 0; executor < host.count; executor++) {
       if (handled[executor] !== MaintainerControl.eventsSentBy(control, executor)) return false
     }
     retain()
-    if (arena !== undefined && hasFullSlot(arena)) return false
-    const freezingDone = pendingIn(toFreeze) === 0 || MaintainerControl.isFreezingStopped(control)
-    return pendingIn(toPersist) === 0 && freezingDone && pendingIn(toFree) === 0
+    return isWorkedOff()
   }
 
   const pending = (): PerQueue => ({
-    persist: pendingIn(toPersist),
-    freeze: pendingIn(toFreeze),
-    free: pendingIn(toFree)
+    persist: pendingTasks(toPersist),
+    freeze: pendingTasks(toFreeze),
+    free: pendingTasks(toFree)
   })
 
   const drainOnce = Effect.fnUntraced(function*() {
     const begun = yield* Clock.currentTimeMillis
     const before = { ...state.counts }
-    const stopFreezing = Effect.sync(() => MaintainerControl.stopFreezingUnsafe(control)).pipe(
+    // Without freezing the hot segments only grow in number, and what is in memory must still get to the disk.
+    const stopFreezing = Effect.sync(() => {
+      MaintainerControl.stopFreezingUnsafe(control)
+      state.exceedHotLimit()
+      Doorbell.ringUnsafe(control.progress)
+    }).pipe(
       Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
       Effect.delay(Duration.millis(Math.min(options.drainMillisMax, 2 ** 31 - 1)))
     )
@@ -396,11 +425,14 @@ export const make = Effect.fnUntraced(function*<E, R>(
   retain()
   yield* Effect.forkScoped(state.learnSizes(disk))
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
-    yield* Effect.sleep(tickMillis)
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
+    state.tryAgain()
     retain()
+    yield* Effect.sleep(tickMillis)
   })))
-  for (let executor = 0; executor < host.count; executor++) yield* Effect.forkScoped(supervise(executor))
+  for (let executor = 0; executor < host.count; executor++) {
+    supervisors.push(yield* Effect.forkScoped(supervise(executor)))
+  }
   yield* Effect.addFinalizer(() => drainOnce())
 
   return SegmentMaintainer.of({
@@ -451,10 +483,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       ),
     drain: drainOnce(),
     verifyConsistency: verifyConsistency(state, disk),
-    events: Stream.fromPubSub(events),
+    events: Stream.fromPubSubTake(events),
     closed: (segmentIndex) =>
       Effect.sync(() => {
-        if (state.catalog.get(segmentIndex)?.state === "open") state.catalog.update(segmentIndex, { state: "hot" })
+        state.closeThrough(segmentIndex)
         retain()
       }),
     removed: (segmentIndex) =>
@@ -465,17 +497,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
     down: Deferred.await(down)
   })
 })
-
-const claimRecord = new TaskRing.TaskRecord()
-
-/** Tasks that wait in a queue or are being worked on. */
-const pendingIn = (queue: TaskQueue.TaskQueue): number => {
-  let count = TaskQueue.sizeUnsafe(queue)
-  for (let consumer = 0; consumer < consumersMax; consumer++) {
-    if (TaskRing.claimUnsafe(queue.ring, consumer, claimRecord)) count += 1
-  }
-  return count
-}
 
 const hasFullSlot = (arena: Arena): boolean => {
   for (let slot = 0; slot < arena.slots; slot++) {

@@ -18,8 +18,8 @@ import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
-import type { MaintainerOptions } from "./MaintainerOptions.ts"
 import type { ExecutorHost } from "./SegmentMaintainer.ts"
 import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
 
@@ -47,7 +47,9 @@ class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
   cause: Schema.optional(Schema.Defect())
 }) {
   override get message(): string {
-    return `a maintainer thread ended with code ${this.exitCode}${this.cause === undefined ? "" : `: ${String(this.cause)}`}`
+    return `a maintainer thread ended with code ${this.exitCode}${
+      this.cause === undefined ? "" : `: ${String(this.cause)}`
+    }`
   }
 }
 
@@ -78,7 +80,7 @@ export const layer = (
  * @category layers
  */
 export const layerAlone = (
-  options: MaintainerOptions & WorkerOptions
+  options: AloneOptions & WorkerOptions
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
   Layer.effect(SegmentMaintainer, make(options, undefined, host(options)))
 

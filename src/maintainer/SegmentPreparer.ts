@@ -67,7 +67,8 @@ export const make = (options: {
     prepareNext: Effect.fnUntraced(function*(nextIndex) {
       for (let index = nextIndex; index < nextIndex + segmentsAhead; index++) {
         if (ready.has(index)) continue
-        ready.set(index, yield* create(index))
+        // Whole or not at all: an interruption must not leave a file that nobody knows of.
+        yield* Effect.uninterruptible(Effect.map(create(index), (file) => ready.set(index, file)))
         return true
       }
       return false

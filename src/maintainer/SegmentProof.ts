@@ -67,10 +67,11 @@ export const closedSegment: ProofMaker = {
         if (!isWhole(summary)) {
           return segmentFault("Truncated", summary.validBytes, "a closed segment with events", "an open or empty one")
         }
+        const hasEvents = summary.eventCount > 0
         return {
           events: summary.eventCount,
-          firstEventId: summary.firstEventId,
-          lastEventId: summary.lastEventId,
+          firstEventId: hasEvents ? summary.firstEventId : undefined,
+          lastEventId: hasEvents ? summary.lastEventId : undefined,
           closedMillis: Number((summary.closed ? summary.header.closedNanos : summary.header.createdNanos) / 1_000_000n)
         }
       }
@@ -78,14 +79,16 @@ export const closedSegment: ProofMaker = {
   }
 }
 
-/** An unclosed segment of format 1 that verifies to its end is whole: the engine leaves such files after a crash. */
+/**
+ * An unclosed segment of format 1 that verifies to its end is whole, even without an event: the engine leaves such files
+ * after a crash, one of them prepared and never used.
+ */
 const isWhole = (summary: {
   readonly closed: boolean
   readonly eventCount: number
   readonly torn: SegmentFault | undefined
   readonly header: { readonly version: number }
-}): boolean =>
-  summary.eventCount > 0 && (summary.closed || (summary.header.version === 1 && summary.torn === undefined))
+}): boolean => summary.closed ? summary.eventCount > 0 : summary.header.version === 1 && summary.torn === undefined
 
 /**
  * Any file that is not empty. For applications whose bytes only they can read.

@@ -49,7 +49,7 @@ export type StepName = typeof StepName.Type
 
 const advice: Record<StepReason, string> = {
   NotFound: "the file is not there",
-  DiskFull: "no disk space left; free some, or lower the retention limits",
+  DiskFull: "no disk space or file descriptors left; free some, or lower the retention limits",
   Denied: "permission denied, or the file system is read-only",
   SyncFailed: "the device did not confirm the bytes; they are kept in memory and written to a fresh file",
   WriteFailed: "the device did not take the bytes",

@@ -1,0 +1,88 @@
+/**
+ * Finds the segments that another process has finished, and offers each of them once to be persisted; retention goes on
+ * from there. Looks at names, and at the headers of the newest few files.
+ *
+ * A segment is finished when one with a higher index is closed, or when it is closed itself and not the newest. So the newest
+ * segment is always left alone, and with it every open one that may still be written: the active one, one that was prepared
+ * ahead of it, one that was filled and is not closed yet. Segments that a crash of their writer left open are finished as
+ * soon as the writer, started again, has closed a later one.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { hotPath, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import * as TaskQueue from "../shared/TaskQueue.ts"
+import { isClosed, readHotHeader } from "./HotHeader.ts"
+import { adaptive } from "./MaintainerSchedule.ts"
+
+/**
+ * What to watch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WatchOptions {
+  readonly directory: string
+  readonly naming: SegmentNaming
+}
+
+/**
+ * Watches until it is interrupted: looks every 10 ms while segments are being finished, and ever more rarely, down to once
+ * a second, while none are. A look that fails is said once and tried again.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk | SegmentsToPersist> = Effect
+  .fnUntraced(function*(options: WatchOptions) {
+    const disk = yield* Disk
+    const toPersist = yield* SegmentsToPersist
+    let offeredThrough = -1
+    let said = ""
+    const look = Effect.gen(function*() {
+      const finished = yield* finishedAfter(options, offeredThrough)
+      for (const { cold, hot, segmentIndex } of finished) {
+        // One that is there in both forms is in the middle of its freeze.
+        if (hot && cold.length === 0) {
+          const { bytes } = yield* disk.stat(hotPath(options.directory, options.naming, segmentIndex))
+          yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes })
+        }
+        offeredThrough = segmentIndex
+      }
+      said = ""
+      return finished.length > 0
+    }).pipe(Effect.catch((error) => {
+      const isNew = error.message !== said
+      said = error.message
+      return Effect.as(isNew ? Effect.logWarning(error.message) : Effect.void, false)
+    }))
+    yield* Effect.repeat(look, adaptive())
+    return yield* Effect.never
+  })
+
+/**
+ * The segments behind this index that are finished, oldest first.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const finishedAfter: (
+  options: WatchOptions,
+  segmentIndex: number
+) => Effect.Effect<ReadonlyArray<SegmentEntry>, DiskError, Disk> = Effect.fnUntraced(
+  function*({ directory, naming }: WatchOptions, segmentIndex: number) {
+    const later = segmentsOf(yield* scan(directory, naming)).filter((entry) => entry.segmentIndex > segmentIndex)
+    for (let position = later.length - 1; position >= 0; position--) {
+      const entry = later[position]!
+      if (entry.cold.length > 0 || isClosed(yield* readHotHeader(directory, naming, entry.segmentIndex))) {
+        return later.slice(0, Math.min(position + 1, later.length - 1))
+      }
+    }
+    return []
+  }
+)

@@ -1,0 +1,2 @@
+/** A maintainer thread that dies before it does anything. */
+throw new Error("stillborn")
