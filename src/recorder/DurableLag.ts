@@ -1,7 +1,7 @@
 /**
  * How old the oldest event is that is not durable, without a clock on the append path. At moments when a clock is read
- * anyway (a commit, a rotation, a durable step, a sampled append, a snapshot) the newest event id is noted with the time.
- * An event is at least as old as the first note that already knew it.
+ * anyway (a commit, a rotation, a durable step, a sampled append, a snapshot) the newest event id is noted with the
+ * time. An event is at least as old as the first note that already knew it.
  *
  * So the age is never too high. It is too low by at most the time between two notes: about one flush or rotation while
  * there is traffic. An event that nobody commits after a silence has the age of the first snapshot that saw it.
@@ -10,8 +10,8 @@
  */
 
 /**
- * How many notes are kept. When there are more, every second one is forgotten; the age is then coarser, and still never
- * too high.
+ * How many notes are kept. When there are more, every second one is forgotten, and new ones are taken that much further
+ * apart: the age is then too low by at most a sixteenth of what the oldest event's age was, and still never too high.
  *
  * @since 0.1.0
  * @category limits
@@ -28,11 +28,13 @@ export class DurableLag {
   /** Ascending, as `eventIds` are; every note's event is not durable. */
   private readonly times: Array<number> = []
   private readonly eventIds: Array<number> = []
+  private gapMillis = 0
 
   /** At `nowMillis` the newest event was `appended`, and those up to `durable` were durable. */
   note(nowMillis: number, appended: number, durable: number): void {
     this.forget(durable)
     if (appended <= (this.eventIds.at(-1) ?? durable)) return
+    if (nowMillis - (this.times.at(-1) ?? Number.NEGATIVE_INFINITY) < this.gapMillis) return
     if (this.times.length === notesMax) this.thin()
     this.times.push(nowMillis)
     this.eventIds.push(appended)
@@ -50,10 +52,12 @@ export class DurableLag {
     if (done === 0) return
     this.times.splice(0, done)
     this.eventIds.splice(0, done)
+    if (this.times.length === 0) this.gapMillis = 0
   }
 
   /** The first note stays: it dates the oldest event. */
   private thin(): void {
+    this.gapMillis = ((this.times.at(-1) ?? 0) - (this.times[0] ?? 0)) * 2 / notesMax
     for (let position = this.times.length - 1; position > 0; position -= 2) {
       this.times.splice(position, 1)
       this.eventIds.splice(position, 1)

@@ -1,18 +1,16 @@
 /**
- * The only door to sockets between processes of one machine: a Unix domain socket that answers every connection with one
- * text and closes it. Nothing is read from a connection, and nothing runs while nobody connects.
+ * The only door to sockets between processes of one machine: a Unix domain socket that answers every connection with
+ * one text and closes it. Nothing is read from a connection, and nothing runs while nobody connects.
  *
- * Only the user who serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode 0700 under the
- * system's directory for temporary files. It is there and not beside the segments because the path of a socket may have
- * only some 100 bytes.
+ * Only the user who serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode 0700 under
+ * the system's directory for temporary files. It is there and not beside the segments because the path of a socket may
+ * have only some 100 bytes.
  *
  * @since 0.1.0
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as net from "node:net"
 
 /**
@@ -68,8 +66,8 @@ const ioError = (path: string, error: unknown): MonitorError =>
   new MonitorError({ reason: "Io", path, detail: error instanceof Error ? error.message : String(error) })
 
 /**
- * Answers every connection with what `answer` gives at that moment, until the scope closes. Returns the socket's path. It
- * never keeps the process alive.
+ * Answers every connection with what `answer` gives at that moment, until the scope closes. Returns the socket's path.
+ * It never keeps the process alive.
  *
  * @since 0.1.0
  * @category serving
@@ -104,9 +102,7 @@ export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) 
   server.unref()
   yield* fs.chmod(path, 0o600)
   return path
-}, Effect.mapError((error) => error._tag === "MonitorError" ? error : ioError("the monitor's socket", error))) as (
-  answer: Effect.Effect<string>
-) => Effect.Effect<string, MonitorError, Scope.Scope | FileSystem.FileSystem>
+}, Effect.catchTag("PlatformError", (error) => Effect.fail(ioError("the monitor's socket", error))))
 
 /** Nobody listens there: the process has gone without removing what it made. */
 const isNobody = (code: string | undefined): boolean =>
@@ -136,6 +132,7 @@ export const ask = (path: string): Effect.Effect<string | undefined, MonitorErro
       text += piece
       if (text.length > answerCharactersMax) fail("Unreadable", `more than ${answerCharactersMax} characters`)
     })
-    socket.on("end", () => resume(Effect.succeed(text)))
+    // An owner that is going closes the connection without a word.
+    socket.on("end", () => resume(Effect.succeed(text === "" ? undefined : text)))
     return Effect.sync(() => socket.destroy())
   })

@@ -185,7 +185,7 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
           const eventId = writer.appendUnsafe(event)
           if (eventId > 0) return Effect.succeed(eventId)
           if (eventId !== Refusal.Full) return Effect.fail(refuse(event, eventId))
-          return Effect.andThen(Doorbell.wait(arena.durable, seen), appendLater(event))
+          return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(event))
         })
     }
   }

@@ -36,7 +36,7 @@ const advice: Record<RecorderReason, string> = {
   TooLarge: "the event is larger than a block can hold; record it in parts, or raise blockBytesMax",
   WrongSize: "the event has another size than this recorder was made for",
   Backpressure: "every slot of the arena waits for the disk; append again later, or use more slots",
-  DiskFull: "no disk space left; free some, and what was appended becomes durable by itself",
+  DiskFull: "no disk space or file descriptors left; free some, and what was appended becomes durable by itself",
   DiskFailing: "the device refuses to write or sync; what was appended is kept in memory and tried again",
   MaintainerDown: "the maintainer was given up after dying too often; start the recorder again",
   Closed: "the recorder is shutting down",

@@ -51,7 +51,9 @@ export interface ThreadAppender {
  * @category constructors
  */
 export const open = Effect.fnUntraced(
-  function*(options: { readonly ringBytes?: number } = {}): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
+  function*(
+    options: { readonly ringBytes?: number } = {}
+  ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const recorder = yield* Recorder
     const ring = ByteRing.make(options.ringBytes ?? 1 << 20)
     const take = takeAll(ring, recorder)

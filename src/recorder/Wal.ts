@@ -6,7 +6,7 @@
  */
 import * as Layer from "effect/Layer"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import { flashstrikeEventBytes, blockBytesLimit } from "../format/SegmentHeader.ts"
+import { blockBytesLimit, flashstrikeEventBytes } from "../format/SegmentHeader.ts"
 import { flashstrikeLayout } from "../format/SegmentSealer.ts"
 import type { SegmentLayout } from "../format/SegmentSealer.ts"
 import type { MaintainerOptions } from "../maintainer/MaintainerOptions.ts"

@@ -1,0 +1,114 @@
+/**
+ * A recorder whose numbers reach two monitoring systems: Prometheus scrapes them over HTTP, and an OpenTelemetry
+ * collector gets them pushed, together with the application's own metrics and spans.
+ *
+ *     node examples/metrics.ts
+ *
+ * It stands in for both systems itself: it scrapes once, and it listens where a collector would. Then it ends.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as OtlpMetrics from "effect/observability/OtlpMetrics"
+import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import * as OtlpTracer from "effect/observability/OtlpTracer"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeDisk from "../src/disk/NodeDisk.ts"
+import * as Monitor from "../src/recorder/Monitor.ts"
+import { Recorder } from "../src/recorder/Recorder.ts"
+import * as Wal from "../src/recorder/Wal.ts"
+import { layerMetrics, layerPrometheus } from "../src/telemetry/TelemetryExport.ts"
+
+/** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
+const startCollector = Effect.acquireRelease(
+  Effect.callback<{ readonly url: string; readonly received: Map<string, string>; readonly close: () => void }>(
+    (resume) => {
+      const received = new Map<string, string>()
+      const server = createServer((request, response) => {
+        let body = ""
+        request.setEncoding("utf8").on("data", (text: string) => (body += text)).on("end", () => {
+          received.set(request.url ?? "", (received.get(request.url ?? "") ?? "") + body)
+          response.end("{}")
+        })
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = typeof address === "object" && address !== null ? address.port : 0
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, received, close: () => server.close() }))
+      })
+    }
+  ),
+  ({ close }) => Effect.sync(close)
+)
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-wal-metrics-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** `GET /metrics`; read when it is asked for. */
+const prometheus = HttpRouter.serve(layerPrometheus(), { disableLogger: true, disableListenLog: true }).pipe(
+  Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
+)
+
+const resource = { serviceName: "metrics-example" }
+const otlpTransport = Layer.merge(OtlpSerialization.layerJson, FetchHttpClient.layer)
+
+/**
+ * Pushes Effect's metrics, into which `layerMetrics` puts the recorder's: every second, and once more when
+ * it closes.
+ */
+const pushedMetrics = (url: string) =>
+  OtlpMetrics.layer({ url: `${url}/v1/metrics`, resource, exportInterval: "1 second" }).pipe(
+    Layer.provide(otlpTransport),
+    Layer.provideMerge(layerMetrics())
+  )
+
+/** Pushes the spans of the maintainer's steps. */
+const pushedSpans = (url: string) =>
+  OtlpTracer.layer({ url: `${url}/v1/traces`, resource }).pipe(Layer.provide(otlpTransport))
+
+/** The work: events that fill a few segments. */
+const work = Effect.gen(function*() {
+  const recorder = yield* Recorder
+  const event = new TextEncoder().encode("an event that says nothing in particular, again and again")
+  for (let count = 0; count < 20_000; count++) yield* recorder.append(event)
+  yield* recorder.commit
+})
+
+const scrape = Effect.gen(function*() {
+  const { address } = yield* HttpServer.HttpServer
+  const text = yield* Effect.promise(async () => (await fetch(`${HttpServer.formatAddress(address)}/metrics`)).text())
+  const wanted = /^effect_wal_(written_events_total|durable_lag_seconds|recorder_commit_samples_total|hot_segments)/
+  yield* Console.log("Prometheus scrapes:")
+  for (const line of text.split("\n").filter((line) => wanted.test(line))) yield* Console.log(`  ${line}`)
+})
+
+const main = Effect.gen(function*() {
+  const collector = yield* startCollector
+  const limits = { maxSegments: 2, maxCompressedSegments: 64 }
+  const wal = Wal.layer({ directory: yield* directory, segmentBytesMax: 256 * 1024, limits })
+  const layer = Layer.mergeAll(pushedMetrics(collector.url), Monitor.layer, prometheus).pipe(
+    Layer.provideMerge(wal),
+    Layer.provideMerge(NodeDisk.layer)
+  )
+  yield* Effect.andThen(work, scrape).pipe(
+    Effect.provide(layer),
+    // Outermost, so that it outlives the drain and pushes its spans too.
+    Effect.provide(pushedSpans(collector.url))
+  )
+  const spans = collector.received.get("/v1/traces")?.match(/SegmentSteps\.\w+/g) ?? []
+  const metrics = new Set(collector.received.get("/v1/metrics")?.match(/effect_wal_\w+/g))
+  yield* Console.log(`The collector received ${metrics.size} metrics, and spans of ${[...new Set(spans)].join(", ")}.`)
+  if (metrics.size === 0 || spans.length === 0) return yield* Effect.die(new Error("the collector received nothing"))
+})
+
+NodeRuntime.runMain(Effect.scoped(main))
