@@ -1,5 +1,5 @@
-import { compress } from "lz4-napi"
 import { assert, describe, it } from "@effect/vitest"
+import { compress } from "lz4-napi"
 import { decodeBlock, decompressWhole } from "../../src/format/Lz4Block.ts"
 import { Lz4FrameError } from "../../src/format/Lz4Frame.ts"
 

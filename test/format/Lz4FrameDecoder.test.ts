@@ -2,12 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { compressSync } from "lz4-napi"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import {
-  frameEnd,
-  frameHeader,
-  Lz4FrameError,
-  type Lz4FrameErrorReason
-} from "../../src/format/Lz4Frame.ts"
+import { frameEnd, frameHeader, Lz4FrameError, type Lz4FrameErrorReason } from "../../src/format/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../src/format/Lz4FrameDecoder.ts"
 import { InvariantViolation } from "../../src/internal/invariant.ts"
 import { xxh32 } from "../../src/internal/xxh64.ts"
