@@ -20,8 +20,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import * as EventCodec from "../format/EventCodec.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import type { OtherFormat, RecoveryReport } from "../recovery/Recovery.ts"
@@ -104,6 +106,42 @@ export class Recorder extends Context.Service<Recorder, {
     SegmentMaintainer | SegmentArena.SegmentArena | SegmentsToPersist | Telemetry | Disk
   > => Layer.effect(Recorder, make(options))
 }
+
+/**
+ * The typed half of a recorder. Positions, flushing and rotation are the recorder's own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TypedRecorder<A> {
+  /** Encodes and appends; returns the id. `Unencodable` when the value does not fit the schema. */
+  readonly append: (event: A) => Effect.Effect<number, RecorderError>
+  /** Appends in order and returns the id of the last one. */
+  readonly appendAll: (events: Iterable<A>) => Effect.Effect<number, RecorderError>
+  /** Appends and waits until it is durable. */
+  readonly appendDurable: (event: A) => Effect.Effect<number, RecorderError>
+}
+
+/**
+ * The typed half of the recorder in the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>
+  Effect.map(Recorder, (recorder) => {
+    const codec = EventCodec.make(schema)
+    const encode = (event: A) =>
+      Effect.mapError(
+        codec.encode(event),
+        (error) => new RecorderError({ reason: "Unencodable", detail: error.message })
+      )
+    return {
+      append: (event) => Effect.flatMap(encode(event), recorder.append),
+      appendAll: (events) => Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll),
+      appendDurable: (event) => Effect.flatMap(encode(event), recorder.appendDurable)
+    }
+  })
 
 /** Somebody who waits until an event is durable, or until a slot is blank. */
 interface Waiter {

@@ -17,8 +17,7 @@ import type { OtherFormat } from "../recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../recovery/SegmentCorrupt.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
-import { Telemetry } from "../telemetry/Telemetry.ts"
-import * as TelemetryLayer from "../telemetry/Telemetry.ts"
+import * as Telemetry from "../telemetry/Telemetry.ts"
 import { Recorder } from "./Recorder.ts"
 import type { RecorderOptions } from "./Recorder.ts"
 
@@ -47,7 +46,7 @@ export interface WalOptions extends MaintainerOptions, RecorderOptions {
  * @since 0.1.0
  * @category models
  */
-export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.SegmentQueues | Telemetry
+export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.SegmentQueues | Telemetry.Telemetry
 
 /**
  * What can go wrong when a directory is opened.
@@ -89,7 +88,7 @@ const foundation = (options: WalOptions, writersMax: number) =>
       slotBytes: slotBytesOf(options),
       layout: layoutOf(options)
     }),
-    TelemetryLayer.layer({ writersMax })
+    Telemetry.layer({ writersMax })
   )
 
 /** Whole events only, so a segment's last bytes are not left unused by the format. */

@@ -20,15 +20,18 @@ describe("ThreadAppender", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const events = 5000
-      yield* recording(Layer.provide(Wal.layer({ directory, ...small }), NodeDisk.layer), (recorder) =>
-        Effect.scoped(Effect.gen(function*() {
-          // A ring much smaller than what goes through it, so the threads wait for room too.
-          const a = yield* ThreadAppender.open({ ringBytes: 4096 })
-          const b = yield* ThreadAppender.open({ ringBytes: 65_536 })
-          const said = yield* Effect.all([thread(a, "a", events), thread(b, "b", events)], { concurrency: 2 })
-          assert.deepStrictEqual(said, ["committed", "committed"])
-          assert.strictEqual((yield* recorder.positions).durable, 2 * events)
-        })))
+      yield* recording(
+        Layer.provide(Wal.layer({ directory, ...small }), NodeDisk.layer),
+        (recorder) =>
+          Effect.scoped(Effect.gen(function*() {
+            // A ring much smaller than what goes through it, so the threads wait for room too.
+            const a = yield* ThreadAppender.open({ ringBytes: 4096 })
+            const b = yield* ThreadAppender.open({ ringBytes: 65_536 })
+            const said = yield* Effect.all([thread(a, "a", events), thread(b, "b", events)], { concurrency: 2 })
+            assert.deepStrictEqual(said, ["committed", "committed"])
+            assert.strictEqual((yield* recorder.positions).durable, 2 * events)
+          }))
+      )
       const texts = (yield* replayed(directory)).map(([, text]) => text)
       assert.strictEqual(texts.length, 2 * events)
       for (const name of ["a", "b"]) {

@@ -1,0 +1,125 @@
+/**
+ * A write-ahead-log recorder for Effect. Start with {@link Wal}: one layer from one set of options. {@link Recorder} appends
+ * and commits, {@link Replay} reads back, {@link SegmentMaintainer} does the slow work in the background.
+ *
+ * @since 0.1.0
+ */
+
+/** @since 0.1.0 @category recording */
+export * as Recorder from "./recorder/Recorder.ts"
+/** @since 0.1.0 @category recording */
+export * as RecorderError from "./recorder/RecorderError.ts"
+/** @since 0.1.0 @category recording */
+export * as SegmentWriter from "./recorder/SegmentWriter.ts"
+/** @since 0.1.0 @category recording */
+export * as ThreadAppender from "./recorder/ThreadAppender.ts"
+/** @since 0.1.0 @category recording */
+export * as Monitor from "./recorder/Monitor.ts"
+/** @since 0.1.0 @category recording */
+export * as MonitorReport from "./recorder/MonitorReport.ts"
+/** @since 0.1.0 @category recording */
+export * as Wal from "./recorder/Wal.ts"
+
+/** @since 0.1.0 @category reading */
+export * as BlockEvents from "./recovery/BlockEvents.ts"
+/** @since 0.1.0 @category reading */
+export * as Recovery from "./recovery/Recovery.ts"
+/** @since 0.1.0 @category reading */
+export * as Replay from "./recovery/Replay.ts"
+/** @since 0.1.0 @category reading */
+export * as ReplayError from "./recovery/ReplayError.ts"
+/** @since 0.1.0 @category reading */
+export * as SegmentCorrupt from "./recovery/SegmentCorrupt.ts"
+/** @since 0.1.0 @category reading */
+export * as SegmentReader from "./recovery/SegmentReader.ts"
+/** @since 0.1.0 @category reading */
+export * as SegmentSeek from "./recovery/SegmentSeek.ts"
+/** @since 0.1.0 @category reading */
+export * as Verify from "./recovery/Verify.ts"
+
+/** @since 0.1.0 @category maintenance */
+export * as MaintainerEvent from "./maintainer/MaintainerEvent.ts"
+/** @since 0.1.0 @category maintenance */
+export * as MaintainerOptions from "./maintainer/MaintainerOptions.ts"
+/** @since 0.1.0 @category maintenance */
+export * as Retention from "./maintainer/Retention.ts"
+/** @since 0.1.0 @category maintenance */
+export * as SegmentMaintainer from "./maintainer/SegmentMaintainer.ts"
+/** @since 0.1.0 @category maintenance */
+export * as SegmentMaintainerWorker from "./maintainer/SegmentMaintainerWorker.ts"
+/** @since 0.1.0 @category maintenance */
+export * as MaintainerSchedule from "./maintainer/MaintainerSchedule.ts"
+/** @since 0.1.0 @category maintenance */
+export * as MetaStore from "./maintainer/MetaStore.ts"
+/** @since 0.1.0 @category maintenance */
+export * as FreezeStep from "./maintainer/FreezeStep.ts"
+/** @since 0.1.0 @category maintenance */
+export * as FreeStep from "./maintainer/FreeStep.ts"
+/** @since 0.1.0 @category maintenance */
+export * as Compressor from "./maintainer/Compressor.ts"
+/** @since 0.1.0 @category maintenance */
+export * as SegmentWatcher from "./maintainer/SegmentWatcher.ts"
+/** @since 0.1.0 @category maintenance */
+export * as SegmentProof from "./maintainer/SegmentProof.ts"
+/** @since 0.1.0 @category maintenance */
+export * as StepError from "./maintainer/StepError.ts"
+
+/** @since 0.1.0 @category telemetry */
+export * as Counters from "./telemetry/Counters.ts"
+/** @since 0.1.0 @category telemetry */
+export * as LatencyHistogram from "./telemetry/LatencyHistogram.ts"
+/** @since 0.1.0 @category telemetry */
+export * as Telemetry from "./telemetry/Telemetry.ts"
+/** @since 0.1.0 @category telemetry */
+export * as TelemetryDump from "./telemetry/TelemetryDump.ts"
+/** @since 0.1.0 @category telemetry */
+export * as TelemetryExport from "./telemetry/TelemetryExport.ts"
+/** @since 0.1.0 @category telemetry */
+export * as TelemetrySnapshot from "./telemetry/TelemetrySnapshot.ts"
+/** @since 0.1.0 @category telemetry */
+export * as TelemetryCollect from "./telemetry/TelemetryCollect.ts"
+/** @since 0.1.0 @category telemetry */
+export * as SegmentMaintainerUpdater from "./telemetry/SegmentMaintainerUpdater.ts"
+
+/** @since 0.1.0 @category shared memory */
+export * as Doorbell from "./shared/Doorbell.ts"
+/** @since 0.1.0 @category shared memory */
+export * as SegmentArena from "./shared/SegmentArena.ts"
+/** @since 0.1.0 @category shared memory */
+export * as SegmentQueues from "./shared/SegmentQueues.ts"
+/** @since 0.1.0 @category shared memory */
+export * as TaskQueue from "./shared/TaskQueue.ts"
+/** @since 0.1.0 @category shared memory */
+export * as TaskRing from "./shared/TaskRing.ts"
+
+/** @since 0.1.0 @category disk */
+export * as Disk from "./disk/Disk.ts"
+/** @since 0.1.0 @category disk */
+export * as NodeDisk from "./disk/NodeDisk.ts"
+/** @since 0.1.0 @category disk */
+export * as SegmentDirectory from "./disk/SegmentDirectory.ts"
+/** @since 0.1.0 @category testing */
+export * as FaultPlan from "./testing/FaultPlan.ts"
+/** @since 0.1.0 @category testing */
+export * as SimulatedDisk from "./testing/SimulatedDisk.ts"
+
+/** @since 0.1.0 @category format */
+export * as Block from "./format/Block.ts"
+/** @since 0.1.0 @category format */
+export * as EventCodec from "./format/EventCodec.ts"
+/** @since 0.1.0 @category format */
+export * as Lz4Block from "./format/Lz4Block.ts"
+/** @since 0.1.0 @category format */
+export * as Lz4Frame from "./format/Lz4Frame.ts"
+/** @since 0.1.0 @category format */
+export * as Lz4FrameDecoder from "./format/Lz4FrameDecoder.ts"
+/** @since 0.1.0 @category format */
+export * as SegmentFault from "./format/SegmentFault.ts"
+/** @since 0.1.0 @category format */
+export * as SegmentHeader from "./format/SegmentHeader.ts"
+/** @since 0.1.0 @category format */
+export * as SegmentName from "./format/SegmentName.ts"
+/** @since 0.1.0 @category format */
+export * as SegmentSealer from "./format/SegmentSealer.ts"
+/** @since 0.1.0 @category format */
+export * as SegmentVerifier from "./format/SegmentVerifier.ts"
