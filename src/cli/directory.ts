@@ -1,0 +1,52 @@
+/**
+ * Looks at `--dir` before a command uses it, so that a wrong path gets a plain answer; and knows which files in it are no
+ * segments although they are ours.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { metaName, metaTemporaryName } from "../maintainer/MetaStore.ts"
+import { lockName } from "../maintainer/Reconcile.ts"
+import { reserveName } from "../maintainer/SegmentMaintainer.ts"
+import { monitorName, monitorTemporaryName } from "../recorder/Monitor.ts"
+import { OperatingFailure } from "./CliFailure.ts"
+
+/** For commands that read: the directory must be there. */
+export const requireDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+  Effect.flatMap(look(directory), (found) =>
+    found === "directory"
+      ? Effect.void
+      : refuse(
+        found === "nothing"
+          ? `${directory} does not exist; give --dir a directory that was recorded into`
+          : `${directory} is a file; give --dir the directory that the segments are in`
+      ))
+
+/** For commands that write: the directory is made when it is missing, so only something else in its place is wrong. */
+export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+  Effect.flatMap(
+    look(directory),
+    (found) => found === "file" ? refuse(`${directory} is a file; give --dir a directory to record into`) : Effect.void
+  )
+
+const refuse = (message: string): Effect.Effect<never, OperatingFailure> =>
+  Effect.fail(new OperatingFailure({ message }))
+
+/** Listing follows a link to a directory, as opening files in it does. */
+const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing", OperatingFailure, Disk> =>
+  Disk.use((disk) => disk.list(directory)).pipe(
+    Effect.as("directory" as const),
+    Effect.catch((error: DiskError) => {
+      if (error.reason === "NotFound") return Effect.succeed("nothing" as const)
+      if (error.reason === "NotDirectory") return Effect.succeed("file" as const)
+      return refuse(`--dir ${directory} cannot be used: ${error.message}`)
+    })
+  )
+
+const ownNames = [metaName, metaTemporaryName, reserveName, monitorName, monitorTemporaryName]
+
+/** Of the names that are no segments', those that nobody here has made. */
+export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))

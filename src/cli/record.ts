@@ -1,0 +1,415 @@
+/**
+ * `effect-wal record`: standard input becomes events. Everything that was read is recorded and durable when the command
+ * ends, whether the input ended or SIGINT or SIGTERM did; while the disk is behind, the input waits.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Retention from "../maintainer/Retention.ts"
+import type { RetentionLimits } from "../maintainer/Retention.ts"
+import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import * as Monitor from "../recorder/Monitor.ts"
+import { Recorder } from "../recorder/Recorder.ts"
+import { eventBytesMax } from "../recorder/SegmentWriter.ts"
+import * as Wal from "../recorder/Wal.ts"
+import * as Recovery from "../recovery/Recovery.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { formatBytes } from "../telemetry/TelemetryDump.ts"
+import { OperatingFailure } from "./CliFailure.ts"
+import { refuseFile } from "./directory.ts"
+import { makeSplitter } from "./EventFraming.ts"
+import type { EventSplitter, Framing } from "./EventFraming.ts"
+import { directoryFlag, formatSize, framingFlag, jsonFlag, parseBytes, parseDuration } from "./flags.ts"
+import { layerMetricsServer, metricsFlag } from "./metrics.ts"
+import { withProgress } from "./Progress.ts"
+import { say, standardInput, writeJson, writeOutput } from "./StandardStreams.ts"
+import type { StandardInput } from "./StandardStreams.ts"
+
+/**
+ * The smallest `--segment-bytes`, 4 KiB: one page, and room for a block of a few events.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const segmentBytesMin = 4096
+
+/** More threads than this only wait for one another: compressing is bound by the disk long before. */
+const threadsMax = 16
+
+/** The arena has four slots of this size, in memory. */
+const segmentBytesLimit = SegmentArena.slotBytesLimit
+
+/** When events become durable: as soon as possible, this often, or with their segment. */
+type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
+
+const parseCommit = (text: string): Option.Option<CommitPolicy> => {
+  if (text === "every" || text === "rotate") return Option.some(text)
+  return Option.flatMap(parseDuration(text), (duration) => {
+    const everyMillis = Duration.toMillis(duration)
+    return everyMillis >= 1 ? Option.some({ everyMillis }) : Option.none()
+  })
+}
+
+const flags = {
+  dir: directoryFlag,
+  segmentBytes: Flag.String("segment-bytes").pipe(
+    Flag.withMetavar("BYTES"),
+    Flag.withDescription(`Payload of a segment, as in 256KiB or 16MiB; at least ${formatSize(segmentBytesMin)}`),
+    Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
+    Flag.filter(
+      (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
+      () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
+    ),
+    Flag.withDefault(Wal.defaults.segmentBytesMax)
+  ),
+  maxSegments: Flag.Int("max-segments").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("Hot segments that may stay, 2 to 128"),
+    Flag.withDefault(Retention.defaultLimits.maxSegments)
+  ),
+  maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("Cold segments that may stay, 4 to 512, or `unlimited`"),
+    Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
+    Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
+  ),
+  framing: framingFlag,
+  commit: Flag.String("commit").pipe(
+    Flag.withMetavar("WHEN"),
+    Flag.withDescription("When events become durable: `every` (at once), a duration as in 250ms, or `rotate`"),
+    Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
+    Flag.withDefault<CommitPolicy>("every")
+  ),
+  acks: Flag.Boolean("acks").pipe(
+    Flag.withDescription("Print `durable ID` on standard output whenever more events are durable"),
+    Flag.withDefault(false)
+  ),
+  threads: Flag.Int("threads").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(
+      `Maintainer threads, up to ${threadsMax}; 0 = none, the maintainer is a fiber of the main thread`
+    ),
+    Flag.withDefault(1)
+  ),
+  metrics: metricsFlag,
+  json: jsonFlag
+}
+
+function parseCount(text: string): Option.Option<number | "unlimited"> {
+  if (text === "unlimited") return Option.some(text)
+  return /^-?\d+$/.test(text) ? Option.some(Number(text)) : Option.none()
+}
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const record = Command.make(
+  "record",
+  flags,
+  Effect.fnUntraced(function*(given) {
+    yield* refuseFile(given.dir)
+    const limits = yield* clampLimits(given)
+    const threads = yield* clamp("--threads", given.threads, 0, threadsMax)
+    const { commit } = given
+    const options: Wal.WalOptions = {
+      directory: given.dir,
+      segmentBytesMax: given.segmentBytes,
+      limits,
+      flushEveryMillis: typeof commit === "object" ? commit.everyMillis : 0,
+      commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
+    }
+    const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })
+    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetricsServer })
+    const layer = Layer.provideMerge(Layer.merge(Monitor.layer, metrics), wal)
+    const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
+    yield* given.json ? writeJson(summary) : say(formatSummary(summary))
+  })
+).pipe(
+  Command.withDescription("Record standard input: each line, or each length-prefixed message, is an event"),
+  Command.withExamples([
+    { command: "effect-wal record --dir ./log < access.log", description: "Record the lines of a file" },
+    {
+      command: "tail -F app.log | effect-wal record --dir ./log --commit 250ms",
+      description: "Record lines as they come, durable four times a second"
+    }
+  ])
+)
+
+const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
+  const { clamped, limits } = Retention.clampLimits({
+    maxSegments: given.maxSegments,
+    maxCompressedSegments: given.maxCompressedSegments
+  })
+  for (const { field, given, used } of clamped) {
+    const flag = field === "maxSegments" ? "--max-segments" : "--max-compressed-segments"
+    const { maximum, minimum } = Retention.limitRanges[field]
+    yield* sayClamped(flag, given, used, minimum, maximum)
+  }
+  return limits
+})
+
+const clamp = (flag: string, given: number, minimum: number, maximum: number): Effect.Effect<number> => {
+  const used = Math.min(maximum, Math.max(minimum, given))
+  return used === given ? Effect.succeed(used) : Effect.as(sayClamped(flag, given, used, minimum, maximum), used)
+}
+
+const sayClamped = (flag: string, given: number, used: number, minimum: number, maximum: number): Effect.Effect<void> =>
+  say(`warning: ${flag} ${given} is outside ${minimum} to ${maximum}; using ${used}`)
+
+/**
+ * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecordSummary {
+  readonly directory: string
+  /** `input` when the input ended; else the signal. */
+  readonly endedBy: string
+  readonly events: number
+  /** Read from standard input. */
+  readonly bytes: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly durableEventId: number
+  readonly hotSegments: number
+  readonly hotBytes: number
+  readonly coldSegments: number
+  readonly coldBytes: number
+  /** By retention, in this run. */
+  readonly deletedSegments: number
+  /** Of the segments compressed in this run, uncompressed to compressed; 0 when there were none. */
+  readonly ratio: number
+  /** Steps of the maintainer that failed for good. */
+  readonly failures: number
+  /** From the first read to the end of the drain. */
+  readonly millis: number
+  readonly drainMillis: number
+  readonly eventsPerSecond: number
+}
+
+interface Running {
+  readonly recorder: Recorder["Service"]
+  readonly maintainer: SegmentMaintainer["Service"]
+  readonly telemetry: Telemetry["Service"]
+  readonly arena: SegmentArena.Arena
+}
+
+interface RecordingOptions {
+  readonly dir: string
+  readonly framing: Framing
+  readonly acks: boolean
+  readonly asksFlush: boolean
+}
+
+const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal, E, R>, options: RecordingOptions) {
+  const input = yield* standardInput
+  const counts: Counts = { bytes: 0, events: 0, startMillis: performance.now(), drainStartMillis: 0 }
+  let running: Running | undefined
+
+  // The drain is the closing of the layer's scope, so what is said and counted around it lives outside.
+  const recording = Effect.scoped(Effect.gen(function*() {
+    const context = yield* Layer.build(layer)
+    const services = servicesOf(context)
+    running = services
+    yield* sayRecovery(services)
+    const background = [yield* Effect.forkChild(sayFailures(services))]
+    const acks = options.acks ? makeAcks(services) : undefined
+    if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
+    const firstEventId = services.recorder.writer.lastEventId + 1
+    counts.startMillis = performance.now()
+    const exit = yield* Effect.exit(pump(input, services, options, counts))
+    counts.drainStartMillis = performance.now()
+    return { services, exit, acks, background, firstEventId }
+  }))
+  const { acks, background, exit, firstEventId, services } = yield* withProgress(
+    recording,
+    () => formatProgress(running, counts)
+  )
+  yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
+  if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)
+  yield* requireDurable(services)
+  yield* exit
+  return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
+}, Effect.scoped)
+
+const servicesOf = (context: Context.Context<Wal.Wal>): Running => ({
+  recorder: Context.get(context, Recorder),
+  maintainer: Context.get(context, SegmentMaintainer),
+  telemetry: Context.get(context, Telemetry),
+  arena: Context.get(context, SegmentArena.SegmentArena)
+})
+
+/** What has happened so far. */
+interface Counts {
+  bytes: number
+  events: number
+  startMillis: number
+  /** 0 before the drain. */
+  drainStartMillis: number
+}
+
+/** From the input to the recorder until the input ends. Effects are spent per chunk, none per event. */
+const pump = Effect.fnUntraced(function*(
+  input: StandardInput,
+  { arena, recorder }: Running,
+  options: RecordingOptions,
+  counts: Counts
+) {
+  const before = recorder.writer.lastEventId
+  const bytesMax = eventBytesMax(arena.layout)
+  const splitter = makeSplitter(options.framing, bytesMax)
+  while (true) {
+    const chunk = yield* input.next
+    const lastEventId = yield* recorder.appendAll(chunk === undefined ? splitter.end() : splitter.push(chunk))
+    counts.events = lastEventId - before
+    counts.bytes += chunk?.length ?? 0
+    yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())
+    if (chunk === undefined) return
+    if (options.asksFlush) SegmentArena.askFlushUnsafe(arena)
+  }
+})
+
+/** A message that a signal cut off was never whole; the sender knows it was not acknowledged. */
+const checkSplit = (
+  splitter: EventSplitter,
+  framing: Framing,
+  bytesMax: number,
+  endedBy: string | undefined
+): Effect.Effect<void, OperatingFailure> => {
+  const fault = splitter.fault()
+  if (fault === undefined) return Effect.void
+  const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
+  const before = fault.events === 1
+    ? "the 1 event before it is recorded"
+    : `the ${fault.events} events before it are recorded`
+  if (fault.kind === "TooLarge") {
+    const size = framing === "lines"
+      ? `is longer than ${bytesMax} bytes`
+      : `claims ${fault.bytes} bytes, more than ${bytesMax}`
+    return Effect.fail(
+      new OperatingFailure({
+        message: `${name} ${size}, the most an event can have; ${before}; ` +
+          (bytesMax < Wal.defaults.blockBytesMax - 4
+            ? "raise --segment-bytes, or cut it into parts"
+            : "cut it into parts")
+      })
+    )
+  }
+  const missing = `${name} is cut off after ${fault.bytes} of ${fault.bytesExpected} bytes, its prefix included`
+  return endedBy === undefined
+    ? Effect.fail(new OperatingFailure({ message: `${missing}; ${before}; check --framing, and what wrote the input` }))
+    : say(`${missing}, by ${endedBy}; ${before}`)
+}
+
+/** What was found at the start, when a crash or a person left something to say. */
+const sayRecovery = ({ recorder }: Running): Effect.Effect<void> => {
+  const { recovery } = recorder
+  const isRemarkable = recovery.closedSegmentIndex !== undefined || recovery.missingSegmentCount > 0
+  return isRemarkable ? say(`recovered ${Recovery.formatReport(recovery)}`) : Effect.void
+}
+
+/** Steps that fail are tried again, so the same message is said once. */
+const sayFailures = ({ maintainer }: Running): Effect.Effect<void> => {
+  let last = ""
+  return Stream.runForEach(maintainer.events, (event) => {
+    if (event._tag !== "Failed" || event.message === last) return Effect.void
+    last = event.message
+    return say(`warning: ${event.message}`)
+  })
+}
+
+/** `print` says what is durable, when that has grown; `run` does it for ever. Nobody reading is no reason to stop recording. */
+const makeAcks = ({ arena }: Running) => {
+  let printed = SegmentArena.durableEventId(arena)
+  const print = Effect.uninterruptible(Effect.suspend(() => {
+    const durable = SegmentArena.durableEventId(arena)
+    if (durable === printed) return Effect.void
+    printed = durable
+    return writeOutput(`durable ${durable}\n`)
+  }))
+  const run = Effect.forever(Effect.suspend(() => {
+    const seen = Doorbell.readUnsafe(arena.durable)
+    return Effect.andThen(print, Doorbell.wait(arena.durable, seen))
+  }))
+  return { print, run: Effect.ignore(run) }
+}
+
+const requireDurable = ({ arena, maintainer, recorder }: Running): Effect.Effect<void, OperatingFailure> => {
+  const durable = SegmentArena.durableEventId(arena)
+  const missing = recorder.writer.lastEventId - durable
+  return missing === 0 ? Effect.void : Effect.fail(
+    new OperatingFailure({
+      message: `the last ${missing} events could not be made durable in ${maintainer.directory}; ` +
+        `record again from event ${durable + 1}`
+    })
+  )
+}
+
+const summarize = Effect.fnUntraced(function*(
+  directory: string,
+  { arena, maintainer, recorder, telemetry }: Running,
+  counts: Counts,
+  firstEventId: number,
+  endedBy: string
+) {
+  const status = yield* maintainer.status
+  const { counters, operations } = yield* telemetry.snapshot
+  const now = performance.now()
+  const millis = now - counts.startMillis
+  const summary: RecordSummary = {
+    directory,
+    endedBy,
+    events: counts.events,
+    bytes: counts.bytes,
+    firstEventId: counts.events === 0 ? 0 : firstEventId,
+    lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
+    durableEventId: SegmentArena.durableEventId(arena),
+    hotSegments: status.hotSegments,
+    hotBytes: status.hotBytes,
+    coldSegments: status.coldSegments,
+    coldBytes: status.coldBytes,
+    deletedSegments: operations.deletion.success,
+    ratio: counters.compressionBytesOut === 0
+      ? 0
+      : Number((counters.compressionBytesIn / counters.compressionBytesOut).toFixed(3)),
+    failures: status.failures,
+    millis: Math.round(millis),
+    drainMillis: Math.round(now - counts.drainStartMillis),
+    eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
+  }
+  return summary
+})
+
+const formatSummary = (summary: RecordSummary): string => {
+  const events = summary.events === 0
+    ? "nothing to record"
+    : `${summary.events} events (${summary.firstEventId} to ${summary.lastEventId}), ${formatBytes(summary.bytes)}, ` +
+      `in ${(summary.millis / 1000).toFixed(2)} s, ${summary.eventsPerSecond} events/s`
+  const ratio = summary.ratio === 0 ? "" : `, compressed ${summary.ratio.toFixed(2)} to 1`
+  return `${summary.directory}: ${events}; ${summary.hotSegments} hot, ${summary.coldSegments} cold, ` +
+    `${summary.deletedSegments} deleted segments${ratio}` +
+    (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
+}
+
+const formatProgress = (running: Running | undefined, counts: Counts): string => {
+  if (running === undefined) return "opening"
+  const seconds = (performance.now() - counts.startMillis) / 1000
+  const rate = Math.round(counts.events / Math.max(0.001, seconds))
+  const lag = running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+  return `${counts.drainStartMillis > 0 ? "draining: " : ""}${counts.events} events, ${formatBytes(counts.bytes)}, ` +
+    `${rate} events/s, ${lag} not durable yet`
+}
