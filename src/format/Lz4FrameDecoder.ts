@@ -160,9 +160,6 @@ export class Lz4FrameDecoder {
     this.#contentHash.reset()
     this.#historyBytes = 0
     if (header.linked && this.#history.length === 0) this.#history = new Uint8Array(historyBytesMax)
-    // A block's size field, data and checksum.
-    const blockPartsBytesMax = 4 + header.blockBytesMax + 4
-    if (this.#buffer.length < blockPartsBytesMax) this.#buffer = new Uint8Array(blockPartsBytesMax)
     return this.#next("block field", 4)
   }
 
@@ -174,7 +171,17 @@ export class Lz4FrameDecoder {
       const detail = `a block of ${field.dataBytes} bytes in a frame whose blocks have at most ${header.blockBytesMax}`
       throw new Lz4FrameError("BadBlock", this.#offset, detail)
     }
-    return this.#gather("block", 4 + field.dataBytes + (header.blockChecksum ? 4 : 0))
+    const bytes = 4 + field.dataBytes + (header.blockChecksum ? 4 : 0)
+    this.#makeRoom(bytes, 4 + header.blockBytesMax + 4)
+    return this.#gather("block", bytes)
+  }
+
+  /** Room for a block's size field, data and checksum, as large as the blocks are and not as they might be. */
+  #makeRoom(bytes: number, bytesMax: number): void {
+    if (this.#buffer.length >= bytes) return
+    const larger = new Uint8Array(Math.min(bytesMax, Math.max(bytes, this.#buffer.length * 2)))
+    larger.set(this.#buffer.subarray(0, this.#have))
+    this.#buffer = larger
   }
 
   #onBlock(): Uint8Array {

@@ -98,8 +98,11 @@ export interface SegmentPoint {
   readonly blockIndex: number
   /** Of the block before; 0 when there is none and nothing is known of the segment before. */
   readonly lastEventId: number
-  /** Of the block before, or what the segment's chain starts from. */
-  readonly chainedChecksum: bigint
+  /**
+   * Of the block before, or what the segment's chain starts from; `undefined` when that is not known: then the first block's
+   * place in the chain is not checked.
+   */
+  readonly chainedChecksum: bigint | undefined
 }
 
 /**
@@ -120,7 +123,7 @@ export class SegmentVerifier {
   private eventCount = 0
   private firstEventId = 0
   private lastEventId = 0
-  private chainedChecksum = 0n
+  private chainedChecksum: bigint | undefined = 0n
   private validBytes = 0
   private torn: SegmentFault | undefined
   private state: "header" | "blocks" | "tail" | "ended" = "header"
@@ -147,6 +150,18 @@ export class SegmentVerifier {
     this.state = "blocks"
     this.neededBytes = blockHeaderBytes
     this.resumed = true
+  }
+
+  /** Where the last whole block so far ended; `undefined` before there is a header that belongs here. */
+  get point(): SegmentPoint | undefined {
+    if (this.header === undefined || this.state === "header" || this.validBytes === 0) return undefined
+    const { blockCount: blockIndex, chainedChecksum, lastEventId, validBytes: offset } = this
+    return { offset, blockIndex, lastEventId, chainedChecksum }
+  }
+
+  /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
+  get isBehindBlocks(): boolean {
+    return this.state === "tail" && this.header?.closedNanos === 0n
   }
 
   /**
@@ -183,7 +198,7 @@ export class SegmentVerifier {
       lastEventId: this.eventCount === 0 ? 0 : this.lastEventId,
       validBytes: this.validBytes,
       bytes: this.offset,
-      chainedChecksum: this.chainedChecksum,
+      chainedChecksum: this.chainedChecksum ?? 0n,
       torn: this.torn
     }
   }
@@ -320,6 +335,7 @@ export class SegmentVerifier {
     if (checksum !== block.blockChecksum) {
       return segmentFault("BadPayload", this.offset + blockHeaderBytes, hex(block.blockChecksum), hex(checksum))
     }
+    if (this.chainedChecksum === undefined) return undefined
     const chained = xxh64(payload, this.chainedChecksum)
     if (chained !== block.chainedChecksum) {
       return segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
@@ -387,7 +403,9 @@ export class SegmentVerifier {
       ]
     if (found !== expected) return this.fail(segmentFault("CountMismatch", 8, expected, found))
     if (header.lastChainedChecksum !== this.chainedChecksum) {
-      return this.fail(segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum)))
+      return this.fail(
+        segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum ?? 0n))
+      )
     }
     if (header.version === 1) {
       this.state = "tail"

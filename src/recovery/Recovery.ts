@@ -17,15 +17,18 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Disk, DiskError, openScoped, writeFully } from "../disk/Disk.ts"
 import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { filesOf, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import { flashstrikeBlockBytes } from "../format/Block.ts"
 import { segmentFault } from "../format/SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "../format/SegmentHeader.ts"
 import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
+import { hotName } from "../format/SegmentName.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
-import type { SegmentExpectations, SegmentSummary } from "../format/SegmentVerifier.ts"
+import type { SegmentSummary } from "../format/SegmentVerifier.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { makeDirectoryReader } from "./SegmentDirectoryReader.ts"
+import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 import { readStart, verifySegment } from "./SegmentReader.ts"
 
 /**
@@ -127,30 +130,33 @@ export const open: (
 ) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
   function*({ directory, naming, version }: RecoveryOptions) {
     const listing = yield* scan(directory, naming)
+    // The maintainer is at work already, and may freeze a segment between the listing and the opening of its file.
+    const reader = yield* makeDirectoryReader(directory, naming)
     const unsafe = listing.unsafe[0]
     if (unsafe !== undefined) {
       const path = pathIn(directory, unsafe)
       return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
     }
     const segments = segmentsOf(listing)
-    const file = (position: number): SegmentFile | undefined => newestFile(directory, naming, segments[position])
     const removed: Array<number> = []
     let end: End | undefined
     let position = segments.length - 1
     for (; position >= 0; position--) {
-      const newest = file(position)
-      if (newest === undefined) break
-      const found = yield* findEnd(newest, file(position - 1), version)
-      if (found !== undefined) {
+      const { segmentIndex } = segments[position]!
+      const found = yield* reader.use(segmentIndex, (newest) => findEnd(newest, reader, version))
+      if (found === undefined) {
+        const path = pathIn(directory, hotName(naming, segmentIndex))
+        return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
+      }
+      if (found !== "empty") {
         end = found
         break
       }
-      yield* remove(directory, newest.path)
-      removed.push(newest.segmentIndex)
+      removed.push(segmentIndex)
     }
     const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
-    const lastEventId = yield* lastIdOf(end, position, file)
+    const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
     const report: RecoveryReport = {
       directory,
       segmentCount: position + 1,
@@ -199,18 +205,13 @@ interface End {
   readonly cutBecause: string
 }
 
-const newestFile = (
-  directory: string,
-  naming: SegmentNaming,
-  entry: SegmentEntry | undefined
-): SegmentFile | undefined => entry === undefined ? undefined : filesOf(directory, naming, entry)[0]
-
-/** Finds the end of the newest segment, and closes it; `undefined` when it is open and holds nothing. */
+/** Finds the end of the newest segment, and closes it; one that is open and holds nothing is removed: `empty`. */
 const findEnd = Effect.fnUntraced(function*(
   newest: SegmentFile,
-  before: SegmentFile | undefined,
+  reader: SegmentDirectoryReader,
   version: FormatVersion
 ) {
+  if (newest.form === "hot") yield* makeDurable(reader.directory, newest)
   const { header } = yield* readStart(newest)
   if (header.version !== version) {
     return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
@@ -218,13 +219,23 @@ const findEnd = Effect.fnUntraced(function*(
   const isClosed = header.closedNanos !== 0n
   if (isClosed && newest.form === "cold") return endOfClosed(header)
   const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
-  if (!isClosed && summary.eventCount === 0 && newest.form === "hot") return undefined
-  yield* checkContinues(newest, summary, before)
+  if (!isClosed && summary.eventCount === 0 && newest.form === "hot") {
+    yield* remove(reader.directory, newest.path)
+    return "empty" as const
+  }
+  yield* checkContinues(newest, summary, reader)
   if (isClosed) return endOfClosed(header)
   if (newest.form === "cold") {
     return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
   }
   return yield* close(newest, summary)
+})
+
+/** What a killed predecessor wrote is seen by every reader, and may not have reached the device. It must, before it is believed. */
+const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile) {
+  const disk = yield* Disk
+  yield* Effect.scoped(Effect.flatMap(openScoped(file.path, "read"), (opened) => opened.sync))
+  yield* disk.syncDirectory(directory)
 })
 
 const endOfClosed = (header: SegmentHeader): End => ({
@@ -240,16 +251,21 @@ const endOfClosed = (header: SegmentHeader): End => ({
 const checkContinues = Effect.fnUntraced(function*(
   newest: SegmentFile,
   summary: SegmentSummary,
-  before: SegmentFile | undefined
+  reader: SegmentDirectoryReader
 ) {
-  if (summary.header.version === 1 || before?.segmentIndex !== newest.segmentIndex - 1) return
-  const { header } = yield* readStart(before)
-  if (header.closedNanos === 0n) {
-    const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
-    return yield* corrupt(before, fault)
-  }
-  const ids: SegmentExpectations = header.eventCount === 0 ? {} : { previousEventId: header.lastEventId }
-  yield* verifyBeginning(newest, summary, header, ids.previousEventId)
+  const before = newest.segmentIndex - 1
+  if (summary.header.version === 1 || !reader.segments().some((entry) => entry.segmentIndex === before)) return
+  yield* reader.use(
+    before,
+    Effect.fnUntraced(function*(file: SegmentFile) {
+      const { header } = yield* readStart(file)
+      if (header.closedNanos === 0n) {
+        const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+        return yield* corrupt(file, fault)
+      }
+      yield* verifyBeginning(newest, summary, header, header.eventCount === 0 ? undefined : header.lastEventId)
+    })
+  )
 })
 
 const verifyBeginning = (
@@ -320,18 +336,21 @@ const remove = (directory: string, path: string) =>
 /** A segment that remains without events has no last id; an older one has. */
 const lastIdOf = Effect.fnUntraced(function*(
   end: End | undefined,
-  position: number,
-  file: (position: number) => SegmentFile | undefined
+  older: ReadonlyArray<SegmentEntry>,
+  reader: SegmentDirectoryReader
 ) {
   if (end === undefined || end.lastEventId > 0) return end?.lastEventId ?? 0
-  for (let older = position - 1; older >= 0; older--) {
-    const before = file(older)
-    if (before === undefined) break
-    const { header } = yield* readStart(before)
-    const lastEventId = header.closedNanos === 0n ? (yield* verifySegment(before)).lastEventId : header.lastEventId
+  for (const { segmentIndex } of older.toReversed()) {
+    const lastEventId = yield* reader.use(segmentIndex, lastIdIn)
+    if (lastEventId === undefined) break
     if (lastEventId > 0) return lastEventId
   }
   return 0
+})
+
+const lastIdIn = Effect.fnUntraced(function*(file: SegmentFile) {
+  const { header } = yield* readStart(file)
+  return header.closedNanos === 0n ? (yield* verifySegment(file)).lastEventId : header.lastEventId
 })
 
 const missingCount = (segments: ReadonlyArray<SegmentEntry>): number => {

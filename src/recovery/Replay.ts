@@ -12,6 +12,7 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
@@ -23,9 +24,10 @@ import { eventsOf } from "./BlockEvents.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import { freshMemory, rotatingMemory } from "./BlockMemory.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
-import type { ReplayStart } from "./ReplayCursor.ts"
+import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { Deleted } from "./ReplayError.ts"
-import type { ReplayFailure } from "./ReplayError.ts"
+import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./SegmentDirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 
@@ -58,7 +60,60 @@ export interface ReplayOptions {
   readonly from?: ReplayFrom
   /** The last event, included. To the end, when not given. */
   readonly to?: { readonly id: number }
+  /**
+   * Not to end at the end, but to wait for more, across rotation, freezing and deletion. Given what the recorder in this
+   * process has made durable, no other event is handed out. `poll` is for the segments of another process: it looks again
+   * after 10 ms, then less and less often, at least every 250 ms; whole blocks that the file shows are handed out, durable or
+   * not.
+   */
+  readonly follow?: "poll" | Durable
+  /**
+   * When given, the replay does not stop at damage: it goes on with the next block that verifies, and says here what lies
+   * between. For looking at what is left; the events behind a hole are whole, but may not be all, see
+   * `SegmentSalvage`. When not given, the first fault ends the replay. `Deleted` and a failing disk end it either way.
+   */
+  readonly onHole?: (hole: Hole) => Effect.Effect<void>
 }
+
+/**
+ * Damage that a replay went past, between two events that it handed out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hole {
+  /** The first id behind the last event before the hole. */
+  readonly firstMissingId: number
+  /** The last id before the first event behind the hole, below `firstMissingId` when none is missing; `undefined` at the end. */
+  readonly lastMissingId: number | undefined
+  readonly damage: ReadonlyArray<Damage>
+}
+
+/**
+ * One fault of a hole.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Damage {
+  readonly error: SegmentCorrupt | SegmentMissing
+  /** Where in the uncompressed segment reading went on; `undefined` when it went on in a later one. */
+  readonly resumedAt: number | undefined
+}
+
+/**
+ * What a recorder has made durable.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Durable {
+  /** Waits until an event above `id` is durable, then gives the last durable id. */
+  readonly above: (id: number) => Effect.Effect<number>
+}
+
+const pollMillisMin = 10
+const pollMillisMax = 250
 
 /**
  * The checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. They lie in memory that is
@@ -88,23 +143,69 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
-    const start = yield* locate(options)
-    if (start === undefined) return Stream.empty
-    const cursor = yield* makeReplayCursor({ ...start, memory: makeMemory() })
-    const read = Effect.flatMap(
-      cursor.next,
-      (blocks) => blocks !== undefined && Arr.isReadonlyArrayNonEmpty(blocks) ? Effect.succeed(blocks) : Cause.done()
-    )
-    return Stream.fromPull(Effect.succeed(readAhead(read, yield* Effect.scope)))
+    const cursor = yield* makeReplayCursor({ ...(yield* locate(options)), memory: makeMemory() })
+    const toId = options.to?.id ?? Number.MAX_SAFE_INTEGER
+    const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
+    const { onHole } = options
+    const read = onHole === undefined
+      ? Effect.map(next, (blocks): Read => ({ blocks, hole: undefined }))
+      : nextPastDamage(cursor, next)
+    const pull = Effect.flatMap(readAhead(read, yield* Effect.scope), ({ blocks, hole }) => {
+      const given = blocks !== undefined && Arr.isReadonlyArrayNonEmpty(blocks) ? Effect.succeed(blocks) : Cause.done()
+      return hole === undefined || onHole === undefined ? given : Effect.andThen(onHole(hole), given)
+    })
+    return Stream.fromPull(Effect.succeed(pull))
   }))
 
-/** Each pull gives what was read since the last one, and begins the next read. */
-const readAhead = <A, E, R>(read: Effect.Effect<A, E, R>, scope: Scope.Scope): Effect.Effect<A, E, R> => {
-  let ahead: Fiber.Fiber<A, E> | undefined
+/** As `next`, but waits where that has nothing yet; `undefined` only behind `toId`. */
+const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {
+  let sleepMillis = pollMillisMin
+  while (cursor.lastEventId() < toId) {
+    const limitId = follow === "poll" ? toId : Math.min(toId, yield* follow.above(cursor.lastEventId()))
+    const blocks = yield* cursor.next(limitId)
+    if (blocks !== undefined) return blocks
+    // With a recorder this happens only while its segment is replaced or renamed.
+    yield* Effect.sleep(sleepMillis)
+    sleepMillis = Math.min(pollMillisMax, sleepMillis * 2)
+  }
+  return undefined
+})
+
+/** What one pull gives: a hole, and the blocks behind it; no blocks at the end. */
+interface Read {
+  readonly blocks: ReadonlyArray<VerifiedBlock> | undefined
+  readonly hole: Hole | undefined
+}
+
+/** As `next`, but goes past damage. */
+const nextPastDamage = Effect.fnUntraced(function*(
+  cursor: ReplayCursor,
+  next: ReturnType<ReplayCursor["next"]>
+) {
+  const firstMissingId = cursor.lastEventId() + 1
+  const damage: Array<Damage> = []
+  let skipping: Effect.Effect<number | undefined, ReplayFailure, Disk> | undefined
+  while (true) {
+    const result = yield* Effect.result(skipping === undefined ? next : Effect.andThen(skipping, next))
+    if (Result.isSuccess(result)) {
+      const blocks = result.success
+      const lastMissingId = blocks?.[0] === undefined ? undefined : blocks[0].firstEventId - 1
+      const read: Read = { blocks, hole: damage.length === 0 ? undefined : { firstMissingId, lastMissingId, damage } }
+      return read
+    }
+    const error = result.failure
+    if (error._tag !== "SegmentCorrupt" && error._tag !== "SegmentMissing") return yield* Effect.fail(error)
+    skipping = Effect.tap(cursor.skip(error), (resumedAt) => Effect.sync(() => damage.push({ error, resumedAt })))
+  }
+})
+
+/** Each pull gives what was read since the last one, and begins the next read, unless there are no more blocks. */
+const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): Effect.Effect<Read, E, R> => {
+  let ahead: Fiber.Fiber<Read, E> | undefined
   return Effect.gen(function*() {
-    const blocks = yield* (ahead === undefined ? read : Fiber.join(ahead))
-    ahead = yield* Effect.forkIn(read, scope)
-    return blocks
+    const done = yield* (ahead === undefined ? read : Fiber.join(ahead))
+    if (done.blocks !== undefined) ahead = yield* Effect.forkIn(read, scope)
+    return done
   })
 }
 
@@ -122,10 +223,10 @@ export const firstAvailableId = (
 
 type Located = Omit<ReplayStart, "memory">
 
-/** Finds where to begin; `undefined` when there is nothing there. */
+/** Finds where to begin. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   const reader = yield* makeDirectoryReader(options.directory, options.naming ?? defaultNaming)
-  const start = { reader, fromId: 1, toId: options.to?.id ?? Number.MAX_SAFE_INTEGER, segmentIndex: undefined }
+  const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
   const { from } = options
   if (from === undefined) return start
   if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
@@ -145,6 +246,6 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
   )
   if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
   const oldest = yield* oldestEventId(reader)
-  if (oldest === undefined) return undefined
+  if (oldest === undefined) return { ...start, isBeforeFirst: true }
   return yield* new Deleted({ directory: reader.directory, wanted: `event ${fromId}`, firstAvailableId: oldest })
 })

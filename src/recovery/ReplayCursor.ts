@@ -7,6 +7,10 @@
  * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
  * unclosed after a crash).
  *
+ * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
+ * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
+ * blocks may be cut differently, and it goes on by event id.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -15,7 +19,7 @@ import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { segmentFault } from "../format/SegmentFault.ts"
-import type { SegmentExpectations, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { trimBlock } from "./BlockEvents.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import { Deleted, SegmentMissing } from "./ReplayError.ts"
@@ -25,8 +29,9 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 import { oldestEventId, startOf } from "./SegmentDirectoryReader.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
-import { openSegment } from "./SegmentReader.ts"
-import { openSegmentAt } from "./SegmentSeek.ts"
+import { openSegment, verifySegment } from "./SegmentReader.ts"
+import { openSegmentPast } from "./SegmentSalvage.ts"
+import { openSegmentAt, openSegmentBehind } from "./SegmentSeek.ts"
 
 /**
  * Where a walk begins and which ids it is about.
@@ -39,20 +44,30 @@ export interface ReplayStart {
   /** `undefined`: the oldest there is, whatever was deleted before it. */
   readonly segmentIndex: number | undefined
   readonly fromId: number
-  readonly toId: number
+  /** There was no event yet: the first one to come must not be above `fromId`. */
+  readonly isBeforeFirst: boolean
   readonly memory: BlockMemory
 }
 
 /**
- * A walk. `next` gives the blocks of one read, `undefined` at the end of what there is now; later calls may find more.
+ * A walk.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ReplayCursor {
-  readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk>
-  /** Leaves the segment at hand and goes on with the next one, asking nothing of it. For a reader that lives with holes. */
-  readonly skipSegment: Effect.Effect<void>
+  /**
+   * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
+   * have a higher limit.
+   */
+  readonly next: (limitId: number) => Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk>
+  /**
+   * Goes on behind damage that `next` failed with, with what verifies next. Returns where in the damaged segment that is;
+   * `undefined` when it is in a later one.
+   */
+  readonly skip: (
+    damage: SegmentCorrupt | SegmentMissing
+  ) => Effect.Effect<number | undefined, DiskError, Disk>
   /** The last event that was handed out; `fromId - 1` before the first. */
   readonly lastEventId: () => number
 }
@@ -70,6 +85,13 @@ interface Inheritance {
   readonly unclosed: { readonly file: SegmentFile; readonly offset: number } | undefined
 }
 
+/** How far an open segment was read. */
+interface Mark {
+  readonly segmentIndex: number
+  readonly identity: string
+  readonly point: SegmentPoint
+}
+
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
 /**
@@ -79,12 +101,16 @@ const nothing: Inheritance = { expectations: {}, unclosed: undefined }
  * @category constructors
  */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
-  const { fromId, memory, reader, toId } = start
+  const { fromId, memory, reader } = start
   const outer = yield* Effect.scope
   let nextIndex = start.segmentIndex
   let current: Current | undefined
   let inherited = nothing
   let lastEventId = fromId - 1
+  let { isBeforeFirst } = start
+  let mark: Mark | undefined
+  /** Read, and above the limit so far. */
+  let pending: ReadonlyArray<VerifiedBlock> = []
 
   const leave = Effect.suspend(() => {
     const left = current
@@ -94,13 +120,14 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
 
   /** Opens the segment that comes next; false at the end of what there is. */
   const enter = Effect.fnUntraced(function*() {
+    if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
     while (true) {
       const wanted: number | undefined = nextIndex ?? reader.segments()[0]?.segmentIndex
       if (wanted === undefined) return false
       const expectations = { ...inherited.expectations, segmentIndex: wanted }
       const opened = yield* reader.use(
         wanted,
-        (file) => openInScope(outer, file, expectations, lastEventId + 1, memory)
+        (file) => openInScope(outer, { file, expectations, mark, fromId: lastEventId + 1, memory })
       )
       if (opened !== undefined) {
         nextIndex = wanted
@@ -126,74 +153,130 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   /** The segment at hand has no more blocks. True when the walk goes on with another, or with this one anew. */
   const pass = Effect.fnUntraced(function*({ cursor }: Current) {
     const summary = cursor.summary()
-    const { file } = cursor
+    const { file, identity } = cursor
+    const { segmentIndex } = file
     yield* leave
     if (!summary.closed) {
-      const isFollowed = yield* successorHasEvents(reader, file.segmentIndex)
+      const point = cursor.progress()?.point
+      mark = point === undefined ? undefined : { segmentIndex, identity, point }
+      const isFollowed = yield* successorHasEvents(reader, segmentIndex)
       if (!isFollowed) return false
-      const now = yield* startOf(reader, file.segmentIndex)
-      if (now !== undefined && now.header.closedNanos !== 0n) return true
+      const now = yield* startOf(reader, segmentIndex)
+      // Deleted meanwhile, which entering it will say, or closed.
+      if (now === undefined || now.header.closedNanos !== 0n) return true
       if (summary.header.version === 2) {
         const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
         return yield* corrupt(file, fault)
       }
-      if (summary.torn !== undefined) return yield* corrupt(file, summary.torn)
+      const whole = yield* reader.use(segmentIndex, verifySegment)
+      if (whole?.torn !== undefined) return yield* corrupt(file, whole.torn)
     }
     inherited = inheritanceOf(summary, file, inherited)
-    nextIndex = file.segmentIndex + 1
+    nextIndex = segmentIndex + 1
     return true
   })
 
-  const next: ReplayCursor["next"] = Effect.gen(function*() {
+  /** Reads on; false when there is nothing more now. */
+  const readOn = Effect.fnUntraced(function*() {
     while (true) {
-      if (lastEventId >= toId) return undefined
-      if (current === undefined && !(yield* enter())) return undefined
+      if (current === undefined && !(yield* enter())) return false
       const at: Current | undefined = current
       if (at === undefined) continue
       const blocks = yield* at.cursor.next
       if (blocks.length === 0) {
-        if (!(yield* pass(at))) return undefined
+        if (!(yield* pass(at))) return false
         continue
       }
-      yield* checkUnclosed(inherited, blocks[0]!)
-      if (inherited.unclosed !== undefined) inherited = { ...inherited, unclosed: undefined }
-      const wanted = trimBlocks(blocks, lastEventId + 1, toId)
+      const { firstEventId } = blocks[0]!
+      if (isBeforeFirst && firstEventId > fromId) {
+        const { directory } = reader
+        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+      }
+      isBeforeFirst = false
+      pending = blocks
+      const { expectations, unclosed } = inherited
+      inherited = { expectations, unclosed: undefined }
+      yield* checkUnclosed(expectations.previousEventId, unclosed, firstEventId)
+      return true
+    }
+  })
+
+  const next: ReplayCursor["next"] = Effect.fnUntraced(function*(limitId) {
+    while (lastEventId < limitId) {
+      if (pending.length === 0 && !(yield* readOn())) return undefined
+      const wanted = trimBlocks(pending, lastEventId + 1, limitId)
+      pending = pending.at(-1)!.lastEventId > limitId ? pending : []
       if (wanted.length > 0) {
         lastEventId = wanted.at(-1)!.lastEventId
         return wanted
       }
-      if (blocks.at(-1)!.lastEventId >= toId) return undefined
+      if (pending.length > 0) return undefined
     }
+    return undefined
   })
 
-  const skipSegment = Effect.suspend(() => {
+  const skip = Effect.fnUntraced(function*(damage: SegmentCorrupt | SegmentMissing) {
+    if (damage._tag === "SegmentMissing") {
+      nextIndex = damage.lastMissingIndex + 1
+      inherited = nothing
+      return undefined
+    }
+    // An unclosed segment that was passed already: what follows it was read and waits.
+    if (pending.length > 0) return undefined
+    const progress = current?.cursor.progress()
+    const file = current?.cursor.file
+    yield* leave
+    mark = undefined
     inherited = nothing
-    nextIndex = (current?.cursor.file.segmentIndex ?? nextIndex ?? -1) + 1
-    return leave
+    nextIndex = damage.segmentIndex + 1
+    if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined
+    const scope = yield* Scope.fork(outer)
+    // Damage of the same file that is met while looking says no more than that nothing is left of it.
+    const salvaged = yield* openSegmentPast(file, progress.header, progress.point, memory).pipe(
+      Scope.provide(scope),
+      Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)),
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
+    if (salvaged === undefined) {
+      yield* Scope.close(scope, Exit.void)
+      return undefined
+    }
+    current = { cursor: salvaged.cursor, scope }
+    pending = salvaged.blocks
+    nextIndex = damage.segmentIndex
+    return salvaged.offset
   })
 
-  const cursor: ReplayCursor = { next, skipSegment, lastEventId: () => lastEventId }
+  const cursor: ReplayCursor = { next, skip, lastEventId: () => lastEventId }
   return cursor
 })
 
-const openInScope = (
-  outer: Scope.Scope,
-  file: SegmentFile,
-  expectations: SegmentExpectations,
-  fromId: number,
-  memory: BlockMemory
-): Effect.Effect<Current, DiskError | SegmentCorrupt, Disk> =>
-  Effect.flatMap(Scope.fork(outer), (scope) => {
-    const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
-    const opening = isBegun
-      ? openSegmentAt(file, expectations, fromId, memory)
-      : openSegment(file, expectations, memory)
-    return opening.pipe(
+interface Opening {
+  readonly file: SegmentFile
+  readonly expectations: SegmentExpectations
+  readonly mark: Mark | undefined
+  readonly fromId: number
+  readonly memory: BlockMemory
+}
+
+const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Current, DiskError | SegmentCorrupt, Disk> =>
+  Effect.flatMap(Scope.fork(outer), (scope) =>
+    openFrom(opening).pipe(
       Scope.provide(scope),
       Effect.map((cursor) => ({ cursor, scope })),
       Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-  })
+    ))
+
+const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, memory }: Opening) {
+  if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
+    const cursor = yield* openSegmentBehind(file, expectations, mark.identity, mark.point, memory)
+    if (cursor !== undefined) return cursor
+  }
+  const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
+  return yield* isBegun
+    ? openSegmentAt(file, expectations, fromId, memory)
+    : openSegment(file, expectations, memory, "left")
+})
 
 /** Segments behind an open one that hold no event were prepared and never used; they end nothing and prove nothing. */
 const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {
@@ -208,23 +291,29 @@ const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryR
 
 const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inheritance): Inheritance => {
   const { header } = summary
-  const previousEventId = summary.eventCount > 0 ? summary.lastEventId : before.expectations.previousEventId
+  // A walk that came back to a segment, closed meanwhile, may have found nothing more in it; its header says how it ends.
+  const previousEventId = summary.eventCount > 0
+    ? summary.lastEventId
+    : summary.closed && header.eventCount > 0
+    ? header.lastEventId
+    : before.expectations.previousEventId
   const ids = previousEventId === undefined ? {} : { previousEventId }
   const expectations = header.version === 1
     ? ids
     : { ...ids, walId: header.walId, previousChainedChecksum: summary.chainedChecksum }
-  return { expectations, unclosed: summary.closed ? undefined : { file, offset: summary.validBytes } }
+  const unclosed = summary.closed ? undefined : { file, offset: summary.validBytes }
+  return { expectations, unclosed: summary.eventCount === 0 ? before.unclosed ?? unclosed : unclosed }
 }
 
 const checkUnclosed = (
-  { expectations, unclosed }: Inheritance,
-  block: VerifiedBlock
+  previousEventId: number | undefined,
+  unclosed: Inheritance["unclosed"],
+  firstEventId: number
 ): Effect.Effect<void, SegmentCorrupt> => {
-  const { previousEventId } = expectations
-  if (unclosed === undefined || previousEventId === undefined || block.firstEventId === previousEventId + 1) {
+  if (unclosed === undefined || previousEventId === undefined || firstEventId === previousEventId + 1) {
     return Effect.void
   }
-  const expected = `events up to id ${block.firstEventId - 1}, for the next segment begins after it`
+  const expected = `events up to id ${firstEventId - 1}, for the next segment begins after it`
   return corrupt(unclosed.file, segmentFault("Truncated", unclosed.offset, expected, `last id ${previousEventId}`))
 }
 

@@ -29,9 +29,11 @@ export interface SegmentContent {
    * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. What could be had before a
    * failure is given first; the failure comes with the call after that.
    */
-  readonly fill: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
+  readonly read: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
   /** At most so many bytes are still to come, as far as can be told without reading. */
   readonly restBytesMax: () => number
+  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  readonly identity: string
 }
 
 /**
@@ -60,9 +62,9 @@ export const openContent = (
   Effect.flatMap(
     openScoped(file.path, "read"),
     (opened) =>
-      Effect.flatMap(opened.stat, ({ bytes }): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt> =>
+      Effect.flatMap(opened.stat, ({ bytes, identity }): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt> =>
         file.form === "hot"
-          ? Effect.succeed(hotContent(opened, bytes, 0))
+          ? Effect.succeed(hotContent(opened, bytes, identity, 0))
           : file.compression === "frame"
           ? Effect.succeed(frameContent(file, opened, bytes))
           : blockContent(file, opened, bytes))
@@ -74,15 +76,21 @@ export const openContent = (
  * @since 0.1.0
  * @category reading
  */
-export const hotContent = (opened: DiskFile, fileBytes: number, offset: number): SegmentContent => {
+export const hotContent = (
+  opened: DiskFile,
+  fileBytes: number,
+  identity: string,
+  offset: number
+): SegmentContent => {
   let position = offset
   return {
-    fill: (target) =>
+    read: (target) =>
       Effect.map(readFully(opened, target, position), (count) => {
         position += count
         return count
       }),
-    restBytesMax: () => Math.max(0, fileBytes - position)
+    restBytesMax: () => Math.max(0, fileBytes - position),
+    identity
   }
 }
 
@@ -101,7 +109,7 @@ export const contentOfPieces = (
   let ended = false
   let failure: DiskError | SegmentCorrupt | undefined
   return {
-    fill: Effect.fnUntraced(function*(target: Uint8Array) {
+    read: Effect.fnUntraced(function*(target: Uint8Array) {
       if (failure !== undefined) return yield* Effect.fail(failure)
       let done = 0
       while (done < target.length) {
@@ -127,7 +135,8 @@ export const contentOfPieces = (
       }
       return done
     }),
-    restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax())
+    restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
+    identity: ""
   }
 }
 

@@ -16,7 +16,7 @@ import type { SegmentFault } from "../format/SegmentFault.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { decodeHeader, headerBytesMax, headerBytesOf } from "../format/SegmentHeader.ts"
-import type { SegmentExpectations, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../format/SegmentVerifier.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -26,8 +26,9 @@ import { openContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
 
-/** Bytes of segment read at once, when no block is larger. */
-const readBytes = 4 * 1024 * 1024
+/** Bytes of segment read at once: few at first, for there may be little that is new, then more, if no block needs more. */
+const readBytesMin = 64 * 1024
+const readBytesMax = 4 * 1024 * 1024
 
 /**
  * An open segment that gives its blocks read by read.
@@ -37,6 +38,8 @@ const readBytes = 4 * 1024 * 1024
  */
 export interface SegmentCursor {
   readonly file: SegmentFile
+  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  readonly identity: string
   /**
    * The blocks of the next read, in the memory given; empty at the end of the segment. What was checked before a fault is handed out first;
    * the fault comes with the call after that, and with every call from then on.
@@ -44,24 +47,41 @@ export interface SegmentCursor {
   readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock>, DiskError | SegmentCorrupt>
   /** What the segment was. Only after `next` gave nothing. */
   readonly summary: () => SegmentSummary
+  /** The header and where the last whole block so far ended; `undefined` before there is a header that belongs here. */
+  readonly progress: () => { readonly header: SegmentHeader; readonly point: SegmentPoint } | undefined
 }
 
 /**
- * Reads `content` through `verifier`, which may have been told to resume.
+ * What a cursor is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CursorParts {
+  readonly file: SegmentFile
+  readonly content: SegmentContent
+  /** May have been told to resume where `content` begins. */
+  readonly verifier: SegmentVerifier
+  readonly memory: BlockMemory
+  /**
+   * Whether an open segment is read up to the end of its file (`checked`: the summary says if anything but zeros follows its
+   * last block), or only to the first zeros behind it (`left`: files are as long as full segments from the beginning).
+   */
+  readonly tail: "checked" | "left"
+}
+
+/**
+ * Reads a segment's content through its verifier.
  *
  * @since 0.1.0
  * @category reading
  */
-export const makeCursor = (
-  file: SegmentFile,
-  content: SegmentContent,
-  verifier: SegmentVerifier,
-  memory: BlockMemory
-): SegmentCursor => {
+export const makeCursor = ({ content, file, memory, tail, verifier }: CursorParts): SegmentCursor => {
   let buffer: Uint8Array = new Uint8Array(0)
   /** What the verifier has not taken yet stands in `buffer` from `start` to `end`. */
   let start = 0
   let end = 0
+  let readBytes = readBytesMin
   let ended = false
   let failure: DiskError | SegmentCorrupt | undefined
 
@@ -74,6 +94,7 @@ export const makeCursor = (
     buffer.set(rest)
     start = 0
     end = rest.length
+    readBytes = Math.min(readBytesMax, readBytes * 4)
   }
 
   const next: SegmentCursor["next"] = Effect.gen(function*() {
@@ -81,13 +102,13 @@ export const makeCursor = (
       if (failure !== undefined) return yield* Effect.fail(failure)
       if (ended) return []
       makeRoom()
-      const count = yield* content.fill(buffer.subarray(end))
+      const count = yield* content.read(buffer.subarray(end))
       end += count
       const atEnd = count === 0
       const blocks: Array<VerifiedBlock> = []
       start += verifier.push(buffer.subarray(0, end), atEnd, (block) => blocks.push(block))
       if (verifier.fault !== undefined) failure = corrupt(file, verifier.fault)
-      else if (atEnd) ended = true
+      else if (atEnd || (tail === "left" && verifier.isBehindBlocks)) ended = true
       if (blocks.length > 0) {
         memory.handOut()
         return blocks
@@ -97,12 +118,17 @@ export const makeCursor = (
 
   return {
     file,
+    identity: content.identity,
     next,
     summary: () => {
       invariant(ended, "a segment is summed up after its end")
       const summary = verifier.end()
       invariant(!isSegmentFault(summary), "a faulty segment never ends")
       return summary
+    },
+    progress: () => {
+      const { header, point } = verifier
+      return header === undefined || point === undefined ? undefined : { header, point }
     }
   }
 }
@@ -116,9 +142,13 @@ export const makeCursor = (
 export const openSegment = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  memory: BlockMemory
+  memory: BlockMemory,
+  tail: CursorParts["tail"]
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
-  Effect.map(openContent(file), (content) => makeCursor(file, content, new SegmentVerifier(expectations), memory))
+  Effect.map(
+    openContent(file),
+    (content) => makeCursor({ file, content, verifier: new SegmentVerifier(expectations), memory, tail })
+  )
 
 /**
  * Reads a whole segment and hands every checked block to `onBlock`, which must not keep it. Returns what the segment
@@ -133,7 +163,7 @@ export const readSegment = (
   onBlock: (block: VerifiedBlock) => void
 ): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const cursor = yield* openSegment(file, expectations, rotatingMemory(1))
+    const cursor = yield* openSegment(file, expectations, rotatingMemory(1), "checked")
     while (true) {
       const blocks = yield* cursor.next
       if (blocks.length === 0) return cursor.summary()
@@ -177,7 +207,7 @@ export const readStart = (
   Effect.scoped(Effect.gen(function*() {
     const content = yield* openContent(file)
     const bytes = new Uint8Array(headerBytesMax + blockHeaderBytes)
-    const count = yield* content.fill(bytes)
+    const count = yield* content.read(bytes)
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
     if (header.closedNanos !== 0n) {

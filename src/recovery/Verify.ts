@@ -1,0 +1,349 @@
+/**
+ * Checks every byte of every segment in a directory, hot and cold, and that each goes on from the one before: wal_id,
+ * chain, event ids. It stops at nothing: what is wrong comes as values, at least one for each damaged segment, and all
+ * segments are visited. A segment behind a damaged one is held against that one's header, where it still holds.
+ *
+ * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention deletes is
+ * left out.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { Listing, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { filesOf, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentFault, SegmentFaultKind } from "../format/SegmentFault.ts"
+import { formatFault, segmentFault } from "../format/SegmentFault.ts"
+import type { SegmentHeader } from "../format/SegmentHeader.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { defaultNaming } from "../format/SegmentName.ts"
+import type { SegmentExpectations, SegmentSummary } from "../format/SegmentVerifier.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { readStart, verifySegment } from "./SegmentReader.ts"
+
+/**
+ * Something that is wrong. Plain data.
+ *
+ * - `Corrupt`: a segment does not hold, or does not go on from the one before
+ * - `Unreadable`: the disk did not give the bytes
+ * - `Missing`: segments are not there although older ones are
+ * - `Unsafe`: a segment's name stands for a link, a directory or a device
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type VerifyFault =
+  | {
+    readonly kind: "Corrupt"
+    readonly path: string
+    readonly segmentIndex: number
+    readonly reason: SegmentFaultKind
+    readonly offset: number
+    readonly expected: string
+    readonly found: string
+  }
+  | { readonly kind: "Unreadable"; readonly path: string; readonly segmentIndex: number; readonly detail: string }
+  | { readonly kind: "Missing"; readonly firstSegmentIndex: number; readonly lastSegmentIndex: number }
+  | { readonly kind: "Unsafe"; readonly path: string }
+
+/**
+ * A file that holds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifiedSegment {
+  readonly segmentIndex: number
+  readonly path: string
+  readonly form: "hot" | "cold"
+  readonly version: number
+  readonly closed: boolean
+  readonly blockCount: number
+  readonly eventCount: number
+  /** 0 when there are no events. */
+  readonly firstEventId: number
+  readonly lastEventId: number
+  /** Uncompressed. */
+  readonly bytes: number
+  /** Of an open segment: bytes from the end of its last whole block to its end, if they are not zeros. A crash leaves such a tail. */
+  readonly tornBytes: number
+}
+
+/**
+ * What verification found. Plain data, fit for JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifyReport {
+  readonly directory: string
+  /** By index; a segment that is there hot and cold comes twice. */
+  readonly segments: ReadonlyArray<VerifiedSegment>
+  readonly faults: ReadonlyArray<VerifyFault>
+  /** Indices that are there in several forms: a freeze under way, or one that a crash ended. No fault. */
+  readonly severalForms: ReadonlyArray<number>
+  /** Names that are none of the naming's. No fault. */
+  readonly foreign: ReadonlyArray<string>
+}
+
+/**
+ * What to verify.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifyOptions {
+  readonly directory: string
+  readonly naming?: SegmentNaming
+}
+
+/**
+ * Verifies a directory. Fails only when the directory itself cannot be listed.
+ *
+ * @since 0.1.0
+ * @category verification
+ */
+export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
+  "Verify.verify"
+)(function*(options: VerifyOptions) {
+  const { directory } = options
+  const naming = options.naming ?? defaultNaming
+  const listing = yield* scan(directory, naming)
+  const walk = new Walk(listing, directory)
+  for (const entry of segmentsOf(listing)) yield* visit(walk, naming, entry)
+  return walk.report(listing)
+})
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatVerifyFault = (fault: VerifyFault): string => {
+  switch (fault.kind) {
+    case "Corrupt":
+      return `${fault.path}: ${formatFault(segmentFault(fault.reason, fault.offset, fault.expected, fault.found))}`
+    case "Unreadable":
+      return `${fault.path}: cannot be read: ${fault.detail}`
+    case "Missing":
+      return fault.firstSegmentIndex === fault.lastSegmentIndex
+        ? `segment ${fault.firstSegmentIndex} is missing`
+        : `segments ${fault.firstSegmentIndex} to ${fault.lastSegmentIndex} are missing`
+    case "Unsafe":
+      return `${fault.path}: not a regular file`
+  }
+}
+
+/** How the segment before ended, as far as it is known. */
+interface Before {
+  readonly segmentIndex: number
+  readonly version: number
+  readonly expectations: SegmentExpectations
+  /** The last open one, when nothing but segments without events followed it. */
+  readonly unclosed: Unclosed | undefined
+}
+
+interface Unclosed {
+  readonly file: SegmentFile
+  readonly summary: SegmentSummary
+}
+
+/** What has been found so far, and what the next segment is held against. */
+class Walk {
+  readonly segments: Array<VerifiedSegment> = []
+  readonly faults: Array<VerifyFault> = []
+  readonly severalForms: Array<number> = []
+  readonly directory: string
+  before: Before | undefined
+  lastSegmentIndex: number | undefined
+
+  constructor(listing: Listing, directory: string) {
+    this.directory = directory
+    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: pathIn(directory, name) })
+  }
+
+  corrupt(file: SegmentFile, fault: SegmentFault): void {
+    const { expected, found, kind: reason, offset } = fault
+    const { path, segmentIndex } = file
+    this.faults.push({ kind: "Corrupt", path, segmentIndex, reason, offset, expected, found })
+  }
+
+  report(listing: Listing): VerifyReport {
+    const { directory, faults, segments, severalForms } = this
+    return { directory, segments, faults, severalForms, foreign: listing.foreign }
+  }
+}
+
+const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, entry: SegmentEntry) {
+  const { segmentIndex } = entry
+  const { before } = walk
+  const expectations: SegmentExpectations = before?.segmentIndex === segmentIndex - 1
+    ? { ...before.expectations, segmentIndex }
+    : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
+  const files = filesOf(walk.directory, naming, entry)
+  let visited = yield* visitFiles(walk, files, expectations)
+  if (visited.length === 0) {
+    // Frozen or deleted since the directory was listed.
+    const listing = yield* scan(walk.directory, naming)
+    const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
+    if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
+    else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) return
+  }
+  const first = visited[0]
+  if (first === undefined) return
+  noteMissing(walk, segmentIndex)
+  if (visited.length > 1) walk.severalForms.push(segmentIndex)
+  const whole = visited.find((file) => file.summary !== undefined) ?? first
+  if (whole.summary === undefined) {
+    walk.before = yield* beforeOfDamaged(whole.file, expectations, before)
+    return
+  }
+  checkOrder(walk, whole.file, whole.summary)
+  walk.before = beforeOf(whole.file, whole.summary, walk.before)
+})
+
+interface Visited {
+  readonly file: SegmentFile
+  readonly summary: SegmentSummary | undefined
+}
+
+/** Verifies each of the files that are still there. */
+const visitFiles = Effect.fnUntraced(function*(
+  walk: Walk,
+  files: ReadonlyArray<SegmentFile>,
+  expectations: SegmentExpectations
+) {
+  const visited: Array<Visited> = []
+  for (const file of files) {
+    const result = yield* Effect.result(verifySegment(file, expectations))
+    if (Result.isSuccess(result)) {
+      walk.segments.push(verifiedSegment(file, result.success))
+      visited.push({ file, summary: result.success })
+      continue
+    }
+    if (isGone(result.failure)) continue
+    noteFailure(walk, file, result.failure)
+    visited.push({ file, summary: undefined })
+  }
+  return visited
+})
+
+const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
+
+const noteFailure = (walk: Walk, file: SegmentFile, error: DiskError | SegmentCorrupt): void => {
+  if (error._tag === "SegmentCorrupt") walk.corrupt(file, error.fault)
+  else {
+    const { path, segmentIndex } = file
+    walk.faults.push({ kind: "Unreadable", path, segmentIndex, detail: error.message })
+  }
+}
+
+const noteMissing = (walk: Walk, segmentIndex: number): void => {
+  const { lastSegmentIndex } = walk
+  walk.lastSegmentIndex = segmentIndex
+  if (lastSegmentIndex === undefined || lastSegmentIndex === segmentIndex - 1) return
+  walk.faults.push({
+    kind: "Missing",
+    firstSegmentIndex: lastSegmentIndex + 1,
+    lastSegmentIndex: segmentIndex - 1
+  })
+}
+
+const verifiedSegment = (file: SegmentFile, summary: SegmentSummary): VerifiedSegment => ({
+  segmentIndex: file.segmentIndex,
+  path: file.path,
+  form: file.form,
+  version: summary.header.version,
+  closed: summary.closed,
+  blockCount: summary.blockCount,
+  eventCount: summary.eventCount,
+  firstEventId: summary.firstEventId,
+  lastEventId: summary.lastEventId,
+  bytes: summary.bytes,
+  tornBytes: summary.torn === undefined ? 0 : summary.bytes - summary.validBytes
+})
+
+/** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */
+const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): void => {
+  const { before } = walk
+  if (before === undefined) return
+  const { version } = summary.header
+  if (before.version !== version) {
+    walk.corrupt(file, segmentFault("BadHeader", 2, `format ${before.version} as before`, `format ${version}`))
+  }
+  if (before.unclosed === undefined || summary.eventCount === 0) return
+  const fault = faultOfUnclosed(before.unclosed.summary, before.expectations.previousEventId, summary.firstEventId)
+  if (fault !== undefined) walk.corrupt(before.unclosed.file, fault)
+}
+
+/** An open segment that others follow is whole only in format 1, and only when the next id follows. */
+const faultOfUnclosed = (
+  summary: SegmentSummary,
+  lastEventId: number | undefined,
+  nextEventId: number
+): SegmentFault | undefined => {
+  if (summary.header.version === 2) {
+    return segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+  }
+  if (summary.torn !== undefined) return summary.torn
+  if (lastEventId === undefined || nextEventId === lastEventId + 1) return undefined
+  const expected = `events up to id ${nextEventId - 1}, for the next segment begins after it`
+  return segmentFault("Truncated", summary.validBytes, expected, `last id ${lastEventId}`)
+}
+
+const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
+  const isEmpty = summary.eventCount === 0
+  const previousEventId = isEmpty ? older?.expectations.previousEventId : summary.lastEventId
+  const unclosed = summary.closed ? undefined : { file, summary }
+  return {
+    segmentIndex: file.segmentIndex,
+    version: summary.header.version,
+    expectations: expectationsOf(summary.header, summary.chainedChecksum, previousEventId),
+    unclosed: isEmpty ? older?.unclosed ?? unclosed : unclosed
+  }
+}
+
+/**
+ * A damaged segment whose closed header holds, and goes on from the one before, still says how it ended. One that does not
+ * belong here says nothing; what was known before it stays.
+ */
+const beforeOfDamaged = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  expected: SegmentExpectations,
+  older: Before | undefined
+) {
+  const unknown = older === undefined ? undefined : { ...older, unclosed: undefined }
+  const start = yield* Effect.result(readStart(file))
+  if (Result.isFailure(start) || start.success.header.closedNanos === 0n) return unknown
+  const { header } = start.success
+  if (!belongs(header, expected)) return unknown
+  const before: Before = {
+    segmentIndex: file.segmentIndex,
+    version: header.version,
+    expectations: expectationsOf(
+      header,
+      header.lastChainedChecksum,
+      header.eventCount > 0 ? header.lastEventId : undefined
+    ),
+    unclosed: undefined
+  }
+  return before
+})
+
+const belongs = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
+  const { previousChainedChecksum, segmentIndex, walId } = expected
+  return header.segmentIndex === segmentIndex &&
+    (walId === undefined || Buffer.compare(header.walId, walId) === 0) &&
+    (previousChainedChecksum === undefined || header.previousChainedChecksum === previousChainedChecksum)
+}
+
+const expectationsOf = (
+  header: SegmentHeader,
+  chainedChecksum: bigint,
+  previousEventId: number | undefined
+): SegmentExpectations => ({
+  ...(previousEventId === undefined ? {} : { previousEventId }),
+  ...(header.version === 1 ? {} : { walId: header.walId, previousChainedChecksum: chainedChecksum })
+})
