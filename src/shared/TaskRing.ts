@@ -37,6 +37,9 @@
  * 5. Tail belongs to the producer, so it is a plain word; others read it only to report a size. If the producer dies between
  *    publishing a task and moving tail, its successor sees that the cell is already ahead.
  *
+ * Only stamps order memory, so only they must be read atomically (an atomic read is a call of about 8 ns). The phase and head
+ * are read plainly where a task is offered or polled: a head that is read late is behind, and the stamp found there says so.
+ *
  * A cell taken by a dead consumer stays taken until its claim is recovered; the producer then finds the ring full at the
  * latest one lap later.
  *
@@ -257,7 +260,7 @@ export const offerUnsafe = (
   offeredAtMillis: number
 ): boolean => {
   const words = self.words
-  if (Atomics.load(words, phaseAt) !== phaseOpen) return false
+  if (words[phaseAt] !== phaseOpen) return false
   while (true) {
     const tail = words[tailAt]!
     const cell = cellAt(self, tail)
@@ -284,9 +287,9 @@ export const offerUnsafe = (
  */
 export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord): boolean => {
   const words = self.words
-  if (Atomics.load(words, phaseAt) === phaseShutDown) return false
+  if (words[phaseAt] === phaseShutDown) return false
   while (true) {
-    const head = Atomics.load(words, headAt)
+    const head = words[headAt]!
     const cell = cellAt(self, head)
     const free = freeStamp(self, head)
     const stamp = Atomics.load(words, cell)

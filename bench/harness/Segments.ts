@@ -1,0 +1,75 @@
+/**
+ * Directories of segments for reading and opening, made with the library's own sealer, without syncs: what a recorder
+ * would have left, but made in a moment.
+ */
+import { compressSync } from "lz4-napi"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../../src/format/Lz4Frame.ts"
+import { encodeHeader, headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
+import { seal, sealStart } from "../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
+import { xxh32 } from "../../src/internal/xxh64.ts"
+import { layoutOf } from "../../src/recorder/Wal.ts"
+
+export interface SegmentsToMake {
+  readonly directory: string
+  readonly form: "hot" | "cold"
+  readonly segments: number
+  readonly segmentBytes: number
+  readonly eventSize: number
+  /** Payload of every segment: whole events of `eventSize` bytes. */
+  readonly payload: Uint8Array
+}
+
+/** One closed segment after the other, chained; ids from 1. Returns the number of events. */
+export const makeSegments = (options: SegmentsToMake): number => {
+  const { directory, eventSize, form, payload } = options
+  const layout: SegmentLayout = layoutOf({ directory, eventSize, segmentBytesMax: options.segmentBytes })
+  const walId = new Uint8Array(16).fill(7)
+  const eventsPerSegment = payload.length / eventSize
+  mkdirSync(directory, { recursive: true })
+  let chain = 0n
+  for (let segmentIndex = 0; segmentIndex < options.segments; segmentIndex++) {
+    const firstEventId = 1 + segmentIndex * eventsPerSegment
+    const sealed = seal(layout, firstEventId, sealStart(2, chain), payload)
+    const { blockCount, chainedChecksum, eventCount, fileOffset } = sealed.state
+    const header = encodeHeader({
+      version: 2,
+      segmentIndex,
+      blockCount,
+      eventCount,
+      firstEventId,
+      lastEventId: firstEventId + eventCount - 1,
+      createdNanos: 1_700_000_000_000_000_000n + BigInt(segmentIndex),
+      closedNanos: 1_700_000_000_000_000_001n + BigInt(segmentIndex),
+      lastChainedChecksum: chainedChecksum,
+      walId,
+      previousChainedChecksum: chain,
+      blockBytesMax: layout.blockBytesMax,
+      eventSize
+    })
+    const file = Buffer.alloc(fileOffset)
+    let at = Buffer.from(header).copy(file)
+    if (at !== headerBytesOf(2)) throw new Error("a header of format 2 has its size")
+    for (const chunk of sealed.chunks) {
+      file.set(chunk, at)
+      at += chunk.length
+    }
+    if (form === "hot") writeFileSync(join(directory, hotName(defaultNaming, segmentIndex)), file)
+    else writeFileSync(join(directory, coldName(defaultNaming, segmentIndex, "frame")), frameOf(file))
+    chain = chainedChecksum
+  }
+  return options.segments * eventsPerSegment
+}
+
+const frameOf = (content: Buffer): Buffer => {
+  const parts: Array<Uint8Array> = [frameHeader(content.length)]
+  for (let at = 0; at < content.length; at += pieceBytes) {
+    const piece = content.subarray(at, at + pieceBytes)
+    parts.push(...blockChunks(piece, compressSync(piece)))
+  }
+  parts.push(frameEnd(xxh32(content)))
+  return Buffer.concat(parts)
+}

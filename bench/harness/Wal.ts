@@ -1,0 +1,82 @@
+/** effect-wal, opened for a contestant: a runtime that holds the layer, and what a round needs of it. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as References from "effect/References"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { Recorder } from "../../src/recorder/Recorder.ts"
+import * as Wal from "../../src/recorder/Wal.ts"
+import type { WalOptions } from "../../src/recorder/Wal.ts"
+import * as Doorbell from "../../src/shared/Doorbell.ts"
+import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { Telemetry } from "../../src/telemetry/Telemetry.ts"
+
+/** Who runs the maintainer: a thread of its own (`Wal.layerWorker`), or a fiber of the application (`Wal.layer`). */
+export type Host = "thread" | "fiber"
+
+export interface OpenWal {
+  readonly runtime: ManagedRuntime.ManagedRuntime<Wal.Wal, Wal.WalError>
+  readonly recorder: Recorder["Service"]
+  readonly maintainer: SegmentMaintainer["Service"]
+  readonly telemetry: Telemetry["Service"]
+  readonly arena: SegmentArena.Arena
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Wal.Wal>) => Promise<A>
+  /** Rotates, and waits until all slots but the empty active one are blank: the whole arena is free. */
+  readonly settle: () => Promise<void>
+  /** Waits until there is nothing to persist, freeze or free. */
+  readonly rest: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+export const openWal = async (host: Host, options: WalOptions): Promise<OpenWal> => {
+  const layer = (host === "thread" ? Wal.layerWorker(options) : Wal.layer(options)).pipe(
+    Layer.provide(NodeDisk.layer),
+    Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
+  )
+  const runtime = ManagedRuntime.make(layer)
+  const services = Effect.all({
+    recorder: Recorder,
+    maintainer: SegmentMaintainer,
+    arena: SegmentArena.SegmentArena,
+    telemetry: Telemetry
+  })
+  const { arena, maintainer, recorder, telemetry } = await runtime.runPromise(services)
+  // Once through everything, so that the maintainer's thread has started and its code is loaded before a clock runs.
+  await runtime.runPromise(recorder.appendDurable(new Uint8Array(Math.max(1, arena.layout.eventSize))))
+
+  const allBlank = (): boolean => {
+    for (let slot = 0; slot < arena.slots; slot++) {
+      const state = SegmentArena.stateOf(arena, slot)
+      if (state !== SegmentArena.SlotState.Blank && state !== SegmentArena.SlotState.Active) return false
+    }
+    return true
+  }
+  const settled = Effect.gen(function*() {
+    yield* recorder.rotate
+    while (true) {
+      const seen = Doorbell.readUnsafe(arena.durable)
+      if (allBlank()) return
+      yield* Doorbell.wait(arena.durable, seen)
+    }
+  })
+  return {
+    runtime,
+    recorder,
+    maintainer,
+    telemetry,
+    arena,
+    run: (effect) => runtime.runPromise(effect),
+    settle: () => runtime.runPromise(settled),
+    rest: async () => {
+      await runtime.runPromise(settled)
+      await runtime.runPromise(maintainer.drain)
+    },
+    close: () => runtime.dispose()
+  }
+}
+
+/** Limits under which nothing becomes due for compression in a short run. */
+export const keepHot = { maxSegments: 128, maxCompressedSegments: "unlimited" } as const
+/** Limits under which every closed segment is frozen at once. */
+export const freezeAll = { maxSegments: 4, maxCompressedSegments: "unlimited" } as const

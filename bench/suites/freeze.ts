@@ -1,0 +1,116 @@
+/**
+ * Freezing one hot segment: a standard LZ4 frame with content size and content checksum, synced, read back, decoded,
+ * every checksum in it verified, renamed, the original unlinked. Beside it `lz4 -1`, which compresses and syncs only.
+ */
+import { execFileSync } from "node:child_process"
+import {
+  closeSync,
+  copyFileSync,
+  fdatasyncSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { throughput } from "../harness/Suite.ts"
+import type { Contestant, Metric, Scale, Suite, Table } from "../harness/Suite.ts"
+
+const mebibyte = 2 ** 20
+const metrics: ReadonlyArray<Metric> = [
+  throughput,
+  { name: "memory", unit: "MiB over idle", better: "less" },
+  { name: "ratio", unit: "of the hot size", better: "less" }
+]
+
+/** A hot segment of real text, kept aside; each round gets a copy. */
+const prepare = async (directory: string, mebibytes: number): Promise<string> => {
+  const { prepareSegment } = await import("../harness/prepareSegment.ts")
+  return prepareSegment(join(directory, "original"), mebibytes * mebibyte)
+}
+
+const copyDurably = (from: string, to: string): void => {
+  copyFileSync(from, to)
+  const fd = openSync(to, "r+")
+  fsyncSync(fd)
+  closeSync(fd)
+}
+
+/** Resident memory now, and the most there was since `resetPeak`, as the kernel counts them. */
+const memoryOf = (field: "VmRSS" | "VmHWM"): number =>
+  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
+const resetPeak = (): void => writeFileSync("/proc/self/clear_refs", "5")
+
+const step = (mebibytes: number): Contestant => ({
+  name: "effect-wal, freeze step",
+  note: "alone in its process; memory: the kernel's peak over what was resident after a freeze of 64 KiB",
+  open: async ({ directory, quick }: Scale) => {
+    const Effect = await import("effect/Effect")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const { coldName, defaultNaming } = await import("../../src/format/SegmentName.ts")
+    const { freeze } = await import("../../src/maintainer/FreezeStep.ts")
+    const { noopUpdater } = await import("../../src/telemetry/SegmentMaintainerUpdater.ts")
+    const original = await prepare(directory, quick ? Math.min(4, mebibytes) : mebibytes)
+    const options = { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater } as const
+    const freezeCopyOf = async (segment: string) => {
+      copyDurably(segment, join(directory, "FS.00000000.wal"))
+      // Without this the step would only prove the cold file that is there already.
+      rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
+      resetPeak()
+      const started = performance.now()
+      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layer))
+      return { ...frozen, seconds: (performance.now() - started) / 1000 }
+    }
+    // Its code is loaded and its threads have begun before anything is counted.
+    const { prepareSegment } = await import("../harness/prepareSegment.ts")
+    await freezeCopyOf(prepareSegment(join(directory, "small"), 65_536))
+    globalThis.gc?.()
+    const idle = memoryOf("VmRSS")
+    return {
+      round: async () => {
+        const { coldBytes, hotBytes, seconds } = await freezeCopyOf(original)
+        const peak = memoryOf("VmHWM")
+        return { measures: { throughput: hotBytes / 1e6 / seconds, memory: peak - idle, ratio: coldBytes / hotBytes } }
+      },
+      close: async () => {}
+    }
+  }
+})
+
+const lz4 = (mebibytes: number): Contestant => ({
+  name: "lz4 -1 --content-size, then fdatasync",
+  note: "the command, with its content checksum, no reading back; with the time it takes to start (about 2 ms)",
+  open: async ({ directory, quick }: Scale) => {
+    const original = await prepare(directory, quick ? Math.min(4, mebibytes) : mebibytes)
+    const hot = join(directory, "segment.wal")
+    const cold = join(directory, "segment.lz4")
+    return {
+      round: async () => {
+        copyDurably(original, hot)
+        rmSync(cold, { force: true })
+        const started = performance.now()
+        execFileSync("lz4", ["-1", "-q", "-f", "--content-size", hot, cold])
+        const fd = openSync(cold, "r+")
+        fdatasyncSync(fd)
+        closeSync(fd)
+        const seconds = (performance.now() - started) / 1000
+        const hotBytes = statSync(hot).size
+        return { measures: { throughput: hotBytes / 1e6 / seconds, ratio: statSync(cold).size / hotBytes } }
+      },
+      close: async () => {}
+    }
+  }
+})
+
+const table = (mebibytes: number, fullOnly: boolean): Table => ({
+  name: `freeze ${mebibytes} MiB`,
+  title: `a segment of ${mebibytes} MiB of real text`,
+  metrics,
+  reference: "lz4 -1 --content-size, then fdatasync",
+  fullOnly,
+  contestants: [step(mebibytes), lz4(mebibytes)]
+})
+
+export const suite: Suite = { name: "freeze", tables: [table(64, false), table(16, true), table(256, true)] }

@@ -1,0 +1,151 @@
+/** Reading back 64-byte events, every checksum and the chain verified, from hot and from cold segments. */
+import { execFileSync } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { eventsPerSecond, throughput } from "../harness/Suite.ts"
+import type { Contestant, Scale, Suite } from "../harness/Suite.ts"
+
+const mebibyte = 2 ** 20
+const eventBytes = 64
+const segmentBytes = 16 * mebibyte
+
+type Form = "hot" | "cold"
+
+/** 128 MiB of real text as 64-byte events; returns how many there are. */
+const prepare = async ({ directory, quick }: Scale, form: Form): Promise<number> => {
+  const { makeSegments } = await import("../harness/Segments.ts")
+  const { realBytes } = await import("../harness/RealBytes.ts")
+  return makeSegments({
+    directory,
+    form,
+    segments: quick ? 1 : 8,
+    segmentBytes,
+    eventSize: eventBytes,
+    payload: realBytes(segmentBytes)
+  })
+}
+
+const measured = (events: number, startedMillis: number) => {
+  const millis = performance.now() - startedMillis
+  return { measures: { events: events / millis / 1000, throughput: events * eventBytes / millis / 1000 } }
+}
+
+const blocks = (form: Form): Contestant => ({
+  name: `effect-wal, ${form}, blocks`,
+  note: "Replay.blocks and forEachEvent: each event's id, memory and place",
+  open: async (scale) => {
+    const Effect = await import("effect/Effect")
+    const Stream = await import("effect/Stream")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const Replay = await import("../../src/recovery/Replay.ts")
+    const { forEachEvent } = await import("../../src/recovery/BlockEvents.ts")
+    const expected = await prepare(scale, form)
+    return {
+      round: async () => {
+        let count = 0
+        let bytes = 0
+        const started = performance.now()
+        const replay = Stream.runForEachArray(
+          Replay.blocks({ directory: scale.directory }),
+          (chunk) =>
+            Effect.sync(() => {
+              for (const block of chunk) {
+                forEachEvent(block, (_id, _bytes, start, end) => {
+                  count += 1
+                  bytes += end - start
+                })
+              }
+            })
+        )
+        await Effect.runPromise(Effect.provide(replay, NodeDisk.layer))
+        if (count !== expected || bytes !== expected * eventBytes) throw new Error(`${count} of ${expected} events`)
+        return measured(count, started)
+      },
+      close: async () => {}
+    }
+  }
+})
+
+const events = (form: Form): Contestant => ({
+  name: `effect-wal, ${form}, Stream of events`,
+  note: "Replay.events, consumed chunk by chunk: an object for each event, which may be kept",
+  open: async (scale) => {
+    const Effect = await import("effect/Effect")
+    const Stream = await import("effect/Stream")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const Replay = await import("../../src/recovery/Replay.ts")
+    const expected = await prepare(scale, form)
+    return {
+      round: async () => {
+        let count = 0
+        const started = performance.now()
+        const replay = Stream.runForEachArray(
+          Replay.events({ directory: scale.directory }),
+          (chunk) =>
+            Effect.sync(() => {
+              count += chunk.length
+            })
+        )
+        await Effect.runPromise(Effect.provide(replay, NodeDisk.layer))
+        if (count !== expected) throw new Error(`${count} of ${expected} events`)
+        return measured(count, started)
+      },
+      close: async () => {}
+    }
+  }
+})
+
+const lz4: Contestant = {
+  name: "lz4 -dc",
+  note: "the same cold files to /dev/null in one call: decodes and checks the content checksum",
+  open: async (scale) => {
+    const expected = await prepare(scale, "cold")
+    const files = readdirSync(scale.directory).map((name) => join(scale.directory, name)).sort()
+    return {
+      round: async () => {
+        const started = performance.now()
+        execFileSync("sh", ["-c", `lz4 -qdcm "$@" > /dev/null`, "sh", ...files])
+        return measured(expected, started)
+      },
+      close: async () => {}
+    }
+  }
+}
+
+const readAndHash: Contestant = {
+  name: "read + XXH64",
+  note: "the physical limit from Node for hot files: readFileSync and one hash over each",
+  open: async (scale) => {
+    const { xxh64 } = await import("../../src/internal/xxh64.ts")
+    const expected = await prepare(scale, "hot")
+    const files = readdirSync(scale.directory).map((name) => join(scale.directory, name))
+    return {
+      round: async () => {
+        const started = performance.now()
+        for (const file of files) xxh64(readFileSync(file))
+        return measured(expected, started)
+      },
+      close: async () => {}
+    }
+  }
+}
+
+export const suite: Suite = {
+  name: "replay",
+  tables: [
+    {
+      name: "replay hot",
+      title: "verified replay of hot segments, 64-byte events",
+      metrics: [eventsPerSecond, throughput],
+      reference: readAndHash.name,
+      contestants: [blocks("hot"), events("hot"), readAndHash]
+    },
+    {
+      name: "replay cold",
+      title: "verified replay of cold segments, 64-byte events",
+      metrics: [eventsPerSecond, throughput],
+      reference: lz4.name,
+      contestants: [blocks("cold"), events("cold"), lz4]
+    }
+  ]
+}
