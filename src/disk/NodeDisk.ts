@@ -15,6 +15,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
+import { dirname } from "node:path"
 import { invariant } from "../internal/invariant.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
@@ -282,23 +283,35 @@ const make = (call: Call): Disk["Service"] => {
       statOf
     )
 
-  const makeDirectory = (path: string) => {
-    const options = { recursive: true, mode: directoryMode } as const
-    return call<string | undefined>(
+  const makeOne = (path: string) => {
+    const options = { mode: directoryMode } as const
+    return call<void>(
       "makeDirectory",
       path,
-      (done) => fs.mkdir(path, options, done),
+      (done) => fs.mkdir(path, options, (error) => done(error, undefined)),
       () => fs.mkdirSync(path, options)
     ).pipe(
-      Effect.asVoid,
-      // Only something that is no directory is in the way of a recursive mkdir.
-      Effect.mapError((error) =>
-        error.reason === "Exists"
-          ? new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
-          : error
-      )
+      Effect.catchIf((error) => error.reason === "Exists", (error) =>
+        Effect.flatMap(followed(path), (stats) =>
+          stats.isDirectory()
+            ? Effect.void
+            : Effect.fail(
+              new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
+            )))
     )
   }
+
+  const followed = (path: string) =>
+    call<fs.Stats>("makeDirectory", path, (done) => fs.stat(path, done), () => fs.statSync(path))
+
+  // Not Node's recursive mkdir: where a parent says ok and the child still has none, as under /proc, it never ends.
+  const makeDirectory = (path: string): Effect.Effect<void, DiskError> =>
+    makeOne(path).pipe(
+      Effect.catchIf(
+        (error) => error.reason === "NotFound" && dirname(path) !== path,
+        () => Effect.andThen(makeDirectory(dirname(path)), makeOne(path))
+      )
+    )
 
   const freeBytes = (path: string) =>
     Effect.map(

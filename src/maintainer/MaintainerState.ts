@@ -240,6 +240,10 @@ export class MaintainerState {
   /** Open segments up to this index are closed although nobody said so; their lengths and times are asked for. */
   closedThrough(segmentIndex: number, disk: Disk["Service"]): Effect.Effect<void> {
     this.closeThrough(segmentIndex)
+    // Nobody may have heard that these came about at all: a report dies with the thread that sent it.
+    for (let unheard = this.catalog.newestIndex + 1; unheard <= segmentIndex; unheard++) {
+      this.catalog.put(newEntry(unheard, "hot", true))
+    }
     return this.learnSizes(disk)
   }
 

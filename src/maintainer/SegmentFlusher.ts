@@ -227,7 +227,8 @@ export const make = (options: {
     const { open: opened, state } = yield* fileFor(slot)
     const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
     const closedMillis = yield* Clock.currentTimeMillis
-    const header = headerOf(slot, sealed.state, BigInt(closedMillis) * 1_000_000n)
+    // 0 would mean open; a clock that stands at 0 is a test's.
+    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
     const fileBytes = layout.version === 1 ? fileBytesOfFlashstrike : sealed.state.fileOffset
     let bytes: number
     if (opened.named) {

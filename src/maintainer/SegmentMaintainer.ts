@@ -287,6 +287,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
     if (state.apply(event)) PubSub.publishUnsafe(events, [event])
     retain()
     Doorbell.ringUnsafe(control.progress)
+    // Whoever watches the positions looks again.
+    if (arena !== undefined) Doorbell.ringUnsafe(arena.durable)
   }
 
   /**

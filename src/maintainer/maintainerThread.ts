@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { parentPort, workerData } from "node:worker_threads"
@@ -82,6 +83,6 @@ fiber.addObserver((exit) => {
   if (exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) return
   // Not caught anywhere: ends the thread, and the supervisor sees the error.
   setImmediate(() => {
-    throw new Error("the executor died", { cause: exit.cause })
+    throw new Error(`the executor died: ${Cause.pretty(exit.cause)}`)
   })
 })

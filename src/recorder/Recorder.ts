@@ -304,20 +304,22 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
     flush: Effect.suspend(() => waitFor(writer.lastEventId, true)),
     rotate,
     positions,
-    changes: Stream.concat(
-      Stream.fromEffect(positions),
-      Stream.merge(
-        Stream.fromEffectRepeat(nextRing(arena.durable)),
-        Stream.map(maintainer.events, () => undefined)
-      ).pipe(Stream.mapEffect(() => positions))
-    ).pipe(Stream.changesWith(samePositions))
+    changes: Stream.suspend(() => {
+      // Read before the positions are, so a ring in between makes the next look come at once.
+      let seen = Doorbell.readUnsafe(arena.durable)
+      const look = Effect.suspend(() => {
+        seen = Doorbell.readUnsafe(arena.durable)
+        return positions
+      })
+      return Stream.concat(
+        Stream.fromEffect(look),
+        Stream.fromEffectRepeat(Effect.flatMap(Effect.suspend(() => Doorbell.wait(arena.durable, seen)), () => look))
+      )
+    }).pipe(Stream.changesWith(samePositions))
   })
 })
 
 const recorderError = (reason: RecorderReason, detail: string): RecorderError => new RecorderError({ reason, detail })
-
-const nextRing = (doorbell: Doorbell.Doorbell): Effect.Effect<void> =>
-  Effect.suspend(() => Doorbell.wait(doorbell, Doorbell.readUnsafe(doorbell)))
 
 const samePositions = (a: Positions, b: Positions): boolean =>
   a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore
