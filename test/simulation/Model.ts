@@ -1,0 +1,78 @@
+/**
+ * What the recorder has taken and what it has promised, kept beside it in the plainest way there is, and the rulings on
+ * what a directory and a replay may show.
+ */
+import type { RecordedEvent } from "../../src/recovery/BlockEvents.ts"
+import { Violation } from "./Trace.ts"
+
+/** How the last life of the process ended. */
+export type Ending = "none" | "drained" | "drained in part" | "killed" | "power off"
+
+export class Model {
+  /** The event with id `i` is at `i - 1`. */
+  events: Array<Uint8Array> = []
+  /** Every event up to this id was promised to survive. */
+  promised = 0
+  ending: Ending = "none"
+  /** The least that any limit in force has ever let stay compressed. */
+  coldMin = Number.POSITIVE_INFINITY
+
+  appended(id: number, event: Uint8Array, stampsIds: boolean): void {
+    if (id !== this.events.length + 1) {
+      throw new Violation(`an append got id ${id} after ${this.events.length}`)
+    }
+    const copy = event.slice()
+    if (stampsIds) new DataView(copy.buffer).setBigUint64(0, BigInt(id), true)
+    this.events.push(copy)
+  }
+
+  /** Somebody has been told, or could have read, that everything up to `id` is durable. */
+  promise(id: number, words: string): void {
+    if (id > this.events.length) {
+      throw new Violation(`${words}: ${id} is durable, but only ${this.events.length} events were appended`)
+    }
+    if (id > this.promised) this.promised = id
+  }
+
+  /** A process has opened the directory and goes on behind this event. */
+  reopened(lastEventId: number): void {
+    const appended = this.events.length
+    if (lastEventId < this.promised) {
+      throw new Violation(`lost: the log ends at ${lastEventId}, promised was ${this.promised} (${this.ending})`)
+    }
+    if (lastEventId > appended) {
+      throw new Violation(`invented: the log ends at ${lastEventId}, appended were ${appended} (${this.ending})`)
+    }
+    if (this.ending === "drained" && lastEventId !== appended) {
+      throw new Violation(`lost in an orderly shutdown: the log ends at ${lastEventId} of ${appended}`)
+    }
+    this.events.length = lastEventId
+    this.promised = lastEventId
+  }
+
+  /** Holds one replayed event against what was appended; returns the id that must come next. */
+  replayed(event: RecordedEvent, expectedId: number | undefined): number {
+    const { bytes, id } = event
+    if (expectedId !== undefined && id !== expectedId) {
+      throw new Violation(`replay gave event ${id} where ${expectedId} comes next`)
+    }
+    const wanted = this.events[id - 1]
+    if (wanted === undefined) throw new Violation(`replay invented event ${id}; appended were ${this.events.length}`)
+    if (Buffer.compare(wanted, bytes) !== 0) throw new Violation(`replay gave event ${id} changed`)
+    return id + 1
+  }
+
+  /** A whole replay of a directory at rest, from its oldest event. */
+  replayedAll(firstId: number | undefined, nextId: number | undefined, coldSegments: number): void {
+    const reached = nextId === undefined ? 0 : nextId - 1
+    if (reached < this.promised) {
+      throw new Violation(`replay ended at event ${reached}, promised was ${this.promised}`)
+    }
+    if (firstId === undefined) return
+    if (firstId > 1 && coldSegments < this.coldMin) {
+      throw new Violation(
+        `the log begins at ${firstId}, but ${coldSegments} cold segments are fewer than ${this.coldMin} that may stay`
+      )
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What a seed stands for: how the recorder is set up, how the disk misbehaves, and how each life of the process ends.
+ */
+import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
+import type { WalOptions } from "../../src/recorder/Wal.ts"
+import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import type { Faults } from "../../src/testing/SimulatedDisk.ts"
+
+/** How the executors of the maintainer live: as fibers of the process, or as threads whose reports arrive later. */
+export type Hosting = "fibers" | "threads"
+
+export interface Scenario {
+  readonly wal: WalOptions & { readonly directory: string; readonly limits: RetentionLimits }
+  readonly executors: number
+  readonly hosting: Hosting
+  /** Tasks run in an order that is drawn, and fibers are preempted. */
+  readonly isShuffled: boolean
+  /** What the disk does wrong while it is not healed. */
+  readonly faults: Faults
+  readonly hasFaults: boolean
+  readonly lives: number
+  /** Steps of the workload in a life, on the average. */
+  readonly steps: number
+  readonly eventBytesMax: number
+}
+
+export const directory = "/wal"
+
+const pick = <A>(random: SeededRandom, choices: readonly [A, ...Array<A>]): A =>
+  choices[random.below(choices.length)] ?? choices[0]
+
+export const drawLimits = (random: SeededRandom): RetentionLimits => ({
+  maxSegments: 2 + random.below(5),
+  maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4)
+})
+
+const drawFaults = (random: SeededRandom): Faults => {
+  const rate = () => random.chance(0.4) ? pick(random, [0.005, 0.02, 0.1]) : 0
+  return {
+    errorRates: {
+      open: rate(),
+      read: rate(),
+      write: rate(),
+      truncate: rate(),
+      sync: rate(),
+      stat: rate(),
+      list: rate(),
+      rename: rate(),
+      unlink: rate(),
+      syncDirectory: rate()
+    },
+    stuckSyncRate: random.chance(0.3) ? 0.3 : 0,
+    shortReadRate: rate(),
+    shortWriteRate: rate(),
+    slowRate: rate(),
+    slowMillisMax: pick(random, [5, 200, 3000])
+  }
+}
+
+export const drawScenario = (random: SeededRandom): Scenario => {
+  const isFlashstrike = random.chance(0.04)
+  const eventSize = isFlashstrike ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
+  const segmentBytesMax = isFlashstrike ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
+  const blockBytesMax = Math.max(eventSize, 64 + random.below(segmentBytesMax))
+  const hasFaults = random.chance(0.5)
+  return {
+    wal: {
+      directory,
+      format: isFlashstrike ? "flashstrike" : "effect-wal",
+      segmentBytesMax,
+      slots: 2 + random.below(3),
+      eventSize,
+      blockBytesMax,
+      limits: drawLimits(random),
+      compression: random.chance(0.75) ? "frame" : "block",
+      commit: pick(random, ["onCommit", "onCommit", "onTimer", "onRotate"]),
+      onFull: pick(random, ["suspend", "suspend", "fail", "shed"]),
+      onHotLimit: random.chance(0.7) ? "wait" : "exceed",
+      flushEveryMillis: random.chance(0.3) ? 20 + random.below(200) : 0,
+      restartsMax: random.chance(0.8) ? 1000 : random.below(3),
+      reserveBytes: random.chance(0.2) ? 4096 : 0
+    },
+    executors: random.chance(0.7) ? 1 : 2 + random.below(2),
+    hosting: random.chance(0.5) ? "fibers" : "threads",
+    isShuffled: random.chance(0.7),
+    faults: drawFaults(random),
+    hasFaults,
+    lives: 1 + random.below(2),
+    steps: pick(random, [2, 5, 12]),
+    eventBytesMax: eventSize > 0 ? eventSize : Math.min(Math.min(blockBytesMax, segmentBytesMax) - 4, 200)
+  }
+}

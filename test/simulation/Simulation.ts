@@ -1,0 +1,174 @@
+/**
+ * One run of the simulation is one seed: a machine with a disk that fails, on which a process opens a directory, records
+ * and dies, several times, and at last one that lives to its end and finds everything in order. Nothing is drawn from
+ * anywhere but the seed, so a run can be repeated exactly.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { durableEventId } from "../../src/shared/SegmentArena.ts"
+import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { Life } from "./Life.ts"
+import { Model } from "./Model.ts"
+import { makeProcess } from "./Process.ts"
+import type { Seams } from "./Process.ts"
+import { directory, drawScenario } from "./Scenario.ts"
+import type { Scenario } from "./Scenario.ts"
+import { Trace, Violation } from "./Trace.ts"
+import { World } from "./World.ts"
+
+/** What came of a run. */
+export interface Run {
+  readonly seed: number
+  readonly violation: Violation | undefined
+  /** Of everything that happened. */
+  readonly hash: string
+  readonly scenario: Scenario
+  /** Every operation on the disk and every promise; empty unless asked for. */
+  readonly lines: ReadonlyArray<string>
+  readonly operations: number
+}
+
+export interface RunOptions {
+  readonly seed: number
+  readonly isVerbose?: boolean
+  /** A planted bug. */
+  readonly seams?: Seams
+  /** Lives end right after an operation like this one, more often than not. */
+  readonly focus?: Focus
+}
+
+/** A moment and a way to die at it. */
+export interface Focus {
+  readonly after: RegExp
+  readonly by: "power off" | "killed"
+}
+
+/** A life takes at most this long, by its own clock. */
+const lifeMillisMax = 24 * 3_600_000
+const startMillis = 1_700_000_000_000
+
+export const run = (options: RunOptions): Run => {
+  const { seams = {}, seed } = options
+  const random = new SeededRandom(seed)
+  const scenario = drawScenario(random)
+  const trace = new Trace(options.isVerbose ?? false)
+  const simulated = Effect.runSync(SimulatedDisk.make({ seed: random.uint32() }))
+  const model = new Model()
+  let nowMillis = startMillis
+  let violation: Violation | undefined
+  let isHealthy = true
+
+  for (let number = 1; number <= scenario.lives + 1 && violation === undefined; number++) {
+    const isLast = number > scenario.lives
+    trace.add(`life ${number} begins after: ${model.ending}`)
+    const world = new World(random, nowMillis, scenario.isShuffled)
+    const process = makeProcess({ scenario, world, disk: simulated.disk, trace, random, seams })
+    const life = new Life({ scenario, model, process, simulated, random, trace, world, seams, isHealthy })
+    life.noteLimits(scenario.wal.limits.maxCompressedSegments)
+    violation = isLast
+      ? liveToTheEnd(life)
+      : liveAndPerhapsDie(life, simulated, options.focus)
+    isHealthy = life.isHealthy
+    nowMillis = world.nowMillis + 1000
+    process.silence()
+  }
+  if (violation === undefined) violation = lookAtTheNames(simulated)
+  const operations = Effect.runSync(simulated.operationCount)
+  return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+}
+
+const liveToTheEnd = (life: Life): Violation | undefined => {
+  const { world } = life
+  const fiber = life.process.run(life.live(true))
+  const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
+  if (life.violation !== undefined) return life.violation
+  return outcome === "done" ? undefined : new Violation(`the last life did not come to an end: ${outcome}`)
+}
+
+/** What the arena says at this moment anybody could have read, so it was promised. */
+const notePromise = (life: Life): void => {
+  if (life.arena !== undefined) life.model.promise(durableEventId(life.arena), "at the end")
+}
+
+/** Moments at which dying hurts: right after an operation that another one must follow. */
+const weakMoments: ReadonlyArray<RegExp> = [
+  / unlink .*\.wal: ok$/,
+  / unlink .*\.lz4b?: ok$/,
+  / rename .*\.wal: ok$/,
+  / rename .*\.lz4b?: ok$/,
+  / sync .*\.wal(\.tmp)?: ok$/,
+  / write .*\.wal(\.tmp)? /,
+  / truncate .*\.wal: ok$/,
+  /(sync|syncDirectory) .*: Io$/,
+  /: Io$/
+]
+
+/** Draws how a life ends if it does not end by itself: the power fails, the process is killed, or neither. */
+const arrangeEnd = (
+  life: Life,
+  simulated: SimulatedDisk.SimulatedDisk["Service"],
+  focus: Focus | undefined
+): "power off" | "killed" => {
+  const { random, trace, world } = life
+  const stop = () => {
+    world.isStopped = true
+  }
+  const isSoon = random.chance(0.4)
+  const draw = focus !== undefined && random.chance(0.8) ? 2 : random.below(10)
+  if (draw < 2) {
+    const operations = Effect.runSync(simulated.operationCount)
+    Effect.runSync(simulated.crashAt(operations + 1 + random.below(isSoon ? 40 : 300)))
+  } else if (draw < 7) {
+    const pattern = focus?.after ?? weakMoments[random.below(weakMoments.length)] ?? / unlink /
+    trace.trap = { pattern, left: 1 + random.below(isSoon ? 3 : 15), spring: stop }
+  } else if (draw < 9) {
+    world.stopAfterTasks = world.taskCount + random.below(isSoon ? 300 : 4000)
+  }
+  if (draw >= 2 && draw < 7 && focus !== undefined) return focus.by
+  return draw < 2 || random.chance(0.5) ? "power off" : "killed"
+}
+
+const liveAndPerhapsDie = (
+  life: Life,
+  simulated: SimulatedDisk.SimulatedDisk["Service"],
+  focus: Focus | undefined
+): Violation | undefined => {
+  const { model, random, trace, world } = life
+  const fate = arrangeEnd(life, simulated, focus)
+  const fiber = life.process.run(life.live(false))
+  const ended = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
+  if (life.violation !== undefined) return life.violation
+  try {
+    notePromise(life)
+  } catch (error) {
+    if (error instanceof Violation) return error
+    throw error
+  }
+  if (ended === "deadlock" || ended === "too long") return new Violation(`a life did not come to an end: ${ended}`)
+  const exit = fiber.pollUnsafe()
+  const isOver = exit !== undefined && Exit.isSuccess(exit)
+  world.isStopped = true
+  trace.trap = undefined
+  if (!isOver) model.ending = fate
+  if (isOver && ended === "done" ? random.chance(0.5) : fate === "power off") {
+    trace.add("power off")
+    Effect.runSync(simulated.crash)
+  } else if (!isOver) {
+    trace.add("killed")
+    life.process.abandon()
+  }
+  Effect.runSync(simulated.crashAt(Number.MAX_SAFE_INTEGER))
+  return undefined
+}
+
+const ownNames = /^\/wal\/(FS\.\d{8}\.wal(\.lz4b?)?|wal_meta\.dat)$/
+
+/** After the last shutdown: no file without an owner, no segment in two forms. */
+const lookAtTheNames = (simulated: SimulatedDisk.SimulatedDisk["Service"]): Violation | undefined => {
+  const names = [...Effect.runSync(simulated.files).keys()]
+  const stranger = names.find((name) => !ownNames.test(name))
+  if (stranger !== undefined) return new Violation(`${stranger} belongs to nobody`)
+  const twice = names.find((name) => names.includes(`${name}.lz4`) || names.includes(`${name}.lz4b`))
+  return twice === undefined ? undefined : new Violation(`${twice} is there hot and cold, in ${directory}`)
+}

@@ -1,0 +1,20 @@
+import { assert, describe, it } from "@effect/vitest"
+import { plantedBugs } from "./planted.ts"
+import { run } from "./Simulation.ts"
+import type { RunOptions } from "./Simulation.ts"
+
+describe("planted bugs", () => {
+  for (const { focus, name, plant, seedsMax } of plantedBugs) {
+    it(`finds within ${seedsMax} seeds that ${name}`, () => {
+      for (let seed = 1; seed <= seedsMax; seed++) {
+        const options: RunOptions = { seed, seams: plant(), ...(focus === undefined ? {} : { focus }) }
+        if (run(options).violation !== undefined) return
+      }
+      assert.fail(`${seedsMax} seeds did not find it`)
+    })
+  }
+
+  it("are at least twenty", () => {
+    assert.isAtLeast(plantedBugs.length, 20)
+  })
+})

@@ -1,0 +1,372 @@
+/**
+ * Bugs that somebody could write, each put in from outside through a seam, so the code under test has no switches. A
+ * simulation that does not find them does not hold what it says it holds.
+ */
+import * as Effect from "effect/Effect"
+import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
+import type { MaintainerControl } from "../../src/maintainer/MaintainerControl.ts"
+import { stopFreezingUnsafe } from "../../src/maintainer/MaintainerControl.ts"
+import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
+import * as TaskQueue from "../../src/shared/TaskQueue.ts"
+import type { Seams } from "./Process.ts"
+import type { Focus } from "./Simulation.ts"
+
+export interface PlantedBug {
+  readonly name: string
+  /** It is found within so many seeds, counted from 1. */
+  readonly seedsMax: number
+  /** The moment at which it hurts, when that is one operation long. */
+  readonly focus?: Focus
+  /** Fresh for every run, for some bugs remember something. */
+  readonly plant: () => Seams
+}
+
+type DiskService = Disk["Service"]
+
+const onDisk = (change: (disk: DiskService) => Partial<DiskService>): () => Seams => () => ({
+  disk: (disk) => ({ ...disk, ...change(disk) })
+})
+
+/** The same change to every file that is opened. */
+const onFiles = (change: (file: DiskFile, disk: DiskService) => Partial<DiskFile>): () => Seams =>
+  onDisk((disk) => ({
+    open: (path, mode) => Effect.map(disk.open(path, mode), (file) => ({ ...file, ...change(file, disk) }))
+  }))
+
+const onAppends = (
+  change: (recorder: Parameters<NonNullable<Seams["recorder"]>>[0], arena: SegmentArena.Arena) => void
+): () => Seams =>
+() => ({
+  recorder: (recorder, arena) => {
+    change(recorder, arena)
+    return recorder
+  }
+})
+
+const bytesOf = (chunks: ReadonlyArray<Uint8Array>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/"))
+const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
+
+const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
+  Effect.map(
+    disk.list(directoryOf(path)),
+    (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
+  )
+
+/** Unlinks another file than was asked for, if there is one. */
+const unlinkInstead = (pattern: RegExp, position: number) =>
+  onDisk((disk) => ({
+    unlink: (path) =>
+      !isCold(path)
+        ? disk.unlink(path)
+        : Effect.flatMap(segmentNames(disk, path, pattern), (names) => {
+          const name = names.at(position)
+          return name === undefined ? disk.unlink(path) : disk.unlink(`${directoryOf(path)}/${name}`)
+        })
+  }))
+
+export const plantedBugs: ReadonlyArray<PlantedBug> = [
+  {
+    name: "directories are never synced",
+    seedsMax: 10,
+    plant: onDisk(() => ({ syncDirectory: () => Effect.void }))
+  },
+  {
+    name: "files are never synced",
+    seedsMax: 10,
+    plant: onFiles(() => ({ sync: Effect.void }))
+  },
+  {
+    name: "a failed fdatasync is ignored",
+    seedsMax: 100,
+    focus: { after: /sync .*: Io$/, by: "power off" },
+    plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
+  },
+  {
+    name: "a failed fdatasync is repeated on the same file and believed",
+    seedsMax: 400,
+    focus: { after: / sync .*: ok$/, by: "power off" },
+    plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
+  },
+  {
+    name: "the hot file goes before the cold one has its name",
+    seedsMax: 300,
+    focus: { after: / unlink .*\.wal: ok$/, by: "killed" },
+    plant: onDisk((disk) => ({
+      rename: (from, to) =>
+        isCold(to)
+          ? Effect.andThen(Effect.ignore(disk.unlink(to.replace(/\.lz4b?$/, ""))), disk.rename(from, to))
+          : disk.rename(from, to)
+    }))
+  },
+  {
+    name: "a segment gets its name before its bytes are synced",
+    seedsMax: 150,
+    focus: { after: / rename .*\.wal: ok$/, by: "power off" },
+    plant: () => {
+      const waiting = new Map<string, DiskFile>()
+      return {
+        disk: (disk) => ({
+          ...disk,
+          open: (path, mode) =>
+            Effect.map(disk.open(path, mode), (file) => {
+              if (!path.endsWith(".wal.tmp")) return file
+              let isNamed = false
+              const sync = Effect.suspend(() => {
+                if (isNamed) return file.sync
+                isNamed = true
+                waiting.set(path, file)
+                return Effect.void
+              })
+              return { ...file, sync }
+            }),
+          rename: (from, to) =>
+            Effect.andThen(
+              disk.rename(from, to),
+              Effect.suspend(() => {
+                const file = waiting.get(from)
+                waiting.delete(from)
+                return file === undefined ? Effect.void : file.sync
+              })
+            )
+        })
+      }
+    }
+  },
+  {
+    name: "the closed header is written with its blocks, under one fdatasync",
+    seedsMax: 60,
+    plant: onFiles((file) => {
+      let isCut = false
+      return {
+        truncate: (bytes) =>
+          Effect.suspend(() => {
+            isCut = true
+            return file.truncate(bytes)
+          }),
+        sync: Effect.suspend(() => {
+          if (!isCut || !file.path.endsWith(".wal.tmp")) return file.sync
+          isCut = false
+          return Effect.void
+        })
+      }
+    })
+  },
+  {
+    name: "the torn tail is not cut",
+    seedsMax: 60,
+    focus: { after: /^commit: [1-9]/, by: "killed" },
+    plant: onFiles((file) => file.path.endsWith(".wal") ? { truncate: () => Effect.void } : {})
+  },
+  {
+    name: "the newest cold segment is deleted instead of the oldest",
+    seedsMax: 100,
+    plant: unlinkInstead(/\.lz4b?$/, -1)
+  },
+  {
+    name: "a hot segment is deleted instead of a cold one",
+    seedsMax: 100,
+    plant: unlinkInstead(/\.wal$/, 0)
+  },
+  {
+    name: "temporary files are left behind",
+    seedsMax: 30,
+    plant: onDisk((disk) => ({
+      unlink: (path) => path.endsWith(".tmp") ? Effect.asVoid(disk.stat(path)) : disk.unlink(path)
+    }))
+  },
+  {
+    name: "a short write is taken for a whole one",
+    seedsMax: 200,
+    plant: onFiles((file) => ({
+      write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
+    }))
+  },
+  {
+    name: "the newest segment is overlooked when a directory is opened",
+    seedsMax: 10,
+    plant: onDisk((disk) => ({
+      list: (path) =>
+        Effect.map(disk.list(path), (entries) => {
+          const newest = entries.map(({ name }) => name).filter((name) => /\.wal(\.lz4b?)?$/.test(name)).sort().at(-1)
+          return entries.filter(({ name }) => name !== newest)
+        })
+    }))
+  },
+  {
+    name: "a hot file is taken for an empty one",
+    seedsMax: 10,
+    plant: onDisk((disk) => ({
+      stat: (path) => Effect.map(disk.stat(path), (stat) => path.endsWith(".wal") ? { ...stat, bytes: 0 } : stat)
+    }))
+  },
+  {
+    name: "a commit comes back before anything is durable",
+    seedsMax: 60,
+    plant: () => ({
+      recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
+    })
+  },
+  {
+    name: "what was appended is reported as durable",
+    seedsMax: 60,
+    plant: () => ({
+      recorder: (recorder) => ({
+        ...recorder,
+        positions: Effect.map(recorder.positions, (positions) => ({ ...positions, durable: positions.appended }))
+      })
+    })
+  },
+  {
+    name: "the durable position goes back",
+    seedsMax: 60,
+    plant: () => {
+      let looks = 0
+      return {
+        recorder: (recorder) => ({
+          ...recorder,
+          positions: Effect.map(
+            recorder.positions,
+            (positions) => ++looks % 5 > 0 ? positions : { ...positions, durable: Math.max(0, positions.durable - 1) }
+          )
+        })
+      }
+    }
+  },
+  {
+    name: "a replay leaves an event out",
+    seedsMax: 10,
+    plant: () => ({ replayed: (id, bytes) => id % 7 === 3 ? undefined : { id, bytes } })
+  },
+  {
+    name: "a replay gives an event another id",
+    seedsMax: 10,
+    plant: () => ({ replayed: (id, bytes) => ({ id: id % 7 === 3 ? id + 1 : id, bytes }) })
+  },
+  {
+    name: "a replay cuts an event short",
+    seedsMax: 10,
+    plant: () => ({ replayed: (id, bytes) => ({ id, bytes: bytes.length > 32 ? bytes.subarray(1) : bytes }) })
+  },
+  {
+    name: "the drain's receipt counts one persist too many",
+    seedsMax: 10,
+    plant: () => ({
+      maintainer: (service) => ({
+        ...service,
+        drain: Effect.map(service.drain, (receipt) => ({
+          ...receipt,
+          done: { ...receipt.done, persist: receipt.done.persist + 1 }
+        }))
+      })
+    })
+  },
+  {
+    name: "the drain comes back at once",
+    seedsMax: 10,
+    plant: () => ({
+      maintainer: (service) => {
+        const none = { persist: 0, freeze: 0, free: 0 }
+        return { ...service, drain: Effect.succeed({ done: none, left: none, failures: 0, millis: 0 }) }
+      }
+    })
+  },
+  {
+    name: "what is to be frozen is dropped when the process stops",
+    seedsMax: 60,
+    plant: () => {
+      const controls: Array<MaintainerControl> = []
+      return {
+        executor: (run, seat) => {
+          controls.push(seat.control)
+          return run
+        },
+        maintainer: (service) => ({
+          ...service,
+          drain: Effect.suspend(() => {
+            for (const control of controls) stopFreezingUnsafe(control)
+            return service.drain
+          })
+        })
+      }
+    }
+  },
+  {
+    name: "a slot is given back before its segment is durable",
+    seedsMax: 10,
+    plant: onAppends(({ writer }, arena) => {
+      const rotate = writer.rotateUnsafe.bind(writer)
+      writer.rotateUnsafe = () => {
+        const slot = SegmentArena.activeSlot(arena)
+        const isRotated = rotate()
+        if (isRotated && SegmentArena.activeSlot(arena) !== slot) SegmentArena.giveBackUnsafe(arena, slot)
+        return isRotated
+      }
+    })
+  },
+  {
+    name: "the watermark is published before the event is copied",
+    seedsMax: 30,
+    plant: onAppends(({ writer }) => {
+      let copyLater: (() => void) | undefined
+      writer.appendUnsafe = (event) => {
+        copyLater?.()
+        copyLater = undefined
+        const at = writer.reserveUnsafe(event.length)
+        if (at <= 0) return at
+        copyLater = () => writer.bytes.set(event, at)
+        return writer.publishUnsafe()
+      }
+    })
+  },
+  {
+    name: "the wal_id is forgotten when a directory is opened again",
+    seedsMax: 30,
+    plant: () => {
+      let opened = 0
+      return {
+        recorder: (recorder, arena) => {
+          const { chain: closedChain, index: closedIndex } = SegmentArena.closed(arena)
+          SegmentArena.setOrigin(arena, {
+            walId: new Uint8Array(16).fill(++opened),
+            closedIndex,
+            closedChain,
+            durableEventId: SegmentArena.durableEventId(arena)
+          })
+          return recorder
+        }
+      }
+    }
+  },
+  {
+    name: "the chain begins anew when a directory is opened again",
+    seedsMax: 30,
+    plant: onAppends((_, arena) => SegmentArena.putClosed(arena, SegmentArena.closed(arena).index, 0n))
+  },
+  {
+    name: "a restarted executor forgets the segment that its predecessor was persisting",
+    seedsMax: 150,
+    plant: () => ({
+      executor: (run, seat) =>
+        Effect.andThen(
+          Effect.flatMap(
+            SegmentsToPersist,
+            (queue) => TaskQueue.complete(TaskQueue.withConsumer(queue, seat.executor))
+          ),
+          run
+        )
+    })
+  },
+  {
+    name: "a restarted executor forgets the segment that its predecessor was freezing",
+    seedsMax: 400,
+    plant: () => ({
+      executor: (run, seat) =>
+        Effect.andThen(
+          Effect.flatMap(SegmentsToFreeze, (queue) => TaskQueue.complete(TaskQueue.withConsumer(queue, seat.executor))),
+          run
+        )
+    })
+  }
+]

@@ -1,0 +1,105 @@
+/**
+ * `npm run simulate -- --seeds 100000` runs so many seeds on all cores, `--from` a given one (1 when not given), and ends
+ * with exit code 1 at the first failures, whose seeds it prints. `--seed 123 --verbose` runs one and prints everything that
+ * happened in it.
+ */
+import { availableParallelism } from "node:os"
+import { parseArgs } from "node:util"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { run } from "./Simulation.ts"
+
+/** A worker reports after so many seeds. */
+const batch = 16
+/** Nobody reads more failures than this at once. */
+const failuresMax = 5
+
+interface Share {
+  readonly from: number
+  readonly to: number
+  readonly stride: number
+}
+
+interface Report {
+  readonly seeds: number
+  readonly operations: number
+  readonly failures: ReadonlyArray<{ readonly seed: number; readonly message: string }>
+}
+
+const print = (text: string): void => void process.stdout.write(text)
+
+const work = async ({ from, stride, to }: Share): Promise<void> => {
+  let report = { seeds: 0, operations: 0, failures: [] as Array<Report["failures"][number]> }
+  const send = async () => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a message port has no origin
+    parentPort?.postMessage(report satisfies Report)
+    report = { seeds: 0, operations: 0, failures: [] }
+    // What the runtime keeps for doorbells that were silenced is given back between two turns of the event loop.
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (let seed = from; seed < to; seed += stride) {
+    const { operations, violation } = run({ seed })
+    report.seeds += 1
+    report.operations += operations
+    if (violation !== undefined) report.failures.push({ seed, message: violation.message })
+    if (report.seeds === batch) await send()
+  }
+  await send()
+}
+
+const runAll = async (from: number, seeds: number, jobs: number): Promise<number> => {
+  const begun = performance.now()
+  let done = 0
+  let operations = 0
+  const failures: Array<Report["failures"][number]> = []
+  const workers = Array.from({ length: jobs }, (_, job) => {
+    const share: Share = { from: from + job, to: from + seeds, stride: jobs }
+    return new Worker(new URL(import.meta.url), { workerData: share })
+  })
+  const progress = () => {
+    const seconds = (performance.now() - begun) / 1000
+    return `${done} of ${seeds} seeds from ${from}, ${operations} disk operations, ${failures.length} failures, ` +
+      `${(done / seconds).toFixed(0)} seeds/s`
+  }
+  const ticking = setInterval(() => print(process.stdout.isTTY ? `\r${progress()}  ` : `${progress()}\n`), 5000)
+  await Promise.all(workers.map((worker) =>
+    new Promise<void>((resolve, reject) => {
+      worker.on("message", (report: Report) => {
+        done += report.seeds
+        operations += report.operations
+        failures.push(...report.failures)
+        for (const { message, seed } of report.failures) print(`\nseed ${seed}: ${message}\n`)
+        if (failures.length >= failuresMax) { for (const other of workers) void other.terminate() }
+      })
+      worker.once("error", reject)
+      worker.once("exit", () => resolve())
+    })
+  ))
+  clearInterval(ticking)
+  print(`${progress()}\n`)
+  return failures.length === 0 ? 0 : 1
+}
+
+const runOne = (seed: number, isVerbose: boolean): number => {
+  const { hash, lines, operations, scenario, violation } = run({ seed, isVerbose })
+  if (isVerbose) print(`${JSON.stringify(scenario, undefined, 2)}\n${lines.join("\n")}\n`)
+  print(`seed ${seed}: ${operations} disk operations, trace ${hash}\n`)
+  print(`${violation === undefined ? "passed" : violation.stack}\n`)
+  return violation === undefined ? 0 : 1
+}
+
+if (isMainThread) {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "1000" },
+      from: { type: "string", default: "1" },
+      jobs: { type: "string", default: String(availableParallelism()) },
+      seed: { type: "string" },
+      verbose: { type: "boolean", default: false }
+    }
+  })
+  process.exitCode = values.seed === undefined
+    ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs))
+    : runOne(Number(values.seed), values.verbose)
+} else {
+  await work(workerData)
+}
