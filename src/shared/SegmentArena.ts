@@ -468,9 +468,13 @@ export const flushServedUnsafe = (self: Arena, asked: number): void => {
 
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
-/** Maintainer: why events cannot be made durable now; `HeldBack.None` when they can again. Rings when it changes. */
+/**
+ * Maintainer: why events cannot be made durable now; `HeldBack.None` when they can again. Rings when it changes and at
+ * every further failure, so a committer who comes while it lasts is told by the next attempt.
+ */
 export const putHeldBack = (self: Arena, code: HeldBack): void => {
-  if (Atomics.exchange(self.words, word.heldBack, code) !== code) Doorbell.ringUnsafe(self.durable)
+  const before = Atomics.exchange(self.words, word.heldBack, code)
+  if (before !== code || code !== HeldBack.None) Doorbell.ringUnsafe(self.durable)
 }
 
 /**

@@ -379,6 +379,9 @@ describe("a full disk", () => {
       assert.strictEqual(error.reason, "DiskFull")
       assert.include(error.message, "disk space")
       assert.isTrue(error.isRetryable)
+      const later = yield* Effect.forkChild(Effect.flip(recorder.commit))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(later)).reason, "DiskFull", "a commit that begins while the disk is full")
       yield* simulated.setCapacityBytes(1 << 20)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* recorder.commit, 2)
@@ -417,6 +420,42 @@ describe("a maintainer that was given up", () => {
             }))
           )),
           Layer.provide(SimulatedDisk.layer({ seed: 5 }))
+        )
+      )
+    ))
+
+  it.effect("fails an append that waits for a slot meanwhile", () =>
+    Effect.gen(function*() {
+      const recorder = yield* Recorder
+      const maintainer = yield* SegmentMaintainer
+      let appended = 0
+      const appending = yield* Effect.forkChild(Effect.flip(Effect.forever(
+        Effect.tap(recorder.append(new Uint8Array(1000)), () => Effect.sync(() => appended += 1))
+      )))
+      yield* TestClock.adjust("1 second")
+      const whenFull = appended
+      assert.isAbove(whenFull, 8)
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(appending.pollUnsafe())
+      assert.isFalse((yield* maintainer.status).isDown)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue((yield* maintainer.status).isDown)
+      assert.strictEqual((yield* Fiber.join(appending)).reason, "MaintainerDown")
+      assert.strictEqual(appended, whenFull)
+    }).pipe(
+      Effect.provide(
+        Wal.layer({ ...small, directory: "/wal", restartsMax: 2 }).pipe(
+          Layer.provide(Layer.effect(
+            Disk,
+            Effect.map(Disk, (disk) => ({
+              ...disk,
+              open: (path, mode) =>
+                path.includes(".wal.tmp")
+                  ? Effect.andThen(Effect.sleep("10 seconds"), Effect.die(new Error("the driver is broken")))
+                  : disk.open(path, mode)
+            }))
+          )),
+          Layer.provide(SimulatedDisk.layer({ seed: 6 }))
         )
       )
     ))

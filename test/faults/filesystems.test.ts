@@ -1,0 +1,22 @@
+import { assert, describe, it } from "@effect/vitest"
+import { scenarios } from "./filesystems.ts"
+import { layers } from "./harness.ts"
+
+/** These take their time, or say little more than one that is played, and run with `node test/faults/filesystems.ts`. */
+const slow = [
+  "a full ext4, and room again",
+  "no file descriptors left for a while",
+  "the directory moved away and back"
+]
+
+for (const scenario of scenarios.filter(({ name }) => !slow.includes(name))) {
+  const missing = await scenario.missing()
+  describe(scenario.name, () => {
+    for (const layer of scenario.layers ?? layers) {
+      const name = `loses nothing that was durable, and says what is wrong (${layer} layer)`
+      it.skipIf(missing !== "")(missing === "" ? name : `${name}: skipped, ${missing}`, async () => {
+        assert.isNotEmpty(await scenario.play(layer))
+      }, 120_000)
+    }
+  })
+}

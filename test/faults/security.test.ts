@@ -1,0 +1,224 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { coldName, defaultNaming, freezingName, hotName, preparingName } from "../../src/format/SegmentName.ts"
+import { Recorder } from "../../src/recorder/Recorder.ts"
+import type { RecorderError } from "../../src/recorder/RecorderError.ts"
+import * as Wal from "../../src/recorder/Wal.ts"
+import { layers, quiet, startVictim, withDirectory } from "./harness.ts"
+import type { VictimOptions } from "./victim.ts"
+import { eventOf } from "./workload.ts"
+
+const victim = (directory: string, layer: "fiber" | "worker" = "fiber"): VictimOptions => ({
+  directory,
+  layer,
+  seed: 5,
+  behaviourSeed: 5,
+  eventsMax: 200,
+  eventsPerCommit: 10,
+  segmentBytesMax: 8192,
+  maxSegments: 2,
+  maxCompressedSegments: 4,
+  reserveBytes: 4096,
+  giveUpMillis: 1500
+})
+
+/** Opens a directory, records through several segments, and closes it. */
+const record = (directory: string): Promise<Exit.Exit<void, Wal.WalError | RecorderError>> => {
+  const { maxCompressedSegments, maxSegments, reserveBytes, segmentBytesMax } = victim(directory)
+  const limits = { maxSegments, maxCompressedSegments }
+  return Effect.gen(function*() {
+    const recorder = yield* Recorder
+    for (let id = 1; id <= 100; id++) {
+      yield* recorder.append(eventOf(5, id))
+      if (id % 10 === 0) yield* recorder.commit
+    }
+  }).pipe(
+    Effect.provide(Wal.layer({ directory, segmentBytesMax, limits, reserveBytes: reserveBytes ?? 0 })),
+    Effect.provide(Layer.merge(NodeDisk.layer, quiet)),
+    Effect.runPromiseExit
+  )
+}
+
+const failureOf = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "success"
+
+describe("files", () => {
+  for (const layer of layers) {
+    it(`are closed to others, whatever the umask (${layer} layer)`, () =>
+      withDirectory("modes", async (root) => {
+        const directory = join(root, "made", "by us")
+        const seen = new Map<string, number>()
+        const look = () => {
+          for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+            // It may be gone by now.
+            const stats = lstatSync(join(directory, name), { throwIfNoEntry: false })
+            if (stats !== undefined) seen.set(name.replaceAll(/[0-9a-f]{8,}/g, "N"), stats.mode & 0o777)
+          }
+        }
+        const { ended } = startVictim(victim(directory, layer), {
+          command: ["/bin/sh", "-c", "umask 000; exec \"$@\"", "sh"],
+          onLine: look
+        })
+        const testimony = await ended
+        look()
+        assert.strictEqual(testimony.exitCode, 0, testimony.stderr)
+        for (const name of ["FS.N.wal", "FS.N.wal.lz4", "wal_meta.dat", "wal.lock", "wal.reserve"]) {
+          assert.isTrue(seen.has(name), `${name} was seen among ${[...seen.keys()].join(", ")}`)
+        }
+        for (const [name, mode] of seen) assert.strictEqual(mode & ~0o640, 0, `${name} has mode ${mode.toString(8)}`)
+        for (const path of [join(root, "made"), directory]) assert.strictEqual(statSync(path).mode & 0o777 & ~0o750, 0)
+      }), 60_000)
+  }
+
+  it(
+    "are named by what the naming allows and nothing that was recorded",
+    () =>
+      withDirectory("names", async (directory) => {
+        const { ended } = startVictim({ ...victim(directory), marker: "../../name\0/etc" })
+        assert.strictEqual((await ended).exitCode, 0)
+        for (const name of readdirSync(directory)) assert.match(name, /^(FS\.[0-9]{8}\.wal(\.lz4)?|wal_meta\.dat)$/)
+        assert.deepStrictEqual(readdirSync(join(directory, "..")), ["wal"])
+      }),
+    60_000
+  )
+})
+
+describe("a link to a file outside", () => {
+  /** What becomes of an opening when this name is a link: it is refused, or the link itself is replaced. */
+  const refused = [
+    hotName(defaultNaming, 0),
+    hotName(defaultNaming, 3),
+    preparingName(defaultNaming, 0),
+    coldName(defaultNaming, 0, "frame"),
+    freezingName(defaultNaming, 0, "frame"),
+    "wal.lock"
+  ]
+  const replaced = ["wal_meta.dat", "wal_meta.dat.tmp", "wal.reserve", "wal.lock.0123456789abcdef.tmp"]
+
+  for (const name of [...refused, ...replaced]) {
+    const isRefused = refused.includes(name)
+    it(`in the place of ${name} is not followed but ${isRefused ? "refused" : "replaced"}`, async () => {
+      for (const isDangling of [false, true]) {
+        await withDirectory("link", async (directory) => {
+          const outside = join(directory, "..", "outside")
+          if (!isDangling) writeFileSync(outside, "precious")
+          symlinkSync(outside, join(directory, name))
+          const exit = await record(directory)
+          if (isDangling) assert.isFalse(existsSync(outside), "nothing was made outside")
+          else assert.strictEqual(readFileSync(outside, "utf8"), "precious")
+          if (isRefused) {
+            assert.match(failureOf(exit), /^DiskError: .*\(a link\?\)/)
+            assert.isTrue(lstatSync(join(directory, name)).isSymbolicLink(), "the link is left alone")
+          } else {
+            assert.isTrue(Exit.isSuccess(exit), failureOf(exit))
+            assert.notStrictEqual(lstatSync(join(directory, name), { throwIfNoEntry: false })?.isSymbolicLink(), true)
+          }
+        })
+      }
+    })
+  }
+
+  it("that comes while recording goes on is not followed", () =>
+    withDirectory("late-link", async (directory) => {
+      const outside = join(directory, "..", "outside")
+      writeFileSync(outside, "precious")
+      const names = [8, 9, 10, 11].flatMap((index) => [
+        hotName(defaultNaming, index),
+        preparingName(defaultNaming, index),
+        freezingName(defaultNaming, index, "frame")
+      ])
+      let planted = 0
+      const testimony = await startVictim(victim(directory), {
+        onLine: (line) => {
+          if (line !== "durable 10") return
+          for (const name of [...names, "wal_meta.dat.tmp"]) {
+            if (existsSync(join(directory, name))) continue
+            symlinkSync(outside, join(directory, name))
+            planted += 1
+          }
+        }
+      }).ended
+      assert.isAbove(planted, 0)
+      assert.strictEqual(testimony.lines.at(-1), "end 200", testimony.stderr)
+      assert.strictEqual(readFileSync(outside, "utf8"), "precious")
+    }), 60_000)
+
+  it(
+    "that is a hard link is not written to: every file is made anew",
+    () =>
+      withDirectory("hard-link", async (directory) => {
+        const outside = join(directory, "..", "outside")
+        writeFileSync(outside, "precious")
+        for (const name of ["wal_meta.dat", "wal_meta.dat.tmp", "wal.reserve", preparingName(defaultNaming, 0)]) {
+          linkSync(outside, join(directory, name))
+        }
+        const testimony = await startVictim(victim(directory)).ended
+        assert.strictEqual(testimony.lines.at(-1), "end 200", testimony.stderr)
+        assert.strictEqual(readFileSync(outside, "utf8"), "precious")
+      }),
+    60_000
+  )
+})
+
+describe("what was recorded", () => {
+  for (const layer of layers) {
+    it(
+      `is in no log line, no metric and no error (${layer} layer)`,
+      () =>
+        withDirectory("marker", async (directory) => {
+          const marker = "CORRECT-HORSE-BATTERY"
+          const forms = [
+            marker,
+            Buffer.from(marker).toString("hex"),
+            Buffer.from(marker).toString("base64").slice(0, -4)
+          ]
+          const options = { ...victim(directory, layer), maxSegments: 8, marker }
+          const first = await startVictim(options).ended
+          assert.strictEqual(first.exitCode, 0, first.stderr)
+          assert.include(first.lines.join("\n"), "# TYPE", "metrics were printed")
+          assert.include(first.stderr, "DEBUG", "everything was logged")
+          const hot = readdirSync(directory).filter((name) => name.endsWith(".wal"))
+          assert.isNotEmpty(hot)
+          const bytes = readFileSync(join(directory, hot.at(-1)!))
+          assert.include(bytes.toString("latin1"), marker, "the disk has it")
+          // Damage that the next opening finds: its error must not quote what stands there.
+          const damaged = Buffer.from(bytes)
+          damaged.write(marker, 150)
+          damaged.write(marker, damaged.length - 40)
+          writeFileSync(join(directory, hot.at(-1)!), damaged)
+          const second = await startVictim({ ...options, eventsMax: 400 }).ended
+          assert.match(second.lines.at(-1) ?? "", /^error SegmentCorrupt/)
+          for (const { lines, stderr } of [first, second]) {
+            const said = `${lines.join("\n")}\n${stderr}`
+            for (const form of forms) assert.notInclude(said, form)
+          }
+        }),
+      60_000
+    )
+  }
+
+  it("does not stand in the way of a directory that is a link itself", () =>
+    withDirectory("linked", async (root) => {
+      mkdirSync(join(root, "there"))
+      symlinkSync(join(root, "there"), join(root, "here"))
+      const exit = await record(join(root, "here"))
+      assert.isTrue(Exit.isSuccess(exit), failureOf(exit))
+      assert.include(readdirSync(join(root, "there")), "wal_meta.dat")
+    }))
+})
