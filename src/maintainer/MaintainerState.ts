@@ -172,7 +172,7 @@ export class MaintainerState {
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       nowMillis: this.now(),
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
-      heldFromIndex: Math.min(this.heldFrom(), this.catalog.oldestKeptIndex)
+      heldFromIndex: Math.min(this.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
     }, this.limits)
   }
 

@@ -139,6 +139,15 @@ export class SegmentCatalog {
     return oldest
   }
 
+  /**
+   * The newest segment there is; `Infinity` when there is none. It is never deleted: the ids and the chain go on from it.
+   */
+  get newestKeptIndex(): number {
+    let newest = -1
+    for (const indices of Object.values(this.byState)) newest = Math.max(newest, indices.at(indices.count - 1) ?? newest)
+    return newest < 0 ? Number.POSITIVE_INFINITY : newest
+  }
+
   /** The position-th oldest segment in a state. */
   at(state: SegmentState, position: number): CatalogEntry | undefined {
     const index = this.byState[state].at(position)

@@ -395,6 +395,20 @@ describe("a full disk", () => {
     ))
 })
 
+describe("ids", () => {
+  it.live("go on although every segment is past a limit", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const limits = { maxSegments: 2, maxCompressedSegments: 4, bytesMax: 0 }
+      const wal = Layer.provide(Wal.layer({ directory, ...small, limits }), NodeDisk.layer)
+      yield* recording(wal, (recorder) => Effect.andThen(recorder.append(text(1)), recorder.append(text(2))))
+      yield* recording(wal, (recorder) =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* recorder.append(text(3)), 3)
+        }))
+    }))
+})
+
 describe("a maintainer that was given up", () => {
   it.effect("fails committers and appenders with a typed error", () =>
     Effect.gen(function*() {
