@@ -29,7 +29,7 @@ import * as SegmentArena from "../shared/SegmentArena.ts"
 import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import { TaskRecord } from "../shared/TaskRing.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
@@ -41,7 +41,6 @@ import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import { failed } from "./MaintainerEvent.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import * as MetaStore from "./MetaStore.ts"
-import { pendingTasks } from "./PendingTasks.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
@@ -320,8 +319,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     }
     worked = (yield* freeing.poll) || worked
     if (isFreezingStopped(control)) yield* freezing.stop
-    // A freeze may call for a deletion, and the next one waits for it: so no more is cold than allowed, and one.
-    else if (pendingTasks(toFree) === 0) worked = (yield* freezing.poll) || worked
+    // A freeze may call for a deletion, and the next one waits for it: so no more is cold than allowed, and one for each
+    // executor.
+    else if (TaskRing.unfinishedUnsafe(toFree.ring) === 0) worked = (yield* freezing.poll) || worked
     if (isLead && !worked && flusher !== undefined) {
       worked = yield* flusher.prepare
       yield* renewMeta
@@ -349,7 +349,7 @@ interface Current {
 
 const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue) {
   let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
-  const record = new TaskRecord()
+  const record = new TaskRing.TaskRecord()
   const self: Current = {
     next: () => {
       if (current === undefined && TaskQueue.pollUnsafe(queue, record)) current = { ...record }

@@ -9,8 +9,9 @@
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), and cold ones exceed `maxCompressedSegments` only
- *    between a freeze and the deletion that it causes.
+ * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`). Cold ones exceed `maxCompressedSegments` only
+ *    between a freeze and the deletion that it causes: by one at most for each executor, since none begins a freeze while
+ *    a deletion is due.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
  *    persisting.
  * 5. An executor that dies is followed by another, which finds every task; too many deaths in a minute, and the service is
@@ -43,6 +44,7 @@ import type { Arena } from "../shared/SegmentArena.ts"
 import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { verifyConsistency } from "./Consistency.ts"
 import type { Consistency } from "./Consistency.ts"
@@ -53,7 +55,6 @@ import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions, MaintainerOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import { MaintainerState } from "./MaintainerState.ts"
 import type { DatedFailure, HoldStatus } from "./MaintainerState.ts"
-import { pendingTasks } from "./PendingTasks.ts"
 import { lockName, reconcile } from "./Reconcile.ts"
 import type { Reconciled } from "./Reconcile.ts"
 import * as Retention from "./Retention.ts"
@@ -302,6 +303,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
       yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
     }
     retain()
+    // A drain may be waiting for the reports that are lost.
+    Doorbell.ringUnsafe(control.progress)
   })
 
   const executorOptions: MaintainerExecutor.ExecutorOptions = {
@@ -361,8 +364,9 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   const isWorkedOff = (): boolean => {
     if (arena !== undefined && hasFullSlot(arena)) return false
-    const freezingDone = MaintainerControl.isFreezingStopped(control) || pendingTasks(toFreeze) === 0
-    return freezingDone && pendingTasks(toPersist) === 0 && pendingTasks(toFree) === 0
+    const freezingDone = MaintainerControl.isFreezingStopped(control) || TaskRing.unfinishedUnsafe(toFreeze.ring) === 0
+    return freezingDone && TaskRing.unfinishedUnsafe(toPersist.ring) === 0 &&
+      TaskRing.unfinishedUnsafe(toFree.ring) === 0
   }
 
   /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
@@ -376,9 +380,9 @@ export const make = Effect.fnUntraced(function*<E, R>(
   }
 
   const pending = (): PerQueue => ({
-    persist: pendingTasks(toPersist),
-    freeze: pendingTasks(toFreeze),
-    free: pendingTasks(toFree)
+    persist: TaskRing.unfinishedUnsafe(toPersist.ring),
+    freeze: TaskRing.unfinishedUnsafe(toFreeze.ring),
+    free: TaskRing.unfinishedUnsafe(toFree.ring)
   })
 
   const drainOnce = Effect.fnUntraced(function*() {

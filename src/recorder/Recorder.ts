@@ -205,28 +205,27 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
       : recorderError("Closed", "")
 
   /** No slot is blank: what the policy says. */
-  const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> => {
-    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
-      return Effect.fail(recorderError("MaintainerDown", ""))
-    }
-    switch (onFull) {
-      case "fail":
-        return Effect.fail(recorderError("Backpressure", `${arena.slots} slots of ${arena.slotBytes} bytes`))
-      case "shed":
-        return Effect.sync(() => {
+  const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
+    Effect.suspend(() => {
+      // Read before anything is looked at, so a ring in between makes the wait end at once.
+      const seen = Doorbell.readUnsafe(arena.durable)
+      if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
+        return Effect.fail(recorderError("MaintainerDown", ""))
+      }
+      switch (onFull) {
+        case "fail":
+          return Effect.fail(recorderError("Backpressure", `${arena.slots} slots of ${arena.slotBytes} bytes`))
+        case "shed":
           telemetry.count("eventsShed", 1)
-          return 0
-        })
-      case "suspend":
-        return Effect.suspend(() => {
-          const seen = Doorbell.readUnsafe(arena.durable)
+          return Effect.succeed(0)
+        case "suspend": {
           const eventId = writer.appendUnsafe(event)
           if (eventId > 0) return Effect.succeed(eventId)
           if (eventId !== Refusal.Full) return Effect.fail(refuse(event, eventId))
           return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(event))
-        })
-    }
-  }
+        }
+      }
+    })
 
   /** The sample holds the append alone, as it does without a clock; a wait for a slot is no part of it. */
   const appendNow = (event: Uint8Array): number => {

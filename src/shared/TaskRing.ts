@@ -327,9 +327,10 @@ export const completeUnsafe = (self: TaskRing, consumer: number): void => {
 }
 
 /**
- * Finds the task that `consumer` has taken and not completed, and copies it into `out`; `false` if there is none. To be
- * called by whoever restarts a consumer that has died, before the first poll: it also frees the cell if the consumer died
- * on the way. The claim stands until `completeUnsafe`, so this may be called again, with the same answer.
+ * Finds the task that `consumer` has taken and not completed, and copies it into `out`; `false` if there is none. Only for a
+ * consumer that has died, by its successor, before the first poll: it finishes what the consumer died of doing, and would
+ * do so under the hands of one that lives. The claim stands until `completeUnsafe`, so this may be called again, with the
+ * same answer. `unfinishedUnsafe` only looks.
  *
  * @since 0.1.0
  * @category consuming
@@ -404,6 +405,29 @@ export const sizeUnsafe = (self: TaskRing): number => {
   const head = Atomics.load(self.words, headAt)
   const size = (Atomics.load(self.words, tailAt) - head) | 0
   return Math.min(Math.max(size, 0), self.capacity)
+}
+
+/**
+ * How many tasks the ring still owes: those that wait in it, and those that were taken and are not complete. It only reads,
+ * from any thread.
+ *
+ * Consumers move tasks at the same time, so the cells are read before the claims, the way a task goes: one that is under
+ * way is seen in at least one of the two, and for an instant perhaps in both. So zero is exact as long as the calling
+ * thread is the producer.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const unfinishedUnsafe = (self: TaskRing): number => {
+  const { capacity, cellsAt, consumersMax, words } = self
+  let count = 0
+  for (let cell = 0; cell < capacity; cell++) {
+    if ((Atomics.load(words, cellsAt + cell * cellWords) & stateMask) !== 0) count += 1
+  }
+  for (let consumer = 0; consumer < consumersMax; consumer++) {
+    if (Atomics.load(words, claimAt(consumer)) !== claimNone) count += 1
+  }
+  return count
 }
 
 /**

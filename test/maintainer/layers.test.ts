@@ -1,19 +1,21 @@
-/** What the maintainer promises, whoever runs it: a fiber, a worker thread, a pool of threads. */
+/** What the maintainer promises, whoever runs it (a fiber, a worker thread, a pool of threads), in both formats. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readFileSync, writeFileSync } from "node:fs"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
-import { pendingTasks } from "../../src/maintainer/PendingTasks.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
+import * as TaskRing from "../../src/shared/TaskRing.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
   event,
+  format1,
+  format2,
   foundation,
   hotPath,
   look,
@@ -39,40 +41,43 @@ const offer = (queue: TaskQueue.TaskQueue, ...segmentIndices: ReadonlyArray<numb
 describe.each(subjects)("$name", ({ alone, executors, wal }) => {
   const limits = { maxSegments: 4, maxCompressedSegments: 6 }
 
-  it.live("persists, compresses or deletes everything, and holds the limits at every moment", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
-      const { close, context } = yield* open(wal({ directory, limits, segmentBytesMax }))
-      const recorder = Context.get(context, Recorder)
-      const maintainer = Context.get(context, SegmentMaintainer)
-      const events = yield* watch(maintainer)
-      for (let id = 1; id <= 600; id++) {
-        assert.strictEqual(yield* recorder.append(event(id)), id)
-        if (id % 20 === 0) {
-          const found = yield* look(directory)
-          assert.isAtMost(found.hot.length, limits.maxSegments)
-          assert.isAtMost(found.cold.length, limits.maxCompressedSegments + executors)
-          assert.deepStrictEqual(found.empty, [])
+  it.live.each([format2, format1])(
+    "persists, compresses or deletes everything, and holds the limits at every moment ($format)",
+    (kind) =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        const { close, context } = yield* open(wal({ directory, limits, segmentBytesMax, format: kind.format }))
+        const recorder = Context.get(context, Recorder)
+        const maintainer = Context.get(context, SegmentMaintainer)
+        const events = yield* watch(maintainer)
+        for (let id = 1; id <= kind.count; id++) {
+          assert.strictEqual(yield* recorder.append(kind.event(id)), id)
+          if (id % 20 === 0) {
+            const found = yield* look(directory)
+            assert.isAtMost(found.hot.length, limits.maxSegments)
+            assert.isAtMost(found.cold.length, limits.maxCompressedSegments + executors)
+            assert.deepStrictEqual(found.empty, [])
+          }
         }
-      }
-      yield* close
-      const found = yield* look(directory)
-      assert.isAtMost(found.hot.length, limits.maxSegments)
-      assert.strictEqual(found.cold.length, limits.maxCompressedSegments)
-      assert.deepStrictEqual([found.both, found.leftovers, found.empty], [[], [], []])
-      const rotated = recorder.writer.activeSegmentIndex + 1
-      assert.isAbove(rotated, 12)
-      const of = (tag: MaintainerEvent["_tag"]) =>
-        events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
-      assert.deepStrictEqual(of("Persisted"), Array.from({ length: rotated }, (_, index) => index))
-      assert.deepStrictEqual(
-        [...of("Frozen")].sort((a, b) => a - b),
-        Array.from({ length: rotated - found.hot.length }, (_, index) => index)
-      )
-      assert.strictEqual(of("Freed").length, rotated - found.hot.length - found.cold.length)
-      const left = yield* recorded(directory)
-      assert.deepStrictEqual(left, named(600 - left.length + 1, 600))
-    }).pipe(quiet, Effect.provide(NodeDisk.layer)))
+        yield* close
+        const found = yield* look(directory)
+        assert.isAtMost(found.hot.length, limits.maxSegments)
+        assert.strictEqual(found.cold.length, limits.maxCompressedSegments)
+        assert.deepStrictEqual([found.both, found.leftovers, found.empty], [[], [], []])
+        const rotated = recorder.writer.activeSegmentIndex + 1
+        assert.isAbove(rotated, 12)
+        const of = (tag: MaintainerEvent["_tag"]) =>
+          events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
+        assert.deepStrictEqual(of("Persisted"), Array.from({ length: rotated }, (_, index) => index))
+        assert.deepStrictEqual(
+          [...of("Frozen")].sort((a, b) => a - b),
+          Array.from({ length: rotated - found.hot.length }, (_, index) => index)
+        )
+        assert.strictEqual(of("Freed").length, rotated - found.hot.length - found.cold.length)
+        const left = yield* recorded(directory, kind)
+        assert.deepStrictEqual(left, named(kind.count - left.length + 1, kind.count, kind))
+      }).pipe(quiet, Effect.provide(NodeDisk.layer))
+  )
 
   // Only the lead persists, so a pool is no different here.
   it.live.skipIf(executors > 1)(
@@ -97,67 +102,73 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
 
-  it.live("works off all three queues when its scope closes, and lists what cannot be done", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
-      const built = buildWal({ segments: [20, 20, 20, 20, 20, 20, 20, 20, 20] })
-      writeHot(directory, ...built)
-      const damaged = Buffer.from(built[6]!.bytes)
-      damaged[200] = damaged[200]! ^ 1
-      writeFileSync(hotPath(directory, 6), damaged)
-      writeFileSync(hotPath(directory, 7), built[7]!.bytes.subarray(0, built[7]!.bytes.length - 64))
-      writeFileSync(hotPath(directory, 8), "")
-      writeHot(directory, ...buildWal({ segments: [20], firstSegmentIndex: 9 }))
-      const disk = yield* Layer.build(NodeDisk.layer)
-      const queues = yield* Layer.build(foundation)
-      const { close, context } = yield* open(
-        alone({ directory, limits: { maxSegments: 16, maxCompressedSegments: 64 } }).pipe(
-          Layer.provide(Layer.succeedContext(Context.merge(disk, queues)))
+  // One executor shows what format 1 changes here.
+  const kinds = executors > 1 ? [format2] : [format2, format1]
+
+  it.live.each(kinds)(
+    "works off all three queues when its scope closes, and lists what cannot be done ($format)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        const built = buildWal({ layout, segments: [20, 20, 20, 20, 20, 20, 20, 20, 20] })
+        writeHot(directory, ...built)
+        const damaged = Buffer.from(built[6]!.bytes)
+        damaged[200] = damaged[200]! ^ 1
+        writeFileSync(hotPath(directory, 6), damaged)
+        writeFileSync(hotPath(directory, 7), built[7]!.bytes.subarray(0, built[7]!.bytes.length - 64))
+        writeFileSync(hotPath(directory, 8), "")
+        writeHot(directory, ...buildWal({ layout, segments: [20], firstSegmentIndex: 9 }))
+        const disk = yield* Layer.build(NodeDisk.layer)
+        const queues = yield* Layer.build(foundation)
+        const { close, context } = yield* open(
+          alone({ directory, limits: { maxSegments: 16, maxCompressedSegments: 64 } }).pipe(
+            Layer.provide(Layer.succeedContext(Context.merge(disk, queues)))
+          )
         )
-      )
-      const maintainer = Context.get(context, SegmentMaintainer)
-      const toPersist = Context.get(queues, SegmentsToPersist)
-      const toFreeze = Context.get(queues, SegmentsToFreeze)
-      const toFree = Context.get(queues, SegmentsToFree)
-      offer(toFreeze, 0)
-      yield* until(maintainer, Effect.map(maintainer.status, (status) => status.coldSegments === 1))
+        const maintainer = Context.get(context, SegmentMaintainer)
+        const toPersist = Context.get(queues, SegmentsToPersist)
+        const toFreeze = Context.get(queues, SegmentsToFreeze)
+        const toFree = Context.get(queues, SegmentsToFree)
+        offer(toFreeze, 0)
+        yield* until(maintainer, Effect.map(maintainer.status, (status) => status.coldSegments === 1))
 
-      offer(toPersist, 3, 8, 78, 4)
-      offer(toFreeze, 6, 7, 8, 77, 1, 2)
-      offer(toFree, 0, 5)
-      const receipt = yield* maintainer.drain
-      assert.deepStrictEqual(receipt.done, { persist: 2, freeze: 2, free: 1 })
-      assert.deepStrictEqual(receipt.left, { persist: 0, freeze: 0, free: 0 })
-      assert.strictEqual(receipt.failures, 7)
-      const failures = yield* maintainer.failures
-      assert.deepStrictEqual(
-        failures.map(({ isRetryable, reason, segmentIndex, step }) => [step, segmentIndex, reason, isRetryable])
-          .sort((a, b) => String(a).localeCompare(String(b))),
-        [
-          ["free", 5, "NotFound", false],
-          ["freeze", 6, "Corrupt", false],
-          ["freeze", 7, "Corrupt", false],
-          ["freeze", 77, "NotFound", false],
-          ["freeze", 8, "Corrupt", false],
-          ["persist", 78, "NotFound", false],
-          ["persist", 8, "Corrupt", false]
-        ]
-      )
-      for (const { atMillis, message, path } of failures) {
-        assert.include(message, path)
-        assert.isAbove(atMillis, 0)
-      }
-      const counted = (yield* Context.get(queues, Telemetry).snapshot).failures
-      assert.deepStrictEqual([counted.Corrupt, counted.NotFound], [4, 3])
+        offer(toPersist, 3, 8, 78, 4)
+        offer(toFreeze, 6, 7, 8, 77, 1, 2)
+        offer(toFree, 0, 5)
+        const receipt = yield* maintainer.drain
+        assert.deepStrictEqual(receipt.done, { persist: 2, freeze: 2, free: 1 })
+        assert.deepStrictEqual(receipt.left, { persist: 0, freeze: 0, free: 0 })
+        assert.strictEqual(receipt.failures, 7)
+        const failures = yield* maintainer.failures
+        assert.deepStrictEqual(
+          failures.map(({ isRetryable, reason, segmentIndex, step }) => [step, segmentIndex, reason, isRetryable])
+            .sort((a, b) => String(a).localeCompare(String(b))),
+          [
+            ["free", 5, "NotFound", false],
+            ["freeze", 6, "Corrupt", false],
+            ["freeze", 7, "Corrupt", false],
+            ["freeze", 77, "NotFound", false],
+            ["freeze", 8, "Corrupt", false],
+            ["persist", 78, "NotFound", false],
+            ["persist", 8, "Corrupt", false]
+          ]
+        )
+        for (const { atMillis, message, path } of failures) {
+          assert.include(message, path)
+          assert.isAbove(atMillis, 0)
+        }
+        const counted = (yield* Context.get(queues, Telemetry).snapshot).failures
+        assert.deepStrictEqual([counted.Corrupt, counted.NotFound], [4, 3])
 
-      // One more in each queue; nobody waits for them but the closing of the scope.
-      offer(toPersist, 5)
-      offer(toFreeze, 3)
-      offer(toFree, 1)
-      yield* close
-      for (const queue of [toPersist, toFreeze, toFree]) assert.strictEqual(pendingTasks(queue), 0)
-      const found = yield* look(directory)
-      assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[4, 5, 6, 7, 8, 9], [2, 3], []])
-      assert.deepStrictEqual(readFileSync(hotPath(directory, 6)), damaged)
-    }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer)))
+        // One more in each queue; nobody waits for them but the closing of the scope.
+        offer(toPersist, 5)
+        offer(toFreeze, 3)
+        offer(toFree, 1)
+        yield* close
+        for (const queue of [toPersist, toFreeze, toFree]) assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+        const found = yield* look(directory)
+        assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[4, 5, 6, 7, 8, 9], [2, 3], []])
+        assert.deepStrictEqual(readFileSync(hotPath(directory, 6)), damaged)
+      }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer))
+  )
 })

@@ -21,7 +21,10 @@ import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { filesOf, scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
+import { flashstrikeEventBytes } from "../../src/format/SegmentHeader.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
+import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
@@ -36,12 +39,36 @@ import { readSegment } from "../../src/recovery/SegmentReader.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { smallBlocks } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
-/** Segments of 1 KiB hold some 40 events of 20 bytes. */
+/** Segments of 1 KiB hold some 40 events of 20 bytes, or 16 of format 1. */
 export const segmentBytesMax = 1024
 
 export const event = (id: number): Uint8Array => Buffer.from(`event number ${String(id).padStart(7, "0")}`)
+
+/** Events of a format, each to be known by its id. */
+export interface Kind {
+  readonly format: NonNullable<WalOptions["format"]>
+  readonly layout: SegmentLayout
+  readonly event: (id: number) => Uint8Array
+  /** More than twelve segments of them. */
+  readonly count: number
+}
+
+export const format2: Kind = { format: "effect-wal", layout: smallBlocks, event, count: 600 }
+
+/** 64 bytes that begin with the id. */
+export const format1: Kind = {
+  format: "flashstrike",
+  layout: flashstrikeLayout,
+  event: (id) => {
+    const bytes = Buffer.alloc(flashstrikeEventBytes, event(id))
+    bytes.writeBigUInt64LE(BigInt(id))
+    return bytes
+  },
+  count: 240
+}
 
 /** A whole recorder; how its maintainer runs is what differs. */
 export interface Subject {
@@ -160,7 +187,10 @@ export const look = Effect.fnUntraced(function*(directory: string) {
 })
 
 /** Every event in a directory, oldest first, each checked, the chain followed from segment to segment. */
-export const recorded = (directory: string): Effect.Effect<Array<string>, DiskError | SegmentCorrupt, Disk> =>
+export const recorded = (
+  directory: string,
+  { layout: { eventSize } }: Kind = format2
+): Effect.Effect<Array<string>, DiskError | SegmentCorrupt, Disk> =>
   Effect.gen(function*() {
     const events: Array<string> = []
     let before: { readonly chainedChecksum: bigint; readonly lastEventId: number } | undefined
@@ -175,9 +205,10 @@ export const recorded = (directory: string): Effect.Effect<Array<string>, DiskEr
       }, ({ payload }) => {
         const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
         for (let at = 0; at < payload.length;) {
-          const length = view.getUint32(at, true)
-          events.push(Buffer.from(payload.subarray(at + 4, at + 4 + length)).toString())
-          at += 4 + length
+          const begin = eventSize > 0 ? at : at + 4
+          const end = begin + (eventSize > 0 ? eventSize : view.getUint32(at, true))
+          events.push(Buffer.from(payload.subarray(begin, end)).toString("latin1"))
+          at = end
         }
       })
       before = summary
@@ -186,9 +217,9 @@ export const recorded = (directory: string): Effect.Effect<Array<string>, DiskEr
   })
 
 /** The names of the events with these ids. */
-export const named = (fromId: number, toId: number): Array<string> => {
+export const named = (fromId: number, toId: number, kind: Kind = format2): Array<string> => {
   const names: Array<string> = []
-  for (let id = fromId; id <= toId; id++) names.push(Buffer.from(event(id)).toString())
+  for (let id = fromId; id <= toId; id++) names.push(Buffer.from(kind.event(id)).toString("latin1"))
   return names
 }
 
@@ -201,7 +232,10 @@ export const put = (path: string, bytes: Uint8Array) =>
   }))
 
 /** Closed segments as a recorder leaves them. */
-export const writeHot = (directory: string, ...segments: ReadonlyArray<BuiltSegment>): void => {
+export const writeHot = (
+  directory: string,
+  ...segments: ReadonlyArray<Pick<BuiltSegment, "bytes" | "segmentIndex">>
+): void => {
   for (const { bytes, segmentIndex } of segments) writeFileSync(hotPath(directory, segmentIndex), bytes)
 }
 

@@ -101,7 +101,8 @@ describe("an executor that is a fiber", () => {
     Effect.gen(function*() {
       const progress = { isOver: false }
       let deaths = 0
-      for (let operation = 1; !progress.isOver; operation++) {
+      // Every third operation: each segment goes through the same steps, so over five segments the kinds are all met.
+      for (let operation = 1; !progress.isOver; operation += 3) {
         yield* withMortal({}, ({ close, disk, maintainer, recorder, state, telemetry }) =>
           Effect.gen(function*() {
             const words = `death at operation ${operation}`
@@ -138,7 +139,7 @@ describe("an executor that is a fiber", () => {
             assert.deepStrictEqual(yield* maintainer.failures, [], words)
           }))
       }
-      assert.isAbove(deaths, 100)
+      assert.isAbove(deaths, 40)
     }))
 
   it.effect("is given up after too many deaths: `down` fails, and so does whoever waits or appends", () =>

@@ -129,6 +129,25 @@ describe("TaskRing", () => {
     assert.strictEqual(TaskRing.oldestMillisUnsafe(ring), 1_000_002)
   })
 
+  it("owes a task until it is complete, whether it waits, is being taken or is claimed; looking changes nothing", () => {
+    const ring = makeRing(4)
+    assert.strictEqual(TaskRing.unfinishedUnsafe(ring), 0)
+    for (let index = 0; index < 3; index++) offer(ring, index)
+    poll(ring, 0)
+    const cell = ring.cellsAt + TaskRing.layout.cellWords
+    ring.words[cell] = (ring.words[cell]! & ~0xff) | (2 + 1) // consumer 1 is between its CAS and its claim
+    const before = ring.words.slice()
+    assert.strictEqual(TaskRing.unfinishedUnsafe(ring), 3)
+    assert.deepEqual(ring.words.slice(), before)
+    TaskRing.completeUnsafe(ring, 0)
+    assert.strictEqual(TaskRing.unfinishedUnsafe(ring), 2)
+    assert.isTrue(TaskRing.claimUnsafe(ring, 1, new TaskRing.TaskRecord()))
+    TaskRing.completeUnsafe(ring, 1)
+    poll(ring, 0)
+    TaskRing.completeUnsafe(ring, 0)
+    assert.strictEqual(TaskRing.unfinishedUnsafe(ring), 0)
+  })
+
   it("is found by another view of the same memory, at an offset", () => {
     const buffer = new SharedArrayBuffer(64 + TaskRing.bytesNeeded(4, 3))
     const ring = TaskRing.make(buffer, 64, { capacity: 4, consumersMax: 3 })
