@@ -18,12 +18,18 @@ export * as Monitor from "./recorder/Monitor.ts"
 /** @since 0.1.0 @category recording */
 export * as MonitorReport from "./recorder/MonitorReport.ts"
 /** @since 0.1.0 @category recording */
+export * as Follow from "./recorder/Follow.ts"
+/** @since 0.1.0 @category recording */
 export * as Wal from "./recorder/Wal.ts"
 
 /** @since 0.1.0 @category reading */
 export * as BlockEvents from "./recovery/BlockEvents.ts"
 /** @since 0.1.0 @category reading */
+export * as Backup from "./recovery/Backup.ts"
+/** @since 0.1.0 @category reading */
 export * as Recovery from "./recovery/Recovery.ts"
+/** @since 0.1.0 @category reading */
+export * as Repair from "./recovery/Repair.ts"
 /** @since 0.1.0 @category reading */
 export * as Replay from "./recovery/Replay.ts"
 /** @since 0.1.0 @category reading */
@@ -96,6 +102,8 @@ export * as TaskRing from "./shared/TaskRing.ts"
 export * as Disk from "./disk/Disk.ts"
 /** @since 0.1.0 @category disk */
 export * as NodeDisk from "./disk/NodeDisk.ts"
+/** @since 0.1.0 @category disk */
+export * as ReadRate from "./disk/ReadRate.ts"
 /** @since 0.1.0 @category disk */
 export * as SegmentDirectory from "./disk/SegmentDirectory.ts"
 /** @since 0.1.0 @category testing */

@@ -11,6 +11,8 @@ import { metaName, metaTemporaryName } from "../maintainer/MetaStore.ts"
 import { lockName } from "../maintainer/Reconcile.ts"
 import { reserveName } from "../maintainer/SegmentMaintainer.ts"
 import { monitorName, monitorTemporaryName } from "../recorder/Monitor.ts"
+import { quarantineName } from "../recovery/Repair.ts"
+import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 
 /** For commands that read: the directory must be there. */
@@ -45,7 +47,16 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     })
   )
 
-const ownNames = [metaName, metaTemporaryName, reserveName, monitorName, monitorTemporaryName]
+const ownNames = [
+  metaName,
+  metaTemporaryName,
+  reserveName,
+  monitorName,
+  monitorTemporaryName,
+  verifiedName,
+  verifiedTemporaryName,
+  quarantineName
+]
 
 /** Of the names that are no segments', those that nobody here has made. */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>

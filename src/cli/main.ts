@@ -16,10 +16,14 @@ import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import { createRequire } from "node:module"
 import * as NodeDisk from "../disk/NodeDisk.ts"
+import { backup } from "./backup.ts"
 import { exitCodeOf, lineOf } from "./CliFailure.ts"
+import { dump } from "./dump.ts"
+import { exportEvents } from "./export.ts"
 import { inspect } from "./inspect.ts"
 import { maintain } from "./maintain.ts"
 import { record } from "./record.ts"
+import { repair } from "./repair.ts"
 import { replay } from "./replay.ts"
 import { quietStreams, say, sayUnsafe } from "./StandardStreams.ts"
 import { stats } from "./stats.ts"
@@ -30,7 +34,19 @@ const { version }: { readonly version: string } = createRequire(import.meta.url)
 
 const command = Command.make("effect-wal").pipe(
   Command.withDescription("Records events durably, replays them, and checks what is on disk"),
-  Command.withSubcommands([record, replay, verify, inspect, maintain, stats, top])
+  Command.withSubcommands([
+    record,
+    replay,
+    verify,
+    inspect,
+    dump,
+    repair,
+    exportEvents,
+    backup,
+    maintain,
+    stats,
+    top
+  ])
 )
 
 /** Wrong usage gets one line on standard error, not the whole help. */

@@ -4,12 +4,16 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { withReadRate } from "../disk/ReadRate.ts"
+import { verifiedName } from "../recovery/VerifiedFiles.ts"
 import * as Verify from "../recovery/Verify.ts"
 import type { VerifyReport } from "../recovery/Verify.ts"
-import { FaultsFound } from "./CliFailure.ts"
+import { FaultsFound, UsageFailure } from "./CliFailure.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
-import { directoryFlag, jsonFlag } from "./flags.ts"
+import { directoryFlag, jsonFlag, parseBytes } from "./flags.ts"
 import { writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
@@ -20,10 +24,42 @@ import { writeJson, writeLines } from "./StandardStreams.ts"
  */
 export const verify = Command.make(
   "verify",
-  { dir: directoryFlag, json: jsonFlag },
-  Effect.fnUntraced(function*({ dir, json }) {
+  {
+    dir: directoryFlag,
+    incremental: Flag.Boolean("incremental").pipe(
+      Flag.withDescription(`Leave out closed segments that were verified before; ${verifiedName} remembers them`),
+      Flag.withDefault(false)
+    ),
+    again: Flag.Boolean("again").pipe(
+      Flag.withDescription("With --incremental: verify all, and remember them anew"),
+      Flag.withDefault(false)
+    ),
+    rate: Flag.String("rate").pipe(
+      Flag.withMetavar("SIZE"),
+      Flag.withDescription("Read at most so much a second, as in 50MiB, to leave the disk to a recorder"),
+      Flag.optional
+    ),
+    json: jsonFlag
+  },
+  Effect.fnUntraced(function*({ again, dir, incremental, json, rate }) {
+    if (again && !incremental) {
+      return yield* new UsageFailure({ message: "--again goes with --incremental; without it everything is verified" })
+    }
+    const bytesPerSecond = Option.map(rate, (text) => Option.getOrElse(parseBytes(text), () => 0))
+    if (Option.isSome(bytesPerSecond) && bytesPerSecond.value < 1) {
+      return yield* new UsageFailure({
+        message: `--rate ${Option.getOrElse(rate, () => "")}: give a size, as in 50MiB`
+      })
+    }
     yield* requireDirectory(dir)
-    const found = yield* Verify.verify({ directory: dir })
+    const verifying = Verify.verify({
+      directory: dir,
+      ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
+    })
+    const found = yield* Option.match(bytesPerSecond, {
+      onNone: () => verifying,
+      onSome: (bytes) => withReadRate(verifying, bytes)
+    })
     const report = { ...found, foreign: foreignNames(found.foreign) }
     yield* json ? writeJson(report) : writeLines(linesOf(report))
     if (report.faults.length > 0) return yield* new FaultsFound()
@@ -33,11 +69,15 @@ export const verify = Command.make(
   Command.withExamples([{
     command: "effect-wal verify --dir ./log",
     description: "Exit code 1 when something is wrong"
+  }, {
+    command: "effect-wal verify --dir ./log --incremental --rate 50MiB",
+    description: "What is new, at a set rate beside a recorder"
   }])
 )
 
 const linesOf = ({ directory, faults, foreign, segments, severalForms }: VerifyReport): ReadonlyArray<string> => {
   const events = segments.reduce((sum, { eventCount }) => sum + eventCount, 0)
+  const remembered = segments.filter((segment) => segment.remembered).length
   return [
     ...faults.map((fault) => `fault: ${Verify.formatVerifyFault(fault)}`),
     ...segments.filter(({ tornBytes }) => tornBytes > 0).map(({ path, tornBytes }) =>
@@ -45,6 +85,8 @@ const linesOf = ({ directory, faults, foreign, segments, severalForms }: VerifyR
     ),
     ...severalForms.map((index) => `note: segment ${index} is there in several forms, as during a freeze`),
     ...foreign.map((name) => `note: ${name} is no segment; it is left alone`),
-    `${directory}: ${segments.length} segments with ${events} events hold, ${faults.length} faults`
+    `${directory}: ${segments.length} segments with ${events} events hold, ${faults.length} faults${
+      remembered === 0 ? "" : `; ${remembered} were verified before and not read`
+    }`
   ]
 }

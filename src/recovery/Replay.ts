@@ -73,6 +73,8 @@ export interface ReplayOptions {
    * `SegmentSalvage`. When not given, the first fault ends the replay. `Deleted` and a failing disk end it either way.
    */
   readonly onHole?: (hole: Hole) => Effect.Effect<void>
+  /** Told of each segment that is opened: from now on no older one is needed. So a hold can move with the replay. */
+  readonly onSegment?: (segmentIndex: number) => Effect.Effect<void>
 }
 
 /**
@@ -143,7 +145,11 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
-    const cursor = yield* makeReplayCursor({ ...(yield* locate(options)), memory: makeMemory() })
+    const cursor = yield* makeReplayCursor({
+      ...(yield* locate(options)),
+      memory: makeMemory(),
+      onSegment: options.onSegment ?? (() => Effect.void)
+    })
     const toId = options.to?.id ?? Number.MAX_SAFE_INTEGER
     const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
     const { onHole } = options
@@ -221,7 +227,7 @@ export const firstAvailableId = (
 ): Effect.Effect<number, DiskError, Disk> =>
   Effect.flatMap(makeDirectoryReader(directory, naming), (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0))
 
-type Located = Omit<ReplayStart, "memory">
+type Located = Omit<ReplayStart, "memory" | "onSegment">
 
 /** Finds where to begin. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {

@@ -47,6 +47,8 @@ export interface ReplayStart {
   /** There was no event yet: the first one to come must not be above `fromId`. */
   readonly isBeforeFirst: boolean
   readonly memory: BlockMemory
+  /** Told of each segment that is opened. */
+  readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
 
 /**
@@ -132,6 +134,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (opened !== undefined) {
         nextIndex = wanted
         current = opened
+        yield* start.onSegment(wanted)
         return true
       }
       const segments = reader.segments()

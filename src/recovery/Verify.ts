@@ -6,11 +6,15 @@
  * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention deletes is
  * left out.
  *
+ * Incrementally, closed files that an earlier verification found whole are not read again: of them only the header is
+ * read, and held against the segment before. What rots in such a file later is found by verifying again.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Disk, DiskError } from "../disk/Disk.ts"
+import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { filesOf, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../format/SegmentFault.ts"
@@ -21,6 +25,7 @@ import { defaultNaming } from "../format/SegmentName.ts"
 import type { SegmentExpectations, SegmentSummary } from "../format/SegmentVerifier.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { readStart, verifySegment } from "./SegmentReader.ts"
+import * as VerifiedFiles from "./VerifiedFiles.ts"
 
 /**
  * Something that is wrong. Plain data.
@@ -64,10 +69,12 @@ export interface VerifiedSegment {
   /** 0 when there are no events. */
   readonly firstEventId: number
   readonly lastEventId: number
-  /** Uncompressed. */
+  /** Uncompressed; of a remembered segment those on disk. */
   readonly bytes: number
   /** Of an open segment: bytes from the end of its last whole block to its end, if they are not zeros. A crash leaves such a tail. */
   readonly tornBytes: number
+  /** Found whole by an earlier verification, and not read now. */
+  readonly remembered: boolean
 }
 
 /**
@@ -96,10 +103,16 @@ export interface VerifyReport {
 export interface VerifyOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
+  /**
+   * Remember in the directory which closed files were found whole (see `VerifiedFiles`). `onlyNew` leaves out those
+   * that are remembered, `again` reads all. When not given, all are read and nothing is written.
+   */
+  readonly incremental?: "onlyNew" | "again"
 }
 
 /**
- * Verifies a directory. Fails only when the directory itself cannot be listed.
+ * Verifies a directory. Fails only when the directory itself cannot be listed, or what is to be remembered cannot be read
+ * or written.
  *
  * @since 0.1.0
  * @category verification
@@ -110,8 +123,12 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
   const { directory } = options
   const naming = options.naming ?? defaultNaming
   const listing = yield* scan(directory, naming)
-  const walk = new Walk(listing, directory)
+  const { incremental } = options
+  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory) : new Set<string>()
+  const walk = new Walk(listing, directory, remembered)
   for (const entry of segmentsOf(listing)) yield* visit(walk, naming, entry)
+  // A file that is gone is forgotten, and so is one in which something was found.
+  if (incremental !== undefined) yield* VerifiedFiles.write(directory, walk.whole)
   return walk.report(listing)
 })
 
@@ -156,11 +173,15 @@ class Walk {
   readonly faults: Array<VerifyFault> = []
   readonly severalForms: Array<number> = []
   readonly directory: string
+  /** Closed files that need not be read, and those of this walk that were found whole, by key. */
+  readonly remembered: ReadonlySet<string>
+  readonly whole = new Set<string>()
   before: Before | undefined
   lastSegmentIndex: number | undefined
 
-  constructor(listing: Listing, directory: string) {
+  constructor(listing: Listing, directory: string, remembered: ReadonlySet<string>) {
     this.directory = directory
+    this.remembered = remembered
     for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: pathIn(directory, name) })
   }
 
@@ -217,10 +238,12 @@ const visitFiles = Effect.fnUntraced(function*(
 ) {
   const visited: Array<Visited> = []
   for (const file of files) {
-    const result = yield* Effect.result(verifySegment(file, expectations))
+    const result = yield* Effect.result(checkFile(walk, file, expectations))
     if (Result.isSuccess(result)) {
-      walk.segments.push(verifiedSegment(file, result.success))
-      visited.push({ file, summary: result.success })
+      const { key, remembered, summary } = result.success
+      if (summary.closed) walk.whole.add(key)
+      walk.segments.push(verifiedSegment(file, summary, remembered))
+      visited.push({ file, summary })
       continue
     }
     if (isGone(result.failure)) continue
@@ -229,6 +252,41 @@ const visitFiles = Effect.fnUntraced(function*(
   }
   return visited
 })
+
+/** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
+const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, expectations: SegmentExpectations) {
+  // Before it is read: should its name pass to another file meanwhile, that one is not remembered.
+  const stat = yield* Disk.use((disk) => disk.stat(file.path))
+  const key = VerifiedFiles.keyOf(stat)
+  if (walk.remembered.has(key)) {
+    const { header } = yield* readStart(file)
+    if (header.closedNanos !== 0n && goesOn(header, expectations)) {
+      return { key, summary: summaryOf(header, stat.bytes), remembered: true }
+    }
+  }
+  return { key, summary: yield* verifySegment(file, expectations), remembered: false }
+})
+
+/** What a closed header says of a segment whose bytes were found to agree with it. */
+const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
+  header,
+  closed: true,
+  blockCount: header.blockCount,
+  eventCount: header.eventCount,
+  firstEventId: header.eventCount === 0 ? 0 : header.firstEventId,
+  lastEventId: header.eventCount === 0 ? 0 : header.lastEventId,
+  validBytes: bytes,
+  bytes,
+  chainedChecksum: header.lastChainedChecksum,
+  torn: undefined
+})
+
+const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
+  const { previousEventId } = expected
+  if (!belongs(header, expected)) return false
+  if (previousEventId === undefined || header.eventCount === 0) return true
+  return header.version === 2 ? header.firstEventId === previousEventId + 1 : header.firstEventId > previousEventId
+}
 
 const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
 
@@ -251,7 +309,7 @@ const noteMissing = (walk: Walk, segmentIndex: number): void => {
   })
 }
 
-const verifiedSegment = (file: SegmentFile, summary: SegmentSummary): VerifiedSegment => ({
+const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered: boolean): VerifiedSegment => ({
   segmentIndex: file.segmentIndex,
   path: file.path,
   form: file.form,
@@ -262,7 +320,8 @@ const verifiedSegment = (file: SegmentFile, summary: SegmentSummary): VerifiedSe
   firstEventId: summary.firstEventId,
   lastEventId: summary.lastEventId,
   bytes: summary.bytes,
-  tornBytes: summary.torn === undefined ? 0 : summary.bytes - summary.validBytes
+  tornBytes: summary.torn === undefined ? 0 : summary.bytes - summary.validBytes,
+  remembered
 })
 
 /** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */

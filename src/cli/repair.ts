@@ -1,0 +1,73 @@
+/**
+ * `effect-wal repair`: says what is damaged and what would be kept; with `--apply` moves the damaged segments to
+ * `quarantine/`. Nothing is ever deleted. Exit code 1 while something is wrong that was not repaired.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Repair from "../recovery/Repair.ts"
+import type { RepairReport, RepairStep } from "../recovery/Repair.ts"
+import { formatVerifyFault } from "../recovery/Verify.ts"
+import { FaultsFound } from "./CliFailure.ts"
+import { requireDirectory } from "./directory.ts"
+import { directoryFlag, jsonFlag } from "./flags.ts"
+import { writeJson, writeLines } from "./StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const repair = Command.make(
+  "repair",
+  {
+    dir: directoryFlag,
+    apply: Flag.Boolean("apply").pipe(
+      Flag.withDescription("Do it; without this flag nothing is written. Not while a recorder holds the directory"),
+      Flag.withDefault(false)
+    ),
+    json: jsonFlag
+  },
+  Effect.fnUntraced(function*({ apply, dir, json }) {
+    yield* requireDirectory(dir)
+    const report = yield* Repair.repair({ directory: dir, apply })
+    yield* json ? writeJson(report) : writeLines(linesOf(report))
+    if (report.left.length > 0 || (!apply && report.steps.length > 0)) return yield* new FaultsFound()
+  })
+).pipe(
+  Command.withDescription("Move damaged segments to quarantine and keep what is whole"),
+  Command.withExamples([
+    { command: "effect-wal repair --dir ./log", description: "Only say what would be done" },
+    { command: "effect-wal repair --dir ./log --apply", description: "Do it" },
+    {
+      command: "effect-wal replay --diagnostic --dir ./log/quarantine/2026-01-31T12-00-00-000Z",
+      description: "Everything that verifies in what was moved"
+    }
+  ])
+)
+
+const linesOf = ({ applied, directory, left, quarantine, steps }: RepairReport): ReadonlyArray<string> => [
+  ...steps.flatMap((step) => [
+    `fault: ${formatVerifyFault(step.fault)}`,
+    `  ${applied ? "moved" : "would be moved"} to quarantine; in its place ${keptOf(step)}`
+  ]),
+  ...left.map((fault) => `left: ${formatVerifyFault(fault)}`),
+  `${directory}: ${steps.length} segments ${
+    applied ? `moved${quarantine === null ? "" : ` to ${quarantine}`}` : "to move"
+  }, ${left.length} faults left`,
+  ...(!applied && steps.length > 0 ? ["nothing was changed; --apply does it"] : [])
+]
+
+const keptOf = ({ eventCount, firstEventId, kept, lastEventId }: RepairStep): string => {
+  switch (kept) {
+    case "other form":
+      return "the same segment in its other form, which holds"
+    case "whole blocks":
+      return `its whole blocks before the damage, ${eventCount} events, ids ${firstEventId} to ${lastEventId}`
+    case "nothing":
+      return "nothing"
+  }
+}

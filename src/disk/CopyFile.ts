@@ -1,0 +1,63 @@
+/**
+ * Copies files durably. A copy is synced before it is said to be made; its name is durable when the directory was synced,
+ * which is left to the caller, who often copies several.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk, openScoped, writeFully } from "./Disk.ts"
+import type { DiskError } from "./Disk.ts"
+
+/** Bytes copied at once. */
+const pieceBytes = 1024 * 1024
+
+/**
+ * Makes a file of what `read` gives (it fills its target from the front, and gives 0 at the end), at most `bytesMax` bytes,
+ * and syncs it. `head` replaces the first bytes. Fails with `Exists` when the name is taken; a failure leaves no file.
+ *
+ * @since 0.1.0
+ * @category copying
+ */
+export const writeCopy = <E>(
+  path: string,
+  read: (target: Uint8Array) => Effect.Effect<number, E>,
+  bytesMax: number,
+  head: Uint8Array = new Uint8Array(0)
+): Effect.Effect<number, E | DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const target = yield* openScoped(path, "create")
+    const copy = Effect.gen(function*() {
+      const piece = new Uint8Array(Math.min(pieceBytes, bytesMax))
+      let offset = 0
+      while (offset < bytesMax) {
+        const count = yield* read(piece.subarray(0, Math.min(piece.length, bytesMax - offset)))
+        if (count === 0) break
+        if (offset < head.length) piece.set(head.subarray(offset, offset + count))
+        yield* writeFully(target, [piece.subarray(0, count)], offset)
+        offset += count
+      }
+      yield* target.sync
+      return offset
+    })
+    return yield* Effect.onError(copy, () => Effect.ignore(Disk.use((disk) => disk.unlink(path))))
+  }))
+
+/**
+ * Copies a file as it is, up to the length that it had when it was opened. What is renamed or unlinked meanwhile is copied
+ * all the same.
+ *
+ * @since 0.1.0
+ * @category copying
+ */
+export const copyFile = (from: string, to: string): Effect.Effect<number, DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const source = yield* openScoped(from, "read")
+    const { bytes } = yield* source.stat
+    let position = 0
+    const read = (target: Uint8Array) =>
+      Effect.map(source.read(target, position), (count) => {
+        position += count
+        return count
+      })
+    return yield* writeCopy(to, read, bytes)
+  }))

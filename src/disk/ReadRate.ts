@@ -1,0 +1,41 @@
+/**
+ * A disk that is read no faster than a given rate, for work that must not be in the way of others. Bytes are paid for after
+ * they were read, so a read of 4 MiB at 50 MiB/s is followed by a wait of 80 ms; everything but reading goes at full speed.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { Disk } from "./Disk.ts"
+
+/**
+ * The disk of the context at a rate, for one effect. Time spent otherwise counts: the rate is that of all reads
+ * from the beginning on.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const withReadRate = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  bytesPerSecond: number
+): Effect.Effect<A, E, R | Disk> =>
+  Effect.gen(function*() {
+    const disk = yield* Disk
+    const begunMillis = yield* Clock.currentTimeMillis
+    let bytesRead = 0
+    const pay = Effect.fnUntraced(function*(bytes: number) {
+      bytesRead += bytes
+      const dueMillis = begunMillis + bytesRead / bytesPerSecond * 1000
+      const waitMillis = dueMillis - (yield* Clock.currentTimeMillis)
+      if (waitMillis >= 1) yield* Effect.sleep(waitMillis)
+    })
+    const slow = Disk.of({
+      ...disk,
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) => ({
+          ...file,
+          read: (target: Uint8Array, offset: number) => Effect.tap(file.read(target, offset), pay)
+        }))
+    })
+    return yield* Effect.provideService(work, Disk, slow)
+  })

@@ -1,0 +1,90 @@
+/**
+ * Reads along with the recorder of this process: every event once and in order, as soon as it is durable and never before,
+ * across rotation and freezing. A hold moves with the reader, so retention deletes nothing that it still has to
+ * read; a reader that never goes on therefore keeps every later segment on disk. The hold is seen in the maintainer's status
+ * under the name given, and ends with the stream.
+ *
+ * The hold begins before the first segment is looked for. What was deleted, or given to be deleted, before that is
+ * `Deleted`, never a gap.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Disk } from "../disk/Disk.ts"
+import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
+import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import type { RecordedEvent } from "../recovery/BlockEvents.ts"
+import * as Replay from "../recovery/Replay.ts"
+import type { ReplayFailure } from "../recovery/ReplayError.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import { Recorder } from "./Recorder.ts"
+
+/**
+ * What to follow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FollowOptions {
+  /** Of the hold, for whoever asks why segments are kept. */
+  readonly name: string
+  /** The oldest event there is, when not given. */
+  readonly from?: Replay.ReplayFrom
+  /** The last event, included. When not given, the stream goes on until it is interrupted. */
+  readonly to?: { readonly id: number }
+}
+
+/**
+ * What following needs: a recorder that runs here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Followed = Recorder | SegmentMaintainer | SegmentArena.SegmentArena | Disk
+
+/**
+ * The checked blocks, for speed; see `Replay.blocks` for how long they are valid.
+ *
+ * @since 0.1.0
+ * @category streams
+ */
+export const blocks = (options: FollowOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Followed> =>
+  follow(options, Replay.blocks)
+
+/**
+ * The events; see `Replay.events`.
+ *
+ * @since 0.1.0
+ * @category streams
+ */
+export const events = (options: FollowOptions): Stream.Stream<RecordedEvent, ReplayFailure, Followed> =>
+  follow(options, Replay.events)
+
+const follow = <A>(
+  { name, ...range }: FollowOptions,
+  replay: (options: Replay.ReplayOptions) => Stream.Stream<A, ReplayFailure, Disk>
+): Stream.Stream<A, ReplayFailure, Followed> =>
+  Stream.unwrap(Effect.gen(function*() {
+    // Only when the recorder is open does the arena know what is durable.
+    yield* Recorder
+    const arena = yield* SegmentArena.SegmentArena
+    const { directory, hold, naming } = yield* SegmentMaintainer
+    const held = yield* hold({ name, fromSegmentIndex: 0 })
+    return replay({ ...range, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
+  }))
+
+/** Asks for no flush: a reader does not change when events become durable. */
+const durableOf = (arena: Arena): Replay.Durable => {
+  const above = (id: number): Effect.Effect<number> =>
+    Effect.suspend(() => {
+      const seen = Doorbell.readUnsafe(arena.durable)
+      const durableId = SegmentArena.durableEventId(arena)
+      return durableId > id
+        ? Effect.succeed(durableId)
+        : Effect.flatMap(Doorbell.wait(arena.durable, seen), () => above(id))
+    })
+  return { above }
+}

@@ -1,0 +1,133 @@
+/**
+ * A copy of a directory that a recorder may be writing to: a log that verifies, up to an event that was whole on disk when the
+ * newest segment was read, from the oldest segment that retention had not yet deleted when its turn came.
+ *
+ * Segments are copied from the newest to the oldest. So what is deleted meanwhile is missing at the old end and nowhere else,
+ * and whatever a segment must be followed by was copied before it. Closed segments are copied as they lie there; of the open
+ * one its whole blocks. The copy is made beside its name, verified, and only then gets its name: a directory of that name is
+ * a whole backup.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { copyFile } from "../disk/CopyFile.ts"
+import { Disk, DiskError } from "../disk/Disk.ts"
+import { makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { defaultNaming } from "../format/SegmentName.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { makeDirectoryReader } from "./SegmentDirectoryReader.ts"
+import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
+import { readStart } from "./SegmentReader.ts"
+import { verify } from "./Verify.ts"
+import type { VerifyFault } from "./Verify.ts"
+
+/**
+ * What was copied. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BackupReport {
+  readonly directory: string
+  readonly to: string
+  readonly segmentCount: number
+  readonly bytes: number
+  /** 0 when there are no events. */
+  readonly firstEventId: number
+  readonly lastEventId: number
+  /** What is wrong with the copy, because it is wrong with the directory; damaged segments are copied as they are. */
+  readonly faults: ReadonlyArray<VerifyFault>
+}
+
+/**
+ * What to copy.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BackupOptions {
+  readonly directory: string
+  /** Must not exist yet. */
+  readonly to: string
+  readonly naming?: SegmentNaming
+}
+
+/**
+ * Copies a directory. Fails with `Exists` when `to`, or the unfinished copy `to.partial`, is already there.
+ *
+ * @since 0.1.0
+ * @category backup
+ */
+export const backup: (
+  options: BackupOptions
+) => Effect.Effect<BackupReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Backup.backup")(
+  function*(options: BackupOptions) {
+    const { directory } = options
+    const naming = options.naming ?? defaultNaming
+    const disk = yield* Disk
+    const to = options.to.replace(/(?<=.)\/+$/, "")
+    const partial = `${to}.partial`
+    for (const path of [to, partial]) yield* refuseExisting(path)
+    yield* makeDirectoryDurable(partial)
+    const reader = yield* makeDirectoryReader(directory, naming)
+    let bytes = 0
+    let segmentCount = 0
+    let isBehindEvents = true
+    for (const { segmentIndex } of reader.segments().toReversed()) {
+      const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isBehindEvents))
+      if (copied === undefined || copied === 0) continue
+      isBehindEvents = false
+      bytes += copied
+      segmentCount += 1
+    }
+    yield* disk.syncDirectory(partial)
+    const { faults, segments } = yield* verify({ directory: partial, naming })
+    yield* disk.rename(partial, to)
+    yield* disk.syncDirectory(parentOf(to))
+    const withEvents = segments.filter(({ eventCount }) => eventCount > 0)
+    const report: BackupReport = {
+      directory,
+      to,
+      segmentCount,
+      bytes,
+      firstEventId: withEvents[0]?.firstEventId ?? 0,
+      lastEventId: withEvents.at(-1)?.lastEventId ?? 0,
+      faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial, to) } : fault)
+    }
+    return report
+  }
+)
+
+/** Copies a segment; 0 bytes when it is one at the newest end that was prepared and has no event yet. */
+const copySegment = Effect.fnUntraced(function*(file: SegmentFile, directory: string, isBehindEvents: boolean) {
+  const path = pathIn(directory, file.path.slice(file.path.lastIndexOf("/") + 1))
+  if (file.form === "hot") {
+    const start = yield* Effect.catchTag(readStart(file), "SegmentCorrupt", () => Effect.succeed(undefined))
+    if (start !== undefined && start.header.closedNanos === 0n) {
+      const prefix = yield* readPrefix(file)
+      // Closed since: it is copied as the closed one that it is now.
+      if (prefix !== undefined && prefix.header.closedNanos === 0n) {
+        if (prefix.eventCount === 0 && isBehindEvents) return 0
+        return yield* writePrefix(file, prefix, path, 0n)
+      }
+    }
+  }
+  return yield* copyFile(file.path, path)
+})
+
+const refuseExisting = Effect.fnUntraced(function*(path: string) {
+  const disk = yield* Disk
+  const found = yield* Effect.catchIf(
+    Effect.as(disk.stat(path), true),
+    (error: DiskError) => error.reason === "NotFound",
+    () => Effect.succeed(false)
+  )
+  if (found) return yield* new DiskError({ operation: "backup to", path, reason: "Exists", detail: "" })
+})
+
+const parentOf = (path: string): string => {
+  const end = path.lastIndexOf("/")
+  return end < 0 ? "." : end === 0 ? "/" : path.slice(0, end)
+}

@@ -1,0 +1,200 @@
+/**
+ * Takes damaged segments out of the way of a log, and destroys nothing: each goes to a directory of its own under
+ * `quarantine/`, byte for byte and under its name, so every command that reads can read it there.
+ *
+ * What stays in its place:
+ *
+ * - nothing, when the same segment is also there in another form that holds
+ * - its whole blocks before the damage, as a closed segment (format 2). Behind it replay says that the chain is broken, or,
+ *   when no event was lost, goes on. When it is the newest segment, recording goes on behind its last event, so the ids of
+ *   what was lost are given out again.
+ * - nothing, when there is no whole block, and in format 1, whose chain begins anew with every segment and so could not tell
+ *   that events are missing: replay says that the segment is missing
+ *
+ * A segment that holds and only does not go on from the one before is left where it is, as is what is no regular file or
+ * cannot be read.
+ *
+ * A crash at any point leaves each damaged segment where it was or in quarantine, never in neither. The caller's
+ * directory must not be held by a recorder: applying takes its lock.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { copyFile } from "../disk/CopyFile.ts"
+import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { filesOf, makeDirectoryDurable, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { defaultNaming, hotName, preparingName } from "../format/SegmentName.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { lockName } from "../maintainer/Reconcile.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
+import type { SegmentPrefix } from "./SegmentPrefix.ts"
+import { verifySegment } from "./SegmentReader.ts"
+import { verify } from "./Verify.ts"
+import type { VerifyFault } from "./Verify.ts"
+
+/**
+ * The directory for damaged segments, and the report in each of its directories.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const quarantineName = "quarantine"
+export const repairReportName = "report.json"
+
+/**
+ * What is done about one damaged file. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairStep {
+  readonly segmentIndex: number
+  readonly path: string
+  readonly fault: VerifyFault
+  /** What stays readable in its place: the segment's other form, its whole blocks before the damage, or nothing. */
+  readonly kept: "other form" | "whole blocks" | "nothing"
+  /** Of the whole blocks that are kept; 0 when none are. */
+  readonly eventCount: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+}
+
+/**
+ * What is to be repaired, or was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairReport {
+  readonly directory: string
+  readonly applied: boolean
+  /** Where the damaged segments are; null when nothing was moved. */
+  readonly quarantine: string | null
+  readonly steps: ReadonlyArray<RepairStep>
+  /** Faults that moving a file does not mend. */
+  readonly left: ReadonlyArray<VerifyFault>
+}
+
+/**
+ * What to repair.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairOptions {
+  readonly directory: string
+  readonly naming?: SegmentNaming
+  /** False: say what would be done, and write nothing. */
+  readonly apply: boolean
+}
+
+/**
+ * Repairs a directory. Fails with `Held` when it is to be applied while a recorder holds the directory.
+ *
+ * @since 0.1.0
+ * @category repair
+ */
+export const repair: (
+  options: RepairOptions
+) => Effect.Effect<RepairReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Repair.repair")(
+  function*(options: RepairOptions) {
+    const { apply, directory } = options
+    const naming = options.naming ?? defaultNaming
+    const disk = yield* Disk
+    if (apply) yield* disk.lock(pathIn(directory, lockName))
+    const { left, plans } = yield* plan(directory, naming)
+    const steps = plans.map(({ step }) => step)
+    if (!apply || plans.length === 0) {
+      const report: RepairReport = { directory, applied: apply, quarantine: null, steps, left }
+      return report
+    }
+    const now = yield* Clock.currentTimeMillis
+    const name = new Date(now).toISOString().replace(/[:.]/g, "-")
+    const quarantine = pathIn(pathIn(directory, quarantineName), name)
+    yield* makeDirectoryDurable(quarantine)
+    const report: RepairReport = { directory, applied: true, quarantine, steps, left }
+    // Before anything is moved: a crash half-way leaves word of what was found.
+    yield* Effect.scoped(Effect.gen(function*() {
+      const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
+      yield* writeFully(file, [Buffer.from(`${JSON.stringify(report, undefined, 2)}\n`)], 0)
+      yield* file.sync
+    }))
+    yield* disk.syncDirectory(quarantine)
+    for (const { file, prefix } of plans) {
+      const hotFile = pathIn(directory, hotName(naming, file.segmentIndex))
+      const moved = pathIn(quarantine, file.path.slice(file.path.lastIndexOf("/") + 1))
+      if (prefix !== undefined) {
+        const prepared = pathIn(directory, preparingName(naming, file.segmentIndex))
+        yield* Effect.catchIf(disk.unlink(prepared), (error) => error.reason === "NotFound", () => Effect.void)
+        const { closedNanos } = prefix.header
+        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        if (file.form === "hot") {
+          // The rename that puts the whole blocks in place takes the damaged file's name away, so it is copied first.
+          yield* copyFile(file.path, moved)
+          yield* disk.syncDirectory(quarantine)
+          yield* disk.rename(prepared, hotFile)
+          yield* disk.syncDirectory(directory)
+          continue
+        }
+        yield* disk.rename(prepared, hotFile)
+        yield* disk.syncDirectory(directory)
+      }
+      yield* disk.rename(file.path, moved)
+      yield* disk.syncDirectory(quarantine)
+      yield* disk.syncDirectory(directory)
+    }
+    return report
+  },
+  Effect.scoped
+)
+
+interface Plan {
+  readonly step: RepairStep
+  readonly file: SegmentFile
+  /** What is put in the file's place. */
+  readonly prefix: SegmentPrefix | undefined
+}
+
+const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
+  const { faults, segments } = yield* verify({ directory, naming })
+  const files = segmentsOf(yield* scan(directory, naming)).flatMap((entry) => filesOf(directory, naming, entry))
+  const left: Array<VerifyFault> = []
+  const plans: Array<Plan> = []
+  for (const fault of faults) {
+    const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
+    if (file === undefined || plans.some((other) => other.file === file) || (yield* holdsAlone(file))) {
+      left.push(fault)
+      continue
+    }
+    const { path, segmentIndex } = file
+    const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
+    const found = hasOther ? undefined : yield* readPrefix(file)
+    const prefix = found !== undefined && found.header.version === 2 && found.eventCount > 0 ? found : undefined
+    plans.push({
+      file,
+      prefix,
+      step: {
+        segmentIndex,
+        path,
+        fault,
+        kept: hasOther ? "other form" : prefix === undefined ? "nothing" : "whole blocks",
+        eventCount: prefix?.eventCount ?? 0,
+        firstEventId: prefix?.firstEventId ?? 0,
+        lastEventId: prefix?.lastEventId ?? 0
+      }
+    })
+  }
+  return { left, plans }
+})
+
+/** Whether nothing is wrong with the file itself. */
+const holdsAlone = Effect.fnUntraced(function*(file: SegmentFile) {
+  const alone = yield* Effect.result(verifySegment(file, { segmentIndex: file.segmentIndex }))
+  if (Result.isSuccess(alone)) return true
+  return alone.failure._tag === "DiskError" ? yield* Effect.fail(alone.failure) : false
+})
