@@ -204,7 +204,9 @@ const judge = Effect.fnUntraced(function*(holder: Holder, me: Holder, calls: Loc
   if (holder.pid === me.pid && holder.started === me.started) return `this very process; ${words}`
   if (!isRunning(holder.pid)) return undefined
   const found = yield* processState(holder.pid, calls)
-  if (found === undefined || holder.started === "") return words
+  if (holder.started === "" || me.started === "") return words
+  // It ended between the two looks.
+  if (found === undefined) return undefined
   // Z and X: it has ended, and its parent has not asked for its status yet.
   return found.started !== holder.started || found.state === "Z" || found.state === "X" ? undefined : words
 })

@@ -291,13 +291,16 @@ const make = (call: Call): Disk["Service"] => {
       (done) => fs.mkdir(path, options, (error) => done(error, undefined)),
       () => fs.mkdirSync(path, options)
     ).pipe(
-      Effect.catchIf((error) => error.reason === "Exists", (error) =>
-        Effect.flatMap(followed(path), (stats) =>
-          stats.isDirectory()
-            ? Effect.void
-            : Effect.fail(
-              new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
-            )))
+      Effect.catchIf(
+        (error) => error.reason === "Exists",
+        (error) =>
+          Effect.flatMap(followed(path), (stats) =>
+            stats.isDirectory()
+              ? Effect.void
+              : Effect.fail(
+                new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
+              ))
+      )
     )
   }
 

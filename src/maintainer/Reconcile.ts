@@ -22,21 +22,13 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import { isPrivateName } from "../disk/LockFile.ts"
-import { hotPath, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { hotPath, lockName, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { freezingName, preparingName } from "../format/SegmentName.ts"
 import { isOpen, readHotHeader } from "./HotHeader.ts"
 import { metaTemporaryName } from "./MetaStore.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
-
-/**
- * The file that names the holder of a directory.
- *
- * @since 0.1.0
- * @category names
- */
-export const lockName = "wal.lock"
 
 /**
  * What was found and done.

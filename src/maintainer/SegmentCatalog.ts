@@ -144,7 +144,9 @@ export class SegmentCatalog {
    */
   get newestKeptIndex(): number {
     let newest = -1
-    for (const indices of Object.values(this.byState)) newest = Math.max(newest, indices.at(indices.count - 1) ?? newest)
+    for (const indices of Object.values(this.byState)) {
+      newest = Math.max(newest, indices.at(indices.count - 1) ?? newest)
+    }
     return newest < 0 ? Number.POSITIVE_INFINITY : newest
   }
 
