@@ -69,7 +69,7 @@ export interface Positions {
   readonly appended: number
   /** Every event up to this one is on disk. */
   readonly durable: number
-  /** Every retained event up to this one lies in a cold segment; 0 when none does. */
+  /** No event up to this one lies in a hot segment any more: it was compressed or deleted. 0 when none was. */
   readonly compressed: number
   /** Events before this one were deleted by retention. */
   readonly deletedBefore: number
@@ -400,16 +400,17 @@ const makePositions = (
   report: RecoveryReport
 ): Effect.Effect<Positions> =>
   Effect.map(maintainer.segments, (segments) => {
-    let compressed = 0
+    const oldest = segments[0]
+    const deletedBefore = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
+    let compressed = deletedBefore - 1
     for (const segment of segments) {
       if (segment.isHot) break
       compressed = segment.lastEventId ?? compressed
     }
-    const oldest = segments[0]
     return {
       appended: writer.lastEventId,
       durable: SegmentArena.durableEventId(arena),
       compressed,
-      deletedBefore: oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
+      deletedBefore
     }
   })

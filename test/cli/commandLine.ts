@@ -8,7 +8,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+/** The command as it is installed: the built one, which `test/build.ts` makes before the first test. */
+export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
 
 /** What a process that has ended said. */
 export interface Ended {
@@ -19,7 +20,7 @@ export interface Ended {
 
 /** Starts `effect-wal` with these arguments. A `uid` other than one's own is for the superuser. */
 export const start = (args: ReadonlyArray<string>, options: { readonly uid?: number } = {}): ChildProcess =>
-  spawn(process.execPath, [main, ...args], { ...options, env: { ...process.env, NO_COLOR: "1" } })
+  spawn(process.execPath, [bin, ...args], { ...options, env: { ...process.env, NO_COLOR: "1" } })
 
 /** Gathers what a process says until it has ended. */
 export const ended = (child: ChildProcess): Promise<Ended> =>

@@ -4,15 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { spawn } from "node:child_process"
 import { readdirSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
 import type { NamedFile } from "../fixtures/segments.ts"
 import { buildWal, hot, put } from "../fixtures/segments.ts"
 import { engineSegment } from "../format1/orders.ts"
 import { layers, recording, temporaryDirectory } from "../recorder/fixtures.ts"
-
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+import { bin } from "./commandLine.ts"
 
 /** Who waits for the command to say something. */
 const nobody = (): void => undefined
@@ -21,7 +19,7 @@ const nobody = (): void => undefined
 const start = (...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [main, "maintain", ...args])
+      const child = spawn(process.execPath, [bin, "maintain", ...args])
       let stdout = ""
       let stderr = ""
       let wake: () => void = nobody

@@ -8,10 +8,7 @@ import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-
-/** The entry of the command line. */
-export const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+import { bin } from "./commandLine.ts"
 
 /** A directory to record into, two levels deep; it goes with the scope. */
 export const logDirectory = Effect.acquireRelease(
@@ -29,7 +26,7 @@ export interface Ended {
 /** Runs a command to its end. */
 export const run = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
-    const child = execFile(process.execPath, [main, ...args], { encoding: "utf8" }, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [bin, ...args], { encoding: "utf8" }, (error, stdout, stderr) => {
       resume(Effect.succeed({ code: error === null ? 0 : Number(error.code), stdout, stderr }))
     })
     child.stdin?.end()
@@ -55,7 +52,7 @@ export interface RunningRecorder {
 export const startRecorder = (directory: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync((): RunningRecorder => {
-      const child = spawn(process.execPath, [main, "record", "--dir", directory, "--acks", ...args])
+      const child = spawn(process.execPath, [bin, "record", "--dir", directory, "--acks", ...args])
       let stdout = ""
       let stderr = ""
       child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text))

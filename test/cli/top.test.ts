@@ -16,7 +16,8 @@ import { topFrame } from "../../src/cli/TopFrame.ts"
 import type { MonitorReport } from "../../src/recorder/MonitorReport.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../src/telemetry/TelemetryBuffer.ts"
-import { logDirectory, main, run, startRecorder } from "./running.ts"
+import { bin } from "./commandLine.ts"
+import { logDirectory, run, startRecorder } from "./running.ts"
 
 /** A recorder as its monitor would show it. `at` is in seconds since its start. */
 const makeRecorder = () => {
@@ -233,7 +234,7 @@ const hasScript = spawnSync("script", ["--version"]).status === 0
 /** Runs top at a terminal, does something when the first picture is there, and returns all that was shown. */
 const atTerminal = (directory: string, act: (child: ReturnType<typeof spawn>) => void) =>
   Effect.promise(async () => {
-    const command = `'${process.execPath}' '${main}' top --dir '${directory}' --interval 100ms; echo "code $?"; stty -a`
+    const command = `'${process.execPath}' '${bin}' top --dir '${directory}' --interval 100ms; echo "code $?"; stty -a`
     const child = spawn("script", ["-qfec", command, "/dev/null"], { env: { ...process.env, SHELL: "/bin/sh" } })
     let shown = ""
     let hasActed = false
