@@ -53,6 +53,9 @@ export class Life {
   isHealthy: boolean
   /** Has done something wrong in this life: errors are expected. */
   hadFaults: boolean
+  /** What the life is at, for a run that does not end. */
+  #doing = "nothing yet"
+  #maintainer: SegmentMaintainer["Service"] | undefined
   #lastDurable = 0
 
   constructor(options: {
@@ -84,6 +87,23 @@ export class Life {
     this.world.isStopped = true
   }
 
+  /** Where a life that does not end waits. */
+  whereItWaits(): string {
+    const { arena } = this
+    const status = this.#maintainer === undefined ? {} : Effect.runSync(this.#maintainer.status)
+    const slots = arena === undefined ? [] : Array.from({ length: arena.slots }, (_, slot) => ({
+      state: SegmentArena.stateOf(arena, slot),
+      segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
+      watermark: SegmentArena.watermarkOf(arena, slot),
+      sealed: SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0
+    }))
+    const heldBack = arena === undefined ? 0 : SegmentArena.heldBack(arena)
+    const appended = this.model.events.length
+    const durable = arena === undefined ? 0 : SegmentArena.durableEventId(arena)
+    const where = { doing: this.#doing, isHealthy: this.isHealthy, appended, durable, heldBack, slots, ...status }
+    return `${JSON.stringify(where)}\n  ${this.trace.recent.join("\n  ")}`
+  }
+
   /** Opens, works, shuts down. `isLast`: with a disk that works, and with everything looked at in the end. */
   live(isLast: boolean): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
@@ -99,6 +119,7 @@ export class Life {
         yield* this.checkPositions(recorder)
       }
       if (isLast || this.random.chance(0.5)) yield* this.heal()
+      this.#doing = "ending what runs in the background"
       yield* Scope.close(background, Exit.void)
       yield* this.shutDown(services, recorderScope, maintainerScope)
     }).pipe(
@@ -164,6 +185,7 @@ export class Life {
   open() {
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 1;; attempt++) {
+        this.#doing = `opening, attempt ${attempt}`
         const maintainerScope = yield* Scope.make()
         const recorderScope = yield* Scope.make()
         const opened = yield* Effect.exit(Effect.gen({ self: this }, function*() {
@@ -180,6 +202,7 @@ export class Life {
           this.model.reopened(recorder.recovery.lastEventId)
           this.trace.add(`opened at event ${recorder.recovery.lastEventId}`)
           this.arena = Context.get(services, SegmentArena.SegmentArena)
+          this.#maintainer = Context.get(services, SegmentMaintainer)
           this.#lastDurable = recorder.recovery.lastEventId
           this.recordAppends(recorder)
           return { services, maintainerScope, recorderScope }
@@ -304,6 +327,7 @@ export class Life {
     const recorder = Context.get(services, Recorder)
     const maintainer = Context.get(services, SegmentMaintainer)
     const draw = random.below(isUndisturbed ? 89 : 100)
+    this.#doing = `step ${draw}`
     if (draw < 35) return Effect.asVoid(this.wait(this.append(recorder.appendAll(this.drawEvents()))))
     if (draw < 40) return this.fork(background, this.append(recorder.appendAll(this.drawEvents())))
     if (draw < 52) {
@@ -404,6 +428,7 @@ export class Life {
   lookAtEverything(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 1;; attempt++) {
+        this.#doing = `looking at everything, attempt ${attempt}`
         const replayed = yield* Effect.result(this.replay())
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
@@ -432,7 +457,9 @@ export class Life {
   ): Effect.Effect<void> {
     const maintainer = Context.get(services, SegmentMaintainer)
     return Effect.gen({ self: this }, function*() {
+      this.#doing = "closing the recorder"
       yield* Scope.close(recorderScope, Exit.void)
+      this.#doing = "draining"
       // A disk that fails may hold a drain up as long as it fails.
       const healing = yield* Effect.forkChild(Effect.delay(Effect.suspend(() => this.heal()), 20_000))
       let before = { ...this.process.reported }
@@ -443,9 +470,7 @@ export class Life {
       })
       const drained = yield* Effect.timeoutOption(drain, patienceMillis)
       if (Option.isNone(drained)) {
-        const { failures, hotSegments, pending, restarts } = yield* maintainer.status
-        const words = JSON.stringify({ failures, hotSegments, pending, restarts })
-        throw new Violation(`the drain did not end although the disk works: ${words}`)
+        throw new Violation(`the drain did not end although the disk works: ${this.whereItWaits()}`)
       }
       const receipt = drained.value
       const status = yield* maintainer.status
@@ -464,6 +489,7 @@ export class Life {
           }
         }
       }
+      this.#doing = "closing the maintainer"
       yield* Scope.close(maintainerScope, Exit.void)
       yield* Fiber.interrupt(healing)
       this.model.ending = status.isDown ? "drained in part" : "drained"

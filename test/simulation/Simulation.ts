@@ -83,8 +83,10 @@ const liveToTheEnd = (life: Life): Violation | undefined => {
   const fiber = life.process.run(life.live(true))
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   if (life.violation !== undefined) return life.violation
-  return outcome === "done" ? undefined : new Violation(`the last life did not come to an end: ${outcome}`)
+  return outcome === "done" ? undefined : unending(life, `the last life did not come to an end: ${outcome}`)
 }
+
+const unending = (life: Life, words: string): Violation => new Violation(`${words}; ${life.whereItWaits()}`)
 
 /** What the arena says at this moment anybody could have read, so it was promised. */
 const notePromise = (life: Life): void => {
@@ -145,7 +147,7 @@ const liveAndPerhapsDie = (
     if (error instanceof Violation) return error
     throw error
   }
-  if (ended === "deadlock" || ended === "too long") return new Violation(`a life did not come to an end: ${ended}`)
+  if (ended === "deadlock" || ended === "too long") return unending(life, `a life did not come to an end: ${ended}`)
   const exit = fiber.pollUnsafe()
   const isOver = exit !== undefined && Exit.isSuccess(exit)
   world.isStopped = true
