@@ -14,7 +14,10 @@ import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
+import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { DrainReceipt, MaintainerStatus } from "../../src/maintainer/SegmentMaintainer.ts"
+import * as Follow from "../../src/recorder/Follow.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import type { WalError } from "../../src/recorder/Wal.ts"
@@ -25,13 +28,18 @@ import type { Arena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import type { DirectoryWatch, WatchedHold } from "./DirectoryWatch.ts"
+import { checkLimits, segmentsOnDisk } from "./DirectoryWatch.ts"
 import type { Model } from "./Model.ts"
-import type { Process, Seams } from "./Process.ts"
-import { directory, drawLimits } from "./Scenario.ts"
+import type { PerTask, Process, Seams } from "./Process.ts"
+import { directory, diskBytes, drawLimits } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Trace.ts"
 import type { World } from "./World.ts"
+
+/** Recording cannot go on from a newest segment that is damaged; it says so, and the life ends. */
+class NewestIsRotten extends Error {}
 
 /** Whatever waits longer than this, with a disk that works, waits in vain. */
 const patienceMillis = 10 * 60_000
@@ -45,6 +53,9 @@ export class Life {
   readonly trace: Trace
   readonly world: World
   readonly seams: Seams
+  readonly watch: DirectoryWatch
+  /** Segments whose bits have rotted: what concerns them may fail, with a word that says so. */
+  readonly rotten: ReadonlySet<number>
   /** The first broken ruling. */
   violation: Violation | undefined
   /** The arena of this life: what it says is durable was promised to whoever looked. */
@@ -56,6 +67,7 @@ export class Life {
   /** What the life is at, for a run that does not end. */
   #doing = "nothing yet"
   #maintainer: SegmentMaintainer["Service"] | undefined
+  #limits: RetentionLimits | undefined
   #lastDurable = 0
 
   constructor(options: {
@@ -67,6 +79,8 @@ export class Life {
     readonly trace: Trace
     readonly world: World
     readonly seams: Seams
+    readonly watch: DirectoryWatch
+    readonly rotten: ReadonlySet<number>
     /** The disk does what it should when this life begins. */
     readonly isHealthy: boolean
   }) {
@@ -78,6 +92,8 @@ export class Life {
     this.trace = options.trace
     this.world = options.world
     this.seams = options.seams
+    this.watch = options.watch
+    this.rotten = options.rotten
     this.isHealthy = options.isHealthy
     this.hadFaults = !options.isHealthy
   }
@@ -136,6 +152,10 @@ export class Life {
     if (this.world.isStopped || Cause.hasInterruptsOnly(cause)) return
     const squashed = Cause.squash(cause)
     if (squashed instanceof Violation) return this.violated(squashed)
+    if (squashed instanceof NewestIsRotten) {
+      this.world.isStopped = true
+      return
+    }
     this.violated(new Violation(`a defect or an error that is none of the expected: ${Cause.pretty(cause)}`))
   }
 
@@ -147,7 +167,7 @@ export class Life {
     return Effect.suspend(() => {
       this.trace.add("the disk is healed")
       this.isHealthy = true
-      return Effect.andThen(this.simulated.heal, this.simulated.setCapacityBytes(2 ** 40))
+      return Effect.andThen(this.simulated.heal, this.simulated.setCapacityBytes(diskBytes))
     })
   }
 
@@ -165,7 +185,11 @@ export class Life {
       this.trace.add("the disk is spoiled")
       switch (random.below(5)) {
         case 0:
-          return simulated.setCapacityBytes(random.below(8000))
+          return Effect.flatMap(simulated.disk.freeBytes("/"), (freeBytes) => {
+            // At any byte of what is written next, or far beyond.
+            const roomBytes = random.chance(0.7) ? random.below(3000) : 0
+            return simulated.setCapacityBytes(diskBytes - freeBytes + roomBytes)
+          }).pipe(Effect.ignore)
         case 1:
           return simulated.failAlways("sync", "Io", random.chance(0.5) ? /wal\.tmp$/ : undefined)
         case 2:
@@ -224,6 +248,7 @@ export class Life {
 
   private checkOpenFailure(cause: Cause.Cause<WalError>): void {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (error?._tag === "SegmentCorrupt" && this.rotten.has(error.segmentIndex)) throw new NewestIsRotten()
     if (error?._tag === "DiskError" && this.hadFaults && error.reason !== "Held") return
     throw error === undefined ? Cause.squash(cause) : new Violation(`the directory does not open: ${error.message}`)
   }
@@ -319,7 +344,7 @@ export class Life {
   }
 
   step(
-    services: Context.Context<Recorder | SegmentMaintainer>,
+    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>,
     background: Scope.Scope,
     isUndisturbed: boolean
   ): Effect.Effect<void> {
@@ -346,7 +371,9 @@ export class Life {
       return Effect.asVoid(this.wait(this.append(recorder.appendDurable(this.drawEvent()))))
     }
     if (draw < 78) return Effect.asVoid(this.wait(this.append(Effect.as(recorder.rotate, 0))))
-    if (draw < 82) return this.fork(background, this.readAlong())
+    if (draw < 81) return this.fork(background, this.readAlong())
+    if (draw < 82) return this.fork(background, this.follow(services))
+    if (draw < 84) return this.fork(background, this.hold(maintainer))
     if (draw < 87) return Effect.sleep(random.below(1500))
     if (draw < 89) return this.changeLimits(maintainer)
     if (draw < 92) return Effect.sync(() => process.hurtExecutor())
@@ -358,13 +385,43 @@ export class Life {
   private changeLimits(maintainer: SegmentMaintainer["Service"]): Effect.Effect<void> {
     return Effect.suspend(() => {
       const limits = drawLimits(this.random)
-      this.noteLimits(limits.maxCompressedSegments)
+      this.noteLimits(limits)
       return Effect.asVoid(maintainer.setLimits(limits))
     })
   }
 
-  noteLimits(cold: number | "unlimited"): void {
-    if (cold !== "unlimited") this.model.coldMin = Math.min(this.model.coldMin, cold)
+  /** These limits are in force from now on. */
+  noteLimits(limits: RetentionLimits): void {
+    this.#limits = limits
+    this.watch.allow(limits)
+    this.model.limited(limits)
+  }
+
+  /** Keeps a segment and the later ones for a while, or for as long as the life goes on. */
+  private hold(maintainer: SegmentMaintainer["Service"]): Effect.Effect<void> {
+    const { random, watch, world } = this
+    return Effect.scoped(Effect.gen(function*() {
+      const segments = yield* maintainer.segments
+      const at = segments[random.below(Math.max(1, segments.length))]?.segmentIndex ?? 0
+      const expiresMillis = random.chance(0.4) ? world.nowMillis + random.below(2000) : Number.POSITIVE_INFINITY
+      const beingFreed = new Set(
+        segments.filter(({ state }) => state === "freeing").map(({ segmentIndex }) => segmentIndex)
+      )
+      // In one step: what was given to be deleted before the hold began is not kept by it.
+      world.isUnbroken = true
+      const held = yield* maintainer.hold({ name: "simulation", fromSegmentIndex: at, expiresMillis })
+      let watched: WatchedHold = { fromSegmentIndex: at, expiresMillis, beingFreed }
+      watch.holds.add(watched)
+      yield* Effect.addFinalizer(() => Effect.sync(() => watch.holds.delete(watched)))
+      yield* Effect.sleep(random.below(1500))
+      if (random.chance(0.5)) {
+        watch.holds.delete(watched)
+        watched = { ...watched, fromSegmentIndex: at + 1 }
+        watch.holds.add(watched)
+        yield* held.advanceTo(at + 1)
+        yield* Effect.sleep(random.below(1500))
+      }
+    }))
   }
 
   checkPositions(recorder: Recorder["Service"]): Effect.Effect<void> {
@@ -395,8 +452,8 @@ export class Life {
     return Effect.suspend(() => {
       let first: number | undefined
       let next: number | undefined
-      const { replayed = (id: number, bytes: Uint8Array) => ({ id, bytes }) } = this.seams
-      return Replay.events({ directory }).pipe(
+      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = this.seams
+      return replay(Replay.events({ directory })).pipe(
         Stream.runForEach((event) =>
           Effect.sync(() => {
             const seen = replayed(event.id, event.bytes)
@@ -419,9 +476,44 @@ export class Life {
         Effect.sync(() => {
           if (error._tag === "Deleted" && Number.isFinite(this.model.coldMin)) return
           if (error._tag === "DiskError" && this.hadFaults) return
+          if (this.isRot(error)) return
           throw new Violation(`a replay failed: ${error.message}`)
         })
     })
+  }
+
+  private isRot(error: ReplayFailure): boolean {
+    return error._tag === "SegmentCorrupt" && this.rotten.has(error.segmentIndex)
+  }
+
+  /** Follows what becomes durable, from the oldest event on, under a hold. */
+  private follow(
+    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>
+  ): Effect.Effect<void> {
+    let next: number | undefined
+    return Follow.events({ name: "follower" }).pipe(
+      Stream.runForEach((event) =>
+        Effect.sync(() => {
+          next = this.model.replayed(event, next)
+          const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
+          if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
+        })
+      ),
+      Effect.matchEffect({
+        onSuccess: () =>
+          Effect.sync(() => {
+            throw new Violation("a follower came to an end")
+          }),
+        onFailure: (error) =>
+          Effect.sync(() => {
+            if (error._tag === "Deleted" && next === undefined && Number.isFinite(this.model.coldMin)) return
+            if (error._tag === "DiskError" && this.hadFaults) return
+            if (this.isRot(error)) return
+            throw new Violation(`a follower failed behind event ${next}: ${error.message}`)
+          })
+      }),
+      Effect.provideContext(Context.add(services, Disk, this.process.disk))
+    )
   }
 
   /** With a disk that works: everything is there, in order, unchanged, and verification has nothing to say. */
@@ -440,8 +532,9 @@ export class Life {
         if (replayed.failure._tag === "Deleted" && attempt < 5) continue
         throw new Violation(`a replay of a directory at rest failed: ${replayed.failure.message}`)
       }
+      const { verified = (faults) => faults } = this.seams
       const report = yield* Verify.verify({ directory })
-      const fault = report.faults[0]
+      const fault = verified(report.faults)[0]
       if (fault !== undefined) throw new Violation(`verify: ${Verify.formatVerifyFault(fault)}`)
     }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
   }
@@ -463,6 +556,7 @@ export class Life {
       // A disk that fails may hold a drain up as long as it fails.
       const healing = yield* Effect.forkChild(Effect.delay(Effect.suspend(() => this.heal()), 20_000))
       let before = { ...this.process.reported }
+      if (this.scenario.wal.drainMillisMax !== undefined) this.watch.hotMax = Number.POSITIVE_INFINITY
       const drain = Effect.suspend(() => {
         this.world.isUnbroken = true
         before = { ...this.process.reported }
@@ -474,25 +568,46 @@ export class Life {
       }
       const receipt = drained.value
       const status = yield* maintainer.status
-      const last = this.model.events.length
       this.trace.add(`drained ${JSON.stringify(receipt)}`)
-      if (!status.isDown) {
-        const left = receipt.left.persist + receipt.left.freeze + receipt.left.free
-        if (left > 0) throw new Violation(`the drain left ${left} tasks behind`)
-        const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
-        if (durable < last) throw new Violation(`the drain ended at event ${durable} of ${last}`)
-        this.model.promise(last, "drain")
-        for (const task of ["persist", "freeze", "free"] as const) {
-          const done = this.process.reported[task] - before[task]
-          if (done !== receipt.done[task]) {
-            throw new Violation(`the receipt counts ${receipt.done[task]} of ${done} for ${task}`)
-          }
-        }
-      }
+      if (!status.isDown) yield* this.checkReceipt(receipt, status, before, yield* maintainer.segments)
       this.#doing = "closing the maintainer"
       yield* Scope.close(maintainerScope, Exit.void)
       yield* Fiber.interrupt(healing)
       this.model.ending = status.isDown ? "drained in part" : "drained"
+    })
+  }
+
+  /** What a drain says is true, and it has left nothing undone but compression after its deadline. */
+  private checkReceipt(
+    receipt: DrainReceipt,
+    status: MaintainerStatus,
+    before: PerTask,
+    entries: ReadonlyArray<{ readonly segmentIndex: number; readonly closedMillis: number }>
+  ): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const { drainMillisMax = Number.POSITIVE_INFINITY } = this.scenario.wal
+      const { left } = receipt
+      const last = this.model.events.length
+      if (left.persist + left.free > 0) throw new Violation(`the drain left ${left.persist + left.free} tasks behind`)
+      if (left.freeze > 0 && receipt.millis < drainMillisMax) {
+        throw new Violation(`the drain gave up compression after ${receipt.millis} of ${drainMillisMax} ms`)
+      }
+      const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
+      if (durable < last) throw new Violation(`the drain ended at event ${durable} of ${last}`)
+      this.model.promise(last, "drain")
+      for (const task of ["persist", "freeze", "free"] as const) {
+        const done = this.process.reported[task] - before[task]
+        if (done !== receipt.done[task]) {
+          throw new Violation(`the receipt counts ${receipt.done[task]} of ${done} for ${task}`)
+        }
+      }
+      if (status.failures > 0 || left.freeze > 0 || !this.isHealthy || this.#limits === undefined) return
+      checkLimits({
+        segments: segmentsOnDisk(this.simulated),
+        limits: this.#limits,
+        closedMillis: new Map(entries.map(({ closedMillis, segmentIndex }) => [segmentIndex, closedMillis])),
+        nowMillis: this.world.nowMillis
+      })
     })
   }
 }

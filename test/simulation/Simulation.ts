@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import { durableEventId } from "../../src/shared/SegmentArena.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { DirectoryWatch } from "./DirectoryWatch.ts"
 import { Life } from "./Life.ts"
 import { Model } from "./Model.ts"
 import { makeProcess } from "./Process.ts"
@@ -63,9 +64,8 @@ export const run = (options: RunOptions): Run => {
     const isLast = number > scenario.lives
     trace.add(`life ${number} begins after: ${model.ending}`)
     const world = new World(random, nowMillis, scenario.isShuffled)
-    const process = makeProcess({ scenario, world, disk: simulated.disk, trace, random, seams })
-    const life = new Life({ scenario, model, process, simulated, random, trace, world, seams, isHealthy })
-    life.noteLimits(scenario.wal.limits.maxCompressedSegments)
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy, rotten: new Set() })
+    const { process } = life
     violation = isLast
       ? liveToTheEnd(life)
       : liveAndPerhapsDie(life, simulated, options.focus)
@@ -76,6 +76,24 @@ export const run = (options: RunOptions): Run => {
   if (violation === undefined) violation = lookAtTheNames(simulated)
   const operations = Effect.runSync(simulated.operationCount)
   return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+}
+
+type LifeOptions = Omit<ConstructorParameters<typeof Life>[0], "process" | "watch">
+
+const makeLife = (options: LifeOptions): Life => {
+  const { scenario, simulated, world } = options
+  const { limits, onHotLimit } = scenario.wal
+  const hotMax = onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
+  const watch = new DirectoryWatch(simulated, hotMax, (violation) => life.violated(violation))
+  const listener = {
+    gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
+    renamed: (to: string) => watch.renamed(to),
+    unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
+  }
+  const process = makeProcess({ ...options, disk: simulated.disk, listener })
+  const life: Life = new Life({ ...options, process, watch })
+  life.noteLimits(limits)
+  return life
 }
 
 const liveToTheEnd = (life: Life): Violation | undefined => {
