@@ -28,7 +28,7 @@ import type { Arena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
-import type { DirectoryWatch, WatchedHold } from "./DirectoryWatch.ts"
+import type { DirectoryWatch, SegmentOnDisk, WatchedHold } from "./DirectoryWatch.ts"
 import { checkLimits, segmentsOnDisk } from "./DirectoryWatch.ts"
 import type { Model } from "./Model.ts"
 import type { PerTask, Process, Seams } from "./Process.ts"
@@ -37,6 +37,12 @@ import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Trace.ts"
 import type { World } from "./World.ts"
+
+/** What a replay gave: its first event, and the id that would come next. */
+interface ReplayedRange {
+  readonly first: number | undefined
+  readonly next: number | undefined
+}
 
 /** Recording cannot go on from a newest segment that is damaged; it says so, and the life ends. */
 class NewestIsRotten extends Error {}
@@ -56,6 +62,8 @@ export class Life {
   readonly watch: DirectoryWatch
   /** Segments whose bits have rotted: what concerns them may fail, with a word that says so. */
   readonly rotten: ReadonlySet<number>
+  /** The last look at what had rotted. */
+  #rotFound: ReadonlySet<number> = new Set()
   /** The first broken ruling. */
   violation: Violation | undefined
   /** The arena of this life: what it says is durable was promised to whoever looked. */
@@ -185,7 +193,7 @@ export class Life {
       this.trace.add("the disk is spoiled")
       switch (random.below(5)) {
         case 0:
-          return Effect.flatMap(simulated.disk.freeBytes("/"), (freeBytes) => {
+          return Effect.flatMap(this.process.disk.freeBytes("/"), (freeBytes) => {
             // At any byte of what is written next, or far beyond.
             const roomBytes = random.chance(0.7) ? random.below(3000) : 0
             return simulated.setCapacityBytes(diskBytes - freeBytes + roomBytes)
@@ -445,10 +453,7 @@ export class Life {
   // reading
   // -------------------------------------------------------------------------------------------------------------------
 
-  private replay(): Effect.Effect<
-    { readonly first: number | undefined; readonly next: number | undefined },
-    ReplayFailure
-  > {
+  private replay(): Effect.Effect<ReplayedRange, ReplayFailure> {
     return Effect.suspend(() => {
       let first: number | undefined
       let next: number | undefined
@@ -483,7 +488,12 @@ export class Life {
   }
 
   private isRot(error: ReplayFailure): boolean {
-    return error._tag === "SegmentCorrupt" && this.rotten.has(error.segmentIndex)
+    return error._tag === "SegmentCorrupt" && this.isDamaged(error.segmentIndex)
+  }
+
+  /** A segment behind one that has rotted may not be found to go on from it. */
+  private isDamaged(segmentIndex: number): boolean {
+    return this.rotten.has(segmentIndex) || this.rotten.has(segmentIndex - 1)
   }
 
   /** Follows what becomes durable, from the oldest event on, under a hold. */
@@ -514,6 +524,67 @@ export class Life {
       }),
       Effect.provideContext(Context.add(services, Disk, this.process.disk))
     )
+  }
+
+  /** A closed log of which some bits rot, and then a life on it. What is damaged is found, and makes nothing worse. */
+  liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      this.#doing = "looking at what has rotted"
+      const whole = yield* Effect.orDie(this.replay())
+      for (const { path } of files) yield* this.simulated.rotBits(path, 1 + this.random.below(3))
+      this.trace.add(`rotten: ${files.map(({ path }) => path).join(" ")}`)
+      yield* this.lookAtRot(whole)
+      const { maintainerScope, recorderScope, services } = yield* this.open()
+      const background = yield* Scope.make()
+      for (let step = this.random.below(6); step > 0; step--) yield* this.step(services, background, true)
+      yield* Scope.close(background, Exit.void)
+      yield* this.shutDown(services, recorderScope, maintainerScope)
+      this.lookAtRemains(files)
+    }).pipe(Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) this.died(exit.cause)
+      })
+    ))
+  }
+
+  /** Nothing that a replay gives is wrong, and where it ends early, both it and verification say why. */
+  private lookAtRot(whole: ReplayedRange): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { verified = (faults) => faults } = this.seams
+      const faults = verified((yield* Verify.verify({ directory })).faults)
+      const stranger = faults.find((fault) => fault.kind !== "Corrupt" || !this.isDamaged(fault.segmentIndex))
+      if (stranger !== undefined) {
+        throw new Violation(`verify takes what has not rotted for damaged: ${Verify.formatVerifyFault(stranger)}`)
+      }
+      const replayed = yield* Effect.result(this.replay())
+      if (replayed._tag === "Failure" && !this.isRot(replayed.failure)) {
+        throw new Violation(`a replay over rotten bits failed by something else: ${replayed.failure.message}`)
+      }
+      if (replayed._tag === "Failure" !== faults.length > 0) {
+        throw new Violation(`verify finds ${faults.length} faults, but a replay says ${replayed._tag}`)
+      }
+      // A bit may rot without harm: compressed bytes can say the same in two ways.
+      if (replayed._tag === "Success") {
+        const { first, next } = replayed.success
+        if (first !== whole.first || next !== whole.next) {
+          throw new Violation(`a replay over rotten bits gave ${first} to ${next}, not ${whole.first} to ${whole.next}`)
+        }
+      }
+      this.#rotFound = new Set(
+        faults.flatMap((fault) =>
+          fault.kind === "Corrupt" && this.rotten.has(fault.segmentIndex) ? fault.segmentIndex : []
+        )
+      )
+    }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
+  }
+
+  /** A damaged hot segment is still there, as it was; compressing it would have made it look whole, or lost it. */
+  private lookAtRemains(files: ReadonlyArray<SegmentOnDisk>): void {
+    const remaining = new Map(segmentsOnDisk(this.simulated).map((file) => [file.path, file]))
+    for (const { bytes, isHot, path, segmentIndex } of files) {
+      if (!isHot || !this.#rotFound.has(segmentIndex)) continue
+      if (remaining.get(path)?.bytes !== bytes) throw new Violation(`${path} has rotted, and is no longer what it was`)
+    }
   }
 
   /** With a disk that works: everything is there, in order, unchanged, and verification has nothing to say. */

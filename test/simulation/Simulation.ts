@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import { durableEventId } from "../../src/shared/SegmentArena.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { DirectoryWatch } from "./DirectoryWatch.ts"
+import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
 import { Life } from "./Life.ts"
 import { Model } from "./Model.ts"
 import { makeProcess } from "./Process.ts"
@@ -67,13 +67,22 @@ export const run = (options: RunOptions): Run => {
     const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy, rotten: new Set() })
     const { process } = life
     violation = isLast
-      ? liveToTheEnd(life)
+      ? toTheEnd(life, life.live(true))
       : liveAndPerhapsDie(life, simulated, options.focus)
     isHealthy = life.isHealthy
     nowMillis = world.nowMillis + 1000
     process.silence()
   }
-  if (violation === undefined) violation = lookAtTheNames(simulated)
+  violation ??= lookAtTheNames(simulated)
+  if (violation === undefined && random.chance(rotShare)) {
+    const files = random.shuffle([...segmentsOnDisk(simulated)].filter(({ bytes }) => bytes > 0))
+      .slice(0, 1 + random.below(2))
+    const rotten = new Set(files.map(({ segmentIndex }) => segmentIndex))
+    const world = new World(random, nowMillis, scenario.isShuffled)
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy: true, rotten })
+    violation = toTheEnd(life, life.liveOnRot(files))
+    life.process.silence()
+  }
   const operations = Effect.runSync(simulated.operationCount)
   return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
 }
@@ -96,12 +105,17 @@ const makeLife = (options: LifeOptions): Life => {
   return life
 }
 
-const liveToTheEnd = (life: Life): Violation | undefined => {
+/** In so many runs bits rot in the end. */
+const rotShare = 0.25
+
+const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
   const { world } = life
-  const fiber = life.process.run(life.live(true))
+  const fiber = life.process.run(living)
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   if (life.violation !== undefined) return life.violation
-  return outcome === "done" ? undefined : unending(life, `the last life did not come to an end: ${outcome}`)
+  return outcome === "done" || life.rotten.size > 0 && outcome === "stopped"
+    ? undefined
+    : unending(life, `the last life did not come to an end: ${outcome}`)
 }
 
 const unending = (life: Life, words: string): Violation => new Violation(`${words}; ${life.whereItWaits()}`)
