@@ -131,6 +131,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
 
   const persisting = yield* makeCurrent(toPersist)
   let metaWritten = { millis: 0, eventId: -1 }
+  let isMetaWhole = true
+  yield* Effect.addFinalizer(() =>
+    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory))
+  )
 
   const writeMeta = Effect.fnUntraced(function*() {
     if (flusher === undefined) return
@@ -138,7 +142,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     if (eventId === metaWritten.eventId) return
     metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
     const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
-    yield* Effect.ignore(MetaStore.write(options.directory, meta))
+    isMetaWhole = false
+    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory, meta), () => {
+      isMetaWhole = true
+    }))
   })
 
   /**
