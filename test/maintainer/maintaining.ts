@@ -112,6 +112,26 @@ export const temporaryDirectory = Effect.acquireRelease(
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
+/** How long a test waits for anything at all, in milliseconds of real time. */
+const patienceMillis = 15_000
+
+/** The effect, or a death that says what did not happen in time, whatever clock the test has. */
+export const inTime = Effect.fnUntraced(function*<A, E, R>(what: string, effect: Effect.Effect<A, E, R>) {
+  // Not a child: what hangs may be uninterruptible, and is left behind.
+  const fiber = yield* Effect.forkDetach(effect)
+  const gaveUp = new AbortController()
+  const exit = yield* Effect.raceFirst(
+    Fiber.await(fiber),
+    Effect.as(Effect.promise(() => setTimeout(patienceMillis, undefined, gaveUp).catch(() => {})), undefined)
+  ).pipe(Effect.onExit(() =>
+    Effect.sync(() => {
+      gaveUp.abort()
+      fiber.interruptUnsafe()
+    })
+  ))
+  return exit === undefined ? yield* Effect.die(new Error(`${what}: not done after ${patienceMillis} ms`)) : yield* exit
+})
+
 /** A built layer that the test closes when it wants; the enclosing scope closes it otherwise. */
 export interface Opened<S> {
   readonly context: Context.Context<S>
@@ -129,18 +149,36 @@ export const open = Effect.fnUntraced(function*<S, E, R>(layer: Layer.Layer<S, E
       )
   )
   const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-  const opened: Opened<S> = { context, close: Scope.close(scope, Exit.void) }
+  const opened: Opened<S> = { context, close: inTime("closing", Scope.close(scope, Exit.void)) }
   return opened
 })
 
 /** Lets every fiber go as far as it can without a tick of the clock. */
 export const settle = Effect.repeat(TestClock.adjust(0), { times: 200 })
 
-/** Turns the test's clock, 100 ms at a time, until the effect is done. */
+/** What the test's clock may turn until an effect is done: ten minutes. */
+const turnsMax = 6000
+
+/** Turns the test's clock, 100 ms at a time, until the effect is done. Much more than it needs, and the test fails. */
 export const whileClockTurns = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
-  const fiber = yield* Effect.forkChild(effect)
-  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(100)
-  return yield* Fiber.join(fiber)
+  const fiber = yield* Effect.forkDetach(effect)
+  for (let turn = 0; turn < turnsMax; turn++) {
+    // What needs no time is done without: a turn wakes every sleeper.
+    for (let yields = 0; yields < 20; yields++) {
+      yield* Effect.yieldNow
+      if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
+    }
+    yield* TestClock.adjust(100)
+  }
+  fiber.interruptUnsafe()
+  return yield* Effect.die(new Error(`not done although the clock has turned ${turnsMax} times 100 ms`))
+})
+
+/** What a fiber came to that must be done by now. */
+export const done = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
+  yield* settle
+  const exit = fiber.pollUnsafe()
+  return exit === undefined ? yield* Effect.die(new Error("not done by now")) : yield* exit
 })
 
 /** Every event from now on, in an array that grows. */
@@ -159,7 +197,7 @@ export const until = (maintainer: SegmentMaintainer["Service"], isDone: Effect.E
     )
     yield* Effect.yieldNow
     if (yield* isDone) return yield* Fiber.interrupt(seen)
-    yield* Fiber.join(seen)
+    yield* inTime("what was waited for", Fiber.join(seen))
   }).pipe(Effect.scoped)
 
 /** What stands in a directory. */
