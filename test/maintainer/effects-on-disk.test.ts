@@ -20,7 +20,20 @@ import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildWal } from "../fixtures/segments.ts"
-import { bytesOf, coldPath, done, event, hotPath, look, named, open, put, quiet, recorded, simulated } from "./maintaining.ts"
+import {
+  bytesOf,
+  coldPath,
+  done,
+  event,
+  hotPath,
+  look,
+  named,
+  open,
+  put,
+  quiet,
+  recorded,
+  simulated
+} from "./maintaining.ts"
 
 const directory = "/wal"
 

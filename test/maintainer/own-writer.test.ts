@@ -15,7 +15,17 @@ import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQue
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { journal, naming, proof } from "./journal.ts"
-import { foundation, inTime, look, NodeDisk, open, quiet, subjects, temporaryDirectory, writeHot } from "./maintaining.ts"
+import {
+  foundation,
+  inTime,
+  look,
+  NodeDisk,
+  open,
+  quiet,
+  subjects,
+  temporaryDirectory,
+  writeHot
+} from "./maintaining.ts"
 import { slowMillis } from "./slowProof.ts"
 
 /** What an own writer has beside its maintainer: the disk, the queues, the counters. */
