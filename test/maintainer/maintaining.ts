@@ -21,10 +21,7 @@ import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { filesOf, scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { flashstrikeEventBytes } from "../../src/format/SegmentHeader.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
@@ -39,7 +36,8 @@ import { readSegment } from "../../src/recovery/SegmentReader.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { smallBlocks } from "../fixtures/segments.ts"
+import * as formats from "../fixtures/formats.ts"
+import { orderEvent } from "../fixtures/orders.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 /** Segments of 1 KiB hold some 40 events of 20 bytes, or 16 of format 1. */
@@ -47,28 +45,16 @@ export const segmentBytesMax = 1024
 
 export const event = (id: number): Uint8Array => Buffer.from(`event number ${String(id).padStart(7, "0")}`)
 
-/** Events of a format, each to be known by its id. */
-export interface Kind {
-  readonly format: NonNullable<WalOptions["format"]>
-  readonly layout: SegmentLayout
+/** A format, and events that are known by their ids. */
+export interface Kind extends formats.Format {
   readonly event: (id: number) => Uint8Array
   /** More than twelve segments of them. */
   readonly count: number
 }
 
-export const format2: Kind = { format: "effect-wal", layout: smallBlocks, event, count: 600 }
-
-/** 64 bytes that begin with the id. */
-export const format1: Kind = {
-  format: "flashstrike",
-  layout: flashstrikeLayout,
-  event: (id) => {
-    const bytes = Buffer.alloc(flashstrikeEventBytes, event(id))
-    bytes.writeBigUInt64LE(BigInt(id))
-    return bytes
-  },
-  count: 240
-}
+export const format2: Kind = { ...formats.format2, event, count: 600 }
+export const format1: Kind = { ...formats.format1, event: orderEvent, count: 240 }
+export const kinds: ReadonlyArray<Kind> = [format2, format1]
 
 /** A whole recorder; how its maintainer runs is what differs. */
 export interface Subject {
