@@ -53,7 +53,7 @@ export interface Kind extends formats.Format {
 }
 
 export const format2: Kind = { ...formats.format2, event, count: 600 }
-export const format1: Kind = { ...formats.format1, event: orderEvent, count: 240 }
+export const format1: Kind = { ...formats.format1, event: (id) => orderEvent(id), count: 240 }
 export const kinds: ReadonlyArray<Kind> = [format2, format1]
 
 /** A whole recorder; how its maintainer runs is what differs. */
