@@ -7,6 +7,7 @@
 import { compressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
 import { invariant } from "../internal/invariant.ts"
+import { yieldToOtherThreads } from "../internal/threadPriority.ts"
 
 /**
  * One piece to compress.
@@ -33,6 +34,9 @@ export type CompressReply =
 
 const port = parentPort
 invariant(port !== null, "compressorThread is run by Compressor")
+
+// Recording never waits for compression.
+yieldToOtherThreads()
 
 const compress = ({ id, input, output }: CompressRequest): CompressReply => {
   try {
