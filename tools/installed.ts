@@ -23,13 +23,13 @@ const isStale = (): boolean => {
   )
 }
 
-/** Installs the tools unless they are there. Throws when npm can reach neither its cache nor a registry. */
+/** Installs the tools unless they are there. What npm said is in the error when it fails. */
 export const installTools = (): void => {
   if (!isStale()) return
   process.stderr.write("The maintainers' tools are not installed yet: running npm ci in tools/ (once).\n")
   execFileSync("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], {
     cwd: import.meta.dirname,
-    stdio: ["ignore", 2, 2],
+    stdio: ["ignore", "ignore", "pipe"],
     shell: process.platform === "win32"
   })
 }
