@@ -41,6 +41,13 @@ export const RetentionLimits = Schema.Struct({
   /** While the file system has less than this, the oldest cold segments go. */
   freeBytesMin: Schema.optional(Schema.Int)
 })
+
+/**
+ * What retention may keep. Values outside `limitRanges` are clamped when they are used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type RetentionLimits = typeof RetentionLimits.Type
 
 /**
@@ -126,8 +133,10 @@ export interface RetainedSegment {
  */
 export interface RetentionView {
   readonly hotCount: number
+  /** Closed hot segments that can still be frozen, 0 = the oldest. */
   readonly hotAt: (position: number) => RetainedSegment
   readonly coldCount: number
+  /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
   /** Of all segments but those that are being freed. */
   readonly bytes: number

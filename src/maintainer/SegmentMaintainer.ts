@@ -135,6 +135,12 @@ export interface Hold {
   readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
 }
 
+/**
+ * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -202,6 +208,7 @@ export interface ExecutorSeat {
   readonly options: MaintainerExecutor.ExecutorOptions
   readonly control: MaintainerControl.MaintainerControl
   readonly arena: Arena | undefined
+  /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
 }
 
@@ -213,6 +220,7 @@ export interface ExecutorSeat {
  */
 export interface ExecutorHost<E, R> {
   readonly count: number
+  /** Runs one executor until it dies or its scope closes. */
   readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
 }
 

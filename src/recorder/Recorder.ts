@@ -75,6 +75,12 @@ export interface Positions {
   readonly deletedBefore: number
 }
 
+/**
+ * Appends and commits events in one directory; the opening of this module has the guarantees.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Recorder extends Context.Service<Recorder, {
   /** What was found and done when the directory was opened. */
   readonly recovery: RecoveryReport
@@ -98,6 +104,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** The positions now and whenever one of the last three has moved. */
   readonly changes: Stream.Stream<Positions>
 }>()("effect-wal/recorder/Recorder") {
+  /** Opens the directory of the maintainer below it for recording; the layer is ready when the next id is known. */
   static readonly layer = (
     options: RecorderOptions = {}
   ): Layer.Layer<

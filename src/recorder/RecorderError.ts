@@ -30,6 +30,13 @@ export const RecorderReason = Schema.Literals([
   "Closed",
   "Unencodable"
 ])
+
+/**
+ * One of the reasons why an event is refused.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type RecorderReason = typeof RecorderReason.Type
 
 const advice: Record<RecorderReason, string> = {
