@@ -21,10 +21,10 @@ import {
   put,
   smallBlocks,
   temporaryDirectory,
+  torn,
   unclosedByEngine,
   walIdOfTests
 } from "../fixtures/segments.ts"
-import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const directory = "/wal"
 
@@ -39,16 +39,6 @@ const idsIn = (where = directory) =>
 const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 const layouts = [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const
-
-/** A segment whose last commit was torn by a crash: its last bytes were not written. */
-const torn = (segment: BuiltSegment, bytes: number): BuiltSegment => {
-  const end = segment.blockEnds.at(-1)!.offset
-  if (segment.header.version === 2) return { ...segment, bytes: segment.bytes.subarray(0, end - bytes) }
-  const copy = Buffer.from(segment.bytes)
-  const payloadEnd = segment.blockEnds.at(-2)!.offset + 64 + 5 * 64
-  copy.fill(0, payloadEnd - bytes, payloadEnd)
-  return { ...segment, bytes: copy }
-}
 
 describe("Recovery", () => {
   it.effect("starts an empty directory from nothing", () =>
