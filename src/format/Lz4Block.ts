@@ -78,7 +78,7 @@ export const decodeBlock = (
 export const decodeBlockOnPool = (block: Uint8Array, blockBytesMax: number, offset: number): Promise<Uint8Array> => {
   const view = viewOf(block)
   const contentBytesMax = contentBytesMaxOf(block, view.getUint32(0, true), blockBytesMax, offset)
-  if (contentBytesMax === undefined) return Promise.resolve(block.subarray(4))
+  if (contentBytesMax === undefined) return Promise.resolve(new Uint8Array(block.subarray(4)))
   view.setUint32(0, contentBytesMax, true)
   return uncompress(block).catch((cause: unknown) => {
     throw undecodable(offset, cause)

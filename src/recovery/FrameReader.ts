@@ -89,11 +89,20 @@ export const makeFrameReader = (file: SegmentFile, opened: DiskFile, fileBytes: 
     }
   })
 
+  /** Memory of blocks that were decoded. */
+  const spare: Array<Uint8Array> = []
+
   /** The parser's view on a block is overwritten with the next one, so what waits has memory of its own. */
+  const keep = (block: Uint8Array): Uint8Array => {
+    const room = spare.pop()
+    const memory = room !== undefined && room.length >= block.length ? room : Buffer.allocUnsafeSlow(block.length)
+    memory.set(block)
+    return memory.subarray(0, block.length)
+  }
+
   const begin = (part: FramePart): Ahead => {
     if (part._tag !== "Block") return { part, decoded: undefined }
-    const block = Buffer.allocUnsafeSlow(part.block.length)
-    block.set(part.block)
+    const block = keep(part.block)
     blocksAhead += 1
     contentBytesAhead += part.header.blockBytesMax
     compressedBytesAhead += block.length
@@ -133,6 +142,7 @@ export const makeFrameReader = (file: SegmentFile, opened: DiskFile, fileBytes: 
     const taken = decoded === undefined
       ? yield* decoding(file, () => decodeBlock(block, header.blockBytesMax, offset, content.history(header)))
       : yield* decodingLater(file, decoded)
+    spare.push(new Uint8Array(block.buffer))
     yield* decoding(file, () => content.takePiece(part, taken))
     return taken
   })
