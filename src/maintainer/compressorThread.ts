@@ -6,6 +6,7 @@
  */
 import { compressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
+import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
 import { yieldToOtherThreads } from "../internal/threadPriority.ts"
 
@@ -44,7 +45,7 @@ const compress = ({ id, input, output }: CompressRequest): CompressReply => {
     output.set(result)
     const { length } = result
     // Given back at once, not when the garbage collector comes by.
-    if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
+    releaseNative(result)
     return { id, length }
   } catch (error) {
     return { id, error: String(error) }
