@@ -11,10 +11,11 @@ import { withReadRate } from "../disk/ReadRate.ts"
 import { verifiedName } from "../recovery/VerifiedFiles.ts"
 import * as Verify from "../recovery/Verify.ts"
 import type { VerifyReport } from "../recovery/Verify.ts"
-import { FaultsFound, UsageFailure } from "./CliFailure.ts"
+import { UsageFailure } from "./CliFailure.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
 import { directoryFlag, jsonFlag, parseBytes } from "./flags.ts"
-import { writeJson, writeLines } from "./StandardStreams.ts"
+import { withReadProgress } from "./Progress.ts"
+import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
  * The command.
@@ -52,17 +53,19 @@ export const verify = Command.make(
       })
     }
     yield* requireDirectory(dir)
-    const verifying = Verify.verify({
-      directory: dir,
-      ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
-    })
+    const verifying = withReadProgress(
+      Verify.verify({
+        directory: dir,
+        ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
+      }),
+      { label: "verifying", directory: dir, passes: 1, isWanted: !json }
+    )
     const found = yield* Option.match(bytesPerSecond, {
       onNone: () => verifying,
       onSome: (bytes) => withReadRate(verifying, bytes)
     })
-    const report = { ...found, foreign: foreignNames(found.foreign) }
-    yield* json ? writeJson(report) : writeLines(linesOf(report))
-    if (report.faults.length > 0) return yield* new FaultsFound()
+    const verified = { ...found, foreign: foreignNames(found.foreign) }
+    yield* report(json ? writeJson(verified) : writeLines(linesOf(verified)), verified.faults.length > 0)
   })
 ).pipe(
   Command.withDescription("Check every segment, hot and cold, and that each goes on from the one before"),
