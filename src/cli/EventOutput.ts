@@ -66,7 +66,9 @@ export const writeEvents = Effect.fnUntraced(function*(
     ? options.from.id
     : yield* sayWhatIsGone(options.directory)
   const isWanted = process.stdout.isTTY !== true
-  const newestId = isShown(isWanted) && options.follow === undefined ? yield* newestEventId(options.directory) : undefined
+  const newestId = isShown(isWanted) && options.follow === undefined
+    ? yield* newestEventId(options.directory)
+    : undefined
   const lastId = options.to?.id ?? newestId
   let writtenId = firstId - 1
   const look = (): Progress => ({

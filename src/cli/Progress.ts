@@ -61,7 +61,9 @@ export const progressLine = ({ done, label, note, total, unit }: Progress, secon
     parts.push(`[${"#".repeat(Math.floor(share * barCells)).padEnd(barCells, "-")}] ${Math.floor(share * 100)} %`)
   }
   if (unit !== "seconds") {
-    parts.push(total === undefined ? amount(unit, done) : `${amount(unit, Math.min(done, total))} of ${amount(unit, total)}`)
+    parts.push(
+      total === undefined ? amount(unit, done) : `${amount(unit, Math.min(done, total))} of ${amount(unit, total)}`
+    )
     parts.push(`${amount(unit, rate)}/s`)
   }
   if (total !== undefined && rate > 0) parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`)

@@ -64,9 +64,11 @@ const flags = {
   dir: directoryFlag,
   segmentBytes: Flag.String("segment-bytes").pipe(
     Flag.withMetavar("BYTES"),
-    Flag.withDescription(`Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}, default ${
-        formatSize(Wal.defaults.segmentBytesMax)
-      }`),
+    Flag.withDescription(
+      `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
+        formatSize(segmentBytesLimit)
+      }, default ${formatSize(Wal.defaults.segmentBytesMax)}`
+    ),
     Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
     Flag.filter(
       (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
@@ -78,7 +80,9 @@ const flags = {
   framing: framingFlag,
   commit: Flag.String("commit").pipe(
     Flag.withMetavar("WHEN"),
-    Flag.withDescription("When events become durable: `every` (at once, the default), a duration as in 250ms, or `rotate`"),
+    Flag.withDescription(
+      "When events become durable: `every` (at once, the default), a duration as in 250ms, or `rotate`"
+    ),
     Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
     Flag.withDefault<CommitPolicy>("every")
   ),
@@ -381,5 +385,11 @@ const progressOf = (running: Running | undefined, counts: Counts, bytes: number 
     : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
   return bytes === undefined
     ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
-    : { label, unit: "bytes", done: counts.bytes, total: bytes, note: `${counts.events} events, ${lag} not durable yet` }
+    : {
+      label,
+      unit: "bytes",
+      done: counts.bytes,
+      total: bytes,
+      note: `${counts.events} events, ${lag} not durable yet`
+    }
 }
