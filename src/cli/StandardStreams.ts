@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { fstatSync } from "node:fs"
@@ -90,12 +91,29 @@ export const standardInput: Effect.Effect<StandardInput, OperatingFailure, Scope
 })
 
 /**
- * Writes to standard output and waits until it is taken. `BrokenPipe` when nobody reads any more.
+ * Where commands write: the standard streams of the process, unless others are given.
  *
  * @since 0.1.0
- * @category output
+ * @category services
  */
-export const writeOutput = (data: string | Uint8Array): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
+export interface Output {
+  /** To standard output; done when the bytes are taken, which may then change. `BrokenPipe` when nobody reads any more. */
+  readonly write: (data: string | Uint8Array) => Effect.Effect<void, BrokenPipe | OperatingFailure>
+  /** One line to standard error. */
+  readonly say: (line: string) => void
+}
+
+/**
+ * The service of that name.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const Output: Context.Reference<Output> = Context.Reference("effect-wal/cli/Output", {
+  defaultValue: () => ({ write: writeStandardOutput, say: sayUnsafe })
+})
+
+const writeStandardOutput: Output["write"] = (data) =>
   Effect.callback((resume) => {
     process.stdout.write(data, (error) => {
       if (error === null || error === undefined) return resume(Effect.void)
@@ -107,6 +125,14 @@ export const writeOutput = (data: string | Uint8Array): Effect.Effect<void, Brok
       ))
     })
   })
+
+/**
+ * Writes to standard output and waits until it is taken. `BrokenPipe` when nobody reads any more.
+ *
+ * @since 0.1.0
+ * @category output
+ */
+export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (output) => output.write(data))
 
 /**
  * A value as one line of JSON on standard output.
@@ -147,10 +173,10 @@ export const report = (
  * @since 0.1.0
  * @category output
  */
-export const say = (line: string): Effect.Effect<void> => Effect.sync(() => sayUnsafe(line))
+export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(line))
 
 /**
- * The same, at once.
+ * The same to the process's own standard error, at once.
  *
  * @since 0.1.0
  * @category output

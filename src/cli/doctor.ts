@@ -144,7 +144,7 @@ const timesIn = (
 const line = (name: string, text: string): string => `${name.padEnd(20)}${text}`
 
 const timesText = ({ count, maxNanos, p50Nanos, p99Nanos }: Times): string =>
-  `p50 ${formatNanos(p50Nanos)}, p99 ${formatNanos(p99Nanos)}, max ${formatNanos(maxNanos)}, of ${count}`
+  `p50 ${formatNanos(p50Nanos)}, p99 ${formatNanos(p99Nanos)}, max ${formatNanos(maxNanos)}, ${count} times`
 
 const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
   const { advice, clockJumpMillis, directory, fileSystem, freeBytes, measures, recorderSync } = diagnosis
@@ -163,7 +163,7 @@ const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
     line(
       "clock",
       `steps of ${formatNanos(diagnosis.clockStepNanos)}; wall clock ${
-        clockJumpMillis === 0 ? "steady" : `moved by ${clockJumpMillis} ms`
+        Math.abs(clockJumpMillis) <= 1 ? "steady" : `moved by ${clockJumpMillis} ms`
       }`
     ),
     ...(measures === null ? [] : [
@@ -171,7 +171,7 @@ const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
         "sequential write",
         `${formatBytes(measures.write.bytesPerSecond)}/s, ${formatBytes(measures.write.bytes)} synced every 16 MiB`
       ),
-      line("synced append", `${timesText(measures.sync)}, of 512 bytes each`),
+      line("synced append", `${timesText(measures.sync)}, 512 bytes each`),
       line("rotation", `${timesText(measures.rotation)}, besides writing events`)
     ]),
     ...(recorderSync === null ? [] : [line("recorder's syncs", `${timesText(recorderSync)}, since its start`)]),

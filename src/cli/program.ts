@@ -29,14 +29,20 @@ import { maintain } from "./maintain.ts"
 import { record } from "./record.ts"
 import { repair } from "./repair.ts"
 import { replay } from "./replay.ts"
-import { quietStreams, say, sayUnsafe } from "./StandardStreams.ts"
+import { say, sayUnsafe } from "./StandardStreams.ts"
 import { stats } from "./stats.ts"
 import { top } from "./top.ts"
 import { verify } from "./verify.ts"
 
 const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
 
-const command = Command.make("effect-wal").pipe(
+/**
+ * Every command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const command = Command.make("effect-wal").pipe(
   Command.withDescription("Records events durably, replays them, and checks what is on disk"),
   Command.withSubcommands([
     record,
@@ -117,8 +123,7 @@ const environment = Layer.mergeAll(
  * @category running
  */
 export const run = (args: ReadonlyArray<string>) =>
-  quietStreams.pipe(
-    Effect.andThen(Command.runWith(command, { version })(args)),
+  Command.runWith(command, { version })(args).pipe(
     Effect.provide(environment),
     Effect.tapCause((cause) => {
       const line = lineOf(cause)
