@@ -16,13 +16,10 @@ import * as Schema from "effect/Schema"
  * @category models
  */
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
-  ["0", "done; also when whoever read standard output has gone"],
-  [
-    "1",
-    "it could not be done (one line on standard error says why), or something is wrong in the directory (the report says what)"
-  ],
+  ["0", "done; also when whoever reads standard output goes away"],
+  ["1", "failed, and one line on standard error says why; or something is wrong, and the report says what"],
   ["2", "wrong usage; nothing was done"],
-  ["130, 143", "ended by SIGINT or SIGTERM"]
+  ["130, 143", "ended by SIGINT or SIGTERM before it was done"]
 ]
 
 /**

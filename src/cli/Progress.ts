@@ -34,7 +34,7 @@ export interface Progress {
   readonly note?: string
 }
 
-const barCells = 20
+const barCells = 16
 
 const amount = (unit: Progress["unit"], value: number): string =>
   unit === "bytes" ? formatBytes(Math.round(value)) : `${Math.round(value)} ${unit}`
@@ -48,7 +48,7 @@ const formatSeconds = (seconds: number): string => {
 }
 
 /**
- * The line for people, after so many seconds. The rate is that since the beginning, and so is the time that is left.
+ * The line for people, after so many seconds; what matters most stands first, for narrow terminals. The rate is that since the beginning, and so is the time that is left.
  *
  * @since 0.1.0
  * @category formatting
@@ -60,13 +60,13 @@ export const progressLine = ({ done, label, note, total, unit }: Progress, secon
   if (share !== undefined) {
     parts.push(`[${"#".repeat(Math.floor(share * barCells)).padEnd(barCells, "-")}] ${Math.floor(share * 100)} %`)
   }
+  if (total !== undefined && rate > 0) parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`)
   if (unit !== "seconds") {
+    parts.push(`${amount(unit, rate)}/s`)
     parts.push(
       total === undefined ? amount(unit, done) : `${amount(unit, Math.min(done, total))} of ${amount(unit, total)}`
     )
-    parts.push(`${amount(unit, rate)}/s`)
   }
-  if (total !== undefined && rate > 0) parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`)
   if (note !== undefined) parts.push(note)
   return parts.join("  ")
 }

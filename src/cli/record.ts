@@ -265,9 +265,7 @@ const checkSplit = (
   const fault = splitter.fault()
   if (fault === undefined) return Effect.void
   const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
-  const before = fault.events === 1
-    ? "the 1 event before it is recorded"
-    : `the ${fault.events} events before it are recorded`
+  const before = `events recorded before it: ${fault.events}`
   if (fault.kind === "TooLarge") {
     const size = framing === "lines"
       ? `is longer than ${bytesMax} bytes`

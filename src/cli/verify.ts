@@ -38,6 +38,10 @@ export const verify = Command.make(
     rate: Flag.String("rate").pipe(
       Flag.withMetavar("SIZE"),
       Flag.withDescription("Read at most so much a second, as in 50MiB, to leave the disk to a recorder"),
+      Flag.filterMap(
+        (text) => Option.filter(parseBytes(text), (bytes) => bytes >= 1),
+        () => "a size of at least 1 byte, as in 50MiB"
+      ),
       Flag.optional
     ),
     json: jsonFlag
@@ -45,12 +49,6 @@ export const verify = Command.make(
   Effect.fnUntraced(function*({ again, dir, incremental, json, rate }) {
     if (again && !incremental) {
       return yield* new UsageFailure({ message: "--again goes with --incremental; without it everything is verified" })
-    }
-    const bytesPerSecond = Option.map(rate, (text) => Option.getOrElse(parseBytes(text), () => 0))
-    if (Option.isSome(bytesPerSecond) && bytesPerSecond.value < 1) {
-      return yield* new UsageFailure({
-        message: `--rate ${Option.getOrElse(rate, () => "")}: give a size, as in 50MiB`
-      })
     }
     yield* requireDirectory(dir)
     const verifying = withReadProgress(
@@ -60,7 +58,7 @@ export const verify = Command.make(
       }),
       { label: "verifying", directory: dir, passes: 1, isWanted: !json }
     )
-    const found = yield* Option.match(bytesPerSecond, {
+    const found = yield* Option.match(rate, {
       onNone: () => verifying,
       onSome: (bytes) => withReadRate(verifying, bytes)
     })

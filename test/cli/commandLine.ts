@@ -1,7 +1,9 @@
 /**
- * The command line for tests: the built command as a process that runs to its end (`effectWal`) or that is watched and fed
- * (`start`), and in the process of the test (`here`), which says the same wherever no process is needed.
+ * The built command line for tests: as a process that runs to its end (`effectWal`) or that is watched and fed (`start`), and in
+ * the process of the test (`here`), which says the same wherever standard input, signals and the end of the process do not
+ * matter, and costs a hundredth.
  */
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -11,12 +13,19 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { exitCodeOf } from "../../src/cli/CliFailure.ts"
-import * as program from "../../src/cli/program.ts"
-import { Output } from "../../src/cli/StandardStreams.ts"
 
 /** The command as it is installed: the built one, which `test/build.ts` makes before the first test. */
 export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
+
+const built = (name: string): string => new URL(`../../dist/cli/${name}.js`, import.meta.url).href
+
+/** What `bin` runs, but for ending the process. */
+const program: typeof import("../../src/cli/program.ts") = await import(built("program"))
+const { Output }: typeof import("../../src/cli/StandardStreams.ts") = await import(built("StandardStreams"))
+const { BrokenPipe, exitCodeOf }: typeof import("../../src/cli/CliFailure.ts") = await import(built("CliFailure"))
+
+/** Every command, as it is installed. */
+export const { command } = program
 
 /** What a command that has ended said. */
 export interface Ended {
@@ -140,15 +149,28 @@ export const effectWal = (
   ))
 
 /** Runs a command that reads no input in this process. */
-export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
+export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => inProcess(args, true)
+
+/** As `here`, when nobody reads standard output any more. */
+export const hereUnread = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => inProcess(args, false)
+
+const inProcess = (args: ReadonlyArray<string>, isRead: boolean): Effect.Effect<Ended> =>
   Effect.gen(function*() {
     const stdout: Array<Buffer> = []
     let stderr = ""
-    const output: Output = {
-      write: (data) => Effect.sync(() => void stdout.push(Buffer.from(data))),
+    const output = Output.of({
+      write: (data) => isRead ? Effect.sync(() => void stdout.push(Buffer.from(data))) : Effect.fail(new BrokenPipe()),
       say: (line) => void (stderr += `effect-wal: ${line}\n`)
+    })
+    const console: Console.Console = {
+      ...globalThis.console,
+      log: (...texts) => void stdout.push(Buffer.from(`${texts.join(" ")}\n`))
     }
-    const exit = yield* Effect.exit(Effect.provideService(program.run(args), Output, output))
+    const exit = yield* program.run(args).pipe(
+      Effect.provideService(Output, output),
+      Effect.provideService(Console.Console, console),
+      Effect.exit
+    )
     const bytes = Buffer.concat(stdout)
     const code = Exit.isSuccess(exit) ? 0 : exitCodeOf(exit.cause)
     return { code, signal: null, bytes, stdout: bytes.toString(), stderr }
