@@ -16,10 +16,12 @@ import * as Stream from "effect/Stream"
 import * as Retention from "../maintainer/Retention.ts"
 import type { RetentionLimits } from "../maintainer/Retention.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import * as Monitor from "../recorder/Monitor.ts"
 import { Recorder } from "../recorder/Recorder.ts"
 import { eventBytesMax } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
+import * as WalConfig from "../recorder/WalConfig.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
@@ -42,9 +44,6 @@ import type { StandardInput } from "./StandardStreams.ts"
  * @category limits
  */
 export const segmentBytesMin = 4096
-
-/** More threads than this only wait for one another: compressing is bound by the disk long before. */
-const threadsMax = 16
 
 /** The arena has four slots of this size, in memory. */
 const segmentBytesLimit = SegmentArena.slotBytesLimit
@@ -70,7 +69,7 @@ const flags = {
       (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
       () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
     ),
-    Flag.withDefault(Wal.defaults.segmentBytesMax)
+    Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),
   maxSegments: Flag.Int("max-segments").pipe(
     Flag.withMetavar("N"),
@@ -97,7 +96,7 @@ const flags = {
   threads: Flag.Int("threads").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Maintainer threads, up to ${threadsMax}; 0 = none, the maintainer is a fiber of the main thread`
+      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread`
     ),
     Flag.withDefault(1)
   ),
@@ -122,7 +121,7 @@ export const record = Command.make(
   Effect.fnUntraced(function*(given) {
     yield* refuseFile(given.dir)
     const limits = yield* clampLimits(given)
-    const threads = yield* clamp("--threads", given.threads, 0, threadsMax)
+    const threads = yield* clamp("--threads", given.threads, 0, workersMax)
     const { commit } = given
     const options: Wal.WalOptions = {
       directory: given.dir,
@@ -303,7 +302,7 @@ const checkSplit = (
     return Effect.fail(
       new OperatingFailure({
         message: `${name} ${size}, the most an event can have; ${before}; ` +
-          (bytesMax < Wal.defaults.blockBytesMax - 4
+          (bytesMax < WalConfig.defaults.blockBytesMax - 4
             ? "raise --segment-bytes, or cut it into parts"
             : "cut it into parts")
       })

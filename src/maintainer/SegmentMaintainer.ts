@@ -38,6 +38,7 @@ import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -147,7 +148,7 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly failures: Effect.Effect<ReadonlyArray<DatedFailure>>
   /** What retention would do now: a dry run. */
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; says what had to be clamped. */
+  /** Changes the limits from now on; says what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
   /** Keeps this segment and later ones until the scope closes or the time has come. */
   readonly hold: (options: {
@@ -395,7 +396,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       Doorbell.ringUnsafe(control.progress)
     }).pipe(
       Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
-      Effect.delay(Duration.millis(Math.min(options.drainMillisMax, 2 ** 31 - 1)))
+      Effect.delay(Duration.millis(options.drainMillisMax ?? 0))
     )
     const untilQuiet = Effect.gen(function*() {
       while (true) {
@@ -405,7 +406,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
         yield* Doorbell.wait(control.progress, seen)
       }
     })
-    const deadline = Number.isFinite(options.drainMillisMax) ? yield* Effect.forkChild(stopFreezing) : undefined
+    const deadline = options.drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
     yield* untilQuiet
     if (deadline !== undefined) deadline.interruptUnsafe()
     const receipt: DrainReceipt = {
@@ -462,7 +463,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     plan: Effect.sync(() => state.plan()),
     setLimits: (limits) =>
       Effect.sync(() => {
-        const clamped = state.setLimits(limits, telemetry)
+        const clamped = state.setLimits(resolveUnsafe(Retention.RetentionLimits, limits), telemetry)
         retain()
         return clamped
       }),
