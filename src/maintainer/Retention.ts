@@ -80,6 +80,14 @@ export interface ClampedLimit {
  *
  * @since 0.1.0
  * @category limits
+ * @example
+ * ```ts
+ * import { Retention } from "effect-wal"
+ *
+ * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
+ * for (const limit of clamped) console.log(Retention.formatClamped(limit)) // => maxSegments 1 is outside 2 to 128; using 2
+ * console.log(limits.maxSegments) // => 2
+ * ```
  */
 export const clampLimits = (
   limits: RetentionLimits

@@ -136,6 +136,35 @@ export interface Hold {
   readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
 }
 
+/**
+ * The maintainer of one directory, as an application sees it. Its own failures are on the list of failures; only being
+ * given up is an error, `down`.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, SegmentMaintainer, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+ *   yield* Effect.scoped(Effect.gen(function*() {
+ *     // Nothing from segment 0 on is deleted while this scope is open.
+ *     const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
+ *     yield* recorder.appendDurable(Buffer.from("hello"))
+ *     yield* hold.advanceTo(1)
+ *   }))
+ *   const { failures, hotSegments } = yield* maintainer.status
+ *   yield* Console.log(`${hotSegments} hot, ${failures} failures`) // => 1 hot, 0 failures
+ *   yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly directory: string
   readonly naming: SegmentNaming

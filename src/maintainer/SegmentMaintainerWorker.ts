@@ -70,6 +70,38 @@ const threadModule = (): URL =>
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import {
+ *   NodeDisk,
+ *   Recorder,
+ *   SegmentArena,
+ *   SegmentMaintainerWorker,
+ *   SegmentQueues,
+ *   Telemetry,
+ *   Wal
+ * } from "effect-wal"
+ *
+ * // What `Wal.layerWorker` is made of, for whoever wants to replace a part.
+ * const options = { directory: "./log", workers: 2 }
+ * const layout = Wal.layoutOf(options)
+ * const RecorderLive = Recorder.Recorder.layer().pipe(
+ *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
+ *   Layer.provideMerge(Layer.mergeAll(
+ *     SegmentQueues.layer,
+ *     SegmentArena.SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     Telemetry.layer({ writersMax: 1 + options.workers })
+ *   )),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Effect.flatMap(Recorder.Recorder, ({ appendDurable }) => appendDurable(Buffer.from("hello")))
+ *
+ * await Effect.runPromise(Effect.flatMap(program, Console.log).pipe(Effect.provide(RecorderLive))) // => 1
+ * ```
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions

@@ -84,6 +84,28 @@ export interface Positions {
   readonly deletedBefore: number
 }
 
+/**
+ * The recorder of one directory. Ids are event ids; every failure is a `RecorderError` and says whether it may pass.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   yield* recorder.append(Buffer.from("in memory, with an id"))
+ *   const last = yield* recorder.appendAll([Buffer.from("two"), Buffer.from("three")])
+ *   yield* recorder.commitTo(last)
+ *   yield* Console.log(yield* recorder.positions) // => durable: 3
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export class Recorder extends Context.Service<Recorder, {
   /** What was found and done when the directory was opened. */
   readonly recovery: RecoveryReport
@@ -136,6 +158,24 @@ export interface TypedRecorder<A> {
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* Recorder.typed(Order)
+ *   yield* orders.appendDurable({ customer: "ada", cents: 120 })
+ *   const refused = yield* Effect.flip(orders.append({ customer: "", cents: 1 }))
+ *   yield* Console.log(refused.reason) // => Unencodable
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>
   Effect.map(Recorder, (recorder) => {

@@ -94,6 +94,17 @@ export interface WalConfig extends Schema.Codec.Encoded<typeof WalConfig> {}
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import { WalConfig } from "effect-wal"
+ *
+ * console.log(WalConfig.resolve({ directory: "./log" }).slots) // => 4
+ * try {
+ *   WalConfig.resolve({ directory: "./log", slots: 1 })
+ * } catch (error) {
+ *   console.log(String(error)) // => WrongOptions: slots is 1, expected 2 to 128
+ * }
+ * ```
  */
 export const resolve = (options: WalOptions): ResolvedWalOptions => resolveUnsafe(WalOptions, options)
 
