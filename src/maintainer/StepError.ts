@@ -36,6 +36,13 @@ export const StepReason = Schema.Literals([
   "Corrupt",
   "Unsafe"
 ])
+
+/**
+ * The type of {@link StepReason}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type StepReason = typeof StepReason.Type
 
 /**
@@ -45,6 +52,13 @@ export type StepReason = typeof StepReason.Type
  * @category models
  */
 export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
+
+/**
+ * The type of {@link StepName}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type StepName = typeof StepName.Type
 
 const advice: Record<StepReason, string> = {

@@ -30,6 +30,13 @@ export const RecorderReason = Schema.Literals([
   "Closed",
   "Unencodable"
 ])
+
+/**
+ * The type of {@link RecorderReason}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type RecorderReason = typeof RecorderReason.Type
 
 const advice: Record<RecorderReason, string> = {

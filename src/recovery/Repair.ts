@@ -43,6 +43,13 @@ import type { VerifyFault } from "./Verify.ts"
  * @category names
  */
 export const quarantineName = "quarantine"
+
+/**
+ * The report in each directory of damaged segments.
+ *
+ * @since 0.1.0
+ * @category names
+ */
 export const repairReportName = "report.json"
 
 /**

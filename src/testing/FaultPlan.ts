@@ -46,7 +46,12 @@ interface ToldFailure {
   readonly isForEver: boolean
 }
 
-/** @since 0.1.0 @category models */
+/**
+ * The plan of one simulated disk: told failures first, then those drawn at the rates.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FaultPlan {
   faults: Faults
   readonly #random: SeededRandom
