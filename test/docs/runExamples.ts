@@ -10,11 +10,11 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 
 for (const file of process.argv.slice(2)) {
-  console.log(`\u0001${file}`)
+  process.stdout.write(`\u0001${file}\n`)
   const directory = mkdtempSync(join(tmpdir(), "effect-wal-doc-"))
   process.chdir(directory)
   await import(pathToFileURL(file).href)
   process.chdir(tmpdir())
   rmSync(directory, { recursive: true })
 }
-console.log("\u0001end")
+process.stdout.write("\u0001end\n")
