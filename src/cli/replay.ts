@@ -30,6 +30,13 @@ const idFlag = (name: string, description: string) =>
  * @category flags
  */
 export const fromFlag = idFlag("from", "The first event; without it the oldest there is")
+
+/**
+ * `--to ID`: the last event, included.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
 export const toFlag = idFlag("to", "The last event, included; without it the newest there is")
 
 /**

@@ -32,7 +32,7 @@ import type * as Scope from "effect/Scope"
  * - `Io`: the device failed, or anything else
  *
  * @since 0.1.0
- * @category models
+ * @category errors
  */
 export const DiskReason = Schema.Literals([
   "NotFound",
@@ -48,10 +48,10 @@ export const DiskReason = Schema.Literals([
 ])
 
 /**
- * The type of {@link DiskReason}.
+ * One of the reasons why an operation failed.
  *
  * @since 0.1.0
- * @category models
+ * @category errors
  */
 export type DiskReason = typeof DiskReason.Type
 
@@ -102,7 +102,7 @@ export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
 export type EntryKind = "file" | "directory" | "other"
 
 /**
- * A name in a directory, and what it stands for.
+ * A name in a directory, and what it stands for. A link is `other`: it is not followed.
  *
  * @since 0.1.0
  * @category models
@@ -113,7 +113,7 @@ export interface DirectoryEntry {
 }
 
 /**
- * What is known of a file without reading it.
+ * What a file system says about a path.
  *
  * @since 0.1.0
  * @category models
@@ -143,6 +143,7 @@ export interface DiskFile {
   readonly truncate: (bytes: number) => Effect.Effect<void, DiskError>
   /** fdatasync: see rules 1 and 4. */
   readonly sync: Effect.Effect<void, DiskError>
+  /** What the file system says about the open file. */
   readonly stat: Effect.Effect<FileStat, DiskError>
   /** Gives the descriptor back. Closing twice is harmless. */
   readonly close: Effect.Effect<void>
@@ -159,7 +160,8 @@ export interface DiskFile {
 export type OpenMode = "read" | "write" | "create"
 
 /**
- * The disk. Every failure is a `DiskError` with the operation, the path and the reason.
+ * The file system as this library uses it; the opening of this module has the rules that every layer keeps. All
+ * operations fail with a `DiskError` that names the operation, the path and the reason.
  *
  * @since 0.1.0
  * @category services
@@ -169,11 +171,15 @@ export class Disk extends Context.Service<Disk, {
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   /** Names in no particular order, without `.` and `..`. */
   readonly list: (directory: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, DiskError>
+  /** What the file system says about a path; a link is not followed. */
   readonly stat: (path: string) => Effect.Effect<FileStat, DiskError>
+  /** Gives a file another name, replacing what has it. Durable with `syncDirectory`. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
+  /** Takes a name away. Durable with `syncDirectory`. */
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
   /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
   readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /** fsync of a directory: makes names that came, went or changed durable. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>

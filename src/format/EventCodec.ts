@@ -14,7 +14,9 @@ import * as Schema from "effect/Schema"
  * @category models
  */
 export interface EventCodec<A> {
+  /** UTF-8 JSON of the value's encoded side. */
   readonly encode: (value: A) => Effect.Effect<Uint8Array, Schema.SchemaError>
+  /** The value; fails when the bytes are no JSON or do not fit the schema. */
   readonly decode: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError>
 }
 

@@ -48,7 +48,7 @@ export const RetentionLimits = Schema.Struct({
 })
 
 /**
- * The type of {@link RetentionLimits}.
+ * What retention may keep. Values outside `limitRanges` are clamped when they are used.
  *
  * @since 0.1.0
  * @category models
@@ -146,8 +146,10 @@ export interface RetainedSegment {
  */
 export interface RetentionView {
   readonly hotCount: number
+  /** Closed hot segments that can still be frozen, 0 = the oldest. */
   readonly hotAt: (position: number) => RetainedSegment
   readonly coldCount: number
+  /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
   /** Of all segments but those that are being freed. */
   readonly bytes: number

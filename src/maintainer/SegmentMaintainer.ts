@@ -137,8 +137,7 @@ export interface Hold {
 }
 
 /**
- * The maintainer of one directory, as an application sees it. Its own failures are on the list of failures; only being
- * given up is an error, `down`.
+ * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
  *
  * @since 0.1.0
  * @category services
@@ -232,6 +231,7 @@ export interface ExecutorSeat {
   readonly options: MaintainerExecutor.ExecutorOptions
   readonly control: MaintainerControl.MaintainerControl
   readonly arena: Arena | undefined
+  /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
 }
 
@@ -243,6 +243,7 @@ export interface ExecutorSeat {
  */
 export interface ExecutorHost<E, R> {
   readonly count: number
+  /** Runs one executor until it dies or its scope closes. */
   readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
 }
 

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { moduleBeside } from "../internal/moduleBeside.ts"
 import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
@@ -46,7 +47,10 @@ export interface WorkerOptions {
    * is code and cannot be sent to a thread, so the thread imports it.
    */
   readonly proofModule?: URL
-  /** Where the thread's code is, for applications that are bundled. Default: beside this module. */
+  /**
+   * Where a bundle has `effect-wal/maintainerThread`, for applications that are bundled; `effect-wal/compressorThread` must
+   * lie beside it under that name and with the same ending. Default: beside this module, where the package has both.
+   */
   readonly threadModule?: URL
 }
 
@@ -62,8 +66,7 @@ class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
   }
 }
 
-const threadModule = (): URL =>
-  new URL(`./maintainerThread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url)
 
 /**
  * The maintainer of a recorder's arena, in one thread or several.

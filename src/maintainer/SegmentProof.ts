@@ -47,6 +47,7 @@ export interface ProofRun {
  * @category models
  */
 export interface ProofMaker {
+  /** The proof of one segment, before its first byte. */
   readonly begin: (segmentIndex: number) => ProofRun
 }
 

@@ -38,10 +38,10 @@ export const StepReason = Schema.Literals([
 ])
 
 /**
- * The type of {@link StepReason}.
+ * One of the reasons why a step failed.
  *
  * @since 0.1.0
- * @category models
+ * @category errors
  */
 export type StepReason = typeof StepReason.Type
 
@@ -54,7 +54,7 @@ export type StepReason = typeof StepReason.Type
 export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
 
 /**
- * The type of {@link StepName}.
+ * One of the steps.
  *
  * @since 0.1.0
  * @category models

@@ -85,7 +85,7 @@ export interface Positions {
 }
 
 /**
- * The recorder of one directory. Ids are event ids; every failure is a `RecorderError` and says whether it may pass.
+ * Appends and commits events in one directory; the opening of this module has the guarantees.
  *
  * @since 0.1.0
  * @category services
@@ -129,6 +129,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** The positions now and whenever one of the last three has moved. */
   readonly changes: Stream.Stream<Positions>
 }>()("effect-wal/recorder/Recorder") {
+  /** Opens the directory of the maintainer below it for recording; the layer is ready when the next id is known. */
   static readonly layer = (
     options: RecorderOptions = {}
   ): Layer.Layer<

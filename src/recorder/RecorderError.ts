@@ -32,10 +32,10 @@ export const RecorderReason = Schema.Literals([
 ])
 
 /**
- * The type of {@link RecorderReason}.
+ * One of the reasons why an event is refused.
  *
  * @since 0.1.0
- * @category models
+ * @category errors
  */
 export type RecorderReason = typeof RecorderReason.Type
 

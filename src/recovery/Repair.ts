@@ -45,7 +45,7 @@ import type { VerifyFault } from "./Verify.ts"
 export const quarantineName = "quarantine"
 
 /**
- * The report in each directory of damaged segments.
+ * The report in each directory under quarantine.
  *
  * @since 0.1.0
  * @category names

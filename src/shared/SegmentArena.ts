@@ -54,7 +54,7 @@ export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerFailed: 4 } as const
 
 /**
- * The type of {@link HeldBack}.
+ * One of the codes.
  *
  * @since 0.1.0
  * @category models
@@ -255,7 +255,7 @@ export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void
 }
 
 /**
- * The state of a slot, one of {@link SlotState}.
+ * A `SlotState`.
  *
  * @since 0.1.0
  * @category slots
@@ -263,7 +263,7 @@ export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void
 export const stateOf = (self: Arena, slot: number): number => Atomics.load(self.words, slotWord(slot, word.state))
 
 /**
- * How many bytes of a slot hold whole events.
+ * Bytes of a slot's segment that the writer has published.
  *
  * @since 0.1.0
  * @category slots
@@ -289,7 +289,7 @@ export const firstEventIdOf = (self: Arena, slot: number): number =>
   self.doubles[slotLong(slot, long.firstEventId)] ?? 0
 
 /**
- * When the segment in a slot was begun: Unix time in nanoseconds.
+ * When a slot's segment was begun: Unix time in nanoseconds.
  *
  * @since 0.1.0
  * @category slots
@@ -448,10 +448,10 @@ export const setOrigin = (
 }
 
 /**
- * The 16 bytes that stand in every segment of the directory.
+ * The 16 bytes that name the log, in every header of its segments. A copy.
  *
  * @since 0.1.0
- * @category origin
+ * @category inspecting
  */
 export const walId = (self: Arena): Uint8Array => new Uint8Array(self.buffer, word.walId * 4, 16).slice()
 
@@ -482,16 +482,16 @@ export const putClosed = (self: Arena, index: number, chain: bigint): void => {
  * The chain that a slot's segment starts from: kept with the slot, so a step may be repeated after `putClosed`.
  *
  * @since 0.1.0
- * @category origin
+ * @category slots
  */
 export const chainStart = (self: Arena, slot: number): bigint =>
   BigInt.asUintN(64, self.longs[slotLong(slot, long.chainStart)] ?? 0n)
 
 /**
- * Maintainer: keeps the chain that the segment of a slot starts from.
+ * Maintainer: sets what `chainStart` reads.
  *
  * @since 0.1.0
- * @category origin
+ * @category slots
  */
 export const putChainStart = (self: Arena, slot: number, chain: bigint): void => {
   self.longs[slotLong(slot, long.chainStart)] = BigInt.asIntN(64, chain)
@@ -510,7 +510,7 @@ export const sealStateOf = (self: Arena, slot: number): SealState =>
  * Every event up to this id is durable. Never goes backwards.
  *
  * @since 0.1.0
- * @category durability
+ * @category inspecting
  */
 export const durableEventId = (self: Arena): number => Number(Atomics.load(self.longs, long.durableEventId))
 
@@ -518,7 +518,7 @@ export const durableEventId = (self: Arena): number => Number(Atomics.load(self.
  * Maintainer: raises the durable position.
  *
  * @since 0.1.0
- * @category durability
+ * @category inspecting
  */
 export const putDurableEventId = (self: Arena, id: number): void => {
   Atomics.store(self.longs, long.durableEventId, BigInt(id))
@@ -528,7 +528,7 @@ export const putDurableEventId = (self: Arena, id: number): void => {
  * Writer: asks for everything up to the watermark to be made durable, and says so at the door.
  *
  * @since 0.1.0
- * @category durability
+ * @category asking
  */
 export const askFlushUnsafe = (self: Arena): void => {
   Atomics.add(self.words, word.flushAsked, 1)
@@ -539,15 +539,15 @@ export const askFlushUnsafe = (self: Arena): void => {
  * How often a flush was asked for, read before the watermark, to be given to `flushServedUnsafe` afterwards.
  *
  * @since 0.1.0
- * @category durability
+ * @category asking
  */
 export const flushAsked = (self: Arena): number => Atomics.load(self.words, word.flushAsked)
 
 /**
- * Whether a flush was asked for and not served yet.
+ * Whether a flush that was asked for is still to come.
  *
  * @since 0.1.0
- * @category durability
+ * @category asking
  */
 export const flushPending = (self: Arena): boolean => flushAsked(self) !== Atomics.load(self.words, word.flushServed)
 
@@ -555,17 +555,17 @@ export const flushPending = (self: Arena): boolean => flushAsked(self) !== Atomi
  * Maintainer: what was asked for up to then is done.
  *
  * @since 0.1.0
- * @category durability
+ * @category asking
  */
 export const flushServedUnsafe = (self: Arena, asked: number): void => {
   Atomics.store(self.words, word.flushServed, asked)
 }
 
 /**
- * Why events cannot be made durable now, one of {@link HeldBack}.
+ * A code of `HeldBack`: why appended events cannot be made durable now.
  *
  * @since 0.1.0
- * @category durability
+ * @category inspecting
  */
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
@@ -574,7 +574,7 @@ export const heldBack = (self: Arena): number => Atomics.load(self.words, word.h
  * every further failure, so a committer who comes while it lasts is told by the next attempt.
  *
  * @since 0.1.0
- * @category durability
+ * @category inspecting
  */
 export const putHeldBack = (self: Arena, code: HeldBack): void => {
   const before = Atomics.exchange(self.words, word.heldBack, code)
@@ -616,6 +616,7 @@ export const mayOpenHot = (self: Arena, index: number): boolean => {
  * @category services
  */
 export class SegmentArena extends Context.Service<SegmentArena, Arena>()("effect-wal/shared/SegmentArena") {
+  /** A new arena, all slots blank. */
   static readonly layer = (options: ArenaOptions): Layer.Layer<SegmentArena> =>
     Layer.effect(SegmentArena, Effect.sync(() => make(options)))
 }

@@ -47,7 +47,7 @@ interface ToldFailure {
 }
 
 /**
- * The plan of one simulated disk: told failures first, then those drawn at the rates.
+ * What goes wrong with the operations that are asked about, one after the other.
  *
  * @since 0.1.0
  * @category models
@@ -62,10 +62,12 @@ export class FaultPlan {
     this.faults = faults
   }
 
+  /** One more failure to come, after those that were told before. */
   tell(failure: ToldFailure): void {
     this.#told.push(failure)
   }
 
+  /** Nothing goes wrong from now on. */
   forget(): void {
     this.#told = []
     this.faults = {}
@@ -84,6 +86,7 @@ export class FaultPlan {
     return this.#draw(this.faults.errorRates?.[operation]) ? "Io" : undefined
   }
 
+  /** Whether a sync that fails now leaves its file stuck. */
   leavesStuck(): boolean {
     return this.#draw(this.faults.stuckSyncRate)
   }

@@ -91,6 +91,7 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   readonly failAlways: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
   /** Forgets `failNext` and `failAlways`, sets all rates to 0, and frees stuck files. */
   readonly heal: Effect.Effect<void>
+  /** Replaces the rates at which the seed makes operations fail. */
   readonly setFaults: (faults: Faults) => Effect.Effect<void>
   /** May be less than what is in use; then nothing more fits. */
   readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
