@@ -14,10 +14,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import * as Monitor from "../recorder/Monitor.ts"
 import { Recorder } from "../recorder/Recorder.ts"
 import { eventBytesMax } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
+import * as WalConfig from "../recorder/WalConfig.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
@@ -42,9 +44,6 @@ import type { StandardInput } from "./StandardStreams.ts"
  * @category limits
  */
 export const segmentBytesMin = 4096
-
-/** More threads than this only wait for one another: compressing is bound by the disk long before. */
-const threadsMax = 16
 
 /** The arena has four slots of this size, in memory. */
 const segmentBytesLimit = SegmentArena.slotBytesLimit
@@ -74,7 +73,7 @@ const flags = {
       (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
       () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
     ),
-    Flag.withDefault(Wal.defaults.segmentBytesMax)
+    Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),
   ...retentionFlags,
   framing: framingFlag,
@@ -93,7 +92,7 @@ const flags = {
   threads: Flag.Int("threads").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Maintainer threads, up to ${threadsMax}; 0 = none, the maintainer is a fiber of the main thread; default 1`
+      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread; default 1`
     ),
     Flag.withDefault(1)
   ),
@@ -113,7 +112,7 @@ export const record = Command.make(
   Effect.fnUntraced(function*(given) {
     yield* refuseFile(given.dir)
     const limits = yield* clampLimits(given)
-    const threads = yield* clamp("--threads", given.threads, 0, threadsMax)
+    const threads = yield* clamp("--threads", given.threads, 0, workersMax)
     const { commit } = given
     const options: Wal.WalOptions = {
       directory: given.dir,
@@ -273,7 +272,7 @@ const checkSplit = (
     return Effect.fail(
       new OperatingFailure({
         message: `${name} ${size}, the most an event can have; ${before}; ` +
-          (bytesMax < Wal.defaults.blockBytesMax - 4
+          (bytesMax < WalConfig.defaults.blockBytesMax - 4
             ? "raise --segment-bytes, or cut it into parts"
             : "cut it into parts")
       })

@@ -22,10 +22,35 @@ import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMod
 import { Disk, DiskError } from "./Disk.ts"
 import { holdLock } from "./LockFile.ts"
 
-/** `Disk` by asynchronous calls on libuv's thread pool. @since 0.1.0 @category layers */
+/**
+ * `Disk` by asynchronous calls on libuv's thread pool.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { Disk, NodeDisk } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const disk = yield* Disk.Disk
+ *   yield* Console.log((yield* disk.freeBytes(".")) > 0) // => true
+ *   const missing = yield* Effect.flip(disk.stat("./nothing"))
+ *   yield* Console.log(missing.reason) // => NotFound
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
 
-/** `Disk` by calls that block the calling thread. @since 0.1.0 @category layers */
+/**
+ * `Disk` by calls that block the calling thread: soonest answered, and meant for threads that have nothing else to do.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
 
 /** What each errno of POSIX that a file call can return means here; whatever is not named is `Io`. */

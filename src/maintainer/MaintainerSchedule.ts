@@ -26,6 +26,25 @@ export const defaultSleepMillis = { min: 10, max: 1000 } as const
  *
  * @since 0.1.0
  * @category schedules
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { MaintainerSchedule } from "effect-wal"
+ *
+ * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.
+ * let cycles = 0
+ * const cycle = Effect.sync(() => {
+ *   cycles += 1
+ *   return cycles < 5
+ * })
+ * const loop = Effect.repeat(cycle, {
+ *   schedule: MaintainerSchedule.adaptive("1 millis", "1 second"),
+ *   while: (worked) => worked
+ * })
+ *
+ * await Effect.runPromise(loop)
+ * console.log(cycles) // => 5
+ * ```
  */
 export const adaptive = (
   sleepMin: Duration.Input = defaultSleepMillis.min,

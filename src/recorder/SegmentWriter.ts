@@ -53,6 +53,24 @@ export const eventBytesMax = (layout: { readonly eventSize: number; readonly blo
  *
  * @since 0.1.0
  * @category writers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { commit, writer } = yield* Recorder.Recorder
+ *   const event = Buffer.from("no effect is spent on this event")
+ *   for (let count = 0; count < 100_000; count++) {
+ *     // Not above 0: every slot waits for the disk. A commit waits until it has caught up.
+ *     while (writer.appendUnsafe(event) <= 0) yield* commit
+ *   }
+ *   yield* Console.log(yield* commit) // => 100000
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export class SegmentWriter {
   /** The arena's memory. What `reserveUnsafe` returned is an offset into it. */

@@ -151,6 +151,25 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import { Doorbell } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
+ *   // Read before you look whether there is work: a ring in between ends the wait at once.
+ *   const seen = Doorbell.readUnsafe(doorbell)
+ *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
+ *   Doorbell.ringUnsafe(doorbell)
+ *   yield* Fiber.join(waiting)
+ *   yield* Console.log("rung") // => rung
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
