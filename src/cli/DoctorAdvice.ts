@@ -10,7 +10,7 @@
  * @since 0.1.0
  */
 import * as Retention from "../maintainer/Retention.ts"
-import * as Wal from "../recorder/Wal.ts"
+import * as WalConfig from "../recorder/WalConfig.ts"
 import { formatBytes, formatNanos } from "../telemetry/TelemetryDump.ts"
 import type { DiskMeasures, Times } from "./DiskProbe.ts"
 import { formatSize } from "./flags.ts"
@@ -129,7 +129,7 @@ export const findings = (
   } else if (type === "overlay") {
     note("overlay is a container's own layer, which goes with the container; mount a volume for what is to stay")
   }
-  const segmentBytes = advice?.segmentBytes ?? Wal.defaults.segmentBytesMax
+  const segmentBytes = advice?.segmentBytes ?? WalConfig.defaults.segmentBytesMax
   const needed = bytesAtMost(segmentBytes)
   if (freeBytes < needed) {
     warn(
@@ -184,7 +184,7 @@ export const adviceLines = (
   `advice: --segment-bytes ${flagSize(segmentBytes)}: rotations take ${
     percent(rotationShare)
   } of the disk's time at full ` +
-  `speed; the recorder's memory is ${formatSize(segmentBytes * Wal.defaults.slots)}`,
+  `speed; the recorder's memory is ${formatSize(segmentBytes * WalConfig.defaults.slots)}`,
   `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from this ` +
   "disk; callers that wait together share a sync"
 ]

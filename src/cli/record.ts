@@ -66,7 +66,7 @@ const flags = {
     Flag.withDescription(
       `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
         formatSize(segmentBytesLimit)
-      }, default ${formatSize(Wal.defaults.segmentBytesMax)}`
+      }, default ${formatSize(WalConfig.defaults.segmentBytesMax)}`
     ),
     Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
     Flag.filter(
