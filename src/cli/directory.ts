@@ -15,7 +15,12 @@ import { quarantineName } from "../recovery/Repair.ts"
 import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 
-/** For commands that read: the directory must be there. */
+/**
+ * For commands that read: the directory must be there.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
 export const requireDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(look(directory), (found) =>
     found === "directory"
@@ -26,7 +31,12 @@ export const requireDirectory = (directory: string): Effect.Effect<void, Operati
           : `${directory} is a file; give --dir the directory that the segments are in`
       ))
 
-/** For commands that write: the directory is made when it is missing, so only something else in its place is wrong. */
+/**
+ * For commands that write: the directory is made when it is missing, so only something else in its place is wrong.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
     look(directory),
@@ -58,6 +68,11 @@ const ownNames = [
   quarantineName
 ]
 
-/** Of the names that are no segments', those that nobody here has made. */
+/**
+ * Of the names that are no segments', those that nobody here has made.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))

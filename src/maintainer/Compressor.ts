@@ -14,6 +14,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
 import { Worker } from "node:worker_threads"
+import { releaseNative } from "../format/Lz4Block.ts"
+import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressReply, CompressRequest } from "./compressorThread.ts"
 
 /**
@@ -30,11 +32,6 @@ export interface RawCompressor {
   readonly uncompress: (bytes: Uint8Array) => Uint8Array
   /** Gives the memory of a result back at once, and not when the garbage collector comes by. Its bytes are gone then. */
   readonly release: (result: Uint8Array) => void
-}
-
-/** A result of the native library owns its ArrayBuffer. */
-const releaseNative = (result: Uint8Array): void => {
-  if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
 }
 
 /**
@@ -66,9 +63,8 @@ class CompressorThread {
   private nextId = 0
   isAlive = true
 
-  constructor() {
-    const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
-    this.worker = new Worker(new URL(`./compressorThread${ending}`, import.meta.url))
+  constructor(module: URL) {
+    this.worker = new Worker(module)
     this.worker.unref()
     this.worker.on("message", (reply: CompressReply) => this.onReply(reply))
     this.worker.once("error", (error) => this.onDeath(error))
@@ -112,11 +108,17 @@ class CompressorThread {
 
 const spareMax = 4
 
-let thread: CompressorThread | undefined
-
-const living = (): CompressorThread => {
-  if (thread === undefined || !thread.isAlive) thread = new CompressorThread()
-  return thread
+const threadedBy = (module: () => URL): RawCompressor => {
+  let thread: CompressorThread | undefined
+  const living = (): CompressorThread => {
+    if (thread === undefined || !thread.isAlive) thread = new CompressorThread(module())
+    return thread
+  }
+  return {
+    compress: (bytes) => living().compress(bytes),
+    uncompress: blocking.uncompress,
+    release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
+  }
 }
 
 /**
@@ -126,11 +128,15 @@ const living = (): CompressorThread => {
  * @since 0.1.0
  * @category compressors
  */
-export const threaded: RawCompressor = {
-  compress: (bytes) => living().compress(bytes),
-  uncompress: blocking.uncompress,
-  release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
-}
+export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressorThread", import.meta.url))
+
+/**
+ * As `threaded`, for bundled applications: `module` is where the bundle has `effect-wal/compressorThread`.
+ *
+ * @since 0.1.0
+ * @category compressors
+ */
+export const threadedFrom = (module: URL): RawCompressor => threadedBy(() => module)
 
 /**
  * The compressor that freezing uses; `threaded` unless another is provided.

@@ -9,7 +9,8 @@
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`). Cold ones exceed `maxCompressedSegments` only
+ * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), those not counted whose compression was given up:
+ *    appending must not wait for what may never come. Cold ones exceed `maxCompressedSegments` only
  *    between a freeze and the deletion that it causes: by one at most for each executor, since none begins a freeze while
  *    a deletion is due.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
@@ -38,6 +39,7 @@ import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -135,6 +137,34 @@ export interface Hold {
   readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
 }
 
+/**
+ * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, SegmentMaintainer, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+ *   yield* Effect.scoped(Effect.gen(function*() {
+ *     // Nothing from segment 0 on is deleted while this scope is open.
+ *     const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
+ *     yield* recorder.appendDurable(Buffer.from("hello"))
+ *     yield* hold.advanceTo(1)
+ *   }))
+ *   const { failures, hotSegments } = yield* maintainer.status
+ *   yield* Console.log(`${hotSegments} hot, ${failures} failures`) // => 1 hot, 0 failures
+ *   yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -147,7 +177,7 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly failures: Effect.Effect<ReadonlyArray<DatedFailure>>
   /** What retention would do now: a dry run. */
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; says what had to be clamped. */
+  /** Changes the limits from now on; says what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
   /** Keeps this segment and later ones until the scope closes or the time has come. */
   readonly hold: (options: {
@@ -202,6 +232,7 @@ export interface ExecutorSeat {
   readonly options: MaintainerExecutor.ExecutorOptions
   readonly control: MaintainerControl.MaintainerControl
   readonly arena: Arena | undefined
+  /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
 }
 
@@ -213,6 +244,7 @@ export interface ExecutorSeat {
  */
 export interface ExecutorHost<E, R> {
   readonly count: number
+  /** Runs one executor until it dies or its scope closes. */
   readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
 }
 
@@ -277,6 +309,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const handled = Array.from({ length: host.count }, () => 0)
   let isDown = false
   let restarts = 0
+  let draining = 0
 
   const retain = (): void => {
     state.retain()
@@ -395,7 +428,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       Doorbell.ringUnsafe(control.progress)
     }).pipe(
       Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
-      Effect.delay(Duration.millis(Math.min(options.drainMillisMax, 2 ** 31 - 1)))
+      Effect.delay(Duration.millis(options.drainMillisMax ?? 0))
     )
     const untilQuiet = Effect.gen(function*() {
       while (true) {
@@ -405,7 +438,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
         yield* Doorbell.wait(control.progress, seen)
       }
     })
-    const deadline = Number.isFinite(options.drainMillisMax) ? yield* Effect.forkChild(stopFreezing) : undefined
+    const deadline = options.drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
     yield* untilQuiet
     if (deadline !== undefined) deadline.interruptUnsafe()
     const receipt: DrainReceipt = {
@@ -420,7 +453,17 @@ export const make = Effect.fnUntraced(function*<E, R>(
     }
     yield* Effect.logDebug(`drained ${directory}`, receipt)
     return receipt
-  })
+  }, (drain) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        draining += 1
+      }),
+      () => drain,
+      () =>
+        Effect.sync(() => {
+          draining -= 1
+        })
+    ))
 
   // ---------------------------------------------------------------------------------------------------------------
   // running
@@ -432,7 +475,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* Effect.forkScoped(state.learnSizes(disk))
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
-    state.tryAgain()
+    // A drain ends: what is given up meanwhile stays as it is.
+    if (draining === 0) state.tryAgain()
     retain()
     yield* Effect.sleep(tickMillis)
   })))
@@ -462,7 +506,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     plan: Effect.sync(() => state.plan()),
     setLimits: (limits) =>
       Effect.sync(() => {
-        const clamped = state.setLimits(limits, telemetry)
+        const clamped = state.setLimits(resolveUnsafe(Retention.RetentionLimits, limits), telemetry)
         retain()
         return clamped
       }),

@@ -150,6 +150,25 @@ describe.each(formats)("Verify ($name)", ({ layout }) => {
       ])
     }).pipe(onSimulatedDisk))
 
+  it.effect("does not take for missing what retention deletes behind a segment that was seen", () =>
+    Effect.gen(function*() {
+      const disk = yield* Disk
+      const wal = buildWal({ segments: [10, 10, 10, 10] })
+      yield* put(directory, ...wal.map(hot))
+      const changing = Disk.of({
+        ...disk,
+        open: Effect.fnUntraced(function*(path, mode) {
+          if (path.endsWith(hot(wal[1]!).name)) {
+            for (const position of [0, 1, 2]) yield* Effect.ignore(unlink(wal[position]!))
+          }
+          return yield* disk.open(path, mode)
+        }, Effect.provideService(Disk, disk))
+      })
+      const report = yield* Effect.provideService(verify({ directory }), Disk, changing)
+      assert.deepStrictEqual(faultsOf(report), [])
+      assert.deepStrictEqual(report.segments.map(({ segmentIndex }) => segmentIndex), [0, 3])
+    }).pipe(onSimulatedDisk))
+
   it.live("opens no link and no directory that bears a segment's name", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
