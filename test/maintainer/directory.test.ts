@@ -268,6 +268,34 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         ) assert.include(faults.join("\n"), fault)
       }).pipe(Effect.scoped, quiet))
 
+    it.effect("finds more segments than the limits allow, for as long as they cannot be brought within them", () =>
+      Effect.gen(function*() {
+        const { maintainer, services } = yield* given({ cold: [0, 1, 2, 3, 4, 5], hot: [6, 7, 8, 9, 10, 11] })
+        const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+        yield* disk.failAlways("unlink", "Io", /lz4$/)
+        yield* disk.failAlways("rename", "Io", /lz4/)
+        yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: 4 })
+        yield* settle
+        assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [
+          "6 hot segments where 4 are allowed",
+          "6 cold segments where 4 are allowed"
+        ])
+        yield* disk.heal
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("finds a segment in another form than it is known in", () =>
+      Effect.gen(function*() {
+        const { maintainer, services } = yield* given({ cold: [0], hot: [1, 2, 3] })
+        yield* Effect.gen(function*() {
+          yield* put(coldPath(directory, 2), yield* Effect.promise(() => frameOf(wal[2]!.bytes)))
+          yield* Disk.use((disk) => disk.unlink(hotPath(directory, 2)))
+        }).pipe(Effect.provideContext(services))
+        const { faults } = yield* maintainer.verifyConsistency
+        assert.deepStrictEqual(faults, ["segment 2 is known in another form than on disk"])
+      }).pipe(Effect.scoped, quiet))
+
     it.effect("has nothing to say about a directory in order, hot and cold", () =>
       Effect.gen(function*() {
         const { maintainer, services } = yield* given({ cold: [0, 1, 2], hot: [3, 4, 5] })
