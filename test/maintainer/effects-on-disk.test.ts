@@ -19,7 +19,7 @@ import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { buildWal } from "../fixtures/segments.ts"
+import { buildSegment, buildWal } from "../fixtures/segments.ts"
 import {
   bytesOf,
   coldPath,
@@ -297,6 +297,26 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
           }).pipe(Effect.provide(stepLayer(compressor))))
       }
     }
+
+    it.effect.each(["frame", "block"] as const)(
+      "keeps the original when what it reads back is a whole segment, but another one (%s)",
+      (compression) =>
+        Effect.gen(function*() {
+          // Made at another time, so it has as many bytes, and every checksum of it holds.
+          const commits = Array.from({ length: 12 }, (_, i) => first.events.slice(5 * i, 5 * i + 5))
+          const other = buildSegment({ layout: kind.layout, commits, createdNanos: 1n })
+          const swapping: RawCompressor = { ...blocking, uncompress: () => Uint8Array.from(other.bytes) }
+          yield* Effect.gen(function*() {
+            yield* putSegments
+            assert.strictEqual(other.bytes.length, first.bytes.length)
+            const error = yield* Effect.flip(freezing(0, compression))
+            assert.strictEqual(error.reason, "VerifyFailed")
+            const found = yield* look(directory)
+            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
+            assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer(swapping))))
+        })
+    )
 
     it.effect("keeps the original at every failing operation, names it, and succeeds afterwards", () =>
       Effect.gen(function*() {

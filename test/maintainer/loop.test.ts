@@ -84,6 +84,26 @@ describe("repeatWakeable", () => {
       yield* settle
       assert.deepStrictEqual(cycles, [5101])
     }))
+
+  it.effect("runs again at once when the doorbell rang during a cycle", () =>
+    Effect.gen(function*() {
+      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const cycles: Array<number> = []
+      yield* Effect.forkScoped(repeatWakeable({
+        cycle: Effect.map(Clock.currentTimeMillis, (now) => {
+          cycles.push(now)
+          if (cycles.length === 2) Doorbell.ringUnsafe(doorbell)
+          return false
+        }),
+        schedule: adaptive(),
+        doorbells: [doorbell],
+        sleepMillisMax: () => Number.POSITIVE_INFINITY,
+        begin: () => 0,
+        onCycle: () => {}
+      }))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(cycles, [0, 10, 10, 50])
+    }))
 })
 
 /** A maintainer of nobody's segments; its queues are the test's. */
