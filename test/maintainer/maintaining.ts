@@ -160,12 +160,9 @@ export const whileClockTurns = Effect.fnUntraced(function*<A, E, R>(effect: Effe
   return yield* Effect.die(new Error(`not done although the clock has turned ${turnsMax} times 100 ms`))
 })
 
-/** What a fiber came to that must be done by now. */
-export const done = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
-  yield* settle
-  const exit = fiber.pollUnsafe()
-  return exit === undefined ? yield* Effect.die(new Error("not done by now")) : yield* exit
-})
+/** What a fiber comes to that needs no more time of the test's clock. */
+export const done = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  inTime("what needs no more time of the clock", Fiber.join(fiber))
 
 /** Every event from now on, in an array that grows. */
 export const watch = Effect.fnUntraced(function*(maintainer: SegmentMaintainer["Service"]) {

@@ -13,8 +13,8 @@ import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import {
   done,
-  event,
   inTime,
+  kinds,
   look,
   named,
   NodeDisk,
@@ -33,7 +33,8 @@ const indices = (events: ReadonlyArray<MaintainerEvent>, tag: MaintainerEvent["_
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-describe("an executor that is a fiber", () => {
+describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
+  const { event, format } = kind
   const directory = "/wal"
   const limits = { maxSegments: 2, maxCompressedSegments: 4 }
   const segments = 5
@@ -53,7 +54,7 @@ describe("an executor that is a fiber", () => {
       const disk = yield* Layer.build(Layer.fresh(simulated()))
       const { service, state } = mortal(Context.get(disk, Disk))
       const { close, context } = yield* open(
-        Wal.layer({ directory, segmentBytesMax, limits, ...options }).pipe(
+        Wal.layer({ directory, format, segmentBytesMax, limits, ...options }).pipe(
           Layer.provide(Layer.succeedContext(Context.add(disk, Disk, service)))
         )
       )
@@ -105,8 +106,8 @@ describe("an executor that is a fiber", () => {
               words
             )
             assert.strictEqual(found.cold.length, limits.maxCompressedSegments, words)
-            const left = yield* recorded(directory).pipe(Effect.provideContext(disk))
-            assert.deepStrictEqual(left, named(segments + 1 - left.length, segments), words)
+            const left = yield* recorded(directory, kind).pipe(Effect.provideContext(disk))
+            assert.deepStrictEqual(left, named(segments + 1 - left.length, segments, kind), words)
             assert.deepStrictEqual(yield* maintainer.failures, [], words)
           }))
       }
@@ -155,7 +156,8 @@ describe("an executor that is a fiber", () => {
       })))
 })
 
-describe("an executor that is a thread", () => {
+describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
+  const { count, event, format } = kind
   const limits = { maxSegments: 4, maxCompressedSegments: 8 }
   const mortalThread = new URL("./mortalThread.ts", import.meta.url)
 
@@ -165,12 +167,20 @@ describe("an executor that is a thread", () => {
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const { close, context } = yield* open(
-          Wal.layerWorker({ directory, segmentBytesMax, limits, workers, threadModule: mortalThread, restartsMax: 100 })
+          Wal.layerWorker({
+            directory,
+            format,
+            segmentBytesMax,
+            limits,
+            workers,
+            threadModule: mortalThread,
+            restartsMax: 100
+          })
         )
         const recorder = Context.get(context, Recorder)
         const maintainer = Context.get(context, SegmentMaintainer)
         const events = yield* watch(maintainer)
-        for (let id = 1; id <= 400; id++) yield* recorder.append(event(id))
+        for (let id = 1; id <= count; id++) yield* recorder.append(event(id))
         yield* recorder.commit
         const restarted = Effect.repeat(Effect.delay(maintainer.status, 5), { until: ({ restarts }) => restarts === 2 })
         yield* inTime("two restarts", restarted)
@@ -183,8 +193,8 @@ describe("an executor that is a thread", () => {
         assert.deepStrictEqual(sorted("Freed"), upTo(segments - found.hot.length - found.cold.length))
         // Files that a thread had prepared when it ended are removed at the next start.
         assert.deepStrictEqual([found.both, found.empty], [[], []])
-        const left = yield* recorded(directory)
-        assert.deepStrictEqual(left, named(401 - left.length, 400))
+        const left = yield* recorded(directory, kind)
+        assert.deepStrictEqual(left, named(count + 1 - left.length, count, kind))
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
 
@@ -194,6 +204,7 @@ describe("an executor that is a thread", () => {
       const { close, context } = yield* open(
         Wal.layerWorker({
           directory,
+          format,
           segmentBytesMax,
           threadModule: new URL("./stillbornThread.ts", import.meta.url),
           restartsMax: 1
