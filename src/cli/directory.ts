@@ -15,14 +15,17 @@ import { quarantineName } from "../recovery/Repair.ts"
 import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 
-/** For commands that read: the directory must be there. */
-export const requireDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+/** For commands that read: the directory must be there. `advice` is for when it is not. */
+export const requireDirectory = (
+  directory: string,
+  advice = "give --dir a directory that was recorded into"
+): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(look(directory), (found) =>
     found === "directory"
       ? Effect.void
       : refuse(
         found === "nothing"
-          ? `${directory} does not exist; give --dir a directory that was recorded into`
+          ? `${directory} does not exist; ${advice}`
           : `${directory} is a file; give --dir the directory that the segments are in`
       ))
 
