@@ -92,7 +92,8 @@ const life = (from: number, to: number, enough: () => boolean) =>
   Effect.gen(function*() {
     const consumer = yield* Effect.forkChild(consume("mailer", mail))
     yield* produce(from, to)
-    while (!enough()) yield* Effect.sleep("5 millis")
+    const mailed = Effect.repeat(Effect.sleep("5 millis"), { until: enough })
+    yield* Effect.raceFirst(mailed, Fiber.join(consumer))
     yield* Fiber.interrupt(consumer)
     const { coldSegments, hotSegments } = yield* (yield* SegmentMaintainer.SegmentMaintainer).status
     yield* Console.log(`mailed ${seen.length} of ${to}; ${hotSegments} hot and ${coldSegments} cold segments`)
