@@ -22,6 +22,14 @@ export const directoryFlag = Flag.String("dir").pipe(
 )
 
 /**
+ * The flags of all commands whose value is the path of a directory, for shells to complete.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const directoryFlagNames: ReadonlyArray<string> = ["dir", "to"]
+
+/**
  * `--json`.
  *
  * @since 0.1.0

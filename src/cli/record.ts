@@ -13,8 +13,6 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Retention from "../maintainer/Retention.ts"
-import type { RetentionLimits } from "../maintainer/Retention.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import * as Monitor from "../recorder/Monitor.ts"
@@ -32,8 +30,10 @@ import { refuseFile } from "./directory.ts"
 import { makeSplitter } from "./EventFraming.ts"
 import type { EventSplitter, Framing } from "./EventFraming.ts"
 import { directoryFlag, formatSize, framingFlag, jsonFlag, parseBytes, parseDuration } from "./flags.ts"
-import { layerMetricsServer, metricsFlag } from "./metrics.ts"
+import { layerMetrics, metricsFlag } from "./metrics.ts"
 import { withProgress } from "./Progress.ts"
+import type { Progress } from "./Progress.ts"
+import { clamp, clampLimits, retentionFlags } from "./retention.ts"
 import { say, standardInput, writeJson, writeOutput } from "./StandardStreams.ts"
 import type { StandardInput } from "./StandardStreams.ts"
 
@@ -63,7 +63,11 @@ const flags = {
   dir: directoryFlag,
   segmentBytes: Flag.String("segment-bytes").pipe(
     Flag.withMetavar("BYTES"),
-    Flag.withDescription(`Payload of a segment, as in 256KiB or 16MiB; at least ${formatSize(segmentBytesMin)}`),
+    Flag.withDescription(
+      `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
+        formatSize(segmentBytesLimit)
+      }, default ${formatSize(WalConfig.defaults.segmentBytesMax)}`
+    ),
     Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
     Flag.filter(
       (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
@@ -71,21 +75,13 @@ const flags = {
     ),
     Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),
-  maxSegments: Flag.Int("max-segments").pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("Hot segments that may stay, 2 to 128"),
-    Flag.withDefault(Retention.defaultLimits.maxSegments)
-  ),
-  maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("Cold segments that may stay, 4 to 512, or `unlimited`"),
-    Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
-    Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
-  ),
+  ...retentionFlags,
   framing: framingFlag,
   commit: Flag.String("commit").pipe(
     Flag.withMetavar("WHEN"),
-    Flag.withDescription("When events become durable: `every` (at once), a duration as in 250ms, or `rotate`"),
+    Flag.withDescription(
+      "When events become durable: `every` (at once, the default), a duration as in 250ms, or `rotate`"
+    ),
     Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
     Flag.withDefault<CommitPolicy>("every")
   ),
@@ -96,17 +92,12 @@ const flags = {
   threads: Flag.Int("threads").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread`
+      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread; default 1`
     ),
     Flag.withDefault(1)
   ),
   metrics: metricsFlag,
   json: jsonFlag
-}
-
-function parseCount(text: string): Option.Option<number | "unlimited"> {
-  if (text === "unlimited") return Option.some(text)
-  return /^-?\d+$/.test(text) ? Option.some(Number(text)) : Option.none()
 }
 
 /**
@@ -131,7 +122,7 @@ export const record = Command.make(
       commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
     }
     const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })
-    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetricsServer })
+    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetrics })
     const layer = Layer.provideMerge(Layer.merge(Monitor.layer, metrics), wal)
     const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
     yield* given.json ? writeJson(summary) : say(formatSummary(summary))
@@ -146,27 +137,6 @@ export const record = Command.make(
     }
   ])
 )
-
-const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
-  const { clamped, limits } = Retention.clampLimits({
-    maxSegments: given.maxSegments,
-    maxCompressedSegments: given.maxCompressedSegments
-  })
-  for (const { field, given, used } of clamped) {
-    const flag = field === "maxSegments" ? "--max-segments" : "--max-compressed-segments"
-    const { maximum, minimum } = Retention.limitRanges[field]
-    yield* sayClamped(flag, given, used, minimum, maximum)
-  }
-  return limits
-})
-
-const clamp = (flag: string, given: number, minimum: number, maximum: number): Effect.Effect<number> => {
-  const used = Math.min(maximum, Math.max(minimum, given))
-  return used === given ? Effect.succeed(used) : Effect.as(sayClamped(flag, given, used, minimum, maximum), used)
-}
-
-const sayClamped = (flag: string, given: number, used: number, minimum: number, maximum: number): Effect.Effect<void> =>
-  say(`warning: ${flag} ${given} is outside ${minimum} to ${maximum}; using ${used}`)
 
 /**
  * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
@@ -211,6 +181,7 @@ interface RecordingOptions {
   readonly dir: string
   readonly framing: Framing
   readonly acks: boolean
+  readonly json: boolean
   readonly asksFlush: boolean
 }
 
@@ -236,7 +207,8 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   }))
   const { acks, background, exit, firstEventId, services } = yield* withProgress(
     recording,
-    () => formatProgress(running, counts)
+    () => progressOf(running, counts, input.bytes),
+    !options.json
   )
   yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
   if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)
@@ -292,9 +264,7 @@ const checkSplit = (
   const fault = splitter.fault()
   if (fault === undefined) return Effect.void
   const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
-  const before = fault.events === 1
-    ? "the 1 event before it is recorded"
-    : `the ${fault.events} events before it are recorded`
+  const before = `events recorded before it: ${fault.events}`
   if (fault.kind === "TooLarge") {
     const size = framing === "lines"
       ? `is longer than ${bytesMax} bytes`
@@ -404,11 +374,19 @@ const formatSummary = (summary: RecordSummary): string => {
     (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
 }
 
-const formatProgress = (running: Running | undefined, counts: Counts): string => {
-  if (running === undefined) return "opening"
-  const seconds = (performance.now() - counts.startMillis) / 1000
-  const rate = Math.round(counts.events / Math.max(0.001, seconds))
-  const lag = running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
-  return `${counts.drainStartMillis > 0 ? "draining: " : ""}${counts.events} events, ${formatBytes(counts.bytes)}, ` +
-    `${rate} events/s, ${lag} not durable yet`
+/** Of what there is to read; in events when nobody knows how much that is. */
+const progressOf = (running: Running | undefined, counts: Counts, bytes: number | undefined): Progress => {
+  const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
+  const lag = running === undefined
+    ? 0
+    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+  return bytes === undefined
+    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
+    : {
+      label,
+      unit: "bytes",
+      done: counts.bytes,
+      total: bytes,
+      note: `${counts.events} events, ${lag} not durable yet`
+    }
 }

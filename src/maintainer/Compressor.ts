@@ -14,6 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
 import { Worker } from "node:worker_threads"
+import { releaseNative } from "../format/Lz4Block.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressReply, CompressRequest } from "./compressorThread.ts"
 
@@ -31,11 +32,6 @@ export interface RawCompressor {
   readonly uncompress: (bytes: Uint8Array) => Uint8Array
   /** Gives the memory of a result back at once, and not when the garbage collector comes by. Its bytes are gone then. */
   readonly release: (result: Uint8Array) => void
-}
-
-/** A result of the native library owns its ArrayBuffer. */
-const releaseNative = (result: Uint8Array): void => {
-  if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
 }
 
 /**

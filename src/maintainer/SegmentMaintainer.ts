@@ -9,7 +9,8 @@
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`). Cold ones exceed `maxCompressedSegments` only
+ * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), those not counted whose compression was given up:
+ *    appending must not wait for what may never come. Cold ones exceed `maxCompressedSegments` only
  *    between a freeze and the deletion that it causes: by one at most for each executor, since none begins a freeze while
  *    a deletion is due.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
@@ -308,6 +309,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const handled = Array.from({ length: host.count }, () => 0)
   let isDown = false
   let restarts = 0
+  let draining = 0
 
   const retain = (): void => {
     state.retain()
@@ -451,7 +453,17 @@ export const make = Effect.fnUntraced(function*<E, R>(
     }
     yield* Effect.logDebug(`drained ${directory}`, receipt)
     return receipt
-  })
+  }, (drain) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        draining += 1
+      }),
+      () => drain,
+      () =>
+        Effect.sync(() => {
+          draining -= 1
+        })
+    ))
 
   // ---------------------------------------------------------------------------------------------------------------
   // running
@@ -463,7 +475,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* Effect.forkScoped(state.learnSizes(disk))
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
-    state.tryAgain()
+    // A drain ends: what is given up meanwhile stays as it is.
+    if (draining === 0) state.tryAgain()
     retain()
     yield* Effect.sleep(tickMillis)
   })))

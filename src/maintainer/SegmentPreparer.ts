@@ -30,7 +30,7 @@ export interface SegmentPreparer {
   readonly take: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
   /** Makes one more file ahead, if one is missing; says whether it did. Failing is no harm: `take` tries again. */
   readonly prepareNext: (nextIndex: number) => Effect.Effect<boolean, DiskError, Disk>
-  /** Closes and removes what was prepared and not taken. */
+  /** Closes and removes what was prepared and not taken, and what could be prepared only in part. */
   readonly close: Effect.Effect<void, never, Disk>
 }
 
@@ -46,6 +46,8 @@ export const make = (options: {
   readonly fileBytes: number
 }): SegmentPreparer => {
   const ready = new Map<number, DiskFile>()
+  /** Created, but not made as long as it must be: nobody will take them. */
+  const failed = new Set<number>()
   const pathOf = (segmentIndex: number) => `${options.directory}/${preparingName(options.naming, segmentIndex)}`
 
   const create = Effect.fnUntraced(function*(segmentIndex: number) {
@@ -53,7 +55,9 @@ export const make = (options: {
     const path = pathOf(segmentIndex)
     yield* Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void)
     const file = yield* disk.open(path, "create")
+    failed.add(segmentIndex)
     yield* Effect.onError(file.truncate(options.fileBytes), () => file.close)
+    failed.delete(segmentIndex)
     return file
   }, Effect.uninterruptible)
 
@@ -80,6 +84,8 @@ export const make = (options: {
         yield* Effect.ignore(disk.unlink(pathOf(segmentIndex)))
       }
       ready.clear()
+      for (const segmentIndex of failed) yield* Effect.ignore(disk.unlink(pathOf(segmentIndex)))
+      failed.clear()
     })
   }
 }

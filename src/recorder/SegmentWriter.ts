@@ -149,7 +149,7 @@ export class SegmentWriter {
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
     let start = this.position
-    if (start + total > Atomics.load(this.words, this.limitWord)) {
+    if (start + total > this.limit()) {
       const refusal = this.advance()
       if (refusal !== undefined) return refusal
       start = this.position
@@ -169,7 +169,7 @@ export class SegmentWriter {
   reserveUnsafe(length: number): number {
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
-    if (this.position + total > Atomics.load(this.words, this.limitWord)) {
+    if (this.position + total > this.limit()) {
       const refusal = this.advance()
       if (refusal !== undefined) return refusal
     }
@@ -219,6 +219,14 @@ export class SegmentWriter {
     else SegmentArena.abandonUnsafe(this.arena, this.slot)
     // From here on no event fits.
     this.position = Number.MAX_SAFE_INTEGER
+  }
+
+  /**
+   * Where the active segment ends. A plain read: the limit is only ever lowered, and by a maintainer that reads the
+   * watermark afterwards, so an event that was written up to an older limit is one it has to reckon with in any case.
+   */
+  private limit(): number {
+    return this.words[this.limitWord] ?? 0
   }
 
   private refuse(length: number): number {

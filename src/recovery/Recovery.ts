@@ -7,28 +7,31 @@
  *
  * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
  * - An open segment without a whole block held nothing that was promised; it is removed.
- * - A crash at any point of recovery leaves a directory that opens again to the same events. The tail is cut and synced
- *   before the header says closed, and the header lies in one sector; removing is one unlink.
+ * - What recovery returns is durable, whatever the syncs of its predecessors and its own earlier attempts have lost. So
+ *   the open segment is written to a fresh file, which needs as much space as it has bytes.
+ * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the name
+ *   of the old one when it is durable; removing is one unlink.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Disk, DiskError, openScoped, writeFully } from "../disk/Disk.ts"
+import { Disk, DiskError, openScoped, readFully, writeFully } from "../disk/Disk.ts"
 import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import { flashstrikeBlockBytes } from "../format/Block.ts"
 import { segmentFault } from "../format/SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "../format/SegmentHeader.ts"
-import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
-import { hotName } from "../format/SegmentName.ts"
+import { headerBytesOf } from "../format/SegmentHeader.ts"
+import { hotName, preparingName } from "../format/SegmentName.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { SegmentSummary } from "../format/SegmentVerifier.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { makeDirectoryReader } from "./SegmentDirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
+import { writePrefix } from "./SegmentPrefix.ts"
 import { readStart, verifySegment } from "./SegmentReader.ts"
 
 /**
@@ -231,7 +234,6 @@ const findEnd = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader,
   version: FormatVersion
 ) {
-  if (newest.form === "hot") yield* makeDurable(reader.directory, newest)
   const { header } = yield* readStart(newest)
   if (header.version !== version) {
     return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
@@ -244,17 +246,31 @@ const findEnd = Effect.fnUntraced(function*(
     return "empty" as const
   }
   yield* checkContinues(newest, summary, reader)
-  if (isClosed) return endOfClosed(header)
+  if (isClosed) {
+    yield* makeDurable(reader.directory, newest, version)
+    return endOfClosed(header)
+  }
   if (newest.form === "cold") {
     return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
   }
-  return yield* close(newest, summary)
+  return yield* close(reader, newest, summary)
 })
 
-/** What a killed predecessor wrote is seen by every reader, and may not have reached the device. It must, before it is believed. */
-const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile) {
+/**
+ * What a killed predecessor wrote is seen by every reader, and may not have reached the device. It must, before it is
+ * believed. The blocks of a closed segment are durable: a header says closed only after they were synced. The header itself
+ * is written once more, since a sync that has failed, here or in a predecessor, says ok the next time without writing
+ * anything.
+ */
+const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile, version: FormatVersion) {
   const disk = yield* Disk
-  yield* Effect.scoped(Effect.flatMap(openScoped(file.path, "read"), (opened) => opened.sync))
+  yield* Effect.scoped(Effect.gen(function*() {
+    const opened = yield* openScoped(file.path, "write")
+    const bytes = new Uint8Array(headerBytesOf(version))
+    yield* readFully(opened, bytes, 0)
+    yield* writeFully(opened, [bytes], 0)
+    yield* opened.sync
+  }))
   yield* disk.syncDirectory(directory)
 })
 
@@ -315,39 +331,44 @@ const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 const flashstrikeBlocksMin = 16
 
 /**
- * Cuts what follows the last whole block, then closes the header. Format 1 keeps its preallocated length: the tail is cut
- * off and grows back as zeros.
+ * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
+ * the old file would prove nothing: one that has failed, here or in a predecessor, says ok the next time although the
+ * device has not got what readers see. Format 1 keeps its preallocated length, of zeros.
  */
-const close = (file: SegmentFile, summary: SegmentSummary) =>
+const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: SegmentFile, summary: SegmentSummary) {
+  const { directory, naming } = reader
+  const disk = yield* Disk
+  const { header, torn, validBytes } = summary
+  const { bytes } = yield* disk.stat(file.path)
+  const now = yield* Clock.currentTimeNanos
+  const closedNanos = now > 0n ? now : 1n
+  const fresh = pathIn(directory, preparingName(naming, file.segmentIndex))
+  yield* Effect.catchIf(disk.unlink(fresh), (error) => error.reason === "NotFound", () => Effect.void)
+  yield* Effect.gen(function*() {
+    yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
+    if (header.version === 1) {
+      const bytesMin = headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes
+      yield* extend(fresh, Math.max(bytes, bytesMin))
+    }
+    yield* disk.rename(fresh, file.path)
+  }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
+  yield* disk.syncDirectory(directory)
+  const end: End = {
+    header: { ...header, closedNanos },
+    chainedChecksum: summary.chainedChecksum,
+    lastEventId: summary.lastEventId,
+    wasOpen: true,
+    cutBytes: torn === undefined ? 0 : bytes - validBytes,
+    cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
+  }
+  return end
+})
+
+const extend = (path: string, bytes: number) =>
   Effect.scoped(Effect.gen(function*() {
-    const { header, torn, validBytes } = summary
-    const opened = yield* openScoped(file.path, "write")
-    const { bytes } = yield* opened.stat
-    const bytesAfter = header.version === 2
-      ? validBytes
-      : Math.max(bytes, headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes)
-    if (header.version === 2 || torn !== undefined) yield* opened.truncate(validBytes)
-    if (header.version === 1) yield* opened.truncate(bytesAfter)
+    const opened = yield* openScoped(path, "write")
+    yield* opened.truncate(bytes)
     yield* opened.sync
-    const now = yield* Clock.currentTimeNanos
-    const closed: SegmentHeader = {
-      ...header,
-      blockCount: summary.blockCount,
-      eventCount: summary.eventCount,
-      firstEventId: summary.firstEventId,
-      lastEventId: summary.lastEventId,
-      closedNanos: now > 0n ? now : 1n,
-      lastChainedChecksum: summary.chainedChecksum
-    }
-    yield* writeFully(opened, [encodeHeader(closed)], 0)
-    yield* opened.sync
-    const end: End = {
-      ...endOfClosed(closed),
-      wasOpen: true,
-      cutBytes: torn === undefined ? 0 : bytes - validBytes,
-      cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
-    }
-    return end
   }))
 
 const remove = (directory: string, path: string) =>

@@ -228,7 +228,11 @@ const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, ent
     const listing = yield* scan(walk.directory, naming)
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
     if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
-    else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) return
+    else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
+      // Retention has taken this one and all before it: no gap, although some of them were seen.
+      walk.lastSegmentIndex = segmentIndex
+      return
+    }
   }
   const first = visited[0]
   if (first === undefined) return

@@ -178,6 +178,21 @@ export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   })
 
 /**
+ * Looks again and again, without letting the thread go, until the counter differs from `seen` or `microsMax` are over;
+ * `true` if it does. For a ring that is due at once: to wake a thread that sleeps takes longer.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boolean => {
+  const until = performance.now() + microsMax / 1000
+  do {
+    for (let look = 0; look < 20; look++) if (readUnsafe(self) !== seen) return true
+  } while (performance.now() < until)
+  return false
+}
+
+/**
  * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.
  *
  * @since 0.1.0

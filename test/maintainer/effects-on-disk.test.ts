@@ -20,7 +20,20 @@ import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildWal } from "../fixtures/segments.ts"
-import { bytesOf, coldPath, event, hotPath, look, named, open, put, quiet, recorded, simulated } from "./maintaining.ts"
+import {
+  bytesOf,
+  coldPath,
+  done,
+  event,
+  hotPath,
+  look,
+  named,
+  open,
+  put,
+  quiet,
+  recorded,
+  simulated
+} from "./maintaining.ts"
 
 const directory = "/wal"
 
@@ -120,7 +133,7 @@ describe("persist", () => {
         const before = (yield* changes).length
         const committed = yield* Effect.forkChild(recorder.commit)
         yield* TestClock.adjust(2000)
-        assert.strictEqual(yield* Fiber.join(committed), 2)
+        assert.strictEqual(yield* done(committed), 2)
         assert.deepStrictEqual((yield* lastChanges(before)).filter((line) => line.includes("FS.00000000")), [
           "write FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp",
@@ -226,7 +239,7 @@ describe("freeze", () => {
           const stopping = yield* Effect.forkChild(Fiber.interrupt(fiber))
           yield* disk.setFaults({})
           yield* TestClock.adjust(1000)
-          yield* Fiber.join(stopping)
+          yield* done(stopping)
           const exit = yield* Fiber.await(fiber)
           if (Exit.isFailure(exit)) interrupted += 1
           const found = yield* look(directory)

@@ -18,6 +18,7 @@ import {
   format2,
   foundation,
   hotPath,
+  inTime,
   look,
   named,
   NodeDisk,
@@ -135,7 +136,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         offer(toPersist, 3, 8, 78, 4)
         offer(toFreeze, 6, 7, 8, 77, 1, 2)
         offer(toFree, 0, 5)
-        const receipt = yield* maintainer.drain
+        const receipt = yield* inTime("draining", maintainer.drain)
         assert.deepStrictEqual(receipt.done, { persist: 2, freeze: 2, free: 1 })
         assert.deepStrictEqual(receipt.left, { persist: 0, freeze: 0, free: 0 })
         assert.strictEqual(receipt.failures, 7)

@@ -4,7 +4,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
@@ -22,6 +21,7 @@ import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
+  done,
   event,
   foundation,
   hotPath,
@@ -175,7 +175,7 @@ describe("the loop", () => {
       yield* recorder.append(event(8))
       const committed = yield* Effect.forkChild(recorder.commit)
       yield* settle
-      assert.strictEqual(yield* Fiber.join(committed), 8)
+      assert.strictEqual(yield* done(committed), 8)
       assert.deepStrictEqual(
         events.filter((event) => event._tag === "Persisted").map((event) => event.segmentIndex),
         [0, 1, 2, 3, 4, 5, 6]
@@ -190,10 +190,10 @@ describe("the loop", () => {
       assert.strictEqual((yield* maintainer.status).hotSegments, 8)
       yield* maintainer.setLimits({ maxSegments: 16, maxCompressedSegments: 64 })
       yield* settle
-      assert.strictEqual(yield* Fiber.join(waiting), 9)
+      assert.strictEqual(yield* done(waiting), 9)
       const closing = yield* Effect.forkChild(close)
       yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(closing)
+      yield* done(closing)
       assert.deepStrictEqual((yield* look(directory).pipe(Effect.provideContext(context))).hot.length, 9)
     }).pipe(quiet))
 
@@ -223,7 +223,7 @@ describe("the loop", () => {
       assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust(1)
       yield* settle
-      yield* Fiber.join(closing)
+      yield* done(closing)
       yield* Effect.gen(function*() {
         const found = yield* look(directory)
         assert.deepStrictEqual([found.hot.length, found.cold, found.leftovers], [10, [], []])

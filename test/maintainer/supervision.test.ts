@@ -2,19 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
-import type { DiskFile } from "../../src/disk/Disk.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import {
+  done,
   event,
+  inTime,
   look,
   named,
   NodeDisk,
@@ -27,36 +27,7 @@ import {
   watch,
   whileClockTurns
 } from "./maintaining.ts"
-
-/** A disk whose operations die, by a defect that nobody handles, as often as `deaths` says. */
-const mortal = (disk: Disk["Service"]) => {
-  const state = { operations: 0, dieAt: Number.POSITIVE_INFINITY, deaths: 0 }
-  const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      state.operations += 1
-      if (state.operations < state.dieAt) return effect
-      state.deaths -= 1
-      if (state.deaths <= 0) state.dieAt = Number.POSITIVE_INFINITY
-      return Effect.die(new Error("the executor dies here"))
-    })
-  const file = (opened: DiskFile): DiskFile => ({
-    ...opened,
-    read: (target, offset) => guard(opened.read(target, offset)),
-    write: (chunks, offset) => guard(opened.write(chunks, offset)),
-    truncate: (bytes) => guard(opened.truncate(bytes)),
-    sync: guard(opened.sync),
-    stat: guard(opened.stat)
-  })
-  const service = Disk.of({
-    ...disk,
-    open: (path, mode) => guard(Effect.map(disk.open(path, mode), file)),
-    stat: (path) => guard(disk.stat(path)),
-    rename: (from, to) => guard(disk.rename(from, to)),
-    unlink: (path) => guard(disk.unlink(path)),
-    syncDirectory: (path) => guard(disk.syncDirectory(path))
-  })
-  return { service, state }
-}
+import { mortal } from "./mortalDisk.ts"
 
 const indices = (events: ReadonlyArray<MaintainerEvent>, tag: MaintainerEvent["_tag"]) =>
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
@@ -151,11 +122,11 @@ describe("an executor that is a fiber", () => {
         yield* recorder.append(event(1))
         const commit = yield* Effect.forkChild(Effect.flip(recorder.commit))
         yield* TestClock.adjust("1 minute")
-        const error = yield* Fiber.join(down)
+        const error = yield* done(down)
         assert.strictEqual(error._tag, "MaintainerDown")
         assert.strictEqual(error.restarts, 3)
         assert.include(error.message, "the executor dies here")
-        assert.deepStrictEqual((yield* Fiber.join(commit)).reason, "MaintainerDown")
+        assert.deepStrictEqual((yield* done(commit)).reason, "MaintainerDown")
         assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
         const { isDown, restarts } = yield* maintainer.status
         assert.deepStrictEqual([isDown, restarts], [true, 3])
@@ -177,7 +148,7 @@ describe("an executor that is a fiber", () => {
           yield* recorder.append(event(id))
           const commit = yield* Effect.forkChild(recorder.commit)
           yield* TestClock.adjust("2 minutes")
-          assert.strictEqual(yield* Fiber.join(commit), id)
+          assert.strictEqual(yield* done(commit), id)
         }
         assert.deepStrictEqual((yield* maintainer.status).restarts, 5)
         yield* whileClockTurns(close)
@@ -201,7 +172,8 @@ describe("an executor that is a thread", () => {
         const events = yield* watch(maintainer)
         for (let id = 1; id <= 400; id++) yield* recorder.append(event(id))
         yield* recorder.commit
-        yield* Effect.repeat(Effect.delay(maintainer.status, 5), { until: ({ restarts }) => restarts === 2 })
+        const restarted = Effect.repeat(Effect.delay(maintainer.status, 5), { until: ({ restarts }) => restarts === 2 })
+        yield* inTime("two restarts", restarted)
         yield* close
         const segments = recorder.writer.activeSegmentIndex + 1
         assert.deepStrictEqual(indices(events, "Persisted"), upTo(segments))
@@ -227,7 +199,7 @@ describe("an executor that is a thread", () => {
           restartsMax: 1
         })
       )
-      const error = yield* Effect.flip(Context.get(context, SegmentMaintainer).down)
+      const error = yield* inTime("giving up", Effect.flip(Context.get(context, SegmentMaintainer).down))
       assert.deepStrictEqual([error._tag, error.restarts], ["MaintainerDown", 1])
       assert.include(error.message, "stillborn")
       const recorder = Context.get(context, Recorder)

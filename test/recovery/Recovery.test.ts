@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import { Disk } from "../../src/disk/Disk.ts"
+import { Disk, writeFully } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { defaultNaming, hotName } from "../../src/format/SegmentName.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
@@ -21,10 +21,10 @@ import {
   put,
   smallBlocks,
   temporaryDirectory,
+  torn,
   unclosedByEngine,
   walIdOfTests
 } from "../fixtures/segments.ts"
-import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const directory = "/wal"
 
@@ -39,16 +39,6 @@ const idsIn = (where = directory) =>
 const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 const layouts = [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const
-
-/** A segment whose last commit was torn by a crash: its last bytes were not written. */
-const torn = (segment: BuiltSegment, bytes: number): BuiltSegment => {
-  const end = segment.blockEnds.at(-1)!.offset
-  if (segment.header.version === 2) return { ...segment, bytes: segment.bytes.subarray(0, end - bytes) }
-  const copy = Buffer.from(segment.bytes)
-  const payloadEnd = segment.blockEnds.at(-2)!.offset + 64 + 5 * 64
-  copy.fill(0, payloadEnd - bytes, payloadEnd)
-  return { ...segment, bytes: copy }
-}
 
 describe("Recovery", () => {
   it.effect("starts an empty directory from nothing", () =>
@@ -228,6 +218,66 @@ describe("Recovery", () => {
           assert.strictEqual(origin.lastEventId, 15)
           assert.deepStrictEqual(report.removedSegmentIndices, [])
           assert.strictEqual(report.closedSegmentIndex, undefined)
+        }
+      }
+    }))
+
+  /** A process was killed right after a sync of these bytes had failed. */
+  const leaveUnsynced = Effect.fnUntraced(function*(simulated: SimulatedDisk.SimulatedDisk["Service"], left: {
+    readonly name: string
+    readonly bytes: Uint8Array
+  }) {
+    const path = `${directory}/${left.name}`
+    const file = yield* simulated.disk.open(path, "write")
+    yield* writeFully(file, [left.bytes], 0)
+    yield* simulated.failNext("sync", "Io", /./)
+    yield* Effect.flip(file.sync)
+    yield* file.close
+  })
+
+  it.effect("does not believe a sync that says ok after one that has failed", () =>
+    Effect.gen(function*() {
+      for (const [name, layout] of layouts) {
+        for (let seed = 0; seed < 10; seed++) {
+          const simulated = yield* SimulatedDisk.make({ seed })
+          const onDisk = Effect.provideService(Disk, simulated.disk)
+          const [first, newest] = buildWal({ layout, segments: [10, 20], lastIsOpen: true })
+          yield* simulated.disk.makeDirectory(directory)
+          yield* simulated.disk.syncDirectory("/")
+          yield* onDisk(put(directory, hot(first!), { ...hot(newest!), bytes: newest!.bytes.subarray(0, 700) }))
+          yield* leaveUnsynced(simulated, hot(newest!))
+          // The first attempts to open fail by syncs of their own.
+          for (let failing = seed % 3; failing > 0; failing--) {
+            yield* simulated.failNext("sync", "Io")
+            assert.strictEqual((yield* Effect.flip(onDisk(open(layout.version))))._tag, "DiskError")
+          }
+          const { origin } = yield* onDisk(open(layout.version))
+          assert.strictEqual(origin.lastEventId, 30)
+          yield* simulated.crash
+          const again = yield* onDisk(open(layout.version))
+          assert.deepStrictEqual(again.origin, origin, `${name}, seed ${seed}`)
+          assert.deepStrictEqual([...(yield* onDisk(filesIn(directory))).keys()].length, 2, "nothing else is left")
+        }
+      }
+    }))
+
+  it.effect("goes on from a closed header only when it is durable, whatever syncs have said", () =>
+    Effect.gen(function*() {
+      for (const [name, layout] of layouts) {
+        for (let seed = 0; seed < 10; seed++) {
+          const simulated = yield* SimulatedDisk.make({ seed })
+          const onDisk = Effect.provideService(Disk, simulated.disk)
+          const [closed] = buildWal({ layout, segments: [20] })
+          const [stillOpen] = buildWal({ layout, segments: [20], lastIsOpen: true })
+          yield* simulated.disk.makeDirectory(directory)
+          yield* simulated.disk.syncDirectory("/")
+          yield* onDisk(put(directory, hot(stillOpen!)))
+          yield* leaveUnsynced(simulated, { name: hot(closed!).name, bytes: closed!.bytes.subarray(0, 128) })
+          const { origin } = yield* onDisk(open(layout.version))
+          assert.strictEqual(origin.lastEventId, 20)
+          yield* simulated.crash
+          const { report } = yield* onDisk(open(layout.version))
+          assert.strictEqual(report.closedSegmentIndex, undefined, `${name}, seed ${seed}: it is still closed`)
         }
       }
     }))

@@ -14,7 +14,10 @@ import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
+import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { DrainReceipt, MaintainerStatus } from "../../src/maintainer/SegmentMaintainer.ts"
+import * as Follow from "../../src/recorder/Follow.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import type { WalError } from "../../src/recorder/Wal.ts"
@@ -25,13 +28,24 @@ import type { Arena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import type { DirectoryWatch, SegmentOnDisk, WatchedHold } from "./DirectoryWatch.ts"
+import { checkLimits, segmentsOnDisk } from "./DirectoryWatch.ts"
 import type { Model } from "./Model.ts"
-import type { Process, Seams } from "./Process.ts"
-import { directory, drawLimits } from "./Scenario.ts"
+import type { PerTask, Process, Seams } from "./Process.ts"
+import { directory, diskBytes, drawLimits } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Trace.ts"
 import type { World } from "./World.ts"
+
+/** What a replay gave: its first event, and the id that would come next. */
+interface ReplayedRange {
+  readonly first: number | undefined
+  readonly next: number | undefined
+}
+
+/** Recording cannot go on from a newest segment that is damaged; it says so, and the life ends. */
+class NewestIsRotten extends Error {}
 
 /** Whatever waits longer than this, with a disk that works, waits in vain. */
 const patienceMillis = 10 * 60_000
@@ -45,6 +59,11 @@ export class Life {
   readonly trace: Trace
   readonly world: World
   readonly seams: Seams
+  readonly watch: DirectoryWatch
+  /** Segments whose bits have rotted: what concerns them may fail, with a word that says so. */
+  readonly rotten: ReadonlySet<number>
+  /** The last look at what had rotted. */
+  #rotFound: ReadonlySet<number> = new Set()
   /** The first broken ruling. */
   violation: Violation | undefined
   /** The arena of this life: what it says is durable was promised to whoever looked. */
@@ -53,6 +72,10 @@ export class Life {
   isHealthy: boolean
   /** Has done something wrong in this life: errors are expected. */
   hadFaults: boolean
+  /** What the life is at, for a run that does not end. */
+  #doing = "nothing yet"
+  #maintainer: SegmentMaintainer["Service"] | undefined
+  #limits: RetentionLimits | undefined
   #lastDurable = 0
 
   constructor(options: {
@@ -64,6 +87,8 @@ export class Life {
     readonly trace: Trace
     readonly world: World
     readonly seams: Seams
+    readonly watch: DirectoryWatch
+    readonly rotten: ReadonlySet<number>
     /** The disk does what it should when this life begins. */
     readonly isHealthy: boolean
   }) {
@@ -75,6 +100,8 @@ export class Life {
     this.trace = options.trace
     this.world = options.world
     this.seams = options.seams
+    this.watch = options.watch
+    this.rotten = options.rotten
     this.isHealthy = options.isHealthy
     this.hadFaults = !options.isHealthy
   }
@@ -82,6 +109,23 @@ export class Life {
   violated(violation: Violation): void {
     this.violation ??= violation
     this.world.isStopped = true
+  }
+
+  /** Where a life that does not end waits. */
+  whereItWaits(): string {
+    const { arena } = this
+    const status = this.#maintainer === undefined ? {} : Effect.runSync(this.#maintainer.status)
+    const slots = arena === undefined ? [] : Array.from({ length: arena.slots }, (_, slot) => ({
+      state: SegmentArena.stateOf(arena, slot),
+      segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
+      watermark: SegmentArena.watermarkOf(arena, slot),
+      sealed: SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0
+    }))
+    const heldBack = arena === undefined ? 0 : SegmentArena.heldBack(arena)
+    const appended = this.model.events.length
+    const durable = arena === undefined ? 0 : SegmentArena.durableEventId(arena)
+    const where = { doing: this.#doing, isHealthy: this.isHealthy, appended, durable, heldBack, slots, ...status }
+    return `${JSON.stringify(where)}\n  ${this.trace.recent.join("\n  ")}`
   }
 
   /** Opens, works, shuts down. `isLast`: with a disk that works, and with everything looked at in the end. */
@@ -99,6 +143,7 @@ export class Life {
         yield* this.checkPositions(recorder)
       }
       if (isLast || this.random.chance(0.5)) yield* this.heal()
+      this.#doing = "ending what runs in the background"
       yield* Scope.close(background, Exit.void)
       yield* this.shutDown(services, recorderScope, maintainerScope)
     }).pipe(
@@ -115,6 +160,10 @@ export class Life {
     if (this.world.isStopped || Cause.hasInterruptsOnly(cause)) return
     const squashed = Cause.squash(cause)
     if (squashed instanceof Violation) return this.violated(squashed)
+    if (squashed instanceof NewestIsRotten) {
+      this.world.isStopped = true
+      return
+    }
     this.violated(new Violation(`a defect or an error that is none of the expected: ${Cause.pretty(cause)}`))
   }
 
@@ -126,7 +175,7 @@ export class Life {
     return Effect.suspend(() => {
       this.trace.add("the disk is healed")
       this.isHealthy = true
-      return Effect.andThen(this.simulated.heal, this.simulated.setCapacityBytes(2 ** 40))
+      return Effect.andThen(this.simulated.heal, this.simulated.setCapacityBytes(diskBytes))
     })
   }
 
@@ -144,7 +193,11 @@ export class Life {
       this.trace.add("the disk is spoiled")
       switch (random.below(5)) {
         case 0:
-          return simulated.setCapacityBytes(random.below(8000))
+          return Effect.flatMap(this.process.disk.freeBytes("/"), (freeBytes) => {
+            // At any byte of what is written next, or far beyond.
+            const roomBytes = random.chance(0.7) ? random.below(3000) : 0
+            return simulated.setCapacityBytes(diskBytes - freeBytes + roomBytes)
+          }).pipe(Effect.ignore)
         case 1:
           return simulated.failAlways("sync", "Io", random.chance(0.5) ? /wal\.tmp$/ : undefined)
         case 2:
@@ -164,6 +217,7 @@ export class Life {
   open() {
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 1;; attempt++) {
+        this.#doing = `opening, attempt ${attempt}`
         const maintainerScope = yield* Scope.make()
         const recorderScope = yield* Scope.make()
         const opened = yield* Effect.exit(Effect.gen({ self: this }, function*() {
@@ -180,6 +234,7 @@ export class Life {
           this.model.reopened(recorder.recovery.lastEventId)
           this.trace.add(`opened at event ${recorder.recovery.lastEventId}`)
           this.arena = Context.get(services, SegmentArena.SegmentArena)
+          this.#maintainer = Context.get(services, SegmentMaintainer)
           this.#lastDurable = recorder.recovery.lastEventId
           this.recordAppends(recorder)
           return { services, maintainerScope, recorderScope }
@@ -201,6 +256,7 @@ export class Life {
 
   private checkOpenFailure(cause: Cause.Cause<WalError>): void {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (error?._tag === "SegmentCorrupt" && this.rotten.has(error.segmentIndex)) throw new NewestIsRotten()
     if (error?._tag === "DiskError" && this.hadFaults && error.reason !== "Held") return
     throw error === undefined ? Cause.squash(cause) : new Violation(`the directory does not open: ${error.message}`)
   }
@@ -296,7 +352,7 @@ export class Life {
   }
 
   step(
-    services: Context.Context<Recorder | SegmentMaintainer>,
+    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>,
     background: Scope.Scope,
     isUndisturbed: boolean
   ): Effect.Effect<void> {
@@ -304,6 +360,7 @@ export class Life {
     const recorder = Context.get(services, Recorder)
     const maintainer = Context.get(services, SegmentMaintainer)
     const draw = random.below(isUndisturbed ? 89 : 100)
+    this.#doing = `step ${draw}`
     if (draw < 35) return Effect.asVoid(this.wait(this.append(recorder.appendAll(this.drawEvents()))))
     if (draw < 40) return this.fork(background, this.append(recorder.appendAll(this.drawEvents())))
     if (draw < 52) {
@@ -322,7 +379,9 @@ export class Life {
       return Effect.asVoid(this.wait(this.append(recorder.appendDurable(this.drawEvent()))))
     }
     if (draw < 78) return Effect.asVoid(this.wait(this.append(Effect.as(recorder.rotate, 0))))
-    if (draw < 82) return this.fork(background, this.readAlong())
+    if (draw < 81) return this.fork(background, this.readAlong())
+    if (draw < 82) return this.fork(background, this.follow(services))
+    if (draw < 84) return this.fork(background, this.hold(maintainer))
     if (draw < 87) return Effect.sleep(random.below(1500))
     if (draw < 89) return this.changeLimits(maintainer)
     if (draw < 92) return Effect.sync(() => process.hurtExecutor())
@@ -334,13 +393,43 @@ export class Life {
   private changeLimits(maintainer: SegmentMaintainer["Service"]): Effect.Effect<void> {
     return Effect.suspend(() => {
       const limits = drawLimits(this.random)
-      this.noteLimits(limits.maxCompressedSegments)
+      this.noteLimits(limits)
       return Effect.asVoid(maintainer.setLimits(limits))
     })
   }
 
-  noteLimits(cold: number | "unlimited"): void {
-    if (cold !== "unlimited") this.model.coldMin = Math.min(this.model.coldMin, cold)
+  /** These limits are in force from now on. */
+  noteLimits(limits: RetentionLimits): void {
+    this.#limits = limits
+    this.watch.allow(limits)
+    this.model.limited(limits)
+  }
+
+  /** Keeps a segment and the later ones for a while, or for as long as the life goes on. */
+  private hold(maintainer: SegmentMaintainer["Service"]): Effect.Effect<void> {
+    const { random, watch, world } = this
+    return Effect.scoped(Effect.gen(function*() {
+      const segments = yield* maintainer.segments
+      const at = segments[random.below(Math.max(1, segments.length))]?.segmentIndex ?? 0
+      const expiresMillis = random.chance(0.4) ? world.nowMillis + random.below(2000) : Number.POSITIVE_INFINITY
+      const beingFreed = new Set(
+        segments.filter(({ state }) => state === "freeing").map(({ segmentIndex }) => segmentIndex)
+      )
+      // In one step: what was given to be deleted before the hold began is not kept by it.
+      world.isUnbroken = true
+      const held = yield* maintainer.hold({ name: "simulation", fromSegmentIndex: at, expiresMillis })
+      let watched: WatchedHold = { fromSegmentIndex: at, expiresMillis, beingFreed }
+      watch.holds.add(watched)
+      yield* Effect.addFinalizer(() => Effect.sync(() => watch.holds.delete(watched)))
+      yield* Effect.sleep(random.below(1500))
+      if (random.chance(0.5)) {
+        watch.holds.delete(watched)
+        watched = { ...watched, fromSegmentIndex: at + 1 }
+        watch.holds.add(watched)
+        yield* held.advanceTo(at + 1)
+        yield* Effect.sleep(random.below(1500))
+      }
+    }))
   }
 
   checkPositions(recorder: Recorder["Service"]): Effect.Effect<void> {
@@ -364,15 +453,12 @@ export class Life {
   // reading
   // -------------------------------------------------------------------------------------------------------------------
 
-  private replay(): Effect.Effect<
-    { readonly first: number | undefined; readonly next: number | undefined },
-    ReplayFailure
-  > {
+  private replay(): Effect.Effect<ReplayedRange, ReplayFailure> {
     return Effect.suspend(() => {
       let first: number | undefined
       let next: number | undefined
-      const { replayed = (id: number, bytes: Uint8Array) => ({ id, bytes }) } = this.seams
-      return Replay.events({ directory }).pipe(
+      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = this.seams
+      return replay(Replay.events({ directory })).pipe(
         Stream.runForEach((event) =>
           Effect.sync(() => {
             const seen = replayed(event.id, event.bytes)
@@ -395,15 +481,117 @@ export class Life {
         Effect.sync(() => {
           if (error._tag === "Deleted" && Number.isFinite(this.model.coldMin)) return
           if (error._tag === "DiskError" && this.hadFaults) return
+          if (this.isRot(error)) return
           throw new Violation(`a replay failed: ${error.message}`)
         })
     })
+  }
+
+  private isRot(error: ReplayFailure): boolean {
+    return error._tag === "SegmentCorrupt" && this.isDamaged(error.segmentIndex)
+  }
+
+  /** A segment behind one that has rotted may not be found to go on from it. */
+  private isDamaged(segmentIndex: number): boolean {
+    return this.rotten.has(segmentIndex) || this.rotten.has(segmentIndex - 1)
+  }
+
+  /** Follows what becomes durable, from the oldest event on, under a hold. */
+  private follow(
+    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>
+  ): Effect.Effect<void> {
+    let next: number | undefined
+    return Follow.events({ name: "follower" }).pipe(
+      Stream.runForEach((event) =>
+        Effect.sync(() => {
+          next = this.model.replayed(event, next)
+          const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
+          if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
+        })
+      ),
+      Effect.matchEffect({
+        onSuccess: () =>
+          Effect.sync(() => {
+            throw new Violation("a follower came to an end")
+          }),
+        onFailure: (error) =>
+          Effect.sync(() => {
+            if (error._tag === "Deleted" && next === undefined && Number.isFinite(this.model.coldMin)) return
+            if (error._tag === "DiskError" && this.hadFaults) return
+            if (this.isRot(error)) return
+            throw new Violation(`a follower failed behind event ${next}: ${error.message}`)
+          })
+      }),
+      Effect.provideContext(Context.add(services, Disk, this.process.disk))
+    )
+  }
+
+  /** A closed log of which some bits rot, and then a life on it. What is damaged is found, and makes nothing worse. */
+  liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      this.#doing = "looking at what has rotted"
+      const whole = yield* Effect.orDie(this.replay())
+      for (const { path } of files) yield* this.simulated.rotBits(path, 1 + this.random.below(3))
+      this.trace.add(`rotten: ${files.map(({ path }) => path).join(" ")}`)
+      yield* this.lookAtRot(whole)
+      const { maintainerScope, recorderScope, services } = yield* this.open()
+      const background = yield* Scope.make()
+      for (let step = this.random.below(6); step > 0; step--) yield* this.step(services, background, true)
+      yield* Scope.close(background, Exit.void)
+      yield* this.shutDown(services, recorderScope, maintainerScope)
+      this.lookAtRemains(files)
+    }).pipe(Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) this.died(exit.cause)
+      })
+    ))
+  }
+
+  /** Nothing that a replay gives is wrong, and where it ends early, both it and verification say why. */
+  private lookAtRot(whole: ReplayedRange): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { verified = (faults) => faults } = this.seams
+      const faults = verified((yield* Verify.verify({ directory })).faults)
+      const stranger = faults.find((fault) => fault.kind !== "Corrupt" || !this.isDamaged(fault.segmentIndex))
+      if (stranger !== undefined) {
+        throw new Violation(`verify takes what has not rotted for damaged: ${Verify.formatVerifyFault(stranger)}`)
+      }
+      const replayed = yield* Effect.result(this.replay())
+      if (replayed._tag === "Failure" && !this.isRot(replayed.failure)) {
+        throw new Violation(`a replay over rotten bits failed by something else: ${replayed.failure.message}`)
+      }
+      if (replayed._tag === "Failure" !== faults.length > 0) {
+        throw new Violation(`verify finds ${faults.length} faults, but a replay says ${replayed._tag}`)
+      }
+      // A bit may rot without harm: compressed bytes can say the same in two ways.
+      if (replayed._tag === "Success") {
+        const { first, next } = replayed.success
+        if (first !== whole.first || next !== whole.next) {
+          throw new Violation(`a replay over rotten bits gave ${first} to ${next}, not ${whole.first} to ${whole.next}`)
+        }
+      }
+      this.#rotFound = new Set(
+        faults.flatMap((fault) =>
+          fault.kind === "Corrupt" && this.rotten.has(fault.segmentIndex) ? fault.segmentIndex : []
+        )
+      )
+    }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
+  }
+
+  /** A damaged hot segment is still there, as it was; compressing it would have made it look whole, or lost it. */
+  private lookAtRemains(files: ReadonlyArray<SegmentOnDisk>): void {
+    const remaining = new Map(segmentsOnDisk(this.simulated).map((file) => [file.path, file]))
+    for (const { bytes, isHot, path, segmentIndex } of files) {
+      if (!isHot || !this.#rotFound.has(segmentIndex)) continue
+      if (remaining.get(path)?.bytes !== bytes) throw new Violation(`${path} has rotted, and is no longer what it was`)
+    }
   }
 
   /** With a disk that works: everything is there, in order, unchanged, and verification has nothing to say. */
   lookAtEverything(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 1;; attempt++) {
+        this.#doing = `looking at everything, attempt ${attempt}`
         const replayed = yield* Effect.result(this.replay())
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
@@ -415,8 +603,9 @@ export class Life {
         if (replayed.failure._tag === "Deleted" && attempt < 5) continue
         throw new Violation(`a replay of a directory at rest failed: ${replayed.failure.message}`)
       }
+      const { verified = (faults) => faults } = this.seams
       const report = yield* Verify.verify({ directory })
-      const fault = report.faults[0]
+      const fault = verified(report.faults)[0]
       if (fault !== undefined) throw new Violation(`verify: ${Verify.formatVerifyFault(fault)}`)
     }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
   }
@@ -432,10 +621,13 @@ export class Life {
   ): Effect.Effect<void> {
     const maintainer = Context.get(services, SegmentMaintainer)
     return Effect.gen({ self: this }, function*() {
+      this.#doing = "closing the recorder"
       yield* Scope.close(recorderScope, Exit.void)
+      this.#doing = "draining"
       // A disk that fails may hold a drain up as long as it fails.
       const healing = yield* Effect.forkChild(Effect.delay(Effect.suspend(() => this.heal()), 20_000))
       let before = { ...this.process.reported }
+      if (this.scenario.wal.drainMillisMax !== undefined) this.watch.hotMax = Number.POSITIVE_INFINITY
       const drain = Effect.suspend(() => {
         this.world.isUnbroken = true
         before = { ...this.process.reported }
@@ -443,30 +635,50 @@ export class Life {
       })
       const drained = yield* Effect.timeoutOption(drain, patienceMillis)
       if (Option.isNone(drained)) {
-        const { failures, hotSegments, pending, restarts } = yield* maintainer.status
-        const words = JSON.stringify({ failures, hotSegments, pending, restarts })
-        throw new Violation(`the drain did not end although the disk works: ${words}`)
+        throw new Violation(`the drain did not end although the disk works: ${this.whereItWaits()}`)
       }
       const receipt = drained.value
       const status = yield* maintainer.status
-      const last = this.model.events.length
       this.trace.add(`drained ${JSON.stringify(receipt)}`)
-      if (!status.isDown) {
-        const left = receipt.left.persist + receipt.left.freeze + receipt.left.free
-        if (left > 0) throw new Violation(`the drain left ${left} tasks behind`)
-        const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
-        if (durable < last) throw new Violation(`the drain ended at event ${durable} of ${last}`)
-        this.model.promise(last, "drain")
-        for (const task of ["persist", "freeze", "free"] as const) {
-          const done = this.process.reported[task] - before[task]
-          if (done !== receipt.done[task]) {
-            throw new Violation(`the receipt counts ${receipt.done[task]} of ${done} for ${task}`)
-          }
-        }
-      }
+      if (!status.isDown) yield* this.checkReceipt(receipt, status, before, yield* maintainer.segments)
+      this.#doing = "closing the maintainer"
       yield* Scope.close(maintainerScope, Exit.void)
       yield* Fiber.interrupt(healing)
       this.model.ending = status.isDown ? "drained in part" : "drained"
+    })
+  }
+
+  /** What a drain says is true, and it has left nothing undone but compression after its deadline. */
+  private checkReceipt(
+    receipt: DrainReceipt,
+    status: MaintainerStatus,
+    before: PerTask,
+    entries: ReadonlyArray<{ readonly segmentIndex: number; readonly closedMillis: number }>
+  ): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const { drainMillisMax = Number.POSITIVE_INFINITY } = this.scenario.wal
+      const { left } = receipt
+      const last = this.model.events.length
+      if (left.persist + left.free > 0) throw new Violation(`the drain left ${left.persist + left.free} tasks behind`)
+      if (left.freeze > 0 && receipt.millis < drainMillisMax) {
+        throw new Violation(`the drain gave up compression after ${receipt.millis} of ${drainMillisMax} ms`)
+      }
+      const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
+      if (durable < last) throw new Violation(`the drain ended at event ${durable} of ${last}`)
+      this.model.promise(last, "drain")
+      for (const task of ["persist", "freeze", "free"] as const) {
+        const done = this.process.reported[task] - before[task]
+        if (done !== receipt.done[task]) {
+          throw new Violation(`the receipt counts ${receipt.done[task]} of ${done} for ${task}`)
+        }
+      }
+      if (status.failures > 0 || left.freeze > 0 || !this.isHealthy || this.#limits === undefined) return
+      checkLimits({
+        segments: segmentsOnDisk(this.simulated),
+        limits: this.#limits,
+        closedMillis: new Map(entries.map(({ closedMillis, segmentIndex }) => [segmentIndex, closedMillis])),
+        nowMillis: this.world.nowMillis
+      })
     })
   }
 }

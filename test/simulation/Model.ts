@@ -2,6 +2,7 @@
  * What the recorder has taken and what it has promised, kept beside it in the plainest way there is, and the rulings on
  * what a directory and a replay may show.
  */
+import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
 import type { RecordedEvent } from "../../src/recovery/BlockEvents.ts"
 import { Violation } from "./Trace.ts"
 
@@ -14,8 +15,13 @@ export class Model {
   /** Every event up to this id was promised to survive. */
   promised = 0
   ending: Ending = "none"
-  /** The least that any limit in force has ever let stay compressed. */
+  /** The least that any limit in force has ever let stay compressed; `Infinity` when nothing was to be deleted. */
   coldMin = Number.POSITIVE_INFINITY
+
+  limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments }: RetentionLimits): void {
+    if (maxCompressedSegments !== "unlimited") this.coldMin = Math.min(this.coldMin, maxCompressedSegments)
+    if (bytesMax !== undefined || ageMillisMax !== undefined || freeBytesMin !== undefined) this.coldMin = 0
+  }
 
   appended(id: number, event: Uint8Array, stampsIds: boolean): void {
     if (id !== this.events.length + 1) {

@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
+import type * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as Compressor from "../../src/maintainer/Compressor.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
@@ -20,6 +21,9 @@ import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/SegmentMai
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import { layoutOf } from "../../src/recorder/Wal.ts"
 import type { Wal, WalError } from "../../src/recorder/Wal.ts"
+import type { RecordedEvent } from "../../src/recovery/BlockEvents.ts"
+import type { ReplayFailure } from "../../src/recovery/ReplayError.ts"
+import type { VerifyFault } from "../../src/recovery/Verify.ts"
 import type { Doorbell } from "../../src/shared/Doorbell.ts"
 import { ringUnsafe } from "../../src/shared/Doorbell.ts"
 import type { Arena } from "../../src/shared/SegmentArena.ts"
@@ -28,7 +32,7 @@ import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
-import type { ThreadDisk } from "./ProcessDisk.ts"
+import type { DirectoryListener, ThreadDisk } from "./ProcessDisk.ts"
 import { ExecutorDeath, makeThreadDisk } from "./ProcessDisk.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
@@ -36,6 +40,8 @@ import type { World } from "./World.ts"
 
 /** An executor, as long as it lives. */
 export type ExecutorRun = Effect.Effect<void, never, SegmentQueues.SegmentQueues | Telemetry.Telemetry>
+
+export type ReplayedEvents = Stream.Stream<RecordedEvent, ReplayFailure, Disk>
 
 /** Where a planted bug gets in. */
 export interface Seams {
@@ -47,8 +53,17 @@ export interface Seams {
   readonly maintainer?: (service: SegmentMaintainer["Service"]) => SegmentMaintainer["Service"]
   /** The recorder as the workload sees it. */
   readonly recorder?: (service: Recorder["Service"], arena: Arena) => Recorder["Service"]
+  /** A replay, and the faults that verification reports. */
+  readonly replay?: (events: ReplayedEvents) => ReplayedEvents
+  readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
   /** Events as a replay hands them out. */
   readonly replayed?: (id: number, bytes: Uint8Array) => { readonly id: number; readonly bytes: Uint8Array } | undefined
+}
+
+export interface PerTask {
+  persist: number
+  freeze: number
+  free: number
 }
 
 export interface Process {
@@ -58,7 +73,7 @@ export interface Process {
   readonly recorderLayer: Layer.Layer<Recorder, WalError, Exclude<Wal, Recorder>>
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** How many steps the executors have reported as done. */
-  readonly reported: { persist: number; freeze: number; free: number }
+  readonly reported: PerTask
   /** An executor dies in the middle of a disk operation, with a defect. */
   readonly hurtExecutor: () => void
   /** An executor's thread is gone from one moment to the next. */
@@ -82,14 +97,17 @@ export const makeProcess = (options: {
   readonly trace: Trace
   readonly random: SeededRandom
   readonly seams: Seams
+  /** Is told of what executors change in the directory. */
+  readonly listener: DirectoryListener
 }): Process => {
   const { random, scenario, seams, trace, world } = options
   const { wal } = scenario
   const threadDisks: Array<ThreadDisk> = []
-  const makeDisk = (who: string): ThreadDisk => {
-    const made = makeThreadDisk(options.disk, trace, who, () => {
+  const makeDisk = (who: string, listener?: DirectoryListener): ThreadDisk => {
+    const stop = () => {
       world.isStopped = true
-    })
+    }
+    const made = makeThreadDisk(options.disk, trace, who, stop, listener)
     threadDisks.push(made)
     return seams.disk === undefined ? made : { ...made, disk: seams.disk(made.disk) }
   }
@@ -113,7 +131,7 @@ export const makeProcess = (options: {
     const queues = yield* Effect.context<SegmentQueues.SegmentQueues | Telemetry.Telemetry>()
     const telemetry = (yield* Telemetry.Telemetry).updater(0)
     doorbells.add(seat.control.progress).add(seat.control.attention)
-    const threadDisk = makeDisk(`e${seat.executor}`)
+    const threadDisk = makeDisk(`e${seat.executor}`, options.listener)
     const isThread = scenario.hosting === "threads"
     const thread = isThread ? world.thread() : world.main
     /** Reports of a thread arrive later, in order, or, when it dies, perhaps not at all. */
@@ -122,6 +140,7 @@ export const makeProcess = (options: {
       if (event._tag === "Persisted") reported.persist += 1
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1
+      if (event._tag === "Failed" && event.isFinal) options.listener.gaveUp(event.segmentIndex)
       seat.emit(event)
     }
     const deliver = () => {

@@ -19,6 +19,13 @@ export interface ThreadDisk {
   readonly dieAfter: (operations: number, isAfter: boolean) => void
 }
 
+/** Is told of what executors have changed in the directory, and of what they have given up. */
+export interface DirectoryListener {
+  readonly gaveUp: (segmentIndex: number) => void
+  readonly renamed: (to: string) => void
+  readonly unlinked: (path: string) => void
+}
+
 /** The defect of an executor that dies in the middle of an operation. */
 export class ExecutorDeath extends Error {
   override readonly name = "ExecutorDeath"
@@ -29,7 +36,8 @@ export const makeThreadDisk = (
   disk: Disk["Service"],
   trace: Trace,
   who: string,
-  onPowerOff: () => void
+  onPowerOff: () => void,
+  listener?: DirectoryListener
 ): ThreadDisk => {
   const openFiles = new Set<DiskFile>()
   const locks = Scope.makeUnsafe()
@@ -88,8 +96,9 @@ export const makeThreadDisk = (
         Effect.uninterruptible(Effect.map(perform(`open ${path} ${mode}`, disk.open(path, mode)), watchFile)),
       list: (path) => perform(`list ${path}`, disk.list(path)),
       stat: (path) => perform(`stat ${path}`, disk.stat(path)),
-      rename: (from, to) => perform(`rename ${from} ${to}`, disk.rename(from, to)),
-      unlink: (path) => perform(`unlink ${path}`, disk.unlink(path)),
+      rename: (from, to) =>
+        perform(`rename ${from} ${to}`, Effect.map(disk.rename(from, to), () => listener?.renamed(to))),
+      unlink: (path) => perform(`unlink ${path}`, Effect.map(disk.unlink(path), () => listener?.unlinked(path))),
       makeDirectory: (path) => perform(`makeDirectory ${path}`, disk.makeDirectory(path)),
       syncDirectory: (path) => perform(`syncDirectory ${path}`, disk.syncDirectory(path)),
       freeBytes: (path) => perform(`freeBytes ${path}`, disk.freeBytes(path)),

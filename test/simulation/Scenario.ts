@@ -26,12 +26,18 @@ export interface Scenario {
 
 export const directory = "/wal"
 
+/** As large as a disk that works. */
+export const diskBytes = 2 ** 40
+
 const pick = <A>(random: SeededRandom, choices: readonly [A, ...Array<A>]): A =>
   choices[random.below(choices.length)] ?? choices[0]
 
 export const drawLimits = (random: SeededRandom): RetentionLimits => ({
   maxSegments: 2 + random.below(5),
-  maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4)
+  maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4),
+  ...(random.chance(0.15) ? { bytesMax: 300 + random.below(6000) } : {}),
+  ...(random.chance(0.15) ? { ageMillisMax: pick(random, [50, 1000, 20_000]) } : {}),
+  ...(random.chance(0.08) ? { freeBytesMin: diskBytes - random.below(8000) } : {})
 })
 
 const drawFaults = (random: SeededRandom): Faults => {
@@ -78,7 +84,8 @@ export const drawScenario = (random: SeededRandom): Scenario => {
       onHotLimit: random.chance(0.7) ? "wait" : "exceed",
       flushEveryMillis: random.chance(0.3) ? 20 + random.below(200) : 0,
       restartsMax: random.chance(0.8) ? 1000 : random.below(3),
-      reserveBytes: random.chance(0.2) ? 4096 : 0
+      reserveBytes: random.chance(0.2) ? 4096 : 0,
+      ...(random.chance(0.25) ? { drainMillisMax: pick(random, [0, 5, 100, 3000]) } : {})
     },
     executors: random.chance(0.7) ? 1 : 2 + random.below(2),
     hosting: random.chance(0.5) ? "fibers" : "threads",

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import { durableEventId } from "../../src/shared/SegmentArena.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
 import { Life } from "./Life.ts"
 import { Model } from "./Model.ts"
 import { makeProcess } from "./Process.ts"
@@ -63,28 +64,61 @@ export const run = (options: RunOptions): Run => {
     const isLast = number > scenario.lives
     trace.add(`life ${number} begins after: ${model.ending}`)
     const world = new World(random, nowMillis, scenario.isShuffled)
-    const process = makeProcess({ scenario, world, disk: simulated.disk, trace, random, seams })
-    const life = new Life({ scenario, model, process, simulated, random, trace, world, seams, isHealthy })
-    life.noteLimits(scenario.wal.limits.maxCompressedSegments)
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy, rotten: new Set() })
+    const { process } = life
     violation = isLast
-      ? liveToTheEnd(life)
+      ? toTheEnd(life, life.live(true))
       : liveAndPerhapsDie(life, simulated, options.focus)
     isHealthy = life.isHealthy
     nowMillis = world.nowMillis + 1000
     process.silence()
   }
-  if (violation === undefined) violation = lookAtTheNames(simulated)
+  violation ??= lookAtTheNames(simulated)
+  if (violation === undefined && random.chance(rotShare)) {
+    const files = random.shuffle([...segmentsOnDisk(simulated)].filter(({ bytes }) => bytes > 0))
+      .slice(0, 1 + random.below(2))
+    const rotten = new Set(files.map(({ segmentIndex }) => segmentIndex))
+    const world = new World(random, nowMillis, scenario.isShuffled)
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy: true, rotten })
+    violation = toTheEnd(life, life.liveOnRot(files))
+    life.process.silence()
+  }
   const operations = Effect.runSync(simulated.operationCount)
   return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
 }
 
-const liveToTheEnd = (life: Life): Violation | undefined => {
+type LifeOptions = Omit<ConstructorParameters<typeof Life>[0], "process" | "watch">
+
+const makeLife = (options: LifeOptions): Life => {
+  const { scenario, simulated, world } = options
+  const { limits, onHotLimit } = scenario.wal
+  const hotMax = onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
+  const watch = new DirectoryWatch(simulated, hotMax, (violation) => life.violated(violation))
+  const listener = {
+    gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
+    renamed: (to: string) => watch.renamed(to),
+    unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
+  }
+  const process = makeProcess({ ...options, disk: simulated.disk, listener })
+  const life: Life = new Life({ ...options, process, watch })
+  life.noteLimits(limits)
+  return life
+}
+
+/** In so many runs bits rot in the end. */
+const rotShare = 0.25
+
+const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
   const { world } = life
-  const fiber = life.process.run(life.live(true))
+  const fiber = life.process.run(living)
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   if (life.violation !== undefined) return life.violation
-  return outcome === "done" ? undefined : new Violation(`the last life did not come to an end: ${outcome}`)
+  return outcome === "done" || life.rotten.size > 0 && outcome === "stopped"
+    ? undefined
+    : unending(life, `the last life did not come to an end: ${outcome}`)
 }
+
+const unending = (life: Life, words: string): Violation => new Violation(`${words}; ${life.whereItWaits()}`)
 
 /** What the arena says at this moment anybody could have read, so it was promised. */
 const notePromise = (life: Life): void => {
@@ -145,7 +179,7 @@ const liveAndPerhapsDie = (
     if (error instanceof Violation) return error
     throw error
   }
-  if (ended === "deadlock" || ended === "too long") return new Violation(`a life did not come to an end: ${ended}`)
+  if (ended === "deadlock" || ended === "too long") return unending(life, `a life did not come to an end: ${ended}`)
   const exit = fiber.pollUnsafe()
   const isOver = exit !== undefined && Exit.isSuccess(exit)
   world.isStopped = true

@@ -1,0 +1,115 @@
+/**
+ * Looks at the directory at the very moment at which an executor changes it, and so holds what is promised for every
+ * moment and not only in the end: hot segments within their limit (but for those
+ * whose compression was given up), nothing deleted that somebody holds.
+ */
+import * as Effect from "effect/Effect"
+import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
+import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import { Violation } from "./Trace.ts"
+
+/** Segments from this one on are kept, but for those that were being deleted already. */
+export interface WatchedHold {
+  readonly fromSegmentIndex: number
+  readonly expiresMillis: number
+  readonly beingFreed: ReadonlySet<number>
+}
+
+/** One segment of the directory, in one of its forms. */
+export interface SegmentOnDisk {
+  readonly path: string
+  readonly segmentIndex: number
+  readonly isHot: boolean
+  readonly bytes: number
+}
+
+const segmentPath = /^\/wal\/FS\.(\d{8})\.wal(\.lz4b?)?$/
+
+export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArray<SegmentOnDisk> =>
+  [...Effect.runSync(simulated.files)].flatMap(([path, bytes]) => {
+    const match = segmentPath.exec(path)
+    if (match === null) return []
+    return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: bytes.length }]
+  })
+
+export class DirectoryWatch {
+  readonly holds = new Set<WatchedHold>()
+  /** Segments whose compression was given up in this life. */
+  readonly givenUp = new Set<number>()
+  /** The most hot segments that any limit in force in this life allows. */
+  hotMax: number
+  readonly #simulated: SimulatedDisk["Service"]
+  readonly #violated: (violation: Violation) => void
+
+  constructor(
+    simulated: SimulatedDisk["Service"],
+    hotMax: number,
+    violated: (violation: Violation) => void
+  ) {
+    this.#simulated = simulated
+    this.hotMax = hotMax
+    this.#violated = violated
+  }
+
+  allow({ maxSegments }: RetentionLimits): void {
+    this.hotMax = Math.max(this.hotMax, maxSegments)
+  }
+
+  /** A file of an executor has got this name. */
+  renamed(to: string): void {
+    if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
+    const hot =
+      segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
+        .length
+    if (hot > this.hotMax) this.#violated(new Violation(`${hot} hot segments, at most ${this.hotMax} may be`))
+  }
+
+  /** An executor has deleted this file. */
+  unlinked(path: string, nowMillis: number): void {
+    const match = segmentPath.exec(path)
+    if (match === null || match[2] === undefined) return
+    const segmentIndex = Number(match[1])
+    for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
+      if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
+      this.#violated(new Violation(`segment ${segmentIndex} was deleted, but is held from ${fromSegmentIndex} on`))
+    }
+  }
+}
+
+/** After a drain with nothing that failed: what is there is within the limits. */
+export const checkLimits = (options: {
+  readonly segments: ReadonlyArray<SegmentOnDisk>
+  readonly limits: RetentionLimits
+  /** When segments were closed, by index; 0 when not known. */
+  readonly closedMillis: ReadonlyMap<number, number>
+  readonly nowMillis: number
+}): void => {
+  const { closedMillis, limits, nowMillis, segments } = options
+  const hot = segments.filter(({ isHot }) => isHot)
+  const cold = segments.filter(({ isHot }) => !isHot)
+  const newest = Math.max(-1, ...segments.map(({ segmentIndex }) => segmentIndex))
+  const oldestHot = Math.min(newest, ...hot.map(({ segmentIndex }) => segmentIndex))
+  const deletable = cold.filter(({ segmentIndex }) => segmentIndex < oldestHot)
+  const fail = (words: string): never => {
+    throw new Violation(`after a drain ${words}; the limits are ${JSON.stringify(limits)}`)
+  }
+  if (hot.length > Math.max(0, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
+  const { ageMillisMax, bytesMax, maxCompressedSegments } = limits
+  if (maxCompressedSegments !== "unlimited" && cold.length > maxCompressedSegments) {
+    fail(`${cold.length} segments are cold`)
+  }
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  if (bytesMax !== undefined && bytes > bytesMax && hot.length + deletable.length > 0) {
+    fail(`${bytes} bytes are there, of which some could go`)
+  }
+  // Only ever the oldest is frozen or deleted, so it decides.
+  for (const oldest of [oldestOf(hot), oldestOf(deletable)]) {
+    const closed = oldest === undefined ? 0 : closedMillis.get(oldest.segmentIndex) ?? 0
+    if (closed > 0 && nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
+      fail(`segment ${oldest?.segmentIndex} is too old`)
+    }
+  }
+}
+
+const oldestOf = (segments: ReadonlyArray<SegmentOnDisk>): SegmentOnDisk | undefined =>
+  segments.toSorted((a, b) => a.segmentIndex - b.segmentIndex)[0]
