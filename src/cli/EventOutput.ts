@@ -6,6 +6,7 @@
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
@@ -52,7 +53,8 @@ export const rangeOf = (
 
 /**
  * Writes the events of a replay as `join` makes bytes of them. When its beginning was deleted and nobody asked for a certain
- * one, says where the log begins. Shows how far it is, unless the events themselves go to the terminal.
+ * one, says where the log begins. Shows how far it is when the events go to a file: whoever reads them from a pipe may
+ * write to the same terminal.
  *
  * @since 0.1.0
  * @category output
@@ -65,7 +67,8 @@ export const writeEvents = Effect.fnUntraced(function*(
   const firstId = options.from !== undefined && "id" in options.from
     ? options.from.id
     : yield* sayWhatIsGone(options.directory)
-  const isWanted = process.stdout.isTTY !== true
+  const output = yield* Effect.option(FileSystem.FileSystem.use((fileSystem) => fileSystem.stat("/dev/stdout")))
+  const isWanted = Option.exists(output, ({ type }) => type === "File")
   const newestId = isShown(isWanted) && options.follow === undefined
     ? yield* newestEventId(options.directory)
     : undefined

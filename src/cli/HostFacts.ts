@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { readFile, realpath } from "node:fs/promises"
+import * as FileSystem from "effect/FileSystem"
 import { availableParallelism } from "node:os"
 
 /**
@@ -44,11 +44,12 @@ export interface HostFacts {
  * @since 0.1.0
  * @category reading
  */
-export const hostFacts = (directory: string): Effect.Effect<HostFacts> =>
+export const hostFacts = (directory: string): Effect.Effect<HostFacts, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
+    const fileSystem = yield* FileSystem.FileSystem
     const limits = yield* readText("/proc/self/limits")
     const mounts = yield* readText("/proc/self/mountinfo")
-    const path = yield* Effect.promise(() => realpath(directory).catch(() => directory))
+    const path = yield* Effect.catch(fileSystem.realPath(directory), () => Effect.succeed(directory))
     const facts: HostFacts = {
       nodeVersion: process.version,
       cpus: availableParallelism(),
@@ -59,8 +60,10 @@ export const hostFacts = (directory: string): Effect.Effect<HostFacts> =>
     return facts
   })
 
-const readText = (path: string): Effect.Effect<string | undefined> =>
-  Effect.promise(() => readFile(path, "utf8").catch(() => undefined))
+const readText = (path: string): Effect.Effect<string | undefined, never, FileSystem.FileSystem> =>
+  FileSystem.FileSystem.use((fileSystem) =>
+    Effect.catch(fileSystem.readFileString(path), () => Effect.succeed(undefined))
+  )
 
 /**
  * The soft limit in the text of `/proc/PID/limits`; null when it says `unlimited`, or nothing.

@@ -6,8 +6,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
-import { fstatSync } from "node:fs"
 import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
 
@@ -36,9 +36,15 @@ const nobody = (): void => undefined
  * @since 0.1.0
  * @category input
  */
-export const standardInput: Effect.Effect<StandardInput, OperatingFailure, Scope.Scope> = Effect.gen(function*() {
-  const stat = yield* Effect.sync(() => fstatSync(0))
-  if (stat.isDirectory()) {
+export const standardInput: Effect.Effect<
+  StandardInput,
+  OperatingFailure,
+  Scope.Scope | FileSystem.FileSystem
+> = Effect.gen(function*() {
+  const fileSystem = yield* FileSystem.FileSystem
+  // Where the system has no such name, nothing is known of the input.
+  const stat = yield* Effect.catch(fileSystem.stat("/dev/stdin"), () => Effect.succeed(undefined))
+  if (stat?.type === "Directory") {
     return yield* new OperatingFailure({ message: "standard input is a directory; pipe data or a file into it" })
   }
   const input = process.stdin
@@ -87,7 +93,7 @@ export const standardInput: Effect.Effect<StandardInput, OperatingFailure, Scope
     }
     look()
   })
-  return { next, endedBy: () => endedBy, bytes: stat.isFile() ? stat.size : undefined }
+  return { next, endedBy: () => endedBy, bytes: stat?.type === "File" ? Number(stat.size) : undefined }
 })
 
 /**

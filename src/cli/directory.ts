@@ -16,18 +16,21 @@ import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.t
 import { OperatingFailure } from "./CliFailure.ts"
 
 /**
- * For commands that read: the directory must be there.
+ * For commands that read: the directory must be there. `advice` is for when it is not.
  *
  * @since 0.1.0
  * @category guards
  */
-export const requireDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+export const requireDirectory = (
+  directory: string,
+  advice = "give --dir a directory that was recorded into"
+): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(look(directory), (found) =>
     found === "directory"
       ? Effect.void
       : refuse(
         found === "nothing"
-          ? `${directory} does not exist; give --dir a directory that was recorded into`
+          ? `${directory} does not exist; ${advice}`
           : `${directory} is a file; give --dir the directory that the segments are in`
       ))
 

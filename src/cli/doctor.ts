@@ -33,7 +33,7 @@ export const doctor = Command.make(
   "doctor",
   { dir: directoryFlag, json: jsonFlag },
   Effect.fnUntraced(function*({ dir, json }) {
-    yield* requireDirectory(dir)
+    yield* requireDirectory(dir, "make it where the log shall be (mkdir -p), and ask again")
     const diagnosis = yield* examine(dir, !json)
     yield* report(
       json ? writeJson(diagnosis) : writeLines(linesOf(diagnosis)),

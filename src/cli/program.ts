@@ -12,6 +12,7 @@ import * as Completions from "effect/cli/Completions"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { toStringUnknown } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
@@ -102,7 +103,7 @@ const withPaths = (command: Completions.CommandDescriptor): Completions.CommandD
 })
 
 const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-  const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+  const text = (Array.isArray(message) ? message : [message]).map((part) => toStringUnknown(part, 0)).join(" ")
   sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}`)
 })
 

@@ -208,7 +208,8 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   const { acks, background, exit, firstEventId, services } = yield* withProgress(
     recording,
     () => progressOf(running, counts, input.bytes),
-    !options.json
+    // Not between lines of its own.
+    !options.json && !options.acks
   )
   yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
   if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)

@@ -4,6 +4,9 @@ import { setPriority } from "node:os"
 /**
  * Lets the calling thread yield to the others whenever they want to run. On Linux alone, where a thread has a priority of
  * its own and may always lower it; elsewhere, and where it is refused, nothing changes.
+ *
+ * @since 0.1.0
+ * @category threads
  */
 export const yieldToOtherThreads = (): void => {
   if (process.platform !== "linux") return

@@ -138,6 +138,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
 
   const persisting = yield* makeCurrent(toPersist)
   let metaWritten = { millis: 0, eventId: -1 }
+  let isMetaWhole = true
+  yield* Effect.addFinalizer(() =>
+    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory))
+  )
 
   const writeMeta = Effect.fnUntraced(function*() {
     if (flusher === undefined) return
@@ -145,7 +149,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     if (eventId === metaWritten.eventId) return
     metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
     const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
-    yield* Effect.ignore(MetaStore.write(options.directory, meta))
+    isMetaWhole = false
+    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory, meta), () => {
+      isMetaWhole = true
+    }))
   })
 
   /**

@@ -72,6 +72,15 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
 })
 
 /**
+ * Removes what a `write` that did not come to its end has left.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
+  Disk.use((disk) => disk.unlink(`${directory}/${metaTemporaryName}`))
+
+/**
  * Reads the meta of a directory; `undefined` when it is absent or is not 16 bytes long.
  *
  * @since 0.1.0

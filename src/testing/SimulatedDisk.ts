@@ -82,9 +82,30 @@ export const isPowerOff = (cause: Cause.Cause<unknown>): boolean => {
     reasons.every((reason) => reason._tag === "Die" && reason.defect instanceof PowerOff)
 }
 
+/**
+ * Watches the operations of a view of the disk, see `SimulatedDisk.viewedBy`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observer {
+  /**
+   * An operation is about to begin. What this returns, if anything, is a defect: the operation dies of it without having
+   * begun.
+   */
+  readonly begin: (operation: Operation, path: string) => unknown
+  /**
+   * An operation has come to an end: `ok` or a number, why it failed, or `power off`. What this returns, if anything, is a
+   * defect that takes the place of the outcome. Not called for one that was interrupted.
+   */
+  readonly end: (operation: Operation, path: string, detail: string, outcome: string | number) => unknown
+}
+
 /** The disk, and what a test can do to it. @since 0.1.0 @category services */
 export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   readonly disk: Disk["Service"]
+  /** The same disk, as one process or thread uses it: an observer sees its operations, but for `close`. */
+  readonly viewedBy: (observer: Observer) => Disk["Service"]
   /** The next such operation, on a path that matches, fails with the reason (rule 7). Several are used up in order. */
   readonly failNext: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
   /** All such operations, on paths that match, fail until `heal`. */
@@ -221,218 +242,240 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
     return reason
   }
 
-  const complete = <A>(request: Request<A>, entry: LogEntry, outcome: Outcome<A>): Effect.Effect<A, DiskError> => {
+  const complete = <A>(
+    request: Request<A>,
+    entry: LogEntry,
+    outcome: Outcome<A>,
+    observer: Observer | undefined
+  ): Effect.Effect<A, DiskError> => {
+    const words = typeof outcome === "string" || typeof outcome === "number" ? outcome : "ok"
+    entry.outcome = words
+    const defect = observer?.end(request.operation, request.path, detailOf(entry), words)
+    if (defect !== undefined) return Effect.die(defect)
     if (typeof outcome === "string") {
-      entry.outcome = outcome
       const { operation, path } = request
       return Effect.fail(new DiskError({ operation, path, reason: outcome as DiskReason, detail: "simulated" }))
     }
-    entry.outcome = typeof outcome === "number" ? outcome : "ok"
     return Effect.succeed(outcome as A)
   }
 
-  const perform = <A>(request: Request<A>): Effect.Effect<A, DiskError> =>
-    Effect.clockWith((clock) => {
-      const begunAtBoot = request.handle?.boot ?? boot
-      if (!isOn || begunAtBoot !== boot) return dead
-      if (request.handle !== undefined) {
-        invariant(request.handle.isOpen, `${request.path} is open when ${request.operation} begins`)
-      }
-      const entry = begin(request)
-      if (entry.number >= crashOperation) {
-        // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
-        // everything may survive.
-        if (request.operation !== "sync" && request.operation !== "syncDirectory") {
-          request.effect(clock.currentTimeMillisUnsafe())
+  const viewedBy = (observer: Observer | undefined): Disk["Service"] => {
+    const perform = <A>(request: Request<A>): Effect.Effect<A, DiskError> =>
+      Effect.clockWith((clock) => {
+        const begunAtBoot = request.handle?.boot ?? boot
+        const defect = observer?.begin(request.operation, request.path)
+        if (defect !== undefined) return Effect.die(defect)
+        const die = () => {
+          observer?.end(request.operation, request.path, "", "power off")
+          return dead
         }
-        entry.outcome = "power off"
-        turnOff()
-        return dead
-      }
-      const sleepMillis = plan.sleepMillis()
-      if (sleepMillis === 0) return complete(request, entry, attempt(request, clock.currentTimeMillisUnsafe()))
-      const isEffectFirst = random.chance(0.5)
-      const early = isEffectFirst ? attempt(request, clock.currentTimeMillisUnsafe()) : undefined
-      // No power, no waiting: whoever sleeps in a finalizer must not keep its scope from closing.
-      const sleep = Effect.raceFirst(Effect.sleep(sleepMillis), Deferred.await(powerOff))
-      return underway(
-        request.handle,
-        Effect.flatMap(sleep, () => {
-          if (!isOn || begunAtBoot !== boot) return dead
-          const outcome = isEffectFirst ? early as Outcome<A> : attempt(request, clock.currentTimeMillisUnsafe())
-          return complete(request, entry, outcome)
-        })
-      )
-    })
-
-  const makeFile = (path: string, mode: OpenMode, file: SimulatedFile): DiskFile => {
-    const handle: Handle = { boot, isOpen: true, callsUnderway: 0, onIdle: undefined }
-    return {
-      path,
-      read: (target, offset) =>
-        Effect.suspend(() => {
-          invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a read is a position in a file`)
-          const request: Request<number> = {
-            operation: "read",
-            path,
-            handle,
-            detail: [offset, target.length],
-            effect: () => {
-              const count = plan.readBytes(Math.max(0, Math.min(target.length, file.visible.length - offset)))
-              target.set(file.visible.view.subarray(offset, offset + count))
-              return count
-            }
+        if (!isOn || begunAtBoot !== boot) return die()
+        if (request.handle !== undefined) {
+          invariant(request.handle.isOpen, `${request.path} is open when ${request.operation} begins`)
+        }
+        const entry = begin(request)
+        if (entry.number >= crashOperation) {
+          // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
+          // everything may survive.
+          if (request.operation !== "sync" && request.operation !== "syncDirectory") {
+            request.effect(clock.currentTimeMillisUnsafe())
           }
-          return perform(request)
-        }),
-      write: (chunks, offset) =>
-        Effect.suspend(() => {
-          invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a write is a position in a file`)
-          invariant(mode !== "read", `${path} is open for writing`)
-          let total = 0
-          for (const chunk of chunks) total += chunk.length
-          if (total === 0) return Effect.succeed(0)
-          const request: Request<number> = {
-            operation: "write",
-            path,
-            handle,
-            detail: [offset, total],
-            effect: (nowMillis) => storage.write(file, chunks, offset, plan.writeBytes(total), nowMillis),
-            onFailure: (reason, nowMillis) => {
-              const taken = reason === "Io" ? random.below(total + 1) : 0
-              if (taken > 0) storage.write(file, chunks, offset, taken, nowMillis)
-            }
-          }
-          return perform(request)
-        }),
-      truncate: (bytes) =>
-        Effect.suspend(() => {
-          invariant(Number.isSafeInteger(bytes) && bytes >= 0, `${bytes} is a file length`)
-          invariant(mode !== "read", `${path} is open for writing`)
-          return perform<void>({
-            operation: "truncate",
-            path,
-            handle,
-            detail: [bytes, 0],
-            effect: (nowMillis) => storage.truncate(file, bytes, nowMillis)
+          entry.outcome = "power off"
+          turnOff()
+          return die()
+        }
+        const sleepMillis = plan.sleepMillis()
+        if (sleepMillis === 0) {
+          return complete(request, entry, attempt(request, clock.currentTimeMillisUnsafe()), observer)
+        }
+        const isEffectFirst = random.chance(0.5)
+        const early = isEffectFirst ? attempt(request, clock.currentTimeMillisUnsafe()) : undefined
+        // No power, no waiting: whoever sleeps in a finalizer must not keep its scope from closing.
+        const sleep = Effect.raceFirst(Effect.sleep(sleepMillis), Deferred.await(powerOff))
+        return underway(
+          request.handle,
+          Effect.flatMap(sleep, () => {
+            if (!isOn || begunAtBoot !== boot) return die()
+            const outcome = isEffectFirst ? early as Outcome<A> : attempt(request, clock.currentTimeMillisUnsafe())
+            return complete(request, entry, outcome, observer)
           })
-        }),
-      sync: perform<void>({
-        operation: "sync",
+        )
+      })
+
+    const makeFile = (path: string, mode: OpenMode, file: SimulatedFile): DiskFile => {
+      const handle: Handle = { boot, isOpen: true, callsUnderway: 0, onIdle: undefined }
+      return {
         path,
-        handle,
-        effect: () => {
-          if (!file.isStuck) return file.sync()
-          file.loseUnsynced(random)
-          return "Io"
-        },
-        onFailure: () => {
-          file.loseUnsynced(random)
-          if (plan.leavesStuck()) {
-            file.isStuck = true
-            stuck.push(file)
+        read: (target, offset) =>
+          Effect.suspend(() => {
+            invariant(Number.isSafeInteger(offset) && offset >= 0, `offset ${offset} of a read is a position in a file`)
+            const request: Request<number> = {
+              operation: "read",
+              path,
+              handle,
+              detail: [offset, target.length],
+              effect: () => {
+                const count = plan.readBytes(Math.max(0, Math.min(target.length, file.visible.length - offset)))
+                target.set(file.visible.view.subarray(offset, offset + count))
+                return count
+              }
+            }
+            return perform(request)
+          }),
+        write: (chunks, offset) =>
+          Effect.suspend(() => {
+            invariant(
+              Number.isSafeInteger(offset) && offset >= 0,
+              `offset ${offset} of a write is a position in a file`
+            )
+            invariant(mode !== "read", `${path} is open for writing`)
+            let total = 0
+            for (const chunk of chunks) total += chunk.length
+            if (total === 0) return Effect.succeed(0)
+            const request: Request<number> = {
+              operation: "write",
+              path,
+              handle,
+              detail: [offset, total],
+              effect: (nowMillis) => storage.write(file, chunks, offset, plan.writeBytes(total), nowMillis),
+              onFailure: (reason, nowMillis) => {
+                const taken = reason === "Io" ? random.below(total + 1) : 0
+                if (taken > 0) storage.write(file, chunks, offset, taken, nowMillis)
+              }
+            }
+            return perform(request)
+          }),
+        truncate: (bytes) =>
+          Effect.suspend(() => {
+            invariant(Number.isSafeInteger(bytes) && bytes >= 0, `${bytes} is a file length`)
+            invariant(mode !== "read", `${path} is open for writing`)
+            return perform<void>({
+              operation: "truncate",
+              path,
+              handle,
+              detail: [bytes, 0],
+              effect: (nowMillis) => storage.truncate(file, bytes, nowMillis)
+            })
+          }),
+        sync: perform<void>({
+          operation: "sync",
+          path,
+          handle,
+          effect: () => {
+            if (!file.isStuck) return file.sync()
+            file.loseUnsynced(random)
+            return "Io"
+          },
+          onFailure: () => {
+            file.loseUnsynced(random)
+            if (plan.leavesStuck()) {
+              file.isStuck = true
+              stuck.push(file)
+            }
           }
-        }
-      }),
-      stat: perform({ operation: "stat", path, handle, effect: () => statOf(file) }),
-      close: Effect.suspend(() => {
-        if (!handle.isOpen) return Effect.void
-        handle.isOpen = false
-        const end = () => {
-          if (handle.boot === boot) storage.close(file)
-        }
-        if (handle.callsUnderway === 0) return Effect.sync(end)
-        return Effect.callback<void>((resume) => {
-          handle.onIdle = () => {
-            end()
-            resume(Effect.void)
+        }),
+        stat: perform({ operation: "stat", path, handle, effect: () => statOf(file) }),
+        close: Effect.suspend(() => {
+          if (!handle.isOpen) return Effect.void
+          handle.isOpen = false
+          const end = () => {
+            if (handle.boot === boot) storage.close(file)
           }
-        })
-      }).pipe(Effect.uninterruptible)
+          if (handle.callsUnderway === 0) return Effect.sync(end)
+          return Effect.callback<void>((resume) => {
+            handle.onIdle = () => {
+              end()
+              resume(Effect.void)
+            }
+          })
+        }).pipe(Effect.uninterruptible)
+      }
+    }
+
+    return {
+      open: (path, mode) =>
+        perform({
+          operation: "open",
+          path,
+          detail: mode,
+          effect: (nowMillis) => {
+            const file = storage.open(path, mode, nowMillis)
+            return typeof file === "string" ? file : makeFile(path, mode, file)
+          }
+        }),
+      list: (path) => perform({ operation: "list", path, effect: () => storage.list(path) }),
+      stat: (path) =>
+        perform({
+          operation: "stat",
+          path,
+          effect: () => {
+            const node = storage.find(path)
+            return typeof node === "string" ? node : statOf(node)
+          }
+        }),
+      rename: (from, to) =>
+        perform<void>({
+          operation: "rename",
+          path: from,
+          detail: to,
+          effect: (nowMillis) => storage.rename(from, to, nowMillis)
+        }),
+      unlink: (path) =>
+        perform<void>({ operation: "unlink", path, effect: (nowMillis) => storage.unlink(path, nowMillis) }),
+      makeDirectory: (path) =>
+        perform<void>({
+          operation: "makeDirectory",
+          path,
+          effect: (nowMillis) => storage.makeDirectory(path, nowMillis)
+        }),
+      syncDirectory: (path) =>
+        perform<void>({ operation: "syncDirectory", path, effect: () => storage.syncDirectory(path) }),
+      freeBytes: (path) =>
+        perform({
+          operation: "freeBytes",
+          path,
+          effect: () => {
+            const node = storage.find(path)
+            return typeof node === "string" ? node : storage.freeBytes
+          }
+        }),
+      // As on a real disk the lock is a file that shows in listings, and that a crash may leave behind.
+      lock: (path) =>
+        Effect.acquireRelease(
+          perform({
+            operation: "lock",
+            path,
+            effect: (nowMillis) => {
+              if (locks.has(path)) return "Held"
+              const left = storage.find(path)
+              if (left === "NotFound") {
+                const file = storage.open(path, "create", nowMillis)
+                if (typeof file === "string") return file
+                storage.close(file)
+              } else if (typeof left === "string") return left
+              locks.add(path)
+              return { boot }
+            }
+          }),
+          (taken) =>
+            Effect.clockWith((clock) =>
+              Effect.sync(() => {
+                if (!isOn || taken.boot !== boot) return
+                locks.delete(path)
+                storage.unlink(path, clock.currentTimeMillisUnsafe())
+              })
+            )
+        ).pipe(Effect.asVoid)
     }
   }
-
-  const disk: Disk["Service"] = {
-    open: (path, mode) =>
-      perform({
-        operation: "open",
-        path,
-        detail: mode,
-        effect: (nowMillis) => {
-          const file = storage.open(path, mode, nowMillis)
-          return typeof file === "string" ? file : makeFile(path, mode, file)
-        }
-      }),
-    list: (path) => perform({ operation: "list", path, effect: () => storage.list(path) }),
-    stat: (path) =>
-      perform({
-        operation: "stat",
-        path,
-        effect: () => {
-          const node = storage.find(path)
-          return typeof node === "string" ? node : statOf(node)
-        }
-      }),
-    rename: (from, to) =>
-      perform<void>({
-        operation: "rename",
-        path: from,
-        detail: to,
-        effect: (nowMillis) => storage.rename(from, to, nowMillis)
-      }),
-    unlink: (path) =>
-      perform<void>({ operation: "unlink", path, effect: (nowMillis) => storage.unlink(path, nowMillis) }),
-    makeDirectory: (path) =>
-      perform<void>({
-        operation: "makeDirectory",
-        path,
-        effect: (nowMillis) => storage.makeDirectory(path, nowMillis)
-      }),
-    syncDirectory: (path) =>
-      perform<void>({ operation: "syncDirectory", path, effect: () => storage.syncDirectory(path) }),
-    freeBytes: (path) =>
-      perform({
-        operation: "freeBytes",
-        path,
-        effect: () => {
-          const node = storage.find(path)
-          return typeof node === "string" ? node : storage.freeBytes
-        }
-      }),
-    // As on a real disk the lock is a file that shows in listings, and that a crash may leave behind.
-    lock: (path) =>
-      Effect.acquireRelease(
-        perform({
-          operation: "lock",
-          path,
-          effect: (nowMillis) => {
-            if (locks.has(path)) return "Held"
-            const left = storage.find(path)
-            if (left === "NotFound") {
-              const file = storage.open(path, "create", nowMillis)
-              if (typeof file === "string") return file
-              storage.close(file)
-            } else if (typeof left === "string") return left
-            locks.add(path)
-            return { boot }
-          }
-        }),
-        (taken) =>
-          Effect.clockWith((clock) =>
-            Effect.sync(() => {
-              if (!isOn || taken.boot !== boot) return
-              locks.delete(path)
-              storage.unlink(path, clock.currentTimeMillisUnsafe())
-            })
-          )
-      ).pipe(Effect.asVoid)
-  }
+  const disk = viewedBy(undefined)
 
   const tell = (operation: Operation, reason: DiskReason, path: RegExp | undefined, isForEver: boolean) =>
     Effect.sync(() => plan.tell({ operation, reason, path, isForEver }))
 
   return {
     disk,
+    viewedBy,
     failNext: (operation, reason, path) => tell(operation, reason, path, false),
     failAlways: (operation, reason, path) => tell(operation, reason, path, true),
     heal: Effect.sync(() => {
@@ -466,9 +509,12 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   }
 }
 
-const lineOf = ({ number, operation, path, detail, outcome }: LogEntry): string => {
-  const words = detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
-  return `#${number} ${operation} ${path}${words}: ${outcome ?? "did not complete"}`
+const detailOf = ({ detail }: LogEntry): string =>
+  detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
+
+const lineOf = (entry: LogEntry): string => {
+  const { number, operation, outcome, path } = entry
+  return `#${number} ${operation} ${path}${detailOf(entry)}: ${outcome ?? "did not complete"}`
 }
 
 /** Keeps the handle from being closed until the call has ended. */

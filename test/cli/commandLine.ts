@@ -13,6 +13,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import type * as CliFailure from "../../src/cli/CliFailure.ts"
+import type * as Program from "../../src/cli/program.ts"
+import type * as StandardStreams from "../../src/cli/StandardStreams.ts"
 
 /** The command as it is installed: the built one, which `test/build.ts` makes before the first test. */
 export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
@@ -20,9 +23,9 @@ export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.u
 const built = (name: string): string => new URL(`../../dist/cli/${name}.js`, import.meta.url).href
 
 /** What `bin` runs, but for ending the process. */
-const program: typeof import("../../src/cli/program.ts") = await import(built("program"))
-const { Output }: typeof import("../../src/cli/StandardStreams.ts") = await import(built("StandardStreams"))
-const { BrokenPipe, exitCodeOf }: typeof import("../../src/cli/CliFailure.ts") = await import(built("CliFailure"))
+const program: typeof Program = await import(built("program"))
+const { Output }: typeof StandardStreams = await import(built("StandardStreams"))
+const { BrokenPipe, exitCodeOf }: typeof CliFailure = await import(built("CliFailure"))
 
 /** Every command, as it is installed. */
 export const { command } = program

@@ -121,6 +121,7 @@ describe("errors", () => {
       })
       const cases: ReadonlyArray<Case> = [
         { args: ["verify", "--dir", at("none")], code: 1, needsProcess: true },
+        of(1, "doctor", "--dir", at("none")),
         of(1, "replay", "--dir", at("file")),
         of(1, "record", "--dir", at("file")),
         recording(nobody, "a\n", "--dir", at("closed")),

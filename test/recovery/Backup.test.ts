@@ -18,7 +18,7 @@ import { kinds } from "../recorder/fixtures.ts"
 
 describe.each(kinds)("backup (%s)", (_, kind) => {
   const { event, options } = kind
-  const layout = Wal.layoutOf({ directory: "", ...options })
+  const layout = Wal.layoutOf({ directory: "anywhere", ...options })
 
   it.live(
     "copies a directory that is written to, frozen and deleted from, to one that verifies",

@@ -32,6 +32,7 @@ import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { DirectoryListener, ThreadDisk } from "./ProcessDisk.ts"
 import { ExecutorDeath, makeThreadDisk } from "./ProcessDisk.ts"
 import type { Scenario } from "./Scenario.ts"
@@ -74,6 +75,8 @@ export interface Process {
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** How many steps the executors have reported as done. */
   readonly reported: PerTask
+  /** Whether an executor has died. */
+  readonly hasDied: () => boolean
   /** An executor dies in the middle of a disk operation, with a defect. */
   readonly hurtExecutor: () => void
   /** An executor's thread is gone from one moment to the next. */
@@ -93,7 +96,7 @@ interface RunningExecutor {
 export const makeProcess = (options: {
   readonly scenario: Scenario
   readonly world: World
-  readonly disk: Disk["Service"]
+  readonly simulated: SimulatedDisk["Service"]
   readonly trace: Trace
   readonly random: SeededRandom
   readonly seams: Seams
@@ -107,13 +110,14 @@ export const makeProcess = (options: {
     const stop = () => {
       world.isStopped = true
     }
-    const made = makeThreadDisk(options.disk, trace, who, stop, listener)
+    const made = makeThreadDisk({ simulated: options.simulated, trace, who, onPowerOff: stop, listener })
     threadDisks.push(made)
     return seams.disk === undefined ? made : { ...made, disk: seams.disk(made.disk) }
   }
   const mainDisk = makeDisk("main")
   const running = new Map<number, RunningExecutor>()
   const doorbells = new Set<Doorbell>()
+  let died = false
   const reported = { persist: 0, freeze: 0, free: 0 }
 
   const ambient = Context.empty().pipe(
@@ -166,6 +170,7 @@ export const makeProcess = (options: {
       const fiber = Effect.runForkWith(queues)(program, { scheduler: thread.scheduler })
       const end = (cause: Cause.Cause<never>) => {
         running.delete(seat.executor)
+        died = true
         resume(Effect.failCause(cause))
       }
       fiber.addObserver((exit) => {
@@ -224,6 +229,7 @@ export const makeProcess = (options: {
     recorderLayer: Recorder.layer(wal).pipe(Layer.provide(withDisk)),
     run: (effect) => Effect.runForkWith(ambient)(effect, { scheduler: world.main.scheduler }),
     reported,
+    hasDied: () => died,
     hurtExecutor: () => pickExecutor()?.hurt(),
     killExecutor: () => pickExecutor()?.kill(),
     abandon: () => {

@@ -6,8 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Disk, DiskError, DiskFile } from "../../src/disk/Disk.ts"
-import { isPowerOff } from "../../src/testing/SimulatedDisk.ts"
+import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
+import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { Trace } from "./Trace.ts"
 
 /** A disk in the hands of one thread. */
@@ -32,80 +32,61 @@ export class ExecutorDeath extends Error {
   override readonly message = "the simulated executor dies here"
 }
 
-export const makeThreadDisk = (
-  disk: Disk["Service"],
-  trace: Trace,
-  who: string,
-  onPowerOff: () => void,
-  listener?: DirectoryListener
-): ThreadDisk => {
+export const makeThreadDisk = (options: {
+  readonly simulated: SimulatedDisk["Service"]
+  readonly trace: Trace
+  readonly who: string
+  readonly onPowerOff: () => void
+  readonly listener: DirectoryListener | undefined
+}): ThreadDisk => {
+  const { listener, onPowerOff, simulated, trace, who } = options
   const openFiles = new Set<DiskFile>()
   const locks = Scope.makeUnsafe()
   let operationsLeft = Number.POSITIVE_INFINITY
   let diesAfter = false
+  let isDying = false
 
-  const outcomeOf = <A, E>(exit: Exit.Exit<A, E>): string => {
-    if (Exit.isSuccess(exit)) return typeof exit.value === "number" ? String(exit.value) : "ok"
-    const reason = exit.cause.reasons[0]
-    if (reason?._tag === "Fail" && typeof reason.error === "object" && reason.error !== null) {
-      return "reason" in reason.error ? String(reason.error.reason) : "failed"
-    }
-    if (isPowerOff(exit.cause)) onPowerOff()
-    return reason?._tag ?? "empty"
-  }
-
-  const perform = <A, R = never>(words: string, operation: Effect.Effect<A, DiskError, R>) =>
-    Effect.suspend(() => {
+  const disk = simulated.viewedBy({
+    begin: (operation, path) => {
       operationsLeft -= 1
-      const isLast = operationsLeft <= 0
-      if (isLast) operationsLeft = Number.POSITIVE_INFINITY
-      if (isLast && !diesAfter) {
-        trace.add(`${who} ${words}: dies before it`)
-        return Effect.die(new ExecutorDeath())
-      }
-      return Effect.onExit(operation, (exit) => {
-        trace.add(`${who} ${words}: ${outcomeOf(exit)}`)
-        return isLast ? Effect.die(new ExecutorDeath()) : Effect.void
-      })
-    })
+      if (operationsLeft > 0) return undefined
+      operationsLeft = Number.POSITIVE_INFINITY
+      isDying = diesAfter
+      if (isDying) return undefined
+      trace.add(`${who} ${operation} ${path}: dies before it`)
+      return new ExecutorDeath()
+    },
+    end: (operation, path, detail, outcome) => {
+      trace.add(`${who} ${operation} ${path}${detail}: ${outcome}`)
+      if (outcome === "power off") onPowerOff()
+      if (outcome === "ok" && operation === "rename") listener?.renamed(detail.slice(1))
+      if (outcome === "ok" && operation === "unlink") listener?.unlinked(path)
+      if (!isDying || outcome === "power off") return undefined
+      isDying = false
+      return new ExecutorDeath()
+    }
+  })
 
-  const watchFile = (file: DiskFile): DiskFile => {
-    openFiles.add(file)
-    const { path } = file
-    return {
-      path,
-      read: (target, offset) => perform(`read ${path} ${offset}+${target.length}`, file.read(target, offset)),
-      write: (chunks, offset) =>
-        perform(
-          `write ${path} ${offset}+${chunks.reduce((sum, { length }) => sum + length, 0)}`,
-          file.write(chunks, offset)
-        ),
-      truncate: (bytes) => perform(`truncate ${path} ${bytes}`, file.truncate(bytes)),
-      sync: perform(`sync ${path}`, file.sync),
-      stat: perform(`stat ${path}`, file.stat),
+  const noteOpen = (file: DiskFile): DiskFile => {
+    const noted: DiskFile = {
+      ...file,
       close: Effect.suspend(() => {
-        openFiles.delete(file)
+        openFiles.delete(noted)
         return file.close
       })
     }
+    openFiles.add(noted)
+    return noted
   }
 
   return {
     disk: {
-      open: (path, mode) =>
-        Effect.uninterruptible(Effect.map(perform(`open ${path} ${mode}`, disk.open(path, mode)), watchFile)),
-      list: (path) => perform(`list ${path}`, disk.list(path)),
-      stat: (path) => perform(`stat ${path}`, disk.stat(path)),
-      rename: (from, to) =>
-        perform(`rename ${from} ${to}`, Effect.map(disk.rename(from, to), () => listener?.renamed(to))),
-      unlink: (path) => perform(`unlink ${path}`, Effect.map(disk.unlink(path), () => listener?.unlinked(path))),
-      makeDirectory: (path) => perform(`makeDirectory ${path}`, disk.makeDirectory(path)),
-      syncDirectory: (path) => perform(`syncDirectory ${path}`, disk.syncDirectory(path)),
-      freeBytes: (path) => perform(`freeBytes ${path}`, disk.freeBytes(path)),
+      ...disk,
+      open: (path, mode) => Effect.uninterruptible(Effect.map(disk.open(path, mode), noteOpen)),
       lock: (path) =>
         Effect.gen(function*() {
           const held = Scope.forkUnsafe(locks)
-          yield* perform(`lock ${path}`, Scope.provide(disk.lock(path), held))
+          yield* Scope.provide(disk.lock(path), held)
           yield* Effect.addFinalizer((exit) => Scope.close(held, exit))
         })
     },

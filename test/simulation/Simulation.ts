@@ -50,6 +50,17 @@ const lifeMillisMax = 24 * 3_600_000
 const startMillis = 1_700_000_000_000
 
 export const run = (options: RunOptions): Run => {
+  const { stackTraceLimit } = Error
+  // Most errors here are meant to be. Where one came from is asked only of a run that is looked at.
+  if (options.isVerbose !== true) Error.stackTraceLimit = 0
+  try {
+    return runSeed(options)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+const runSeed = (options: RunOptions): Run => {
   const { seams = {}, seed } = options
   const random = new SeededRandom(seed)
   const scenario = drawScenario(random)
@@ -73,7 +84,7 @@ export const run = (options: RunOptions): Run => {
     nowMillis = world.nowMillis + 1000
     process.silence()
   }
-  violation ??= lookAtTheNames(simulated)
+  violation ??= lookAtTheNames(simulated, model)
   if (violation === undefined && random.chance(rotShare)) {
     const files = random.shuffle([...segmentsOnDisk(simulated)].filter(({ bytes }) => bytes > 0))
       .slice(0, 1 + random.below(2))
@@ -99,7 +110,7 @@ const makeLife = (options: LifeOptions): Life => {
     renamed: (to: string) => watch.renamed(to),
     unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
   }
-  const process = makeProcess({ ...options, disk: simulated.disk, listener })
+  const process = makeProcess({ ...options, listener })
   const life: Life = new Life({ ...options, process, watch })
   life.noteLimits(limits)
   return life
@@ -198,11 +209,15 @@ const liveAndPerhapsDie = (
 
 const ownNames = /^\/wal\/(FS\.\d{8}\.wal(\.lz4b?)?|wal_meta\.dat)$/
 
-/** After the last shutdown: no file without an owner, no segment in two forms. */
-const lookAtTheNames = (simulated: SimulatedDisk.SimulatedDisk["Service"]): Violation | undefined => {
+/** After the last shutdown: no file without an owner, no segment in two forms unless its freeze was left unfinished. */
+const lookAtTheNames = (
+  simulated: SimulatedDisk.SimulatedDisk["Service"],
+  model: Model
+): Violation | undefined => {
   const names = [...Effect.runSync(simulated.files).keys()]
   const stranger = names.find((name) => !ownNames.test(name))
   if (stranger !== undefined) return new Violation(`${stranger} belongs to nobody`)
+  if (model.freezesLeft > 0) return undefined
   const twice = names.find((name) => names.includes(`${name}.lz4`) || names.includes(`${name}.lz4b`))
   return twice === undefined ? undefined : new Violation(`${twice} is there hot and cold, in ${directory}`)
 }
