@@ -199,6 +199,29 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         }).pipe(Effect.scoped, quiet)
     )
 
+    it.effect("are kept again when a step that was given up may succeed: a full disk has room again", () =>
+      Effect.gen(function*() {
+        const { found, maintainer, services } = yield* given({ hot: [0, 1, 2, 3, 4, 5] })
+        const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+        yield* disk.failAlways("write", "Full", /lz4/)
+        yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
+        yield* TestClock.adjust("5 seconds")
+        const failures = yield* maintainer.failures
+        assert.deepStrictEqual(
+          failures.slice(0, 1).map(({ isRetryable, reason, segmentIndex, step }) => [
+            step,
+            segmentIndex,
+            reason,
+            isRetryable
+          ]),
+          [["freeze", 0, "DiskFull", true]]
+        )
+        assert.deepStrictEqual((yield* found).cold, [])
+        yield* disk.heal
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual((yield* found).cold, [0, 1, 2])
+      }).pipe(Effect.scoped, quiet))
+
     it.effect("leave no hole: nothing goes that is newer than a segment on which a step was given up", () =>
       Effect.gen(function*() {
         const damaged = Buffer.from(wal[2]!.bytes)
