@@ -82,7 +82,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     format: kind.format,
     segmentBytesMax: 256,
     limits,
-    drainMillisMax,
+    ...(Number.isFinite(drainMillisMax) ? { drainMillisMax } : {}),
     compression: random.chance(0.2) ? "block" : "frame"
   }).pipe(Layer.provide(Layer.succeedContext(Context.add(services, Disk, service))))
 
