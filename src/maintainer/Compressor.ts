@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
 import { Worker } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
+import { pieceBytes } from "../format/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressReply, CompressRequest } from "./compressorThread.ts"
 
@@ -26,6 +27,11 @@ import type { CompressReply, CompressRequest } from "./compressorThread.ts"
  * @category models
  */
 export interface RawCompressor {
+  /**
+   * Starts what compressing needs, so that the first freeze finds it there: a maintainer takes its memory when it opens and
+   * not at some later time.
+   */
+  readonly start: () => void
   /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
   readonly compress: (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
   /** The content of what `compress` made. */
@@ -41,6 +47,7 @@ export interface RawCompressor {
  * @category compressors
  */
 export const blocking: RawCompressor = {
+  start: () => {},
   compress: (bytes) => compressSync(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
   uncompress: (bytes) => uncompressSync(bytes),
   release: releaseNative
@@ -63,8 +70,17 @@ class CompressorThread {
   private nextId = 0
   isAlive = true
 
+<<<<<<< HEAD
   constructor(module: URL) {
     this.worker = new Worker(module)
+=======
+  constructor() {
+    const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
+    this.worker = new Worker(new URL(`./compressorThread${ending}`, import.meta.url), {
+      // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
+      resourceLimits: { maxYoungGenerationSizeMb: 1 }
+    })
+>>>>>>> lz4
     this.worker.unref()
     this.worker.on("message", (reply: CompressReply) => this.onReply(reply))
     this.worker.once("error", (error) => this.onDeath(error))
@@ -79,6 +95,12 @@ class CompressorThread {
       this.worker.ref()
       this.worker.postMessage({ id, input, output } satisfies CompressRequest)
     })
+  }
+
+  /** The first piece makes the native library take the memory that it keeps. */
+  warmUp(): void {
+    this.compress(new Uint8Array(new SharedArrayBuffer(pieceBytes))).then((result) => this.release(result), () => {})
+    this.worker.unref()
   }
 
   release(result: Uint8Array): void {
@@ -122,12 +144,13 @@ const threadedBy = (module: () => URL): RawCompressor => {
 }
 
 /**
- * In a thread of its own, one for each thread that asks. It is begun with the first piece and stays; one that died is
- * replaced.
+ * In a thread of its own, one for each thread that asks. It is begun by `start`, or with the first piece, and stays; one that
+ * died is replaced. A thread costs about 16 MiB of resident memory.
  *
  * @since 0.1.0
  * @category compressors
  */
+<<<<<<< HEAD
 export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressorThread", import.meta.url))
 
 /**
@@ -137,6 +160,14 @@ export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressor
  * @category compressors
  */
 export const threadedFrom = (module: URL): RawCompressor => threadedBy(() => module)
+=======
+export const threaded: RawCompressor = {
+  start: () => living().warmUp(),
+  compress: (bytes) => living().compress(bytes),
+  uncompress: blocking.uncompress,
+  release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
+}
+>>>>>>> lz4
 
 /**
  * The compressor that freezing uses; `threaded` unless another is provided.
