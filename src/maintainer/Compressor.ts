@@ -70,17 +70,11 @@ class CompressorThread {
   private nextId = 0
   isAlive = true
 
-<<<<<<< HEAD
   constructor(module: URL) {
-    this.worker = new Worker(module)
-=======
-  constructor() {
-    const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
-    this.worker = new Worker(new URL(`./compressorThread${ending}`, import.meta.url), {
+    this.worker = new Worker(module, {
       // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
->>>>>>> lz4
     this.worker.unref()
     this.worker.on("message", (reply: CompressReply) => this.onReply(reply))
     this.worker.once("error", (error) => this.onDeath(error))
@@ -137,6 +131,7 @@ const threadedBy = (module: () => URL): RawCompressor => {
     return thread
   }
   return {
+    start: () => living().warmUp(),
     compress: (bytes) => living().compress(bytes),
     uncompress: blocking.uncompress,
     release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
@@ -150,7 +145,6 @@ const threadedBy = (module: () => URL): RawCompressor => {
  * @since 0.1.0
  * @category compressors
  */
-<<<<<<< HEAD
 export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressorThread", import.meta.url))
 
 /**
@@ -160,14 +154,6 @@ export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressor
  * @category compressors
  */
 export const threadedFrom = (module: URL): RawCompressor => threadedBy(() => module)
-=======
-export const threaded: RawCompressor = {
-  start: () => living().warmUp(),
-  compress: (bytes) => living().compress(bytes),
-  uncompress: blocking.uncompress,
-  release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
-}
->>>>>>> lz4
 
 /**
  * The compressor that freezing uses; `threaded` unless another is provided.

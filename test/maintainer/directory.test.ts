@@ -199,6 +199,24 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         }).pipe(Effect.scoped, quiet)
     )
 
+    it.effect("leave no hole: nothing goes that is newer than a segment on which a step was given up", () =>
+      Effect.gen(function*() {
+        const damaged = Buffer.from(wal[2]!.bytes)
+        damaged[200] = damaged[200]! ^ 1
+        const { found, maintainer } = yield* given({
+          cold: [0, 1, 3, 4, 5, 6, 7],
+          hot: [8],
+          files: { "FS.00000002.wal": damaged }
+        })
+        yield* maintainer.setLimits({ maxSegments: 2, maxCompressedSegments: 4 })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual((yield* maintainer.failures).map(({ reason, segmentIndex }) => [segmentIndex, reason]), [
+          [2, "Corrupt"]
+        ])
+        const { cold, hot } = yield* found
+        assert.deepStrictEqual([cold, hot], [[3, 4, 5, 6, 7], [2, 8]])
+      }).pipe(Effect.scoped, quiet))
+
     it.effect("keep what is held until the hold expires", () =>
       Effect.gen(function*() {
         const { found, maintainer } = yield* given({ cold: [0, 1, 2, 3, 4, 5, 6, 7], hot: [8] })

@@ -1,27 +1,35 @@
 /** Executors die, as fibers and as threads; their successors find every task and repeat none that was reported. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
+import { countEventUnsafe } from "../../src/maintainer/MaintainerControl.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { make, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { ExecutorSeat } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
+import { buildWal } from "../fixtures/segments.ts"
 import {
   done,
+  foundation,
+  hotPath,
   inTime,
   kinds,
   look,
   named,
   NodeDisk,
   open,
+  put,
   quiet,
   recorded,
   segmentBytesMax,
+  settle,
   simulated,
   temporaryDirectory,
   watch,
@@ -218,4 +226,41 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
       assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
       yield* close
     }).pipe(quiet, Effect.provide(NodeDisk.layer)))
+})
+
+describe("an executor whose predecessor died between reporting and completing", () => {
+  const directory = "/wal"
+  const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1 }
+  const frozen: MaintainerEvent = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
+  const freed: MaintainerEvent = { _tag: "Freed", segmentIndex: 0 }
+
+  it.effect("reports again what is known, and nobody hears it twice", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.merge(foundation, simulated()))
+      const report = yield* Deferred.make<void>()
+      const spawn = ({ control, emit, executor }: ExecutorSeat) =>
+        Effect.gen(function*() {
+          yield* Deferred.await(report)
+          const persisted: MaintainerEvent = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
+          for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
+            countEventUnsafe(control, executor)
+            emit(event)
+          }
+          return yield* Effect.never
+        })
+      const context = yield* Effect.gen(function*() {
+        const disk = yield* Disk
+        yield* disk.makeDirectory(directory)
+        for (const { bytes, segmentIndex } of buildWal({ segments: [30, 30] })) {
+          yield* put(hotPath(directory, segmentIndex), bytes)
+        }
+        return yield* open(Layer.effect(SegmentMaintainer, make({ directory }, undefined, { count: 1, spawn })))
+      }).pipe(Effect.provideContext(services))
+      const maintainer = Context.get(context.context, SegmentMaintainer)
+      const events = yield* watch(maintainer)
+      yield* Deferred.succeed(report, undefined)
+      yield* settle
+      assert.deepStrictEqual(events.map((event) => event._tag), ["Frozen", "Freed"])
+      assert.deepStrictEqual((yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex), [1])
+    }).pipe(Effect.scoped, quiet))
 })
