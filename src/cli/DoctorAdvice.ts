@@ -189,5 +189,10 @@ export const adviceLines = (
   "disk; callers that wait together share a sync"
 ]
 
-/** A size as `--segment-bytes` reads it without quotes. */
+/**
+ * A size as `--segment-bytes` reads it without quotes.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
 export const flagSize = (bytes: number): string => formatSize(bytes).replace(" ", "")

@@ -26,12 +26,18 @@ const idFlag = (name: string, description: string) =>
   )
 
 /**
- * `--from ID` and `--to ID`.
+ * `--from ID`: the first event.
  *
  * @since 0.1.0
  * @category flags
  */
 export const fromFlag = idFlag("from", "The first event; without it the oldest there is")
+/**
+ * `--to ID`: the last event, included.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
 export const toFlag = idFlag("to", "The last event, included; without it the newest there is")
 
 /**

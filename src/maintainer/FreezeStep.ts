@@ -61,7 +61,7 @@ export interface Frozen {
   readonly facts: SegmentFacts
 }
 
-const piecesInFlightMax = 3
+const piecesInFlightMax = 2
 
 /**
  * A sync is begun, beside the compressing, whenever so much is written and not yet asked to be synced. The last sync then has

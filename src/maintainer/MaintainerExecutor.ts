@@ -34,6 +34,7 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import { Compressor } from "./Compressor.ts"
 import { free } from "./FreeStep.ts"
 import { freeze } from "./FreezeStep.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
@@ -321,7 +322,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const { closedMillis, firstEventId, lastEventId } = facts
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
-
+  ;(yield* Compressor).start()
   const { backgroundDisk = yield* Disk } = shared
   // With one core the application could not ring meanwhile.
   const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1

@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { Disk } from "../disk/Disk.ts"
-import { filesOf } from "../disk/SegmentDirectory.ts"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import { coldPath, filesOf, hotPath } from "../disk/SegmentDirectory.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -255,6 +255,43 @@ export class MaintainerState {
       this.catalog.put(newEntry(unheard, "hot", true))
     }
     return this.learnSizes(disk)
+  }
+
+  /**
+   * After a death: reports that died with their thread are made up for by what the disk shows. Without this a segment would
+   * stay under way for ever, and nothing younger be deleted.
+   */
+  learnUnheard(disk: Disk["Service"]): Effect.Effect<void, DiskError> {
+    const { catalog, options } = this
+    const { directory, naming } = options
+    const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
+      disk.stat(path).pipe(
+        Effect.map(({ bytes }) => bytes),
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
+      )
+    const underWay = catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
+    return Effect.forEach(underWay, ({ compression, segmentIndex, state }) =>
+      Effect.gen(function*() {
+        const isFreed = state === "freeing"
+        const cold = coldPath(directory, naming, segmentIndex, isFreed ? compression : options.compression)
+        const old = isFreed ? cold : hotPath(directory, naming, segmentIndex)
+        if ((yield* bytesOf(old)) !== undefined) return
+        const bytes = isFreed ? 0 : yield* bytesOf(cold)
+        // The next deletion must not become durable before this one.
+        yield* disk.syncDirectory(directory)
+        const known = catalog.get(segmentIndex)
+        if (known?.state !== state || bytes === undefined) return
+        if (isFreed) catalog.remove(segmentIndex)
+        else catalog.put({ ...known, state: "cold", isHot: false, compression: options.compression, bytes })
+      }), { discard: true })
+  }
+
+  /** Nobody works on anything, and every report was heard: what is said to be under way is not. */
+  forgetUnderWay(): void {
+    for (const { segmentIndex, state } of this.catalog.list()) {
+      if (state === "freezing") this.catalog.update(segmentIndex, { state: "hot" })
+      if (state === "freeing") this.catalog.update(segmentIndex, { state: "cold" })
+    }
   }
 
   /** Open segments up to this index are closed. */

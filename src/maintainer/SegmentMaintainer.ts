@@ -326,8 +326,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   }
 
   /**
-   * After a death. What the executor had not completed its successor finds and reports. Only a slot that was given back
-   * tells nobody any more that its segment was persisted; the arena remembers.
+   * After a death. What the executor had not completed its successor finds and reports. What it had completed, and whose
+   * report died with it, the arena and the disk remember.
    */
   const afterDeath = Effect.fnUntraced(function*(executor: number) {
     handled[executor] = MaintainerControl.eventsSentBy(control, executor)
@@ -335,6 +335,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       // What the executor died of may strike here too, and the supervisor must outlive it.
       yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
     }
+    yield* Effect.exit(state.learnUnheard(disk))
     retain()
     // A drain may be waiting for the reports that are lost.
     Doorbell.ringUnsafe(control.progress)
@@ -402,12 +403,13 @@ export const make = Effect.fnUntraced(function*<E, R>(
       TaskRing.unfinishedUnsafe(toFree.ring) === 0
   }
 
+  const isAllHeard = (): boolean =>
+    handled.every((count, executor) => count === MaintainerControl.eventsSentBy(control, executor))
+
   /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
   const isQuiet = (): boolean => {
     if (!isWorkedOff()) return false
-    for (let executor = 0; executor < host.count; executor++) {
-      if (handled[executor] !== MaintainerControl.eventsSentBy(control, executor)) return false
-    }
+    if (!isAllHeard()) return false
     retain()
     return isWorkedOff()
   }
@@ -477,6 +479,11 @@ export const make = Effect.fnUntraced(function*<E, R>(
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
     if (draining === 0) state.tryAgain()
+    if (restarts > 0) {
+      const isLearnt = Exit.isSuccess(yield* Effect.exit(state.learnUnheard(disk)))
+      const { freeze, free } = pending()
+      if (isLearnt && freeze + free === 0 && isAllHeard()) state.forgetUnderWay()
+    }
     retain()
     yield* Effect.sleep(tickMillis)
   })))

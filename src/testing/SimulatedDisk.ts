@@ -19,7 +19,7 @@
  *    gives its space back when it is closed.
  * 6. Reads and writes may be short, at rates that can be set.
  * 7. Any operation may fail, at rates that can be set or when told. It has then done nothing, except that a write
- *    that fails with `Io` may have left some of its first bytes in the file, and that a sync loses (rule 4).
+ *    that fails with `Io` may have left some of its first sectors in the file, and that a sync loses (rule 4).
  * 8. Bits of synced files rot when told.
  * 9. Operations may be slow: they sleep by the Effect `Clock`, before or after they have their effect. Interrupted
  *    before, they have not begun; interrupted after, they have completed.
@@ -42,6 +42,7 @@ import { invariant } from "../internal/invariant.ts"
 import type { Faults, Operation } from "./FaultPlan.ts"
 import { FaultPlan } from "./FaultPlan.ts"
 import { SeededRandom } from "./SeededRandom.ts"
+import { sectorBytes } from "./SimulatedFile.ts"
 import type { SimulatedFile } from "./SimulatedFile.ts"
 import type { SimulatedNode } from "./SimulatedStorage.ts"
 import { SimulatedStorage } from "./SimulatedStorage.ts"
@@ -339,7 +340,10 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
               detail: [offset, total],
               effect: (nowMillis) => storage.write(file, chunks, offset, plan.writeBytes(total), nowMillis),
               onFailure: (reason, nowMillis) => {
-                const taken = reason === "Io" ? random.below(total + 1) : 0
+                const drawn = reason === "Io" ? random.below(total + 1) : 0
+                const taken = drawn === total
+                  ? total
+                  : Math.floor((offset + drawn) / sectorBytes) * sectorBytes - offset
                 if (taken > 0) storage.write(file, chunks, offset, taken, nowMillis)
               }
             }

@@ -2,6 +2,9 @@
 import { execFile } from "node:child_process"
 import { environmentOf } from "./npm.ts"
 
+/** Less than a test may take, so that a command that hangs ends with its test. */
+const commandMillisMax = 100_000
+
 /** How a command ended, and what it printed. */
 export interface Ran {
   readonly code: number
@@ -20,7 +23,13 @@ export const run = (
     const child = execFile(
       command,
       args,
-      { cwd: options.cwd, env: environmentOf(node), maxBuffer: 64 * 1024 * 1024 },
+      {
+        cwd: options.cwd,
+        env: environmentOf(node),
+        maxBuffer: 64 * 1024 * 1024,
+        timeout: commandMillisMax,
+        killSignal: "SIGKILL"
+      },
       (error, stdout, stderr) => {
         if (error !== null && typeof error.code !== "number") reject(error)
         else resolve({ code: Number(error?.code ?? 0), stdout, stderr })

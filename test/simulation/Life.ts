@@ -10,20 +10,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { Disk } from "../../src/disk/Disk.ts"
-import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
 import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt, MaintainerStatus } from "../../src/maintainer/SegmentMaintainer.ts"
-import * as Follow from "../../src/recorder/Follow.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import type { WalError } from "../../src/recorder/Wal.ts"
-import * as Replay from "../../src/recovery/Replay.ts"
-import type { ReplayFailure } from "../../src/recovery/ReplayError.ts"
-import * as Verify from "../../src/recovery/Verify.ts"
 import type { Arena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
@@ -32,17 +24,12 @@ import type { DirectoryWatch, SegmentOnDisk, WatchedHold } from "./DirectoryWatc
 import { checkLimits, segmentsOnDisk } from "./DirectoryWatch.ts"
 import type { Model } from "./Model.ts"
 import type { PerTask, Process, Seams } from "./Process.ts"
-import { directory, diskBytes, drawLimits } from "./Scenario.ts"
+import { Reading } from "./Reading.ts"
+import { diskBytes, drawLimits } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
 import { Violation } from "./Trace.ts"
 import type { World } from "./World.ts"
-
-/** What a replay gave: its first event, and the id that would come next. */
-interface ReplayedRange {
-  readonly first: number | undefined
-  readonly next: number | undefined
-}
 
 /** Recording cannot go on from a newest segment that is damaged; it says so, and the life ends. */
 class NewestIsRotten extends Error {}
@@ -62,8 +49,7 @@ export class Life {
   readonly watch: DirectoryWatch
   /** Segments whose bits have rotted: what concerns them may fail, with a word that says so. */
   readonly rotten: ReadonlySet<number>
-  /** The last look at what had rotted. */
-  #rotFound: ReadonlySet<number> = new Set()
+  readonly reading: Reading
   /** The first broken ruling. */
   violation: Violation | undefined
   /** The arena of this life: what it says is durable was promised to whoever looked. */
@@ -73,7 +59,7 @@ export class Life {
   /** Has done something wrong in this life: errors are expected. */
   hadFaults: boolean
   /** What the life is at, for a run that does not end. */
-  #doing = "nothing yet"
+  doing = "nothing yet"
   #maintainer: SegmentMaintainer["Service"] | undefined
   #limits: RetentionLimits | undefined
   #lastDurable = 0
@@ -102,6 +88,7 @@ export class Life {
     this.seams = options.seams
     this.watch = options.watch
     this.rotten = options.rotten
+    this.reading = new Reading(this)
     this.isHealthy = options.isHealthy
     this.hadFaults = !options.isHealthy
   }
@@ -124,7 +111,7 @@ export class Life {
     const heldBack = arena === undefined ? 0 : SegmentArena.heldBack(arena)
     const appended = this.model.events.length
     const durable = arena === undefined ? 0 : SegmentArena.durableEventId(arena)
-    const where = { doing: this.#doing, isHealthy: this.isHealthy, appended, durable, heldBack, slots, ...status }
+    const where = { doing: this.doing, isHealthy: this.isHealthy, appended, durable, heldBack, slots, ...status }
     return `${JSON.stringify(where)}\n  ${this.trace.recent.join("\n  ")}`
   }
 
@@ -135,7 +122,7 @@ export class Life {
       const { maintainerScope, recorderScope, services } = yield* this.open()
       const recorder = Context.get(services, Recorder)
       yield* this.maybeHeal()
-      if (this.isHealthy) yield* this.lookAtEverything()
+      if (this.isHealthy) yield* this.reading.lookAtEverything(isLast)
       yield* this.maybeSpoil()
       const background = yield* Scope.make()
       for (let step = this.random.below(2 * this.scenario.steps); step > 0; step--) {
@@ -143,7 +130,7 @@ export class Life {
         yield* this.checkPositions(recorder)
       }
       if (isLast || this.random.chance(0.5)) yield* this.heal()
-      this.#doing = "ending what runs in the background"
+      this.doing = "ending what runs in the background"
       yield* Scope.close(background, Exit.void)
       yield* this.shutDown(services, recorderScope, maintainerScope)
     }).pipe(
@@ -153,6 +140,28 @@ export class Life {
         })
       )
     )
+  }
+
+  /** A closed log of which some bits rot, and then a life on it. What is damaged is found, and makes nothing worse. */
+  liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
+    const { reading } = this
+    return Effect.gen({ self: this }, function*() {
+      this.doing = "looking at what has rotted"
+      const whole = yield* Effect.orDie(reading.replay())
+      for (const { path } of files) yield* this.simulated.rotBits(path, 1 + this.random.below(3))
+      this.trace.add(`rotten: ${files.map(({ path }) => path).join(" ")}`)
+      yield* reading.lookAtRot(whole)
+      const { maintainerScope, recorderScope, services } = yield* this.open()
+      const background = yield* Scope.make()
+      for (let step = this.random.below(6); step > 0; step--) yield* this.step(services, background, true)
+      yield* Scope.close(background, Exit.void)
+      yield* this.shutDown(services, recorderScope, maintainerScope)
+      reading.lookAtRemains(files)
+    }).pipe(Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) this.died(exit.cause)
+      })
+    ))
   }
 
   /** A fiber of ours has ended badly: that is a broken ruling unless it was the machine that died. */
@@ -217,7 +226,7 @@ export class Life {
   open() {
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 1;; attempt++) {
-        this.#doing = `opening, attempt ${attempt}`
+        this.doing = `opening, attempt ${attempt}`
         const maintainerScope = yield* Scope.make()
         const recorderScope = yield* Scope.make()
         const opened = yield* Effect.exit(Effect.gen({ self: this }, function*() {
@@ -360,7 +369,7 @@ export class Life {
     const recorder = Context.get(services, Recorder)
     const maintainer = Context.get(services, SegmentMaintainer)
     const draw = random.below(isUndisturbed ? 89 : 100)
-    this.#doing = `step ${draw}`
+    this.doing = `step ${draw}`
     if (draw < 35) return Effect.asVoid(this.wait(this.append(recorder.appendAll(this.drawEvents()))))
     if (draw < 40) return this.fork(background, this.append(recorder.appendAll(this.drawEvents())))
     if (draw < 52) {
@@ -379,8 +388,8 @@ export class Life {
       return Effect.asVoid(this.wait(this.append(recorder.appendDurable(this.drawEvent()))))
     }
     if (draw < 78) return Effect.asVoid(this.wait(this.append(Effect.as(recorder.rotate, 0))))
-    if (draw < 81) return this.fork(background, this.readAlong())
-    if (draw < 82) return this.fork(background, this.follow(services))
+    if (draw < 81) return this.fork(background, this.reading.readAlong())
+    if (draw < 82) return this.fork(background, this.reading.follow(services))
     if (draw < 84) return this.fork(background, this.hold(maintainer))
     if (draw < 87) return Effect.sleep(random.below(1500))
     if (draw < 89) return this.changeLimits(maintainer)
@@ -409,14 +418,14 @@ export class Life {
   private hold(maintainer: SegmentMaintainer["Service"]): Effect.Effect<void> {
     const { random, watch, world } = this
     return Effect.scoped(Effect.gen(function*() {
+      // In one step: what was given to be deleted before the hold began is not kept by it.
+      world.isUnbroken = true
       const segments = yield* maintainer.segments
       const at = segments[random.below(Math.max(1, segments.length))]?.segmentIndex ?? 0
       const expiresMillis = random.chance(0.4) ? world.nowMillis + random.below(2000) : Number.POSITIVE_INFINITY
       const beingFreed = new Set(
         segments.filter(({ state }) => state === "freeing").map(({ segmentIndex }) => segmentIndex)
       )
-      // In one step: what was given to be deleted before the hold began is not kept by it.
-      world.isUnbroken = true
       const held = yield* maintainer.hold({ name: "simulation", fromSegmentIndex: at, expiresMillis })
       let watched: WatchedHold = { fromSegmentIndex: at, expiresMillis, beingFreed }
       watch.holds.add(watched)
@@ -450,167 +459,6 @@ export class Life {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // reading
-  // -------------------------------------------------------------------------------------------------------------------
-
-  private replay(): Effect.Effect<ReplayedRange, ReplayFailure> {
-    return Effect.suspend(() => {
-      let first: number | undefined
-      let next: number | undefined
-      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = this.seams
-      return replay(Replay.events({ directory })).pipe(
-        Stream.runForEach((event) =>
-          Effect.sync(() => {
-            const seen = replayed(event.id, event.bytes)
-            if (seen === undefined) return
-            first ??= seen.id
-            next = this.model.replayed(seen, next)
-          })
-        ),
-        Effect.map(() => ({ first, next })),
-        Effect.provideService(Disk, this.process.disk)
-      )
-    })
-  }
-
-  /** Reads while others write, freeze and delete. */
-  private readAlong(): Effect.Effect<void> {
-    return Effect.matchEffect(this.replay(), {
-      onSuccess: () => Effect.void,
-      onFailure: (error) =>
-        Effect.sync(() => {
-          if (error._tag === "Deleted" && Number.isFinite(this.model.coldMin)) return
-          if (error._tag === "DiskError" && this.hadFaults) return
-          if (this.isRot(error)) return
-          throw new Violation(`a replay failed: ${error.message}`)
-        })
-    })
-  }
-
-  private isRot(error: ReplayFailure): boolean {
-    return error._tag === "SegmentCorrupt" && this.isDamaged(error.segmentIndex)
-  }
-
-  /** A segment behind one that has rotted may not be found to go on from it. */
-  private isDamaged(segmentIndex: number): boolean {
-    return this.rotten.has(segmentIndex) || this.rotten.has(segmentIndex - 1)
-  }
-
-  /** Follows what becomes durable, from the oldest event on, under a hold. */
-  private follow(
-    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>
-  ): Effect.Effect<void> {
-    let next: number | undefined
-    return Follow.events({ name: "follower" }).pipe(
-      Stream.runForEach((event) =>
-        Effect.sync(() => {
-          next = this.model.replayed(event, next)
-          const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
-          if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
-        })
-      ),
-      Effect.matchEffect({
-        onSuccess: () =>
-          Effect.sync(() => {
-            throw new Violation("a follower came to an end")
-          }),
-        onFailure: (error) =>
-          Effect.sync(() => {
-            if (error._tag === "Deleted" && next === undefined && Number.isFinite(this.model.coldMin)) return
-            if (error._tag === "DiskError" && this.hadFaults) return
-            if (this.isRot(error)) return
-            throw new Violation(`a follower failed behind event ${next}: ${error.message}`)
-          })
-      }),
-      Effect.provideContext(Context.add(services, Disk, this.process.disk))
-    )
-  }
-
-  /** A closed log of which some bits rot, and then a life on it. What is damaged is found, and makes nothing worse. */
-  liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      this.#doing = "looking at what has rotted"
-      const whole = yield* Effect.orDie(this.replay())
-      for (const { path } of files) yield* this.simulated.rotBits(path, 1 + this.random.below(3))
-      this.trace.add(`rotten: ${files.map(({ path }) => path).join(" ")}`)
-      yield* this.lookAtRot(whole)
-      const { maintainerScope, recorderScope, services } = yield* this.open()
-      const background = yield* Scope.make()
-      for (let step = this.random.below(6); step > 0; step--) yield* this.step(services, background, true)
-      yield* Scope.close(background, Exit.void)
-      yield* this.shutDown(services, recorderScope, maintainerScope)
-      this.lookAtRemains(files)
-    }).pipe(Effect.onExit((exit) =>
-      Effect.sync(() => {
-        if (Exit.isFailure(exit)) this.died(exit.cause)
-      })
-    ))
-  }
-
-  /** Nothing that a replay gives is wrong, and where it ends early, both it and verification say why. */
-  private lookAtRot(whole: ReplayedRange): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const { verified = (faults) => faults } = this.seams
-      const faults = verified((yield* Verify.verify({ directory })).faults)
-      const stranger = faults.find((fault) => fault.kind !== "Corrupt" || !this.isDamaged(fault.segmentIndex))
-      if (stranger !== undefined) {
-        throw new Violation(`verify takes what has not rotted for damaged: ${Verify.formatVerifyFault(stranger)}`)
-      }
-      const replayed = yield* Effect.result(this.replay())
-      if (replayed._tag === "Failure" && !this.isRot(replayed.failure)) {
-        throw new Violation(`a replay over rotten bits failed by something else: ${replayed.failure.message}`)
-      }
-      if (replayed._tag === "Failure" !== faults.length > 0) {
-        throw new Violation(`verify finds ${faults.length} faults, but a replay says ${replayed._tag}`)
-      }
-      // A bit may rot without harm: compressed bytes can say the same in two ways.
-      if (replayed._tag === "Success") {
-        const { first, next } = replayed.success
-        if (first !== whole.first || next !== whole.next) {
-          throw new Violation(`a replay over rotten bits gave ${first} to ${next}, not ${whole.first} to ${whole.next}`)
-        }
-      }
-      this.#rotFound = new Set(
-        faults.flatMap((fault) =>
-          fault.kind === "Corrupt" && this.rotten.has(fault.segmentIndex) ? fault.segmentIndex : []
-        )
-      )
-    }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
-  }
-
-  /** A damaged hot segment is still there, as it was; compressing it would have made it look whole, or lost it. */
-  private lookAtRemains(files: ReadonlyArray<SegmentOnDisk>): void {
-    const remaining = new Map(segmentsOnDisk(this.simulated).map((file) => [file.path, file]))
-    for (const { bytes, isHot, path, segmentIndex } of files) {
-      if (!isHot || !this.#rotFound.has(segmentIndex)) continue
-      if (remaining.get(path)?.bytes !== bytes) throw new Violation(`${path} has rotted, and is no longer what it was`)
-    }
-  }
-
-  /** With a disk that works: everything is there, in order, unchanged, and verification has nothing to say. */
-  lookAtEverything(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      for (let attempt = 1;; attempt++) {
-        this.#doing = `looking at everything, attempt ${attempt}`
-        const replayed = yield* Effect.result(this.replay())
-        if (replayed._tag === "Success") {
-          const { first, next } = replayed.success
-          const cold = segmentsOf(yield* scan(directory, defaultNaming)).filter((entry) => !entry.hot).length
-          this.model.replayedAll(first, next, cold)
-          break
-        }
-        // Retention may delete what is about to be read, but not for ever.
-        if (replayed.failure._tag === "Deleted" && attempt < 5) continue
-        throw new Violation(`a replay of a directory at rest failed: ${replayed.failure.message}`)
-      }
-      const { verified = (faults) => faults } = this.seams
-      const report = yield* Verify.verify({ directory })
-      const fault = verified(report.faults)[0]
-      if (fault !== undefined) throw new Violation(`verify: ${Verify.formatVerifyFault(fault)}`)
-    }).pipe(Effect.provideService(Disk, this.process.disk), Effect.orDie)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
   // shutting down
   // -------------------------------------------------------------------------------------------------------------------
 
@@ -621,9 +469,9 @@ export class Life {
   ): Effect.Effect<void> {
     const maintainer = Context.get(services, SegmentMaintainer)
     return Effect.gen({ self: this }, function*() {
-      this.#doing = "closing the recorder"
+      this.doing = "closing the recorder"
       yield* Scope.close(recorderScope, Exit.void)
-      this.#doing = "draining"
+      this.doing = "draining"
       // A disk that fails may hold a drain up as long as it fails.
       const healing = yield* Effect.forkChild(Effect.delay(Effect.suspend(() => this.heal()), 20_000))
       let before = { ...this.process.reported }
@@ -641,7 +489,7 @@ export class Life {
       const status = yield* maintainer.status
       this.trace.add(`drained ${JSON.stringify(receipt)}`)
       if (!status.isDown) yield* this.checkReceipt(receipt, status, before, yield* maintainer.segments)
-      this.#doing = "closing the maintainer"
+      this.doing = "closing the maintainer"
       yield* Scope.close(maintainerScope, Exit.void)
       yield* Fiber.interrupt(healing)
       this.model.ending = status.isDown ? "drained in part" : "drained"
@@ -669,7 +517,7 @@ export class Life {
       this.model.freezesLeft = left.freeze
       for (const task of ["persist", "freeze", "free"] as const) {
         const done = this.process.reported[task] - before[task]
-        // A successor may do again what its predecessor had done and not reported.
+        // A successor may do again what its predecessor had done, and a report may die on its way.
         const isAgain = this.process.hasDied() && receipt.done[task] < done
         if (done !== receipt.done[task] && !isAgain) {
           throw new Violation(`the receipt counts ${receipt.done[task]} of ${done} for ${task}`)

@@ -3,9 +3,15 @@
  * simulation that does not find them does not hold what it says it holds.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
+import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { MaintainerControl } from "../../src/maintainer/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/MaintainerControl.ts"
+import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
@@ -155,9 +161,44 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "the torn tail is not cut",
-    seedsMax: 60,
-    focus: { after: /^commit: [1-9]/, by: "killed" },
-    plant: onFiles((file) => file.path.endsWith(".wal") ? { truncate: () => Effect.void } : {})
+    seedsMax: 100,
+    focus: { after: /^commit: [1-9]/, by: "power off" },
+    plant: onDisk((disk) => ({
+      rename: (from, to) =>
+        !from.endsWith(".wal.tmp")
+          ? disk.rename(from, to)
+          : Effect.scoped(Effect.gen(function*() {
+            const old = yield* Effect.acquireRelease(disk.open(to, "read"), (file) => file.close)
+            const fresh = yield* Effect.acquireRelease(disk.open(from, "write"), (file) => file.close)
+            const { bytes } = yield* fresh.stat
+            const tail = new Uint8Array(Math.max(0, (yield* old.stat).bytes - bytes))
+            yield* readFully(old, tail, bytes)
+            yield* writeFully(fresh, [tail], bytes)
+          })).pipe(
+            Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void),
+            Effect.andThen(disk.rename(from, to))
+          )
+    }))
+  },
+  {
+    name: "recovery closes the file that it finds instead of writing a fresh one",
+    seedsMax: 300,
+    focus: { after: / sync .*\.wal: Io$/, by: "killed" },
+    plant: onDisk((disk) => ({
+      rename: (from, to) =>
+        !from.endsWith(".wal.tmp")
+          ? disk.rename(from, to)
+          : Effect.scoped(Effect.gen(function*() {
+            const fresh = yield* Effect.acquireRelease(disk.open(from, "read"), (file) => file.close)
+            const old = yield* Effect.acquireRelease(disk.open(to, "write"), (file) => file.close)
+            const header = new Uint8Array(headerBytesOf(2))
+            yield* readFully(fresh, header, 0)
+            yield* old.truncate((yield* fresh.stat).bytes)
+            yield* writeFully(old, [header], 0)
+            yield* old.sync
+            yield* disk.unlink(from)
+          })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => disk.rename(from, to)))
+    }))
   },
   {
     name: "the newest cold segment is deleted instead of the oldest",
@@ -367,6 +408,68 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
           Effect.flatMap(SegmentsToFreeze, (queue) => TaskQueue.complete(TaskQueue.withConsumer(queue, seat.executor))),
           run
         )
+    })
+  },
+  {
+    name: "a hold keeps nothing",
+    seedsMax: 200,
+    plant: () => ({
+      maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
+    })
+  },
+  {
+    name: "a hold that has expired goes on for ever",
+    seedsMax: 300,
+    plant: () => ({
+      maintainer: (service) => ({
+        ...service,
+        hold: ({ fromSegmentIndex, name }) =>
+          Effect.flatMap(Scope.make(), (forEver) => Scope.provide(service.hold({ name, fromSegmentIndex }), forEver))
+      })
+    })
+  },
+  {
+    name: "limits that are changed stay as they were",
+    seedsMax: 300,
+    plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
+  },
+  {
+    name: "the limit of hot segments is forgotten at a rotation",
+    seedsMax: 200,
+    plant: onAppends(({ writer }, arena) => {
+      const rotate = writer.rotateUnsafe.bind(writer)
+      writer.rotateUnsafe = () => {
+        SegmentArena.putHotSegments(arena, 0, 0, 0)
+        return rotate()
+      }
+    })
+  },
+  {
+    name: "the deadline of a drain ends persisting too",
+    seedsMax: 200,
+    plant: () => ({
+      maintainer: (service) => ({
+        ...service,
+        drain: Effect.map(
+          Effect.timeoutOption(service.drain, 5),
+          Option.getOrElse((): DrainReceipt => {
+            const none = { persist: 0, freeze: 0, free: 0 }
+            return { done: none, left: none, failures: 0, millis: 5 }
+          })
+        )
+      })
+    })
+  },
+  {
+    name: "verification passes over rotten bits",
+    seedsMax: 60,
+    plant: () => ({ verified: () => [] })
+  },
+  {
+    name: "a replay ends quietly where bits have rotted",
+    seedsMax: 60,
+    plant: () => ({
+      replay: Stream.catch((error) => error._tag === "SegmentCorrupt" ? Stream.empty : Stream.fail(error))
     })
   }
 ]

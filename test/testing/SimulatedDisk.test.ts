@@ -1,5 +1,6 @@
 /** The fault model of the simulated disk, rule by rule. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -306,14 +307,14 @@ describe("SimulatedDisk", () => {
       assert.strictEqual(yield* reasonOf(Effect.scoped(disk.lock("/LOCK"))), "Held")
     }))
 
-  it.effect("fails at the rates that are set, and leaves some of a failed write (rule 7)", () =>
+  it.effect("fails at the rates that are set, and leaves some sectors of a failed write (rule 7)", () =>
     Effect.gen(function*() {
       const simulated = yield* SimulatedDisk.make({ seed: 1, faults: { errorRates: { write: 0.25 } } })
       const file = yield* simulated.disk.open("/a", "create")
       let failures = 0
       const left = new Set<number>()
       for (let round = 0; round < 1000; round++) {
-        const result = yield* Effect.exit(file.write([filled(4, 1)], 0))
+        const result = yield* Effect.exit(file.write([filled(1436, 1)], 100))
         if (Exit.isFailure(result)) {
           failures++
           left.add((yield* file.stat).bytes)
@@ -322,7 +323,37 @@ describe("SimulatedDisk", () => {
       }
       assert.isAbove(failures, 200)
       assert.isBelow(failures, 300)
-      assert.deepStrictEqual([...left].sort(), [0, 1, 2, 3, 4])
+      assert.deepStrictEqual([...left].sort((a, b) => a - b), [0, 512, 1024])
+    }))
+
+  it.effect("shows an observer the operations of its own view, and lets them die before or after", () =>
+    Effect.gen(function*() {
+      const simulated = yield* SimulatedDisk.make({ seed: 1 })
+      const seen: Array<string> = []
+      const deaths: Array<string> = []
+      const view = simulated.viewedBy({
+        begin: (operation) => deaths.includes(`before ${operation}`) ? "dead" : undefined,
+        end: (operation, path, detail, outcome) => {
+          seen.push(`${operation} ${path}${detail}: ${outcome}`)
+          return deaths.includes(`after ${operation}`) ? "dead" : undefined
+        }
+      })
+      const file = yield* view.open("/a", "create")
+      yield* file.write([filled(5, 1)], 3)
+      yield* Effect.flip(view.unlink("/b"))
+      yield* simulated.disk.stat("/a")
+      deaths.push("before unlink", "after rename")
+      for (const dying of [view.unlink("/a"), view.rename("/a", "/c")]) {
+        const exit = yield* Effect.exit(dying)
+        assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) === "dead")
+      }
+      assert.strictEqual((yield* simulated.disk.stat("/c")).bytes, 8)
+      assert.deepStrictEqual(seen, [
+        "open /a create: ok",
+        "write /a 3+5: 5",
+        "unlink /b: NotFound",
+        "rename /a /c: ok"
+      ])
     }))
 
   it.effect("rots bits of a synced file, for readers and for good (rule 8)", () =>
