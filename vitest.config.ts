@@ -6,7 +6,8 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cach
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    exclude: ["test/package/**"],
     globalSetup: ["test/build.ts"],
     // Both cores of the smallest machine we test on; by default one would stay idle.
     maxWorkers: 2,

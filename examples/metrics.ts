@@ -21,11 +21,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as NodeDisk from "../src/disk/NodeDisk.ts"
-import * as Monitor from "../src/recorder/Monitor.ts"
-import { Recorder } from "../src/recorder/Recorder.ts"
-import * as Wal from "../src/recorder/Wal.ts"
-import { layerMetrics, layerPrometheus } from "../src/telemetry/TelemetryExport.ts"
+import { Monitor, NodeDisk, Recorder, TelemetryExport, Wal } from "../src/index.ts"
 
 /** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
 const startCollector = Effect.acquireRelease(
@@ -55,9 +51,10 @@ const directory = Effect.acquireRelease(
 )
 
 /** `GET /metrics`; read when it is asked for. */
-const prometheus = HttpRouter.serve(layerPrometheus(), { disableLogger: true, disableListenLog: true }).pipe(
-  Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
-)
+const prometheus = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableLogger: true, disableListenLog: true })
+  .pipe(
+    Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
+  )
 
 const resource = { serviceName: "metrics-example" }
 const otlpTransport = Layer.merge(OtlpSerialization.layerJson, FetchHttpClient.layer)
@@ -69,7 +66,7 @@ const otlpTransport = Layer.merge(OtlpSerialization.layerJson, FetchHttpClient.l
 const pushedMetrics = (url: string) =>
   OtlpMetrics.layer({ url: `${url}/v1/metrics`, resource, exportInterval: "1 second" }).pipe(
     Layer.provide(otlpTransport),
-    Layer.provideMerge(layerMetrics())
+    Layer.provideMerge(TelemetryExport.layerMetrics())
   )
 
 /** Pushes the spans of the maintainer's steps. */
@@ -78,7 +75,7 @@ const pushedSpans = (url: string) =>
 
 /** The work: events that fill a few segments. */
 const work = Effect.gen(function*() {
-  const recorder = yield* Recorder
+  const recorder = yield* Recorder.Recorder
   const event = new TextEncoder().encode("an event that says nothing in particular, again and again")
   for (let count = 0; count < 20_000; count++) yield* recorder.append(event)
   yield* recorder.commit

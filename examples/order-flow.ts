@@ -9,11 +9,7 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as NodeDisk from "../src/disk/NodeDisk.ts"
-import { Recorder } from "../src/recorder/Recorder.ts"
-import * as Wal from "../src/recorder/Wal.ts"
-import { forEachEvent } from "../src/recovery/BlockEvents.ts"
-import * as Replay from "../src/recovery/Replay.ts"
+import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
 
 const orderBytes = 64
 
@@ -73,7 +69,7 @@ const readOrder = (eventId: number, view: DataView, at: number): Order => ({
 const ordersWanted = 200_000
 
 const record = Effect.gen(function*() {
-  const { commit, writer } = yield* Recorder
+  const { commit, writer } = yield* Recorder.Recorder
   const startMillis = performance.now()
   let orderId = 1
   while (orderId <= ordersWanted) {
@@ -111,7 +107,7 @@ const report = (directory: string) =>
       Effect.sync(() => {
         for (const block of blocks) {
           const view = new DataView(block.payload.buffer, block.payload.byteOffset, block.payload.byteLength)
-          forEachEvent(block, (id, _bytes, start) => {
+          BlockEvents.forEachEvent(block, (id, _bytes, start) => {
             last = readOrder(id, view, start)
             volume[last.side] += last.price * last.quantity
             orders += 1

@@ -15,15 +15,16 @@ import * as Layer from "effect/Layer"
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as NodeDisk from "../src/disk/NodeDisk.ts"
-import { segmentFault } from "../src/format/SegmentFault.ts"
-import { hotName } from "../src/format/SegmentName.ts"
-import { SegmentMaintainer } from "../src/maintainer/SegmentMaintainer.ts"
-import { SegmentProof } from "../src/maintainer/SegmentProof.ts"
-import type { ProofMaker } from "../src/maintainer/SegmentProof.ts"
-import * as SegmentQueues from "../src/shared/SegmentQueues.ts"
-import * as TaskQueue from "../src/shared/TaskQueue.ts"
-import * as Telemetry from "../src/telemetry/Telemetry.ts"
+import {
+  NodeDisk,
+  SegmentFault,
+  SegmentMaintainer,
+  SegmentName,
+  SegmentProof,
+  SegmentQueues,
+  TaskQueue,
+  Telemetry
+} from "../src/index.ts"
 
 const naming = { prefix: "journal", suffix: ".jsonl", digits: 4 }
 
@@ -34,7 +35,7 @@ const journal = (segmentIndex: number, entries: number): string => {
 }
 
 /** Only we can say whether a journal is whole: its last line counts the others. */
-const proof: ProofMaker = {
+const proof: SegmentProof.ProofMaker = {
   begin: () => {
     let text = ""
     return {
@@ -47,7 +48,7 @@ const proof: ProofMaker = {
         const last = lines.at(-1) ?? ""
         return last === JSON.stringify({ end: events })
           ? { events, firstEventId: undefined, lastEventId: undefined, closedMillis: 0 }
-          : segmentFault("Truncated", text.length, "a last line that counts the others", last)
+          : SegmentFault.segmentFault("Truncated", text.length, "a last line that counts the others", last)
       }
     }
   }
@@ -56,7 +57,7 @@ const proof: ProofMaker = {
 const directory = mkdtempSync(join(tmpdir(), "effect-wal-own-writer-"))
 
 const program = Effect.gen(function*() {
-  const maintainer = yield* SegmentMaintainer
+  const maintainer = yield* SegmentMaintainer.SegmentMaintainer
   const toPersist = yield* SegmentQueues.SegmentsToPersist
   const toFreeze = yield* SegmentQueues.SegmentsToFreeze
 
@@ -64,7 +65,7 @@ const program = Effect.gen(function*() {
     const whole = journal(segmentIndex, 1000)
     // The sixth one loses its end.
     const bytes = segmentIndex === 5 ? whole.slice(0, -20) : whole
-    writeFileSync(join(directory, hotName(naming, segmentIndex)), bytes)
+    writeFileSync(join(directory, SegmentName.hotName(naming, segmentIndex)), bytes)
     yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes: bytes.length })
   }
   // Retention freezes and frees by itself; whoever wants a segment frozen sooner says so.
@@ -79,12 +80,12 @@ const program = Effect.gen(function*() {
   yield* Console.log(readdirSync(directory).sort().join("\n"))
 })
 
-const layer = SegmentMaintainer.layerAlone({
+const layer = SegmentMaintainer.SegmentMaintainer.layerAlone({
   directory,
   naming,
   limits: { maxSegments: 4, maxCompressedSegments: 6 }
 }).pipe(
-  Layer.provide(Layer.succeed(SegmentProof, proof)),
+  Layer.provide(Layer.succeed(SegmentProof.SegmentProof, proof)),
   Layer.provideMerge(Layer.mergeAll(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 }), NodeDisk.layer))
 )
 

@@ -1,70 +1,142 @@
 /**
- * The layers of an application that records: a service of its own on top of the recorder, a disk below it.
+ * A recorder behind HTTP, put together from Layers. `POST /events` takes NDJSON, one order a line, records the lines, and
+ * answers with their ids when all of them are durable; requests that wait at the same time share one sync. `GET /events`
+ * gives them back.
  *
- *     node examples/recorder-app.ts [directory]
+ *     PORT=8080 node examples/recorder-app.ts ./log
+ *     curl --data-binary $'{"customer":"ada","cents":120}\n' http://127.0.0.1:8080/events
  *
- * Orders are recorded by several fibers at once; each is durable before its fiber goes on, and all that wait at the same
- * time share one sync. On SIGTERM, or at the end, the layers close in order: no more orders, then the last segment, then
- * the drain. Run it again with the same directory and the ids go on.
+ * On SIGTERM the layers close in order: no new requests, those that run are answered, then the last segment, then the
+ * drain. Started again with the same directory, the ids go on.
+ *
+ * Without `PORT` it is its own client: it sends some requests, ends, and counts what a replay finds.
  */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { mkdtempSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { RecorderError } from "../src/index.ts"
-import { NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
+import { Disk, NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
 
-const directory = process.argv[2] ?? mkdtempSync(join(tmpdir(), "effect-wal-app-"))
+const port = Number(process.env["PORT"] ?? 0)
+const given = process.argv[2]
+const directory = given ?? mkdtempSync(join(tmpdir(), "effect-wal-app-"))
 
-interface Order {
-  readonly customer: string
-  readonly cents: number
-}
+const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
+type Order = typeof Order.Type
 
+/** The application's own service: orders in, ids out. */
 class Orders extends Context.Service<Orders, {
-  /** Succeeds with the order's number when the order is durable. */
-  readonly place: (order: Order) => Effect.Effect<number, RecorderError.RecorderError>
+  /** Succeeds with the orders' ids when all of them are durable. */
+  readonly place: (orders: ReadonlyArray<Order>) => Effect.Effect<ReadonlyArray<number>, RecorderError.RecorderError>
 }>()("example/Orders") {
   static readonly layer = Layer.effect(
     Orders,
-    Effect.map(Recorder.Recorder, (recorder) => {
-      const encoder = new TextEncoder()
-      return { place: (order: Order) => recorder.appendDurable(encoder.encode(JSON.stringify(order))) }
+    Effect.gen(function*() {
+      const recorder = yield* Recorder.Recorder
+      const typed = yield* Recorder.typed(Order)
+      return {
+        place: Effect.fn("Orders.place")(function*(orders: ReadonlyArray<Order>) {
+          const ids = yield* Effect.forEach(orders, typed.append)
+          yield* recorder.commitTo(ids.at(-1) ?? 0)
+          return ids
+        })
+      }
     })
   )
 }
 
-const RecorderLive = Wal.layerWorker({
-  directory,
-  segmentBytesMax: 1024 * 1024,
-  limits: { maxSegments: 4, maxCompressedSegments: 16 }
-}).pipe(Layer.provide(NodeDisk.layer))
+const decodeLine = Schema.decodeEffect(Schema.fromJsonString(Order))
 
-const placeOrders = Effect.gen(function*() {
-  const orders = yield* Orders
-  yield* Effect.forEach(
-    Array.from({ length: 1000 }, (_, index) => ({ customer: `customer ${index % 7}`, cents: 100 + index })),
-    orders.place,
-    { concurrency: 50, discard: true }
+/** A request is looked at as a whole first, so one with a wrong line records nothing. */
+const post = Effect.gen(function*() {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const { place } = yield* Orders
+  const orders = yield* request.stream.pipe(
+    Stream.decodeText,
+    Stream.splitLines,
+    Stream.filter((line) => line.trim() !== ""),
+    Stream.mapEffect((line) => decodeLine(line)),
+    Stream.runCollect
   )
-}).pipe(Effect.provide(Orders.layer), Effect.provide(RecorderLive))
-
-const sumUp = Stream.runFold(
-  Replay.events({ directory }),
-  () => ({ orders: 0, cents: 0 }),
-  (sum, { bytes }) => ({
-    orders: sum.orders + 1,
-    cents: sum.cents + (JSON.parse(Buffer.from(bytes).toString()) as Order).cents
+  return HttpServerResponse.jsonUnsafe({ ids: yield* place(orders) })
+}).pipe(
+  Effect.catchTags({
+    SchemaError: (error) => Effect.succeed(HttpServerResponse.jsonUnsafe({ error: error.message }, { status: 400 })),
+    RecorderError: (error) =>
+      Effect.succeed(
+        HttpServerResponse.jsonUnsafe({ error: error.message }, { status: error.isRetryable ? 503 : 500 })
+      )
   })
-).pipe(Effect.provide(NodeDisk.layer))
+)
 
-NodeRuntime.runMain(Effect.gen(function*() {
-  yield* placeOrders
-  const { cents, orders } = yield* sumUp
-  yield* Console.log(`${orders} orders of ${cents / 100} in ${directory}`)
-}))
+/** Up to what is durable now, so the answer ends. */
+const get = Effect.gen(function*() {
+  const { durable } = yield* (yield* Recorder.Recorder).positions
+  const disk = yield* Disk.Disk
+  const lines = Replay.events({ directory, to: { id: durable } }).pipe(
+    Stream.map(({ bytes, id }) => Buffer.from(`${id} ${Buffer.from(bytes).toString()}\n`)),
+    Stream.provideService(Disk.Disk, disk)
+  )
+  return HttpServerResponse.stream(lines, { contentType: "text/plain" })
+})
+
+const Routes = Layer.mergeAll(HttpRouter.add("POST", "/events", post), HttpRouter.add("GET", "/events", get))
+
+const HttpLive = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "10 seconds" })
+
+const RecorderLive = Wal.layerWorker({ directory, segmentBytesMax: 1024 * 1024 })
+
+/** What is provided last closes last: the server ends before the recorder. */
+const App = HttpRouter.serve(Routes, { disableLogger: true }).pipe(
+  Layer.provideMerge(HttpLive),
+  Layer.provide(Orders.layer),
+  Layer.provide(RecorderLive),
+  Layer.provide(NodeDisk.layer)
+)
+
+const send = (url: string, lines: string) =>
+  Effect.promise(async () => {
+    const response = await fetch(url, { method: "POST", body: lines })
+    return `${response.status} ${await response.text()}`
+  })
+
+/** A client with some requests at a time. */
+const client = Effect.gen(function*() {
+  const { address } = yield* HttpServer.HttpServer
+  const url = `${HttpServer.formatAddress(address)}/events`
+  const orders = (request: number) =>
+    Array.from({ length: 3 }, (_, i) => JSON.stringify({ customer: `customer ${request}`, cents: 100 + i })).join("\n")
+  yield* Console.log(yield* send(url, orders(0)))
+  yield* Console.log(yield* send(url, `{"customer":"ada","cents":"a lot"}`))
+  yield* Effect.forEach(Array.from({ length: 99 }, (_, i) => i + 1), (request) => send(url, orders(request)), {
+    concurrency: 20,
+    discard: true
+  })
+  const listed = yield* Effect.promise(async () => (await fetch(url)).text())
+  yield* Console.log(`GET /events gives ${listed.trim().split("\n").length} lines`)
+})
+
+const demonstration = Effect.gen(function*() {
+  yield* Effect.provide(client, App)
+  const recorded = yield* Stream.runCount(Replay.events({ directory })).pipe(Effect.provide(NodeDisk.layer))
+  yield* Console.log(`after the shutdown a replay finds ${recorded} orders in ${directory}`)
+  if (given === undefined) {
+    rmSync(directory, { recursive: true })
+    if (recorded !== 300) return yield* Effect.die(new Error("300 orders were answered for"))
+  }
+})
+
+NodeRuntime.runMain(port === 0 ? demonstration : Layer.launch(App))

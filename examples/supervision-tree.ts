@@ -24,21 +24,17 @@ import * as Schedule from "effect/Schedule"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Disk } from "../src/disk/Disk.ts"
-import * as NodeDisk from "../src/disk/NodeDisk.ts"
-import { SegmentMaintainer } from "../src/maintainer/SegmentMaintainer.ts"
-import { Recorder } from "../src/recorder/Recorder.ts"
-import * as Wal from "../src/recorder/Wal.ts"
+import { Disk, NodeDisk, Recorder, SegmentMaintainer, Wal } from "../src/index.ts"
 
 const root = mkdtempSync(join(tmpdir(), "effect-wal-supervision-"))
 
 /** A disk on which the first `kills` new segment files kill the fiber that makes them. */
-const deadly = (kills: number): Layer.Layer<Disk> =>
+const deadly = (kills: number): Layer.Layer<Disk.Disk> =>
   Layer.effect(
-    Disk,
-    Effect.map(Disk, (disk) => {
+    Disk.Disk,
+    Effect.map(Disk.Disk, (disk) => {
       let left = kills
-      return Disk.of({
+      return Disk.Disk.of({
         ...disk,
         rename: (from, to) =>
           Effect.suspend(() =>
@@ -53,8 +49,8 @@ const deadly = (kills: number): Layer.Layer<Disk> =>
 /** Records `events` events, a commit each; ends early when its maintainer is given up. */
 const branch = (name: string, events: number) =>
   Effect.gen(function*() {
-    const recorder = yield* Recorder
-    const maintainer = yield* SegmentMaintainer
+    const recorder = yield* Recorder.Recorder
+    const maintainer = yield* SegmentMaintainer.SegmentMaintainer
     yield* Console.log(`${name}: open, last event ${recorder.recovery.lastEventId}`)
     const record = Effect.gen(function*() {
       while (recorder.writer.lastEventId < events) {

@@ -21,6 +21,8 @@ export * as MonitorReport from "./recorder/MonitorReport.ts"
 export * as Follow from "./recorder/Follow.ts"
 /** @since 0.1.0 @category recording */
 export * as Wal from "./recorder/Wal.ts"
+/** @since 0.1.0 @category recording */
+export * as WalConfig from "./recorder/WalConfig.ts"
 
 /** @since 0.1.0 @category reading */
 export * as BlockEvents from "./recovery/BlockEvents.ts"

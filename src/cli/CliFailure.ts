@@ -1,6 +1,6 @@
 /**
- * How a command ends when it cannot do what it was asked. Exit codes: 0 ok, 1 an operating error or something wrong in the
- * directory, 2 wrong usage. An error is one line on stderr that names the thing and says what to do; never a stack trace.
+ * How a command ends when it cannot do what it was asked: its exit code (see `exitCodes`), and one line on standard error
+ * that names the thing and says what to do; never a stack trace.
  *
  * @since 0.1.0
  */
@@ -8,6 +8,19 @@ import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+
+/**
+ * What each exit code means, for `--help`. `docs/CLI.md` says the same; a test holds the two together.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
+  ["0", "done; also when whoever reads standard output goes away"],
+  ["1", "failed, and one line on standard error says why; or something is wrong, and the report says what"],
+  ["2", "wrong usage; nothing was done"],
+  ["130, 143", "ended by SIGINT or SIGTERM before it was done"]
+]
 
 /**
  * The command cannot be carried out, for a reason outside this program. Exit code 1.
@@ -55,6 +68,19 @@ export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", {
 }
 
 /**
+ * A signal ended the command before it was done, and what it had begun is undone. Nothing more to say.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", { code: Schema.Int }) {
+  override readonly [Runtime.errorExitCode] = this.code
+  override get message(): string {
+    return "ended by a signal"
+  }
+}
+
+/**
  * What to print for a failure, one line without its end; `undefined` when everything was said already.
  *
  * @since 0.1.0
@@ -62,7 +88,9 @@ export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", {
  */
 export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.squash(cause)
-  if (error instanceof BrokenPipe || error instanceof FaultsFound || CliError.isCliError(error)) return undefined
+  if ([BrokenPipe, FaultsFound, Stopped].some((quiet) => error instanceof quiet) || CliError.isCliError(error)) {
+    return undefined
+  }
   const message = error instanceof Error ? error.message : String(error)
   const text = message.replace(/\s*\n\s*/g, "; ")
   return Cause.hasFails(cause) ? text : `a mistake of effect-wal's own, please report it: ${text}`

@@ -7,11 +7,14 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { defaultNaming } from "../format/SegmentName.ts"
 import * as MetaStore from "../maintainer/MetaStore.ts"
 import type { Meta } from "../maintainer/MetaStore.ts"
+import type { SegmentCorrupt } from "../recovery/SegmentCorrupt.ts"
 import { makeDirectoryReader, oldestEventId } from "../recovery/SegmentDirectoryReader.ts"
+import type { SegmentDirectoryReader } from "../recovery/SegmentDirectoryReader.ts"
 import { readStart, verifySegment } from "../recovery/SegmentReader.ts"
 import { groupOf } from "../telemetry/CounterLayout.ts"
 import { defaultPrefix } from "../telemetry/TelemetryCollect.ts"
@@ -70,7 +73,30 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
   })
   for (const { segmentIndex } of reader.segments()) yield* reader.use(segmentIndex, count)
 
-  // A segment without an event says nothing; the one before it does.
+  const report: DirectoryReport = {
+    directory,
+    atMillis: yield* Effect.clockWith((clock) => clock.currentTimeMillis),
+    ...totals,
+    ratio: toldBytes === 0 ? 0 : Number((contentBytes / toldBytes).toFixed(3)),
+    firstEventId: (yield* oldestEventId(reader)) ?? 0,
+    lastEventId: yield* newestIn(reader),
+    meta: (yield* MetaStore.read(directory)) ?? null,
+    diskFreeBytes: yield* disk.freeBytes(directory)
+  }
+  return report
+})
+
+/**
+ * The newest event of a directory; 0 when there is none, and when its segment is damaged.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const newestEventId = (directory: string): Effect.Effect<number, DiskError | SegmentCorrupt, Disk> =>
+  Effect.flatMap(makeDirectoryReader(directory, defaultNaming), newestIn)
+
+/** A segment without an event says nothing; the one before it does. */
+const newestIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   let lastEventId = 0
   for (const { segmentIndex } of reader.segments().slice(-2)) {
     const found = yield* Effect.catchTag(
@@ -80,17 +106,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
     )
     lastEventId = Math.max(lastEventId, found ?? 0)
   }
-  const report: DirectoryReport = {
-    directory,
-    atMillis: yield* Effect.clockWith((clock) => clock.currentTimeMillis),
-    ...totals,
-    ratio: toldBytes === 0 ? 0 : Number((contentBytes / toldBytes).toFixed(3)),
-    firstEventId: (yield* oldestEventId(reader)) ?? 0,
-    lastEventId,
-    meta: (yield* MetaStore.read(directory)) ?? null,
-    diskFreeBytes: yield* disk.freeBytes(directory)
-  }
-  return report
+  return lastEventId
 })
 
 const newestIdOf = Effect.fnUntraced(function*(file: SegmentFile) {

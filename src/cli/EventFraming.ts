@@ -21,6 +21,13 @@ import { forEachEvent } from "../recovery/BlockEvents.ts"
  * @category models
  */
 export const framings = ["lines", "length-prefixed"] as const
+
+/**
+ * One of `framings`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Framing = typeof framings[number]
 
 /**

@@ -8,10 +8,10 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Backup from "../recovery/Backup.ts"
 import { formatVerifyFault } from "../recovery/Verify.ts"
-import { FaultsFound } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { directoryFlag, formatSize, jsonFlag } from "./flags.ts"
-import { writeJson, writeLines } from "./StandardStreams.ts"
+import { withReadProgress } from "./Progress.ts"
+import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
  * The command.
@@ -32,14 +32,18 @@ export const backup = Command.make(
   },
   Effect.fnUntraced(function*({ dir, json, to }) {
     yield* requireDirectory(dir)
-    const report = yield* Backup.backup({ directory: dir, to })
-    const { bytes, faults, firstEventId, lastEventId, segmentCount } = report
-    yield* json ? writeJson(report) : writeLines([
+    // Copied, and then verified.
+    const copied = yield* withReadProgress(
+      Backup.backup({ directory: dir, to }),
+      { label: "copying", directory: dir, passes: 2, isWanted: !json }
+    )
+    const { bytes, faults, firstEventId, lastEventId, segmentCount } = copied
+    const write = json ? writeJson(copied) : writeLines([
       ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
-      `${report.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
+      `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
       `${faults.length} faults`
     ])
-    if (faults.length > 0) return yield* new FaultsFound()
+    yield* report(write, faults.length > 0)
   })
 ).pipe(
   Command.withDescription("Copy a directory, also while it is recorded into, and verify the copy"),

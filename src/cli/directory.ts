@@ -15,18 +15,31 @@ import { quarantineName } from "../recovery/Repair.ts"
 import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 
-/** For commands that read: the directory must be there. */
-export const requireDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+/**
+ * For commands that read: the directory must be there. `advice` is for when it is not.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const requireDirectory = (
+  directory: string,
+  advice = "give --dir a directory that was recorded into"
+): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(look(directory), (found) =>
     found === "directory"
       ? Effect.void
       : refuse(
         found === "nothing"
-          ? `${directory} does not exist; give --dir a directory that was recorded into`
+          ? `${directory} does not exist; ${advice}`
           : `${directory} is a file; give --dir the directory that the segments are in`
       ))
 
-/** For commands that write: the directory is made when it is missing, so only something else in its place is wrong. */
+/**
+ * For commands that write: the directory is made when it is missing, so only something else in its place is wrong.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
     look(directory),
@@ -58,6 +71,11 @@ const ownNames = [
   quarantineName
 ]
 
-/** Of the names that are no segments', those that nobody here has made. */
+/**
+ * Of the names that are no segments', those that nobody here has made.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))

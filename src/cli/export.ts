@@ -9,16 +9,13 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import { isUtf8 } from "node:buffer"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { forEachEvent } from "../recovery/BlockEvents.ts"
-import * as Replay from "../recovery/Replay.ts"
 import { requireDirectory } from "./directory.ts"
 import { makeJoiner } from "./EventFraming.ts"
+import { fromFlag, rangeOf, toFlag, writeEvents } from "./EventOutput.ts"
 import { directoryFlag } from "./flags.ts"
-import { fromFlag, rangeOf, sayWhatIsGone, toFlag } from "./replay.ts"
-import { writeOutput } from "./StandardStreams.ts"
 
 /**
  * The command.
@@ -40,11 +37,10 @@ export const exportEvents = Command.make(
   Effect.fnUntraced(function*({ dir, format, from, to }) {
     const range = yield* rangeOf(from, to)
     yield* requireDirectory(dir)
-    if (range.from === undefined) yield* sayWhatIsGone(dir)
-    const join = format === "ndjson" ? jsonLines : makeJoiner("length-prefixed")
-    yield* Stream.runForEachArray(
-      Replay.blocks({ directory: dir, ...range }),
-      (blocks) => Effect.forEach(blocks, (block) => writeOutput(join(block)), { discard: true })
+    yield* writeEvents(
+      { directory: dir, ...range },
+      "exporting",
+      format === "ndjson" ? jsonLines : makeJoiner("length-prefixed")
     )
   })
 ).pipe(

@@ -11,17 +11,14 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/SegmentDirectory.ts"
 import { defaultNaming } from "../format/SegmentName.ts"
 import type { MaintainerEvent } from "../maintainer/MaintainerEvent.ts"
-import * as Retention from "../maintainer/Retention.ts"
 import type { RetentionLimits } from "../maintainer/Retention.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../maintainer/SegmentMaintainer.ts"
@@ -31,6 +28,8 @@ import * as Telemetry from "../telemetry/Telemetry.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { directoryFlag } from "./flags.ts"
+import { clampLimits, retentionFlags } from "./retention.ts"
+import { firstSignal } from "./Signals.ts"
 import { say, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
@@ -43,17 +42,7 @@ export const maintain = Command.make(
   "maintain",
   {
     dir: directoryFlag,
-    maxSegments: Flag.Int("max-segments").pipe(
-      Flag.withMetavar("N"),
-      Flag.withDescription("Hot segments that may stay, 2 to 128"),
-      Flag.withDefault(Retention.defaultLimits.maxSegments)
-    ),
-    maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
-      Flag.withMetavar("N"),
-      Flag.withDescription("Cold segments that may stay, 4 to 512, or `unlimited`"),
-      Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
-      Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
-    ),
+    ...retentionFlags,
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("Print each action as a line of JSON"),
       Flag.withDefault(false)
@@ -61,7 +50,7 @@ export const maintain = Command.make(
   },
   Effect.fnUntraced(function*({ dir, json, ...limits }) {
     yield* requireDirectory(dir)
-    const receipt = yield* runMaintainer(dir, limits, json)
+    const receipt = yield* runMaintainer(dir, yield* clampLimits(limits), json)
     yield* json ? writeJson({ action: "drained", ...receipt }) : say(formatReceipt(dir, receipt))
   })
 ).pipe(
@@ -74,13 +63,8 @@ export const maintain = Command.make(
   ])
 )
 
-function parseCount(text: string): Option.Option<number | "unlimited"> {
-  if (text === "unlimited") return Option.some(text)
-  return /^-?\d+$/.test(text) ? Option.some(Number(text)) : Option.none()
-}
-
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
-  const stopped = yield* untilSignal
+  const stopped = yield* firstSignal
   const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
@@ -107,19 +91,6 @@ const refusal = (directory: string, error: DiskError): OperatingFailure | DiskEr
         `and only one maintainer at a time may work on one`
     })
     : error
-
-/** Completes at the first signal; the second ends the process. */
-const untilSignal = Effect.gen(function*() {
-  const first = yield* Deferred.make<void>()
-  const onSignal = () => {
-    if (!Deferred.doneUnsafe(first, Effect.void)) process.exit(130)
-  }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => process.on("SIGINT", onSignal).on("SIGTERM", onSignal)),
-    () => Effect.sync(() => process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
-  )
-  return Deferred.await(first)
-})
 
 const print = (event: MaintainerEvent, json: boolean) => json ? writeJson(actionOf(event)) : writeLines([lineOf(event)])
 

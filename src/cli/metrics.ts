@@ -1,21 +1,13 @@
 /**
- * `record --metrics PORT`: the telemetry of a recorder at `http://127.0.0.1:PORT/metrics`. On the loopback address
- * alone: whoever wants more puts a proxy in front that knows who may ask.
+ * The flag `record --metrics PORT`. The server behind it is loaded when it is asked for: a third of what a command loads
+ * would otherwise be an HTTP server that nobody uses.
  *
  * @since 0.1.0
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
-import { createServer } from "node:http"
-import type { Telemetry } from "../telemetry/Telemetry.ts"
-import { layerPrometheus } from "../telemetry/TelemetryExport.ts"
-import { OperatingFailure } from "./CliFailure.ts"
-import { say } from "./StandardStreams.ts"
 
 const portMax = 65_535
 
@@ -34,23 +26,10 @@ export const metricsFlag = Flag.Int("metrics").pipe(
 )
 
 /**
- * Serves the metrics, and says where, on standard error.
+ * Serves the metrics, see `MetricsServer.ts`.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMetricsServer = (port: number): Layer.Layer<never, OperatingFailure, Telemetry> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const { address } = yield* HttpServer.HttpServer
-    yield* say(`metrics at ${HttpServer.formatAddress(address)}/metrics`)
-  })).pipe(
-    Layer.provideMerge(HttpRouter.serve(layerPrometheus(), { disableLogger: true, disableListenLog: true })),
-    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "1 second" })),
-    Layer.catch((error) =>
-      Layer.effectDiscard(Effect.fail(
-        new OperatingFailure({
-          message: `metrics cannot be served at 127.0.0.1:${port} (${String(error.cause)}); give --metrics another port`
-        })
-      ))
-    )
-  )
+export const layerMetrics = (port: number) =>
+  Layer.unwrap(Effect.map(Effect.promise(() => import("./MetricsServer.ts")), (server) => server.layer(port)))

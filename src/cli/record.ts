@@ -13,13 +13,13 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Retention from "../maintainer/Retention.ts"
-import type { RetentionLimits } from "../maintainer/Retention.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import * as Monitor from "../recorder/Monitor.ts"
 import { Recorder } from "../recorder/Recorder.ts"
 import { eventBytesMax } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
+import * as WalConfig from "../recorder/WalConfig.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
@@ -30,8 +30,10 @@ import { refuseFile } from "./directory.ts"
 import { makeSplitter } from "./EventFraming.ts"
 import type { EventSplitter, Framing } from "./EventFraming.ts"
 import { directoryFlag, formatSize, framingFlag, jsonFlag, parseBytes, parseDuration } from "./flags.ts"
-import { layerMetricsServer, metricsFlag } from "./metrics.ts"
+import { layerMetrics, metricsFlag } from "./metrics.ts"
 import { withProgress } from "./Progress.ts"
+import type { Progress } from "./Progress.ts"
+import { clamp, clampLimits, retentionFlags } from "./retention.ts"
 import { say, standardInput, writeJson, writeOutput } from "./StandardStreams.ts"
 import type { StandardInput } from "./StandardStreams.ts"
 
@@ -42,9 +44,6 @@ import type { StandardInput } from "./StandardStreams.ts"
  * @category limits
  */
 export const segmentBytesMin = 4096
-
-/** More threads than this only wait for one another: compressing is bound by the disk long before. */
-const threadsMax = 16
 
 /** The arena has four slots of this size, in memory. */
 const segmentBytesLimit = SegmentArena.slotBytesLimit
@@ -64,29 +63,25 @@ const flags = {
   dir: directoryFlag,
   segmentBytes: Flag.String("segment-bytes").pipe(
     Flag.withMetavar("BYTES"),
-    Flag.withDescription(`Payload of a segment, as in 256KiB or 16MiB; at least ${formatSize(segmentBytesMin)}`),
+    Flag.withDescription(
+      `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
+        formatSize(segmentBytesLimit)
+      }, default ${formatSize(WalConfig.defaults.segmentBytesMax)}`
+    ),
     Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
     Flag.filter(
       (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
       () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
     ),
-    Flag.withDefault(Wal.defaults.segmentBytesMax)
+    Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),
-  maxSegments: Flag.Int("max-segments").pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("Hot segments that may stay, 2 to 128"),
-    Flag.withDefault(Retention.defaultLimits.maxSegments)
-  ),
-  maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("Cold segments that may stay, 4 to 512, or `unlimited`"),
-    Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
-    Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
-  ),
+  ...retentionFlags,
   framing: framingFlag,
   commit: Flag.String("commit").pipe(
     Flag.withMetavar("WHEN"),
-    Flag.withDescription("When events become durable: `every` (at once), a duration as in 250ms, or `rotate`"),
+    Flag.withDescription(
+      "When events become durable: `every` (at once, the default), a duration as in 250ms, or `rotate`"
+    ),
     Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
     Flag.withDefault<CommitPolicy>("every")
   ),
@@ -97,17 +92,12 @@ const flags = {
   threads: Flag.Int("threads").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Maintainer threads, up to ${threadsMax}; 0 = none, the maintainer is a fiber of the main thread`
+      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread; default 1`
     ),
     Flag.withDefault(1)
   ),
   metrics: metricsFlag,
   json: jsonFlag
-}
-
-function parseCount(text: string): Option.Option<number | "unlimited"> {
-  if (text === "unlimited") return Option.some(text)
-  return /^-?\d+$/.test(text) ? Option.some(Number(text)) : Option.none()
 }
 
 /**
@@ -122,7 +112,7 @@ export const record = Command.make(
   Effect.fnUntraced(function*(given) {
     yield* refuseFile(given.dir)
     const limits = yield* clampLimits(given)
-    const threads = yield* clamp("--threads", given.threads, 0, threadsMax)
+    const threads = yield* clamp("--threads", given.threads, 0, workersMax)
     const { commit } = given
     const options: Wal.WalOptions = {
       directory: given.dir,
@@ -132,7 +122,7 @@ export const record = Command.make(
       commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
     }
     const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })
-    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetricsServer })
+    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetrics })
     const layer = Layer.provideMerge(Layer.merge(Monitor.layer, metrics), wal)
     const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
     yield* given.json ? writeJson(summary) : say(formatSummary(summary))
@@ -147,27 +137,6 @@ export const record = Command.make(
     }
   ])
 )
-
-const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
-  const { clamped, limits } = Retention.clampLimits({
-    maxSegments: given.maxSegments,
-    maxCompressedSegments: given.maxCompressedSegments
-  })
-  for (const { field, given, used } of clamped) {
-    const flag = field === "maxSegments" ? "--max-segments" : "--max-compressed-segments"
-    const { maximum, minimum } = Retention.limitRanges[field]
-    yield* sayClamped(flag, given, used, minimum, maximum)
-  }
-  return limits
-})
-
-const clamp = (flag: string, given: number, minimum: number, maximum: number): Effect.Effect<number> => {
-  const used = Math.min(maximum, Math.max(minimum, given))
-  return used === given ? Effect.succeed(used) : Effect.as(sayClamped(flag, given, used, minimum, maximum), used)
-}
-
-const sayClamped = (flag: string, given: number, used: number, minimum: number, maximum: number): Effect.Effect<void> =>
-  say(`warning: ${flag} ${given} is outside ${minimum} to ${maximum}; using ${used}`)
 
 /**
  * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
@@ -212,6 +181,7 @@ interface RecordingOptions {
   readonly dir: string
   readonly framing: Framing
   readonly acks: boolean
+  readonly json: boolean
   readonly asksFlush: boolean
 }
 
@@ -237,7 +207,9 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   }))
   const { acks, background, exit, firstEventId, services } = yield* withProgress(
     recording,
-    () => formatProgress(running, counts)
+    () => progressOf(running, counts, input.bytes),
+    // Not between lines of its own.
+    !options.json && !options.acks
   )
   yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
   if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)
@@ -293,9 +265,7 @@ const checkSplit = (
   const fault = splitter.fault()
   if (fault === undefined) return Effect.void
   const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
-  const before = fault.events === 1
-    ? "the 1 event before it is recorded"
-    : `the ${fault.events} events before it are recorded`
+  const before = `events recorded before it: ${fault.events}`
   if (fault.kind === "TooLarge") {
     const size = framing === "lines"
       ? `is longer than ${bytesMax} bytes`
@@ -303,7 +273,7 @@ const checkSplit = (
     return Effect.fail(
       new OperatingFailure({
         message: `${name} ${size}, the most an event can have; ${before}; ` +
-          (bytesMax < Wal.defaults.blockBytesMax - 4
+          (bytesMax < WalConfig.defaults.blockBytesMax - 4
             ? "raise --segment-bytes, or cut it into parts"
             : "cut it into parts")
       })
@@ -405,11 +375,19 @@ const formatSummary = (summary: RecordSummary): string => {
     (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
 }
 
-const formatProgress = (running: Running | undefined, counts: Counts): string => {
-  if (running === undefined) return "opening"
-  const seconds = (performance.now() - counts.startMillis) / 1000
-  const rate = Math.round(counts.events / Math.max(0.001, seconds))
-  const lag = running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
-  return `${counts.drainStartMillis > 0 ? "draining: " : ""}${counts.events} events, ${formatBytes(counts.bytes)}, ` +
-    `${rate} events/s, ${lag} not durable yet`
+/** Of what there is to read; in events when nobody knows how much that is. */
+const progressOf = (running: Running | undefined, counts: Counts, bytes: number | undefined): Progress => {
+  const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
+  const lag = running === undefined
+    ? 0
+    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+  return bytes === undefined
+    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
+    : {
+      label,
+      unit: "bytes",
+      done: counts.bytes,
+      total: bytes,
+      note: `${counts.events} events, ${lag} not durable yet`
+    }
 }

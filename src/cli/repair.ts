@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Repair from "../recovery/Repair.ts"
 import type { RepairReport, RepairStep } from "../recovery/Repair.ts"
 import { formatVerifyFault } from "../recovery/Verify.ts"
-import { FaultsFound } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { directoryFlag, jsonFlag } from "./flags.ts"
-import { writeJson, writeLines } from "./StandardStreams.ts"
+import { withReadProgress } from "./Progress.ts"
+import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
  * The command.
@@ -33,9 +33,14 @@ export const repair = Command.make(
   },
   Effect.fnUntraced(function*({ apply, dir, json }) {
     yield* requireDirectory(dir)
-    const report = yield* Repair.repair({ directory: dir, apply })
-    yield* json ? writeJson(report) : writeLines(linesOf(report))
-    if (report.left.length > 0 || (!apply && report.steps.length > 0)) return yield* new FaultsFound()
+    const repaired = yield* withReadProgress(
+      Repair.repair({ directory: dir, apply }),
+      { label: "repairing", directory: dir, passes: 1, isWanted: !json }
+    )
+    yield* report(
+      json ? writeJson(repaired) : writeLines(linesOf(repaired)),
+      repaired.left.length > 0 || (!apply && repaired.steps.length > 0)
+    )
   })
 ).pipe(
   Command.withDescription("Move damaged segments to quarantine and keep what is whole"),

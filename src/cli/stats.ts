@@ -13,7 +13,6 @@ import type { MonitorReport } from "../recorder/MonitorReport.ts"
 import type { MonitorError } from "../recorder/MonitorSocket.ts"
 import type { SegmentCorrupt } from "../recovery/SegmentCorrupt.ts"
 import { dump, formatBytes, formatNanos } from "../telemetry/TelemetryDump.ts"
-import { prometheusText } from "../telemetry/TelemetryExport.ts"
 import { UsageFailure } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { directoryPrometheusText, readDirectory } from "./DirectoryReport.ts"
@@ -70,9 +69,10 @@ export const stats = Command.make(
     const found = yield* readStats(dir)
     if (json) return yield* writeJson({ source: found.source, ...found.report })
     if (prometheus) {
-      return yield* writeOutput(
-        found.source === "recorder" ? prometheusText(found.report.telemetry) : directoryPrometheusText(found.report)
-      )
+      if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
+      // Loaded when it is asked for: exporters bring an HTTP server along.
+      const { prometheusText } = yield* Effect.promise(() => import("../telemetry/TelemetryExport.ts"))
+      return yield* writeOutput(prometheusText(found.report.telemetry))
     }
     yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))
   })

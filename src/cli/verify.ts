@@ -11,10 +11,11 @@ import { withReadRate } from "../disk/ReadRate.ts"
 import { verifiedName } from "../recovery/VerifiedFiles.ts"
 import * as Verify from "../recovery/Verify.ts"
 import type { VerifyReport } from "../recovery/Verify.ts"
-import { FaultsFound, UsageFailure } from "./CliFailure.ts"
+import { UsageFailure } from "./CliFailure.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
 import { directoryFlag, jsonFlag, parseBytes } from "./flags.ts"
-import { writeJson, writeLines } from "./StandardStreams.ts"
+import { withReadProgress } from "./Progress.ts"
+import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
  * The command.
@@ -37,6 +38,10 @@ export const verify = Command.make(
     rate: Flag.String("rate").pipe(
       Flag.withMetavar("SIZE"),
       Flag.withDescription("Read at most so much a second, as in 50MiB, to leave the disk to a recorder"),
+      Flag.filterMap(
+        (text) => Option.filter(parseBytes(text), (bytes) => bytes >= 1),
+        () => "a size of at least 1 byte, as in 50MiB"
+      ),
       Flag.optional
     ),
     json: jsonFlag
@@ -45,24 +50,20 @@ export const verify = Command.make(
     if (again && !incremental) {
       return yield* new UsageFailure({ message: "--again goes with --incremental; without it everything is verified" })
     }
-    const bytesPerSecond = Option.map(rate, (text) => Option.getOrElse(parseBytes(text), () => 0))
-    if (Option.isSome(bytesPerSecond) && bytesPerSecond.value < 1) {
-      return yield* new UsageFailure({
-        message: `--rate ${Option.getOrElse(rate, () => "")}: give a size, as in 50MiB`
-      })
-    }
     yield* requireDirectory(dir)
-    const verifying = Verify.verify({
-      directory: dir,
-      ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
-    })
-    const found = yield* Option.match(bytesPerSecond, {
+    const verifying = withReadProgress(
+      Verify.verify({
+        directory: dir,
+        ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
+      }),
+      { label: "verifying", directory: dir, passes: 1, isWanted: !json }
+    )
+    const found = yield* Option.match(rate, {
       onNone: () => verifying,
       onSome: (bytes) => withReadRate(verifying, bytes)
     })
-    const report = { ...found, foreign: foreignNames(found.foreign) }
-    yield* json ? writeJson(report) : writeLines(linesOf(report))
-    if (report.faults.length > 0) return yield* new FaultsFound()
+    const verified = { ...found, foreign: foreignNames(found.foreign) }
+    yield* report(json ? writeJson(verified) : writeLines(linesOf(verified)), verified.faults.length > 0)
   })
 ).pipe(
   Command.withDescription("Check every segment, hot and cold, and that each goes on from the one before"),

@@ -30,6 +30,9 @@ import type * as Scope from "effect/Scope"
  * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
  * - `Held`: another living process holds the lock
  * - `Io`: the device failed, or anything else
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export const DiskReason = Schema.Literals([
   "NotFound",
@@ -43,6 +46,13 @@ export const DiskReason = Schema.Literals([
   "Held",
   "Io"
 ])
+
+/**
+ * One of the reasons why an operation failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type DiskReason = typeof DiskReason.Type
 
 const advice: Record<DiskReason, string> = {
@@ -58,7 +68,12 @@ const advice: Record<DiskReason, string> = {
   Io: "the device reported an error"
 }
 
-/** A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` says (rule 4). */
+/**
+ * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` says (rule 4).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
   reason: DiskReason,
   /** The operation, as in `open`, `write`, `sync`. */
@@ -78,14 +93,31 @@ export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
   }
 }
 
-/** What a name stands for. `other` is everything that is neither a regular file nor a directory, links included. */
+/**
+ * What a name stands for. `other` is everything that is neither a regular file nor a directory, links included.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type EntryKind = "file" | "directory" | "other"
 
+/**
+ * A name in a directory, and what it stands for. A link is `other`: it is not followed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DirectoryEntry {
   readonly name: string
   readonly kind: EntryKind
 }
 
+/**
+ * What a file system says about a path.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface FileStat {
   readonly kind: EntryKind
   readonly bytes: number
@@ -95,7 +127,12 @@ export interface FileStat {
   readonly identity: string
 }
 
-/** An open file. Offsets and lengths are in bytes. Views on shared memory may be written and read into. */
+/**
+ * An open file. Offsets and lengths are in bytes. Views on shared memory may be written and read into.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DiskFile {
   readonly path: string
   /** Reads up to `target.length` bytes at `offset`; 0 only at the end of the file. */
@@ -106,6 +143,7 @@ export interface DiskFile {
   readonly truncate: (bytes: number) => Effect.Effect<void, DiskError>
   /** fdatasync: see rules 1 and 4. */
   readonly sync: Effect.Effect<void, DiskError>
+  /** What the file system says about the open file. */
   readonly stat: Effect.Effect<FileStat, DiskError>
   /** Gives the descriptor back. Closing twice is harmless. */
   readonly close: Effect.Effect<void>
@@ -115,19 +153,33 @@ export interface DiskFile {
  * - `read`: an existing file, for reading
  * - `write`: an existing file, for reading and writing
  * - `create`: a new file, for reading and writing; fails with `Exists` when the name is taken
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type OpenMode = "read" | "write" | "create"
 
+/**
+ * The file system as this library uses it; the opening of this module has the rules that every layer keeps. All
+ * operations fail with a `DiskError` that names the operation, the path and the reason.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Disk extends Context.Service<Disk, {
   /** Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter. */
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   /** Names in no particular order, without `.` and `..`. */
   readonly list: (directory: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, DiskError>
+  /** What the file system says about a path; a link is not followed. */
   readonly stat: (path: string) => Effect.Effect<FileStat, DiskError>
+  /** Gives a file another name, replacing what has it. Durable with `syncDirectory`. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
+  /** Takes a name away. Durable with `syncDirectory`. */
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
   /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
   readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /** fsync of a directory: makes names that came, went or changed durable. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
@@ -139,11 +191,21 @@ export class Disk extends Context.Service<Disk, {
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
 }>()("effect-wal/disk/Disk") {}
 
-/** Opens a file for as long as the scope lives. */
+/**
+ * Opens a file for as long as the scope lives.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile, DiskError, Disk | Scope.Scope> =>
   Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
 
-/** Reads until `target` is full or the file ends; returns the bytes read. */
+/**
+ * Reads until `target` is full or the file ends; returns the bytes read.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
   let done = 0
   while (done < target.length) {
@@ -154,7 +216,12 @@ export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uin
   return done
 })
 
-/** Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written. */
+/**
+ * Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const writeFully = Effect.fnUntraced(function*(
   file: DiskFile,
   chunks: ReadonlyArray<Uint8Array>,

@@ -6,7 +6,8 @@
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
  *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
  * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
- *   nothing else to do.
+ *   nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes milliseconds, in
+ *   which the thread can prepare what comes next.
  *
  * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
  * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
@@ -21,10 +22,35 @@ import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMod
 import { Disk, DiskError } from "./Disk.ts"
 import { holdLock } from "./LockFile.ts"
 
-/** `Disk` by asynchronous calls on libuv's thread pool. @since 0.1.0 @category layers */
+/**
+ * `Disk` by asynchronous calls on libuv's thread pool.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { Disk, NodeDisk } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const disk = yield* Disk.Disk
+ *   yield* Console.log((yield* disk.freeBytes(".")) > 0) // => true
+ *   const missing = yield* Effect.flip(disk.stat("./nothing"))
+ *   yield* Console.log(missing.reason) // => NotFound
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
 
-/** `Disk` by calls that block the calling thread. @since 0.1.0 @category layers */
+/**
+ * `Disk` by calls that block the calling thread: soonest answered, and meant for threads that have nothing else to do.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
 
 /** What each errno of POSIX that a file call can return means here; whatever is not named is `Io`. */
@@ -129,14 +155,21 @@ const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8
   return taken
 }
 
+/**
+ * A blocking layer syncs up to so many unsynced bytes of a file where it stands. The way to the thread pool and back takes
+ * some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
+ */
+const bytesSyncedInPlaceMax = 2 ** 20
+
 const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFile => {
   let isOpen = true
+  let bytesUnsynced = 0
   let callsUnderway = 0
   let onIdle: (() => void) | undefined
 
-  const callOnFile = <A>(operation: string, start: (done: Done<A>) => void, run: () => A) => {
+  const callOnFile = <A>(operation: string, start: (done: Done<A>) => void, run: () => A, by: Call = call) => {
     invariant(isOpen, `${path} is open when ${operation} begins`)
-    return call<A>(operation, path, (done) => {
+    return by<A>(operation, path, (done) => {
       invariant(isOpen, `${path} is open when ${operation} begins`)
       start((error, value) => {
         callsUnderway--
@@ -178,10 +211,12 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
             () => fs.writevSync(fd, taken, offset)
           )
         // A device that takes nothing and reports nothing would keep `writeFully` turning for ever.
-        return Effect.flatMap(written, (count) =>
-          count > 0
+        return Effect.flatMap(written, (count) => {
+          bytesUnsynced += count
+          return count > 0
             ? Effect.succeed(count)
-            : Effect.fail(new DiskError({ operation: "write", path, reason: "Io", detail: "no byte was taken" })))
+            : Effect.fail(new DiskError({ operation: "write", path, reason: "Io", detail: "no byte was taken" }))
+        })
       }),
     truncate: (bytes) =>
       Effect.suspend(() => {
@@ -193,7 +228,11 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
           () => fs.ftruncateSync(fd, bytes)
         )
       }),
-    sync: Effect.suspend(() => callOnFile<void>("sync", (done) => fs.fdatasync(fd, done), () => fs.fdatasyncSync(fd))),
+    sync: Effect.suspend(() => {
+      const by = bytesUnsynced > bytesSyncedInPlaceMax ? onThreadPool : call
+      bytesUnsynced = 0
+      return callOnFile<void>("sync", (done) => fs.fdatasync(fd, done), () => fs.fdatasyncSync(fd), by)
+    }),
     stat: Effect.suspend(() =>
       Effect.map(
         callOnFile<fs.BigIntStats>("stat", (done) => fs.fstat(fd, bigint, done), () => fs.fstatSync(fd, bigint)),

@@ -14,6 +14,26 @@ import { Disk } from "./Disk.ts"
  *
  * @since 0.1.0
  * @category reading
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, ReadRate, Recorder, Verify, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * // Beside a busy recorder: no more than 50 MiB a second.
+ * const verify = ReadRate.withReadRate(Verify.verify({ directory: "./log" }), 50 * 1024 * 1024)
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* record
+ *   yield* Console.log((yield* verify).faults.length) // => 0
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const withReadRate = <A, E, R>(
   work: Effect.Effect<A, E, R>,

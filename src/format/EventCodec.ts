@@ -14,7 +14,9 @@ import * as Schema from "effect/Schema"
  * @category models
  */
 export interface EventCodec<A> {
+  /** UTF-8 JSON of the value's encoded side. */
   readonly encode: (value: A) => Effect.Effect<Uint8Array, Schema.SchemaError>
+  /** The value; fails when the bytes are no JSON or do not fit the schema. */
   readonly decode: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError>
 }
 
@@ -23,6 +25,23 @@ export interface EventCodec<A> {
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { EventCodec } from "effect-wal"
+ *
+ * const codec = EventCodec.make(Schema.Struct({ at: Schema.DateFromString, cents: Schema.Int }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const bytes = yield* codec.encode({ at: new Date(0), cents: 120 })
+ *   yield* Console.log(Buffer.from(bytes).toString()) // => {"at":"1970-01-01T00:00:00.000Z","cents":120}
+ *   yield* Console.log((yield* codec.decode(bytes)).cents) // => 120
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const make = <A, I>(schema: Schema.Codec<A, I>): EventCodec<A> => {
   const text = Schema.fromJsonString(Schema.toCodecJson(schema))

@@ -208,5 +208,10 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   }
 }
 
-/** A 64-bit checksum as people compare it. */
+/**
+ * A 64-bit checksum as people compare it.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
 export const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, "0")}`

@@ -115,6 +115,14 @@ export interface ParsedName {
  *
  * @since 0.1.0
  * @category names
+ * @example
+ * ```ts
+ * import { SegmentName } from "effect-wal"
+ *
+ * const name = SegmentName.coldName(SegmentName.defaultNaming, 12, "frame")
+ * console.log(name) // => FS.00000012.wal.lz4
+ * console.log(SegmentName.parseName(SegmentName.defaultNaming, name)?.form) // => cold
+ * ```
  */
 export const parseName = (naming: SegmentNaming, name: string): ParsedName | undefined => {
   const head = `${naming.prefix}.`

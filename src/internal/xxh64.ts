@@ -4,14 +4,34 @@
  */
 import { Xxh32, xxh32 as nativeXxh32, Xxh64, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
 
-/** XXH64 of `bytes`, an unsigned 64-bit value. */
+/**
+ * XXH64 of `bytes`, an unsigned 64-bit value.
+ *
+ * @since 0.1.0
+ * @category hashing
+ */
 export const xxh64 = (bytes: Uint8Array, seed = 0n): bigint => nativeXxh64(bytes, seed)
 
-/** XXH32 of `bytes`, an unsigned 32-bit value. */
+/**
+ * XXH32 of `bytes`, an unsigned 32-bit value.
+ *
+ * @since 0.1.0
+ * @category hashing
+ */
 export const xxh32 = (bytes: Uint8Array, seed = 0): number => nativeXxh32(bytes, seed)
 
-/** A running XXH64. */
+/**
+ * A running XXH64.
+ *
+ * @since 0.1.0
+ * @category hashing
+ */
 export const makeXxh64 = (seed = 0n): Xxh64 => new Xxh64(seed)
 
-/** A running XXH32. */
+/**
+ * A running XXH32.
+ *
+ * @since 0.1.0
+ * @category hashing
+ */
 export const makeXxh32 = (seed = 0): Xxh32 => new Xxh32(seed)

@@ -14,6 +14,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
 import { Worker } from "node:worker_threads"
+import { releaseNative } from "../format/Lz4Block.ts"
+import { pieceBytes } from "../format/Lz4Frame.ts"
+import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressReply, CompressRequest } from "./compressorThread.ts"
 
 /**
@@ -24,17 +27,17 @@ import type { CompressReply, CompressRequest } from "./compressorThread.ts"
  * @category models
  */
 export interface RawCompressor {
+  /**
+   * Starts what compressing needs, so that the first freeze finds it there: a maintainer takes its memory when it opens and
+   * not at some later time.
+   */
+  readonly start: () => void
   /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
   readonly compress: (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
   /** The content of what `compress` made. */
   readonly uncompress: (bytes: Uint8Array) => Uint8Array
   /** Gives the memory of a result back at once, and not when the garbage collector comes by. Its bytes are gone then. */
   readonly release: (result: Uint8Array) => void
-}
-
-/** A result of the native library owns its ArrayBuffer. */
-const releaseNative = (result: Uint8Array): void => {
-  if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
 }
 
 /**
@@ -44,6 +47,7 @@ const releaseNative = (result: Uint8Array): void => {
  * @category compressors
  */
 export const blocking: RawCompressor = {
+  start: () => {},
   compress: (bytes) => compressSync(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
   uncompress: (bytes) => uncompressSync(bytes),
   release: releaseNative
@@ -66,9 +70,11 @@ class CompressorThread {
   private nextId = 0
   isAlive = true
 
-  constructor() {
-    const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js"
-    this.worker = new Worker(new URL(`./compressorThread${ending}`, import.meta.url))
+  constructor(module: URL) {
+    this.worker = new Worker(module, {
+      // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
+      resourceLimits: { maxYoungGenerationSizeMb: 1 }
+    })
     this.worker.unref()
     this.worker.on("message", (reply: CompressReply) => this.onReply(reply))
     this.worker.once("error", (error) => this.onDeath(error))
@@ -83,6 +89,12 @@ class CompressorThread {
       this.worker.ref()
       this.worker.postMessage({ id, input, output } satisfies CompressRequest)
     })
+  }
+
+  /** The first piece makes the native library take the memory that it keeps. */
+  warmUp(): void {
+    this.compress(new Uint8Array(new SharedArrayBuffer(pieceBytes))).then((result) => this.release(result), () => {})
+    this.worker.unref()
   }
 
   release(result: Uint8Array): void {
@@ -112,25 +124,36 @@ class CompressorThread {
 
 const spareMax = 4
 
-let thread: CompressorThread | undefined
-
-const living = (): CompressorThread => {
-  if (thread === undefined || !thread.isAlive) thread = new CompressorThread()
-  return thread
+const threadedBy = (module: () => URL): RawCompressor => {
+  let thread: CompressorThread | undefined
+  const living = (): CompressorThread => {
+    if (thread === undefined || !thread.isAlive) thread = new CompressorThread(module())
+    return thread
+  }
+  return {
+    start: () => living().warmUp(),
+    compress: (bytes) => living().compress(bytes),
+    uncompress: blocking.uncompress,
+    release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
+  }
 }
 
 /**
- * In a thread of its own, one for each thread that asks. It is begun with the first piece and stays; one that died is
- * replaced.
+ * In a thread of its own, one for each thread that asks. It is begun by `start`, or with the first piece, and stays; one that
+ * died is replaced. A thread costs about 16 MiB of resident memory.
  *
  * @since 0.1.0
  * @category compressors
  */
-export const threaded: RawCompressor = {
-  compress: (bytes) => living().compress(bytes),
-  uncompress: blocking.uncompress,
-  release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
-}
+export const threaded: RawCompressor = threadedBy(() => moduleBeside("compressorThread", import.meta.url))
+
+/**
+ * As `threaded`, for bundled applications: `module` is where the bundle has `effect-wal/compressorThread`.
+ *
+ * @since 0.1.0
+ * @category compressors
+ */
+export const threadedFrom = (module: URL): RawCompressor => threadedBy(() => module)
 
 /**
  * The compressor that freezing uses; `threaded` unless another is provided.

@@ -19,9 +19,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
-import type { DiskFile } from "../disk/Disk.ts"
+import type { DiskError, DiskFile } from "../disk/Disk.ts"
 import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../format/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../format/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../format/SegmentFault.ts"
@@ -61,6 +62,12 @@ export interface Frozen {
 }
 
 const piecesInFlightMax = 2
+
+/**
+ * A sync is begun, beside the compressing, whenever so much is written and not yet asked to be synced. The last sync then has
+ * little left to wait for.
+ */
+const unsyncedBytesMax = 4 * 1024 * 1024
 
 /** One segment's freeze: the paths, and errors that name them. */
 interface Job {
@@ -205,6 +212,7 @@ const writePieces = Effect.fnUntraced(function*(
   const hash = makeXxh32()
   const inFlight: Array<{ readonly piece: Uint8Array; readonly result: Promise<Uint8Array> | Uint8Array }> = []
   const spare: Array<Uint8Array> = []
+  const early = yield* makeEarlySync(target.sync)
   let fileBytes = yield* onDisk(writeFully(target, [frameHeader(bytes)], 0))
 
   const writeOldest = Effect.gen(function*() {
@@ -215,6 +223,7 @@ const writePieces = Effect.fnUntraced(function*(
     const length = yield* onDisk(writeFully(target, chunks, fileBytes))
     yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.piece.length })
     fileBytes += length
+    yield* onDisk(early.wrote(length))
     compressor.release(compressed)
     if (oldest.piece.length === pieceBytes) spare.push(oldest.piece)
   })
@@ -229,9 +238,31 @@ const writePieces = Effect.fnUntraced(function*(
     inFlight.push({ piece, result: yield* begin(() => compressor.compress(piece), compressFailed) })
   }
   while (inFlight.length > 0) yield* writeOldest
+  yield* onDisk(early.join)
   const contentHash = hash.digest()
   fileBytes += yield* onDisk(writeFully(target, [frameEnd(contentHash)], fileBytes))
   return { fileBytes, contentHash }
+})
+
+/**
+ * Syncs while writing goes on, one sync at a time. A sync that fails fails the freeze: what it had to make durable, no later
+ * one can be trusted with.
+ */
+const makeEarlySync = Effect.fnUntraced(function*(sync: DiskFile["sync"]) {
+  let fiber: Fiber.Fiber<void, DiskError> | undefined
+  let unsyncedBytes = 0
+  const join = Effect.suspend(() => fiber === undefined ? Effect.void : Fiber.join(fiber))
+  const scope = yield* Effect.scope
+  return {
+    join,
+    wrote: Effect.fnUntraced(function*(bytes: number) {
+      unsyncedBytes += bytes
+      if (unsyncedBytes < unsyncedBytesMax || (fiber !== undefined && fiber.pollUnsafe() === undefined)) return
+      yield* join
+      unsyncedBytes = 0
+      fiber = yield* Effect.forkIn(sync, scope)
+    })
+  }
 })
 
 /** Starts work that may run on another thread. A rejection that nobody waits for any more is no unhandled one. */

@@ -52,19 +52,40 @@ export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
   words: new Int32Array(buffer)
 })
 
-/** Service: no more compression; what is under way is interrupted. */
+/**
+ * Service: no more compression; what is under way is interrupted.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const stopFreezingUnsafe = (self: MaintainerControl): void => {
   Atomics.store(self.words, stopFreezing, 1)
   Doorbell.ringUnsafe(self.attention)
 }
 
+/**
+ * Executor: whether the service wants no more compression.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
 export const isFreezingStopped = (self: MaintainerControl): boolean => Atomics.load(self.words, stopFreezing) !== 0
 
-/** Executor: one more event is on its way. Counted before the task behind it is completed. */
+/**
+ * Executor: one more event is on its way. Counted before the task behind it is completed.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const countEventUnsafe = (self: MaintainerControl, executor: number): void => {
   Atomics.add(self.words, eventsSent + executor * lineWords, 1)
 }
 
-/** How many events an executor has ever sent. */
+/**
+ * How many events an executor has ever sent.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
 export const eventsSentBy = (self: MaintainerControl, executor: number): number =>
   Atomics.load(self.words, eventsSent + executor * lineWords)

@@ -20,6 +20,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { availableParallelism } from "node:os"
 import { Disk, openScoped } from "../disk/Disk.ts"
 import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
 import { hotName } from "../format/SegmentName.ts"
@@ -33,6 +34,7 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import { Compressor } from "./Compressor.ts"
 import { free } from "./FreeStep.ts"
 import { freeze } from "./FreezeStep.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
@@ -71,6 +73,12 @@ export const attemptsMax = 5
 /** The meta file is a hint: besides at every rotation it is renewed at most this often. */
 const metaMillisMin = 1000
 
+/**
+ * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
+ * docs/PERFORMANCE.md, and an application hears of its commit and makes the next one in about 60.
+ */
+const lingerMicrosMax = 100
+
 const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
 
 /**
@@ -86,7 +94,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
   readonly arena: Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
-  /** The disk for freezing and freeing, where it is not the one for flushing and persisting: see `maintainerThread`. */
+  /** Given by a thread of its own, whose other disk blocks: the disk for freezing and freeing, see `maintainerThread`. */
   readonly backgroundDisk?: Disk["Service"]
   /** Must not fail or suspend: hands the event to the service. */
   readonly emit: (event: MaintainerEvent) => void
@@ -237,6 +245,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   })
 
   let lastFlushMillis = 0
+  let hasServedFlush = false
 
   const flushActive = Effect.gen(function*() {
     if (flusher === undefined || arena === undefined) return false
@@ -245,7 +254,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const isDue = options.flushEveryMillis > 0 &&
       (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
     const asked = SegmentArena.flushAsked(arena)
-    if (!isDue && !SegmentArena.flushPending(arena)) return false
+    const isAsked = SegmentArena.flushPending(arena)
+    if (!isDue && !isAsked) return false
     lastFlushMillis = now
     const slot = SegmentArena.activeSlot(arena)
     if (slot < 0) {
@@ -264,6 +274,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
         Effect.sync(() => {
           hold(HeldBack.None)
           SegmentArena.flushServedUnsafe(arena, asked)
+          hasServedFlush = isAsked
           return flushed
         })
     }))
@@ -311,15 +322,26 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const { closedMillis, firstEventId, lastEventId } = facts
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
-
+  ;(yield* Compressor).start()
   const { backgroundDisk = yield* Disk } = shared
+  // With one core the application could not ring meanwhile.
+  const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1
   const inBackground = (work: (task: Task) => Effect.Effect<void, never, Disk>) => (task: Task) =>
     Effect.provideService(work(task), Disk, backgroundDisk)
   const freeing = yield* makeLane(toFree, inBackground(freeOne), complete, wake)
   const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake)
 
+  /**
+   * Whoever has just committed often commits again. For a moment a thread of its own waits for that without sleeping, unless
+   * a freeze or a deletion needs it.
+   */
+  const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
+    mayLinger && hasServedFlush && arena !== undefined && !freezing.isBusy() && !freeing.isBusy() &&
+    Doorbell.spinUnsafe(arena.work, seen.at(-1) ?? 0, lingerMicrosMax)
+
   const cycle = Effect.gen(function*() {
     let worked = false
+    hasServedFlush = false
     if (isLead) {
       worked = (yield* persistAll) || worked
       worked = (yield* flushActive) || worked
@@ -344,6 +366,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     doorbells,
     sleepMillisMax: () => options.flushEveryMillis > 0 ? options.flushEveryMillis : Number.POSITIVE_INFINITY,
     begin: telemetry.nowNanos,
+    lingerUnsafe,
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)
   })
 }, Effect.scoped)
@@ -373,6 +396,7 @@ const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue) {
 interface Lane {
   /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
+  readonly isBusy: () => boolean
   /** Interrupts the task that is under way; it stays claimed. */
   readonly stop: Effect.Effect<void>
 }
@@ -416,6 +440,7 @@ const makeLane = Effect.fnUntraced(function*(
       )
       return true
     }),
+    isBusy: () => isBusy,
     stop: Effect.suspend(() => fiber === undefined || !isBusy ? Effect.void : Fiber.interrupt(fiber))
   }
   return self

@@ -1,46 +1,59 @@
 /**
- * How a maintainer is set up.
+ * How a maintainer is set up. The schema knows the names, the defaults and the ranges; nobody else does.
  *
  * @since 0.1.0
  */
-import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
+import * as Schema from "effect/Schema"
 import { defaultNaming } from "../format/SegmentName.ts"
+import { millisLimit, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { defaultSleepMillis } from "./MaintainerSchedule.ts"
-import type { RetentionLimits } from "./Retention.ts"
-import { defaultLimits } from "./Retention.ts"
+import { defaultLimits, RetentionLimits } from "./Retention.ts"
 
 /**
- * What may be said about a maintainer; only the directory must be.
+ * What may be said about a maintainer; only the directory must be. A layer that is given a value outside its range dies
+ * with a line that names the field, the value and the range.
  *
  * @since 0.1.0
  * @category models
  */
-export interface MaintainerOptions {
+export const MaintainerOptions = Schema.Struct({
   /** Made when it is missing. One maintainer at a time holds it. */
-  readonly directory: string
+  directory: text("a path"),
   /** How segment files are named. Default: `FS.00000012.wal`. */
-  readonly naming?: SegmentNaming
+  naming: withDefault(
+    Schema.Struct({ prefix: Schema.NonEmptyString, suffix: Schema.NonEmptyString, digits: Schema.Int }),
+    defaultNaming
+  ),
   /** What may stay on disk. Counts outside their ranges are clamped with a warning. Default: 8 hot, 64 cold. */
-  readonly limits?: RetentionLimits
+  limits: withDefault(RetentionLimits, defaultLimits),
   /** Default: `frame`. */
-  readonly compression?: Compression
+  compression: withDefault(oneOf(["frame", "block"]), "frame"),
   /** Flush the active segment this often, in milliseconds. Default 0: when somebody waits for it, and at rotation. */
-  readonly flushEveryMillis?: number
+  flushEveryMillis: withDefault(whole("milliseconds", 0, millisLimit), 0),
   /**
    * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds at
    * every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
    */
-  readonly onHotLimit?: "wait" | "exceed"
-  /** The shortest and longest sleep of the loop, in milliseconds. Defaults: 10 and 1000. */
-  readonly sleepMillisMin?: number
-  readonly sleepMillisMax?: number
+  onHotLimit: withDefault(oneOf(["wait", "exceed"]), "wait"),
+  /** The shortest sleep of the loop, in milliseconds. Default: 10. */
+  sleepMillisMin: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.min),
+  /** The longest sleep of the loop, in milliseconds; not below the shortest. Default: 1000. */
+  sleepMillisMax: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.max),
   /** A drain gives up compression after this many milliseconds, never persistence. Default: it does not. */
-  readonly drainMillisMax?: number
+  drainMillisMax: Schema.optional(whole("milliseconds", 0, millisLimit)),
   /** This many restarts of an executor within a minute are borne; one more, and the maintainer is down. Default: 5. */
-  readonly restartsMax?: number
+  restartsMax: withDefault(whole("count", 0, 1000), 5),
   /** A file of this size is kept, and given up when a drain finds the disk full. Default: 0, none. */
-  readonly reserveBytes?: number
-}
+  reserveBytes: withDefault(whole("bytes", 0, Number.MAX_SAFE_INTEGER), 0)
+})
+
+/**
+ * What may be said about a maintainer: the type of {@link MaintainerOptions} before the defaults are in place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MaintainerOptions extends Schema.Codec.Encoded<typeof MaintainerOptions> {}
 
 /**
  * What may be said about a maintainer without a recorder of ours.
@@ -62,26 +75,27 @@ export interface AloneOptions extends MaintainerOptions {
  * @since 0.1.0
  * @category models
  */
-export type ResolvedMaintainerOptions = Required<Omit<MaintainerOptions, "drainMillisMax">> & {
-  readonly drainMillisMax: number
-}
+export interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
 
 /**
- * Puts the defaults in place.
+ * That the sleeps fit together, to be said of every schema that has both.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const sleepsInOrder = Schema.makeFilter(
+  ({ sleepMillisMax, sleepMillisMin }: Pick<ResolvedMaintainerOptions, "sleepMillisMax" | "sleepMillisMin">) =>
+    sleepMillisMin <= sleepMillisMax ||
+    { path: ["sleepMillisMin"], issue: `expected at most sleepMillisMax, which is ${sleepMillisMax}` }
+)
+
+const checked = MaintainerOptions.check(sleepsInOrder)
+
+/**
+ * Checks the options and puts the defaults in place. Throws `WrongOptions`, which names the field, the value and the
+ * range.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const resolve = (options: MaintainerOptions): ResolvedMaintainerOptions => ({
-  directory: options.directory,
-  naming: options.naming ?? defaultNaming,
-  limits: options.limits ?? defaultLimits,
-  compression: options.compression ?? "frame",
-  flushEveryMillis: options.flushEveryMillis ?? 0,
-  onHotLimit: options.onHotLimit ?? "wait",
-  sleepMillisMin: options.sleepMillisMin ?? defaultSleepMillis.min,
-  sleepMillisMax: options.sleepMillisMax ?? defaultSleepMillis.max,
-  drainMillisMax: options.drainMillisMax ?? Number.POSITIVE_INFINITY,
-  restartsMax: options.restartsMax ?? 5,
-  reserveBytes: options.reserveBytes ?? 0
-})
+export const resolve = (options: MaintainerOptions): ResolvedMaintainerOptions => resolveUnsafe(checked, options)

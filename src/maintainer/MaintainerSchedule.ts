@@ -26,6 +26,25 @@ export const defaultSleepMillis = { min: 10, max: 1000 } as const
  *
  * @since 0.1.0
  * @category schedules
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { MaintainerSchedule } from "effect-wal"
+ *
+ * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.
+ * let cycles = 0
+ * const cycle = Effect.sync(() => {
+ *   cycles += 1
+ *   return cycles < 5
+ * })
+ * const loop = Effect.repeat(cycle, {
+ *   schedule: MaintainerSchedule.adaptive("1 millis", "1 second"),
+ *   while: (worked) => worked
+ * })
+ *
+ * await Effect.runPromise(loop)
+ * console.log(cycles) // => 5
+ * ```
  */
 export const adaptive = (
   sleepMin: Duration.Input = defaultSleepMillis.min,
@@ -79,6 +98,11 @@ export const repeatWakeable = <E, R, E2, R2>(options: {
   readonly sleepMillisMax: () => number
   readonly begin: () => number
   readonly onCycle: (worked: boolean, begun: number, asleep: number) => void
+  /**
+   * Asked before each sleep with what the doorbells counted before the cycle: a thread of its own may wait for a moment
+   * where it stands. `true` when it was rung.
+   */
+  readonly lingerUnsafe?: (seen: ReadonlyArray<number>) => boolean
 }): Effect.Effect<void, E | E2, R | R2> =>
   Effect.flatMap(Schedule.toStep(options.schedule), (step) =>
     Effect.gen(function*() {
@@ -87,8 +111,12 @@ export const repeatWakeable = <E, R, E2, R2>(options: {
         const seen = options.doorbells.map(Doorbell.readUnsafe)
         const worked = yield* options.cycle
         const [, delay] = yield* step(yield* Clock.currentTimeMillis, worked)
-        const sleep = Duration.min(delay, Duration.millis(options.sleepMillisMax()))
         const asleep = options.begin()
+        if (options.lingerUnsafe?.(seen) === true) {
+          options.onCycle(worked, begun, asleep)
+          continue
+        }
+        const sleep = Duration.min(delay, Duration.millis(options.sleepMillisMax()))
         const woken = yield* Effect.timeoutOption(anyRing(options.doorbells, seen), sleep)
         // A ring that came during the cycle resumes at once; other fibers of this thread get their turn all the same.
         if (Option.isSome(woken)) yield* Effect.yieldNow

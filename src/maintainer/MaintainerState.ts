@@ -48,7 +48,12 @@ export interface DatedFailure extends StepFailure {
 /** How many failures are remembered. */
 const failuresKept = 1000
 
-/** The queues that the service fills and watches. */
+/**
+ * The queues that the service fills and watches.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MaintainerQueues {
   readonly toPersist: TaskQueue.TaskQueue
   readonly toFreeze: TaskQueue.TaskQueue
@@ -61,7 +66,12 @@ interface MutableHold {
   readonly expiresMillis: number
 }
 
-/** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
+/**
+ * What the service keeps in memory, and how outcomes change it. Synchronous throughout.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
   readonly holds = new Set<MutableHold>()

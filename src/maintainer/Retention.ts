@@ -11,6 +11,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { clampedWhole, clampedWholeOr, whole } from "../internal/options.ts"
 
 /**
  * The ranges of the two counts, those of the ancestor's system-wide limits.
@@ -31,16 +32,27 @@ export const limitRanges = {
  */
 export const RetentionLimits = Schema.Struct({
   /** Hot segments, the active one included: 2 to 128. */
-  maxSegments: Schema.Int,
+  maxSegments: clampedWhole(limitRanges.maxSegments.minimum, limitRanges.maxSegments.maximum),
   /** Cold segments: 4 to 512, or as many as there come. */
-  maxCompressedSegments: Schema.Union([Schema.Int, Schema.Literal("unlimited")]),
+  maxCompressedSegments: clampedWholeOr(
+    limitRanges.maxCompressedSegments.minimum,
+    limitRanges.maxCompressedSegments.maximum,
+    "unlimited"
+  ),
   /** Hot and cold together, in bytes on disk. */
-  bytesMax: Schema.optional(Schema.Int),
-  /** Counted from when a segment was closed. */
-  ageMillisMax: Schema.optional(Schema.Int),
-  /** While the file system has less than this, the oldest cold segments go. */
-  freeBytesMin: Schema.optional(Schema.Int)
+  bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
+  /** In milliseconds, counted from when a segment was closed. */
+  ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
+  /** While the file system has less than this, in bytes, the oldest cold segments go. */
+  freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
 })
+
+/**
+ * What retention may keep. Values outside `limitRanges` are clamped when they are used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type RetentionLimits = typeof RetentionLimits.Type
 
 /**
@@ -68,6 +80,14 @@ export interface ClampedLimit {
  *
  * @since 0.1.0
  * @category limits
+ * @example
+ * ```ts
+ * import { Retention } from "effect-wal"
+ *
+ * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
+ * for (const limit of clamped) console.log(Retention.formatClamped(limit)) // => maxSegments 1 is outside 2 to 128; using 2
+ * console.log(limits.maxSegments) // => 2
+ * ```
  */
 export const clampLimits = (
   limits: RetentionLimits
@@ -126,8 +146,10 @@ export interface RetainedSegment {
  */
 export interface RetentionView {
   readonly hotCount: number
+  /** Closed hot segments that can still be frozen, 0 = the oldest. */
   readonly hotAt: (position: number) => RetainedSegment
   readonly coldCount: number
+  /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
   /** Of all segments but those that are being freed. */
   readonly bytes: number

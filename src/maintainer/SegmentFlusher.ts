@@ -11,6 +11,9 @@
  *
  * A crash between two arrows leaves a segment that opens to at least every event that was published.
  *
+ * While a full segment is being synced, the blocks of the next full one are written to its `.tmp`: staged. Nothing of them
+ * is synced, named or published before its own turn; what was staged for a chain that came to be another is thrown away.
+ *
  * Segments are persisted in the order of their indices, by one flusher at a time, since each chain starts from the one
  * before. All that must be remembered lies in the arena (the seal record of each slot), so a flusher that dies may be
  * followed by another that knows nothing.
@@ -33,6 +36,7 @@ import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SlotState } from "../shared/SegmentArena.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import * as BlockRoom from "./BlockRoom.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
@@ -81,6 +85,22 @@ interface OpenFile {
   readonly file: DiskFile
   /** It has its `.wal` name. */
   named: boolean
+  /** All blocks of the full segment lie in the file already, behind room for the header. */
+  readonly staged: StagedBlocks | undefined
+}
+
+interface StagedBlocks {
+  readonly state: SealState
+  readonly bytes: number
+}
+
+/** A segment that is written before its turn. */
+interface Staged {
+  readonly segmentIndex: number
+  readonly file: DiskFile
+  readonly chainStart: bigint
+  /** `undefined` until every block is written. */
+  blocks: StagedBlocks | undefined
 }
 
 /**
@@ -106,6 +126,7 @@ export const make = (options: {
     fileBytes: layout.version === 1 ? fileBytesOfFlashstrike : headerBytesOf(2) + arena.slotBytes
   })
   let open: OpenFile | undefined
+  let staged: Staged | undefined
   let last = { segmentIndex: 0, fileOffset: 0, eventId: 0 }
 
   const hotPath = (segmentIndex: number) => `${directory}/${hotName(naming, segmentIndex)}`
@@ -161,12 +182,46 @@ export const make = (options: {
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
       SegmentArena.putChainStart(arena, slot, layout.version === 1 ? 0n : closed.chain)
     }
+    const ready = staged
+    if (
+      ready?.segmentIndex === segmentIndex && ready.chainStart === SegmentArena.chainStart(arena, slot) && ready.blocks
+    ) {
+      staged = undefined
+      open = { slot, segmentIndex, file: ready.file, named: false, staged: ready.blocks }
+      return { open, state: startOf(slot) }
+    }
+    yield* discardStaged
     const opened = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
-      open = { slot, segmentIndex, file, named: false }
+      open = { slot, segmentIndex, file, named: false, staged: undefined }
       return open
     }))
     return { open: opened, state: startOf(slot) }
   })
+
+  const discardStaged = Effect.suspend(() => {
+    const discarded = staged
+    staged = undefined
+    if (discarded === undefined) return Effect.void
+    const unlink = Disk.use((disk) => Effect.ignore(disk.unlink(discarded.file.path)))
+    return Effect.andThen(discarded.file.close, unlink)
+  })
+
+  /** Writes the segment after `slot`'s, if it is full, ahead of its turn. Failing is no harm: `persist` writes it again. */
+  const stageNext = Effect.fnUntraced(function*(slot: number, chain: bigint) {
+    const next = (slot + 1) % arena.slots
+    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot) + 1
+    const isDue = staged === undefined && SegmentArena.stateOf(arena, next) === SlotState.Full &&
+      SegmentArena.segmentIndexOf(arena, next) === segmentIndex
+    if (!isDue) return
+    const chainStart = layout.version === 1 ? 0n : chain
+    const begun = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file): Staged => {
+      staged = { segmentIndex, file, chainStart, blocks: undefined }
+      return staged
+    }))
+    const sealed = sealTo(next, sealStart(layout.version, chainStart), SegmentArena.watermarkOf(arena, next))
+    const bytes = yield* writeFully(begun.file, sealed.chunks, headerBytesOf(layout.version))
+    begun.blocks = { state: sealed.state, bytes }
+  }, Effect.catch(() => discardStaged))
 
   const startOf = (slot: number): SealState => sealStart(layout.version, SegmentArena.chainStart(arena, slot))
 
@@ -225,7 +280,13 @@ export const make = (options: {
     const startNanos = telemetry.nowNanos()
     const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
     const { open: opened, state } = yield* fileFor(slot)
-    const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+    const sealed = opened.staged === undefined
+      ? sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+      : { state: opened.staged.state, chunks: [] }
+    const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
+      concurrency: 2,
+      discard: true
+    })
     const closedMillis = yield* Clock.currentTimeMillis
     // 0 would mean open; a clock that stands at 0 is a test's.
     const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
@@ -234,13 +295,13 @@ export const make = (options: {
     if (opened.named) {
       bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
       yield* opened.file.truncate(fileBytes)
-      yield* timedSync(opened.file)
+      yield* syncAndStage
       bytes += yield* writeFully(opened.file, [header], 0)
       yield* timedSync(opened.file)
     } else {
-      bytes = yield* writeFully(opened.file, [header, ...sealed.chunks], 0)
+      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))
       yield* opened.file.truncate(fileBytes)
-      yield* timedSync(opened.file)
+      yield* syncAndStage
       yield* giveName(opened)
     }
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
@@ -284,6 +345,6 @@ export const make = (options: {
       return preparer.prepareNext(SegmentArena.segmentIndexOf(arena, active) + 1)
     }).pipe(Effect.catch(() => Effect.succeed(false))),
     lastDurable: () => last,
-    close: Effect.andThen(abandon, preparer.close)
+    close: abandon.pipe(Effect.andThen(discardStaged), Effect.andThen(preparer.close))
   }
 }

@@ -39,6 +39,7 @@ import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -136,6 +137,34 @@ export interface Hold {
   readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
 }
 
+/**
+ * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, SegmentMaintainer, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+ *   yield* Effect.scoped(Effect.gen(function*() {
+ *     // Nothing from segment 0 on is deleted while this scope is open.
+ *     const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
+ *     yield* recorder.appendDurable(Buffer.from("hello"))
+ *     yield* hold.advanceTo(1)
+ *   }))
+ *   const { failures, hotSegments } = yield* maintainer.status
+ *   yield* Console.log(`${hotSegments} hot, ${failures} failures`) // => 1 hot, 0 failures
+ *   yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -148,7 +177,7 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly failures: Effect.Effect<ReadonlyArray<DatedFailure>>
   /** What retention would do now: a dry run. */
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; says what had to be clamped. */
+  /** Changes the limits from now on; says what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
   /** Keeps this segment and later ones until the scope closes or the time has come. */
   readonly hold: (options: {
@@ -203,6 +232,7 @@ export interface ExecutorSeat {
   readonly options: MaintainerExecutor.ExecutorOptions
   readonly control: MaintainerControl.MaintainerControl
   readonly arena: Arena | undefined
+  /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
 }
 
@@ -214,6 +244,7 @@ export interface ExecutorSeat {
  */
 export interface ExecutorHost<E, R> {
   readonly count: number
+  /** Runs one executor until it dies or its scope closes. */
   readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
 }
 
@@ -399,7 +430,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       Doorbell.ringUnsafe(control.progress)
     }).pipe(
       Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
-      Effect.delay(Duration.millis(Math.min(options.drainMillisMax, 2 ** 31 - 1)))
+      Effect.delay(Duration.millis(options.drainMillisMax ?? 0))
     )
     const untilQuiet = Effect.gen(function*() {
       while (true) {
@@ -409,7 +440,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
         yield* Doorbell.wait(control.progress, seen)
       }
     })
-    const deadline = Number.isFinite(options.drainMillisMax) ? yield* Effect.forkChild(stopFreezing) : undefined
+    const deadline = options.drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
     yield* untilQuiet
     if (deadline !== undefined) deadline.interruptUnsafe()
     const receipt: DrainReceipt = {
@@ -482,7 +513,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     plan: Effect.sync(() => state.plan()),
     setLimits: (limits) =>
       Effect.sync(() => {
-        const clamped = state.setLimits(limits, telemetry)
+        const clamped = state.setLimits(resolveUnsafe(Retention.RetentionLimits, limits), telemetry)
         retain()
         return clamped
       }),

@@ -14,6 +14,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { moduleBeside } from "../internal/moduleBeside.ts"
+import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
@@ -24,22 +26,39 @@ import type { ExecutorHost } from "./SegmentMaintainer.ts"
 import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
 
 /**
+ * More threads than this only wait for one another: compressing is bound by the disk long before.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const workersMax = 16
+
+/**
  * How the threads are set up.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WorkerOptions {
-  /** Default: 1. More of them compress side by side. */
-  readonly workers?: number
+  /** 1 to 16; default: 1. More of them compress side by side. */
+  readonly workers?: number | undefined
   /**
    * A module whose export `proof` is the `ProofMaker` to use, for applications whose segments only they can prove. A proof
    * is code and cannot be sent to a thread, so the thread imports it.
    */
   readonly proofModule?: URL
-  /** Where the thread's code is, for applications that are bundled. Default: beside this module. */
+  /**
+   * Where a bundle has `effect-wal/maintainerThread`, for applications that are bundled; `effect-wal/compressorThread` must
+   * lie beside it under that name and with the same ending. Default: beside this module, where the package has both.
+   */
   readonly threadModule?: URL
 }
+
+/**
+ * What a freeze leaves behind per MiB (some 25 KiB of fibers and views) dies young; without a limit the thread's heap grows by
+ * 20 to 30 MiB while it freezes 1 GiB.
+ */
+const maxYoungGenerationSizeMb = 3
 
 /** A maintainer thread ended although nobody asked it to. */
 class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
@@ -53,14 +72,45 @@ class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
   }
 }
 
-const threadModule = (): URL =>
-  new URL(`./maintainerThread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url)
+const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url)
 
 /**
  * The maintainer of a recorder's arena, in one thread or several.
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import {
+ *   NodeDisk,
+ *   Recorder,
+ *   SegmentArena,
+ *   SegmentMaintainerWorker,
+ *   SegmentQueues,
+ *   Telemetry,
+ *   Wal
+ * } from "effect-wal"
+ *
+ * // What `Wal.layerWorker` is made of, for whoever wants to replace a part.
+ * const options = { directory: "./log", workers: 2 }
+ * const layout = Wal.layoutOf(options)
+ * const RecorderLive = Recorder.Recorder.layer().pipe(
+ *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
+ *   Layer.provideMerge(Layer.mergeAll(
+ *     SegmentQueues.layer,
+ *     SegmentArena.SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     Telemetry.layer({ writersMax: 1 + options.workers })
+ *   )),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Effect.flatMap(Recorder.Recorder, ({ appendDurable }) => appendDurable(Buffer.from("hello")))
+ *
+ * await Effect.runPromise(Effect.flatMap(program, Console.log).pipe(Effect.provide(RecorderLive))) // => 1
+ * ```
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions
@@ -82,10 +132,12 @@ export const layer = (
 export const layerAlone = (
   options: AloneOptions & WorkerOptions
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
-  Layer.effect(SegmentMaintainer, make(options, undefined, host(options)))
+  Layer.effect(SegmentMaintainer, Effect.suspend(() => make(options, undefined, host(options))))
+
+const Workers = Schema.Struct({ workers: withDefault(whole("count", 1, workersMax), 1) })
 
 const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({
-  count: options.workers ?? 1,
+  count: resolveUnsafe(Workers, { workers: options.workers }).workers,
   spawn: Effect.fnUntraced(function*(seat) {
     const data: ThreadData = {
       executor: seat.executor,
@@ -97,7 +149,12 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
       proofModule: options.proofModule?.href
     }
     const worker = yield* Effect.acquireRelease(
-      Effect.sync(() => new Worker(options.threadModule ?? threadModule(), { workerData: data })),
+      Effect.sync(() =>
+        new Worker(options.threadModule ?? threadModule(), {
+          workerData: data,
+          resourceLimits: { maxYoungGenerationSizeMb }
+        })
+      ),
       (worker) =>
         Effect.callback<void>((resume) => {
           worker.once("exit", () => resume(Effect.void))

@@ -47,6 +47,7 @@ export interface ProofRun {
  * @category models
  */
 export interface ProofMaker {
+  /** The proof of one segment, before its first byte. */
   readonly begin: (segmentIndex: number) => ProofRun
 }
 
@@ -116,6 +117,32 @@ export const anyBytes: ProofMaker = {
  *
  * @since 0.1.0
  * @category services
+ * @example
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import { SegmentFault, SegmentProof } from "effect-wal"
+ *
+ * // An application's own bytes: a segment is whole when its last byte is a line feed.
+ * const lines: SegmentProof.ProofMaker = {
+ *   begin: () => {
+ *     let last = 0
+ *     let count = 0
+ *     return {
+ *       push: (bytes) => {
+ *         count += bytes.filter((byte) => byte === 10).length
+ *         last = bytes.at(-1) ?? last
+ *       },
+ *       end: () =>
+ *         last === 10
+ *           ? { events: count, firstEventId: undefined, lastEventId: undefined, closedMillis: 0 }
+ *           : SegmentFault.segmentFault("Truncated", 0, "a line feed at the end", String(last))
+ *     }
+ *   }
+ * }
+ *
+ * // Beneath `SegmentMaintainer.layerAlone`; for threads, see `proofModule`.
+ * export const ProofLive = Layer.succeed(SegmentProof.SegmentProof, lines)
+ * ```
  */
 export const SegmentProof: Context.Reference<ProofMaker> = Context.Reference<ProofMaker>(
   "effect-wal/maintainer/SegmentProof",

@@ -37,6 +37,27 @@ export interface WatchOptions {
  *
  * @since 0.1.0
  * @category watching
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { NodeDisk, SegmentMaintainer, SegmentName, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
+ *
+ * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
+ * const directory = "./log"
+ * const MaintainerLive = SegmentMaintainer.SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
+ *   Layer.provideMerge(Layer.mergeAll(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* Effect.forkChild(SegmentWatcher.watch({ directory, naming: SegmentName.defaultNaming }))
+ *   yield* Effect.sleep("20 millis") // in an application: until it is asked to end
+ *   yield* Console.log(yield* (yield* SegmentMaintainer.SegmentMaintainer).drain) // => failures: 0
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(MaintainerLive), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk | SegmentsToPersist> = Effect
   .fnUntraced(function*(options: WatchOptions) {

@@ -36,6 +36,13 @@ export const StepReason = Schema.Literals([
   "Corrupt",
   "Unsafe"
 ])
+
+/**
+ * One of the reasons why a step failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type StepReason = typeof StepReason.Type
 
 /**
@@ -45,6 +52,13 @@ export type StepReason = typeof StepReason.Type
  * @category models
  */
 export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
+
+/**
+ * One of the steps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type StepName = typeof StepName.Type
 
 const advice: Record<StepReason, string> = {

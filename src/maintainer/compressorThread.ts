@@ -6,7 +6,9 @@
  */
 import { compressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
+import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
+import { yieldToOtherThreads } from "../internal/threadPriority.ts"
 
 /**
  * One piece to compress.
@@ -34,13 +36,16 @@ export type CompressReply =
 const port = parentPort
 invariant(port !== null, "compressorThread is run by Compressor")
 
+// Recording never waits for compression.
+yieldToOtherThreads()
+
 const compress = ({ id, input, output }: CompressRequest): CompressReply => {
   try {
     const result = compressSync(Buffer.from(input.buffer, input.byteOffset, input.byteLength))
     output.set(result)
     const { length } = result
     // Given back at once, not when the garbage collector comes by.
-    if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
+    releaseNative(result)
     return { id, length }
   } catch (error) {
     return { id, error: String(error) }

@@ -11,10 +11,12 @@ import { parentPort, workerData } from "node:worker_threads"
 import { Disk } from "../disk/Disk.ts"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { invariant } from "../internal/invariant.ts"
+import { moduleBeside } from "../internal/moduleBeside.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
+import { Compressor, threadedFrom } from "./Compressor.ts"
 import * as MaintainerControl from "./MaintainerControl.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import * as MaintainerExecutor from "./MaintainerExecutor.ts"
@@ -67,6 +69,8 @@ const program = Effect.gen(function*() {
     emit: (event) => port.postMessage(event satisfies ThreadMessage)
   })
 }).pipe(
+  // An entry stays where a bundler was told to put it, while the module of `Compressor` may end up in any chunk.
+  Effect.provideService(Compressor, threadedFrom(moduleBeside("compressorThread", import.meta.url))),
   Effect.provideServiceEffect(SegmentProof, loadProof),
   Effect.provide(NodeDisk.layerBlocking),
   Effect.provide(Queues.layerAttached(data.queues, data.executor))

@@ -59,6 +59,24 @@ export const blocks = (options: FollowOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * @since 0.1.0
  * @category streams
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { Follow, NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { appendAll, commit } = yield* Recorder.Recorder
+ *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
+ *   yield* commit
+ *   // Without `to` it goes on until it is interrupted.
+ *   yield* Stream.runForEach(Follow.events({ name: "mailer", from: { id: 2 }, to: { id: 3 } }), ({ bytes, id }) =>
+ *     Console.log(id, Buffer.from(bytes).toString())) // => 3 three
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const events = (options: FollowOptions): Stream.Stream<RecordedEvent, ReplayFailure, Followed> =>
   follow(options, Replay.events)

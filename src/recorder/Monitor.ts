@@ -56,6 +56,24 @@ const addressBytesMax = 8192
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { Monitor, NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   // From this or from any other process of the machine, as `effect-wal stats --dir ./log` does.
+ *   const report = yield* Monitor.read("./log")
+ *   yield* Console.log(report?.positions) // => durable: 1
+ * })
+ *
+ * const RecorderLive = Monitor.layer.pipe(Layer.provideMerge(Wal.layer({ directory: "./log" })))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const layer: Layer.Layer<
   never,

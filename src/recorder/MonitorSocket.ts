@@ -25,6 +25,13 @@ import * as net from "node:net"
  * @category models
  */
 export const MonitorReason = Schema.Literals(["Denied", "NoAnswer", "Unreadable", "Io"])
+
+/**
+ * One of the reasons why a monitor cannot be asked.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type MonitorReason = typeof MonitorReason.Type
 
 const advice: Record<MonitorReason, string> = {

@@ -20,10 +20,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import type { OtherFormat, RecoveryReport } from "../recovery/Recovery.ts"
@@ -40,23 +41,31 @@ import type { RecorderReason } from "./RecorderError.ts"
 import { eventBytesMax, Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 /**
- * How a recorder behaves.
+ * How a recorder behaves. A layer that is given another word dies with a line that names the field and the words.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RecorderOptions {
+export const RecorderOptions = Schema.Struct({
   /**
    * When a commit makes events durable: at once (`onCommit`), with the next flush of a maintainer that has
    * `flushEveryMillis` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
    */
-  readonly commit?: "onCommit" | "onTimer" | "onRotate"
+  commit: withDefault(oneOf(["onCommit", "onTimer", "onRotate"]), "onCommit"),
   /**
    * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts it
    * (its id is then 0). Default: `suspend`.
    */
-  readonly onFull?: "suspend" | "fail" | "shed"
-}
+  onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend")
+})
+
+/**
+ * How a recorder behaves: the type of {@link RecorderOptions} before the defaults are in place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOptions> {}
 
 /**
  * Where the log stands. All are event ids.
@@ -75,6 +84,28 @@ export interface Positions {
   readonly deletedBefore: number
 }
 
+/**
+ * Appends and commits events in one directory; the opening of this module has the guarantees.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   yield* recorder.append(Buffer.from("in memory, with an id"))
+ *   const last = yield* recorder.appendAll([Buffer.from("two"), Buffer.from("three")])
+ *   yield* recorder.commitTo(last)
+ *   yield* Console.log(yield* recorder.positions) // => durable: 3
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
 export class Recorder extends Context.Service<Recorder, {
   /** What was found and done when the directory was opened. */
   readonly recovery: RecoveryReport
@@ -98,6 +129,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** The positions now and whenever one of the last three has moved. */
   readonly changes: Stream.Stream<Positions>
 }>()("effect-wal/recorder/Recorder") {
+  /** Opens the directory of the maintainer below it for recording; the layer is ready when the next id is known. */
   static readonly layer = (
     options: RecorderOptions = {}
   ): Layer.Layer<
@@ -127,6 +159,24 @@ export interface TypedRecorder<A> {
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* Recorder.typed(Order)
+ *   yield* orders.appendDurable({ customer: "ada", cents: 120 })
+ *   const refused = yield* Effect.flip(orders.append({ customer: "", cents: 1 }))
+ *   yield* Console.log(refused.reason) // => Unencodable
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>
   Effect.map(Recorder, (recorder) => {
@@ -154,7 +204,8 @@ const walIdBytes = 16
 /** One append in 1,024 is timed: reading the clock costs more than the append. A power of two. */
 const appendsPerSample = 1024
 
-const make = Effect.fnUntraced(function*(options: RecorderOptions) {
+const make = Effect.fnUntraced(function*(given: RecorderOptions) {
+  const options = resolveUnsafe(RecorderOptions, given)
   const arena = yield* SegmentArena.SegmentArena
   const maintainer = yield* SegmentMaintainer
   const toPersist = yield* SegmentsToPersist
@@ -195,7 +246,6 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
     durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, SegmentArena.durableEventId(arena))
 
   const committers = yield* makeLine(arena, () => SegmentArena.durableEventId(arena), noteLag)
-  const onFull = options.onFull ?? "suspend"
 
   const refuse = (event: Uint8Array, refusal: number): RecorderError =>
     refusal === Refusal.TooLarge
@@ -212,7 +262,7 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
       if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
         return Effect.fail(recorderError("MaintainerDown", ""))
       }
-      switch (onFull) {
+      switch (options.onFull) {
         case "fail":
           return Effect.fail(recorderError("Backpressure", `${arena.slots} slots of ${arena.slotBytes} bytes`))
         case "shed":
@@ -259,7 +309,7 @@ const make = Effect.fnUntraced(function*(options: RecorderOptions) {
   const ask = () => {
     SegmentArena.askFlushUnsafe(arena)
   }
-  const isAsked = (options.commit ?? "onCommit") === "onCommit"
+  const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {

@@ -30,6 +30,13 @@ export const RecorderReason = Schema.Literals([
   "Closed",
   "Unencodable"
 ])
+
+/**
+ * One of the reasons why an event is refused.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type RecorderReason = typeof RecorderReason.Type
 
 const advice: Record<RecorderReason, string> = {
@@ -49,6 +56,25 @@ const advice: Record<RecorderReason, string> = {
  *
  * @since 0.1.0
  * @category errors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * // After a failed commit the event is still in memory and still being written: commit again, do not append again.
+ * const record = Effect.fnUntraced(function*(event: Uint8Array) {
+ *   const { append, commitTo } = yield* Recorder.Recorder
+ *   const id = yield* append(event)
+ *   yield* Effect.retry(commitTo(id), { while: (error) => error.isRetryable, schedule: Schedule.spaced("1 second") })
+ *   return id
+ * })
+ *
+ * const program = Effect.flatMap(record(Buffer.from("hello")), (id) => Console.log(`durable: ${id}`))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
   reason: RecorderReason,

@@ -53,6 +53,24 @@ export const eventBytesMax = (layout: { readonly eventSize: number; readonly blo
  *
  * @since 0.1.0
  * @category writers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { commit, writer } = yield* Recorder.Recorder
+ *   const event = Buffer.from("no effect is spent on this event")
+ *   for (let count = 0; count < 100_000; count++) {
+ *     // Not above 0: every slot waits for the disk. A commit waits until it has caught up.
+ *     while (writer.appendUnsafe(event) <= 0) yield* commit
+ *   }
+ *   yield* Console.log(yield* commit) // => 100000
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export class SegmentWriter {
   /** The arena's memory. What `reserveUnsafe` returned is an offset into it. */
@@ -131,7 +149,7 @@ export class SegmentWriter {
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
     let start = this.position
-    if (start + total > Atomics.load(this.words, this.limitWord)) {
+    if (start + total > this.limit()) {
       const refusal = this.advance()
       if (refusal !== undefined) return refusal
       start = this.position
@@ -151,7 +169,7 @@ export class SegmentWriter {
   reserveUnsafe(length: number): number {
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
-    if (this.position + total > Atomics.load(this.words, this.limitWord)) {
+    if (this.position + total > this.limit()) {
       const refusal = this.advance()
       if (refusal !== undefined) return refusal
     }
@@ -201,6 +219,14 @@ export class SegmentWriter {
     else SegmentArena.abandonUnsafe(this.arena, this.slot)
     // From here on no event fits.
     this.position = Number.MAX_SAFE_INTEGER
+  }
+
+  /**
+   * Where the active segment ends. A plain read: the limit is only ever lowered, and by a maintainer that reads the
+   * watermark afterwards, so an event that was written up to an older limit is one it has to reckon with in any case.
+   */
+  private limit(): number {
+    return this.words[this.limitWord] ?? 0
   }
 
   private refuse(length: number): number {

@@ -49,6 +49,24 @@ export interface ThreadAppender {
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, ThreadAppender, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   // Post the memory to a worker, as `workerData` or as a message.
+ *   const memory = yield* ThreadAppender.open({ ringBytes: 1 << 16 })
+ *   // In the worker:
+ *   const appender = ThreadAppender.attach(memory)
+ *   yield* appender.append(Buffer.from("from another thread"))
+ *   yield* appender.commit
+ *   yield* Console.log("durable") // => durable
+ * }).pipe(Effect.scoped)
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const open = Effect.fnUntraced(
   function*(

@@ -2,14 +2,35 @@
  * A whole recorder as one layer: queues, arena, telemetry, maintainer and recorder, put together from one set of options.
  * Whoever wants to replace a part builds from the same layers by hand.
  *
+ * A layer that is given a wrong option dies with `WrongOptions` when it is built: one line that names the field, the value
+ * and the range. Wrong values from the environment fail `layerConfig` with a `ConfigError`.
+ *
  * @since 0.1.0
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const RecorderLive = Wal.layerWorker({ directory: "./log", limits: { maxSegments: 8, maxCompressedSegments: 64 } })
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   const id = yield* recorder.appendDurable(Buffer.from("hello"))
+ *   yield* Console.log(`event ${id} is on disk`)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive.pipe(Layer.provide(NodeDisk.layer)))))
+ * ```
  */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import { blockBytesLimit, flashstrikeEventBytes } from "../format/SegmentHeader.ts"
+import { flashstrikeEventBytes } from "../format/SegmentHeader.ts"
 import { flashstrikeLayout } from "../format/SegmentSealer.ts"
 import type { SegmentLayout } from "../format/SegmentSealer.ts"
-import type { MaintainerOptions } from "../maintainer/MaintainerOptions.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
@@ -19,26 +40,10 @@ import { SegmentArena } from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
 import { Recorder } from "./Recorder.ts"
-import type { RecorderOptions } from "./Recorder.ts"
+import * as WalConfig from "./WalConfig.ts"
+import type { ResolvedWalOptions, WalOptions } from "./WalConfig.ts"
 
-/**
- * What a recorder is made of; only the directory must be said.
- *
- * @since 0.1.0
- * @category models
- */
-export interface WalOptions extends MaintainerOptions, RecorderOptions {
-  /** `effect-wal` (format 2): any bytes. `flashstrike` (format 1): 64-byte events that begin with their id. */
-  readonly format?: "effect-wal" | "flashstrike"
-  /** Payload bytes of a segment, and of each slot of the arena. Default: 16 MiB. */
-  readonly segmentBytesMax?: number
-  /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */
-  readonly slots?: number
-  /** Bytes of every event; 0 = any length. Default: 0. */
-  readonly eventSize?: number
-  /** The largest payload of a block, which bounds the largest event. Default: 1 MiB, or a whole segment if that is less. */
-  readonly blockBytesMax?: number
-}
+export type { WalOptions } from "./WalConfig.ts"
 
 /**
  * The services of a whole recorder.
@@ -57,49 +62,39 @@ export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.Se
 export type WalError = DiskError | SegmentCorrupt | OtherFormat
 
 /**
- * The defaults of the arena.
- *
- * @since 0.1.0
- * @category limits
- */
-export const defaults = { segmentBytesMax: 16 * 1024 * 1024, slots: 4, blockBytesMax: 1024 * 1024 } as const
-
-/**
- * The layout of the events that these options describe.
+ * The layout of the events that these options describe. Throws `WrongOptions`.
  *
  * @since 0.1.0
  * @category layouts
  */
-export const layoutOf = (options: WalOptions): SegmentLayout => {
-  if (options.format === "flashstrike") return flashstrikeLayout
-  const segmentBytes = options.segmentBytesMax ?? defaults.segmentBytesMax
-  return {
-    version: 2,
-    eventSize: options.eventSize ?? 0,
-    blockBytesMax: Math.min(options.blockBytesMax ?? defaults.blockBytesMax, segmentBytes, blockBytesLimit)
-  }
-}
+export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
 
-const foundation = (options: WalOptions, writersMax: number) =>
-  Layer.mergeAll(
-    SegmentQueues.layer,
-    SegmentArena.layer({
-      slots: options.slots ?? defaults.slots,
-      slotBytes: slotBytesOf(options),
-      layout: layoutOf(options)
-    }),
-    Telemetry.layer({ writersMax })
-  )
+const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
+  options.format === "flashstrike" ? flashstrikeLayout : {
+    version: 2,
+    eventSize: options.eventSize,
+    blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
+  }
+
+/** Options are looked at when the layer is built, so a wrong one is a defect of whoever builds it. */
+const foundation = (given: WalOptions, writersMax: number) =>
+  Layer.unwrap(Effect.sync(() => {
+    const options = WalConfig.resolve(given)
+    return Layer.mergeAll(
+      SegmentQueues.layer,
+      SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),
+      Telemetry.layer({ writersMax })
+    )
+  }))
 
 /** Whole events only, so a segment's last bytes are not left unused by the format. */
-const slotBytesOf = (options: WalOptions): number => {
-  const segmentBytes = options.segmentBytesMax ?? defaults.segmentBytesMax
-  const eventSize = options.format === "flashstrike" ? flashstrikeEventBytes : options.eventSize ?? 0
-  return eventSize === 0 ? segmentBytes : Math.floor(segmentBytes / eventSize) * eventSize
+const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
+  const bytes = format === "flashstrike" ? flashstrikeEventBytes : eventSize
+  return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
 }
 
 /**
- * A recorder whose maintainer is a fiber of this runtime.
+ * A recorder whose maintainer is a fiber of this runtime: needs no thread, and is deterministic under `TestClock`.
  *
  * @since 0.1.0
  * @category layers
@@ -111,7 +106,8 @@ export const layer = (options: WalOptions): Layer.Layer<Wal, WalError, Disk> =>
   )
 
 /**
- * A recorder whose maintainer runs in a thread of its own, or in a pool of them.
+ * A recorder whose maintainer runs in a thread of its own, or in a pool of them: the thread that appends shares nothing
+ * with hashing, writing and compressing but the cores.
  *
  * @since 0.1.0
  * @category layers
@@ -119,5 +115,39 @@ export const layer = (options: WalOptions): Layer.Layer<Wal, WalError, Disk> =>
 export const layerWorker = (options: WalOptions & WorkerOptions): Layer.Layer<Wal, WalError, Disk> =>
   Recorder.layer(options).pipe(
     Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
-    Layer.provideMerge(foundation(options, 1 + (options.workers ?? 1)))
+    Layer.provideMerge(foundation(options, 1 + (options.workers ?? WalConfig.defaults.workers)))
+  )
+
+/**
+ * A recorder whose options come from a `Config`: `WalConfig.config` for the environment, or a record of one's own. It runs
+ * as `layer` does with 0 `workers`, else as `layerWorker`.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as ConfigProvider from "effect/ConfigProvider"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { NodeDisk, Recorder, Wal, WalConfig } from "effect-wal"
+ *
+ * // Left out, the variables are those of the process.
+ * const variables = ConfigProvider.fromEnv({ env: { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_WORKERS: "0" } })
+ *
+ * const RecorderLive = Wal.layerConfig(WalConfig.config).pipe(
+ *   Layer.provide(NodeDisk.layer),
+ *   Layer.provide(ConfigProvider.layer(variables))
+ * )
+ *
+ * const program = Effect.flatMap(Recorder.Recorder, (recorder) => recorder.appendDurable(Buffer.from("hello")))
+ *
+ * await Effect.runPromise(Effect.provide(program, RecorderLive))
+ * ```
+ */
+export const layerConfig = (
+  config: Config.Wrap<WalConfig.WalConfig>
+): Layer.Layer<Wal, WalError | Config.ConfigError, Disk> =>
+  Layer.unwrap(
+    Effect.map(Config.unwrap(config), ({ workers = WalConfig.defaults.workers, ...options }) =>
+      workers === 0 ? layer(options) : layerWorker({ ...options, workers }))
   )

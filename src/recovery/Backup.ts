@@ -59,6 +59,21 @@ export interface BackupOptions {
  *
  * @since 0.1.0
  * @category backup
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { Backup, NodeDisk, Recorder, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   // Beside the recorder; the copy verifies.
+ *   const { faults, lastEventId, to } = yield* Backup.backup({ directory: "./log", to: "./copy" })
+ *   yield* Console.log(`${to}: up to event ${lastEventId}, ${faults.length} faults`) // => up to event 1, 0 faults
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const backup: (
   options: BackupOptions

@@ -181,6 +181,26 @@ export const open: (
  *
  * @since 0.1.0
  * @category formatting
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Recovery, Wal } from "effect-wal"
+ *
+ * const open = Effect.gen(function*() {
+ *   const { append, recovery } = yield* Recorder.Recorder
+ *   yield* Console.log(Recovery.formatReport(recovery))
+ *   yield* append(Buffer.from("hello"))
+ *   return recovery.lastEventId
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* open
+ *   yield* Console.log(`goes on after event ${yield* open}`) // => goes on after event 1
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const formatReport = (report: RecoveryReport): string => {
   const parts = [

@@ -43,6 +43,13 @@ import type { VerifyFault } from "./Verify.ts"
  * @category names
  */
 export const quarantineName = "quarantine"
+
+/**
+ * The report in each directory under quarantine.
+ *
+ * @since 0.1.0
+ * @category names
+ */
 export const repairReportName = "report.json"
 
 /**
@@ -97,6 +104,24 @@ export interface RepairOptions {
  *
  * @since 0.1.0
  * @category repair
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Repair, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * // Says what it would do; `apply: true` does it, and needs the directory for itself.
+ * const look = Effect.gen(function*() {
+ *   const { left, steps } = yield* Repair.repair({ directory: "./log", apply: false })
+ *   yield* Console.log(`${steps.length} steps, ${left.length} faults left`) // => 0 steps, 0 faults left
+ * })
+ *
+ * await Effect.runPromise(Effect.andThen(record, look).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const repair: (
   options: RepairOptions

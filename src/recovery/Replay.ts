@@ -124,6 +124,28 @@ const pollMillisMax = 250
  *
  * @since 0.1.0
  * @category streams
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ *
+ * const record = Effect.gen(function*() {
+ *   const { appendAll } = yield* Recorder.Recorder
+ *   yield* appendAll(Array.from({ length: 1000 }, (_, i) => new Uint8Array(i % 100)))
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * let bytes = 0
+ * const sum = Stream.runForEachArray(Replay.blocks({ directory: "./log" }), (blocks) =>
+ *   Effect.sync(() => {
+ *     // Nothing is allocated for an event; a block is valid until the next chunk.
+ *     for (const block of blocks) BlockEvents.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
+ *   }))
+ *
+ * await Effect.runPromise(Effect.andThen(record, sum).pipe(Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(Console.log(bytes)) // => 49500
+ * ```
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
   // One read is being consumed, the other made.
@@ -135,6 +157,25 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * @since 0.1.0
  * @category streams
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ *
+ * const record = Effect.gen(function*() {
+ *   const { appendAll } = yield* Recorder.Recorder
+ *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
+ *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
+ *   Effect.catchTag("Deleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
+ * )
+ *
+ * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, ReplayFailure, Disk> =>
   blocksIn(options, freshMemory).pipe(

@@ -228,10 +228,13 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     if (pending.length > 0) return undefined
     const progress = current?.cursor.progress()
     const file = current?.cursor.file
+    // A segment of which nothing was read because it does not go on from the one before may hold by itself, as behind one that
+    // was repaired. It is tried once more, with nothing before it.
+    const isUnlinked = progress === undefined && inherited !== nothing && damage.fault.kind === "BrokenChain"
     yield* leave
     mark = undefined
     inherited = nothing
-    nextIndex = damage.segmentIndex + 1
+    nextIndex = isUnlinked ? damage.segmentIndex : damage.segmentIndex + 1
     if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined
     const scope = yield* Scope.fork(outer)
     // Damage of the same file that is met while looking says no more than that nothing is left of it.

@@ -13,6 +13,28 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
  *
  * @since 0.1.0
  * @category errors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { NodeDisk, Recorder, Replay, ReplayError, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * // From an id, or from the oldest event that is left.
+ * const from = (id: number) =>
+ *   Replay.events({ directory: "./log", from: { id } }).pipe(
+ *     Stream.catchTag("Deleted", ({ firstAvailableId }: ReplayError.Deleted) =>
+ *       Replay.events({ directory: "./log", from: { id: firstAvailableId } }))
+ *   )
+ *
+ * const program = Effect.flatMap(Stream.runCount(from(1)), Console.log) // => 1
+ *
+ * await Effect.runPromise(Effect.andThen(record, program).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export class Deleted extends Schema.TaggedError<Deleted>()("Deleted", {
   directory: Schema.String,

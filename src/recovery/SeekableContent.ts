@@ -19,8 +19,8 @@ import { blockField, frameHeaderBytesMax, parseFrameHeader } from "../format/Lz4
 import { segmentFault } from "../format/SegmentFault.ts"
 import { xxh32 } from "../internal/xxh64.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
-import { contentOfPieces, decoding, hotContent } from "./SegmentContent.ts"
-import { corrupt } from "./SegmentCorrupt.ts"
+import { contentOfPieces, hotContent } from "./SegmentContent.ts"
+import { corrupt, decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
 /**

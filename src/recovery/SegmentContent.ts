@@ -1,7 +1,7 @@
 /**
  * The uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one LZ4
  * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
- * holds about two of its own blocks (4 MiB at most each) beside it. Only the block form, which LZ4 can decode in one
+ * holds a few of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
  * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
  *
  * @since 0.1.0
@@ -12,10 +12,10 @@ import type * as Scope from "effect/Scope"
 import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import { decompressWhole } from "../format/Lz4Block.ts"
-import { Lz4FrameDecoder } from "../format/Lz4FrameDecoder.ts"
+import { contentBytesPerDataByteMax, decompressWhole } from "../format/Lz4Block.ts"
 import { segmentFault } from "../format/SegmentFault.ts"
-import { corrupt, frameFault } from "./SegmentCorrupt.ts"
+import { makeFrameReader } from "./FrameReader.ts"
+import { corrupt, decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
 /**
@@ -44,12 +44,6 @@ export interface SegmentContent {
  */
 export const blockFileBytesMax = 1024 * 1024 * 1024
 
-/** Bytes of compressed file read at once. */
-const compressedReadBytes = 1024 * 1024
-
-/** LZ4 makes no more of a byte. */
-const expansionMax = 255
-
 /**
  * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
  *
@@ -66,7 +60,10 @@ export const openContent = (
         file.form === "hot"
           ? Effect.succeed(hotContent(opened, bytes, identity, 0))
           : file.compression === "frame"
-          ? Effect.succeed(frameContent(file, opened, bytes))
+          ? Effect.sync(() => {
+            const { next, restBytesMax } = makeFrameReader(file, opened, bytes)
+            return contentOfPieces(next, restBytesMax)
+          })
           : blockContent(file, opened, bytes))
   )
 
@@ -94,8 +91,10 @@ export const hotContent = (
   }
 }
 
+const nothing = new Uint8Array(0)
+
 /**
- * Content that comes as pieces: `next` gives one, or `undefined` at the end.
+ * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is asked again.
  *
  * @since 0.1.0
  * @category reading
@@ -104,7 +103,7 @@ export const contentOfPieces = (
   next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,
   restBytesMax: () => number
 ): SegmentContent => {
-  let piece: Uint8Array = new Uint8Array(0)
+  let piece: Uint8Array = nothing
   let taken = 0
   let ended = false
   let failure: DiskError | SegmentCorrupt | undefined
@@ -115,6 +114,8 @@ export const contentOfPieces = (
       while (done < target.length) {
         if (taken === piece.length) {
           if (ended) break
+          piece = nothing
+          taken = 0
           const following = yield* Effect.result(next)
           if (Result.isFailure(following)) {
             failure = following.failure
@@ -126,7 +127,6 @@ export const contentOfPieces = (
             break
           }
           piece = following.success
-          taken = 0
         }
         const count = Math.min(piece.length - taken, target.length - done)
         target.set(piece.subarray(taken, taken + count), done)
@@ -138,31 +138,6 @@ export const contentOfPieces = (
     restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
     identity: ""
   }
-}
-
-const frameContent = (file: SegmentFile, opened: DiskFile, fileBytes: number): SegmentContent => {
-  const decoder = new Lz4FrameDecoder()
-  const chunk = new Uint8Array(Math.min(compressedReadBytes, fileBytes + 1))
-  let position = 0
-  let pieces: Iterator<Uint8Array> | undefined
-  const next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt> = Effect.gen(function*() {
-    while (true) {
-      if (pieces === undefined) {
-        const count = yield* readFully(opened, chunk, position)
-        position += count
-        if (count === 0) {
-          yield* decoding(file, () => decoder.end())
-          return undefined
-        }
-        pieces = decoder.push(chunk.subarray(0, count))[Symbol.iterator]()
-      }
-      const current = pieces
-      const step = yield* decoding(file, () => current.next())
-      if (step.done !== true) return step.value
-      pieces = undefined
-    }
-  })
-  return contentOfPieces(next, () => (fileBytes - position + chunk.length) * expansionMax)
 }
 
 const blockContent = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile, fileBytes: number) {
@@ -178,20 +153,5 @@ const blockContent = Effect.fnUntraced(function*(file: SegmentFile, opened: Disk
     content = yield* decoding(file, () => decompressWhole(compressed.subarray(0, count), blockFileBytesMax))
     return content
   })
-  return contentOfPieces(next, () => (content === undefined ? fileBytes * expansionMax : 0))
+  return contentOfPieces(next, () => (content === undefined ? fileBytes * contentBytesPerDataByteMax : 0))
 })
-
-/**
- * Runs a step of the decoder; what it throws about the file is the file's fault.
- *
- * @since 0.1.0
- * @category reading
- */
-export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(step())
-    } catch (error) {
-      return Effect.fail(corrupt(file, frameFault(error)))
-    }
-  })

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../format/Lz4Frame.ts"
 import { formatFault, segmentFault } from "../format/SegmentFault.ts"
 import type { SegmentFault } from "../format/SegmentFault.ts"
@@ -78,3 +80,32 @@ export const frameFault = (error: unknown): SegmentFault => {
   if (!(error instanceof Lz4FrameError)) throw error
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }
+
+/**
+ * Runs a step of the decoder; what it throws about the file is the file's fault.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(step())
+    } catch (error) {
+      return Effect.fail(corrupt(file, frameFault(error)))
+    }
+  })
+
+/**
+ * The same for what is decoded elsewhere.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const decodingLater = <A>(file: SegmentFile, decoded: Promise<A>): Effect.Effect<A, SegmentCorrupt> =>
+  Effect.callback((resume) => {
+    decoded.then(
+      (value) => resume(Effect.succeed(value)),
+      (error: unknown) => resume(Effect.suspend(() => Effect.fail(corrupt(file, frameFault(error)))))
+    )
+  })

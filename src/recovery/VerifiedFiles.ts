@@ -20,6 +20,13 @@ import { pathIn } from "../disk/SegmentDirectory.ts"
  * @category names
  */
 export const verifiedName = "wal_verified.json"
+
+/**
+ * The name that the file has while it is written.
+ *
+ * @since 0.1.0
+ * @category names
+ */
 export const verifiedTemporaryName = "wal_verified.json.tmp"
 
 /** More is not believed to be ours: 512 + 128 files take about 60 KB. */

@@ -116,6 +116,24 @@ export interface VerifyOptions {
  *
  * @since 0.1.0
  * @category verification
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Verify, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * const verify = Effect.gen(function*() {
+ *   const { faults, segments } = yield* Verify.verify({ directory: "./log" })
+ *   for (const fault of faults) yield* Console.error(Verify.formatVerifyFault(fault))
+ *   yield* Console.log(`${segments.length} segments, ${faults.length} faults`) // => 1 segments, 0 faults
+ * })
+ *
+ * await Effect.runPromise(Effect.andThen(record, verify).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"

@@ -120,7 +120,12 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
   return true
 }
 
-/** Bytes ever put in, modulo 2^32. */
+/**
+ * Bytes ever put in, modulo 2^32.
+ *
+ * @since 0.1.0
+ * @category producing
+ */
 export const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
 
 /**
@@ -135,7 +140,12 @@ export const askCommitUnsafe = (self: ByteRing): number => {
   return request | 0
 }
 
-/** Producer: how the request stands: `undefined` while it is open, 0 when it succeeded, otherwise a failure code. */
+/**
+ * Producer: how the request stands: `undefined` while it is open, 0 when it succeeded, otherwise a failure code.
+ *
+ * @since 0.1.0
+ * @category producing
+ */
 export const commitAnswer = (self: ByteRing, request: number): number | undefined => {
   if (((Atomics.load(self.words, at.commitsAnswered) - request) | 0) < 0) return undefined
   return Atomics.load(self.words, at.failure)
@@ -162,15 +172,30 @@ export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
   return self.bytes.subarray(offset + 4, offset + 4 + length)
 }
 
-/** Consumer: gives the room of the oldest event back; its length as `peekUnsafe` told it. */
+/**
+ * Consumer: gives the room of the oldest event back; its length as `peekUnsafe` told it.
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
 export const takeUnsafe = (self: ByteRing, length: number): void => {
   Atomics.store(self.words, at.tail, (Atomics.load(self.words, at.tail) + padded(length)) | 0)
 }
 
-/** Consumer: how many commits were ever asked for; read before the events are taken. */
+/**
+ * Consumer: how many commits were ever asked for; read before the events are taken.
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
 export const commitsAsked = (self: ByteRing): number => Atomics.load(self.words, at.commitsAsked)
 
-/** Whether a commit waits for an answer. */
+/**
+ * Whether a commit waits for an answer.
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
 export const hasOpenCommit = (self: ByteRing): boolean =>
   Atomics.load(self.words, at.commitsAnswered) !== commitsAsked(self)
 

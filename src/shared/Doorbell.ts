@@ -151,12 +151,46 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  *
  * @since 0.1.0
  * @category operations
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import { Doorbell } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
+ *   // Read before you look whether there is work: a ring in between ends the wait at once.
+ *   const seen = Doorbell.readUnsafe(doorbell)
+ *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
+ *   Doorbell.ringUnsafe(doorbell)
+ *   yield* Fiber.join(waiting)
+ *   yield* Console.log("rung") // => rung
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const cancel = onRingUnsafe(self, seen, () => resume(Effect.void))
     return Effect.sync(cancel)
   })
+
+/**
+ * Looks again and again, without letting the thread go, until the counter differs from `seen` or `microsMax` are over;
+ * `true` if it does. For a ring that is due at once: to wake a thread that sleeps takes longer.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boolean => {
+  const until = performance.now() + microsMax / 1000
+  do {
+    for (let look = 0; look < 20; look++) if (readUnsafe(self) !== seen) return true
+  } while (performance.now() < until)
+  return false
+}
 
 /**
  * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.

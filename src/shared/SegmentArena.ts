@@ -52,6 +52,13 @@ export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
  * @category models
  */
 export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerFailed: 4 } as const
+
+/**
+ * One of the codes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type HeldBack = typeof HeldBack[keyof typeof HeldBack]
 
 const magic = 0x57414c41
@@ -247,19 +254,54 @@ export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void
   if (limit < Atomics.load(self.words, limitWord(slot))) Atomics.store(self.words, limitWord(slot), limit)
 }
 
+/**
+ * A `SlotState`.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const stateOf = (self: Arena, slot: number): number => Atomics.load(self.words, slotWord(slot, word.state))
 
+/**
+ * Bytes of a slot's segment that the writer has published.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const watermarkOf = (self: Arena, slot: number): number => Atomics.load(self.words, watermarkWord(slot))
 
+/**
+ * The index of the segment in a slot.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const segmentIndexOf = (self: Arena, slot: number): number =>
   Atomics.load(self.words, slotWord(slot, word.segmentIndex)) >>> 0
 
+/**
+ * The id of the first event in a slot.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const firstEventIdOf = (self: Arena, slot: number): number =>
   self.doubles[slotLong(slot, long.firstEventId)] ?? 0
 
+/**
+ * When a slot's segment was begun: Unix time in nanoseconds.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const createdNanosOf = (self: Arena, slot: number): bigint => self.longs[slotLong(slot, long.createdNanos)] ?? 0n
 
-/** The slot that is being filled; -1 while there is none. */
+/**
+ * The slot that is being filled; -1 while there is none.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const activeSlot = (self: Arena): number => Atomics.load(self.words, word.activeSlot)
 
 /**
@@ -331,7 +373,9 @@ export const abandonUnsafe = (self: Arena, slot: number): void => {
  */
 export const giveBackUnsafe = (self: Arena, slot: number): void => {
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Spent)
-  slotData(self, slot).fill(0, 0, watermarkOf(self, slot))
+  // Eight bytes at a time: filling shared memory byte by byte is seven times slower in V8.
+  const firstLong = slotStart(self, slot) / 8
+  self.doubles.fill(0, firstLong, firstLong + Math.ceil(watermarkOf(self, slot) / 8))
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Blank)
 }
 
@@ -405,6 +449,12 @@ export const setOrigin = (
   putDurableEventId(self, origin.durableEventId)
 }
 
+/**
+ * The 16 bytes that name the log, in every header of its segments. A copy.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
 export const walId = (self: Arena): Uint8Array => new Uint8Array(self.buffer, word.walId * 4, 16).slice()
 
 /**
@@ -430,47 +480,103 @@ export const putClosed = (self: Arena, index: number, chain: bigint): void => {
   Atomics.store(self.words, word.closedIndex, index)
 }
 
-/** The chain that a slot's segment starts from: kept with the slot, so a step may be repeated after `putClosed`. */
+/**
+ * The chain that a slot's segment starts from: kept with the slot, so a step may be repeated after `putClosed`.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const chainStart = (self: Arena, slot: number): bigint =>
   BigInt.asUintN(64, self.longs[slotLong(slot, long.chainStart)] ?? 0n)
 
+/**
+ * Maintainer: sets what `chainStart` reads.
+ *
+ * @since 0.1.0
+ * @category slots
+ */
 export const putChainStart = (self: Arena, slot: number, chain: bigint): void => {
   self.longs[slotLong(slot, long.chainStart)] = BigInt.asIntN(64, chain)
 }
 
-/** The state to go on sealing from: the durable record, or the start of the segment. */
+/**
+ * The state to go on sealing from: the durable record, or the start of the segment.
+ *
+ * @since 0.1.0
+ * @category seal records
+ */
 export const sealStateOf = (self: Arena, slot: number): SealState =>
   sealRecord(self, slot) ?? sealStart(self.layout.version, chainStart(self, slot))
 
-/** Every event up to this id is durable. Never goes backwards. */
+/**
+ * Every event up to this id is durable. Never goes backwards.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
 export const durableEventId = (self: Arena): number => Number(Atomics.load(self.longs, long.durableEventId))
 
-/** Maintainer: raises the durable position. */
+/**
+ * Maintainer: raises the durable position.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
 export const putDurableEventId = (self: Arena, id: number): void => {
   Atomics.store(self.longs, long.durableEventId, BigInt(id))
 }
 
-/** Writer: asks for everything up to the watermark to be made durable, and says so at the door. */
+/**
+ * Writer: asks for everything up to the watermark to be made durable, and says so at the door.
+ *
+ * @since 0.1.0
+ * @category asking
+ */
 export const askFlushUnsafe = (self: Arena): void => {
   Atomics.add(self.words, word.flushAsked, 1)
   Doorbell.ringUnsafe(self.work)
 }
 
-/** How often a flush was asked for, read before the watermark, to be given to `flushServedUnsafe` afterwards. */
+/**
+ * How often a flush was asked for, read before the watermark, to be given to `flushServedUnsafe` afterwards.
+ *
+ * @since 0.1.0
+ * @category asking
+ */
 export const flushAsked = (self: Arena): number => Atomics.load(self.words, word.flushAsked)
 
+/**
+ * Whether a flush that was asked for is still to come.
+ *
+ * @since 0.1.0
+ * @category asking
+ */
 export const flushPending = (self: Arena): boolean => flushAsked(self) !== Atomics.load(self.words, word.flushServed)
 
-/** Maintainer: what was asked for up to then is done. */
+/**
+ * Maintainer: what was asked for up to then is done.
+ *
+ * @since 0.1.0
+ * @category asking
+ */
 export const flushServedUnsafe = (self: Arena, asked: number): void => {
   Atomics.store(self.words, word.flushServed, asked)
 }
 
+/**
+ * A code of `HeldBack`: why appended events cannot be made durable now.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
 /**
  * Maintainer: why events cannot be made durable now; `HeldBack.None` when they can again. Rings when it changes and at
  * every further failure, so a committer who comes while it lasts is told by the next attempt.
+ *
+ * @since 0.1.0
+ * @category inspecting
  */
 export const putHeldBack = (self: Arena, code: HeldBack): void => {
   const before = Atomics.exchange(self.words, word.heldBack, code)
@@ -512,6 +618,7 @@ export const mayOpenHot = (self: Arena, index: number): boolean => {
  * @category services
  */
 export class SegmentArena extends Context.Service<SegmentArena, Arena>()("effect-wal/shared/SegmentArena") {
+  /** A new arena, all slots blank. */
   static readonly layer = (options: ArenaOptions): Layer.Layer<SegmentArena> =>
     Layer.effect(SegmentArena, Effect.sync(() => make(options)))
 }

@@ -82,6 +82,21 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { SegmentQueues, TaskQueue } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   // A writer of one's own offers its finished files; the maintainer takes them from there.
+ *   const toPersist = yield* SegmentQueues.SegmentsToPersist
+ *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, slot: -1, bytes: 4096 })
+ *   yield* Console.log(TaskQueue.sizeUnsafe(toPersist)) // => 1
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
+ * ```
  */
 export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
   SegmentsToPersist.layer,

@@ -167,6 +167,22 @@ const checkConsumer = (ring: TaskRing.TaskRing, consumer: number): void =>
  *
  * @since 0.1.0
  * @category constructors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { TaskQueue } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   // In shared memory: post `queue.memory` to a worker, which attaches to it.
+ *   const queue = yield* TaskQueue.make({ capacity: 8, consumersMax: 2, isShared: true })
+ *   yield* TaskQueue.offer(queue, { segmentIndex: 7, slot: -1, bytes: 4096 })
+ *   const task = yield* TaskQueue.take(queue)
+ *   yield* Console.log(task.segmentIndex) // => 7
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const make = (options: {
   readonly capacity: number

@@ -104,6 +104,9 @@ export interface TaskRing {
  * Where the parts of a ring lie, in 32-bit words from its beginning.
  *
  * @internal
+ *
+ * @since 0.1.0
+ * @category layout
  */
 export const layout = {
   capacityAt: 0,

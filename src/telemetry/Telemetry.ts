@@ -23,6 +23,21 @@ import type { TelemetrySnapshot } from "./TelemetrySnapshot.ts"
  *
  * @since 0.1.0
  * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Telemetry, TelemetryDump, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   const snapshot = yield* (yield* Telemetry.Telemetry).snapshot
+ *   yield* Console.log(snapshot.operations.commit.success) // => 1
+ *   yield* Console.log(TelemetryDump.dump(snapshot))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export class Telemetry extends Context.Service<Telemetry, {
   /** The updater of a writer, from 0. A writer is one thread; a restarted thread may go on with its block. */

@@ -48,8 +48,11 @@ export interface HistogramSample {
  * @category models
  */
 export interface Collector {
+  /** A value that only grows. */
   readonly counter: (sample: Sample) => void
+  /** A value that goes up and down. */
   readonly gauge: (sample: Sample) => void
+  /** Counts by upper bound. */
   readonly histogram: (sample: HistogramSample) => void
 }
 

@@ -141,6 +141,30 @@ export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptio
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+ * import * as Effect from "effect/Effect"
+ * import * as HttpRouter from "effect/http/HttpRouter"
+ * import * as HttpServer from "effect/http/HttpServer"
+ * import * as Layer from "effect/Layer"
+ * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
+ * import { createServer } from "node:http"
+ *
+ * const MetricsLive = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableListenLog: true }).pipe(
+ *   Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
+ *   Layer.provideMerge(Wal.layer({ directory: "./log" })),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const scrape = Effect.gen(function*() {
+ *   const { address } = yield* HttpServer.HttpServer
+ *   const url = `${HttpServer.formatAddress(address)}/metrics`
+ *   return yield* Effect.promise(async () => (await fetch(url)).text())
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.provide(scrape, MetricsLive))) // => effect_wal_hot_segments
+ * ```
  */
 export const layerPrometheus = (
   options: ExportOptions & { readonly path?: HttpRouter.PathInput | undefined } = {}
@@ -244,6 +268,24 @@ const register = (
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Metric from "effect/Metric"
+ * import { NodeDisk, Recorder, TelemetryExport, Wal } from "effect-wal"
+ *
+ * const RecorderLive = TelemetryExport.layerMetrics().pipe(Layer.provideMerge(Wal.layer({ directory: "./log" })))
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   // Whatever exports Effect's metrics exports these too; `Metric.dump` is the simplest.
+ *   yield* Console.log(yield* Metric.dump) // => effect_wal_hot_segments
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive), Effect.provide(NodeDisk.layer)))
+ * ```
  */
 export const layerMetrics = (options: ExportOptions = {}): Layer.Layer<never, never, Telemetry> =>
   Layer.effectDiscard(Effect.gen(function*() {

@@ -46,7 +46,12 @@ interface ToldFailure {
   readonly isForEver: boolean
 }
 
-/** @since 0.1.0 @category models */
+/**
+ * What goes wrong with the operations that are asked about, one after the other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FaultPlan {
   faults: Faults
   readonly #random: SeededRandom
@@ -57,10 +62,12 @@ export class FaultPlan {
     this.faults = faults
   }
 
+  /** One more failure to come, after those that were told before. */
   tell(failure: ToldFailure): void {
     this.#told.push(failure)
   }
 
+  /** Nothing goes wrong from now on. */
   forget(): void {
     this.#told = []
     this.faults = {}
@@ -79,6 +86,7 @@ export class FaultPlan {
     return this.#draw(this.faults.errorRates?.[operation]) ? "Io" : undefined
   }
 
+  /** Whether a sync that fails now leaves its file stuck. */
   leavesStuck(): boolean {
     return this.#draw(this.faults.stuckSyncRate)
   }

@@ -4,7 +4,12 @@
  */
 import { invariant } from "../internal/invariant.ts"
 
-/** @since 0.1.0 @category models */
+/**
+ * A generator and its state.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class SeededRandom {
   #a: number
   #b: number

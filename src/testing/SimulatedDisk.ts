@@ -113,6 +113,7 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   readonly failAlways: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
   /** Forgets `failNext` and `failAlways`, sets all rates to 0, and frees stuck files. */
   readonly heal: Effect.Effect<void>
+  /** Replaces the rates at which the seed makes operations fail. */
   readonly setFaults: (faults: Faults) => Effect.Effect<void>
   /** May be less than what is in use; then nothing more fits. */
   readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
@@ -142,7 +143,34 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
 export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> =>
   Effect.sync(() => makeUnsafe(options))
 
-/** `make` as both services, one disk behind them. @since 0.1.0 @category layers */
+/**
+ * A disk in memory as both services: `Disk` for the code under test, `SimulatedDisk` for the test. The same seed gives the
+ * same run.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { Recorder, SimulatedDisk, Wal } from "effect-wal"
+ *
+ * // A test of an application, without a file: the disk loses what was not synced, and fails when it is told to.
+ * const program = Effect.gen(function*() {
+ *   const disk = yield* SimulatedDisk.SimulatedDisk
+ *   const recorder = yield* Recorder.Recorder
+ *   yield* recorder.appendDurable(Buffer.from("hello"))
+ *   yield* disk.failNext("sync", "Io", /\.wal/)
+ *   yield* recorder.append(Buffer.from("kept in memory, and written to a fresh file"))
+ *   const before = yield* recorder.commit
+ *   yield* Console.log(`durable up to ${before}`) // => durable up to 2
+ * })
+ *
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "/log" })), Effect.provide(SimulatedDisk.layer({ seed: 1 })))
+ * )
+ * ```
+ */
 export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
   Layer.unwrap(
     Effect.map(make(options), (simulated) =>

@@ -17,7 +17,12 @@ type Change =
   | { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly length: number }
 
-/** @since 0.1.0 @category models */
+/**
+ * A file: what is seen of it, what is stored, and what lies in between.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class SimulatedFile {
   readonly kind = "file"
   /** Stands for the file whatever its name. */

@@ -12,7 +12,12 @@ import { invariant } from "../internal/invariant.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedFile } from "./SimulatedFile.ts"
 
-/** @since 0.1.0 @category models */
+/**
+ * A directory: the names that are seen, and those that are stored.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class SimulatedDirectory {
   readonly kind = "directory"
   readonly number: number
@@ -26,7 +31,12 @@ export class SimulatedDirectory {
   }
 }
 
-/** @since 0.1.0 @category models */
+/**
+ * What a name stands for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type SimulatedNode = SimulatedFile | SimulatedDirectory
 
 interface Place {
@@ -37,7 +47,12 @@ interface Place {
 /** What one create, unlink, makeDirectory (one name) or rename (two names) makes of its names. */
 type NameChange = ReadonlyArray<Place & { readonly node: SimulatedNode | undefined }>
 
-/** @since 0.1.0 @category models */
+/**
+ * The tree of directories and files, and which of its changes a crash would keep.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class SimulatedStorage {
   capacityBytes: number
   usedBytes = 0

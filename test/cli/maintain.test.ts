@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { spawn } from "node:child_process"
 import { readdirSync } from "node:fs"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
@@ -10,50 +9,14 @@ import type { NamedFile } from "../fixtures/segments.ts"
 import { buildWal, hot, put } from "../fixtures/segments.ts"
 import { engineSegment } from "../format1/orders.ts"
 import { layers, recording, temporaryDirectory } from "../recorder/fixtures.ts"
-import { bin } from "./commandLine.ts"
+import { here, start } from "./commandLine.ts"
+import type { Running } from "./commandLine.ts"
 
-/** Who waits for the command to say something. */
-const nobody = (): void => undefined
+const maintain = (...args: ReadonlyArray<string>) => start(["maintain", ...args])
 
-/** The command while it runs: waits for lines, sends signals. */
-const start = (...args: ReadonlyArray<string>) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const child = spawn(process.execPath, [bin, "maintain", ...args])
-      let stdout = ""
-      let stderr = ""
-      let wake: () => void = nobody
-      child.stdout.on("data", (chunk) => {
-        stdout += chunk
-        wake()
-      })
-      child.stderr.on("data", (chunk) => {
-        stderr += chunk
-      })
-      let code: number | null | undefined
-      child.on("close", (exitCode) => {
-        code = exitCode
-        wake()
-      })
-      const lines = () => stdout.split("\n").slice(0, -1)
-      const until = (isDone: () => boolean) =>
-        Effect.callback<void>((resume) => {
-          const look = () => {
-            if (isDone() || code !== undefined) resume(Effect.void)
-          }
-          wake = look
-          look()
-        })
-      return {
-        child,
-        lines,
-        stderr: () => stderr,
-        linesReach: (count: number) => until(() => lines().length >= count),
-        ended: Effect.map(until(() => false), () => code)
-      }
-    }),
-    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
-  )
+const linesOf = (running: Running): ReadonlyArray<string> => running.printed().split("\n").slice(0, -1)
+
+const linesReach = (running: Running, count: number) => running.prints(new RegExp(`^(?:.*\n){${count}}`))
 
 const engine = (count: number): ReadonlyArray<NamedFile> =>
   Array.from({ length: count }, (_, index) =>
@@ -72,7 +35,7 @@ describe.each([["format 1", engine], ["format 2", ours]] as const)("effect-wal m
       const directory = yield* temporaryDirectory
       const files = segments(10)
       yield* put(directory, ...files.slice(0, 3))
-      const running = yield* start(
+      const running = yield* maintain(
         "--dir",
         directory,
         "--max-segments",
@@ -82,14 +45,14 @@ describe.each([["format 1", engine], ["format 2", ours]] as const)("effect-wal m
         "--json"
       )
       // Two are finished, one of them may stay hot.
-      yield* running.linesReach(3)
+      yield* linesReach(running, 3)
       // The other program goes on.
       yield* put(directory, ...files.slice(3))
       // 9 persisted, 8 frozen, 4 deleted.
-      yield* running.linesReach(21)
+      yield* linesReach(running, 21)
       running.child.kill("SIGTERM")
-      assert.strictEqual(yield* running.ended, 0, running.stderr())
-      const actions = running.lines().map((line): { readonly action: string; readonly segmentIndex?: number } =>
+      assert.strictEqual((yield* running.ended).code, 0, running.said())
+      const actions = linesOf(running).map((line): { readonly action: string; readonly segmentIndex?: number } =>
         JSON.parse(line)
       )
       const of = (action: string) => actions.filter((line) => line.action === action).map((line) => line.segmentIndex)
@@ -113,35 +76,27 @@ describe("effect-wal maintain", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       yield* put(directory, ...engine(2))
-      const running = yield* start("--dir", directory, "--max-segments", "2")
-      yield* running.linesReach(2)
+      const running = yield* maintain("--dir", directory, "--max-segments", "2")
+      yield* linesReach(running, 2)
       running.child.kill("SIGINT")
-      assert.strictEqual(yield* running.ended, 0)
-      const [persisted, frozen] = running.lines()
+      assert.strictEqual((yield* running.ended).code, 0)
+      const [persisted, frozen] = linesOf(running)
       assert.strictEqual(persisted, "persisted segment 0: 263232 bytes")
       assert.match(frozen ?? "", /^froze segment 0: 263232 to \d+ bytes, events 1 to 100$/)
-      assert.match(running.stderr(), /drained in \d+ ms: .* 0 left/)
+      assert.match(running.said(), /drained in \d+ ms: .* 0 left/)
     }).pipe(Effect.provide(NodeDisk.layer)))
 
-  it.live("refuses a directory that a recorder holds, and says who", () =>
+  it.live("refuses a directory that a recorder holds, and says who; and one that is not there", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const wal = Layer.provide(layers[0]![1]({ directory }), NodeDisk.layer)
-      yield* recording(wal, () =>
-        Effect.gen(function*() {
-          const running = yield* start("--dir", directory)
-          assert.strictEqual(yield* running.ended, 1)
-          assert.include(running.stderr(), `${directory} is held by`)
-          assert.include(running.stderr(), String(process.pid))
-          assert.strictEqual(running.stderr().trim().split("\n").length, 1)
-        }))
-    }))
-
-  it.live("refuses a directory that is not there", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
-      const running = yield* start("--dir", `${directory}/nowhere`)
-      assert.strictEqual(yield* running.ended, 1)
-      assert.include(running.stderr(), "does not exist")
+      const { code, stderr } = yield* recording(wal, () => here("maintain", "--dir", directory))
+      assert.strictEqual(code, 1)
+      assert.include(stderr, `${directory} is held by`)
+      assert.include(stderr, String(process.pid))
+      assert.strictEqual(stderr.trim().split("\n").length, 1)
+      const missing = yield* here("maintain", "--dir", `${directory}/nowhere`)
+      assert.strictEqual(missing.code, 1)
+      assert.include(missing.stderr, "does not exist")
     }))
 })

@@ -1,99 +1,97 @@
 /** What the command line does with a damaged log, from finding the damage to copying what is left. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import { join } from "node:path"
-import { effectWal, ended, start, withPlace } from "./commandLine.ts"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { buildWal, hot, put } from "../fixtures/segments.ts"
+import { here, place, start } from "./commandLine.ts"
 
-const lineOf = (id: number): string => `event ${id} ${"x".repeat(80)}`
-
-const lines = (from: number, to: number): string => {
+/** What the events of the fixtures are, ids from 1. */
+const events = (from: number, to: number): string => {
   let text = ""
-  for (let id = from; id <= to; id++) text += `${lineOf(id)}\n`
+  for (let id = from; id <= to; id++) text += `event ${id}`
   return text
 }
 
-const record = (directory: string, input: string) =>
-  effectWal(["record", "--dir", directory, "--segment-bytes", "64KiB", "--max-segments", "8"], input)
+/** Three closed segments of 40 events and an open one. */
+const makeLog = Effect.gen(function*() {
+  const directory = (yield* place)("log")
+  const segments = buildWal({ segments: [40, 40, 40, 10], lastIsOpen: true })
+  yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
+  return directory
+})
 
-describe("a damaged log", { timeout: 120_000 }, () => {
-  it("is found, dumped, repaired without loss of evidence, and read past the damage", () =>
-    withPlace(async (place) => {
-      const directory = place("log")
-      await record(directory, lines(1, 2000))
-      const inspected = await effectWal(["inspect", "--dir", directory, "--json"])
-      const { segments } = JSON.parse(inspected.stdout.toString())
+describe("a damaged log", () => {
+  it.live("is found, dumped, repaired without loss of evidence, and read past the damage", () =>
+    Effect.gen(function*() {
+      const directory = yield* makeLog
+      const { segments } = JSON.parse((yield* here("inspect", "--dir", directory, "--json")).stdout)
       const damaged = segments[1]
-      assert.strictEqual(damaged.state, "hot")
-      assert.isBelow(damaged.lastEventId, 2000, "another segment follows")
       const bytes = fs.readFileSync(damaged.path)
-      bytes[bytes.length - 200]! ^= 1
+      bytes[bytes.length - 100]! ^= 1
       fs.writeFileSync(damaged.path, bytes)
 
-      const args = ["--dir", directory, "--segment", String(damaged.segmentIndex)]
-      const [dumped, event, planned] = await Promise.all([
-        effectWal(["dump", ...args, "--block", "0"]),
-        effectWal(["dump", "--dir", directory, "--segment", "0", "--event", "7"]),
-        effectWal(["repair", "--dir", directory])
-      ])
-      assert.match(dumped.stdout.toString(), /header holds: block 0/)
-      assert.match(event.stdout.toString(), /^event 7, 89 bytes$/m)
-      assert.match(event.stdout.toString(), /65 76 65 6e 74 20 37 20 78.* {2}\|event 7 xxxxxxxx\|/)
-      assert.strictEqual(planned.code, 1)
-      assert.include(planned.stdout.toString(), "nothing was changed")
-      assert.isFalse(fs.existsSync(join(directory, "quarantine")))
+      const block = yield* here("dump", "--dir", directory, "--segment", "1", "--block", "0")
+      assert.match(block.stdout, /header holds: block 0/)
+      const event = ["dump", "--dir", directory, "--segment", "0", "--event", "7"]
+      const text = (yield* here(...event)).stdout
+      assert.match(text, /^event 7, 7 bytes$/m)
+      assert.match(text, /65 76 65 6e 74 20 37 .*\|event 7\|/)
+      const json = JSON.parse((yield* here(...event, "--json")).stdout)
+      assert.deepInclude(json.block, { index: 1, headerHolds: true, payloadHolds: true })
+      assert.strictEqual(json.event.id, 7)
+      assert.strictEqual(Buffer.from(json.base64, "base64").toString(), "event 7")
+      const header = JSON.parse((yield* here("dump", "--dir", directory, "--segment", "0", "--json")).stdout)
+      assert.deepInclude(header.header, { version: 2, segmentIndex: 0, lastEventId: 40 })
 
-      const repaired = await effectWal(["repair", "--dir", directory, "--apply", "--json"])
-      const report = JSON.parse(repaired.stdout.toString())
+      const planned = yield* here("repair", "--dir", directory)
+      assert.strictEqual(planned.code, 1)
+      assert.include(planned.stdout, "nothing was changed")
+      assert.isFalse(fs.existsSync(join(directory, "quarantine")))
+      const report = JSON.parse((yield* here("repair", "--dir", directory, "--apply", "--json")).stdout)
       const name = damaged.path.slice(damaged.path.lastIndexOf("/") + 1)
       assert.isTrue(fs.readFileSync(join(report.quarantine, name)).equals(bytes))
 
-      const diagnosed = await effectWal(["replay", "--dir", directory, "--diagnostic"])
       const { kept, lastEventId } = report.steps[0]
-      const lastKept = kept === "whole blocks" ? lastEventId : damaged.firstEventId - 1
-      assert.strictEqual(
-        diagnosed.stdout.toString(),
-        lines(1, lastKept) + lines(damaged.lastEventId + 1, 2000)
-      )
-      assert.include(diagnosed.stderr, `events ${lastKept + 1} to ${damaged.lastEventId} are missing`)
+      const lastKept = kept === "whole blocks" ? lastEventId : 40
+      const diagnosed = yield* here("replay", "--dir", directory, "--diagnostic")
+      assert.strictEqual(diagnosed.stdout, events(1, lastKept) + events(81, 130))
+      assert.include(diagnosed.stderr, `events ${lastKept + 1} to 80 are missing`)
       assert.strictEqual(diagnosed.code, 1)
     }))
 })
 
-describe("a whole log", { timeout: 120_000 }, () => {
-  it("is exported, backed up, verified in part, and followed; repair refuses while it is recorded into", () =>
-    withPlace(async (place) => {
-      const directory = place("log")
-      await record(directory, `${lines(1, 1000)}"quoted" ✓\n`)
-      const [exported, copied, first] = await Promise.all([
-        effectWal(["export", "--dir", directory, "--from", "1000"]),
-        effectWal(["backup", "--dir", directory, "--to", place("copy")]),
-        effectWal(["verify", "--dir", directory, "--incremental", "--rate", "50MiB"])
+describe("a whole log", () => {
+  it.live("is exported, backed up, verified in part, and followed; repair refuses while it is recorded into", () =>
+    Effect.gen(function*() {
+      const directory = yield* makeLog
+      const copy = `${directory}-copy`
+      const exported = yield* here("export", "--dir", directory, "--from", "129", "--to", "130")
+      assert.deepStrictEqual(exported.stdout.trimEnd().split("\n").map((line) => JSON.parse(line)), [
+        { id: 129, text: "event 129" },
+        { id: 130, text: "event 130" }
       ])
-      assert.deepStrictEqual(exported.stdout.toString().trimEnd().split("\n").map((line) => JSON.parse(line)), [
-        { id: 1000, text: `${lineOf(1000)}\n` },
-        { id: 1001, text: "\"quoted\" ✓\n" }
-      ])
+      const copied = yield* here("backup", "--dir", directory, "--to", copy)
       assert.strictEqual(copied.code, 0, copied.stderr)
-      assert.notInclude(first.stdout.toString(), "verified before")
+      const first = yield* here("verify", "--dir", directory, "--incremental", "--rate", "50MiB")
+      assert.notInclude(first.stdout, "verified before")
 
-      const recorder = start(["record", "--dir", directory, "--acks"])
-      const follower = start(["replay", "--dir", directory, "--from", "1001", "--to", "1003", "--follow"])
-      const durable = new Promise((resolve) => recorder.stdout?.once("data", resolve))
-      const [recorded, followed] = [ended(recorder), ended(follower)]
-      recorder.stdin?.write("one\n")
-      await durable
-      const [refused, replayed, again] = await Promise.all([
-        effectWal(["repair", "--dir", directory, "--apply"]),
-        effectWal(["replay", "--dir", place("copy")]),
-        effectWal(["verify", "--dir", directory, "--incremental"])
-      ])
-      recorder.stdin?.end("two\n")
+      const recorder = yield* start(["record", "--dir", directory, "--acks"])
+      const followed = yield* Effect.forkChild(
+        here("replay", "--dir", directory, "--from", "130", "--to", "132", "--follow")
+      )
+      recorder.write("one\n")
+      yield* recorder.durable(131)
+      const refused = yield* here("repair", "--dir", directory, "--apply")
       assert.strictEqual(refused.code, 1)
       assert.include(refused.stderr, "another process holds it")
-      assert.strictEqual(replayed.stdout.toString(), `${lines(1, 1000)}"quoted" ✓\n`)
-      assert.match(again.stdout.toString(), /0 faults; \d+ were verified before and not read/)
-      assert.notInclude(again.stdout.toString(), "wal_verified.json is no segment")
-      assert.strictEqual((await followed).stdout.toString(), "\"quoted\" ✓\none\ntwo\n")
-      assert.strictEqual((await recorded).code, 0)
+      assert.strictEqual((yield* here("replay", "--dir", copy)).stdout, events(1, 130))
+      const again = yield* here("verify", "--dir", directory, "--incremental")
+      assert.match(again.stdout, /0 faults; \d+ were verified before and not read/)
+      assert.notInclude(again.stdout, "wal_verified.json is no segment")
+      assert.strictEqual((yield* recorder.end("two\n")).code, 0)
+      assert.strictEqual((yield* Fiber.join(followed)).stdout, "event 130one\ntwo\n")
     }))
 })

@@ -16,8 +16,7 @@ import { topFrame } from "../../src/cli/TopFrame.ts"
 import type { MonitorReport } from "../../src/recorder/MonitorReport.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../src/telemetry/TelemetryBuffer.ts"
-import { bin } from "./commandLine.ts"
-import { logDirectory, run, startRecorder } from "./running.ts"
+import { bin, effectWal, here, place, start } from "./commandLine.ts"
 
 /** A recorder as its monitor would show it. `at` is in seconds since its start. */
 const makeRecorder = () => {
@@ -249,26 +248,19 @@ const atTerminal = (directory: string, act: (child: ReturnType<typeof spawn>) =>
   })
 
 describe("top", () => {
-  it.live("prints one picture where standard output is no terminal", () =>
-    Effect.gen(function*() {
-      const directory = yield* logDirectory
-      const recorder = yield* startRecorder(directory)
-      recorder.write("a\nb\nc\n")
-      yield* recorder.durable(3)
-      const { code, stderr, stdout } = yield* run("top", "--dir", directory)
-      assert.strictEqual(code, 0, stderr)
-      assert.match(stdout, /^events +3 appended, 3 durable/m)
-      assert.notInclude(stdout, "\u001b")
-    }).pipe(Effect.scoped))
-
   it.live.skipIf(!hasScript)(
-    "gives a real terminal back as it was, on q and on Ctrl-C (needs the command `script`)",
+    "prints one picture where standard output is no terminal, and gives a real one back as it was, on q and on Ctrl-C " +
+      "(needs the command `script`)",
     () =>
       Effect.gen(function*() {
-        const directory = yield* logDirectory
-        const recorder = yield* startRecorder(directory)
+        const directory = (yield* place)("log")
+        const recorder = yield* start(["record", "--dir", directory, "--acks"])
         recorder.write("a\nb\nc\n")
         yield* recorder.durable(3)
+        const { code, stderr, stdout } = yield* effectWal(["top", "--dir", directory])
+        assert.strictEqual(code, 0, stderr)
+        assert.match(stdout, /^events +3 appended, 3 durable/m)
+        assert.notInclude(stdout, "\u001b")
         for (const key of ["q", "\u0003"]) {
           const shown = yield* atTerminal(directory, (child) => child.stdin?.write(key))
           const [first, last] = [shown.indexOf(enter), shown.indexOf(leave)]
@@ -279,12 +271,12 @@ describe("top", () => {
           assert.match(shown.slice(last), / icanon/)
           assert.match(shown.slice(last), / echo /)
         }
-      }).pipe(Effect.scoped)
+      })
   )
 
   it.live("refuses an interval that is none", () =>
     Effect.gen(function*() {
-      const { code, stderr } = yield* run("top", "--dir", ".", "--interval", "1ms")
+      const { code, stderr } = yield* here("top", "--dir", ".", "--interval", "1ms")
       assert.strictEqual(code, 2)
       assert.include(stderr, "at least 100ms")
     }))

@@ -17,11 +17,12 @@ import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainer
 import { finishedAfter } from "../../src/maintainer/SegmentWatcher.ts"
 import * as SegmentWatcher from "../../src/maintainer/SegmentWatcher.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
+import { orderEvent } from "../fixtures/orders.ts"
 import type { NamedFile } from "../fixtures/segments.ts"
-import { cold, hot, put } from "../fixtures/segments.ts"
+import { cold, flashstrikeEvents, hot, put } from "../fixtures/segments.ts"
 import { foundation, open, quiet, until, watch } from "../maintainer/maintaining.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
-import { engineSegment, goldenContent, goldenFrame, orderEvent, orderEvents } from "./orders.ts"
+import { engineSegment, goldenContent, goldenFrame } from "./orders.ts"
 
 const golden: NamedFile = { name: "FS.00000001.wal.lz4", bytes: goldenFrame() }
 
@@ -46,7 +47,8 @@ const afterCrash = (newest: ReadonlyArray<NamedFile> = []) =>
     return directory
   })
 
-const orders = (toId: number) => orderEvents(1, toId).map((event, i) => [i + 1, event.toString()] as const)
+const orders = (toId: number) =>
+  flashstrikeEvents(1, toId).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
 const faultsOf = (directory: string) => Effect.map(Verify.verify({ directory }), ({ faults }) => faults)
 

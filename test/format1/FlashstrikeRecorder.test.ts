@@ -9,35 +9,11 @@ import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
 import type { SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { goldenPlaces, orderEvent } from "../fixtures/orders.ts"
+import { flashstrikeEvents } from "../fixtures/segments.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
-import { orderEvent, orderEvents } from "./orders.ts"
 
 const { blockBytesMax: blockBytes } = flashstrikeLayout
-const fromHex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ""), "hex")
-
-/** Where they lie in the engine's file of 300 orders, preallocated for 16 blocks. */
-const golden: ReadonlyArray<readonly [number, Buffer]> = [
-  [0, fromHex("5346 0140 0000 0000 0200 0000 2c01 0000 0100 0000 0000 0000 2c01 0000 0000 0000")],
-  [56, fromHex("aa23 2926 ceff ccf7")],
-  [
-    64,
-    fromHex(`
-    0100 0000 0000 0000 0001 0000 0000 0000  96f4 4f7f ad96 17a8 96f4 4f7f ad96 17a8
-    db74 3b03 ab2c e23f 0000 0000 0001 0000  0000 0000 0000 0000 0000 0000 0000 0000`)
-  ],
-  [
-    128,
-    fromHex(`
-    0100 0000 0000 0000 e803 2a36 fe9c 9717  1127 0000 0000 0000 0200 0000 0000 0000
-    0100 0000 0100 0000 0101 0000 0000 0000  0000 0000 0000 0000 0000 0000 0000 0000`)
-  ],
-  [
-    16_512,
-    fromHex(`
-    0101 0000 0000 0000 2c01 0000 0000 0000  ab8c fa94 61e7 b8b0 aa23 2926 ceff ccf7
-    eebd 0a4e a135 684a 0100 0000 2c00 0000  0000 0000 0000 0000 0000 0000 0000 0000`)
-  ]
-]
 
 const append = (writer: SegmentWriter, id: number): void => {
   assert.strictEqual(writer.appendUnsafe(orderEvent(id)), id)
@@ -54,7 +30,8 @@ const reserve = (writer: SegmentWriter, id: number): void => {
 const ways = [["appendUnsafe", append], ["reserveUnsafe", reserve]] as const
 
 const fileOf = (directory: string, index: number) => readFileSync(`${directory}/FS.0000000${index}.wal`)
-const idsAndEvents = (count: number) => orderEvents(1, count).map((event, i) => [i + 1, event.toString()] as const)
+const idsAndEvents = (count: number) =>
+  flashstrikeEvents(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
 describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_layer, walLayer) => {
   const wal = (directory: string, options: { readonly blocks: number; readonly maxSegments?: number }) =>
@@ -79,11 +56,11 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
           }))
         const file = fileOf(directory, 0)
         assert.strictEqual(file.length, 263_232)
-        for (const [at, bytes] of golden) {
+        for (const [at, bytes] of goldenPlaces) {
           assert.strictEqual(file.subarray(at, at + bytes.length).toString("hex"), bytes.toString("hex"), `at ${at}`)
         }
         const events = Buffer.concat([file.subarray(128, 16_512), file.subarray(16_576, 16_576 + 44 * 64)])
-        assert.isTrue(events.equals(Buffer.concat(orderEvents(1, 300))))
+        assert.isTrue(events.equals(Buffer.concat(flashstrikeEvents(1, 300))))
         assert.isTrue(file.subarray(16_576 + 44 * 64).every((byte) => byte === 0))
         assert.deepStrictEqual(yield* replayed(directory), idsAndEvents(300))
       })

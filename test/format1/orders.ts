@@ -1,25 +1,7 @@
-/** What the FlashStrike engine records: order events of 64 bytes, in segments of format 1. */
+/** What the FlashStrike engine leaves on disk: segments of format 1 with orders. */
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
-import { buildSegment } from "../fixtures/segments.ts"
+import { buildSegment, flashstrikeEvents } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
-
-/** The order event with this id; all of it follows from the id. */
-export const orderEvent = (id: number): Buffer => {
-  const event = Buffer.alloc(64)
-  event.writeBigUInt64LE(BigInt(id), 0)
-  event.writeBigUInt64LE(1_700_000_000_000_000_000n + 1000n * BigInt(id), 8)
-  event.writeBigInt64LE(10_000n + BigInt(id % 50), 16)
-  event.writeBigInt64LE(1n + BigInt(id % 10), 24)
-  event.writeUInt32LE(id % 7, 32)
-  event.writeUInt32LE(id, 36)
-  event.writeUInt8(id % 3, 40)
-  event.writeUInt8(id % 2, 41)
-  event.writeUInt8(Math.floor(id / 2) % 2, 42)
-  return event
-}
-
-export const orderEvents = (fromId: number, toId: number): Array<Buffer> =>
-  Array.from({ length: Math.max(0, toId - fromId + 1) }, (_, i) => orderEvent(fromId + i))
 
 /**
  * A segment as the engine leaves it: closed, or unclosed after a crash; preallocated. Without events it was prepared and
@@ -36,7 +18,7 @@ export const engineSegment = (options: {
     layout: flashstrikeLayout,
     segmentIndex: options.segmentIndex,
     firstEventId: fromId,
-    commits: toId < fromId ? [] : [orderEvents(fromId, toId)],
+    commits: toId < fromId ? [] : [flashstrikeEvents(fromId, toId)],
     closed: options.closed ?? true,
     blocks: options.blocks ?? 16
   })

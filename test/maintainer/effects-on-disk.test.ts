@@ -19,8 +19,21 @@ import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { buildWal } from "../fixtures/segments.ts"
-import { bytesOf, coldPath, event, hotPath, look, named, open, put, quiet, recorded, simulated } from "./maintaining.ts"
+import { buildSegment, buildWal } from "../fixtures/segments.ts"
+import {
+  bytesOf,
+  coldPath,
+  done,
+  hotPath,
+  kinds,
+  look,
+  named,
+  open,
+  put,
+  quiet,
+  recorded,
+  simulated
+} from "./maintaining.ts"
 
 const directory = "/wal"
 
@@ -45,26 +58,19 @@ const freezing = (segmentIndex: number, compression: Compression = "frame") =>
     (telemetry) => freeze({ ...options, compression, telemetry: telemetry.updater(0) }, segmentIndex)
   )
 
-const wal = buildWal({ segments: [60, 60, 60] })
-const first = wal[0]!
-
-const putSegments = Effect.gen(function*() {
-  const disk = yield* Disk
-  yield* disk.makeDirectory(directory)
-  for (const { bytes, segmentIndex } of wal) yield* put(hotPath(directory, segmentIndex), bytes)
-  yield* disk.syncDirectory(directory)
-  yield* disk.syncDirectory("/")
-})
-
 const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>
   Layer.merge(simulated(disk, compressor), TelemetryLayer.layer({ writersMax: 1 }))
 
-describe("persist", () => {
+describe.each(kinds)("persist ($name)", (kind) => {
+  const { event } = kind
+
   const run = (
     body: (recorder: Recorder["Service"]) => Effect.Effect<unknown, unknown, Disk | SimulatedDisk.SimulatedDisk>
   ) =>
     Effect.gen(function*() {
-      const { close, context } = yield* open(Wal.layer({ directory, segmentBytesMax: 4096, flushEveryMillis: 0 }))
+      const { close, context } = yield* open(
+        Wal.layer({ directory, format: kind.format, segmentBytesMax: 4096, flushEveryMillis: 0 })
+      )
       const recorder = Context.get(context, Recorder)
       yield* TestClock.adjust(0)
       yield* body(recorder)
@@ -120,7 +126,7 @@ describe("persist", () => {
         const before = (yield* changes).length
         const committed = yield* Effect.forkChild(recorder.commit)
         yield* TestClock.adjust(2000)
-        assert.strictEqual(yield* Fiber.join(committed), 2)
+        assert.strictEqual(yield* done(committed), 2)
         assert.deepStrictEqual((yield* lastChanges(before)).filter((line) => line.includes("FS.00000000")), [
           "write FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp",
@@ -132,7 +138,7 @@ describe("persist", () => {
         ])
         const now = (yield* Disk.use((disk) => disk.stat(hotPath(directory, 0)))).identity
         assert.notStrictEqual(now, old)
-        assert.deepStrictEqual(yield* recorded(directory), named(1, 2))
+        assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 2, kind))
       })
     ))
 
@@ -147,281 +153,314 @@ describe("persist", () => {
         yield* recorder.rotate
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* recorder.commit, 1)
-        assert.deepStrictEqual(yield* recorded(directory), named(1, 1))
+        assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 1, kind))
       })
     ))
 })
 
-describe("freeze", () => {
-  it.effect("syncs the compressed form before it has its name, and its name before the original goes", () =>
-    Effect.gen(function*() {
-      yield* putSegments
-      const before = (yield* changes).length
-      const frozen = yield* freezing(0)
-      assert.deepStrictEqual((yield* lastChanges(before)).filter((line, index, all) => line !== all[index - 1]), [
-        "sync FS.00000000.wal",
-        "unlink FS.00000000.wal.lz4.tmp",
-        "write FS.00000000.wal.lz4.tmp",
-        "sync FS.00000000.wal.lz4.tmp",
-        "rename FS.00000000.wal.lz4.tmp → FS.00000000.wal.lz4",
-        "syncDirectory .",
-        "unlink FS.00000000.wal",
-        "syncDirectory ."
-      ])
-      assert.strictEqual(frozen.hotBytes, first.bytes.length)
-      assert.strictEqual(frozen.coldBytes, (yield* bytesOf(coldPath(directory, 0))).length)
-      assert.deepStrictEqual([frozen.facts.firstEventId, frozen.facts.lastEventId], [1, 60])
-      assert.deepStrictEqual((yield* recorded(directory)).length, 180)
-    }).pipe(Effect.provide(stepLayer())))
+describe.each(kinds)("steps on a directory of $name", (kind) => {
+  const wal = buildWal({ layout: kind.layout, segments: [60, 60, 60] })
+  const first = wal[0]!
 
-  it.effect.each(["frame", "block"] as const)(
-    "may be done again when it is done (%s)",
-    (compression) =>
+  const putSegments = Effect.gen(function*() {
+    const disk = yield* Disk
+    yield* disk.makeDirectory(directory)
+    for (const { bytes, segmentIndex } of wal) yield* put(hotPath(directory, segmentIndex), bytes)
+    yield* disk.syncDirectory(directory)
+    yield* disk.syncDirectory("/")
+  })
+
+  describe("freeze", () => {
+    it.effect("syncs the compressed form before it has its name, and its name before the original goes", () =>
       Effect.gen(function*() {
         yield* putSegments
-        const once = yield* freezing(0, compression)
-        assert.deepStrictEqual(yield* freezing(0, compression), once)
-        yield* put(hotPath(directory, 0), first.bytes)
-        assert.deepStrictEqual(yield* freezing(0, compression), once)
-        const found = yield* look(directory)
-        assert.deepStrictEqual([found.hot, found.cold], [[1, 2], [0]])
-        assert.strictEqual((yield* recorded(directory)).length, 180)
-      }).pipe(Effect.provide(stepLayer()))
-  )
+        const before = (yield* changes).length
+        const frozen = yield* freezing(0)
+        assert.deepStrictEqual((yield* lastChanges(before)).filter((line, index, all) => line !== all[index - 1]), [
+          "sync FS.00000000.wal",
+          "unlink FS.00000000.wal.lz4.tmp",
+          "write FS.00000000.wal.lz4.tmp",
+          "sync FS.00000000.wal.lz4.tmp",
+          "rename FS.00000000.wal.lz4.tmp → FS.00000000.wal.lz4",
+          "syncDirectory .",
+          "unlink FS.00000000.wal",
+          "syncDirectory ."
+        ])
+        assert.strictEqual(frozen.hotBytes, first.bytes.length)
+        assert.strictEqual(frozen.coldBytes, (yield* bytesOf(coldPath(directory, 0))).length)
+        assert.deepStrictEqual([frozen.facts.firstEventId, frozen.facts.lastEventId], [1, 60])
+        assert.deepStrictEqual((yield* recorded(directory, kind)).length, 180)
+      }).pipe(Effect.provide(stepLayer())))
 
-  it.effect("makes a block file of its own ending when blocks are asked for", () =>
-    Effect.gen(function*() {
-      yield* putSegments
-      yield* freezing(0, "block")
-      const bytes = yield* bytesOf(`${directory}/FS.00000000.wal.lz4b`)
-      assert.strictEqual(bytes.readUInt32LE(0), first.bytes.length)
-      assert.deepStrictEqual(blocking.uncompress(bytes), first.bytes)
-    }).pipe(Effect.provide(stepLayer())))
-
-  it.effect("interrupted during the compression leaves the .wal and no .tmp", () =>
-    Effect.gen(function*() {
-      const stuck: RawCompressor = { ...blocking, compress: () => new Promise(() => {}) }
-      yield* Effect.gen(function*() {
-        yield* putSegments
-        const fiber = yield* Effect.forkChild(freezing(0))
-        yield* TestClock.adjust(0)
-        assert.deepStrictEqual((yield* look(directory)).leftovers, [0])
-        yield* Fiber.interrupt(fiber)
-        const found = yield* look(directory)
-        assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
-        assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
-      }).pipe(Effect.provide(Layer.fresh(stepLayer(stuck))))
-    }))
-
-  it.effect("interrupted while any operation is slow leaves one whole form and no .tmp", () =>
-    Effect.gen(function*() {
-      let interrupted = 0
-      for (let millis = 1; millis < 400; millis += 20) {
-        yield* Effect.gen(function*() {
-          const disk = yield* SimulatedDisk.SimulatedDisk
-          yield* putSegments
-          yield* disk.setFaults({ slowRate: 1, slowMillisMax: 40 })
-          const fiber = yield* Effect.forkChild(freezing(0))
-          yield* TestClock.adjust(millis)
-          const stopping = yield* Effect.forkChild(Fiber.interrupt(fiber))
-          yield* disk.setFaults({})
-          yield* TestClock.adjust(1000)
-          yield* Fiber.join(stopping)
-          const exit = yield* Fiber.await(fiber)
-          if (Exit.isFailure(exit)) interrupted += 1
-          const found = yield* look(directory)
-          assert.deepStrictEqual(found.leftovers, [], `after ${millis} ms`)
-          assert.isTrue(found.hot.includes(0) || Exit.isSuccess(exit) || found.cold.includes(0))
-          assert.strictEqual((yield* recorded(directory)).length, 180)
-        }).pipe(Effect.provide(Layer.fresh(stepLayer(blocking, { seed: millis }))))
-      }
-      assert.isAbove(interrupted, 5)
-    }))
-
-  const rulings: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
-    ["throws", {
-      ...blocking,
-      compress: () => {
-        throw new Error("no memory")
-      }
-    }, "CompressFailed"],
-    ["rejects", { ...blocking, compress: () => Promise.reject(new Error("no memory")) }, "CompressFailed"],
-    ["gives back other bytes", { ...blocking, uncompress: (bytes) => flipped(bytes) }, "VerifyFailed"],
-    ["gives back fewer bytes", { ...blocking, uncompress: (bytes) => shorter(bytes) }, "VerifyFailed"],
-    ["cannot read its own output", {
-      ...blocking,
-      uncompress: () => {
-        throw new Error("bad")
-      }
-    }, "VerifyFailed"]
-  ]
-  const content = (bytes: Uint8Array): Uint8Array => Uint8Array.from(blocking.uncompress(bytes))
-  const flipped = (bytes: Uint8Array) => {
-    const out = content(bytes)
-    out[out.length - 1] = out[out.length - 1]! ^ 1
-    return out
-  }
-  const shorter = (bytes: Uint8Array) => content(bytes).subarray(1)
-
-  for (const compression of ["frame", "block"] as const) {
-    for (const [name, compressor, reason] of rulings) {
-      it.effect(`keeps the original when the compressor ${name} (${compression})`, () =>
+    it.effect.each(["frame", "block"] as const)(
+      "may be done again when it is done (%s)",
+      (compression) =>
         Effect.gen(function*() {
           yield* putSegments
-          const error = yield* Effect.flip(freezing(0, compression))
-          assert.instanceOf(error, StepError)
-          // What decodes to other bytes is no segment either; whichever check comes first, the step says so.
-          assert.include([reason, "Corrupt"], error.reason)
-          assert.strictEqual(error.segmentIndex, 0)
+          const once = yield* freezing(0, compression)
+          assert.deepStrictEqual(yield* freezing(0, compression), once)
+          yield* put(hotPath(directory, 0), first.bytes)
+          assert.deepStrictEqual(yield* freezing(0, compression), once)
+          const found = yield* look(directory)
+          assert.deepStrictEqual([found.hot, found.cold], [[1, 2], [0]])
+          assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+        }).pipe(Effect.provide(stepLayer()))
+    )
+
+    it.effect("makes a block file of its own ending when blocks are asked for", () =>
+      Effect.gen(function*() {
+        yield* putSegments
+        yield* freezing(0, "block")
+        const bytes = yield* bytesOf(`${directory}/FS.00000000.wal.lz4b`)
+        assert.strictEqual(bytes.readUInt32LE(0), first.bytes.length)
+        assert.deepStrictEqual(blocking.uncompress(bytes), first.bytes)
+      }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("interrupted during the compression leaves the .wal and no .tmp", () =>
+      Effect.gen(function*() {
+        const stuck: RawCompressor = { ...blocking, compress: () => new Promise(() => {}) }
+        yield* Effect.gen(function*() {
+          yield* putSegments
+          const fiber = yield* Effect.forkChild(freezing(0))
+          yield* TestClock.adjust(0)
+          assert.deepStrictEqual((yield* look(directory)).leftovers, [0])
+          yield* Fiber.interrupt(fiber)
           const found = yield* look(directory)
           assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
           assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
-        }).pipe(Effect.provide(stepLayer(compressor))))
+        }).pipe(Effect.provide(Layer.fresh(stepLayer(stuck))))
+      }))
+
+    it.effect("interrupted while any operation is slow leaves one whole form and no .tmp", () =>
+      Effect.gen(function*() {
+        let interrupted = 0
+        for (let millis = 1; millis < 400; millis += 20) {
+          yield* Effect.gen(function*() {
+            const disk = yield* SimulatedDisk.SimulatedDisk
+            yield* putSegments
+            yield* disk.setFaults({ slowRate: 1, slowMillisMax: 40 })
+            const fiber = yield* Effect.forkChild(freezing(0))
+            yield* TestClock.adjust(millis)
+            const stopping = yield* Effect.forkChild(Fiber.interrupt(fiber))
+            yield* disk.setFaults({})
+            yield* TestClock.adjust(1000)
+            yield* done(stopping)
+            const exit = yield* Fiber.await(fiber)
+            if (Exit.isFailure(exit)) interrupted += 1
+            const found = yield* look(directory)
+            assert.deepStrictEqual(found.leftovers, [], `after ${millis} ms`)
+            assert.isTrue(found.hot.includes(0) || Exit.isSuccess(exit) || found.cold.includes(0))
+            assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer(blocking, { seed: millis }))))
+        }
+        assert.isAbove(interrupted, 5)
+      }))
+
+    const rulings: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
+      ["throws", {
+        ...blocking,
+        compress: () => {
+          throw new Error("no memory")
+        }
+      }, "CompressFailed"],
+      ["rejects", { ...blocking, compress: () => Promise.reject(new Error("no memory")) }, "CompressFailed"],
+      ["gives back other bytes", { ...blocking, uncompress: (bytes) => flipped(bytes) }, "VerifyFailed"],
+      ["gives back fewer bytes", { ...blocking, uncompress: (bytes) => shorter(bytes) }, "VerifyFailed"],
+      ["cannot read its own output", {
+        ...blocking,
+        uncompress: () => {
+          throw new Error("bad")
+        }
+      }, "VerifyFailed"]
+    ]
+    const content = (bytes: Uint8Array): Uint8Array => Uint8Array.from(blocking.uncompress(bytes))
+    const flipped = (bytes: Uint8Array) => {
+      const out = content(bytes)
+      out[out.length - 1] = out[out.length - 1]! ^ 1
+      return out
     }
-  }
+    const shorter = (bytes: Uint8Array) => content(bytes).subarray(1)
 
-  it.effect("keeps the original at every failing operation, names it, and succeeds afterwards", () =>
-    Effect.gen(function*() {
-      const expected = {
-        open: "ReadFailed|WriteFailed",
-        read: "ReadFailed",
-        write: "WriteFailed",
-        sync: "SyncFailed",
-        rename: "WriteFailed",
-        syncDirectory: "SyncFailed",
-        stat: "WriteFailed",
-        unlink: "WriteFailed"
-      } as const
-      for (const operation of Object.keys(expected) as Array<keyof typeof expected>) {
-        yield* Effect.gen(function*() {
-          const disk = yield* SimulatedDisk.SimulatedDisk
-          yield* putSegments
-          yield* disk.failNext(operation, "Io", operation === "unlink" ? /wal$/ : /./)
-          const error = yield* Effect.flip(freezing(0))
-          assert.instanceOf(error, StepError)
-          assert.include(expected[operation], error.reason)
-          assert.isTrue(error.isRetryable)
-          assert.isTrue((yield* look(directory)).hot.includes(0), operation)
-          yield* freezing(0)
-          const found = yield* look(directory)
-          assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[1, 2], [0], []], operation)
-          assert.strictEqual((yield* recorded(directory)).length, 180)
-        }).pipe(Effect.provide(Layer.fresh(stepLayer())))
+    for (const compression of ["frame", "block"] as const) {
+      for (const [name, compressor, reason] of rulings) {
+        it.effect(`keeps the original when the compressor ${name} (${compression})`, () =>
+          Effect.gen(function*() {
+            yield* putSegments
+            const error = yield* Effect.flip(freezing(0, compression))
+            assert.instanceOf(error, StepError)
+            // What decodes to other bytes is no segment either; whichever check comes first, the step says so.
+            assert.include([reason, "Corrupt"], error.reason)
+            assert.strictEqual(error.segmentIndex, 0)
+            const found = yield* look(directory)
+            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
+            assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
+          }).pipe(Effect.provide(stepLayer(compressor))))
       }
-    }))
+    }
 
-  it.effect("says DiskFull, not retried by hand, when the compressed form does not fit", () =>
-    Effect.gen(function*() {
-      const disk = yield* SimulatedDisk.SimulatedDisk
-      yield* putSegments
-      yield* disk.setCapacityBytes(0)
-      const error = yield* Effect.flip(freezing(0))
-      assert.strictEqual(error.reason, "DiskFull")
-      assert.isTrue(error.isRetryable)
-      assert.deepStrictEqual((yield* look(directory)).leftovers, [])
-    }).pipe(Effect.provide(stepLayer())))
+    it.effect.each(["frame", "block"] as const)(
+      "keeps the original when what it reads back is a whole segment, but another one (%s)",
+      (compression) =>
+        Effect.gen(function*() {
+          // Made at another time, so it has as many bytes, and every checksum of it holds.
+          const commits = Array.from({ length: 12 }, (_, i) => first.events.slice(5 * i, 5 * i + 5))
+          const other = buildSegment({ layout: kind.layout, commits, createdNanos: 1n })
+          const swapping: RawCompressor = { ...blocking, uncompress: () => Uint8Array.from(other.bytes) }
+          yield* Effect.gen(function*() {
+            yield* putSegments
+            assert.strictEqual(other.bytes.length, first.bytes.length)
+            const error = yield* Effect.flip(freezing(0, compression))
+            assert.strictEqual(error.reason, "VerifyFailed")
+            const found = yield* look(directory)
+            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
+            assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer(swapping))))
+        })
+    )
 
-  it.effect("deletes neither form when both are bad", () =>
-    Effect.gen(function*() {
-      const disk = yield* SimulatedDisk.SimulatedDisk
-      yield* putSegments
-      yield* freezing(0)
-      yield* put(hotPath(directory, 0), first.bytes)
-      yield* disk.rotBits(hotPath(directory, 0), 1)
-      yield* disk.rotBits(coldPath(directory, 0), 1)
-      const bad = yield* bytesOf(coldPath(directory, 0))
-      assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "Corrupt")
-      assert.deepStrictEqual(yield* bytesOf(coldPath(directory, 0)), bad)
-      assert.deepStrictEqual((yield* look(directory)).both, [0])
-    }).pipe(Effect.provide(stepLayer())))
-
-  it.effect("makes a bad cold form anew when the .wal is whole", () =>
-    Effect.gen(function*() {
-      const disk = yield* SimulatedDisk.SimulatedDisk
-      yield* putSegments
-      yield* freezing(0)
-      yield* put(hotPath(directory, 0), first.bytes)
-      yield* disk.rotBits(coldPath(directory, 0), 3)
-      yield* freezing(0)
-      assert.deepStrictEqual((yield* look(directory)).cold, [0])
-      assert.strictEqual((yield* recorded(directory)).length, 180)
-    }).pipe(Effect.provide(stepLayer())))
-
-  it.effect("keeps the .wal when the cold form beside it is whole but another segment's", () =>
-    Effect.gen(function*() {
-      yield* putSegments
-      yield* freezing(0)
-      const other = buildWal({ segments: [50] })[0]!
-      yield* put(hotPath(directory, 0), other.bytes)
-      assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "VerifyFailed")
-      assert.deepStrictEqual((yield* look(directory)).both, [0])
-    }).pipe(Effect.provide(stepLayer())))
-})
-
-describe("free", () => {
-  it.effect("unlinks, then syncs the directory, and counts a missing file as done", () =>
-    Effect.gen(function*() {
-      yield* putSegments
-      yield* freezing(0)
-      const before = (yield* changes).length
-      yield* free(options, 0)
-      assert.deepStrictEqual(yield* lastChanges(before), [
-        "unlink FS.00000000.wal.lz4",
-        "unlink FS.00000000.wal.lz4b",
-        "syncDirectory ."
-      ])
-      yield* free(options, 0)
-      assert.deepStrictEqual((yield* look(directory)).cold, [])
-    }).pipe(Effect.provide(stepLayer())))
-
-  it.effect("never deletes a hot segment", () =>
-    Effect.gen(function*() {
-      yield* putSegments
-      const error = yield* Effect.flip(free(options, 1))
-      assert.deepStrictEqual([error.step, error.reason, error.isRetryable], ["free", "NotFound", false])
-      assert.deepStrictEqual((yield* look(directory)).hot, [0, 1, 2])
-    }).pipe(Effect.provide(stepLayer())))
-})
-
-describe("a crash", () => {
-  /** Freezes 0, frees it, freezes 1: then the power goes off at an operation. */
-  it.effect("at any operation of freezing and freeing loses nothing, and the steps done again finish", () =>
-    Effect.gen(function*() {
-      const progress = { isOver: false }
-      let crashes = 0
-      for (let operation = 1; !progress.isOver; operation++) {
-        yield* Effect.gen(function*() {
-          const disk = yield* SimulatedDisk.SimulatedDisk
-          yield* putSegments
-          const begun = yield* disk.operationCount
-          yield* disk.crashAt(begun + operation)
-          const steps = Effect.gen(function*() {
+    it.effect("keeps the original at every failing operation, names it, and succeeds afterwards", () =>
+      Effect.gen(function*() {
+        const expected = {
+          open: "ReadFailed|WriteFailed",
+          read: "ReadFailed",
+          write: "WriteFailed",
+          sync: "SyncFailed",
+          rename: "WriteFailed",
+          syncDirectory: "SyncFailed",
+          stat: "WriteFailed",
+          unlink: "WriteFailed"
+        } as const
+        for (const operation of Object.keys(expected) as Array<keyof typeof expected>) {
+          yield* Effect.gen(function*() {
+            const disk = yield* SimulatedDisk.SimulatedDisk
+            yield* putSegments
+            yield* disk.failNext(operation, "Io", operation === "unlink" ? /wal$/ : /./)
+            const error = yield* Effect.flip(freezing(0))
+            assert.instanceOf(error, StepError)
+            assert.include(expected[operation], error.reason)
+            assert.isTrue(error.isRetryable)
+            assert.isTrue((yield* look(directory)).hot.includes(0), operation)
             yield* freezing(0)
+            const found = yield* look(directory)
+            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[1, 2], [0], []], operation)
+            assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer())))
+        }
+      }))
+
+    it.effect("says DiskFull, not retried by hand, when the compressed form does not fit", () =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        yield* putSegments
+        yield* disk.setCapacityBytes(0)
+        const error = yield* Effect.flip(freezing(0))
+        assert.strictEqual(error.reason, "DiskFull")
+        assert.isTrue(error.isRetryable)
+        assert.deepStrictEqual((yield* look(directory)).leftovers, [])
+      }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("deletes neither form when both are bad", () =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        yield* putSegments
+        yield* freezing(0)
+        yield* put(hotPath(directory, 0), first.bytes)
+        yield* disk.rotBits(hotPath(directory, 0), 1)
+        yield* disk.rotBits(coldPath(directory, 0), 1)
+        const bad = yield* bytesOf(coldPath(directory, 0))
+        assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "Corrupt")
+        assert.deepStrictEqual(yield* bytesOf(coldPath(directory, 0)), bad)
+        assert.deepStrictEqual((yield* look(directory)).both, [0])
+      }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("makes a bad cold form anew when the .wal is whole", () =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        yield* putSegments
+        yield* freezing(0)
+        yield* put(hotPath(directory, 0), first.bytes)
+        yield* disk.rotBits(coldPath(directory, 0), 3)
+        yield* freezing(0)
+        assert.deepStrictEqual((yield* look(directory)).cold, [0])
+        assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+      }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("keeps the .wal when the cold form beside it is whole but another segment's", () =>
+      Effect.gen(function*() {
+        yield* putSegments
+        yield* freezing(0)
+        const other = buildWal({ layout: kind.layout, segments: [50] })[0]!
+        yield* put(hotPath(directory, 0), other.bytes)
+        assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "VerifyFailed")
+        assert.deepStrictEqual((yield* look(directory)).both, [0])
+      }).pipe(Effect.provide(stepLayer())))
+  })
+
+  describe("free", () => {
+    it.effect("unlinks, then syncs the directory, and counts a missing file as done", () =>
+      Effect.gen(function*() {
+        yield* putSegments
+        yield* freezing(0)
+        const before = (yield* changes).length
+        yield* free(options, 0)
+        assert.deepStrictEqual(yield* lastChanges(before), [
+          "unlink FS.00000000.wal.lz4",
+          "unlink FS.00000000.wal.lz4b",
+          "syncDirectory ."
+        ])
+        yield* free(options, 0)
+        assert.deepStrictEqual((yield* look(directory)).cold, [])
+      }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("never deletes a hot segment", () =>
+      Effect.gen(function*() {
+        yield* putSegments
+        const error = yield* Effect.flip(free(options, 1))
+        assert.deepStrictEqual([error.step, error.reason, error.isRetryable], ["free", "NotFound", false])
+        assert.deepStrictEqual((yield* look(directory)).hot, [0, 1, 2])
+      }).pipe(Effect.provide(stepLayer())))
+  })
+
+  describe("a crash", () => {
+    /** Freezes 0, frees it, freezes 1: then the power goes off at an operation. */
+    it.effect("at any operation of freezing and freeing loses nothing, and the steps done again finish", () =>
+      Effect.gen(function*() {
+        const progress = { isOver: false }
+        let crashes = 0
+        for (let operation = 1; !progress.isOver; operation++) {
+          yield* Effect.gen(function*() {
+            const disk = yield* SimulatedDisk.SimulatedDisk
+            yield* putSegments
+            const begun = yield* disk.operationCount
+            yield* disk.crashAt(begun + operation)
+            const steps = Effect.gen(function*() {
+              yield* freezing(0)
+              yield* freezing(1, "block")
+              yield* free(options, 0)
+            })
+            const exit = yield* Effect.exit(steps)
+            if (Exit.isSuccess(exit)) {
+              progress.isOver = true
+              return
+            }
+            crashes += 1
+            yield* disk.crash
+            const after = yield* look(directory)
+            assert.deepStrictEqual([...after.hot, ...after.cold].sort().slice(-2), [1, 2])
+            const left = yield* recorded(directory, kind)
+            assert.isTrue(
+              left.length === 180 || left.length === 120,
+              `${left.length} events after operation ${operation}`
+            )
+            if (after.hot.includes(0) || after.cold.includes(0)) yield* freezing(0)
             yield* freezing(1, "block")
             yield* free(options, 0)
-          })
-          const exit = yield* Effect.exit(steps)
-          if (Exit.isSuccess(exit)) {
-            progress.isOver = true
-            return
-          }
-          crashes += 1
-          yield* disk.crash
-          const after = yield* look(directory)
-          assert.deepStrictEqual([...after.hot, ...after.cold].sort().slice(-2), [1, 2])
-          const left = yield* recorded(directory)
-          assert.isTrue(
-            left.length === 180 || left.length === 120,
-            `${left.length} events after operation ${operation}`
-          )
-          if (after.hot.includes(0) || after.cold.includes(0)) yield* freezing(0)
-          yield* freezing(1, "block")
-          yield* free(options, 0)
-          const found = yield* look(directory)
-          assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[2], [1], []])
-          assert.strictEqual((yield* recorded(directory)).length, 120)
-        }).pipe(Effect.provide(Layer.fresh(stepLayer(blocking, { seed: operation }))))
-      }
-      assert.isAbove(crashes, 30)
-    }))
+            const found = yield* look(directory)
+            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[2], [1], []])
+            assert.strictEqual((yield* recorded(directory, kind)).length, 120)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer(blocking, { seed: operation }))))
+        }
+        assert.isAbove(crashes, 30)
+      }))
+  })
 })

@@ -13,11 +13,10 @@ import * as TaskRing from "../../src/shared/TaskRing.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
-  event,
-  format1,
-  format2,
   foundation,
   hotPath,
+  inTime,
+  kinds,
   look,
   named,
   NodeDisk,
@@ -41,7 +40,7 @@ const offer = (queue: TaskQueue.TaskQueue, ...segmentIndices: ReadonlyArray<numb
 describe.each(subjects)("$name", ({ alone, executors, wal }) => {
   const limits = { maxSegments: 4, maxCompressedSegments: 6 }
 
-  it.live.each([format2, format1])(
+  it.live.each(kinds)(
     "persists, compresses or deletes everything, and holds the limits at every moment ($format)",
     (kind) =>
       Effect.gen(function*() {
@@ -80,19 +79,19 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
   )
 
   // Only the lead persists, so a pool is no different here.
-  it.live.skipIf(executors > 1)(
-    "visibly exceeds the limit of hot segments when it was told to, and comes back to it",
-    () =>
+  it.live.each(executors > 1 ? [] : kinds)(
+    "visibly exceeds the limit of hot segments when it was told to, and comes back to it ($format)",
+    ({ event, format }) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const { close, context } = yield* open(
-          wal({ directory, limits, segmentBytesMax, slots: 16, onHotLimit: "exceed" })
+          wal({ directory, limits, format, segmentBytesMax, slots: 16, onHotLimit: "exceed" })
         )
         const recorder = Context.get(context, Recorder)
         const maintainer = Context.get(context, SegmentMaintainer)
         let most = 0
         for (let round = 0; round < 20 && most <= limits.maxSegments; round++) {
-          for (let i = 0; i < 300; i++) yield* recorder.append(event(i))
+          for (let i = 0; i < 300; i++) yield* recorder.append(event(i + 1))
           yield* recorder.commit
           most = Math.max(most, (yield* maintainer.status).hotSegments)
         }
@@ -101,9 +100,6 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         assert.isAtMost((yield* look(directory)).hot.length, limits.maxSegments)
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
-
-  // One executor shows what format 1 changes here.
-  const kinds = executors > 1 ? [format2] : [format2, format1]
 
   it.live.each(kinds)(
     "works off all three queues when its scope closes, and lists what cannot be done ($format)",
@@ -135,7 +131,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         offer(toPersist, 3, 8, 78, 4)
         offer(toFreeze, 6, 7, 8, 77, 1, 2)
         offer(toFree, 0, 5)
-        const receipt = yield* maintainer.drain
+        const receipt = yield* inTime("draining", maintainer.drain)
         assert.deepStrictEqual(receipt.done, { persist: 2, freeze: 2, free: 1 })
         assert.deepStrictEqual(receipt.left, { persist: 0, freeze: 0, free: 0 })
         assert.strictEqual(receipt.failures, 7)

@@ -4,7 +4,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
@@ -22,9 +21,10 @@ import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
-  event,
+  done,
   foundation,
   hotPath,
+  kinds,
   look,
   named,
   open,
@@ -36,6 +36,7 @@ import {
   simulated,
   watch
 } from "./maintaining.ts"
+import type { Kind } from "./maintaining.ts"
 
 const directory = "/wal"
 const idleMillis = [0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270, 4270]
@@ -83,39 +84,63 @@ describe("repeatWakeable", () => {
       yield* settle
       assert.deepStrictEqual(cycles, [5101])
     }))
+
+  it.effect("runs again at once when the doorbell rang during a cycle", () =>
+    Effect.gen(function*() {
+      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const cycles: Array<number> = []
+      yield* Effect.forkScoped(repeatWakeable({
+        cycle: Effect.map(Clock.currentTimeMillis, (now) => {
+          cycles.push(now)
+          if (cycles.length === 2) Doorbell.ringUnsafe(doorbell)
+          return false
+        }),
+        schedule: adaptive(),
+        doorbells: [doorbell],
+        sleepMillisMax: () => Number.POSITIVE_INFINITY,
+        begin: () => 0,
+        onCycle: () => {}
+      }))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(cycles, [0, 10, 10, 50])
+    }))
 })
 
 /** A maintainer of nobody's segments; its queues are the test's. */
-const alone = (compressor: RawCompressor = blocking, options: { readonly drainMillisMax?: number } = {}) =>
-  Effect.gen(function*() {
-    const services = yield* Layer.build(Layer.merge(foundation, simulated({}, compressor)))
-    const disk = Context.get(services, Disk)
-    const segments = buildWal({ segments: Array.from({ length: 12 }, () => 30) })
-    yield* disk.makeDirectory(directory)
-    for (const { bytes, segmentIndex } of segments) {
-      yield* Effect.provideService(put(hotPath(directory, segmentIndex), bytes), Disk, disk)
-    }
-    const opened = yield* open(
-      SegmentMaintainer.layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
-        .pipe(
-          Layer.provide(Layer.succeedContext(services))
-        )
-    )
-    yield* settle
-    const maintainer = Context.get(opened.context, SegmentMaintainer)
-    const cycles = Effect.map(Context.get(services, Telemetry).snapshot, (snapshot) => snapshot.lifecycle.cycles)
-    const freeze = (...segmentIndices: ReadonlyArray<number>) => {
-      for (const segmentIndex of segmentIndices) {
-        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, slot: -1, bytes: 0 })
+const aloneOn =
+  (kind: Kind) => (compressor: RawCompressor = blocking, options: { readonly drainMillisMax?: number } = {}) =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.merge(foundation, simulated({}, compressor)))
+      const disk = Context.get(services, Disk)
+      const segments = buildWal({ layout: kind.layout, segments: Array.from({ length: 12 }, () => 30) })
+      yield* disk.makeDirectory(directory)
+      for (const { bytes, segmentIndex } of segments) {
+        yield* Effect.provideService(put(hotPath(directory, segmentIndex), bytes), Disk, disk)
       }
-    }
-    const free = (segmentIndex: number) => {
-      TaskQueue.offerUnsafe(Context.get(services, SegmentsToFree), { segmentIndex, slot: -1, bytes: 0 })
-    }
-    return { ...opened, services, maintainer, cycles, freeze, free }
-  })
+      const opened = yield* open(
+        SegmentMaintainer.layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
+          .pipe(
+            Layer.provide(Layer.succeedContext(services))
+          )
+      )
+      yield* settle
+      const maintainer = Context.get(opened.context, SegmentMaintainer)
+      const cycles = Effect.map(Context.get(services, Telemetry).snapshot, (snapshot) => snapshot.lifecycle.cycles)
+      const freeze = (...segmentIndices: ReadonlyArray<number>) => {
+        for (const segmentIndex of segmentIndices) {
+          TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, slot: -1, bytes: 0 })
+        }
+      }
+      const free = (segmentIndex: number) => {
+        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFree), { segmentIndex, slot: -1, bytes: 0 })
+      }
+      return { ...opened, services, maintainer, cycles, freeze, free }
+    })
 
-describe("the loop", () => {
+describe.each(kinds)("the loop ($name)", (kind) => {
+  const { event, format } = kind
+  const alone = aloneOn(kind)
+
   it.effect("wakes at exactly 10, 20, 40 … 1000, 1000 ms while idle, and begins again after work", () =>
     Effect.gen(function*() {
       const { cycles, freeze, maintainer } = yield* alone()
@@ -157,6 +182,7 @@ describe("the loop", () => {
       const { close, context } = yield* open(
         Wal.layer({
           directory,
+          format,
           segmentBytesMax,
           limits: { maxSegments: 8, maxCompressedSegments: 64 },
           drainMillisMax: 1000
@@ -175,7 +201,7 @@ describe("the loop", () => {
       yield* recorder.append(event(8))
       const committed = yield* Effect.forkChild(recorder.commit)
       yield* settle
-      assert.strictEqual(yield* Fiber.join(committed), 8)
+      assert.strictEqual(yield* done(committed), 8)
       assert.deepStrictEqual(
         events.filter((event) => event._tag === "Persisted").map((event) => event.segmentIndex),
         [0, 1, 2, 3, 4, 5, 6]
@@ -190,10 +216,11 @@ describe("the loop", () => {
       assert.strictEqual((yield* maintainer.status).hotSegments, 8)
       yield* maintainer.setLimits({ maxSegments: 16, maxCompressedSegments: 64 })
       yield* settle
-      assert.strictEqual(yield* Fiber.join(waiting), 9)
+      assert.strictEqual(yield* done(waiting), 9)
       const closing = yield* Effect.forkChild(close)
+      yield* settle
       yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(closing)
+      yield* done(closing)
       assert.deepStrictEqual((yield* look(directory).pipe(Effect.provideContext(context))).hot.length, 9)
     }).pipe(quiet))
 
@@ -203,6 +230,7 @@ describe("the loop", () => {
       const { close, context } = yield* open(
         Wal.layer({
           directory,
+          format,
           segmentBytesMax,
           slots: 8,
           limits: { maxSegments: 4, maxCompressedSegments: 64 },
@@ -219,15 +247,16 @@ describe("the loop", () => {
       }
       assert.strictEqual((yield* maintainer.status).hotSegments, 4)
       const closing = yield* Effect.forkChild(close)
+      yield* settle
       yield* TestClock.adjust(2999)
       assert.isUndefined(closing.pollUnsafe())
       yield* TestClock.adjust(1)
       yield* settle
-      yield* Fiber.join(closing)
+      yield* done(closing)
       yield* Effect.gen(function*() {
         const found = yield* look(directory)
         assert.deepStrictEqual([found.hot.length, found.cold, found.leftovers], [10, [], []])
-        assert.deepStrictEqual(yield* recorded(directory), named(1, 10))
+        assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 10, kind))
       }).pipe(Effect.provideContext(disk))
     }).pipe(Effect.scoped, quiet))
 

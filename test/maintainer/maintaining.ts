@@ -21,10 +21,7 @@ import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { filesOf, scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { flashstrikeEventBytes } from "../../src/format/SegmentHeader.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
@@ -39,7 +36,8 @@ import { readSegment } from "../../src/recovery/SegmentReader.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { smallBlocks } from "../fixtures/segments.ts"
+import * as formats from "../fixtures/formats.ts"
+import { orderEvent } from "../fixtures/orders.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 /** Segments of 1 KiB hold some 40 events of 20 bytes, or 16 of format 1. */
@@ -47,28 +45,16 @@ export const segmentBytesMax = 1024
 
 export const event = (id: number): Uint8Array => Buffer.from(`event number ${String(id).padStart(7, "0")}`)
 
-/** Events of a format, each to be known by its id. */
-export interface Kind {
-  readonly format: NonNullable<WalOptions["format"]>
-  readonly layout: SegmentLayout
+/** A format, and events that are known by their ids. */
+export interface Kind extends formats.Format {
   readonly event: (id: number) => Uint8Array
   /** More than twelve segments of them. */
   readonly count: number
 }
 
-export const format2: Kind = { format: "effect-wal", layout: smallBlocks, event, count: 600 }
-
-/** 64 bytes that begin with the id. */
-export const format1: Kind = {
-  format: "flashstrike",
-  layout: flashstrikeLayout,
-  event: (id) => {
-    const bytes = Buffer.alloc(flashstrikeEventBytes, event(id))
-    bytes.writeBigUInt64LE(BigInt(id))
-    return bytes
-  },
-  count: 240
-}
+export const format2: Kind = { ...formats.format2, event, count: 600 }
+export const format1: Kind = { ...formats.format1, event: (id) => orderEvent(id), count: 240 }
+export const kinds: ReadonlyArray<Kind> = [format2, format1]
 
 /** A whole recorder; how its maintainer runs is what differs. */
 export interface Subject {
@@ -112,6 +98,26 @@ export const temporaryDirectory = Effect.acquireRelease(
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
+/** How long a test waits for anything at all, in milliseconds of real time. */
+const patienceMillis = 15_000
+
+/** The effect, or a death that says what did not happen in time, whatever clock the test has. */
+export const inTime = Effect.fnUntraced(function*<A, E, R>(what: string, effect: Effect.Effect<A, E, R>) {
+  // Not a child: what hangs may be uninterruptible, and is left behind.
+  const fiber = yield* Effect.forkDetach(effect)
+  const gaveUp = new AbortController()
+  const exit = yield* Effect.raceFirst(
+    Fiber.await(fiber),
+    Effect.as(Effect.promise(() => setTimeout(patienceMillis, undefined, gaveUp).catch(() => {})), undefined)
+  ).pipe(Effect.onExit(() =>
+    Effect.sync(() => {
+      gaveUp.abort()
+      fiber.interruptUnsafe()
+    })
+  ))
+  return exit === undefined ? yield* Effect.die(new Error(`${what}: not done after ${patienceMillis} ms`)) : yield* exit
+})
+
 /** A built layer that the test closes when it wants; the enclosing scope closes it otherwise. */
 export interface Opened<S> {
   readonly context: Context.Context<S>
@@ -129,19 +135,34 @@ export const open = Effect.fnUntraced(function*<S, E, R>(layer: Layer.Layer<S, E
       )
   )
   const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-  const opened: Opened<S> = { context, close: Scope.close(scope, Exit.void) }
+  const opened: Opened<S> = { context, close: inTime("closing", Scope.close(scope, Exit.void)) }
   return opened
 })
 
 /** Lets every fiber go as far as it can without a tick of the clock. */
 export const settle = Effect.repeat(TestClock.adjust(0), { times: 200 })
 
-/** Turns the test's clock, 100 ms at a time, until the effect is done. */
+/** What the test's clock may turn until an effect is done: ten minutes. */
+const turnsMax = 6000
+
+/** Turns the test's clock, 100 ms at a time, until the effect is done. Much more than it needs, and the test fails. */
 export const whileClockTurns = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
-  const fiber = yield* Effect.forkChild(effect)
-  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(100)
-  return yield* Fiber.join(fiber)
+  const fiber = yield* Effect.forkDetach(effect)
+  for (let turn = 0; turn < turnsMax; turn++) {
+    // What needs no time is done without: a turn wakes every sleeper.
+    for (let yields = 0; yields < 20; yields++) {
+      yield* Effect.yieldNow
+      if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
+    }
+    yield* TestClock.adjust(100)
+  }
+  fiber.interruptUnsafe()
+  return yield* Effect.die(new Error(`not done although the clock has turned ${turnsMax} times 100 ms`))
 })
+
+/** What a fiber comes to that needs no more time of the test's clock. */
+export const done = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  inTime("what needs no more time of the clock", Fiber.join(fiber))
 
 /** Every event from now on, in an array that grows. */
 export const watch = Effect.fnUntraced(function*(maintainer: SegmentMaintainer["Service"]) {
@@ -159,7 +180,7 @@ export const until = (maintainer: SegmentMaintainer["Service"], isDone: Effect.E
     )
     yield* Effect.yieldNow
     if (yield* isDone) return yield* Fiber.interrupt(seen)
-    yield* Fiber.join(seen)
+    yield* inTime("what was waited for", Fiber.join(seen))
   }).pipe(Effect.scoped)
 
 /** What stands in a directory. */

@@ -15,7 +15,17 @@ import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQue
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { journal, naming, proof } from "./journal.ts"
-import { foundation, look, NodeDisk, open, quiet, subjects, temporaryDirectory, writeHot } from "./maintaining.ts"
+import {
+  foundation,
+  inTime,
+  look,
+  NodeDisk,
+  open,
+  quiet,
+  subjects,
+  temporaryDirectory,
+  writeHot
+} from "./maintaining.ts"
 import { slowMillis } from "./slowProof.ts"
 
 /** What an own writer has beside its maintainer: the disk, the queues, the counters. */
@@ -45,7 +55,7 @@ describe.each(subjects)("$name", ({ alone }) => {
         const task = { segmentIndex, slot: -1, bytes: text.length }
         assert.isTrue(yield* TaskQueue.offer(Context.get(services, SegmentsToPersist), task))
       }
-      const receipt = yield* maintainer.drain
+      const receipt = yield* inTime("draining", maintainer.drain)
       assert.deepStrictEqual(receipt.done, { persist: 12, freeze: 9, free: 3 })
       assert.deepStrictEqual(
         (yield* maintainer.failures).map(({ reason, segmentIndex, step }) => [step, segmentIndex, reason]),

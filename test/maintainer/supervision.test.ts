@@ -1,68 +1,48 @@
 /** Executors die, as fibers and as threads; their successors find every task and repeat none that was reported. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
-import type { DiskFile } from "../../src/disk/Disk.ts"
+import { countEventUnsafe } from "../../src/maintainer/MaintainerControl.ts"
 import type { MaintainerEvent } from "../../src/maintainer/MaintainerEvent.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { make, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { ExecutorSeat } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
+import { buildWal } from "../fixtures/segments.ts"
 import {
-  event,
+  done,
+  foundation,
+  hotPath,
+  inTime,
+  kinds,
   look,
   named,
   NodeDisk,
   open,
+  put,
   quiet,
   recorded,
   segmentBytesMax,
+  settle,
   simulated,
   temporaryDirectory,
   watch,
   whileClockTurns
 } from "./maintaining.ts"
-
-/** A disk whose operations die, by a defect that nobody handles, as often as `deaths` says. */
-const mortal = (disk: Disk["Service"]) => {
-  const state = { operations: 0, dieAt: Number.POSITIVE_INFINITY, deaths: 0 }
-  const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      state.operations += 1
-      if (state.operations < state.dieAt) return effect
-      state.deaths -= 1
-      if (state.deaths <= 0) state.dieAt = Number.POSITIVE_INFINITY
-      return Effect.die(new Error("the executor dies here"))
-    })
-  const file = (opened: DiskFile): DiskFile => ({
-    ...opened,
-    read: (target, offset) => guard(opened.read(target, offset)),
-    write: (chunks, offset) => guard(opened.write(chunks, offset)),
-    truncate: (bytes) => guard(opened.truncate(bytes)),
-    sync: guard(opened.sync),
-    stat: guard(opened.stat)
-  })
-  const service = Disk.of({
-    ...disk,
-    open: (path, mode) => guard(Effect.map(disk.open(path, mode), file)),
-    stat: (path) => guard(disk.stat(path)),
-    rename: (from, to) => guard(disk.rename(from, to)),
-    unlink: (path) => guard(disk.unlink(path)),
-    syncDirectory: (path) => guard(disk.syncDirectory(path))
-  })
-  return { service, state }
-}
+import { mortal } from "./mortalDisk.ts"
 
 const indices = (events: ReadonlyArray<MaintainerEvent>, tag: MaintainerEvent["_tag"]) =>
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-describe("an executor that is a fiber", () => {
+describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
+  const { event, format } = kind
   const directory = "/wal"
   const limits = { maxSegments: 2, maxCompressedSegments: 4 }
   const segments = 5
@@ -82,7 +62,7 @@ describe("an executor that is a fiber", () => {
       const disk = yield* Layer.build(Layer.fresh(simulated()))
       const { service, state } = mortal(Context.get(disk, Disk))
       const { close, context } = yield* open(
-        Wal.layer({ directory, segmentBytesMax, limits, ...options }).pipe(
+        Wal.layer({ directory, format, segmentBytesMax, limits, ...options }).pipe(
           Layer.provide(Layer.succeedContext(Context.add(disk, Disk, service)))
         )
       )
@@ -134,8 +114,8 @@ describe("an executor that is a fiber", () => {
               words
             )
             assert.strictEqual(found.cold.length, limits.maxCompressedSegments, words)
-            const left = yield* recorded(directory).pipe(Effect.provideContext(disk))
-            assert.deepStrictEqual(left, named(segments + 1 - left.length, segments), words)
+            const left = yield* recorded(directory, kind).pipe(Effect.provideContext(disk))
+            assert.deepStrictEqual(left, named(segments + 1 - left.length, segments, kind), words)
             assert.deepStrictEqual(yield* maintainer.failures, [], words)
           }))
       }
@@ -151,11 +131,11 @@ describe("an executor that is a fiber", () => {
         yield* recorder.append(event(1))
         const commit = yield* Effect.forkChild(Effect.flip(recorder.commit))
         yield* TestClock.adjust("1 minute")
-        const error = yield* Fiber.join(down)
+        const error = yield* done(down)
         assert.strictEqual(error._tag, "MaintainerDown")
         assert.strictEqual(error.restarts, 3)
         assert.include(error.message, "the executor dies here")
-        assert.deepStrictEqual((yield* Fiber.join(commit)).reason, "MaintainerDown")
+        assert.deepStrictEqual((yield* done(commit)).reason, "MaintainerDown")
         assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
         const { isDown, restarts } = yield* maintainer.status
         assert.deepStrictEqual([isDown, restarts], [true, 3])
@@ -177,14 +157,15 @@ describe("an executor that is a fiber", () => {
           yield* recorder.append(event(id))
           const commit = yield* Effect.forkChild(recorder.commit)
           yield* TestClock.adjust("2 minutes")
-          assert.strictEqual(yield* Fiber.join(commit), id)
+          assert.strictEqual(yield* done(commit), id)
         }
         assert.deepStrictEqual((yield* maintainer.status).restarts, 5)
         yield* whileClockTurns(close)
       })))
 })
 
-describe("an executor that is a thread", () => {
+describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
+  const { count, event, format } = kind
   const limits = { maxSegments: 4, maxCompressedSegments: 8 }
   const mortalThread = new URL("./mortalThread.ts", import.meta.url)
 
@@ -194,14 +175,23 @@ describe("an executor that is a thread", () => {
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const { close, context } = yield* open(
-          Wal.layerWorker({ directory, segmentBytesMax, limits, workers, threadModule: mortalThread, restartsMax: 100 })
+          Wal.layerWorker({
+            directory,
+            format,
+            segmentBytesMax,
+            limits,
+            workers,
+            threadModule: mortalThread,
+            restartsMax: 100
+          })
         )
         const recorder = Context.get(context, Recorder)
         const maintainer = Context.get(context, SegmentMaintainer)
         const events = yield* watch(maintainer)
-        for (let id = 1; id <= 400; id++) yield* recorder.append(event(id))
+        for (let id = 1; id <= count; id++) yield* recorder.append(event(id))
         yield* recorder.commit
-        yield* Effect.repeat(Effect.delay(maintainer.status, 5), { until: ({ restarts }) => restarts === 2 })
+        const restarted = Effect.repeat(Effect.delay(maintainer.status, 5), { until: ({ restarts }) => restarts === 2 })
+        yield* inTime("two restarts", restarted)
         yield* close
         const segments = recorder.writer.activeSegmentIndex + 1
         assert.deepStrictEqual(indices(events, "Persisted"), upTo(segments))
@@ -211,8 +201,8 @@ describe("an executor that is a thread", () => {
         assert.deepStrictEqual(sorted("Freed"), upTo(segments - found.hot.length - found.cold.length))
         // Files that a thread had prepared when it ended are removed at the next start.
         assert.deepStrictEqual([found.both, found.empty], [[], []])
-        const left = yield* recorded(directory)
-        assert.deepStrictEqual(left, named(401 - left.length, 400))
+        const left = yield* recorded(directory, kind)
+        assert.deepStrictEqual(left, named(count + 1 - left.length, count, kind))
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
 
@@ -222,12 +212,13 @@ describe("an executor that is a thread", () => {
       const { close, context } = yield* open(
         Wal.layerWorker({
           directory,
+          format,
           segmentBytesMax,
           threadModule: new URL("./stillbornThread.ts", import.meta.url),
           restartsMax: 1
         })
       )
-      const error = yield* Effect.flip(Context.get(context, SegmentMaintainer).down)
+      const error = yield* inTime("giving up", Effect.flip(Context.get(context, SegmentMaintainer).down))
       assert.deepStrictEqual([error._tag, error.restarts], ["MaintainerDown", 1])
       assert.include(error.message, "stillborn")
       const recorder = Context.get(context, Recorder)
@@ -235,4 +226,41 @@ describe("an executor that is a thread", () => {
       assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
       yield* close
     }).pipe(quiet, Effect.provide(NodeDisk.layer)))
+})
+
+describe("an executor whose predecessor died between reporting and completing", () => {
+  const directory = "/wal"
+  const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1 }
+  const frozen: MaintainerEvent = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
+  const freed: MaintainerEvent = { _tag: "Freed", segmentIndex: 0 }
+
+  it.effect("reports again what is known, and nobody hears it twice", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.merge(foundation, simulated()))
+      const report = yield* Deferred.make<void>()
+      const spawn = ({ control, emit, executor }: ExecutorSeat) =>
+        Effect.gen(function*() {
+          yield* Deferred.await(report)
+          const persisted: MaintainerEvent = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
+          for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
+            countEventUnsafe(control, executor)
+            emit(event)
+          }
+          return yield* Effect.never
+        })
+      const context = yield* Effect.gen(function*() {
+        const disk = yield* Disk
+        yield* disk.makeDirectory(directory)
+        for (const { bytes, segmentIndex } of buildWal({ segments: [30, 30] })) {
+          yield* put(hotPath(directory, segmentIndex), bytes)
+        }
+        return yield* open(Layer.effect(SegmentMaintainer, make({ directory }, undefined, { count: 1, spawn })))
+      }).pipe(Effect.provideContext(services))
+      const maintainer = Context.get(context.context, SegmentMaintainer)
+      const events = yield* watch(maintainer)
+      yield* Deferred.succeed(report, undefined)
+      yield* settle
+      assert.deepStrictEqual(events.map((event) => event._tag), ["Frozen", "Freed"])
+      assert.deepStrictEqual((yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex), [1])
+    }).pipe(Effect.scoped, quiet))
 })

@@ -9,10 +9,12 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as Follow from "../../src/recorder/Follow.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import { layers, temporaryDirectory, text } from "./fixtures.ts"
+import { kinds, layers, temporaryDirectory } from "./fixtures.ts"
+import type { Kind } from "./fixtures.ts"
 
-/** `FOLLOW_EVENTS=1000000` for the long run. */
-const eventCount = Number(process.env["FOLLOW_EVENTS"] ?? 30_000)
+/** `FOLLOW_EVENTS=1000000` for the long run. A segment of format 1 takes 257 KiB on disk, so there are fewer of them. */
+const eventCountOf = ({ options }: Kind): number =>
+  Number(process.env["FOLLOW_EVENTS"] ?? (options.format === "flashstrike" ? 8000 : 30_000))
 
 /** Few cold segments may stay, so nearly all that is written is deleted again. */
 const tight = { segmentBytesMax: 16_384, slots: 4, limits: { maxSegments: 4, maxCompressedSegments: 4 } } as const
@@ -20,7 +22,14 @@ const tight = { segmentBytesMax: 16_384, slots: 4, limits: { maxSegments: 4, max
 const oldestIndex = (directory: string): number =>
   Math.min(...readdirSync(directory).filter((name) => name.startsWith("FS.")).map((name) => Number(name.slice(3, 11))))
 
-describe.each(layers.slice(0, 2))("Follow, maintainer in a %s", (_, walLayer) => {
+const variants = layers.slice(0, 2).flatMap(([layer, wal]) =>
+  kinds.map(([name, kind]) => [layer, name, wal, kind] as const)
+)
+
+describe.each(variants)("Follow, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
+  const { event, options } = kind
+  const eventCount = eventCountOf(kind)
+
   it.live(
     `gives ${eventCount} events once and in order while segments rotate, freeze and get deleted`,
     () =>
@@ -36,7 +45,7 @@ describe.each(layers.slice(0, 2))("Follow, maintainer in a %s", (_, walLayer) =>
               Effect.gen(function*() {
                 const { durable } = yield* recorder.positions
                 for (const { bytes, id } of events) {
-                  if (id !== lastId + 1 || Buffer.compare(bytes, text(id)) !== 0) {
+                  if (id !== lastId + 1 || Buffer.compare(bytes, event(id)) !== 0) {
                     assert.fail(`event ${id} behind ${lastId}: ${Buffer.from(bytes).toString()}`)
                   }
                   lastId = id
@@ -45,14 +54,14 @@ describe.each(layers.slice(0, 2))("Follow, maintainer in a %s", (_, walLayer) =>
               })
           ))
           for (let id = 1; id <= eventCount; id++) {
-            yield* recorder.append(text(id))
+            yield* recorder.append(event(id))
             if (id % 5000 === 0) yield* recorder.commit
           }
           yield* recorder.commit
           yield* Fiber.join(reader)
           assert.strictEqual(lastId, eventCount)
           assert.deepStrictEqual((yield* maintainer.status).holds, [], "the hold has ended with the stream")
-        }).pipe(Effect.provide(Layer.provideMerge(walLayer({ directory, ...tight }), NodeDisk.layer)))
+        }).pipe(Effect.provide(Layer.provideMerge(walLayer({ directory, ...tight, ...options }), NodeDisk.layer)))
         assert.isAbove(oldestIndex(directory), 20, "segments were deleted behind the reader")
       }),
     300_000
@@ -67,12 +76,12 @@ describe.each(layers.slice(0, 2))("Follow, maintainer in a %s", (_, walLayer) =>
         const pulled: Array<number> = []
         yield* Effect.scoped(Effect.gen(function*() {
           const pull = yield* Stream.toPull(Follow.events({ name: "slow", from: { id: 1 } }))
-          for (let id = 1; id <= 100; id++) yield* recorder.append(text(id))
+          for (let id = 1; id <= 100; id++) yield* recorder.append(event(id))
           yield* recorder.commit
           // The stream begins, and with it the hold, when it is pulled.
           for (const { id } of yield* pull) pulled.push(id)
           assert.strictEqual(pulled[0], 1)
-          for (let id = 101; id <= 12_000; id++) yield* recorder.append(text(id))
+          for (let id = 101; id <= 12_000; id++) yield* recorder.append(event(id))
           yield* recorder.commit
           const { holds } = yield* maintainer.status
           assert.deepStrictEqual(holds.map(({ name }) => name), ["slow"])
@@ -81,7 +90,7 @@ describe.each(layers.slice(0, 2))("Follow, maintainer in a %s", (_, walLayer) =>
           assert.deepStrictEqual(pulled, Array.from({ length: 12_000 }, (_, i) => i + 1))
           assert.isAbove((yield* maintainer.status).holds[0]?.fromSegmentIndex ?? 0, 20)
         }))
-      }).pipe(Effect.provide(Layer.provideMerge(walLayer({ directory, ...tight }), NodeDisk.layer)))
+      }).pipe(Effect.provide(Layer.provideMerge(walLayer({ directory, ...tight, ...options }), NodeDisk.layer)))
       assert.isAtMost(readdirSync(directory).filter((name) => name.startsWith("FS.")).length, 8)
     }), 60_000)
 })

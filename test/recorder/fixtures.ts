@@ -13,6 +13,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
+import { orderEvent } from "../fixtures/orders.ts"
 
 export type Options = Omit<Wal.WalOptions, "directory"> & { readonly directory: string }
 
@@ -44,16 +45,9 @@ export interface Kind {
 
 export const text = (id: number): Uint8Array => Buffer.from(`event ${id} ${"x".repeat(id % 50)}`)
 
-/** 64 bytes that begin with the id, as the recorder will write it anyway. */
-const order = (id: number): Uint8Array => {
-  const event = Buffer.alloc(64, id & 0xff)
-  event.writeBigUInt64LE(BigInt(id))
-  return event
-}
-
 export const kinds: ReadonlyArray<readonly [string, Kind]> = [
   ["format 2", { options: {}, event: text }],
-  ["format 1", { options: { format: "flashstrike" }, event: order }]
+  ["format 1", { options: { format: "flashstrike" }, event: (id) => orderEvent(id) }]
 ]
 
 /** The events of a directory, as text by id. */

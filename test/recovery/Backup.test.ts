@@ -14,10 +14,12 @@ import { backup } from "../../src/recovery/Backup.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import { verify } from "../../src/recovery/Verify.ts"
 import { buildWal, cold, hot, put, temporaryDirectory } from "../fixtures/segments.ts"
+import { kinds } from "../recorder/fixtures.ts"
 
-const event = (id: number): Uint8Array => Buffer.from(`event ${id} ${"x".repeat(id % 50)}`)
+describe.each(kinds)("backup (%s)", (_, kind) => {
+  const { event, options } = kind
+  const layout = Wal.layoutOf({ directory: "anywhere", ...options })
 
-describe("backup", () => {
   it.live(
     "copies a directory that is written to, frozen and deleted from, to one that verifies",
     () =>
@@ -53,6 +55,7 @@ describe("backup", () => {
           yield* Deferred.succeed(isDone, undefined)
           yield* Fiber.join(recording)
         }).pipe(Effect.provide(Wal.layerWorker({
+          ...options,
           directory,
           segmentBytesMax: 16_384,
           limits: { maxSegments: 4, maxCompressedSegments: 4 }
@@ -65,7 +68,7 @@ describe("backup", () => {
     Effect.gen(function*() {
       const place = yield* temporaryDirectory
       const directory = join(place, "log")
-      const wal = buildWal({ segments: [10, 10, 10, 10, 10], lastIsOpen: true })
+      const wal = buildWal({ layout, segments: [10, 10, 10, 10, 10], lastIsOpen: true })
       yield* put(directory, ...wal.map(hot))
       const frozen = yield* Effect.promise(() => cold(wal[2]!))
       const disk = yield* Disk
@@ -93,7 +96,7 @@ describe("backup", () => {
       const place = yield* temporaryDirectory
       const directory = join(place, "log")
       const to = join(place, "copy")
-      const wal = buildWal({ segments: [10, 10] })
+      const wal = buildWal({ layout, segments: [10, 10] })
       wal[0]!.bytes[200]! ^= 1
       yield* put(directory, ...wal.map(hot))
       const report = yield* backup({ directory, to })

@@ -5,11 +5,21 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk, writeFully } from "../../src/disk/Disk.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { buildSegment, buildWal, cold, eventsNamed, hot, makeRandom, put, smallBlocks } from "../fixtures/segments.ts"
+import { formats } from "../fixtures/formats.ts"
+import {
+  buildSegment,
+  buildWal,
+  cold,
+  eventsOf,
+  flashstrikeEvents,
+  hot,
+  makeRandom,
+  put
+} from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const directory = "/wal"
@@ -56,7 +66,7 @@ const grow = Effect.fnUntraced(function*(
   afterBlock: (eventCount: number) => Effect.Effect<void, unknown, Disk>
 ) {
   const disk = yield* Disk
-  const headerBytes = closed.header.version === 1 ? 64 : 128
+  const headerBytes = headerBytesOf(closed.header.version)
   const file = yield* disk.open(pathOf(closed), "create")
   yield* file.truncate(closed.bytes.length + 100_000)
   let written = 0
@@ -72,7 +82,7 @@ const grow = Effect.fnUntraced(function*(
   yield* file.close
 })
 
-const opened = (wal: ReadonlyArray<BuiltSegment>, layout = smallBlocks): ReadonlyArray<BuiltSegment> =>
+const opened = (wal: ReadonlyArray<BuiltSegment>, layout: SegmentLayout): ReadonlyArray<BuiltSegment> =>
   wal.map((segment) => {
     const commits: Array<ReadonlyArray<Uint8Array>> = []
     let before = 0
@@ -90,76 +100,74 @@ const opened = (wal: ReadonlyArray<BuiltSegment>, layout = smallBlocks): Readonl
     })
   })
 
-describe("Replay.events, following", () => {
-  for (const [name, layout] of [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const) {
-    it.effect(`gives every event once and in order while segments grow, rotate, freeze and go (${name})`, () =>
-      Effect.gen(function*() {
-        for (let seed = 1; seed <= 10; seed++) {
-          const random = makeRandom(seed)
-          const disk = yield* Disk
-          const durable = new DurableId()
-          const wal = buildWal({
-            layout,
-            segments: Array.from({ length: 12 }, () => 1 + Math.floor(random() * 60)),
-            commitEvents: 1 + Math.floor(random() * 9)
-          })
-          const open = opened(wal, layout)
-          const lastId = wal.at(-1)!.lastEventId
-          yield* put(directory)
-          const seen: Array<number> = []
-          const reader = yield* Effect.forkChild(
-            Stream.runForEachArray(
-              Replay.events({ directory, from: { id: 1 }, to: { id: lastId }, follow: durable }),
-              (events) =>
-                Effect.gen(function*() {
-                  for (const { id } of events) {
-                    assert.isAtMost(id, durable.current, "nothing is handed out that is not durable")
-                    seen.push(id)
-                  }
-                  if (random() < 0.5) yield* Effect.yieldNow
-                })
-            )
-          )
-          for (const [position, segment] of wal.entries()) {
-            yield* grow(segment, open[position]!, (eventCount) =>
+describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
+  it.effect("gives every event once and in order while segments grow, rotate, freeze and go", () =>
+    Effect.gen(function*() {
+      for (let seed = 1; seed <= 10; seed++) {
+        const random = makeRandom(seed)
+        const disk = yield* Disk
+        const durable = new DurableId()
+        const wal = buildWal({
+          layout,
+          segments: Array.from({ length: 12 }, () => 1 + Math.floor(random() * 60)),
+          commitEvents: 1 + Math.floor(random() * 9)
+        })
+        const open = opened(wal, layout)
+        const lastId = wal.at(-1)!.lastEventId
+        yield* put(directory)
+        const seen: Array<number> = []
+        const reader = yield* Effect.forkChild(
+          Stream.runForEachArray(
+            Replay.events({ directory, from: { id: 1 }, to: { id: lastId }, follow: durable }),
+            (events) =>
               Effect.gen(function*() {
-                // Sometimes several blocks are written before they become durable.
-                if (random() < 0.6) durable.current = segment.firstEventId + eventCount - 1
-                for (let turn = random() * 20; turn > 0; turn--) yield* Effect.yieldNow
-              }))
-            durable.current = segment.lastEventId
-            if (position > 0 && random() < 0.7) {
-              const older = wal[position - 1]!
-              yield* put(directory, yield* Effect.promise(() => cold(older)))
-              yield* disk.unlink(pathOf(older))
-            }
-            // Retention deletes what the reader has behind it.
-            const oldest = wal[position - 4]
-            if (oldest !== undefined && (seen.at(-1) ?? 0) > oldest.lastEventId) {
-              for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(oldest) + end))
-            }
-          }
-          yield* Effect.raceFirst(
-            Fiber.join(reader),
-            Effect.andThen(TestClock.adjust("10 seconds"), Effect.andThen(yieldOften, Effect.never))
+                for (const { id } of events) {
+                  assert.isAtMost(id, durable.current, "nothing is handed out that is not durable")
+                  seen.push(id)
+                }
+                if (random() < 0.5) yield* Effect.yieldNow
+              })
           )
-          assert.deepStrictEqual(seen, range(1, lastId), `seed ${seed}`)
-          for (const segment of wal) {
-            for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(segment) + end))
+        )
+        for (const [position, segment] of wal.entries()) {
+          yield* grow(segment, open[position]!, (eventCount) =>
+            Effect.gen(function*() {
+              // Sometimes several blocks are written before they become durable.
+              if (random() < 0.6) durable.current = segment.firstEventId + eventCount - 1
+              for (let turn = random() * 20; turn > 0; turn--) yield* Effect.yieldNow
+            }))
+          durable.current = segment.lastEventId
+          if (position > 0 && random() < 0.7) {
+            const older = wal[position - 1]!
+            yield* put(directory, yield* Effect.promise(() => cold(older)))
+            yield* disk.unlink(pathOf(older))
+          }
+          // Retention deletes what the reader has behind it.
+          const oldest = wal[position - 4]
+          if (oldest !== undefined && (seen.at(-1) ?? 0) > oldest.lastEventId) {
+            for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(oldest) + end))
           }
         }
-      }).pipe(onSimulatedDisk))
-  }
+        yield* Effect.raceFirst(
+          Fiber.join(reader),
+          Effect.andThen(TestClock.adjust("10 seconds"), Effect.andThen(yieldOften, Effect.never))
+        )
+        assert.deepStrictEqual(seen, range(1, lastId), `seed ${seed}`)
+        for (const segment of wal) {
+          for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(segment) + end))
+        }
+      }
+    }).pipe(onSimulatedDisk))
 
   it.effect("goes on by event id when the file was written anew and its blocks are cut differently", () =>
     Effect.gen(function*() {
       const durable = new DurableId()
-      const events = eventsNamed(1, 40)
+      const events = eventsOf(layout, 1, 40)
       const build = (...sizes: ReadonlyArray<number>): BuiltSegment => {
         const commits: Array<ReadonlyArray<Uint8Array>> = []
         let at = 0
         for (const size of sizes) commits.push(events.slice(at, at += size))
-        return buildSegment({ commits, closed: false })
+        return buildSegment({ layout, commits, closed: false })
       }
       yield* put(directory, hot(build(3, 4, 5)))
       durable.current = 7
@@ -169,7 +177,7 @@ describe("Replay.events, following", () => {
           Replay.events({ directory, to: { id: 40 }, follow: durable }),
           ({ bytes, id }) =>
             Effect.sync(() => {
-              assert.strictEqual(Buffer.from(bytes).toString(), `event ${id}`)
+              assert.isTrue(Buffer.from(bytes).equals(events[id - 1]!))
               seen.push(id)
             })
         )
@@ -191,11 +199,15 @@ describe("Replay.events, following", () => {
   it.effect("reads only what is new of an open segment", () =>
     Effect.gen(function*() {
       const durable = new DurableId()
-      // 300 commits of 10 KiB.
-      const layout: SegmentLayout = { version: 2, eventSize: 0, blockBytesMax: 1024 * 1024 }
-      const commits = range(1, 300).map(() => range(1, 5).map((i) => Buffer.alloc(2048, i)))
-      const wal = [buildSegment({ layout, commits })]
-      const open = opened(wal, layout)
+      const large = layout.eventSize > 0 ? layout : { ...layout, blockBytesMax: 1024 * 1024 }
+      // 300 commits of 10 KiB, or of a block of 16 KiB.
+      const commits = range(0, 299).map((commit) =>
+        layout.eventSize > 0
+          ? flashstrikeEvents(1 + 5 * commit, 5 + 5 * commit)
+          : range(1, 5).map((i) => Buffer.alloc(2048, i))
+      )
+      const wal = [buildSegment({ layout: large, commits })]
+      const open = opened(wal, large)
       const disk = yield* Disk
       yield* put(directory)
       let bytesRead = 0
@@ -228,7 +240,7 @@ describe("Replay.events, following", () => {
 
   it.effect("polls the directory of another process, which may be empty at first", () =>
     Effect.gen(function*() {
-      const wal = buildWal({ segments: [10, 10, 10] })
+      const wal = buildWal({ layout, segments: [10, 10, 10] })
       yield* put(directory)
       const seen: Array<number> = []
       const reader = yield* Effect.forkChild(
@@ -240,7 +252,7 @@ describe("Replay.events, following", () => {
       yield* put(directory, hot(wal[0]!))
       yield* TestClock.adjust("250 millis")
       assert.deepStrictEqual(seen, range(1, 10))
-      yield* put(directory, hot(opened(wal)[1]!))
+      yield* put(directory, hot(opened(wal, layout)[1]!))
       yield* TestClock.adjust("250 millis")
       assert.deepStrictEqual(seen, range(1, 20))
       yield* put(directory, hot(wal[1]!), hot(wal[2]!))
@@ -256,7 +268,7 @@ describe("Replay.events, following", () => {
         Stream.runDrain(Replay.events({ directory, from: { id: 5 }, follow: "poll" }))
       ))
       yield* TestClock.adjust("1 second")
-      yield* put(directory, ...buildWal({ segments: [10], firstEventId: 8 }).map(hot))
+      yield* put(directory, ...buildWal({ layout, segments: [10], firstEventId: 8 }).map(hot))
       yield* TestClock.adjust("1 second")
       const failure = yield* Fiber.join(reader)
       assert.strictEqual(failure._tag === "Deleted" ? failure.firstAvailableId : failure._tag, 8)

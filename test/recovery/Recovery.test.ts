@@ -10,6 +10,7 @@ import * as Recovery from "../../src/recovery/Recovery.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import { verify } from "../../src/recovery/Verify.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { formats } from "../fixtures/formats.ts"
 import {
   buildSegment,
   buildWal,
@@ -21,10 +22,10 @@ import {
   put,
   smallBlocks,
   temporaryDirectory,
+  torn,
   unclosedByEngine,
   walIdOfTests
 } from "../fixtures/segments.ts"
-import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const directory = "/wal"
 
@@ -39,16 +40,6 @@ const idsIn = (where = directory) =>
 const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 const layouts = [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const
-
-/** A segment whose last commit was torn by a crash: its last bytes were not written. */
-const torn = (segment: BuiltSegment, bytes: number): BuiltSegment => {
-  const end = segment.blockEnds.at(-1)!.offset
-  if (segment.header.version === 2) return { ...segment, bytes: segment.bytes.subarray(0, end - bytes) }
-  const copy = Buffer.from(segment.bytes)
-  const payloadEnd = segment.blockEnds.at(-2)!.offset + 64 + 5 * 64
-  copy.fill(0, payloadEnd - bytes, payloadEnd)
-  return { ...segment, bytes: copy }
-}
 
 describe("Recovery", () => {
   it.effect("starts an empty directory from nothing", () =>
@@ -292,16 +283,19 @@ describe("Recovery", () => {
       }
     }))
 
-  it.effect("never cuts a closed segment that is damaged", () =>
-    Effect.gen(function*() {
-      const wal = buildWal({ segments: [10, 20] })
-      wal[1]!.bytes[wal[1]!.blockEnds[1]!.offset + 70]! ^= 1
-      yield* put(directory, ...wal.map(hot))
-      const before = yield* filesIn(directory)
-      const failure = yield* Effect.flip(open())
-      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
-      assert.deepStrictEqual(yield* filesIn(directory), before)
-    }).pipe(onSimulatedDisk))
+  it.effect.each(formats)(
+    "never cuts a closed segment that is damaged ($name)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        const wal = buildWal({ layout, segments: [10, 20] })
+        wal[1]!.bytes[wal[1]!.blockEnds[1]!.offset + 70]! ^= 1
+        yield* put(directory, ...wal.map(hot))
+        const before = yield* filesIn(directory)
+        const failure = yield* Effect.flip(open(layout.version))
+        assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
+        assert.deepStrictEqual(yield* filesIn(directory), before)
+      }).pipe(onSimulatedDisk)
+  )
 
   it.effect("touches nothing when the newest segment has no header that holds", () =>
     Effect.gen(function*() {
@@ -332,12 +326,12 @@ describe("Recovery", () => {
       }
     }).pipe(onSimulatedDisk))
 
-  it.effect("refuses a directory of the other format", () =>
+  it.effect.each(formats)("refuses a directory of the other format ($name)", ({ layout }) =>
     Effect.gen(function*() {
-      yield* put(directory, ...buildWal({ segments: [10] }).map(hot))
-      const failure = yield* Effect.flip(open(1))
+      yield* put(directory, ...buildWal({ layout, segments: [10] }).map(hot))
+      const failure = yield* Effect.flip(open(layout.version === 1 ? 2 : 1))
       assert.strictEqual(failure._tag, "OtherFormat")
-      assert.include(failure.message, "has format 2")
+      assert.include(failure.message, `has format ${layout.version}`)
     }).pipe(onSimulatedDisk))
 
   it.effect("opens what the engine leaves in a crash: several unclosed, the newest never used", () =>
@@ -368,13 +362,16 @@ describe("Recovery", () => {
       assert.isTrue(after.subarray(segment!.blockEnds.at(-2)!.offset).every((byte) => byte === 0))
     }).pipe(onSimulatedDisk))
 
-  it.effect("knows the last id behind closed segments without events", () =>
-    Effect.gen(function*() {
-      yield* put(directory, ...buildWal({ segments: [10, 0, 0] }).map(hot))
-      const { origin } = yield* open()
-      assert.strictEqual(origin.lastEventId, 10)
-      assert.strictEqual(origin.lastSegmentIndex, 2)
-    }).pipe(onSimulatedDisk))
+  it.effect.each(formats)(
+    "knows the last id behind closed segments without events ($name)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        yield* put(directory, ...buildWal({ layout, segments: [10, 0, 0] }).map(hot))
+        const { origin } = yield* open(layout.version)
+        assert.strictEqual(origin.lastEventId, 10)
+        assert.strictEqual(origin.lastSegmentIndex, 2)
+      }).pipe(onSimulatedDisk)
+  )
 
   it.effect("reads a bounded amount of a directory of 10,000 segments", () =>
     Effect.gen(function*() {
@@ -386,14 +383,17 @@ describe("Recovery", () => {
       assert.isBelow((yield* simulated.operationCount) - before, 40)
     }).pipe(onSimulatedDisk))
 
-  it.effect("counts segments that are missing, and leaves them to verification", () =>
-    Effect.gen(function*() {
-      const wal = buildWal({ segments: [10, 10, 10, 10, 10] })
-      yield* put(directory, hot(wal[0]!), hot(wal[3]!), hot(wal[4]!))
-      const { report } = yield* open()
-      assert.strictEqual(report.missingSegmentCount, 2)
-      assert.include(Recovery.formatReport(report), "2 segments missing")
-    }).pipe(onSimulatedDisk))
+  it.effect.each(formats)(
+    "counts segments that are missing, and leaves them to verification ($name)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        const wal = buildWal({ layout, segments: [10, 10, 10, 10, 10] })
+        yield* put(directory, hot(wal[0]!), hot(wal[3]!), hot(wal[4]!))
+        const { report } = yield* open(layout.version)
+        assert.strictEqual(report.missingSegmentCount, 2)
+        assert.include(Recovery.formatReport(report), "2 segments missing")
+      }).pipe(onSimulatedDisk)
+  )
 
   it.live("refuses a directory in which a segment's name stands for a directory", () =>
     Effect.gen(function*() {
@@ -404,12 +404,12 @@ describe("Recovery", () => {
       assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Unsafe")
     }).pipe(Effect.provide(NodeDisk.layer)))
 
-  it.live("recovers on the machine's own disk", () =>
+  it.live.each(formats)("recovers on the machine's own disk ($name)", ({ layout }) =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const [first, last] = buildWal({ segments: [10, 20], lastIsOpen: true })
+      const [first, last] = buildWal({ layout, segments: [10, 20], lastIsOpen: true })
       yield* put(directory, hot(first!), hot(torn(last!, 3)))
-      const { origin } = yield* open(2, directory)
+      const { origin } = yield* open(layout.version, directory)
       assert.strictEqual(origin.lastEventId, 25)
       assert.deepStrictEqual(yield* idsIn(directory), range(1, 25))
       assert.deepStrictEqual((yield* verify({ directory })).faults, [])

@@ -13,10 +13,12 @@ import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { forEachEvent, trimBlock } from "../../src/recovery/BlockEvents.ts"
 import { readSegment, readStart, verifySegment } from "../../src/recovery/SegmentReader.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { formats } from "../fixtures/formats.ts"
 import {
   blockFileOf,
   buildSegment,
   eventsNamed,
+  eventsOf,
   flashstrikeEvents,
   frameOf,
   makeRandom,
@@ -51,24 +53,26 @@ const randomEvents = (count: number, bytesMax: number, seed: number): Array<Uint
   })
 }
 
-const mebibyteBlocks: SegmentLayout = { version: 2, eventSize: 0, blockBytesMax: 1024 * 1024 }
+/** 4 to 9 MiB: several reads, blocks across the borders of reads and of frame blocks. */
+const largeSegment = (layout: SegmentLayout): BuiltSegment =>
+  layout.eventSize > 0
+    ? buildSegment({
+      layout,
+      commits: [flashstrikeEvents(1, 40_000), flashstrikeEvents(40_001, 40_003), flashstrikeEvents(40_004, 70_000)]
+    })
+    : buildSegment({
+      layout: { ...layout, blockBytesMax: 1024 * 1024 },
+      commits: [randomEvents(200, 60_000, 1), randomEvents(3, 100, 2), randomEvents(120, 60_000, 3)]
+    })
 
-/** 9 MiB: several reads, blocks across the borders of reads and of frame blocks. */
-const largeSegment = (): BuiltSegment =>
-  buildSegment({
-    layout: mebibyteBlocks,
-    commits: [randomEvents(200, 60_000, 1), randomEvents(3, 100, 2), randomEvents(120, 60_000, 3)]
-  })
-
-describe("SegmentReader", () => {
+describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
   it.effect("reads a segment the same hot, as a frame and as a block file", () =>
     Effect.gen(function*() {
       for (
         const segment of [
-          buildSegment({ commits: [eventsNamed(1, 90), eventsNamed(91, 200)] }),
-          buildSegment({ layout: flashstrikeLayout, commits: [flashstrikeEvents(1, 600)] }),
-          buildSegment({ commits: [] }),
-          largeSegment()
+          buildSegment({ layout, commits: [eventsOf(layout, 1, 90), eventsOf(layout, 91, 400)] }),
+          buildSegment({ layout, commits: [] }),
+          largeSegment(layout)
         ]
       ) {
         yield* put(
@@ -88,7 +92,7 @@ describe("SegmentReader", () => {
 
   it.effect("reads a segment the same when every read is short", () =>
     Effect.gen(function*() {
-      const segment = buildSegment({ commits: [eventsNamed(1, 90), eventsNamed(91, 200)] })
+      const segment = buildSegment({ layout, commits: [eventsOf(layout, 1, 90), eventsOf(layout, 91, 200)] })
       yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes })
       yield* put("/wal", {
         name: "FS.00000000.wal.lz4",
@@ -103,7 +107,7 @@ describe("SegmentReader", () => {
 
   it.effect("finds every flipped byte of a frame, or gives the very same events and bytes", () =>
     Effect.gen(function*() {
-      const segment = buildSegment({ commits: [eventsNamed(1, 30), eventsNamed(31, 40)] })
+      const segment = buildSegment({ layout, commits: [eventsOf(layout, 1, 30), eventsOf(layout, 31, 40)] })
       const frame = yield* Effect.promise(() => frameOf(segment.bytes))
       yield* put("/wal", { name: "FS.00000000.wal.lz4", bytes: frame })
       // LZ4 can say the same in several ways: another distance to a copy of the same bytes.
@@ -126,7 +130,7 @@ describe("SegmentReader", () => {
 
   it.effect("finds every cut of a frame and of a block file", () =>
     Effect.gen(function*() {
-      const segment = buildSegment({ commits: [eventsNamed(1, 30)] })
+      const segment = buildSegment({ layout, commits: [eventsOf(layout, 1, 30)] })
       const frame = yield* Effect.promise(() => frameOf(segment.bytes))
       const block = yield* Effect.promise(() => blockFileOf(segment.bytes))
       for (const [file, bytes] of [[frameFile, frame], [blockFile, block]] as const) {
@@ -140,7 +144,10 @@ describe("SegmentReader", () => {
 
   it.effect("hands out what lies before a fault, then names file, byte, expected and found", () =>
     Effect.gen(function*() {
-      const segment = buildSegment({ commits: [eventsNamed(1, 3), eventsNamed(4, 6), eventsNamed(7, 9)] })
+      const segment = buildSegment({
+        layout,
+        commits: [eventsOf(layout, 1, 3), eventsOf(layout, 4, 6), eventsOf(layout, 7, 9)]
+      })
       const at = segment.blockEnds[1]!.offset + blockHeaderBytes + 2
       segment.bytes[at] = segment.bytes[at]! ^ 1
       yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes })
@@ -163,7 +170,7 @@ describe("SegmentReader", () => {
 
   it.effect("hands out what a damaged frame gives before its fault", () =>
     Effect.gen(function*() {
-      const segment = largeSegment()
+      const segment = largeSegment(layout)
       const frame = yield* Effect.promise(() => frameOf(segment.bytes))
       yield* put("/wal", { name: "FS.00000000.wal.lz4", bytes: frame.subarray(0, frame.length - 20) })
       let lastId = 0
@@ -175,6 +182,53 @@ describe("SegmentReader", () => {
       const before = segment.blockEnds.filter(({ offset }) => offset <= segment.bytes.length - 1024 * 1024).at(-1)!
       assert.isAtLeast(lastId, before.eventCount)
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
+
+  it.effect("says how a segment begins, from its header or its first block", () =>
+    Effect.gen(function*() {
+      for (const closed of [true, false]) {
+        const commits = [eventsOf(layout, 17, 20)]
+        const segment = buildSegment({ layout, firstEventId: 17, commits, closed })
+        yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes }, {
+          name: "FS.00000000.wal.lz4",
+          bytes: yield* Effect.promise(() => frameOf(segment.bytes))
+        })
+        for (const file of [hotFile, frameFile]) assert.strictEqual((yield* readStart(file)).firstEventId, 17)
+        const empty = buildSegment({ layout, commits: [], closed })
+        yield* put("/wal", { name: "FS.00000000.wal", bytes: empty.bytes })
+        assert.strictEqual((yield* readStart(hotFile)).firstEventId, undefined)
+      }
+    }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
+
+  it.effect("trims a block to a range of ids", () =>
+    Effect.gen(function*() {
+      const segment = buildSegment({ layout, firstEventId: 11, commits: [eventsOf(layout, 11, 20)] })
+      yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes })
+      yield* readSegment(hotFile, {}, (block) => {
+        for (let from = 9; from <= 22; from++) {
+          for (let to = from; to <= 22; to++) {
+            const ids: Array<number> = []
+            const part = trimBlock(block, from, to)
+            if (part !== undefined) forEachEvent(part, (id) => ids.push(id))
+            const first = Math.max(11, from)
+            const expected = Array.from({ length: Math.max(0, Math.min(20, to) - first + 1) }, (_, i) => first + i)
+            assert.deepStrictEqual(ids, expected)
+            assert.strictEqual(part?.eventCount ?? 0, expected.length)
+          }
+        }
+      })
+    }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
+})
+
+describe("SegmentReader, of any file", () => {
+  it.effect("never follows a link", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      writeFileSync(join(directory, "elsewhere"), buildSegment({ commits: [eventsNamed(1, 3)] }).bytes)
+      const path = join(directory, "FS.00000000.wal")
+      symlinkSync(join(directory, "elsewhere"), path)
+      const failure = yield* Effect.flip(verifySegment({ ...hotFile, path }))
+      assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Unsafe")
+    }).pipe(Effect.provide(NodeDisk.layer)))
 
   it.effect("makes no room for what a header only claims", () =>
     Effect.gen(function*() {
@@ -211,57 +265,9 @@ describe("SegmentReader", () => {
       const frame = yield* Effect.flip(verifySegment(frameFile))
       assert.strictEqual(frame._tag === "SegmentCorrupt" ? frame.reason : frame._tag, "BadFrame")
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
+})
 
-  it.effect("never follows a link", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
-      writeFileSync(join(directory, "elsewhere"), buildSegment({ commits: [eventsNamed(1, 3)] }).bytes)
-      const path = join(directory, "FS.00000000.wal")
-      symlinkSync(join(directory, "elsewhere"), path)
-      const failure = yield* Effect.flip(verifySegment({ ...hotFile, path }))
-      assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Unsafe")
-    }).pipe(Effect.provide(NodeDisk.layer)))
-
-  it.effect("says how a segment begins, from its header or its first block", () =>
-    Effect.gen(function*() {
-      for (const closed of [true, false]) {
-        for (const layout of [mebibyteBlocks, flashstrikeLayout]) {
-          const events = layout.version === 1 ? flashstrikeEvents(17, 20) : eventsNamed(17, 20)
-          const segment = buildSegment({ layout, firstEventId: 17, commits: [events], closed })
-          yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes }, {
-            name: "FS.00000000.wal.lz4",
-            bytes: yield* Effect.promise(() => frameOf(segment.bytes))
-          })
-          for (const file of [hotFile, frameFile]) assert.strictEqual((yield* readStart(file)).firstEventId, 17)
-        }
-        const empty = buildSegment({ commits: [], closed })
-        yield* put("/wal", { name: "FS.00000000.wal", bytes: empty.bytes })
-        assert.strictEqual((yield* readStart(hotFile)).firstEventId, undefined)
-      }
-    }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
-
-  it.effect("trims a block to a range of ids", () =>
-    Effect.gen(function*() {
-      for (const layout of [mebibyteBlocks, flashstrikeLayout]) {
-        const events = layout.version === 1 ? flashstrikeEvents(11, 20) : eventsNamed(11, 20)
-        const segment = buildSegment({ layout, firstEventId: 11, commits: [events] })
-        yield* put("/wal", { name: "FS.00000000.wal", bytes: segment.bytes })
-        yield* readSegment(hotFile, {}, (block) => {
-          for (let from = 9; from <= 22; from++) {
-            for (let to = from; to <= 22; to++) {
-              const ids: Array<number> = []
-              const part = trimBlock(block, from, to)
-              if (part !== undefined) forEachEvent(part, (id) => ids.push(id))
-              const first = Math.max(11, from)
-              const expected = Array.from({ length: Math.max(0, Math.min(20, to) - first + 1) }, (_, i) => first + i)
-              assert.deepStrictEqual(ids, expected)
-              assert.strictEqual(part?.eventCount ?? 0, expected.length)
-            }
-          }
-        })
-      }
-    }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
-
+describe("SegmentReader, of the engine's files", () => {
   it.effect.skipIf(!existsSync("/usr/bin/lz4"))(
     "reads the frames of the engine: linked 4 MiB blocks, no checksum",
     () =>

@@ -8,6 +8,7 @@ import { forEachEvent } from "../../src/recovery/BlockEvents.ts"
 import { rotatingMemory } from "../../src/recovery/BlockMemory.ts"
 import { openSegmentAt } from "../../src/recovery/SegmentSeek.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { formats } from "../fixtures/formats.ts"
 import { buildSegment, flashstrikeEvents, frameOf, makeRandom, put } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
@@ -128,26 +129,32 @@ describe("SegmentSeek", () => {
       }).pipe(onSimulatedDisk))
   }
 
-  it.effect("does not read or decode most of what lies before the event", () =>
-    Effect.gen(function*() {
-      // Random bytes do not get smaller, so the bytes of the frame count like those of its content.
-      const random = makeRandom(3)
-      const events = Array.from({ length: 4000 }, () => {
-        const event = Buffer.alloc(16 * 1024)
-        for (let at = 0; at < event.length; at += 4) event.writeUInt32LE(Math.floor(random() * 2 ** 32), at)
-        return event
-      })
-      const segment = buildSegment({
-        layout: { ...mebibyteBlocks, blockBytesMax: 256 * 1024 },
-        commits: inCommits(events, 50)
-      })
-      yield* putBoth(segment)
-      for (const file of [hotFile, coldFile]) {
-        const { bytesToFirst, firstId } = yield* readFrom(segment, file, 3900)
-        assert.isBelow(bytesToFirst, segment.bytes.length / 3)
-        assert.isAbove(firstId, 3700)
-      }
-    }).pipe(onSimulatedDisk))
+  it.effect.each(formats)(
+    "does not read or decode most of what lies before the event ($name)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        // Random bytes do not get smaller, so the bytes of the frame count like those of its content.
+        const random = makeRandom(3)
+        const isFixed = layout.eventSize > 0
+        const count = isFixed ? 256 * 1024 : 1000
+        const events = Array.from({ length: count }, (_, i) => {
+          const event = Buffer.alloc(isFixed ? layout.eventSize : 16 * 1024)
+          for (let at = 0; at < event.length; at += 4) event.writeUInt32LE(Math.floor(random() * 2 ** 32), at)
+          if (isFixed) event.writeBigUInt64LE(BigInt(i + 1))
+          return event
+        })
+        const segment = buildSegment({
+          layout: isFixed ? layout : { ...layout, blockBytesMax: 256 * 1024 },
+          commits: isFixed ? [events] : inCommits(events, 50)
+        })
+        yield* putBoth(segment)
+        for (const file of [hotFile, coldFile]) {
+          const { bytesToFirst, firstId } = yield* readFrom(segment, file, Math.floor(0.95 * count))
+          assert.isBelow(bytesToFirst, segment.bytes.length / 2)
+          assert.isAbove(firstId, 0.7 * count)
+        }
+      }).pipe(onSimulatedDisk)
+  )
 
   it.effect("is not deceived by recorded copies of blocks of the same segment", () =>
     Effect.gen(function*() {
@@ -169,26 +176,29 @@ describe("SegmentSeek", () => {
       }
     }).pipe(onSimulatedDisk))
 
-  it.effect("reads events that lie before damage, and fails at the damage", () =>
-    Effect.gen(function*() {
-      const segment = largeSegments[2]![1]()
-      const at = segment.blockEnds[Math.floor(segment.blockEnds.length * 0.7)]!
-      segment.bytes[at.offset + 70]! ^= 1
-      yield* putBoth(segment)
-      for (const file of [hotFile, coldFile]) {
-        const ids: Array<number> = []
-        const wanted = at.eventCount - 500
-        const failure = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
-          const cursor = yield* openSegmentAt(file, {}, wanted, rotatingMemory(1))
-          while (true) {
-            const blocks = yield* cursor.next
-            for (const block of blocks) forEachEvent(block, (id) => ids.push(id))
-            if (blocks.length === 0) return
-          }
-        })))
-        assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
-        assert.isAtMost(ids[0]!, wanted)
-        assert.strictEqual(ids.at(-1), at.eventCount)
-      }
-    }).pipe(onSimulatedDisk))
+  it.effect.each([0, 2])(
+    "reads events that lie before damage, and fails at the damage (segment %i)",
+    (which) =>
+      Effect.gen(function*() {
+        const segment = largeSegments[which]![1]()
+        const at = segment.blockEnds[Math.floor(segment.blockEnds.length * 0.7)]!
+        segment.bytes[at.offset + 70]! ^= 1
+        yield* putBoth(segment)
+        for (const file of [hotFile, coldFile]) {
+          const ids: Array<number> = []
+          const wanted = at.eventCount - 500
+          const failure = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
+            const cursor = yield* openSegmentAt(file, {}, wanted, rotatingMemory(1))
+            while (true) {
+              const blocks = yield* cursor.next
+              for (const block of blocks) forEachEvent(block, (id) => ids.push(id))
+              if (blocks.length === 0) return
+            }
+          })))
+          assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
+          assert.isAtMost(ids[0]!, wanted)
+          assert.strictEqual(ids.at(-1), at.eventCount)
+        }
+      }).pipe(onSimulatedDisk)
+  )
 })

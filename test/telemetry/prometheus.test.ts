@@ -12,7 +12,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import { logDirectory, startRecorder } from "../cli/running.ts"
+import { place, start } from "../cli/commandLine.ts"
 
 const monitoring = (name: string): string => fileURLToPath(new URL(`../../docs/monitoring/${name}`, import.meta.url))
 const hasPrometheus = spawnSync("prometheus", ["--version"]).status === 0
@@ -90,15 +90,9 @@ describe("a real Prometheus", () => {
     "scrapes a running recorder (needs the command `prometheus`)",
     () =>
       Effect.gen(function*() {
-        const directory = yield* logDirectory
-        const recorder = yield* startRecorder(
-          directory,
-          "--metrics",
-          "0",
-          "--segment-bytes",
-          "16KiB",
-          "--max-segments",
-          "2"
+        const directory = (yield* place)("log")
+        const recorder = yield* start(
+          ["record", "--dir", directory, "--acks", "--metrics", "0", "--segment-bytes", "16KiB", "--max-segments", "2"]
         )
         const [, target = ""] = yield* recorder.says(/http:\/\/([\d.:]+)\/metrics/)
         const base = yield* startPrometheus(target)
@@ -138,7 +132,7 @@ describe("a real Prometheus", () => {
         })
         assert.strictEqual(rules.length, readFileSync(monitoring("alerts.yml"), "utf8").split("- alert:").length - 1)
         for (const { health, name } of rules) assert.strictEqual(health, "ok", name)
-        assert.strictEqual(yield* recorder.end, 0, recorder.said())
+        assert.strictEqual((yield* recorder.end()).code, 0, recorder.said())
       }).pipe(Effect.scoped)
   )
 })

@@ -1,0 +1,59 @@
+/**
+ * What commands make of signals. A command that has something to finish takes SIGINT and SIGTERM over: the first one asks
+ * it to finish, a second one ends the process at once. Every other command leaves signals their default meaning, which ends
+ * the process. Either way whoever started it sees 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { constants } from "node:os"
+import { Stopped } from "./CliFailure.ts"
+
+/** The exit code that stands for the end by a signal. */
+const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
+
+/**
+ * Calls `onFirst` at the first SIGINT or SIGTERM, for as long as the scope lives. A second one ends the process.
+ *
+ * @since 0.1.0
+ * @category signals
+ */
+export const onFirstSignal = (onFirst: (signal: NodeJS.Signals) => void): Effect.Effect<void, never, Scope.Scope> => {
+  let isAsked = false
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isAsked) process.exit(exitCodeOf(signal))
+    isAsked = true
+    onFirst(signal)
+  }
+  return Effect.acquireRelease(
+    Effect.sync(() => void process.on("SIGINT", onSignal).on("SIGTERM", onSignal)),
+    () => Effect.sync(() => void process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
+  )
+}
+
+/**
+ * As `onFirstSignal`, as something to wait for: gives the signal's name.
+ *
+ * @since 0.1.0
+ * @category signals
+ */
+export const firstSignal: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Scope.Scope> = Effect.gen(function*() {
+  const first = yield* Deferred.make<NodeJS.Signals>()
+  yield* onFirstSignal((signal) => Deferred.doneUnsafe(first, Effect.succeed(signal)))
+  return Deferred.await(first)
+})
+
+/**
+ * Interrupts `work` at the first signal and fails with `Stopped` when everything it has to undo is undone.
+ *
+ * @since 0.1.0
+ * @category signals
+ */
+export const untilSignal = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Stopped, R> =>
+  Effect.scoped(Effect.flatMap(firstSignal, (signal) =>
+    Effect.raceFirst(
+      work,
+      Effect.flatMap(signal, (name) => Effect.fail(new Stopped({ code: exitCodeOf(name) })))
+    )))

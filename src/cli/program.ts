@@ -1,0 +1,133 @@
+/**
+ * The command line, `effect-wal`: its commands, its help, and what is common to all of them. Results go to standard output,
+ * everything else to standard error; logs too, of which warnings and worse are shown.
+ *
+ * @since 0.1.0
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Completions from "effect/cli/Completions"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { toStringUnknown } from "effect/Inspectable"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import { createRequire } from "node:module"
+import * as NodeDisk from "../disk/NodeDisk.ts"
+import { backup } from "./backup.ts"
+import { exitCodes, lineOf } from "./CliFailure.ts"
+import { doctor } from "./doctor.ts"
+import { dump } from "./dump.ts"
+import { exportEvents } from "./export.ts"
+import { directoryFlagNames } from "./flags.ts"
+import { inspect } from "./inspect.ts"
+import { maintain } from "./maintain.ts"
+import { record } from "./record.ts"
+import { repair } from "./repair.ts"
+import { replay } from "./replay.ts"
+import { say, sayUnsafe } from "./StandardStreams.ts"
+import { stats } from "./stats.ts"
+import { top } from "./top.ts"
+import { verify } from "./verify.ts"
+
+const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
+
+/**
+ * Every command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const command = Command.make("effect-wal").pipe(
+  Command.withDescription("Records events durably, replays them, and checks what is on disk"),
+  Command.withSubcommands([
+    record,
+    replay,
+    verify,
+    inspect,
+    dump,
+    repair,
+    exportEvents,
+    backup,
+    maintain,
+    stats,
+    top,
+    doctor
+  ])
+)
+
+/** What every help ends with. */
+const exitCodeLines = (): string => {
+  const width = Math.max(...exitCodes.map(([code]) => code.length))
+  return ["EXIT CODES", ...exitCodes.map(([code, meaning]) => `  ${code.padEnd(width)}    ${meaning}`)].join("\n")
+}
+
+/** Wrong usage gets one line on standard error, not the whole help; help says what exit codes mean. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    if (event._tag === "Version") return CliOutput.defaultPresenter.present(event)
+    if (event._tag === "Help") {
+      return Effect.andThen(CliOutput.defaultPresenter.present(event), Console.log(`\n${exitCodeLines()}`))
+    }
+    const name = event.commandPath.join(" ")
+    const text = event.errors.map((error) => error.message.replace(/\s*\n\s*/g, " ")).join("; ")
+    return say(`${text}; see ${name} --help`)
+  }
+}
+
+/** As the built-in one; flags that are paths of directories are completed as such. */
+const completions: typeof GlobalFlag.Completions = {
+  ...GlobalFlag.Completions,
+  run: (shell, { command }) =>
+    Option.match(shell, {
+      onNone: () => Effect.void,
+      onSome: (shell) =>
+        Console.log(Completions.generate(command.name, shell, withPaths(Completions.fromCommand(command))))
+    })
+}
+
+/** They are plain text to the parser, which would turn them into absolute paths. */
+const withPaths = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
+  ...command,
+  flags: command.flags.map((flag) =>
+    flag.type._tag === "String" && directoryFlagNames.includes(flag.name)
+      ? { ...flag, type: { _tag: "Path", pathType: "directory" } }
+      : flag
+  ),
+  subcommands: command.subcommands.map(withPaths)
+})
+
+const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+  const text = (Array.isArray(message) ? message : [message]).map((part) => toStringUnknown(part, 0)).join(" ")
+  sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}`)
+})
+
+const environment = Layer.mergeAll(
+  NodeServices.layer,
+  NodeDisk.layer,
+  CliOutput.layerPresenter(presenter),
+  // Without the wizard: a command has one flag that must be given.
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions, GlobalFlag.LogLevel] }),
+  Logger.layer([logger]),
+  Layer.succeed(References.MinimumLogLevel, "Warn")
+)
+
+/**
+ * Runs the command line with these arguments. What goes wrong is said before it fails.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const run = (args: ReadonlyArray<string>) =>
+  Command.runWith(command, { version })(args).pipe(
+    Effect.provide(environment),
+    Effect.tapCause((cause) => {
+      const line = lineOf(cause)
+      return line === undefined ? Effect.void : say(line)
+    })
+  )

@@ -1,0 +1,228 @@
+/**
+ * Options as a schema. Each field carries its unit, its range and its default, so what checks a value, what reads it from
+ * the environment and what the documentation says of it are one thing.
+ *
+ * A wrong value gets a line that names the field, the value and what would have been right.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { inspect } from "node:util"
+import { parseBytes, parseDuration } from "./notations.ts"
+
+/**
+ * In what a number counts; text and choices have no unit.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Unit = "bytes" | "milliseconds" | "count" | "text"
+
+/**
+ * What is said of a field.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface FieldNotes {
+  readonly unit: Unit
+  /** The right values, as a phrase: `2 to 128`. */
+  readonly expected: string
+}
+
+const notesKey = "effect-wal/field"
+
+/**
+ * The longest timer that Node has, in milliseconds: 24.8 days.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const millisLimit = 2 ** 31 - 1
+
+const notes = (unit: Unit, expected: string): { readonly [notesKey]: FieldNotes } => ({
+  [notesKey]: { unit, expected }
+})
+
+/**
+ * A whole number of a range, both ends included.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const whole = (unit: Unit, minimum: number, maximum: number): Schema.Int =>
+  Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate(
+    notes(unit, maximum === Number.MAX_SAFE_INTEGER ? `${minimum} or more` : `${minimum} to ${maximum}`)
+  )
+
+/**
+ * A whole number that is brought into its range, with a warning, where it is used.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const clampedWhole = (minimum: number, maximum: number): Schema.Int =>
+  Schema.Int.annotate(notes("count", `${minimum} to ${maximum}, clamped`))
+
+/**
+ * The same, or a word instead of a number.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const clampedWholeOr = <const Word extends string>(minimum: number, maximum: number, word: Word) =>
+  Schema.Union([Schema.Int, Schema.Literal(word)]).annotate(
+    notes("count", `${minimum} to ${maximum}, clamped, or ${word}`)
+  )
+
+/**
+ * One of some words.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): Schema.Literals<Words> =>
+  Schema.Literals(words).annotate(notes("text", words.join(", ")))
+
+/**
+ * Any text but the empty one.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const text = (expected: string): Schema.NonEmptyString => Schema.NonEmptyString.annotate(notes("text", expected))
+
+/**
+ * What stands there when nothing is given.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const withDefault = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
+  Schema.withDecodingDefaultType<S>(Effect.succeed(value))(schema)
+
+/**
+ * A field with its place in the options.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Field extends FieldNotes {
+  readonly path: ReadonlyArray<string>
+}
+
+/**
+ * The fields of a schema that hold one value each, in order; those of structs within it by their path.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const fieldsOf = (schema: Schema.Top): ReadonlyArray<Field> => collect(schema.ast, [])
+
+const collect = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Field> => {
+  if (SchemaAST.isObjects(ast)) {
+    return ast.propertySignatures.flatMap(({ name, type }) => collect(type, [...path, String(name)]))
+  }
+  const found = notesOf(ast)
+  return found === undefined ? [] : [{ path, ...found }]
+}
+
+/** An optional field is a union with `undefined`. */
+const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
+  const own = SchemaAST.resolveAt<FieldNotes>(notesKey)(ast)
+  if (own !== undefined || !SchemaAST.isUnion(ast)) return own
+  return ast.types.map(notesOf).find((found) => found !== undefined)
+}
+
+/**
+ * The value that text stands for; text that stands for nothing is given back, and is then no right value.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const fromText = (unit: Unit, text: string): unknown => {
+  switch (unit) {
+    case "text":
+      return text
+    case "count":
+      return /^-?\d+$/.test(text) ? Number(text) : text
+    case "bytes":
+      return Option.getOrElse(parseBytes(text), () => text)
+    case "milliseconds":
+      return /^\d+$/.test(text)
+        ? Number(text)
+        : Option.match(parseDuration(text), { onNone: () => text, onSome: Duration.toMillis })
+  }
+}
+
+/**
+ * Options that cannot be. They come from the program's own text, so they are its mistake and a defect, as with Effect's
+ * own modules.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export class WrongOptions extends Error {
+  override readonly name = "WrongOptions"
+}
+
+/**
+ * The options with every default in place, or what is wrong with them, one line for all fields.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const check = <A, I>(
+  schema: Schema.Codec<A, I>,
+  given: unknown,
+  nameOf: (path: ReadonlyArray<string>) => string = (path) => path.join(".")
+): Result.Result<A, string> =>
+  Result.mapError(Schema.decodeUnknownResult(schema)(given, { errors: "all" }), (error) => {
+    const fields = fieldsOf(schema)
+    const lines = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues.map(({ message, path = [] }) => {
+      const names = path.map(String)
+      const field = fields.find((field) => field.path.join() === names.join())
+      const value = names.reduce<unknown>(valueAt, given)
+      if (value === undefined && message === "Missing key") return `${nameOf(names)} is missing`
+      const expected = field === undefined || isRight(schema, names, value) ? message : `expected ${phrase(field)}`
+      return `${nameOf(names)} is ${inspect(value, { depth: 1 })}, ${expected}`
+    })
+    // A value may break two rules of its field, which is said in one phrase.
+    return [...new Set(lines)].join("; ")
+  })
+
+const valueAt = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
+
+/** Alone the value would do: it is another field that it does not go with. */
+const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown): boolean => {
+  let ast = schema.ast
+  for (const name of path) {
+    if (!SchemaAST.isObjects(ast)) return false
+    const property = ast.propertySignatures.find((property) => property.name === name)
+    if (property === undefined) return false
+    ast = property.type
+  }
+  return Schema.is(Schema.make<Schema.Schema<unknown>>(ast))(value)
+}
+
+const phrase = ({ expected, unit }: FieldNotes): string =>
+  unit === "bytes" || unit === "milliseconds" ? `${expected} ${unit}` : expected
+
+/**
+ * The options with every default in place. Throws `WrongOptions`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const resolveUnsafe = <A, I>(schema: Schema.Codec<A, I>, given: I): A => {
+  const checked = check(schema, given)
+  if (Result.isFailure(checked)) throw new WrongOptions(checked.failure)
+  return checked.success
+}

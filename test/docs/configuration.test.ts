@@ -1,0 +1,28 @@
+/**
+ * The table of options in the documentation is the schema, written out.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import * as WalConfig from "../../src/recorder/WalConfig.ts"
+
+const file = join(import.meta.dirname, "../../docs/CONFIGURATION.md")
+
+const defaultOf = (path: ReadonlyArray<string>): string => {
+  const value = path.reduce<unknown>(
+    (value, name) => typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined,
+    WalConfig.defaults
+  )
+  if (value === undefined) return path.join() === "directory" ? "must be given" : "none"
+  return typeof value === "number" && value >= 1 << 20 ? `${value / (1 << 20)}MiB` : String(value)
+}
+
+const rowOf = ({ expected, path, unit, variable }: WalConfig.ConfigField): string =>
+  `| \`${path.join(".")}\` | ${unit === "text" ? "" : unit} | ${defaultOf(path)} | ${expected} | \`${variable}\` |`
+
+describe("docs/CONFIGURATION.md", () => {
+  it("has a row for every field, with its unit, default, range and variable", () => {
+    const rows = readFileSync(file, "utf8").split("\n").filter((line) => line.startsWith("| `"))
+    assert.strictEqual(rows.join("\n"), WalConfig.fields.map(rowOf).join("\n"))
+  })
+})

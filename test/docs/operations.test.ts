@@ -1,0 +1,61 @@
+/**
+ * Whoever is called at night finds every alert, every error and every reason in docs/OPERATIONS.md, and nothing that no
+ * longer exists.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { DiskReason } from "../../src/disk/Disk.ts"
+import { StepReason } from "../../src/maintainer/StepError.ts"
+import { MonitorReason } from "../../src/recorder/MonitorSocket.ts"
+import { RecorderReason } from "../../src/recorder/RecorderError.ts"
+import { SegmentCorrupt } from "../../src/recovery/SegmentCorrupt.ts"
+
+const root = join(import.meta.dirname, "../..")
+const textOf = (file: string): string => readFileSync(join(root, file), "utf8")
+const operations = textOf("docs/OPERATIONS.md")
+
+/** From a heading to the next one of its level or above. */
+const sectionOf = (heading: string): string => {
+  const level = heading.split(" ")[0]?.length ?? 0
+  const at = `\n${operations}`.indexOf(`\n${heading}\n`)
+  assert.isAtLeast(at, 0, `there is a section ${heading}`)
+  const rest = operations.slice(at + heading.length)
+  const end = rest.search(new RegExp(`\\n#{1,${level}} `))
+  return end < 0 ? rest : rest.slice(0, end)
+}
+
+/** The names in the first column of a section's tables. */
+const rowsOf = (section: string): ReadonlyArray<string> =>
+  [...section.matchAll(/^\| \[?`(\w+)`/gm)].map((match) => match[1] ?? "")
+
+/** The tagged errors of the library; those of the command line are sentences for people. */
+const errors = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts") && !file.startsWith("cli"))
+  .flatMap((file) => [...textOf(`src/${file}`).matchAll(/class (\w+) extends Schema\.TaggedError/g)])
+  .map((match) => match[1] ?? "")
+
+describe("docs/OPERATIONS.md", () => {
+  const reasons: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    ["RecorderError", RecorderReason.literals],
+    ["StepError", StepReason.literals],
+    ["DiskError", DiskReason.literals],
+    ["SegmentCorrupt", SegmentCorrupt.fields.reason.literals],
+    ["MonitorError", MonitorReason.literals]
+  ]
+  for (const [error, literals] of reasons) {
+    it(`says what to do about every reason of ${error}`, () => {
+      assert.deepStrictEqual(rowsOf(sectionOf(`### \`${error}\``)), literals)
+    })
+  }
+
+  it("has a section for every error, and for nothing else", () => {
+    const sections = [...sectionOf("## When an error is said").matchAll(/^### `(\w+)`$/gm)].map((match) => match[1])
+    assert.deepStrictEqual(sections.sort(), errors.sort())
+  })
+
+  it("says what to do at once about every alert", () => {
+    const alerts = [...textOf("docs/monitoring/alerts.yml").matchAll(/alert: (\w+)/g)].map((match) => match[1] ?? "")
+    assert.deepStrictEqual(rowsOf(sectionOf("## When an alert fires")), alerts)
+  })
+})

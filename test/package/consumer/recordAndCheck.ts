@@ -1,0 +1,42 @@
+/** What both applications do: record, close the recorder, and read everything back. */
+import { type NodeDisk, Recorder, Replay, Verify, type Wal } from "effect-wal"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+
+const events = 1000
+
+const eventOf = (id: number): Uint8Array => Buffer.from(`event ${id} `.repeat(100))
+
+const record = Effect.gen(function*() {
+  const recorder = yield* Recorder.Recorder
+  for (let count = 1; count <= events; count++) yield* recorder.append(eventOf(count))
+  return yield* recorder.commit
+})
+
+const countRight = (directory: string) =>
+  Stream.runFold(
+    Replay.events({ directory }),
+    () => 0,
+    (right, { bytes, id }) => right + (Buffer.compare(bytes, eventOf(id)) === 0 ? 1 : 0)
+  )
+
+/** Many small segments, of which most are compressed before the recorder is closed. */
+export const optionsFor = (directory: string): Wal.WalOptions => ({
+  directory,
+  segmentBytesMax: 64 * 1024,
+  limits: { maxSegments: 4, maxCompressedSegments: 64 }
+})
+
+/** What was durable, what reads back as it was written, and how many segments became cold. */
+export const recordAndCheck = (
+  directory: string,
+  recorderLayer: Layer.Layer<Wal.Wal, Wal.WalError, Layer.Success<typeof NodeDisk.layer>>
+) =>
+  Effect.gen(function*() {
+    const durable: number = yield* Effect.provide(record, recorderLayer)
+    const report: Verify.VerifyReport = yield* Verify.verify({ directory })
+    const replayed: number = yield* countRight(directory)
+    const cold = report.segments.filter((segment) => segment.form === "cold").length
+    return { durable, replayed, cold, faults: report.faults.length }
+  })

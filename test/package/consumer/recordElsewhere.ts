@@ -1,0 +1,25 @@
+/** An application whose bundle has the threads in a folder of their own. `recordElsewhere.ts DIRECTORY thread|fiber` */
+import { Compressor, NodeDisk, Wal } from "effect-wal"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { optionsFor, recordAndCheck } from "./recordAndCheck.ts"
+
+const directory = process.argv[2] ?? "./log"
+const options = optionsFor(directory)
+
+const inThread = Wal.layerWorker({
+  ...options,
+  threadModule: new URL("./threads/maintainerThread.js", import.meta.url)
+})
+
+const inFiber = Wal.layer(options).pipe(Layer.provideMerge(
+  Layer.succeed(
+    Compressor.Compressor,
+    Compressor.threadedFrom(new URL("./threads/compressorThread.js", import.meta.url))
+  )
+))
+
+const found = await Effect.runPromise(
+  Effect.provide(recordAndCheck(directory, process.argv[3] === "fiber" ? inFiber : inThread), NodeDisk.layer)
+)
+console.log(JSON.stringify({ node: process.version, ...found }))
