@@ -316,9 +316,13 @@ export const make = Effect.fnUntraced(function*<E, R>(
     state.publishHot()
   }
 
+  const hear = (event: MaintainerEvent): void => {
+    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
+  }
+
   const handle = (executor: number, event: MaintainerEvent): void => {
     handled[executor] = (handled[executor] ?? 0) + 1
-    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
+    hear(event)
     retain()
     Doorbell.ringUnsafe(control.progress)
     // Whoever watches the positions looks again.
@@ -335,7 +339,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       // What the executor died of may strike here too, and the supervisor must outlive it.
       yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
     }
-    yield* Effect.exit(state.learnUnheard(disk))
+    yield* Effect.exit(state.learnUnheard(disk, hear))
     retain()
     // A drain may be waiting for the reports that are lost.
     Doorbell.ringUnsafe(control.progress)
@@ -480,7 +484,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     // A drain ends: what is given up meanwhile stays as it is.
     if (draining === 0) state.tryAgain()
     if (restarts > 0) {
-      const isLearnt = Exit.isSuccess(yield* Effect.exit(state.learnUnheard(disk)))
+      const isLearnt = Exit.isSuccess(yield* Effect.exit(state.learnUnheard(disk, hear)))
       const { freeze, free } = pending()
       if (isLearnt && freeze + free === 0 && isAllHeard()) state.forgetUnderWay()
     }
