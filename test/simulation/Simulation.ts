@@ -166,7 +166,7 @@ const arrangeEnd = (
     Effect.runSync(simulated.crashAt(operations + 1 + random.below(isSoon ? 40 : 300)))
   } else if (draw < 7) {
     const pattern = focus?.after ?? weakMoments[random.below(weakMoments.length)] ?? / unlink /
-    trace.trap = { pattern, left: 1 + random.below(isSoon ? 3 : 15), spring: stop }
+    trace.trap = { pattern, left: 1 + random.below(isSoon || focus !== undefined ? 3 : 15), spring: stop }
   } else if (draw < 9) {
     world.stopAfterTasks = world.taskCount + random.below(isSoon ? 300 : 4000)
   }

@@ -6,8 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { run } from "./Simulation.ts"
 
 /** Long enough to find what is wrong, short enough to be run always; the rest is for `npm run simulate`. */
-const fixedSeeds = 300
-const freshSeeds = 30
+const fixedSeeds = 800
+const freshSeeds = 100
 
 const passes = (seed: number): void => {
   const { violation } = run({ seed })
