@@ -259,9 +259,10 @@ export class MaintainerState {
 
   /**
    * After a death: reports that died with their thread are made up for by what the disk shows. Without this a segment would
-   * stay under way for ever, and nothing younger be deleted.
+   * stay under way for ever, and nothing younger be deleted. `report` hears of each; if a successor does the task again and
+   * reports it too, it is known by then.
    */
-  learnUnheard(disk: Disk["Service"]): Effect.Effect<void, DiskError> {
+  learnUnheard(disk: Disk["Service"], report: (event: MaintainerEvent) => void): Effect.Effect<void, DiskError> {
     const { catalog, options } = this
     const { directory, naming } = options
     const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
@@ -281,8 +282,9 @@ export class MaintainerState {
         yield* disk.syncDirectory(directory)
         const known = catalog.get(segmentIndex)
         if (known?.state !== state || bytes === undefined) return
-        if (isFreed) catalog.remove(segmentIndex)
-        else catalog.put({ ...known, state: "cold", isHot: false, compression: options.compression, bytes })
+        if (isFreed) return report({ _tag: "Freed", segmentIndex })
+        const { bytes: hotBytes, closedMillis, firstEventId, lastEventId } = known
+        report({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes: bytes, firstEventId, lastEventId, closedMillis })
       }), { discard: true })
   }
 

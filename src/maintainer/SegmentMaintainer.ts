@@ -310,17 +310,19 @@ export const make = Effect.fnUntraced(function*<E, R>(
   let isDown = false
   let restarts = 0
   let draining = 0
-  /** An executor has died, and whether all of its reports have come is not known yet. */
-  let isSomethingUnheard = false
 
   const retain = (): void => {
     state.retain()
     state.publishHot()
   }
 
+  const hear = (event: MaintainerEvent): void => {
+    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
+  }
+
   const handle = (executor: number, event: MaintainerEvent): void => {
     handled[executor] = (handled[executor] ?? 0) + 1
-    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
+    hear(event)
     retain()
     Doorbell.ringUnsafe(control.progress)
     // Whoever watches the positions looks again.
@@ -337,7 +339,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       // What the executor died of may strike here too, and the supervisor must outlive it.
       yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
     }
-    isSomethingUnheard = true
+    yield* Effect.exit(state.learnUnheard(disk, hear))
     retain()
     // A drain may be waiting for the reports that are lost.
     Doorbell.ringUnsafe(control.progress)
@@ -422,19 +424,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
     free: TaskRing.unfinishedUnsafe(toFree.ring)
   })
 
-  /**
-   * Once everything that was not completed has been done again and reported, what is still said to be under way was
-   * completed by an executor that died with its report.
-   */
-  const learnUnheard = Effect.gen(function*() {
-    const { free, freeze } = pending()
-    if (!isSomethingUnheard || free + freeze > 0 || !isAllHeard()) return
-    isSomethingUnheard = false
-    const learnt = yield* Effect.exit(state.learnUnheard(disk))
-    if (Exit.isSuccess(learnt)) state.forgetUnderWay()
-    else isSomethingUnheard = true
-  })
-
   const drainOnce = Effect.fnUntraced(function*() {
     const begun = yield* Clock.currentTimeMillis
     const before = { ...state.counts }
@@ -450,7 +439,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
     const untilQuiet = Effect.gen(function*() {
       while (true) {
         const seen = Doorbell.readUnsafe(control.progress)
-        yield* learnUnheard
         if (isDown || isQuiet()) return
         if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* reserve.release
         yield* Doorbell.wait(control.progress, seen)
@@ -495,7 +483,11 @@ export const make = Effect.fnUntraced(function*<E, R>(
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
     if (draining === 0) state.tryAgain()
-    yield* learnUnheard
+    if (restarts > 0) {
+      const isLearnt = Exit.isSuccess(yield* Effect.exit(state.learnUnheard(disk, hear)))
+      const { freeze, free } = pending()
+      if (isLearnt && freeze + free === 0 && isAllHeard()) state.forgetUnderWay()
+    }
     retain()
     yield* Effect.sleep(tickMillis)
   })))

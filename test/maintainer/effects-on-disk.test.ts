@@ -6,16 +6,19 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
-import { Disk } from "../../src/disk/Disk.ts"
+import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { Compression } from "../../src/format/SegmentName.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { blocking } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import { free } from "../../src/maintainer/FreeStep.ts"
 import { freeze } from "../../src/maintainer/FreezeStep.ts"
+import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { StepError } from "../../src/maintainer/StepError.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
+import { SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
+import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
@@ -24,6 +27,7 @@ import {
   bytesOf,
   coldPath,
   done,
+  foundation,
   hotPath,
   kinds,
   look,
@@ -32,6 +36,7 @@ import {
   put,
   quiet,
   recorded,
+  settle,
   simulated
 } from "./maintaining.ts"
 
@@ -156,6 +161,28 @@ describe.each(kinds)("persist ($name)", (kind) => {
         assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 1, kind))
       })
     ))
+})
+
+describe("persisting an application's own file", () => {
+  it.effect("syncs the file, then its name", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.merge(foundation, simulated()))
+      yield* Effect.gen(function*() {
+        yield* Disk.use((disk) => disk.makeDirectory(directory))
+        yield* Effect.scoped(Effect.flatMap(
+          openScoped(hotPath(directory, 0), "create"),
+          (file) => writeFully(file, [Buffer.from("not synced")], 0)
+        ))
+        const { close } = yield* open(SegmentMaintainer.layerAlone({ directory }))
+        yield* settle
+        const before = (yield* changes).length
+        const toPersist = Context.get(services, SegmentsToPersist)
+        assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, slot: -1, bytes: 10 }))
+        yield* settle
+        assert.deepStrictEqual(yield* lastChanges(before), ["sync FS.00000000.wal", "syncDirectory ."])
+        yield* close
+      }).pipe(Effect.provideContext(services))
+    }).pipe(Effect.scoped, quiet))
 })
 
 describe.each(kinds)("steps on a directory of $name", (kind) => {
