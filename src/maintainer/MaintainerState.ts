@@ -247,9 +247,15 @@ export class MaintainerState {
     return this.learnSizes(disk)
   }
 
+  /** What was given to be frozen or deleted and is not known to be done. */
+  underWay(): ReadonlyArray<Readonly<CatalogEntry>> {
+    return this.catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
+  }
+
   /**
-   * After a death: reports that died with their thread are made up for by what the disk shows. Without this a segment would
-   * stay under way for ever, and nothing younger be deleted.
+   * After a death, when nobody works on anything and every report that can come has come: reports that died with their
+   * thread are made up for by what the disk shows. Without this a segment would stay under way for ever, and nothing younger
+   * be deleted.
    */
   learnUnheard(disk: Disk["Service"]): Effect.Effect<void, DiskError> {
     const { catalog, options } = this
@@ -259,29 +265,21 @@ export class MaintainerState {
         Effect.map(({ bytes }) => bytes),
         Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
       )
-    const underWay = catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
-    return Effect.forEach(underWay, ({ compression, segmentIndex, state }) =>
+    return Effect.forEach(this.underWay(), ({ compression, segmentIndex, state }) =>
       Effect.gen(function*() {
         const isFreed = state === "freeing"
         const cold = coldPath(directory, naming, segmentIndex, isFreed ? compression : options.compression)
         const old = isFreed ? cold : hotPath(directory, naming, segmentIndex)
-        if ((yield* bytesOf(old)) !== undefined) return
+        const isThere = (yield* bytesOf(old)) !== undefined
         const bytes = isFreed ? 0 : yield* bytesOf(cold)
         // The next deletion must not become durable before this one.
         yield* disk.syncDirectory(directory)
         const known = catalog.get(segmentIndex)
-        if (known?.state !== state || bytes === undefined) return
-        if (isFreed) catalog.remove(segmentIndex)
+        if (known?.state !== state) return
+        if (isThere || bytes === undefined) catalog.update(segmentIndex, { state: isFreed ? "cold" : "hot" })
+        else if (isFreed) catalog.remove(segmentIndex)
         else catalog.put({ ...known, state: "cold", isHot: false, compression: options.compression, bytes })
       }), { discard: true })
-  }
-
-  /** Nobody works on anything, and every report was heard: what is said to be under way is not. */
-  forgetUnderWay(): void {
-    for (const { segmentIndex, state } of this.catalog.list()) {
-      if (state === "freezing") this.catalog.update(segmentIndex, { state: "hot" })
-      if (state === "freeing") this.catalog.update(segmentIndex, { state: "cold" })
-    }
   }
 
   /** Open segments up to this index are closed. */
