@@ -257,10 +257,15 @@ export class MaintainerState {
     return this.learnSizes(disk)
   }
 
+  /** What was given to be frozen or deleted and is not known to be done. */
+  underWay(): ReadonlyArray<Readonly<CatalogEntry>> {
+    return this.catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
+  }
+
   /**
-   * After a death: reports that died with their thread are made up for by what the disk shows. Without this a segment would
-   * stay under way for ever, and nothing younger be deleted. `report` hears of each; if a successor does the task again and
-   * reports it too, it is known by then.
+   * After a death, when nobody works on anything and every report that can come has come: reports that died with their
+   * thread are made up for by what the disk shows. Without this a segment would stay under way for ever, and nothing younger
+   * be deleted. `report` hears of each.
    */
   learnUnheard(disk: Disk["Service"], report: (event: MaintainerEvent) => void): Effect.Effect<void, DiskError> {
     const { catalog, options } = this
@@ -270,30 +275,22 @@ export class MaintainerState {
         Effect.map(({ bytes }) => bytes),
         Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
       )
-    const underWay = catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
-    return Effect.forEach(underWay, ({ compression, segmentIndex, state }) =>
+    return Effect.forEach(this.underWay(), ({ compression, segmentIndex, state }) =>
       Effect.gen(function*() {
         const isFreed = state === "freeing"
         const cold = coldPath(directory, naming, segmentIndex, isFreed ? compression : options.compression)
         const old = isFreed ? cold : hotPath(directory, naming, segmentIndex)
-        if ((yield* bytesOf(old)) !== undefined) return
+        const isThere = (yield* bytesOf(old)) !== undefined
         const bytes = isFreed ? 0 : yield* bytesOf(cold)
         // The next deletion must not become durable before this one.
         yield* disk.syncDirectory(directory)
         const known = catalog.get(segmentIndex)
-        if (known?.state !== state || bytes === undefined) return
+        if (known?.state !== state) return
+        if (isThere || bytes === undefined) return catalog.update(segmentIndex, { state: isFreed ? "cold" : "hot" })
         if (isFreed) return report({ _tag: "Freed", segmentIndex })
         const { bytes: hotBytes, closedMillis, firstEventId, lastEventId } = known
         report({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes: bytes, firstEventId, lastEventId, closedMillis })
       }), { discard: true })
-  }
-
-  /** Nobody works on anything, and every report was heard: what is said to be under way is not. */
-  forgetUnderWay(): void {
-    for (const { segmentIndex, state } of this.catalog.list()) {
-      if (state === "freezing") this.catalog.update(segmentIndex, { state: "hot" })
-      if (state === "freeing") this.catalog.update(segmentIndex, { state: "cold" })
-    }
   }
 
   /** Open segments up to this index are closed. */

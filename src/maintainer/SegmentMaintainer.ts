@@ -330,8 +330,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   }
 
   /**
-   * After a death. What the executor had not completed its successor finds and reports. What it had completed, and whose
-   * report died with it, the arena and the disk remember.
+   * After a death. What the executor had not completed its successor finds and reports. Of what it had completed and whose
+   * report died with it, the arena remembers what was persisted; the rest see `settle`.
    */
   const afterDeath = Effect.fnUntraced(function*(executor: number) {
     handled[executor] = MaintainerControl.eventsSentBy(control, executor)
@@ -339,7 +339,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
       // What the executor died of may strike here too, and the supervisor must outlive it.
       yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
     }
-    yield* Effect.exit(state.learnUnheard(disk, hear))
     retain()
     // A drain may be waiting for the reports that are lost.
     Doorbell.ringUnsafe(control.progress)
@@ -424,6 +423,13 @@ export const make = Effect.fnUntraced(function*<E, R>(
     free: TaskRing.unfinishedUnsafe(toFree.ring)
   })
 
+  /** Only after a death can something be under way that nobody works on and nobody will report. */
+  const settle = Effect.suspend(() => {
+    const { free, freeze } = pending()
+    if (restarts === 0 || freeze + free > 0 || !isAllHeard() || state.underWay().length === 0) return Effect.void
+    return Effect.asVoid(Effect.exit(state.learnUnheard(disk, hear)))
+  })
+
   const drainOnce = Effect.fnUntraced(function*() {
     const begun = yield* Clock.currentTimeMillis
     const before = { ...state.counts }
@@ -439,7 +445,11 @@ export const make = Effect.fnUntraced(function*<E, R>(
     const untilQuiet = Effect.gen(function*() {
       while (true) {
         const seen = Doorbell.readUnsafe(control.progress)
-        if (isDown || isQuiet()) return
+        if (isDown) return
+        if (isQuiet()) {
+          yield* settle
+          if (isQuiet()) return
+        }
         if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* reserve.release
         yield* Doorbell.wait(control.progress, seen)
       }
@@ -483,11 +493,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
     if (draining === 0) state.tryAgain()
-    if (restarts > 0) {
-      const isLearnt = Exit.isSuccess(yield* Effect.exit(state.learnUnheard(disk, hear)))
-      const { freeze, free } = pending()
-      if (isLearnt && freeze + free === 0 && isAllHeard()) state.forgetUnderWay()
-    }
+    yield* settle
     retain()
     yield* Effect.sleep(tickMillis)
   })))
