@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../../src/format/Lz4Frame.ts"
 import { encodeHeader, headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import type { FormatVersion } from "../../src/format/SegmentHeader.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
 import { seal, sealStart } from "../../src/format/SegmentSealer.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
@@ -19,24 +20,29 @@ export interface SegmentsToMake {
   readonly segments: number
   readonly segmentBytes: number
   readonly eventSize: number
+  /** Default: 2. In format 1 the ids are written into the first 8 bytes of a copy of each event. */
+  readonly version?: FormatVersion
   /** Payload of every segment: whole events of `eventSize` bytes. */
   readonly payload: Uint8Array
 }
 
 /** One closed segment after the other, chained; ids from 1. Returns the number of events. */
 export const makeSegments = (options: SegmentsToMake): number => {
-  const { directory, eventSize, form, payload } = options
-  const layout: SegmentLayout = layoutOf({ directory, eventSize, segmentBytesMax: options.segmentBytes })
+  const { directory, eventSize, form, version = 2 } = options
+  const format = version === 1 ? "flashstrike" : "effect-wal"
+  const layout: SegmentLayout = layoutOf({ directory, eventSize, format, segmentBytesMax: options.segmentBytes })
+  const payload = version === 1 ? new Uint8Array(options.payload) : options.payload
   const walId = new Uint8Array(16).fill(7)
   const eventsPerSegment = payload.length / eventSize
   mkdirSync(directory, { recursive: true })
   let chain = 0n
   for (let segmentIndex = 0; segmentIndex < options.segments; segmentIndex++) {
     const firstEventId = 1 + segmentIndex * eventsPerSegment
-    const sealed = seal(layout, firstEventId, sealStart(2, chain), payload)
+    if (version === 1) writeIds(payload, eventSize, firstEventId)
+    const sealed = seal(layout, firstEventId, sealStart(version, chain), payload)
     const { blockCount, chainedChecksum, eventCount, fileOffset } = sealed.state
     const header = encodeHeader({
-      version: 2,
+      version,
       segmentIndex,
       blockCount,
       eventCount,
@@ -52,16 +58,24 @@ export const makeSegments = (options: SegmentsToMake): number => {
     })
     const file = Buffer.alloc(fileOffset)
     let at = Buffer.from(header).copy(file)
-    if (at !== headerBytesOf(2)) throw new Error("a header of format 2 has its size")
+    if (at !== headerBytesOf(version)) throw new Error("a header has the size of its format")
     for (const chunk of sealed.chunks) {
       file.set(chunk, at)
       at += chunk.length
     }
     if (form === "hot") writeFileSync(join(directory, hotName(defaultNaming, segmentIndex)), file)
     else writeFileSync(join(directory, coldName(defaultNaming, segmentIndex, "frame")), frameOf(file))
-    chain = chainedChecksum
+    // In format 1 every segment begins a chain of its own.
+    chain = version === 1 ? 0n : chainedChecksum
   }
   return options.segments * eventsPerSegment
+}
+
+const writeIds = (payload: Uint8Array, eventSize: number, firstEventId: number): void => {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  for (let at = 0, id = firstEventId; at < payload.length; at += eventSize, id++) {
+    view.setBigUint64(at, BigInt(id), true)
+  }
 }
 
 const frameOf = (content: Buffer): Buffer => {

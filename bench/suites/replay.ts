@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import type { FormatVersion } from "../../src/format/SegmentHeader.ts"
 import { eventsPerSecond, throughput } from "../harness/Suite.ts"
 import type { Contestant, Scale, Suite } from "../harness/Suite.ts"
 
@@ -12,7 +13,7 @@ const segmentBytes = 16 * mebibyte
 type Form = "hot" | "cold"
 
 /** 128 MiB of real text as 64-byte events; returns how many there are. */
-const prepare = async ({ directory, quick }: Scale, form: Form): Promise<number> => {
+const prepare = async ({ directory, quick }: Scale, form: Form, version: FormatVersion = 2): Promise<number> => {
   const { makeSegments } = await import("../harness/Segments.ts")
   const { realBytes } = await import("../harness/RealBytes.ts")
   return makeSegments({
@@ -21,6 +22,7 @@ const prepare = async ({ directory, quick }: Scale, form: Form): Promise<number>
     segments: quick ? 1 : 8,
     segmentBytes,
     eventSize: eventBytes,
+    version,
     payload: realBytes(segmentBytes)
   })
 }
@@ -30,7 +32,7 @@ const measured = (events: number, startedMillis: number) => {
   return { measures: { events: events / millis / 1000, throughput: events * eventBytes / millis / 1000 } }
 }
 
-const blocks = (form: Form): Contestant => ({
+const blocks = (form: Form, version?: FormatVersion): Contestant => ({
   name: `effect-wal, ${form}, blocks`,
   note: "Replay.blocks and forEachEvent: each event's id, memory and place",
   open: async (scale) => {
@@ -39,7 +41,7 @@ const blocks = (form: Form): Contestant => ({
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
     const Replay = await import("../../src/recovery/Replay.ts")
     const { forEachEvent } = await import("../../src/recovery/BlockEvents.ts")
-    const expected = await prepare(scale, form)
+    const expected = await prepare(scale, form, version)
     return {
       round: async () => {
         let count = 0
@@ -66,7 +68,7 @@ const blocks = (form: Form): Contestant => ({
   }
 })
 
-const events = (form: Form): Contestant => ({
+const events = (form: Form, version?: FormatVersion): Contestant => ({
   name: `effect-wal, ${form}, Stream of events`,
   note: "Replay.events, consumed chunk by chunk: an object for each event, which may be kept",
   open: async (scale) => {
@@ -74,7 +76,7 @@ const events = (form: Form): Contestant => ({
     const Stream = await import("effect/Stream")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
     const Replay = await import("../../src/recovery/Replay.ts")
-    const expected = await prepare(scale, form)
+    const expected = await prepare(scale, form, version)
     return {
       round: async () => {
         let count = 0
@@ -139,6 +141,13 @@ export const suite: Suite = {
       metrics: [eventsPerSecond, throughput],
       reference: readAndHash.name,
       contestants: [blocks("hot"), events("hot"), readAndHash]
+    },
+    {
+      name: "replay hot, format 1",
+      title: "verified replay of hot segments of format 1: 64-byte events with ids of their own, 256 to a block",
+      metrics: [eventsPerSecond, throughput],
+      reference: "effect-wal, hot, blocks",
+      contestants: [blocks("hot", 1), events("hot", 1)]
     },
     {
       name: "replay cold",

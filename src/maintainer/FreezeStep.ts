@@ -13,7 +13,8 @@
  * Reading back overlaps with compressing: a piece is decoded from the file while later ones are compressed. What is
  * compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and the
  * segment's own proof over the decoded bytes, which follows every checksum and the chain. Frame compression keeps fewer
- * than 16 pieces of 1 MiB in memory, whatever the segment's size; block compression keeps the whole segment.
+ * than 16 pieces of 1 MiB in memory, whatever the segment's size; block compression keeps the whole segment. Syncing
+ * overlaps too: what is written is synced every 4 MiB, and once more at the end.
  *
  * @since 0.1.0
  */

@@ -119,7 +119,7 @@ export const makeFrameReader = (file: SegmentFile, opened: DiskFile, fileBytes: 
 
   /** What was read before a failure is handed out first. */
   const readAhead = Effect.gen(function*() {
-    while (!ended && failure === undefined && !isFull()) {
+    while (!ended && !isFull()) {
       const part = yield* parse
       if (part === undefined) ended = true
       else ahead.push(begin(part))
@@ -127,6 +127,7 @@ export const makeFrameReader = (file: SegmentFile, opened: DiskFile, fileBytes: 
   }).pipe(Effect.catch((error) =>
     Effect.sync(() => {
       failure = error
+      ended = true
     })
   ))
 

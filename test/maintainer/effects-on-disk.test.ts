@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
+import { randomBytes } from "node:crypto"
 import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { Compression } from "../../src/format/SegmentName.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
@@ -14,6 +15,7 @@ import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import { free } from "../../src/maintainer/FreeStep.ts"
 import { freeze } from "../../src/maintainer/FreezeStep.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { anyBytes, SegmentProof } from "../../src/maintainer/SegmentProof.ts"
 import { StepError } from "../../src/maintainer/StepError.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
@@ -385,6 +387,25 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         assert.isTrue(error.isRetryable)
         assert.deepStrictEqual((yield* look(directory)).leftovers, [])
       }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("fails by a sync that failed while it was still compressing, although a later one says ok", () =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        yield* Disk.use((disk) => disk.makeDirectory(directory))
+        // What LZ4 cannot compress, so that more is written than is left unsynced.
+        const bytes = randomBytes(6 * 1024 * 1024)
+        yield* put(hotPath(directory, 0), bytes)
+        const syncsOf = Effect.map(changes, (lines) => lines.filter((line) => line === "sync FS.00000000.wal.lz4.tmp"))
+        yield* disk.failNext("sync", "Io", /lz4\.tmp/)
+        const error = yield* Effect.flip(freezing(0))
+        assert.strictEqual(error.reason, "SyncFailed")
+        assert.strictEqual((yield* syncsOf).length, 1)
+        assert.deepStrictEqual((yield* look(directory)).leftovers, [])
+        assert.isTrue(bytes.equals(yield* bytesOf(hotPath(directory, 0))))
+        yield* freezing(0)
+        assert.strictEqual((yield* syncsOf).length, 3)
+        assert.deepStrictEqual((yield* look(directory)).cold, [0])
+      }).pipe(Effect.provideService(SegmentProof, anyBytes), Effect.provide(stepLayer())))
 
     it.effect("deletes neither form when both are bad", () =>
       Effect.gen(function*() {

@@ -1,75 +1,86 @@
 /**
- * Measures how much memory the freezing of one segment of 512 MiB takes: the peak of the process's resident memory during
- * the freeze, over what it was before, by frame compression on a real disk.
+ * Measures how much memory the first freeze of a process adds: a recorder is opened on a directory with one large closed segment
+ * and left alone; then the limits make that segment due, and the kernel's peak of resident memory during the freeze is
+ * compared with what was resident before. The maintainer's own start, its compressor's thread included, is in what was before.
+ *
+ * It measures what is installed, so build first (from TypeScript sources every thread also loads Node's type stripping):
  *
  * ```sh
- * node --expose-gc test/maintainer/freeze-memory.ts [MiB]
+ * npm run build && node test/maintainer/freeze-memory.ts [MiB] [fiber|thread|pool]
  * ```
  */
-import * as Effect from "effect/Effect"
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs"
-import { tmpdir } from "node:os"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as References from "effect/References"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
-import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { defaultNaming, hotName } from "../../src/format/SegmentName.ts"
-import { freeze } from "../../src/maintainer/FreezeStep.ts"
-import { anyBytes, SegmentProof } from "../../src/maintainer/SegmentProof.ts"
-import * as Telemetry from "../../src/telemetry/Telemetry.ts"
+import { setTimeout } from "node:timers/promises"
+import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
+import type * as EffectWal from "../../src/index.ts"
 
 const mebibyte = 1024 * 1024
+const root = join(import.meta.dirname, "../..")
 const segmentMebibytes = Number(process.argv[2] ?? 512)
+const host = process.argv[3] ?? "thread"
 const directory = mkdtempSync(join(tmpdir(), "effect-wal-freeze-memory-"))
+const cold = join(directory, coldName(defaultNaming, 0, "frame"))
+const eventSize = 256
 
-const write = (segmentIndex: number, mebibytes: number): void => {
-  const fd = openSync(join(directory, hotName(defaultNaming, segmentIndex)), "w")
-  const piece = Buffer.alloc(mebibyte)
-  for (let written = 0; written < mebibytes; written++) {
-    // Half noise, half repetition: LZ4 makes it about half as long.
-    for (let at = 0; at < piece.length; at += 16) piece.writeUInt32LE((Math.random() * 0x1_0000_0000) >>> 0, at)
-    writeSync(fd, piece)
-  }
-  closeSync(fd)
-}
+/** As the kernel counts them: resident now, and the most there was since `resetPeak`. */
+const residentMebibytes = (field: "VmRSS" | "VmHWM"): number =>
+  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
+const resetPeak = (): void => writeFileSync("/proc/self/clear_refs", "5")
 
-const statusBytes = (field: string): number => {
-  const line = readFileSync("/proc/self/status", "utf8").split("\n").find((line) => line.startsWith(field)) ?? ""
-  return Number(/\d+/.exec(line)?.[0] ?? 0) * 1024
-}
+const wal: typeof EffectWal = await import(join(root, "dist/index.js"))
 
-const run = (segmentIndex: number) =>
-  Effect.flatMap(
-    Telemetry.Telemetry,
-    (telemetry) =>
-      freeze({ directory, naming: defaultNaming, compression: "frame", telemetry: telemetry.updater(0) }, segmentIndex)
-  ).pipe(
-    Effect.provideService(SegmentProof, anyBytes),
-    Effect.provide(Telemetry.layer({ writersMax: 1 })),
-    Effect.provide(NodeDisk.layer)
+const measure = async (): Promise<void> => {
+  const limits = { maxSegments: 128, maxCompressedSegments: "unlimited" } as const
+  const options = { directory, eventSize, limits, workers: host === "pool" ? 3 : 1 }
+  const runtime = ManagedRuntime.make(
+    (host === "fiber" ? wal.Wal.layer(options) : wal.Wal.layerWorker(options)).pipe(
+      Layer.provide(wal.NodeDisk.layer),
+      Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
+    )
   )
+  try {
+    const recorder = await runtime.runPromise(wal.Recorder.Recorder)
+    const maintainer = await runtime.runPromise(wal.SegmentMaintainer.SegmentMaintainer)
+    await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
+    await runtime.runPromise(recorder.rotate)
+    await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
+    await setTimeout(2000)
+    const hotBytes = statSync(join(directory, hotName(defaultNaming, 0))).size
+    resetPeak()
+    const idle = residentMebibytes("VmRSS")
+    const begun = performance.now()
+    await runtime.runPromise(maintainer.setLimits({ ...limits, maxSegments: 3 }))
+    while (runtime.runSync(maintainer.status).coldSegments === 0) await setTimeout(100)
+    const seconds = (performance.now() - begun) / 1000
+    const added = residentMebibytes("VmHWM") - idle
+    const rounded = (value: number): number => Math.round(value * 10) / 10
+    process.stdout.write(
+      JSON.stringify({
+        host,
+        hotMebibytes: Math.round(hotBytes / mebibyte),
+        coldMebibytes: Math.round(statSync(cold).size / mebibyte),
+        seconds: rounded(seconds),
+        idleMebibytes: rounded(idle),
+        addedMebibytes: rounded(added),
+        loadAverage: loadavg()[0]
+      }) + "\n"
+    )
+  } finally {
+    await runtime.dispose()
+  }
+}
 
 try {
-  // The first one loads code and fills the pools; it is not measured.
-  write(0, 32)
-  write(1, segmentMebibytes)
-  await Effect.runPromise(run(0))
-  globalThis.gc?.()
-  const before = statusBytes("VmRSS")
-  let peak = before
-  const sampling = setInterval(() => {
-    peak = Math.max(peak, statusBytes("VmRSS"))
-  }, 5)
-  const begun = performance.now()
-  const { coldBytes, hotBytes } = await Effect.runPromise(run(1))
-  const millis = performance.now() - begun
-  clearInterval(sampling)
-  process.stdout.write(
-    JSON.stringify({
-      hotMebibytes: hotBytes / mebibyte,
-      coldMebibytes: Math.round(coldBytes / mebibyte),
-      millis: Math.round(millis),
-      addedMebibytes: Math.round((peak - before) / mebibyte * 10) / 10
-    }) + "\n"
-  )
+  // In a process of its own, for what it takes to make the segment is not to be counted.
+  const script = join(root, "bench/harness/prepareSegment.ts")
+  execFileSync(process.execPath, [script, directory, String(segmentMebibytes * mebibyte)], { stdio: "inherit" })
+  await measure()
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import type { SegmentFile } from "../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes } from "../../src/format/Block.ts"
+import { frameHeader } from "../../src/format/Lz4Frame.ts"
 import { blockBytesLimit, encodeHeader } from "../../src/format/SegmentHeader.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
@@ -64,6 +65,52 @@ const largeSegment = (layout: SegmentLayout): BuiltSegment =>
       layout: { ...layout, blockBytesMax: 1024 * 1024 },
       commits: [randomEvents(200, 60_000, 1), randomEvents(3, 100, 2), randomEvents(120, 60_000, 3)]
     })
+
+/** Where the blocks of one of our frames begin. */
+const frameBlocks = (frame: Buffer): ReadonlyArray<number> => {
+  const offsets: Array<number> = []
+  for (let at = frameHeader(0).length; frame.readUInt32LE(at) !== 0; at += 4 + (frame.readUInt32LE(at) & 0x7fff_ffff)) {
+    offsets.push(at)
+  }
+  return offsets
+}
+
+describe("SegmentReader", () => {
+  it.effect("hands out every block before a bad one of a frame that is decoded ahead, and names the bad one's place", () =>
+    Effect.gen(function*() {
+      const segment = largeSegment({ version: 2, eventSize: 0, blockBytesMax: 1024 * 1024 })
+      const expected = expectedEvents(segment)
+      const frame = yield* Effect.promise(() => frameOf(segment.bytes))
+      const places = frameBlocks(frame)
+      assert.isAtLeast(places.length, 8)
+      for (const bad of [0, 1, 5, places.length - 1]) {
+        const damaged = Buffer.from(frame)
+        const at = places[bad]!
+        assert.isAbove(damaged.readUInt32LE(at), 64 * 1024, "long enough to be decoded on the pool")
+        // A match that begins 0 bytes back.
+        damaged.set([0x0f, 0, 0], at + 4)
+        yield* Effect.gen(function*() {
+          yield* put("/wal", { name: "FS.00000000.wal.lz4", bytes: damaged })
+          const events: Array<string> = []
+          const error = yield* Effect.flip(
+            readSegment(frameFile, {}, (block) =>
+              forEachEvent(block, (id, bytes, start, end) => {
+                events.push(`${id}:${Buffer.from(bytes.subarray(start, end)).toString("hex")}`)
+              }))
+          )
+          assert.deepStrictEqual([error._tag, error.reason], ["SegmentCorrupt", "BadFrame"])
+          assert.strictEqual("offset" in error ? error.offset : -1, at)
+          assert.deepStrictEqual(events, expected.slice(0, events.length))
+          // Of the whole frame blocks before it at most one segment block is not complete.
+          const handedOutBytes = segment.events.slice(0, events.length).reduce(
+            (sum, event) => sum + event.length + 4,
+            0
+          )
+          assert.isAtLeast(handedOutBytes, (bad - 1.1) * 1024 * 1024)
+        }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 })))
+      }
+    }))
+})
 
 describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
   it.effect("reads a segment the same hot, as a frame and as a block file", () =>
