@@ -514,7 +514,7 @@ export class Life {
       const durable = this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
       if (durable < last) throw new Violation(`the drain ended at event ${durable} of ${last}`)
       this.model.promise(last, "drain")
-      this.model.freezesLeft = left.freeze
+      this.model.freezesLeft = left.freeze + this.watch.givenUp.size
       for (const task of ["persist", "freeze", "free"] as const) {
         const done = this.process.reported[task] - before[task]
         // A successor may do again what its predecessor had done, and a report may die on its way.

@@ -110,7 +110,10 @@ export const makeProcess = (options: {
     const stop = () => {
       world.isStopped = true
     }
-    const made = makeThreadDisk({ simulated: options.simulated, trace, who, onPowerOff: stop, listener })
+    const onRelease = () => {
+      world.isUnbroken = true
+    }
+    const made = makeThreadDisk({ simulated: options.simulated, trace, who, onPowerOff: stop, onRelease, listener })
     threadDisks.push(made)
     return seams.disk === undefined ? made : { ...made, disk: seams.disk(made.disk) }
   }

@@ -37,6 +37,8 @@ export const makeThreadDisk = (options: {
   readonly trace: Trace
   readonly who: string
   readonly onPowerOff: () => void
+  /** A lock is about to be given back, which a kill must find done or not begun. */
+  readonly onRelease: () => void
   readonly listener: DirectoryListener | undefined
 }): ThreadDisk => {
   const { listener, onPowerOff, simulated, trace, who } = options
@@ -87,7 +89,12 @@ export const makeThreadDisk = (options: {
         Effect.gen(function*() {
           const held = Scope.forkUnsafe(locks)
           yield* Scope.provide(disk.lock(path), held)
-          yield* Effect.addFinalizer((exit) => Scope.close(held, exit))
+          yield* Effect.addFinalizer((exit) =>
+            Effect.suspend(() => {
+              options.onRelease()
+              return Scope.close(held, exit)
+            })
+          )
         })
     },
     abandon: () => {

@@ -97,7 +97,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "the hot file goes before the cold one has its name",
-    seedsMax: 300,
+    seedsMax: 1000,
     focus: { after: / unlink .*\.wal: ok$/, by: "killed" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
