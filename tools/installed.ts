@@ -27,7 +27,7 @@ const isStale = (): boolean => {
 export const installTools = (): void => {
   if (!isStale()) return
   process.stderr.write("The maintainers' tools are not installed yet: running npm ci in tools/ (once).\n")
-  execFileSync("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], {
+  execFileSync("npm", ["ci", "--prefer-offline", "--fetch-retries=1", "--no-audit", "--no-fund"], {
     cwd: import.meta.dirname,
     stdio: ["ignore", "ignore", "pipe"],
     shell: process.platform === "win32"

@@ -20,6 +20,9 @@ export const environmentOf = (node: string): NodeJS.ProcessEnv => {
     PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ""}`,
     npm_config_prefer_offline: "true",
     npm_config_loglevel: "error",
+    // Where no registry answers, npm would try for minutes.
+    npm_config_fetch_retries: "1",
+    npm_config_fetch_retry_mintimeout: "1000",
     npm_config_audit: "false",
     npm_config_fund: "false"
   }
