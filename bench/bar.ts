@@ -73,7 +73,7 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
   const bare = "fs.writeSync + fdatasyncSync"
   const freezeMemory = Math.max(
     ...["freeze 16 MiB", "freeze 64 MiB", "freeze 256 MiB"]
-      .map((table) => of.figure(table, "effect-wal, freeze step", "memory"))
+      .map((table) => of.figure(table, "effect-wal, memory", "memory"))
       .filter((figure) => !Number.isNaN(figure))
   )
   return [

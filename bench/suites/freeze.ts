@@ -3,17 +3,7 @@
  * every checksum in it verified, renamed, the original unlinked. Beside it `lz4 -1`, which compresses and syncs only.
  */
 import { execFileSync } from "node:child_process"
-import {
-  closeSync,
-  copyFileSync,
-  fdatasyncSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync
-} from "node:fs"
+import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { throughput } from "../harness/Suite.ts"
 import type { Contestant, Metric, Scale, Suite, Table } from "../harness/Suite.ts"
@@ -38,14 +28,9 @@ const copyDurably = (from: string, to: string): void => {
   closeSync(fd)
 }
 
-/** Resident memory now, and the most there was since `resetPeak`, as the kernel counts them. */
-const memoryOf = (field: "VmRSS" | "VmHWM"): number =>
-  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
-const resetPeak = (): void => writeFileSync("/proc/self/clear_refs", "5")
-
 const step = (mebibytes: number): Contestant => ({
   name: "effect-wal, freeze step",
-  note: "alone in its process; memory: the kernel's peak over what was resident after a freeze of 64 KiB",
+  note: "alone in its process",
   open: async ({ directory, quick }: Scale) => {
     const Effect = await import("effect/Effect")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
@@ -58,21 +43,35 @@ const step = (mebibytes: number): Contestant => ({
       copyDurably(segment, join(directory, "FS.00000000.wal"))
       // Without this the step would only prove the cold file that is there already.
       rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
-      resetPeak()
       const started = performance.now()
       const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layer))
       return { ...frozen, seconds: (performance.now() - started) / 1000 }
     }
-    // Its code is loaded and its threads have begun before anything is counted.
-    const { prepareSegment } = await import("../harness/prepareSegment.ts")
-    await freezeCopyOf(prepareSegment(join(directory, "small"), 65_536))
-    globalThis.gc?.()
-    const idle = memoryOf("VmRSS")
     return {
       round: async () => {
         const { coldBytes, hotBytes, seconds } = await freezeCopyOf(original)
-        const peak = memoryOf("VmHWM")
-        return { measures: { throughput: hotBytes / 1e6 / seconds, memory: peak - idle, ratio: coldBytes / hotBytes } }
+        return { measures: { throughput: hotBytes / 1e6 / seconds, ratio: coldBytes / hotBytes } }
+      },
+      close: async () => {}
+    }
+  }
+})
+
+const repository = join(import.meta.dirname, "../..")
+
+const memory = (mebibytes: number): Contestant => ({
+  name: "effect-wal, memory",
+  note:
+    "the first freeze of a process that was idle with an open recorder: the kernel's peak; built JavaScript, one thread",
+  open: async ({ quick }: Scale) => {
+    execFileSync("npm", ["run", "-s", "build"], { cwd: repository })
+    const script = join(repository, "bench/harness/freezeMemory.ts")
+    return {
+      round: async () => {
+        const size = String(quick ? Math.min(4, mebibytes) : mebibytes)
+        const said = execFileSync(process.execPath, [script, size, "thread"], { encoding: "utf8" })
+        const { addedMebibytes }: { readonly addedMebibytes: number } = JSON.parse(said)
+        return { measures: { memory: addedMebibytes } }
       },
       close: async () => {}
     }
@@ -110,7 +109,7 @@ const table = (mebibytes: number, fullOnly: boolean): Table => ({
   metrics,
   reference: "lz4 -1 --content-size, then fdatasync",
   fullOnly,
-  contestants: [step(mebibytes), lz4(mebibytes)]
+  contestants: [step(mebibytes), memory(mebibytes), lz4(mebibytes)]
 })
 
 export const suite: Suite = { name: "freeze", tables: [table(64, false), table(16, true), table(256, true)] }

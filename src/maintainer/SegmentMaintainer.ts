@@ -423,11 +423,18 @@ export const make = Effect.fnUntraced(function*<E, R>(
     free: TaskRing.unfinishedUnsafe(toFree.ring)
   })
 
+  /** What somebody did who died with the report, perhaps long ago: a drain does not count it as its own. */
+  const hearLate = (event: MaintainerEvent): void => {
+    const counted = { ...state.counts }
+    hear(event)
+    Object.assign(state.counts, counted)
+  }
+
   /** Only after a death can something be under way that nobody works on and nobody will report. */
   const settle = Effect.suspend(() => {
     const { free, freeze } = pending()
     if (restarts === 0 || freeze + free > 0 || !isAllHeard() || state.underWay().length === 0) return Effect.void
-    return Effect.asVoid(Effect.exit(state.learnUnheard(disk, hear)))
+    return Effect.asVoid(Effect.exit(state.learnUnheard(disk, hearLate)))
   })
 
   const drainOnce = Effect.fnUntraced(function*() {

@@ -81,7 +81,10 @@ export class World {
         shouldYield: (fiber) =>
           thread.isDead ||
           fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield ||
-          (this.#isShuffled && !this.isUnbroken && this.#random.below(operationsBetweenYields) === 0),
+          // Not before its first operation, as in Effect's own scheduler: a fiber that is interrupted before it has begun, and
+          // yields there, begins all the same.
+          (this.#isShuffled && !this.isUnbroken && fiber.currentOpCount > 1 &&
+            this.#random.below(operationsBetweenYields) === 0),
         makeDispatcher: () => ({
           scheduleTask: (run) => {
             if (!thread.isDead) this.#ready.push({ thread, run })

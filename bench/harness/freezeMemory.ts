@@ -6,7 +6,7 @@
  * It measures what is installed, so build first (from TypeScript sources every thread also loads Node's type stripping):
  *
  * ```sh
- * npm run build && node test/maintainer/freeze-memory.ts [MiB] [fiber|thread|pool]
+ * npm run build && node bench/harness/freezeMemory.ts [MiB] [fiber|thread|pool]
  * ```
  */
 import * as Layer from "effect/Layer"
@@ -78,7 +78,7 @@ const measure = async (): Promise<void> => {
 
 try {
   // In a process of its own, for what it takes to make the segment is not to be counted.
-  const script = join(root, "bench/harness/prepareSegment.ts")
+  const script = join(import.meta.dirname, "prepareSegment.ts")
   execFileSync(process.execPath, [script, directory, String(segmentMebibytes * mebibyte)], { stdio: "inherit" })
   await measure()
 } finally {
