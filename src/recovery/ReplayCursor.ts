@@ -120,6 +120,23 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return left === undefined ? Effect.void : Scope.close(left.scope, Exit.void)
   })
 
+  /**
+   * Whether a segment that does not go on from the one before goes on from what that one is now; then it is to be entered
+   * again. An executor that dies after it has closed a segment and before it has said so is followed by one that writes it
+   * once more, perhaps in other blocks, and a reader may have read the first.
+   */
+  const relink = Effect.fnUntraced(function*({ fault, segmentIndex }: SegmentCorrupt) {
+    const { expectations } = inherited
+    if (fault.kind !== "BrokenChain" || expectations.previousChainedChecksum === undefined) return false
+    const header = (yield* startOf(reader, segmentIndex - 1))?.header
+    if (
+      header === undefined || header.closedNanos === 0n || header.lastEventId !== expectations.previousEventId ||
+      header.lastChainedChecksum === expectations.previousChainedChecksum
+    ) return false
+    inherited = { ...inherited, expectations: { ...expectations, previousChainedChecksum: header.lastChainedChecksum } }
+    return true
+  })
+
   /** Opens the segment that comes next; false at the end of what there is. */
   const enter = Effect.fnUntraced(function*() {
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
@@ -179,13 +196,27 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
+  /** The blocks of one read of the segment at hand, which is entered if need be; `undefined` at the end. */
+  const readHere: Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk> = Effect.gen(
+    function*() {
+      if (current === undefined && !(yield* enter())) return undefined
+      return current === undefined ? [] : yield* current.cursor.next
+    }
+  ).pipe(Effect.catchTag("SegmentCorrupt", (damage) =>
+    current?.cursor.progress() === undefined
+      ? Effect.flatMap(
+        relink(damage),
+        (isRelinked) => isRelinked ? Effect.andThen(leave, readHere) : Effect.fail(damage)
+      )
+      : Effect.fail(damage)))
+
   /** Reads on; false when there is nothing more now. */
   const readOn = Effect.fnUntraced(function*() {
     while (true) {
-      if (current === undefined && !(yield* enter())) return false
+      const blocks = yield* readHere
+      if (blocks === undefined) return false
       const at: Current | undefined = current
       if (at === undefined) continue
-      const blocks = yield* at.cursor.next
       if (blocks.length === 0) {
         if (!(yield* pass(at))) return false
         continue

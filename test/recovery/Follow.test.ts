@@ -101,6 +101,38 @@ const opened = (wal: ReadonlyArray<BuiltSegment>, layout: SegmentLayout): Readon
   })
 
 describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
+  it.effect("goes on behind a closed segment that was written again in other blocks after it was read", () =>
+    Effect.gen(function*() {
+      const durable = new DurableId()
+      const first = { layout, segmentIndex: 0, firstEventId: 1 }
+      const read = buildSegment({ ...first, commits: [eventsOf(layout, 1, 3), eventsOf(layout, 4, 8)] })
+      const again = buildSegment({ ...first, commits: [eventsOf(layout, 1, 8)] })
+      const second = buildSegment({
+        layout,
+        segmentIndex: 1,
+        firstEventId: 9,
+        commits: [eventsOf(layout, 9, 12)],
+        previousChainedChecksum: again.chainedChecksum
+      })
+      yield* put(directory, hot(read))
+      durable.current = 8
+      const ids: Array<number> = []
+      const following = yield* Effect.forkChild(
+        Replay.events({ directory, to: { id: 12 }, follow: durable }).pipe(
+          Stream.runForEach(({ id }) => Effect.sync(() => void ids.push(id)))
+        )
+      )
+      yield* yieldOften
+      assert.deepStrictEqual(ids, range(1, 8))
+      const disk = yield* Disk
+      yield* disk.unlink(pathOf(read))
+      yield* put(directory, hot(again), hot(second))
+      durable.current = 12
+      yield* TestClock.adjust(1000)
+      yield* Fiber.join(following)
+      assert.deepStrictEqual(ids, range(1, 12))
+    }).pipe(onSimulatedDisk))
+
   it.effect("gives every event once and in order while segments grow, rotate, freeze and go", () =>
     Effect.gen(function*() {
       for (let seed = 1; seed <= 10; seed++) {
