@@ -437,9 +437,18 @@ export const make = Effect.fnUntraced(function*<E, R>(
     return Effect.asVoid(Effect.exit(state.learnUnheard(disk, hearLate)))
   })
 
+  /** Lengths and times of what was found at the start are asked for in the background. */
+  let learning: Fiber.Fiber<void> | undefined
+
   const drainOnce = Effect.fnUntraced(function*() {
     const begun = yield* Clock.currentTimeMillis
     const before = { ...state.counts }
+    // Limits that look at them hold when a drain has ended, also one that comes right after the start.
+    const { ageMillisMax, bytesMax } = state.limits
+    if (learning !== undefined && (bytesMax ?? ageMillisMax) !== undefined) {
+      yield* Fiber.await(learning)
+      retain()
+    }
     // Without freezing the hot segments only grow in number, and what is in memory must still get to the disk.
     const stopFreezing = Effect.sync(() => {
       MaintainerControl.stopFreezingUnsafe(control)
@@ -495,7 +504,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* telemetryService.beforeSnapshot(() => state.setGauges(telemetry))
   state.begin(reconciled.unfinished)
   retain()
-  yield* Effect.forkScoped(state.learnSizes(disk))
+  learning = yield* Effect.forkScoped(state.learnSizes(disk))
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
