@@ -262,8 +262,13 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
       SegmentArena.flushServedUnsafe(arena, asked)
       return false
     }
+    // Whoever asked has appended before: it lies in a full segment. What comes now is not let through unseen.
+    if (SegmentArena.watermarkOf(arena, slot) === 0) {
+      SegmentArena.flushServedUnsafe(arena, asked)
+      return false
+    }
     // A full segment that comes before this one is in the queue by now, or will be: the next cycle persists it first.
-    const may = SegmentArena.watermarkOf(arena, slot) === 0 ? "yes" : flusher.mayWrite(slot)
+    const may = flusher.mayWrite(slot)
     if (may !== "yes") {
       if (may === "hot limit") hold(HeldBack.HotLimit)
       return false

@@ -276,9 +276,25 @@ export const make = (options: {
     return true
   })
 
+  /** The segment of this slot is durable and closed. */
+  const giveBack = (slot: number, state: SealState, closedMillis: number): PersistedSegment => {
+    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
+    const lastEventId = firstEventId + state.eventCount - 1
+    const bytes = layout.version === 1 ? fileBytesOfFlashstrike : state.fileOffset
+    SegmentArena.giveBackUnsafe(arena, slot)
+    Doorbell.ringUnsafe(arena.durable)
+    return { segmentIndex, bytes, firstEventId, lastEventId, closedMillis }
+  }
+
   const persist = Effect.fnUntraced(function*(slot: number) {
     const startNanos = telemetry.nowNanos()
     const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    if (SegmentArena.closed(arena).index >= segmentIndex) {
+      // A predecessor died before it gave the slot back. The file may be frozen by now, and is not made again.
+      const sealed = SegmentArena.sealStateOf(arena, slot)
+      return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
+    }
     const { open: opened, state } = yield* fileFor(slot)
     const sealed = opened.staged === undefined
       ? sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
@@ -307,12 +323,8 @@ export const make = (options: {
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
     SegmentArena.putClosed(arena, segmentIndex, sealed.state.chainedChecksum)
     yield* abandon
-    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
-    const lastEventId = firstEventId + sealed.state.eventCount - 1
-    SegmentArena.giveBackUnsafe(arena, slot)
-    Doorbell.ringUnsafe(arena.durable)
     telemetry.onPersist(true, startNanos)
-    return { segmentIndex, bytes: fileBytes, firstEventId, lastEventId, closedMillis }
+    return giveBack(slot, sealed.state, closedMillis)
   })
 
   return {
