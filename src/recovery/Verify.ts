@@ -223,8 +223,8 @@ const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, ent
     : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
   const files = filesOf(walk.directory, naming, entry)
   let visited = yield* visitFiles(walk, files, expectations)
-  if (visited.length === 0) {
-    // Frozen or deleted since the directory was listed.
+  // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
+  for (let look = 0; look < 3 && visited.length === 0; look++) {
     const listing = yield* scan(walk.directory, naming)
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
     if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
