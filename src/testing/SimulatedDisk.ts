@@ -521,20 +521,19 @@ const lineOf = (entry: LogEntry): string => {
   return `#${number} ${operation} ${path}${detailOf(entry)}: ${outcome ?? "did not complete"}`
 }
 
-/** Keeps the handle from being closed until the call has ended. */
-const underway = <A>(handle: Handle | undefined, call: Effect.Effect<A, DiskError>): Effect.Effect<A, DiskError> => {
-  if (handle === undefined) return call
-  return Effect.suspend(() => {
-    handle.callsUnderway++
-    return Effect.ensuring(
-      call,
+/** Keeps the handle from being closed until the call has ended, wherever it is interrupted. */
+const underway = <A>(handle: Handle | undefined, call: Effect.Effect<A, DiskError>): Effect.Effect<A, DiskError> =>
+  handle === undefined ? call : Effect.acquireUseRelease(
+    Effect.sync(() => {
+      handle.callsUnderway++
+    }),
+    () => call,
+    () =>
       Effect.sync(() => {
         handle.callsUnderway--
         if (handle.callsUnderway === 0) handle.onIdle?.()
       })
-    )
-  })
-}
+  )
 
 const statOf = (node: SimulatedNode): FileStat => ({
   kind: node.kind,
