@@ -30,7 +30,7 @@ const copyDurably = (from: string, to: string): void => {
 
 const step = (mebibytes: number): Contestant => ({
   name: "effect-wal, freeze step",
-  note: "alone in its process",
+  note: "alone in its process, with the disk of the maintainer's thread",
   open: async ({ directory, quick }: Scale) => {
     const Effect = await import("effect/Effect")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
@@ -44,7 +44,7 @@ const step = (mebibytes: number): Contestant => ({
       // Without this the step would only prove the cold file that is there already.
       rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
       const started = performance.now()
-      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layer))
+      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layerBlocking))
       return { ...frozen, seconds: (performance.now() - started) / 1000 }
     }
     return {

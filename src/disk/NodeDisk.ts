@@ -6,8 +6,8 @@
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
  *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
  * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
- *   nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes milliseconds, in
- *   which the thread can prepare what comes next.
+ *   nothing else to do. Only what takes milliseconds goes to the thread pool, so that the thread can do something else
+ *   meanwhile: a sync of more than `bytesSyncedInPlaceMax`, and an unlink, which frees the whole file (64 MiB: 17 ms).
  *
  * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
  * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
@@ -90,7 +90,7 @@ type Call = <A>(
   run: () => A
 ) => Effect.Effect<A, DiskError>
 
-const onThreadPool: Call = <A>(operation: string, path: string, start: (done: Done<A>) => void) =>
+const onThreadPool = <A>(operation: string, path: string, start: (done: Done<A>) => void) =>
   Effect.uninterruptible(Effect.callback<A, DiskError>((resume) => {
     start((error, value) =>
       // A call without a result calls back without a value; its `A` is void.
@@ -282,8 +282,7 @@ const make = (call: Call): Disk["Service"] => {
   const rename = (from: string, to: string) =>
     call<void>("rename", from, (done) => fs.rename(from, to, done), () => fs.renameSync(from, to))
 
-  const unlink = (path: string) =>
-    call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
+  const unlink = (path: string) => onThreadPool<void>("unlink", path, (done) => fs.unlink(path, done))
 
   const syncDirectory = (path: string) =>
     Effect.gen(function*() {

@@ -32,6 +32,7 @@ import { coldName, freezingName, hotName } from "../format/SegmentName.ts"
 import { makeXxh32 } from "../internal/xxh64.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import { Compressor, settle } from "./Compressor.ts"
+import { keepPiece, takePiece } from "./PieceMemory.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
 import { SegmentProof } from "./SegmentProof.ts"
 import { fromDisk, StepError } from "./StepError.ts"
@@ -188,6 +189,13 @@ interface WrittenPiece {
   readonly contentBytes: number
 }
 
+/** A piece that is being compressed: its memory, the content in it, and what comes of it. */
+interface PieceInFlight {
+  readonly piece: Uint8Array
+  readonly content: Uint8Array
+  readonly result: Promise<Uint8Array> | Uint8Array
+}
+
 const writeFrame = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes: number, target: DiskFile) {
   const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)
   const [coldBytes, facts] = yield* Effect.all([
@@ -211,8 +219,7 @@ const writePieces = Effect.fnUntraced(function*(
   const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
   const compressFailed = (cause: unknown) => job.fail("CompressFailed", job.hot, String(cause), cause)
   const hash = makeXxh32()
-  const inFlight: Array<{ readonly piece: Uint8Array; readonly result: Promise<Uint8Array> | Uint8Array }> = []
-  const spare: Array<Uint8Array> = []
+  const inFlight: Array<PieceInFlight> = []
   const early = yield* makeEarlySync(target.sync)
   let fileBytes = yield* onDisk(writeFully(target, [frameHeader(bytes)], 0))
 
@@ -220,23 +227,24 @@ const writePieces = Effect.fnUntraced(function*(
     const oldest = inFlight.shift()
     if (oldest === undefined) return
     const compressed = yield* settle(() => oldest.result, compressFailed)
-    const chunks = blockChunks(oldest.piece, compressed)
+    const chunks = blockChunks(oldest.content, compressed)
     const length = yield* onDisk(writeFully(target, chunks, fileBytes))
-    yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.piece.length })
+    yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.content.length })
     fileBytes += length
     yield* onDisk(early.wrote(length))
     compressor.release(compressed)
-    if (oldest.piece.length === pieceBytes) spare.push(oldest.piece)
+    keepPiece(oldest.piece)
   })
 
   for (let offset = 0; offset < bytes; offset += pieceBytes) {
     if (inFlight.length === piecesInFlightMax) yield* writeOldest
     const wanted = Math.min(pieceBytes, bytes - offset)
-    const piece = (spare.pop() ?? new Uint8Array(new SharedArrayBuffer(wanted))).subarray(0, wanted)
-    const read = yield* onDisk(readFully(source, piece, offset))
+    const piece = takePiece()
+    const content = piece.subarray(0, wanted)
+    const read = yield* onDisk(readFully(source, content, offset))
     if (read < wanted) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
-    hash.update(piece)
-    inFlight.push({ piece, result: yield* begin(() => compressor.compress(piece), compressFailed) })
+    hash.update(content)
+    inFlight.push({ piece, content, result: yield* begin(() => compressor.compress(content), compressFailed) })
   }
   while (inFlight.length > 0) yield* writeOldest
   yield* onDisk(early.join)
@@ -287,10 +295,10 @@ const readBackPieces = Effect.fnUntraced(function*(
   const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
   const proof = (yield* SegmentProof).begin(job.segmentIndex)
   const hash = makeXxh32()
-  const buffer = new Uint8Array(4 + Math.min(pieceBytes, sourceBytes))
+  const piece = takePiece()
   for (let proved = 0; proved < sourceBytes; proved += pieceBytes) {
     const { bytes, contentBytes, offset } = yield* Queue.take(written)
-    const block = buffer.subarray(0, bytes)
+    const block = piece.subarray(0, bytes)
     const read = yield* onDisk(readFully(target, block, offset))
     if (read < bytes) return yield* job.fail("VerifyFailed", job.temporary, "it is shorter than what was written")
     const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
@@ -314,6 +322,7 @@ const readBackPieces = Effect.fnUntraced(function*(
     proof.push(content)
     if (!field.storedRaw) compressor.release(content)
   }
+  keepPiece(piece)
   return { contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
 })
 
