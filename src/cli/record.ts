@@ -251,7 +251,10 @@ const pump = Effect.fnUntraced(function*(
     counts.bytes += chunk?.length ?? 0
     yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())
     if (chunk === undefined) return
-    if (options.asksFlush) SegmentArena.askFlushUnsafe(arena)
+    if (options.asksFlush) {
+      recorder.writer.shareUnsafe()
+      SegmentArena.askFlushUnsafe(arena)
+    }
   }
 })
 

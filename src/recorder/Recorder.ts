@@ -314,6 +314,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       const startNanos = telemetry.nowNanos()
+      writer.shareUnsafe()
       noteLag()
       return Effect.onExit(committers.wait(eventId, asks ? ask : undefined), (exit) =>
         Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos)))

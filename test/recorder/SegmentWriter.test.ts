@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
+import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
 const make = Effect.fnUntraced(function*(options: {
   readonly eventSize?: number
@@ -34,15 +35,68 @@ const make = Effect.fnUntraced(function*(options: {
 const bytesOf = (length: number, fill = 7) => new Uint8Array(length).fill(fill)
 
 describe("SegmentWriter", () => {
-  it.effect("gives consecutive ids and publishes with the watermark", () =>
+  it.effect("gives consecutive ids, and raises the watermark when what was appended is shared", () =>
     Effect.gen(function*() {
       const { arena, writer } = yield* make({})
       assert.strictEqual(writer.appendUnsafe(bytesOf(10)), 1)
       assert.strictEqual(writer.appendUnsafe(bytesOf(0)), 2)
       assert.strictEqual(writer.lastEventId, 2)
+      writer.shareUnsafe()
       assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 4 + 10 + 4)
       const data = SegmentArena.slotData(arena, 0)
       assert.deepStrictEqual([...data.subarray(0, 18)], [10, 0, 0, 0, ...bytesOf(10), 0, 0, 0, 0])
+    }))
+
+  it.effect("shares what was appended when the synchronous code ends, unasked, again and again", () =>
+    Effect.gen(function*() {
+      const { arena, writer } = yield* make({})
+      for (let count = 1; count <= 3; count++) {
+        writer.appendUnsafe(bytesOf(10))
+        writer.appendUnsafe(bytesOf(10))
+        yield* Effect.promise(() => Promise.resolve())
+        assert.strictEqual(SegmentArena.watermarkOf(arena, 0), count * 28)
+      }
+    }))
+
+  it.effect("keeps the order and every byte of short, long and reserved events, and publishes none before it is whole", () =>
+    Effect.gen(function*() {
+      const slotBytes = 1 << 18
+      const { arena, queue, writer } = yield* make({ slotBytes, slots: 8 })
+      const random = new SeededRandom(7)
+      const expected = new Uint8Array(slotBytes)
+      let end = 0
+      let slot = 0
+      const check = () => {
+        const watermark = SegmentArena.watermarkOf(arena, slot)
+        assert.isAtMost(watermark, end)
+        const shared = SegmentArena.slotData(arena, slot).subarray(0, watermark)
+        assert.strictEqual(Buffer.compare(shared, expected.subarray(0, watermark)), 0)
+      }
+      for (let id = 1; id <= 3000 && slot < 7; id++) {
+        const length = random.below(random.below(20) === 0 ? 40_000 : 300)
+        const event = bytesOf(length, id)
+        if (end + 4 + length > slotBytes) {
+          assert.isTrue(writer.rotateUnsafe())
+          assert.strictEqual(Option.getOrThrow(yield* TaskQueue.poll(queue)).bytes, end)
+          assert.strictEqual(SegmentArena.watermarkOf(arena, slot), end, "what is handed over is shared")
+          check()
+          slot += 1
+          end = 0
+        }
+        new DataView(expected.buffer).setUint32(end, length, true)
+        expected.set(event, end + 4)
+        if (random.below(4) === 0) {
+          writer.bytes.set(event, writer.reserveUnsafe(length))
+          assert.strictEqual(writer.publishUnsafe(), id)
+        } else assert.strictEqual(writer.appendUnsafe(event), id)
+        end += 4 + length
+        check()
+        if (random.below(100) === 0) {
+          writer.shareUnsafe()
+          assert.strictEqual(SegmentArena.watermarkOf(arena, slot), end)
+        }
+      }
+      assert.isAbove(slot, 3)
     }))
 
   it.effect("stores events of a fixed size back to back", () =>
@@ -50,6 +104,7 @@ describe("SegmentWriter", () => {
       const { arena, writer } = yield* make({ eventSize: 8 })
       writer.appendUnsafe(bytesOf(8, 1))
       writer.appendUnsafe(bytesOf(8, 2))
+      writer.shareUnsafe()
       assert.deepStrictEqual([...SegmentArena.slotData(arena, 0).subarray(0, 16)], [...bytesOf(8, 1), ...bytesOf(8, 2)])
     }))
 
