@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { throughput } from "../harness/Suite.ts"
 import type { Contestant, Scale, Suite } from "../harness/Suite.ts"
 import type { Host } from "../harness/Wal.ts"
+import { warmPages } from "../harness/warmPages.ts"
 import type { PeerMaker } from "../peers/Peer.ts"
 import { durablePeers } from "../peers/peers.ts"
 
@@ -38,6 +39,7 @@ const wal = (host: Host): Contestant => ({
         // The arena's pages are the application's for as long as it runs; here they are touched once before the clock runs.
         await opened.run(appendMany(opened, event, Math.floor(opened.arena.slotBytes * opened.arena.slots / 260) - 10))
         await opened.settle()
+        warmPages(directory, bytesOf(quick))
         const started = performance.now()
         await opened.run(appendMany(opened, event, count))
         await opened.run(opened.recorder.commit)
@@ -59,6 +61,7 @@ const peer = (maker: PeerMaker): Contestant => ({
     return {
       round: async () => {
         let bytes = 0
+        warmPages(directory, bytesOf(quick))
         const started = performance.now()
         do {
           await opened.commit?.(event, batch)
@@ -86,6 +89,7 @@ const writeAndSync: Contestant = {
     return {
       round: async () => {
         const path = freshFile(directory)
+        warmPages(directory, bytesOf(quick))
         const started = performance.now()
         const fd = openSync(path, "w")
         for (let written = 0; written < bytesOf(quick); written += piece.length) writeSync(fd, piece)
@@ -104,6 +108,7 @@ const dd: Contestant = {
   open: async ({ directory, quick }: Scale) => ({
     round: async () => {
       const path = freshFile(directory)
+      warmPages(directory, bytesOf(quick))
       const args = ["if=/dev/zero", `of=${path}`, "bs=1M", `count=${bytesOf(quick) / mebibyte}`, "conv=fdatasync"]
       const said = execFileSync("sh", ["-c", `LC_ALL=C dd ${args.join(" ")} 2>&1`], { encoding: "utf8" })
       const seconds = Number(/, ([\d.e-]+) s,/.exec(said)?.[1])

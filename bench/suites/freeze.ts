@@ -7,6 +7,7 @@ import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, st
 import { join } from "node:path"
 import { throughput } from "../harness/Suite.ts"
 import type { Contestant, Metric, Scale, Suite, Table } from "../harness/Suite.ts"
+import { warmPages } from "../harness/warmPages.ts"
 
 const mebibyte = 2 ** 20
 const metrics: ReadonlyArray<Metric> = [
@@ -43,6 +44,7 @@ const step = (mebibytes: number): Contestant => ({
       copyDurably(segment, join(directory, "FS.00000000.wal"))
       // Without this the step would only prove the cold file that is there already.
       rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
+      warmPages(directory, statSync(segment).size)
       const started = performance.now()
       const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layerBlocking))
       return { ...frozen, seconds: (performance.now() - started) / 1000 }
@@ -89,6 +91,7 @@ const lz4 = (mebibytes: number): Contestant => ({
       round: async () => {
         copyDurably(original, hot)
         rmSync(cold, { force: true })
+        warmPages(directory, statSync(hot).size)
         const started = performance.now()
         execFileSync("lz4", ["-1", "-q", "-f", "--content-size", hot, cold])
         const fd = openSync(cold, "r+")

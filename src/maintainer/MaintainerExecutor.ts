@@ -70,7 +70,7 @@ export interface ExecutorOptions {
  */
 export const attemptsMax = 5
 
-/** The meta file is a hint: besides at every rotation it is renewed at most this often. */
+/** The meta file is a hint: besides when no full segment waits any more it is renewed at most this often. */
 const metaMillisMin = 1000
 
 /**
@@ -156,6 +156,11 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     }))
   })
 
+  const renewMeta = Effect.gen(function*() {
+    if (flusher === undefined || (yield* Clock.currentTimeMillis) - metaWritten.millis < metaMillisMin) return
+    if (flusher.lastDurable().eventId > 0) yield* writeMeta()
+  })
+
   /**
    * Persisting is tried for ever: what was appended is never given up. One failure of the device is no news to
    * committers: the segment is being written to a fresh file, and they go on waiting. A second one in a row is.
@@ -183,10 +188,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
       Effect.matchEffect({
         onFailure: (error) => Effect.as(onPersistError(error), false),
         onSuccess: (persisted) =>
-          Effect.gen(function*() {
+          Effect.sync(() => {
             hold(HeldBack.None)
             emit({ _tag: "Persisted", ...persisted })
-            yield* writeMeta()
             return true
           })
       })
@@ -236,12 +240,15 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     let worked = false
     while (true) {
       const task = persisting.next()
-      if (task === undefined) return worked
-      if (!(yield* persistOne(task))) return worked
+      if (task === undefined || !(yield* persistOne(task))) break
       persisting.done()
       complete(toPersist)
       worked = true
+      yield* renewMeta
     }
+    // Once for all that waited: under load there is always a next one, and the meta file takes as long as a small sync.
+    if (worked) yield* writeMeta()
+    return worked
   })
 
   let lastFlushMillis = 0
@@ -283,11 +290,6 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
           return flushed
         })
     }))
-  })
-
-  const renewMeta = Effect.gen(function*() {
-    if (flusher === undefined || (yield* Clock.currentTimeMillis) - metaWritten.millis < metaMillisMin) return
-    if (flusher.lastDurable().eventId > 0) yield* writeMeta()
   })
 
   // ---------------------------------------------------------------------------------------------------------------
