@@ -8,8 +8,11 @@
  * which events behind a length seldom are; and an atomic store is a call. Gathered events are shared when the 16 KiB are
  * full, when the segment is handed over, when somebody asks for a flush or waits for an event (`shareUnsafe`), and at the
  * latest when the present run of synchronous code ends, in a microtask. Nothing is promised of an event before it is
- * durable, so nothing is lost by that. Events of format 1 are not gathered: their limit may be lowered at any moment, and
- * the maintainer reckons with one event at most that is beyond it.
+ * durable, so nothing is lost by that. There, too, a sleeping maintainer is woken for a segment that was handed over, since
+ * to wake a thread is a system call; only a run that fills a second segment does it at once.
+ *
+ * Events of format 1 are not gathered: their limit may be lowered at any moment, and the maintainer reckons with one event
+ * at most that is beyond it.
  *
  * One thread owns the writer. Event ids are consecutive numbers up to 2^53. An append is refused by its result and never
  * by waiting; a refused event has left no trace.
@@ -113,10 +116,13 @@ export class SegmentWriter {
   /** Where the gathered events begin and end; they belong at the end of what is below `position`. */
   private gatheredStart = 0
   private gatheredEnd = 0
-  private isShareDue = false
-  private readonly share = (): void => {
-    this.isShareDue = false
+  private isEndOfRunDue = false
+  /** A segment was handed over, and the maintainer has not been woken for it. */
+  private isWakeDue = false
+  private readonly atEndOfRun = (): void => {
+    this.isEndOfRunDue = false
     this.shareUnsafe()
+    if (this.isWakeDue) this.wake()
   }
 
   private slot = 0
@@ -272,7 +278,7 @@ export class SegmentWriter {
   }
 
   private gather(event: Uint8Array, total: number): number {
-    if (!this.isShareDue) this.shareSoon()
+    if (!this.isEndOfRunDue) this.awaitEndOfRun()
     const at = this.gatheredEnd
     if (this.prefixBytes > 0) this.gatheredView.setUint32(at, event.length, true)
     this.gathered.set(event, at + this.prefixBytes)
@@ -281,9 +287,9 @@ export class SegmentWriter {
     return this.nextEventId++
   }
 
-  private shareSoon(): void {
-    this.isShareDue = true
-    void resolved.then(this.share)
+  private awaitEndOfRun(): void {
+    this.isEndOfRunDue = true
+    void resolved.then(this.atEndOfRun)
   }
 
   /** Whether an event can be gathered, once those before it are shared; a larger one goes straight into the arena. */
@@ -305,8 +311,16 @@ export class SegmentWriter {
     this.shareUnsafe()
     const { position, segmentIndex, slot } = this
     SegmentArena.rotateUnsafe(this.arena, slot)
-    const isOffered = TaskQueue.offerUnsafe(this.toPersist, { segmentIndex, slot, bytes: position })
+    const isOffered = TaskQueue.offerSilentlyUnsafe(this.toPersist, { segmentIndex, slot, bytes: position })
     invariant(isOffered, "the persist queue has room for every slot of the arena")
+    if (this.isWakeDue) this.wake()
+    else this.isWakeDue = true
+    if (!this.isEndOfRunDue) this.awaitEndOfRun()
+  }
+
+  private wake(): void {
+    this.isWakeDue = false
+    TaskQueue.wakeUnsafe(this.toPersist)
   }
 
   private activate(slot: number): void {

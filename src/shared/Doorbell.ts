@@ -90,7 +90,28 @@ export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, s
  * @category operations
  */
 export const ringUnsafe = (self: Doorbell): void => {
+  countUnsafe(self)
+  wakeUnsafe(self)
+}
+
+/**
+ * The first half of a ring: whoever looks from here on sees it, and nobody is woken. `wakeUnsafe` has to follow. Waking a
+ * thread is a system call, and the woken one may take the core of whoever woke it.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const countUnsafe = (self: Doorbell): void => {
   Atomics.add(self.words, self.index, 1)
+}
+
+/**
+ * The second half of a ring: wakes whoever waits for what was counted.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const wakeUnsafe = (self: Doorbell): void => {
   if (self.isShared) Atomics.notify(self.words, self.index)
   if (self.waiters.size > 0) wakeChanged(self, Atomics.load(self.words, self.index))
 }

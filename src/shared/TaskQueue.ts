@@ -315,12 +315,33 @@ const serveOffers = (self: Enqueue): void => serveAndListen(self.offers, self.no
  * @category offering
  */
 export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
+  if (!offerSilentlyUnsafe(self, task)) return false
+  wakeUnsafe(self)
+  return true
+}
+
+/**
+ * As `offerUnsafe`, and wakes nobody: a consumer that looks finds the task, one that sleeps hears of it by `wakeUnsafe`,
+ * which has to follow. For a caller that cannot spare the time of a system call now.
+ *
+ * @since 0.1.0
+ * @category offering
+ */
+export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
   checkTask(task)
   if (self.offers.ending || self.offers.waiting.length > 0) return false
   if (!admit(self, task, self.offers.clock.currentTimeMillisUnsafe())) return false
-  Doorbell.ringUnsafe(self.notEmpty)
+  Doorbell.countUnsafe(self.notEmpty)
   return true
 }
+
+/**
+ * Wakes the consumers that wait for what was offered silently.
+ *
+ * @since 0.1.0
+ * @category offering
+ */
+export const wakeUnsafe = (self: Enqueue): void => Doorbell.wakeUnsafe(self.notEmpty)
 
 /**
  * Puts a task into the queue; waits while it is full. `false` if the queue was ended or shut down before the task could

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
+import * as Doorbell from "../../src/shared/Doorbell.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
@@ -97,6 +98,25 @@ describe("SegmentWriter", () => {
         }
       }
       assert.isAbove(slot, 3)
+    }))
+
+  it.effect("wakes the maintainer for a full segment when the run ends, and at once when it fills a second", () =>
+    Effect.gen(function*() {
+      const { queue, writer } = yield* make({ eventSize: 64, slotBytes: 64, slots: 8 })
+      let woken = 0
+      const listen = () => Doorbell.onRingUnsafe(queue.notEmpty, Doorbell.readUnsafe(queue.notEmpty), () => woken++)
+      listen()
+      writer.appendUnsafe(bytesOf(64))
+      writer.appendUnsafe(bytesOf(64))
+      assert.strictEqual(yield* TaskQueue.size(queue), 1, "whoever looks finds it")
+      assert.strictEqual(woken, 0)
+      yield* Effect.promise(() => Promise.resolve())
+      assert.strictEqual(woken, 1)
+      listen()
+      writer.appendUnsafe(bytesOf(64))
+      assert.strictEqual(woken, 1)
+      writer.appendUnsafe(bytesOf(64))
+      assert.strictEqual(woken, 2)
     }))
 
   it.effect("stores events of a fixed size back to back", () =>
