@@ -304,8 +304,15 @@ export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord): b
       return true
     }
     if (stamp === free || isLapBehind(self, head, stamp)) return false
-    Atomics.compareExchange(words, headAt, head, (head + 1) | 0)
+    moveHead(self, head)
   }
+}
+
+// Several consumers may find head at the same place; a lone one needs no compare-and-swap, which is a call of 10 ns.
+const moveHead = (self: TaskRing, position: number): void => {
+  const { words } = self
+  if (self.consumersMax > 1) Atomics.compareExchange(words, headAt, position, (position + 1) | 0)
+  else if (words[headAt] === position) words[headAt] = (position + 1) | 0
 }
 
 // The claim is written before the cell is freed, and freeing it (the release store) makes the claim visible with it. Every
@@ -315,7 +322,7 @@ const finishTaking = (self: TaskRing, consumer: number, position: number, cell: 
   const claim = claimAt(consumer)
   writeTask(self, claim, task.segmentIndex, task.slot, task.bytes, task.offeredAtMillis)
   words[claim] = claimHeld
-  Atomics.compareExchange(words, headAt, position, (position + 1) | 0)
+  moveHead(self, position)
   Atomics.store(words, cell, freeStamp(self, (position + self.capacity) | 0))
 }
 
