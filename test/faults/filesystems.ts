@@ -345,10 +345,9 @@ const descriptors: Scenario = {
       })
       check(testimony.durable > durableAfter, `recording goes on after event ${durableAfter}`)
       const remains = await holds(directory, testimony.durable, victimLimits.maxCompressedSegments)
-      // A kill may come between a freeze and the deletion that it causes.
       check(
         remains.hotSegments <= victimLimits.maxSegments &&
-          remains.coldSegments <= victimLimits.maxCompressedSegments + 1,
+          remains.coldSegments <= victimLimits.maxCompressedSegments,
         `retention catches up: ${remains.hotSegments} hot, ${remains.coldSegments} cold segments`
       )
       const reasons = failedReasons(testimony)

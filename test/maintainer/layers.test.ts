@@ -54,7 +54,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
           if (id % 20 === 0) {
             const found = yield* look(directory)
             assert.isAtMost(found.hot.length, limits.maxSegments)
-            assert.isAtMost(found.cold.length, limits.maxCompressedSegments + executors)
+            assert.isAtMost(found.cold.length + found.both.length, limits.maxCompressedSegments)
             assert.deepStrictEqual(found.empty, [])
           }
         }
