@@ -131,7 +131,7 @@ const recordUntilFailure = async (recorder: Recorder["Service"]) => {
 }
 
 const holds = (directory: string, durable: number, maxCompressedSegments: number = limits.maxCompressedSegments) =>
-  inspect(directory, { seed, durable, maxCompressedSegments })
+  inspect(directory, { seed, durable, maxSegments: limits.maxSegments, maxCompressedSegments })
 
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 

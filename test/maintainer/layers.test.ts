@@ -78,6 +78,31 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
 
+  it.live.each(kinds)(
+    "freezes what an application asks for when there is a place for it ($format)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        writeHot(directory, ...buildWal({ layout, segments: Array.from({ length: 14 }, () => 20) }))
+        const queues = yield* Layer.build(foundation)
+        const { close, context } = yield* open(
+          alone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 4 } }).pipe(
+            Layer.provide(Layer.succeedContext(queues))
+          )
+        )
+        const maintainer = Context.get(context, SegmentMaintainer)
+        offer(Context.get(queues, SegmentsToFreeze), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+        const within = Effect.map(look(directory), ({ both, cold, hot }) => {
+          assert.isAtMost(cold.length + both.length, 4)
+          return hot.length === 2
+        })
+        yield* inTime("twelve freezes", Effect.repeat(within, { until: (isDone) => isDone }))
+        assert.deepStrictEqual((yield* look(directory)).cold, [8, 9, 10, 11])
+        assert.strictEqual((yield* maintainer.status).failures, 0)
+        yield* close
+      }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer))
+  )
+
   // Only the lead persists, so a pool is no different here.
   it.live.each(executors > 1 ? [] : kinds)(
     "visibly exceeds the limit of hot segments when it was told to, and comes back to it ($format)",

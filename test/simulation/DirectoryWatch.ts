@@ -73,7 +73,7 @@ export class DirectoryWatch {
 
   /** A file of an executor has got this name. */
   renamed(to: string): void {
-    if (isCold(to)) return this.#lookAtCold()
+    if (isCold(to)) return this.#lookAtCold(to)
     if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
@@ -82,11 +82,15 @@ export class DirectoryWatch {
   }
 
   /** Every compressed file counts, also one beside the `.wal` that it was made from. */
-  #lookAtCold(): void {
+  #lookAtCold(changed: string): void {
     if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
-    const cold = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot).length
-    if (this.#holdCount === 0 && cold <= this.#coldMax) this.#mayExceedCold = false
-    if (cold > this.#coldMax && !this.#mayExceedCold) {
+    const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
+    const cold = files.length
+    // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
+    const isOldest = files.every(({ path }) => path >= changed)
+    // One that was begun under a hold may still come.
+    if (this.#holdCount === 0 && cold < this.#coldMax) this.#mayExceedCold = false
+    if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
       this.#violated(new Violation(`${cold} cold segments, at most ${this.#coldMax} may be`))
     }
   }
@@ -94,7 +98,7 @@ export class DirectoryWatch {
   /** An executor has deleted this file. */
   unlinked(path: string, nowMillis: number): void {
     if (!isCold(path)) return
-    this.#lookAtCold()
+    this.#lookAtCold(path)
     const match = segmentPath.exec(path)
     if (match === null) return
     const segmentIndex = Number(match[1])
