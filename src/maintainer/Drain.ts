@@ -1,6 +1,7 @@
 /**
- * Working off what was offered: until the queues are empty, the arena has no full slot, every outcome was heard and
- * retention has nothing more to ask for. A deadline ends compression, never persistence.
+ * Working off what was offered: until the queues are empty and every outcome was heard. Retention offers what an outcome
+ * calls for as soon as it is heard, and a full slot's task is complete only when the slot is blank, so then nothing is left.
+ * A deadline ends compression, never persistence.
  *
  * @since 0.1.0
  */
@@ -10,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
+import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./MaintainerControl.ts"
 import type { MaintainerQueues, MaintainerState } from "./MaintainerState.ts"
@@ -39,38 +40,29 @@ export const drain = Effect.fnUntraced(function*(options: {
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl.MaintainerControl
   readonly arena: Arena | undefined
-  readonly retain: () => void
   /** Every report that was sent has come. */
   readonly isAllHeard: () => boolean
   readonly isDown: () => boolean
   /** Makes up for reports that died with an executor. */
   readonly settle: Effect.Effect<void>
-  /** What is asked of the disk at the start, and looked at by limits, is known. */
-  readonly awaitSizes: Effect.Effect<void>
+  /** Waits until what limits look at is known of every segment, and retention has looked at it. */
+  readonly untilSizesKnown: Effect.Effect<void>
   /** Makes room on a full disk. */
   readonly releaseReserve: Effect.Effect<void>
 }) {
-  const { arena, control, queues, retain, state } = options
+  const { arena, control, queues, state } = options
   const { directory, drainMillisMax } = state.options
   const begun = yield* Clock.currentTimeMillis
   const before = { ...state.counts }
   // Limits that look at them hold when a drain has ended, also one that comes right after the start.
   const { ageMillisMax, bytesMax } = state.limits
-  if ((bytesMax ?? ageMillisMax) !== undefined) {
-    yield* options.awaitSizes
-    retain()
-  }
+  if ((bytesMax ?? ageMillisMax) !== undefined) yield* options.untilSizesKnown
 
-  const isWorkedOff = (): boolean => {
-    if (arena !== undefined && hasFullSlot(arena)) return false
-    const { free, freeze, persist } = pendingUnsafe(queues)
-    return persist === 0 && free === 0 && (freeze === 0 || MaintainerControl.isFreezingStopped(control))
-  }
   /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
   const isQuiet = (): boolean => {
-    if (!isWorkedOff() || !options.isAllHeard()) return false
-    retain()
-    return isWorkedOff()
+    const { free, freeze, persist } = pendingUnsafe(queues)
+    const isFreezingOver = freeze === 0 || MaintainerControl.isFreezingStopped(control)
+    return persist === 0 && free === 0 && isFreezingOver && options.isAllHeard()
   }
   const untilQuiet = Effect.gen(function*() {
     while (true) {
@@ -109,11 +101,3 @@ export const drain = Effect.fnUntraced(function*(options: {
   yield* Effect.logDebug(`drained ${directory}`, receipt)
   return receipt
 })
-
-const hasFullSlot = (arena: Arena): boolean => {
-  for (let slot = 0; slot < arena.slots; slot++) {
-    const slotState = SegmentArena.stateOf(arena, slot)
-    if (slotState === SlotState.Full || slotState === SlotState.Spent) return true
-  }
-  return false
-}

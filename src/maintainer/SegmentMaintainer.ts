@@ -336,7 +336,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const settle = Effect.suspend(() => {
     const isAtWork = state.gate.unfinished + TaskRing.unfinishedUnsafe(queues.toFree.ring) > 0
     if (restarts === 0 || isAtWork || !isAllHeard() || !isSomethingUnheard(state)) return Effect.void
-    return Effect.asVoid(Effect.exit(learnUnheard(state, disk, (event) => hear(event, false))))
+    const learning = learnUnheard(state, disk, (event) => hear(event, false))
+    return Effect.andThen(Effect.exit(learning), Effect.sync(retain))
   })
 
   /**
@@ -376,11 +377,12 @@ export const make = Effect.fnUntraced(function*<E, R>(
         queues,
         control,
         arena,
-        retain,
         isAllHeard,
         isDown: () => isDown,
         settle,
-        awaitSizes: Effect.suspend(() => learning === undefined ? Effect.void : Fiber.await(learning)),
+        untilSizesKnown: Effect.suspend(() =>
+          learning === undefined ? Effect.void : Effect.andThen(Fiber.await(learning), Effect.sync(retain))
+        ),
         releaseReserve: reserve.release
       }),
     () =>
