@@ -34,7 +34,7 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
-import { Compressor } from "./Compressor.ts"
+import { Compressor, settle } from "./Compressor.ts"
 import { free } from "./FreeStep.ts"
 import { freeze } from "./FreezeStep.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
@@ -98,6 +98,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   readonly backgroundDisk?: Disk["Service"]
   /** Must not fail or suspend: hands the event to the service. */
   readonly emit: (event: MaintainerEvent) => void
+  /** Must not fail or suspend: has the service write a warning to the application's log. */
+  readonly warn: (message: string) => void
 }) {
   const { arena, control, executor, telemetry } = shared
   const isLead = executor === 0
@@ -324,7 +326,13 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
   const compressor = yield* Compressor
-  compressor.start()
+  // Every freeze will fail by the same, but the first may be hours away.
+  yield* Effect.forkScoped(
+    Effect.catch(
+      settle(compressor.start, String),
+      (cause) => Effect.sync(() => shared.warn(`the compressor does not start, segments stay hot: ${cause}`))
+    )
+  )
   const { backgroundDisk = yield* Disk } = shared
   // With one core the application could not ring meanwhile.
   const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1

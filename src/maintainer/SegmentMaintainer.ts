@@ -238,6 +238,8 @@ export interface ExecutorSeat {
   readonly arena: Arena | undefined
   /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
+  /** Has the service write a warning to the application's log. */
+  readonly warn: (message: string) => void
 }
 
 /**
@@ -259,7 +261,8 @@ const spawnFiber = (seat: ExecutorSeat) =>
       control: seat.control,
       arena: seat.arena,
       telemetry: telemetry.updater(0),
-      emit: seat.emit
+      emit: seat.emit,
+      warn: seat.warn
     }))
 
 const tickMillis = 10_000
@@ -286,6 +289,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const telemetryService = yield* Telemetry
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
+  const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(pathIn(directory, lockName))
@@ -425,7 +429,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
       },
       control,
       arena,
-      emit: (event) => handle(executor, event)
+      emit: (event) => handle(executor, event),
+      warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
     }),
     onDeath: (executor, cause) =>
       Effect.suspend(() => {

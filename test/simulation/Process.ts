@@ -167,7 +167,8 @@ export const makeProcess = (options: {
       control: seat.control,
       arena: yield* SegmentArena,
       telemetry,
-      emit
+      emit,
+      warn: seat.warn
     }).pipe(Effect.provideService(Disk, threadDisk.disk), Effect.orDie)
     const program = seams.executor === undefined ? body : seams.executor(body, { ...seat, emit })
 
