@@ -29,9 +29,9 @@ import type { CompressReply, CompressRequest } from "./compressorThread.ts"
 export interface RawCompressor {
   /**
    * Starts what compressing needs, so that the first freeze finds it there: a maintainer takes its memory when it opens and
-   * not at some later time.
+   * not at some later time. Rejects or throws when it cannot start; then every compression fails too.
    */
-  readonly start: () => void
+  readonly start: () => Promise<void> | void
   /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
   readonly compress: (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
   /** The content of what `compress` made. */
@@ -92,9 +92,10 @@ class CompressorThread {
   }
 
   /** The first piece makes the native library take the memory that it keeps. */
-  warmUp(): void {
-    this.compress(new Uint8Array(new SharedArrayBuffer(pieceBytes))).then((result) => this.release(result), () => {})
+  warmUp(): Promise<void> {
+    const warm = this.compress(new Uint8Array(new SharedArrayBuffer(pieceBytes)))
     this.worker.unref()
+    return warm.then((result) => this.release(result))
   }
 
   release(result: Uint8Array): void {

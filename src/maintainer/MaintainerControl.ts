@@ -5,7 +5,8 @@
  *    0  progress doorbell      rung by executors for the service: a task was completed
  *   64  attention doorbell     rung for executors: look again although no queue says so
  *  128  stop freezing          set by the service when a drain has run out of time for compression
- *  192  events sent            one line for each executor
+ *  192  freezes let through    set by the service: the position in the queue up to which freezes may be taken
+ *  256  events sent            one line for each executor
  * ```
  *
  * @since 0.1.0
@@ -28,7 +29,8 @@ export interface MaintainerControl {
 const lineWords = 16
 const attention = 1 * lineWords
 const stopFreezing = 2 * lineWords
-const eventsSent = 3 * lineWords
+const freezesEnd = 3 * lineWords
+const eventsSent = 4 * lineWords
 
 /**
  * A control block for this many executors.
@@ -37,7 +39,7 @@ const eventsSent = 3 * lineWords
  * @category constructors
  */
 export const make = (executors: number): MaintainerControl =>
-  attach(new SharedArrayBuffer((3 + executors) * lineWords * 4))
+  attach(new SharedArrayBuffer((4 + executors) * lineWords * 4))
 
 /**
  * A control block that another thread made.
@@ -70,6 +72,25 @@ export const stopFreezingUnsafe = (self: MaintainerControl): void => {
  * @category queries
  */
 export const isFreezingStopped = (self: MaintainerControl): boolean => Atomics.load(self.words, stopFreezing) !== 0
+
+/**
+ * Service: freezes before this position of their queue may be taken.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const putFreezesEndUnsafe = (self: MaintainerControl, position: number): void => {
+  Atomics.store(self.words, freezesEnd, position)
+  Doorbell.ringUnsafe(self.attention)
+}
+
+/**
+ * Executor: the position in the queue of freezes up to which they may be taken.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const freezesEndUnsafe = (self: MaintainerControl): number => Atomics.load(self.words, freezesEnd)
 
 /**
  * Executor: one more event is on its way. Counted before the task behind it is completed.

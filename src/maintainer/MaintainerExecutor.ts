@@ -34,11 +34,11 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
-import { Compressor } from "./Compressor.ts"
+import { Compressor, settle } from "./Compressor.ts"
 import { free } from "./FreeStep.ts"
 import { freeze } from "./FreezeStep.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
-import { countEventUnsafe, isFreezingStopped } from "./MaintainerControl.ts"
+import { countEventUnsafe, freezesEndUnsafe, isFreezingStopped } from "./MaintainerControl.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import { failed } from "./MaintainerEvent.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
@@ -98,6 +98,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   readonly backgroundDisk?: Disk["Service"]
   /** Must not fail or suspend: hands the event to the service. */
   readonly emit: (event: MaintainerEvent) => void
+  /** Must not fail or suspend: has the service write a warning to the application's log. */
+  readonly warn: (message: string) => void
 }) {
   const { arena, control, executor, telemetry } = shared
   const isLead = executor === 0
@@ -265,12 +267,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     if (!isDue && !isAsked) return false
     lastFlushMillis = now
     const slot = SegmentArena.activeSlot(arena)
-    if (slot < 0) {
-      SegmentArena.flushServedUnsafe(arena, asked)
-      return false
-    }
     // Whoever asked has appended before: it lies in a full segment. What comes now is not let through unseen.
-    if (SegmentArena.watermarkOf(arena, slot) === 0) {
+    if (slot < 0 || SegmentArena.watermarkOf(arena, slot) === 0) {
       SegmentArena.flushServedUnsafe(arena, asked)
       return false
     }
@@ -329,14 +327,21 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const { closedMillis, firstEventId, lastEventId } = facts
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
-  ;(yield* Compressor).start()
+  const compressor = yield* Compressor
+  // Every freeze will fail by the same, but the first may be hours away.
+  yield* Effect.forkScoped(
+    Effect.catch(
+      settle(compressor.start, String),
+      (cause) => Effect.sync(() => shared.warn(`the compressor does not start, segments stay hot: ${cause}`))
+    )
+  )
   const { backgroundDisk = yield* Disk } = shared
   // With one core the application could not ring meanwhile.
   const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1
   const inBackground = (work: (task: Task) => Effect.Effect<void, never, Disk>) => (task: Task) =>
     Effect.provideService(work(task), Disk, backgroundDisk)
   const freeing = yield* makeLane(toFree, inBackground(freeOne), complete, wake)
-  const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake)
+  const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake, () => freezesEndUnsafe(control))
 
   /**
    * Whoever has just committed often commits again. For a moment a thread of its own waits for that without sleeping, unless
@@ -355,9 +360,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     }
     worked = (yield* freeing.poll) || worked
     if (isFreezingStopped(control)) yield* freezing.stop
-    // A freeze may call for a deletion, and the next one waits for it: so no more is cold than allowed, and one for each
-    // executor.
-    else if (TaskRing.unfinishedUnsafe(toFree.ring) === 0) worked = (yield* freezing.poll) || worked
+    else worked = (yield* freezing.poll) || worked
     if (isLead && !worked && flusher !== undefined) {
       worked = yield* flusher.prepare
       yield* renewMeta
@@ -384,12 +387,13 @@ interface Current {
   readonly done: () => void
 }
 
-const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue) {
+/** With `end` only tasks before that position of the queue are taken. */
+const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue, end?: () => number) {
   let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
   const record = new TaskRing.TaskRecord()
   const self: Current = {
     next: () => {
-      if (current === undefined && TaskQueue.pollUnsafe(queue, record)) current = { ...record }
+      if (current === undefined && TaskQueue.pollUnsafe(queue, record, end?.())) current = { ...record }
       return current
     },
     done: () => {
@@ -412,9 +416,10 @@ const makeLane = Effect.fnUntraced(function*(
   queue: TaskQueue.Dequeue,
   work: (task: Task) => Effect.Effect<void>,
   complete: (queue: TaskQueue.Dequeue) => void,
-  wake: () => void
+  wake: () => void,
+  end?: () => number
 ) {
-  const current = yield* makeCurrent(queue)
+  const current = yield* makeCurrent(queue, end)
   let fiber: Fiber.Fiber<void> | undefined
   let isBusy = false
   let hasFinished = false

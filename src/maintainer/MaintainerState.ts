@@ -4,9 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
-import type { Disk, DiskError } from "../disk/Disk.ts"
-import { coldPath, filesOf, hotPath } from "../disk/SegmentDirectory.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -14,12 +11,12 @@ import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { FreezeGate } from "./FreezeGate.ts"
 import type { MaintainerEvent, StepFailure } from "./MaintainerEvent.ts"
 import type { ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import * as Retention from "./Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
-import { SegmentCatalog } from "./SegmentCatalog.ts"
-import type { CatalogEntry } from "./SegmentCatalog.ts"
+import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 
 /**
  * Who keeps retention from deleting.
@@ -82,19 +79,22 @@ export class MaintainerState {
   now: () => number = () => 0
 
   readonly options: ResolvedMaintainerOptions
+  readonly gate: FreezeGate
   private readonly arena: Arena | undefined
   private readonly queues: MaintainerQueues
-  private exceedsHotLimit = false
+  private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
 
   constructor(
     options: ResolvedMaintainerOptions,
     arena: Arena | undefined,
-    queues: MaintainerQueues
+    queues: MaintainerQueues,
+    gate: FreezeGate
   ) {
     this.options = options
     this.arena = arena
     this.queues = queues
+    this.gate = gate
   }
 
   setLimits(
@@ -111,11 +111,12 @@ export class MaintainerState {
 
   /**
    * Applies an outcome; `false` when it is known already: an executor that died between reporting and completing a task is
-   * followed by one that does it again.
+   * followed by one that does it again. `counts`: whether it is one of those that the drains count.
    */
-  apply(event: MaintainerEvent): boolean {
+  apply(event: MaintainerEvent, counts: boolean): boolean {
     const { segmentIndex } = event
     const known = this.catalog.get(segmentIndex)
+    const one = counts ? 1 : 0
     switch (event._tag) {
       case "Opened": {
         if (known !== undefined) return false
@@ -125,15 +126,16 @@ export class MaintainerState {
       case "Persisted": {
         const { bytes, closedMillis, firstEventId, lastEventId } = event
         if (known !== undefined && (!known.isHot || known.state === "freezing")) return false
-        this.counts.persist += 1
+        this.counts.persist += one
         const entry = newEntry(segmentIndex, "hot", true)
         this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
         return true
       }
       case "Frozen": {
         const { closedMillis, coldBytes, firstEventId, lastEventId } = event
+        this.gate.heard(segmentIndex)
         if (known !== undefined && !known.isHot) return false
-        this.counts.freeze += 1
+        this.counts.freeze += one
         this.catalog.put({
           ...newEntry(segmentIndex, "cold", false),
           compression: this.options.compression,
@@ -146,7 +148,7 @@ export class MaintainerState {
       }
       case "Freed": {
         if (known === undefined) return false
-        this.counts.free += 1
+        this.counts.free += one
         this.catalog.remove(segmentIndex)
         // Until the file system is asked again.
         if (this.freeBytes !== undefined) this.freeBytes += known.bytes
@@ -154,7 +156,8 @@ export class MaintainerState {
       }
       case "Failed": {
         if (!event.isFinal) return true
-        this.counts.failures += 1
+        if (event.step === "freeze") this.gate.heard(segmentIndex)
+        this.counts.failures += one
         const { _tag: _, isFinal: __, ...failure } = event
         this.failures.push(failure)
         if (this.failures.length > failuresKept) this.failures.shift()
@@ -172,12 +175,14 @@ export class MaintainerState {
   }
 
   plan(): ReadonlyArray<RetentionAction> {
-    const { catalog } = this
+    const { catalog, isFreezingStopped } = this
     return Retention.plan({
       hotCount: catalog.count("hot"),
       hotAt: (position) => catalog.retainedAt("hot", position),
       coldCount: catalog.count("cold"),
       coldAt: (position) => catalog.retainedAt("cold", position),
+      // Nothing is deleted for a freeze that does not come.
+      arrivingCount: isFreezingStopped ? 0 : this.arrivingCount() + (this.isPlaceWaitedFor() ? 1 : 0),
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       nowMillis: this.now(),
@@ -204,9 +209,54 @@ export class MaintainerState {
    */
   retain(): void {
     for (const { action, bytes, segmentIndex } of this.plan()) {
-      if (action === "free" && this.catalog.count("freeing") > 0) continue
-      if (!this.offer(action, segmentIndex, bytes)) return
+      if (action === "freeze" && !this.offer(action, segmentIndex, bytes)) break
     }
+    this.letFreeze()
+    const oldest = this.plan()[0]
+    if (oldest?.action === "free" && this.catalog.count("freeing") === 0) {
+      this.offer(oldest.action, oldest.segmentIndex, oldest.bytes)
+    }
+  }
+
+  /** Lets the freezes through for which there is a place. */
+  private letFreeze(): void {
+    const { gate } = this
+    for (let next = gate.waiting; next !== undefined; next = gate.waiting) {
+      // Two executors must not freeze the same segment side by side.
+      if (gate.arriving.has(next) || (this.needsPlace(next) && !this.hasPlace())) return
+      gate.letThrough()
+    }
+  }
+
+  /** A freeze of what is cold already makes nothing new. */
+  private needsPlace(segmentIndex: number): boolean {
+    return this.catalog.get(segmentIndex)?.isHot !== false
+  }
+
+  /** How many freezes were let through that will make one more cold segment. */
+  private arrivingCount(): number {
+    let count = 0
+    for (const segmentIndex of this.gate.arriving) if (this.needsPlace(segmentIndex)) count += 1
+    return count
+  }
+
+  /** A place is made for the next one alone, and when it can begin: nothing is deleted for a freeze that may never be. */
+  private isPlaceWaitedFor(): boolean {
+    const { arriving, hasIdle, waiting } = this.gate
+    return waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
+  }
+
+  /**
+   * Whether one more segment may become cold. When the limit is reached, that is when the oldest is gone, or what is being
+   * frozen is cold and can go; but where nothing may go (it is held, or deleting it would leave a hole), nothing is waited
+   * for: then there are more than the limit allows.
+   */
+  private hasPlace(): boolean {
+    const { catalog, limits } = this
+    const arriving = this.arrivingCount()
+    if (limits.maxCompressedSegments === "unlimited") return true
+    if (catalog.coldCount + arriving < limits.maxCompressedSegments) return true
+    return arriving === 0 && catalog.count("freeing") === 0 && this.plan()[0]?.action !== "free"
   }
 
   private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
@@ -220,14 +270,14 @@ export class MaintainerState {
   publishHot(): void {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
-    const limit = options.onHotLimit === "wait" && !this.exceedsHotLimit ? limits.maxSegments : 0
+    const limit = options.onHotLimit === "wait" && !this.isFreezingStopped ? limits.maxSegments : 0
     SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
     if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
   }
 
-  /** From now on more hot segments than the limit may be opened: for a drain that gives up freezing. */
-  exceedHotLimit(): void {
-    this.exceedsHotLimit = true
+  /** A drain gives up freezing: from now on more hot segments than the limit may be opened. */
+  stopFreezing(): void {
+    this.isFreezingStopped = true
     this.publishHot()
   }
 
@@ -247,52 +297,6 @@ export class MaintainerState {
     return this.heldBy().reduce((least, hold) => Math.min(least, hold.fromSegmentIndex), Number.POSITIVE_INFINITY)
   }
 
-  /** Open segments up to this index are closed although nobody said so; their lengths and times are asked for. */
-  closedThrough(segmentIndex: number, disk: Disk["Service"]): Effect.Effect<void> {
-    this.closeThrough(segmentIndex)
-    // Nobody may have heard that these came about at all: a report dies with the thread that sent it.
-    for (let unheard = this.catalog.newestIndex + 1; unheard <= segmentIndex; unheard++) {
-      this.catalog.put(newEntry(unheard, "hot", true))
-    }
-    return this.learnSizes(disk)
-  }
-
-  /** What was given to be frozen or deleted and is not known to be done. */
-  underWay(): ReadonlyArray<Readonly<CatalogEntry>> {
-    return this.catalog.list().filter(({ state }) => state === "freezing" || state === "freeing")
-  }
-
-  /**
-   * After a death, when nobody works on anything and every report that can come has come: reports that died with their
-   * thread are made up for by what the disk shows. Without this a segment would stay under way for ever, and nothing younger
-   * be deleted. `report` hears of each.
-   */
-  learnUnheard(disk: Disk["Service"], report: (event: MaintainerEvent) => void): Effect.Effect<void, DiskError> {
-    const { catalog, options } = this
-    const { directory, naming } = options
-    const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
-      disk.stat(path).pipe(
-        Effect.map(({ bytes }) => bytes),
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
-      )
-    return Effect.forEach(this.underWay(), ({ compression, segmentIndex, state }) =>
-      Effect.gen(function*() {
-        const isFreed = state === "freeing"
-        const cold = coldPath(directory, naming, segmentIndex, isFreed ? compression : options.compression)
-        const old = isFreed ? cold : hotPath(directory, naming, segmentIndex)
-        const isThere = (yield* bytesOf(old)) !== undefined
-        const bytes = isFreed ? 0 : yield* bytesOf(cold)
-        // The next deletion must not become durable before this one.
-        yield* disk.syncDirectory(directory)
-        const known = catalog.get(segmentIndex)
-        if (known?.state !== state) return
-        if (isThere || bytes === undefined) return catalog.update(segmentIndex, { state: isFreed ? "cold" : "hot" })
-        if (isFreed) return report({ _tag: "Freed", segmentIndex })
-        const { bytes: hotBytes, closedMillis, firstEventId, lastEventId } = known
-        report({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes: bytes, firstEventId, lastEventId, closedMillis })
-      }), { discard: true })
-  }
-
   /** Open segments up to this index are closed. */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
@@ -300,30 +304,6 @@ export class MaintainerState {
       if (entry.segmentIndex > segmentIndex) break
       catalog.update(entry.segmentIndex, { state: "hot" })
     }
-  }
-
-  /** Lengths and times of what was found at the start, asked for in the background, newest last. */
-  learnSizes(disk: Disk["Service"]): Effect.Effect<void> {
-    const { catalog, options } = this
-    return Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {
-      const file = filesOf(options.directory, options.naming, {
-        segmentIndex: entry.segmentIndex,
-        hot: entry.isHot,
-        preparing: false,
-        cold: entry.isHot ? [] : [entry.compression],
-        freezing: []
-      })[0]
-      if (file === undefined) return Effect.void
-      return disk.stat(file.path).pipe(
-        Effect.map(({ bytes, modifiedMillis }) => {
-          const known = catalog.get(entry.segmentIndex)
-          if (known !== undefined && known.isHot === entry.isHot && known.closedMillis === 0) {
-            catalog.update(entry.segmentIndex, { bytes, closedMillis: modifiedMillis })
-          }
-        }),
-        Effect.ignore
-      )
-    }, { discard: true })
   }
 
   setGauges(telemetry: SegmentMaintainerUpdater): void {
@@ -349,14 +329,3 @@ export class MaintainerState {
     telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
   }
 }
-
-const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
-  segmentIndex,
-  state,
-  isHot,
-  compression: "frame",
-  bytes: 0,
-  closedMillis: 0,
-  firstEventId: undefined,
-  lastEventId: undefined
-})

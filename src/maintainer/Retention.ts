@@ -5,6 +5,8 @@
  * - Of the hot segments, one place is kept free for the file that the next rotation needs: with a limit of 8, at most 6
  *   closed segments stay hot beside the active one and the one being frozen. So a rotation finds its place ready and
  *   persisting never waits for freezing, as long as freezing keeps up.
+ * - Every freeze makes one more cold segment, so for each that is due or under way there must be a place among the cold
+ *   ones: when there is none, the oldest goes first. What is frozen meanwhile is still there as it was.
  * - Only cold segments are deleted, only the oldest, only past a limit, and never one that a hold needs.
  * - The cost of a decision depends on what there is to do, not on how many segments there are.
  *
@@ -151,6 +153,8 @@ export interface RetentionView {
   readonly coldCount: number
   /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
+  /** Freezes that are under way or about to begin: each will be one more cold segment. */
+  readonly arrivingCount: number
   /** Of all segments but those that are being freed. */
   readonly bytes: number
   readonly nowMillis: number
@@ -181,64 +185,62 @@ export interface RetentionAction {
  * @category planning
  */
 export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
-  const actions: Array<RetentionAction> = []
-  const add = (action: RetentionAction["action"], because: RetentionAction["because"], segment: RetainedSegment) =>
-    actions.push({ action, segmentIndex: segment.segmentIndex, bytes: segment.bytes, because })
-
+  const frees: Array<RetentionAction> = []
   let bytes = view.bytes
   let freeBytes = view.freeBytes ?? Number.POSITIVE_INFINITY
-  for (let freed = 0; freed < view.coldCount; freed++) {
-    const oldest = view.coldAt(freed)
-    if (oldest.segmentIndex >= view.heldFromIndex) break
-    const because = whyFree(limits, view, oldest, view.coldCount - freed, bytes, freeBytes)
-    if (because === undefined) break
-    add("free", because, oldest)
-    bytes -= oldest.bytes
-    freeBytes += oldest.bytes
+  /** Deletes the oldest cold segments for as long as there is a reason to. */
+  const freeWhile = (why: (oldest: RetainedSegment) => RetentionAction["because"] | undefined): void => {
+    while (frees.length < view.coldCount) {
+      const oldest = view.coldAt(frees.length)
+      const because = oldest.segmentIndex < view.heldFromIndex ? why(oldest) : undefined
+      if (because === undefined) return
+      frees.push(actionOn("free", because, oldest))
+      bytes -= oldest.bytes
+      freeBytes += oldest.bytes
+    }
   }
+  const coldMax = limits.maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : limits.maxCompressedSegments
+  const coldLeft = (): number => view.coldCount - frees.length
 
+  freeWhile((oldest) =>
+    coldLeft() + view.arrivingCount > coldMax
+      ? "maxCompressedSegments"
+      : whyLess(limits, view, oldest, bytes, freeBytes)
+  )
+  const freezes: Array<RetentionAction> = []
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
   for (let frozen = 0; frozen < view.hotCount; frozen++) {
     const oldest = view.hotAt(frozen)
-    const because = whyFreeze(limits, view, oldest, view.hotCount - frozen, closedHotMax, bytes, freeBytes)
+    // Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go.
+    const because = view.hotCount - frozen > closedHotMax
+      ? "maxSegments"
+      : whyLess(limits, view, oldest, bytes, freeBytes)
     if (because === undefined) break
-    add("freeze", because, oldest)
+    freezes.push(actionOn("freeze", because, oldest))
   }
-  return actions
+  const arrivingCount = view.arrivingCount + freezes.length
+  freeWhile(() => coldLeft() + arrivingCount > coldMax ? "maxCompressedSegments" : undefined)
+  return [...frees, ...freezes]
 }
+
+const actionOn = (
+  action: RetentionAction["action"],
+  because: RetentionAction["because"],
+  { bytes, segmentIndex }: RetainedSegment
+): RetentionAction => ({ action, segmentIndex, bytes, because })
 
 const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
   limits.ageMillisMax !== undefined && segment.closedMillis > 0 &&
   view.nowMillis - segment.closedMillis > limits.ageMillisMax
 
-const whyFree = (
+/** The limit other than a count that asks for less. */
+const whyLess = (
   limits: RetentionLimits,
   view: RetentionView,
   oldest: RetainedSegment,
-  coldCount: number,
   bytes: number,
   freeBytes: number
 ): RetentionAction["because"] | undefined => {
-  if (limits.maxCompressedSegments !== "unlimited" && coldCount > limits.maxCompressedSegments) {
-    return "maxCompressedSegments"
-  }
-  if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
-  if (isExpired(limits, view, oldest)) return "ageMillisMax"
-  if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
-  return undefined
-}
-
-/** Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go. */
-const whyFreeze = (
-  limits: RetentionLimits,
-  view: RetentionView,
-  oldest: RetainedSegment,
-  hotCount: number,
-  closedHotMax: number,
-  bytes: number,
-  freeBytes: number
-): RetentionAction["because"] | undefined => {
-  if (hotCount > closedHotMax) return "maxSegments"
   if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
   if (isExpired(limits, view, oldest)) return "ageMillisMax"
   if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"

@@ -41,6 +41,23 @@ export interface CatalogEntry {
   lastEventId: number | undefined
 }
 
+/**
+ * What is known of a segment of which nothing but its state is known.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
+  segmentIndex,
+  state,
+  isHot,
+  compression: "frame",
+  bytes: 0,
+  closedMillis: 0,
+  firstEventId: undefined,
+  lastEventId: undefined
+})
+
 /** Indices in ascending order: cheap at both ends, right everywhere. */
 class AscendingIndices {
   private items: Array<number> = []

@@ -11,8 +11,7 @@
  *
  * A crash between two arrows leaves a segment that opens to at least every event that was published.
  *
- * While a full segment is being synced, the blocks of the next full one are written to its `.tmp`: staged. Nothing of them
- * is synced, named or published before its own turn; what was staged for a chain that came to be another is thrown away.
+ * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
  * Segments are persisted in the order of their indices, by one flusher at a time, since each chain starts from the one
  * before. All that must be remembered lies in the arena (the seal record of each slot), so a flusher that dies may be
@@ -40,6 +39,7 @@ import { SlotState } from "../shared/SegmentArena.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import * as BlockRoom from "./BlockRoom.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
+import * as SegmentStage from "./SegmentStage.ts"
 import { fromDisk } from "./StepError.ts"
 import type { StepError, StepName } from "./StepError.ts"
 
@@ -86,21 +86,7 @@ interface OpenFile {
   /** It has its `.wal` name. */
   named: boolean
   /** All blocks of the full segment lie in the file already, behind room for the header. */
-  readonly staged: StagedBlocks | undefined
-}
-
-interface StagedBlocks {
-  readonly state: SealState
-  readonly bytes: number
-}
-
-/** A segment that is written before its turn. */
-interface Staged {
-  readonly segmentIndex: number
-  readonly file: DiskFile
-  readonly chainStart: bigint
-  /** `undefined` until every block is written. */
-  blocks: StagedBlocks | undefined
+  readonly staged: SegmentStage.StagedBlocks | undefined
 }
 
 /**
@@ -126,7 +112,7 @@ export const make = (options: {
     fileBytes: layout.version === 1 ? fileBytesOfFlashstrike : headerBytesOf(2) + arena.slotBytes
   })
   let open: OpenFile | undefined
-  let staged: Staged | undefined
+  const stage = SegmentStage.make(layout.version, preparer.take)
   let last = { segmentIndex: 0, fileOffset: 0, eventId: 0 }
 
   const hotPath = (segmentIndex: number) => `${directory}/${hotName(naming, segmentIndex)}`
@@ -182,15 +168,13 @@ export const make = (options: {
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
       SegmentArena.putChainStart(arena, slot, layout.version === 1 ? 0n : closed.chain)
     }
-    const ready = staged
-    if (
-      ready?.segmentIndex === segmentIndex && ready.chainStart === SegmentArena.chainStart(arena, slot) && ready.blocks
-    ) {
-      staged = undefined
-      open = { slot, segmentIndex, file: ready.file, named: false, staged: ready.blocks }
-      return { open, state: startOf(slot) }
-    }
-    yield* discardStaged
+    const chainStart = SegmentArena.chainStart(arena, slot)
+    const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
+      if (staged === undefined) return undefined
+      open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
+      return open
+    }))
+    if (staged !== undefined) return { open: staged, state: startOf(slot) }
     const opened = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
       open = { slot, segmentIndex, file, named: false, staged: undefined }
       return open
@@ -198,30 +182,21 @@ export const make = (options: {
     return { open: opened, state: startOf(slot) }
   })
 
-  const discardStaged = Effect.suspend(() => {
-    const discarded = staged
-    staged = undefined
-    if (discarded === undefined) return Effect.void
-    const unlink = Disk.use((disk) => Effect.ignore(disk.unlink(discarded.file.path)))
-    return Effect.andThen(discarded.file.close, unlink)
-  })
-
-  /** Writes the segment after `slot`'s, if it is full, ahead of its turn. Failing is no harm: `persist` writes it again. */
-  const stageNext = Effect.fnUntraced(function*(slot: number, chain: bigint) {
-    const next = (slot + 1) % arena.slots
-    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot) + 1
-    const isDue = staged === undefined && SegmentArena.stateOf(arena, next) === SlotState.Full &&
-      SegmentArena.segmentIndexOf(arena, next) === segmentIndex
-    if (!isDue) return
-    const chainStart = layout.version === 1 ? 0n : chain
-    const begun = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file): Staged => {
-      staged = { segmentIndex, file, chainStart, blocks: undefined }
-      return staged
-    }))
-    const sealed = sealTo(next, sealStart(layout.version, chainStart), SegmentArena.watermarkOf(arena, next))
-    const bytes = yield* writeFully(begun.file, sealed.chunks, headerBytesOf(layout.version))
-    begun.blocks = { state: sealed.state, bytes }
-  }, Effect.catch(() => discardStaged))
+  /** Stages the segment after `slot`'s, if it is full. */
+  const stageNext = (slot: number, chain: bigint): Effect.Effect<void, never, Disk> =>
+    Effect.suspend(() => {
+      const next = (slot + 1) % arena.slots
+      const segmentIndex = SegmentArena.segmentIndexOf(arena, slot) + 1
+      const isDue = stage.isEmpty() && SegmentArena.stateOf(arena, next) === SlotState.Full &&
+        SegmentArena.segmentIndexOf(arena, next) === segmentIndex
+      if (!isDue) return Effect.void
+      const chainStart = layout.version === 1 ? 0n : chain
+      return stage.put(
+        segmentIndex,
+        chainStart,
+        () => sealTo(next, sealStart(layout.version, chainStart), SegmentArena.watermarkOf(arena, next))
+      )
+    })
 
   const startOf = (slot: number): SealState => sealStart(layout.version, SegmentArena.chainStart(arena, slot))
 
@@ -357,6 +332,6 @@ export const make = (options: {
       return preparer.prepareNext(SegmentArena.segmentIndexOf(arena, active) + 1)
     }).pipe(Effect.catch(() => Effect.succeed(false))),
     lastDurable: () => last,
-    close: abandon.pipe(Effect.andThen(discardStaged), Effect.andThen(preparer.close))
+    close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))
   }
 }

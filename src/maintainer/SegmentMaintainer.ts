@@ -9,10 +9,10 @@
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), those not counted whose compression was given up:
- *    appending must not wait for what may never come. Cold ones exceed `maxCompressedSegments` only
- *    between a freeze and the deletion that it causes: by one at most for each executor, since none begins a freeze while
- *    a deletion is due.
+ * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), and cold ones never `maxCompressedSegments`: the
+ *    oldest is deleted before the freeze of another begins. Not counted are those on which a step was given up, and where
+ *    nothing may be deleted there are more: what is held is kept, and so is what is newer than a hot segment, since a log
+ *    has no holes.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
  *    persisting.
  * 5. An executor that dies is followed by another, which finds every task; too many deaths in a minute, and the service is
@@ -24,7 +24,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -35,7 +34,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
-import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
+import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
@@ -43,25 +42,30 @@ import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
+import { HeldBack } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { verifyConsistency } from "./Consistency.ts"
 import type { Consistency } from "./Consistency.ts"
+import { makeReserve } from "./DiskReserve.ts"
+import { closedThrough, isSomethingUnheard, learnSizes, learnUnheard } from "./DiskTruth.ts"
+import { drain, pendingUnsafe } from "./Drain.ts"
+import { FreezeGate } from "./FreezeGate.ts"
 import * as MaintainerControl from "./MaintainerControl.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import * as MaintainerExecutor from "./MaintainerExecutor.ts"
 import { resolve } from "./MaintainerOptions.ts"
-import type { AloneOptions, MaintainerOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { MaintainerState } from "./MaintainerState.ts"
-import type { DatedFailure, HoldStatus } from "./MaintainerState.ts"
+import type { DatedFailure, HoldStatus, MaintainerQueues } from "./MaintainerState.ts"
 import { reconcile } from "./Reconcile.ts"
 import type { Reconciled } from "./Reconcile.ts"
 import * as Retention from "./Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
+import { superviseAll } from "./Supervisor.ts"
 
 /**
  * The maintainer has given up: its executor died too often. Nothing more becomes durable; what is durable is safe.
@@ -234,6 +238,8 @@ export interface ExecutorSeat {
   readonly arena: Arena | undefined
   /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
+  /** Has the service write a warning to the application's log. */
+  readonly warn: (message: string) => void
 }
 
 /**
@@ -255,18 +261,10 @@ const spawnFiber = (seat: ExecutorSeat) =>
       control: seat.control,
       arena: seat.arena,
       telemetry: telemetry.updater(0),
-      emit: seat.emit
+      emit: seat.emit,
+      warn: seat.warn
     }))
 
-/**
- * The file that keeps space for a drain, see `MaintainerOptions.reserveBytes`.
- *
- * @since 0.1.0
- * @category names
- */
-export const reserveName = "wal.reserve"
-const restartWindowMillis = 60_000
-const restartMillisMin = 10
 const tickMillis = 10_000
 
 /**
@@ -283,12 +281,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const options = resolve(given)
   const { directory, naming } = options
   const disk = yield* Disk
-  const toPersist = yield* SegmentsToPersist
-  const toFreeze = yield* SegmentsToFreeze
-  const toFree = yield* SegmentsToFree
+  const queues: MaintainerQueues = {
+    toPersist: yield* SegmentsToPersist,
+    toFreeze: yield* SegmentsToFreeze,
+    toFree: yield* SegmentsToFree
+  }
   const telemetryService = yield* Telemetry
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
+  const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(pathIn(directory, lockName))
@@ -296,7 +297,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
-  const state = new MaintainerState(options, arena, { toPersist, toFreeze, toFree })
+  const control = MaintainerControl.make(host.count)
+  const state = new MaintainerState(options, arena, queues, new FreezeGate(queues.toFreeze, control, host.count))
   const clamped = state.setLimits(options.limits, telemetry)
   yield* Effect.forEach(clamped, (limit) => Effect.logWarning(Retention.formatClamped(limit)), { discard: true })
   for (const entry of reconciled.entries) state.catalog.put(entry)
@@ -305,7 +307,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const events = yield* PubSub.unbounded<Take.Take<MaintainerEvent>>()
   yield* Effect.addFinalizer(() => PubSub.end(events, Exit.void))
   const down = yield* Deferred.make<never, MaintainerDown>()
-  const control = MaintainerControl.make(host.count)
   const handled = Array.from({ length: host.count }, () => 0)
   let isDown = false
   let restarts = 0
@@ -316,53 +317,50 @@ export const make = Effect.fnUntraced(function*<E, R>(
     state.publishHot()
   }
 
-  const hear = (event: MaintainerEvent): void => {
-    if (state.apply(event)) PubSub.publishUnsafe(events, [event])
+  const hear = (event: MaintainerEvent, counts: boolean): void => {
+    if (state.apply(event, counts)) PubSub.publishUnsafe(events, [event])
   }
 
   const handle = (executor: number, event: MaintainerEvent): void => {
     handled[executor] = (handled[executor] ?? 0) + 1
-    hear(event)
+    hear(event, true)
     retain()
     Doorbell.ringUnsafe(control.progress)
     // Whoever watches the positions looks again.
     if (arena !== undefined) Doorbell.ringUnsafe(arena.durable)
   }
 
+  const isAllHeard = (): boolean =>
+    handled.every((count, executor) => count === MaintainerControl.eventsSentBy(control, executor))
+
   /**
-   * After a death. What the executor had not completed its successor finds and reports. Of what it had completed and whose
-   * report died with it, the arena remembers what was persisted; the rest see `settle`.
+   * Only after a death can something be under way that nobody works on and nobody will report. Who did it died with the
+   * report, perhaps long ago: a drain does not count it as its own.
    */
-  const afterDeath = Effect.fnUntraced(function*(executor: number) {
+  const settle = Effect.suspend(() => {
+    const isAtWork = state.gate.unfinished + TaskRing.unfinishedUnsafe(queues.toFree.ring) > 0
+    if (restarts === 0 || isAtWork || !isAllHeard() || !isSomethingUnheard(state)) return Effect.void
+    const learning = learnUnheard(state, disk, (event) => hear(event, false))
+    return Effect.andThen(Effect.exit(learning), Effect.sync(retain))
+  })
+
+  /**
+   * Before the successor of an executor that died begins. What the executor had not completed its successor finds and
+   * reports. Of what it had completed and whose report died with it, the arena remembers what was persisted; the rest
+   * see `settle`.
+   */
+  const beforeRestart = Effect.fnUntraced(function*(executor: number) {
     handled[executor] = MaintainerControl.eventsSentBy(control, executor)
     if (arena !== undefined) {
       // What the executor died of may strike here too, and the supervisor must outlive it.
-      yield* Effect.exit(state.closedThrough(SegmentArena.closed(arena).index, disk))
+      yield* Effect.exit(closedThrough(state, SegmentArena.closed(arena).index, disk))
     }
     retain()
     // A drain may be waiting for the reports that are lost.
     Doorbell.ringUnsafe(control.progress)
   })
 
-  const executorOptions: MaintainerExecutor.ExecutorOptions = {
-    directory,
-    naming,
-    compression: options.compression,
-    sleepMillisMin: options.sleepMillisMin,
-    sleepMillisMax: options.sleepMillisMax,
-    flushEveryMillis: options.flushEveryMillis
-  }
-
-  const supervisors: Array<Fiber.Fiber<void, E>> = []
-
-  /** The others stop too: a maintainer is up or down, never both. */
-  const giveUp = Effect.fnUntraced(function*(executor: number, cause: Cause.Cause<unknown>) {
-    isDown = true
-    yield* Effect.forEach(
-      supervisors.filter((_, other) => other !== executor),
-      (supervisor) => Fiber.interrupt(supervisor),
-      { discard: true }
-    )
+  const onGivenUp = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
     if (arena !== undefined) SegmentArena.putHeldBack(arena, HeldBack.MaintainerFailed)
     const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
     yield* Effect.logError(error.message)
@@ -370,141 +368,44 @@ export const make = Effect.fnUntraced(function*<E, R>(
     Doorbell.ringUnsafe(control.progress)
   })
 
-  const supervise = Effect.fnUntraced(function*(executor: number) {
-    const seat: ExecutorSeat = {
-      executor,
-      options: executorOptions,
-      control,
-      arena,
-      emit: (event) => handle(executor, event)
-    }
-    const deaths: Array<number> = []
-    while (true) {
-      const exit = yield* Effect.exit(Effect.scoped(host.spawn(seat)))
-      if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
-      const cause = Exit.isFailure(exit) ? exit.cause : Cause.die(new Error("an executor ended by itself"))
-      const now = yield* Clock.currentTimeMillis
-      deaths.push(now)
-      while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
-      if (deaths.length > options.restartsMax) return yield* giveUp(executor, cause)
-      restarts += 1
-      telemetry.count("restarts", 1)
-      yield* Effect.logWarning(`restarting executor ${executor} of ${directory}`, cause)
-      yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
-      yield* afterDeath(executor)
-    }
-  })
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // draining
-  // ---------------------------------------------------------------------------------------------------------------
-
-  const isWorkedOff = (): boolean => {
-    if (arena !== undefined && hasFullSlot(arena)) return false
-    const freezingDone = MaintainerControl.isFreezingStopped(control) || TaskRing.unfinishedUnsafe(toFreeze.ring) === 0
-    return freezingDone && TaskRing.unfinishedUnsafe(toPersist.ring) === 0 &&
-      TaskRing.unfinishedUnsafe(toFree.ring) === 0
-  }
-
-  const isAllHeard = (): boolean =>
-    handled.every((count, executor) => count === MaintainerControl.eventsSentBy(control, executor))
-
-  /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
-  const isQuiet = (): boolean => {
-    if (!isWorkedOff()) return false
-    if (!isAllHeard()) return false
-    retain()
-    return isWorkedOff()
-  }
-
-  const pending = (): PerQueue => ({
-    persist: TaskRing.unfinishedUnsafe(toPersist.ring),
-    freeze: TaskRing.unfinishedUnsafe(toFreeze.ring),
-    free: TaskRing.unfinishedUnsafe(toFree.ring)
-  })
-
-  /** What somebody did who died with the report, perhaps long ago: a drain does not count it as its own. */
-  const hearLate = (event: MaintainerEvent): void => {
-    const counted = { ...state.counts }
-    hear(event)
-    Object.assign(state.counts, counted)
-  }
-
-  /** Only after a death can something be under way that nobody works on and nobody will report. */
-  const settle = Effect.suspend(() => {
-    const { free, freeze } = pending()
-    if (restarts === 0 || freeze + free > 0 || !isAllHeard() || state.underWay().length === 0) return Effect.void
-    return Effect.asVoid(Effect.exit(state.learnUnheard(disk, hearLate)))
-  })
-
   /** Lengths and times of what was found at the start are asked for in the background. */
   let learning: Fiber.Fiber<void> | undefined
 
-  const drainOnce = Effect.fnUntraced(function*() {
-    const begun = yield* Clock.currentTimeMillis
-    const before = { ...state.counts }
-    // Limits that look at them hold when a drain has ended, also one that comes right after the start.
-    const { ageMillisMax, bytesMax } = state.limits
-    if (learning !== undefined && (bytesMax ?? ageMillisMax) !== undefined) {
-      yield* Fiber.await(learning)
-      retain()
-    }
-    // Without freezing the hot segments only grow in number, and what is in memory must still get to the disk.
-    const stopFreezing = Effect.sync(() => {
-      MaintainerControl.stopFreezingUnsafe(control)
-      state.exceedHotLimit()
-      Doorbell.ringUnsafe(control.progress)
-    }).pipe(
-      Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
-      Effect.delay(Duration.millis(options.drainMillisMax ?? 0))
-    )
-    const untilQuiet = Effect.gen(function*() {
-      while (true) {
-        const seen = Doorbell.readUnsafe(control.progress)
-        if (isDown) return
-        if (isQuiet()) {
-          yield* settle
-          if (isQuiet()) return
-        }
-        if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* reserve.release
-        yield* Doorbell.wait(control.progress, seen)
-      }
-    })
-    const deadline = options.drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
-    yield* untilQuiet
-    if (deadline !== undefined) deadline.interruptUnsafe()
-    const receipt: DrainReceipt = {
-      done: {
-        persist: state.counts.persist - before.persist,
-        freeze: state.counts.freeze - before.freeze,
-        free: state.counts.free - before.free
-      },
-      left: pending(),
-      failures: state.counts.failures - before.failures,
-      millis: (yield* Clock.currentTimeMillis) - begun
-    }
-    yield* Effect.logDebug(`drained ${directory}`, receipt)
-    return receipt
-  }, (drain) =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => {
-        draining += 1
+  const drainOnce = Effect.acquireUseRelease(
+    Effect.sync(() => {
+      draining += 1
+    }),
+    () =>
+      drain({
+        state,
+        queues,
+        control,
+        arena,
+        isAllHeard,
+        isDown: () => isDown,
+        settle,
+        untilSizesKnown: Effect.suspend(() =>
+          learning === undefined ? Effect.void : Effect.andThen(Fiber.await(learning), Effect.sync(retain))
+        ),
+        releaseReserve: reserve.release
       }),
-      () => drain,
-      () =>
-        Effect.sync(() => {
-          draining -= 1
-        })
-    ))
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // running
-  // ---------------------------------------------------------------------------------------------------------------
+    () =>
+      Effect.sync(() => {
+        draining -= 1
+      })
+  )
 
   yield* telemetryService.beforeSnapshot(() => state.setGauges(telemetry))
   state.begin(reconciled.unfinished)
   retain()
-  learning = yield* Effect.forkScoped(state.learnSizes(disk))
+  learning = yield* Effect.forkScoped(learnSizes(state, disk))
+  yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
+    // What an application offers by itself waits for its place too.
+    const { notEmpty } = queues.toFreeze
+    const seen = Doorbell.readUnsafe(notEmpty)
+    retain()
+    yield* Doorbell.wait(notEmpty, seen)
+  })))
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
@@ -513,10 +414,37 @@ export const make = Effect.fnUntraced(function*<E, R>(
     retain()
     yield* Effect.sleep(tickMillis)
   })))
-  for (let executor = 0; executor < host.count; executor++) {
-    supervisors.push(yield* Effect.forkScoped(supervise(executor)))
-  }
-  yield* Effect.addFinalizer(() => drainOnce())
+  yield* superviseAll({
+    host,
+    restartsMax: options.restartsMax,
+    seat: (executor) => ({
+      executor,
+      options: {
+        directory,
+        naming,
+        compression: options.compression,
+        sleepMillisMin: options.sleepMillisMin,
+        sleepMillisMax: options.sleepMillisMax,
+        flushEveryMillis: options.flushEveryMillis
+      },
+      control,
+      arena,
+      emit: (event) => handle(executor, event),
+      warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
+    }),
+    onDeath: (executor, cause) =>
+      Effect.suspend(() => {
+        restarts += 1
+        telemetry.count("restarts", 1)
+        return Effect.logWarning(`restarting executor ${executor} of ${directory}`, cause)
+      }),
+    beforeRestart,
+    onGivingUp: () => {
+      isDown = true
+    },
+    onGivenUp
+  })
+  yield* Effect.addFinalizer(() => drainOnce)
 
   return SegmentMaintainer.of({
     directory,
@@ -527,7 +455,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       hotBytes: state.catalog.hotBytes,
       coldSegments: state.catalog.coldCount,
       coldBytes: state.catalog.coldBytes,
-      pending: pending(),
+      pending: pendingUnsafe(queues),
       failures: state.counts.failures,
       restarts,
       isDown,
@@ -564,7 +492,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
             })
         })
       ),
-    drain: drainOnce(),
+    drain: drainOnce,
     verifyConsistency: verifyConsistency(state, disk),
     events: Stream.fromPubSubTake(events),
     closed: (segmentIndex) =>
@@ -581,14 +509,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
 })
 
-const hasFullSlot = (arena: Arena): boolean => {
-  for (let slot = 0; slot < arena.slots; slot++) {
-    const slotState = SegmentArena.stateOf(arena, slot)
-    if (slotState === SlotState.Full || slotState === SlotState.Spent) return true
-  }
-  return false
-}
-
 const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {
@@ -601,24 +521,3 @@ const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
       yield* Effect.logWarning(`${name} has the name of a segment but is no regular file; it is left alone`)
     }
   })
-
-/** A file that only takes up space, until a drain needs it. */
-const makeReserve = Effect.fnUntraced(function*(options: ResolvedMaintainerOptions) {
-  const disk = yield* Disk
-  const path = pathIn(options.directory, reserveName)
-  const remove = Effect.ignore(disk.unlink(path))
-  yield* remove
-  if (options.reserveBytes > 0) {
-    const write = Effect.scoped(Effect.gen(function*() {
-      const file = yield* openScoped(path, "create")
-      const piece = new Uint8Array(Math.min(options.reserveBytes, 1 << 20))
-      for (let offset = 0; offset < options.reserveBytes; offset += piece.length) {
-        yield* writeFully(file, [piece.subarray(0, Math.min(piece.length, options.reserveBytes - offset))], offset)
-      }
-      yield* file.sync
-    }))
-    yield* Effect.catch(write, (error) => Effect.andThen(remove, Effect.logWarning(`no reserve: ${error.message}`)))
-    yield* Effect.addFinalizer(() => remove)
-  }
-  return { release: remove }
-})

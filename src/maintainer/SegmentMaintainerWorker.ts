@@ -164,7 +164,10 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
     )
     return yield* Effect.callback<void, ThreadDied>((resume) => {
       let cause: unknown
-      worker.on("message", (message: ThreadMessage) => seat.emit(message))
+      worker.on("message", (message: ThreadMessage) => {
+        if (message._tag === "Warning") seat.warn(message.message)
+        else seat.emit(message)
+      })
       worker.once("error", (error) => {
         cause = error
       })

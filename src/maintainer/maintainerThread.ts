@@ -45,7 +45,7 @@ export interface ThreadData {
  * @since 0.1.0
  * @category models
  */
-export type ThreadMessage = MaintainerEvent
+export type ThreadMessage = MaintainerEvent | { readonly _tag: "Warning"; readonly message: string }
 
 const port = parentPort
 invariant(port !== null, "maintainerThread is run by SegmentMaintainerWorker")
@@ -66,7 +66,8 @@ const program = Effect.gen(function*() {
     arena: data.arena === undefined ? undefined : SegmentArena.attach(data.arena),
     telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
     backgroundDisk,
-    emit: (event) => port.postMessage(event satisfies ThreadMessage)
+    emit: (event) => port.postMessage(event satisfies ThreadMessage),
+    warn: (message) => port.postMessage({ _tag: "Warning", message } satisfies ThreadMessage)
   })
 }).pipe(
   // An entry stays where a bundler was told to put it, while the module of `Compressor` may end up in any chunk.

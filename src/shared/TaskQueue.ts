@@ -489,13 +489,14 @@ export const poll = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>>
 
 /**
  * Takes the oldest task into `out` without waiting and without allocating; `false` if there is none. The task stays
- * claimed until `completeUnsafe`. Does not look whether fibers are in line.
+ * claimed until `completeUnsafe`. Does not look whether fibers are in line. With `end`, a position in the ring, only tasks
+ * before that position are taken.
  *
  * @since 0.1.0
  * @category taking
  */
-export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord): boolean => {
-  if (!TaskRing.pollUnsafe(self.ring, self.consumer, out)) return false
+export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord, end?: number): boolean => {
+  if (!TaskRing.pollUnsafe(self.ring, self.consumer, out, end)) return false
   Doorbell.ringUnsafe(self.notFull)
   return true
 }

@@ -283,16 +283,17 @@ export const offerUnsafe = (
 /**
  * Takes the oldest task as `consumer`, copies it into `out` and leaves it claimed until `completeUnsafe`. `false` if there
  * is none (or the ring was shut down). A consumer has one claim: taking the next task gives up the claim of the one before.
- * A consumer number is used by one thread at a time.
+ * A consumer number is used by one thread at a time. With `end`, a position, only tasks before that position are taken.
  *
  * @since 0.1.0
  * @category consuming
  */
-export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord): boolean => {
+export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord, end?: number): boolean => {
   const words = self.words
   if (words[phaseAt] === phaseShutDown) return false
   while (true) {
     const head = words[headAt]!
+    if (end !== undefined && ((end - head) | 0) <= 0) return false
     const cell = cellAt(self, head)
     const free = freeStamp(self, head)
     const stamp = Atomics.load(words, cell)
@@ -404,6 +405,42 @@ export const isEndedUnsafe = (self: TaskRing): boolean => Atomics.load(self.word
  * @category completion
  */
 export const isShutDownUnsafe = (self: TaskRing): boolean => Atomics.load(self.words, phaseAt) === phaseShutDown
+
+/**
+ * The position of the oldest task that is not taken, or one shortly before it.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const headUnsafe = (self: TaskRing): number => Atomics.load(self.words, headAt)
+
+/**
+ * Producer: the position that the next task will have.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const tailUnsafe = (self: TaskRing): number => self.words[tailAt]!
+
+/**
+ * Copies the oldest task from `position` on that nobody has taken into `out`, and returns the position behind it;
+ * `position` itself if there is none. Only where nobody takes from `position` on meanwhile.
+ *
+ * @since 0.1.0
+ * @category inspecting
+ */
+export const peekUnsafe = (self: TaskRing, position: number, out: TaskRecord): number => {
+  for (let at = position;; at = (at + 1) | 0) {
+    const cell = cellAt(self, at)
+    const free = freeStamp(self, at)
+    const stamp = Atomics.load(self.words, cell)
+    if (stamp === (free | stateReady)) {
+      readTask(self, cell, out)
+      return (at + 1) | 0
+    }
+    if (stamp === free || isLapBehind(self, at, stamp)) return position
+  }
+}
 
 /**
  * How many tasks are in the ring, 0 to capacity. Exact while nobody else is at work.

@@ -131,7 +131,7 @@ const recordUntilFailure = async (recorder: Recorder["Service"]) => {
 }
 
 const holds = (directory: string, durable: number, maxCompressedSegments: number = limits.maxCompressedSegments) =>
-  inspect(directory, { seed, durable, maxCompressedSegments })
+  inspect(directory, { seed, durable, maxSegments: limits.maxSegments, maxCompressedSegments })
 
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
@@ -345,10 +345,9 @@ const descriptors: Scenario = {
       })
       check(testimony.durable > durableAfter, `recording goes on after event ${durableAfter}`)
       const remains = await holds(directory, testimony.durable, victimLimits.maxCompressedSegments)
-      // A kill may come between a freeze and the deletion that it causes.
       check(
         remains.hotSegments <= victimLimits.maxSegments &&
-          remains.coldSegments <= victimLimits.maxCompressedSegments + 1,
+          remains.coldSegments <= victimLimits.maxCompressedSegments,
         `retention catches up: ${remains.hotSegments} hot, ${remains.coldSegments} cold segments`
       )
       const reasons = failedReasons(testimony)

@@ -178,6 +178,7 @@ const injectOnce = async (layer: "fiber" | "worker", target: Target, fault: Faul
       const expected = {
         seed: options.seed,
         durable: testimony.durable,
+        maxSegments: options.maxSegments,
         maxCompressedSegments: options.maxCompressedSegments
       }
       const { lastId } = await inspect(options.directory, expected)

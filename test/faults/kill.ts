@@ -8,9 +8,9 @@
  * node test/faults/kill.ts --kills 200 --layer fiber|worker [--seed S]
  * ```
  *
- * After every kill the directory is verified and replayed as it was left; after four of ten it is also opened for
- * recording, closed in order, and verified and replayed again. A seed repeats what is recorded and what is planned;
- * the moments themselves are the machine's.
+ * After every kill the directory is verified and replayed as it was left, and has no more segments than the limits allow;
+ * after four of ten it is also opened for recording, closed in order, and verified and replayed again. A seed repeats what
+ * is recorded and what is planned; the moments themselves are the machine's.
  */
 import { watch } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -121,19 +121,21 @@ export const kill = async (options: {
       if (leftovers(directory).some((name) => name.endsWith(".lz4.tmp"))) counts.duringFreeze += 1
       if (testimony.durable > 0) counts.withPromises += 1
       promised = Math.max(promised, testimony.durable)
-      const expected = { seed: options.seed, durable: promised, maxCompressedSegments: limits.maxCompressedSegments }
+      const expected = { seed: options.seed, durable: promised, ...limits }
+      const inspectLimits = async (): Promise<number> => {
+        const { coldSegments, hotSegments, lastId } = await inspect(directory, expected)
+        if (hotSegments > limits.maxSegments || coldSegments > limits.maxCompressedSegments) {
+          throw new Error(`there are ${hotSegments} hot and ${coldSegments} cold segments`)
+        }
+        return lastId
+      }
       try {
-        lastId = (await inspect(directory, expected)).lastId
+        lastId = await inspectLimits()
         if (reopens) {
           const opened = await reopen(victimOptions)
           if (opened !== lastId) throw new Error(`it reopened at ${opened}, but the log ended at ${lastId}`)
-          const remains = await inspect(directory, expected)
-          if (remains.lastId !== lastId) {
-            throw new Error(`${lastId} events before the reopening, ${remains.lastId} after`)
-          }
-          if (remains.hotSegments > limits.maxSegments || remains.coldSegments > limits.maxCompressedSegments) {
-            throw new Error(`retention left ${remains.hotSegments} hot and ${remains.coldSegments} cold segments`)
-          }
+          const remains = await inspectLimits()
+          if (remains !== lastId) throw new Error(`${lastId} events before the reopening, ${remains} after`)
           const left = leftovers(directory)
           if (left.length > 0) throw new Error(`nobody owns ${left.join(", ")}`)
         }

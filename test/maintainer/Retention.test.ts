@@ -24,6 +24,7 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   hotAt: (position) => hot[position]!,
   coldCount: cold.length,
   coldAt: (position) => cold[position]!,
+  arrivingCount: 0,
   bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
   nowMillis: 2000,
   freeBytes: undefined,
@@ -58,6 +59,21 @@ describe("Retention.plan", () => {
       "free 1 maxCompressedSegments"
     ])
     assert.deepStrictEqual(decided(stock(10_000, 0), { maxCompressedSegments: "unlimited" }), [])
+  })
+
+  it("makes a place for every freeze that is due or under way, and for none that is not", () => {
+    assert.deepStrictEqual(decided(stock(4, 4), { maxCompressedSegments: 4, maxSegments: 4 }), [
+      "free 0 maxCompressedSegments",
+      "free 1 maxCompressedSegments",
+      "freeze 4 maxSegments",
+      "freeze 5 maxSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [
+      "free 0 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [])
+    assert.deepStrictEqual(decided(stock(2, 3), { maxCompressedSegments: 4, maxSegments: 4 }), ["freeze 2 maxSegments"])
+    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingCount: 9 }), [])
   })
 
   it("brings the bytes under their limit: cold ones go, hot ones are made smaller", () => {
@@ -117,7 +133,8 @@ describe("Retention.plan", () => {
       }
       const heldFromIndex = random.chance(0.3) ? random.below(20) : Number.POSITIVE_INFINITY
       const freeBytes = random.chance(0.5) ? random.below(200) : undefined
-      const view = viewOf(given, { freeBytes, heldFromIndex })
+      const arrivingCount = random.below(4)
+      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingCount })
       const actions = plan(view, limits)
       const freed = actions.filter((action) => action.action === "free").map((action) => action.segmentIndex)
       const frozen = actions.filter((action) => action.action === "freeze").map((action) => action.segmentIndex)
@@ -132,7 +149,7 @@ describe("Retention.plan", () => {
         const { ageMillisMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } =
           limits
         if (limits.maxCompressedSegments !== "unlimited") {
-          assert.isAtMost(left.length, limits.maxCompressedSegments, words)
+          assert.isAtMost(left.length + arrivingCount + frozen.length, limits.maxCompressedSegments, words)
         }
         assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
         assert.isAtMost(view.nowMillis - left[0]!.closedMillis, ageMillisMax, words)
@@ -143,7 +160,8 @@ describe("Retention.plan", () => {
       if (last >= 0) {
         const segment = given.cold[last]!
         const reasons = [
-          limits.maxCompressedSegments !== "unlimited" && given.cold.length - last > limits.maxCompressedSegments,
+          limits.maxCompressedSegments !== "unlimited" &&
+          given.cold.length - last + arrivingCount + frozen.length > limits.maxCompressedSegments,
           limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
           limits.ageMillisMax !== undefined && view.nowMillis - segment.closedMillis > limits.ageMillisMax,
           limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin
@@ -162,8 +180,8 @@ describe("Retention.plan", () => {
         hotAt: (position) => (looks++, given.hot[position]!),
         coldAt: (position) => (looks++, given.cold[position]!)
       }, { maxSegments: count, maxCompressedSegments: count - 3 })
-      assert.strictEqual(actions.length, 3 + 2)
-      assert.isAtMost(looks, actions.length + 2)
+      assert.strictEqual(actions.length, 3 + 2 + 2)
+      assert.isAtMost(looks, actions.length + 3)
     }
   })
 })

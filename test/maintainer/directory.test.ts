@@ -22,7 +22,8 @@ import {
   quiet,
   recorded,
   settle,
-  simulated
+  simulated,
+  watch
 } from "./maintaining.ts"
 
 const directory = "/wal"
@@ -147,11 +148,12 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         yield* Context.get(services, SimulatedDisk.SimulatedDisk).failAlways("unlink", "Io", /lz4$/)
         const clamped = yield* maintainer.setLimits({ maxSegments: 1, maxCompressedSegments: 4 })
         assert.deepStrictEqual(clamped, [{ field: "maxSegments", given: 1, used: 2 }])
-        // The deletion of 0 and the freezing of 6 are under way. Looking at the plan, however often, begins nothing.
+        // The deletion of 0 is under way; the freezing of 6 waits for its place, for which 2 will go. Looking at the plan,
+        // however often, begins nothing.
         for (let look = 0; look < 3; look++) {
           assert.deepStrictEqual(
             (yield* maintainer.plan).map(({ action, because, segmentIndex }) => [action, segmentIndex, because]),
-            [["free", 1, "maxCompressedSegments"]]
+            [["free", 1, "maxCompressedSegments"], ["free", 2, "maxCompressedSegments"]]
           )
         }
         assert.deepStrictEqual((yield* found).cold, [0, 1, 2, 3, 4, 5])
@@ -220,6 +222,33 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         yield* disk.heal
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual((yield* found).cold, [0, 1, 2])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("delete the oldest for a freeze that is about to begin, and nothing more when it fails, however often", () =>
+      Effect.gen(function*() {
+        const { found, maintainer, services } = yield* given({ cold: [0, 1, 2, 3], hot: [4, 5, 6, 7, 8] })
+        const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+        yield* disk.failAlways("write", "Full", /lz4/)
+        yield* maintainer.setLimits({ maxSegments: 2, maxCompressedSegments: 4 })
+        yield* TestClock.adjust("5 minutes")
+        assert.isAbove((yield* maintainer.failures).length, 100)
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[1, 2, 3], [4, 5, 6, 7, 8]])
+        yield* disk.heal
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[4, 5, 6, 7], [8]])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("are exceeded where nothing may be deleted, by what is frozen late: it is the first to go", () =>
+      Effect.gen(function*() {
+        const { found, maintainer } = yield* given({ cold: [1, 2, 3, 4], hot: [0, 5, 6] })
+        const events = yield* watch(maintainer)
+        yield* maintainer.setLimits({ maxSegments: 3, maxCompressedSegments: 4 })
+        yield* settle
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[1, 2, 3, 4], [5, 6]])
+        assert.deepStrictEqual(events.map(({ _tag, segmentIndex }) => [_tag, segmentIndex]), [["Frozen", 0], [
+          "Freed",
+          0
+        ]])
       }).pipe(Effect.scoped, quiet))
 
     it.effect("leave no hole: nothing goes that is newer than a segment on which a step was given up", () =>

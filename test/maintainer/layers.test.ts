@@ -54,7 +54,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
           if (id % 20 === 0) {
             const found = yield* look(directory)
             assert.isAtMost(found.hot.length, limits.maxSegments)
-            assert.isAtMost(found.cold.length, limits.maxCompressedSegments + executors)
+            assert.isAtMost(found.cold.length + found.both.length, limits.maxCompressedSegments)
             assert.deepStrictEqual(found.empty, [])
           }
         }
@@ -76,6 +76,31 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         const left = yield* recorded(directory, kind)
         assert.deepStrictEqual(left, named(kind.count - left.length + 1, kind.count, kind))
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
+  )
+
+  it.live.each(kinds)(
+    "freezes what an application asks for when there is a place for it ($format)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        writeHot(directory, ...buildWal({ layout, segments: Array.from({ length: 14 }, () => 20) }))
+        const queues = yield* Layer.build(foundation)
+        const { close, context } = yield* open(
+          alone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 4 } }).pipe(
+            Layer.provide(Layer.succeedContext(queues))
+          )
+        )
+        const maintainer = Context.get(context, SegmentMaintainer)
+        offer(Context.get(queues, SegmentsToFreeze), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+        const within = Effect.map(look(directory), ({ both, cold, hot }) => {
+          assert.isAtMost(cold.length + both.length, 4)
+          return hot.length === 2
+        })
+        yield* inTime("twelve freezes", Effect.repeat(within, { until: (isDone) => isDone }))
+        assert.deepStrictEqual((yield* look(directory)).cold, [8, 9, 10, 11])
+        assert.strictEqual((yield* maintainer.status).failures, 0)
+        yield* close
+      }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer))
   )
 
   // Only the lead persists, so a pool is no different here.

@@ -56,6 +56,29 @@ describe("TaskRing", () => {
     }
   })
 
+  it("gives nothing from a position on that the consumer must not reach, and shows what lies there, across the wraps", () => {
+    for (const position of [0, 2 ** 31 - 2, -2]) {
+      const ring = makeRing(8)
+      startAt(ring, TaskRing.layout, position)
+      const out = new TaskRing.TaskRecord()
+      const first = TaskRing.headUnsafe(ring)
+      assert.strictEqual(first, TaskRing.tailUnsafe(ring))
+      assert.strictEqual(TaskRing.peekUnsafe(ring, first, out), first)
+      for (let index = 0; index < 5; index++) offer(ring, index)
+      assert.strictEqual((TaskRing.tailUnsafe(ring) - first) | 0, 5)
+      const end = TaskRing.peekUnsafe(ring, TaskRing.peekUnsafe(ring, first, out), out)
+      assert.strictEqual(out.segmentIndex, 1)
+      const seen: Array<number> = []
+      while (TaskRing.pollUnsafe(ring, 0, out, end)) seen.push(out.segmentIndex)
+      assert.deepStrictEqual(seen, [0, 1])
+      // What was taken is passed over.
+      assert.strictEqual(TaskRing.peekUnsafe(ring, first, out), (end + 1) | 0)
+      assert.strictEqual(out.segmentIndex, 2)
+      assert.strictEqual(poll(ring), 2)
+      assert.strictEqual(TaskRing.sizeUnsafe(ring), 2)
+    }
+  })
+
   it("holds a claim from the poll until it is complete", () => {
     const ring = makeRing(4)
     const out = new TaskRing.TaskRecord()

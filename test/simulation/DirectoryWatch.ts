@@ -1,7 +1,7 @@
 /**
  * Looks at the directory at the very moment at which an executor changes it, and so holds what is promised for every
- * moment and not only in the end: hot segments within their limit (but for those
- * whose compression was given up), nothing deleted that somebody holds.
+ * moment and not only in the end: hot and cold segments within their limits (but for those on which a step was given up,
+ * and for what is held), nothing deleted that somebody holds.
  */
 import * as Effect from "effect/Effect"
 import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
@@ -23,6 +23,8 @@ export interface SegmentOnDisk {
   readonly bytes: number
 }
 
+const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
+
 const segmentPath = /^\/wal\/FS\.(\d{8})\.wal(\.lz4b?)?$/
 
 export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArray<SegmentOnDisk> =>
@@ -34,10 +36,15 @@ export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArr
 
 export class DirectoryWatch {
   readonly holds = new Set<WatchedHold>()
-  /** Segments whose compression was given up in this life. */
+  /** Segments on which a step was given up in this life. */
   readonly givenUp = new Set<number>()
   /** The most hot segments that any limit in force in this life allows. */
   hotMax: number
+  /** The most cold ones: that any limit in force in this life allows, or that this life has found. */
+  #coldMax: number
+  #holdCount = 0
+  /** What was held has let there be more, and they are not yet gone. */
+  #mayExceedCold = false
   readonly #simulated: SimulatedDisk["Service"]
   readonly #violated: (violation: Violation) => void
 
@@ -48,15 +55,25 @@ export class DirectoryWatch {
   ) {
     this.#simulated = simulated
     this.hotMax = hotMax
+    this.#coldMax = segmentsOnDisk(simulated).filter(({ isHot }) => !isHot).length
     this.#violated = violated
   }
 
-  allow({ maxSegments }: RetentionLimits): void {
+  allow({ maxCompressedSegments, maxSegments }: RetentionLimits): void {
     this.hotMax = Math.max(this.hotMax, maxSegments)
+    const coldMax = maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : maxCompressedSegments
+    this.#coldMax = Math.max(this.#coldMax, coldMax)
+  }
+
+  /** A hold of whomever has begun (1) or ended (-1): segments may be frozen although nothing may go for them. */
+  held(change: 1 | -1): void {
+    this.#holdCount += change
+    this.#mayExceedCold = true
   }
 
   /** A file of an executor has got this name. */
   renamed(to: string): void {
+    if (isCold(to)) return this.#lookAtCold(to)
     if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
@@ -64,10 +81,26 @@ export class DirectoryWatch {
     if (hot > this.hotMax) this.#violated(new Violation(`${hot} hot segments, at most ${this.hotMax} may be`))
   }
 
+  /** Every compressed file counts, also one beside the `.wal` that it was made from. */
+  #lookAtCold(changed: string): void {
+    if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
+    const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
+    const cold = files.length
+    // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
+    const isOldest = files.every(({ path }) => path >= changed)
+    // One that was begun under a hold may still come.
+    if (this.#holdCount === 0 && cold < this.#coldMax) this.#mayExceedCold = false
+    if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
+      this.#violated(new Violation(`${cold} cold segments, at most ${this.#coldMax} may be`))
+    }
+  }
+
   /** An executor has deleted this file. */
   unlinked(path: string, nowMillis: number): void {
+    if (!isCold(path)) return
+    this.#lookAtCold(path)
     const match = segmentPath.exec(path)
-    if (match === null || match[2] === undefined) return
+    if (match === null) return
     const segmentIndex = Number(match[1])
     for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue

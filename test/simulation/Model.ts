@@ -19,9 +19,12 @@ export class Model {
   freezesLeft = 0
   /** The least that any limit in force has ever let stay compressed; `Infinity` when nothing was to be deleted. */
   coldMin = Number.POSITIVE_INFINITY
+  /** The least that any limit in force has ever let stay uncompressed, the active segment and the next not counted. */
+  hotMin = Number.POSITIVE_INFINITY
 
-  limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments }: RetentionLimits): void {
+  limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
     if (maxCompressedSegments !== "unlimited") this.coldMin = Math.min(this.coldMin, maxCompressedSegments)
+    this.hotMin = Math.min(this.hotMin, maxSegments - 2)
     if (bytesMax !== undefined || ageMillisMax !== undefined || freeBytesMin !== undefined) this.coldMin = 0
   }
 
@@ -70,16 +73,18 @@ export class Model {
     return id + 1
   }
 
-  /** A whole replay of a directory at rest, from its oldest event. */
-  replayedAll(firstId: number | undefined, nextId: number | undefined, coldSegments: number): void {
+  /** A whole replay of a directory at rest, from its oldest event; `segments`: how many there are in any form. */
+  replayedAll(firstId: number | undefined, nextId: number | undefined, segments: number): void {
     const reached = nextId === undefined ? 0 : nextId - 1
     if (reached < this.promised) {
       throw new Violation(`replay ended at event ${reached}, promised was ${this.promised}`)
     }
     if (firstId === undefined) return
-    if (firstId > 1 && coldSegments < this.coldMin) {
+    // The oldest goes before the freeze of another begins, and that one is hot until then.
+    const segmentsMin = this.coldMin === 0 ? 0 : this.coldMin + this.hotMin
+    if (firstId > 1 && segments < segmentsMin) {
       throw new Violation(
-        `the log begins at ${firstId}, but ${coldSegments} cold segments are fewer than ${this.coldMin} that may stay`
+        `the log begins at ${firstId}, but ${segments} segments are fewer than ${segmentsMin} that may stay`
       )
     }
   }

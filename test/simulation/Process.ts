@@ -61,6 +61,8 @@ export interface Seams {
   readonly replayed?: (id: number, bytes: Uint8Array) => { readonly id: number; readonly bytes: Uint8Array } | undefined
 }
 
+type HoldOptions = Parameters<SegmentMaintainer["Service"]["hold"]>[0]
+
 export interface PerTask {
   persist: number
   freeze: number
@@ -165,7 +167,8 @@ export const makeProcess = (options: {
       control: seat.control,
       arena: yield* SegmentArena,
       telemetry,
-      emit
+      emit,
+      warn: seat.warn
     }).pipe(Effect.provideService(Disk, threadDisk.disk), Effect.orDie)
     const program = seams.executor === undefined ? body : seams.executor(body, { ...seat, emit })
 
@@ -219,7 +222,12 @@ export const makeProcess = (options: {
       for (const queue of [yield* SegmentsToPersist, yield* SegmentsToFreeze, yield* SegmentsToFree]) {
         doorbells.add(queue.notEmpty).add(queue.notFull)
       }
-      const service = yield* makeMaintainer(wal, arena, host)
+      const made = yield* makeMaintainer(wal, arena, host)
+      const noted = Effect.acquireRelease(
+        Effect.sync(() => options.listener.held(1)),
+        () => Effect.sync(() => options.listener.held(-1))
+      )
+      const service = { ...made, hold: (hold: HoldOptions) => Effect.andThen(noted, made.hold(hold)) }
       return seams.maintainer === undefined ? service : seams.maintainer(service)
     })
   )

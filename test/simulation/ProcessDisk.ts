@@ -19,9 +19,10 @@ export interface ThreadDisk {
   readonly dieAfter: (operations: number, isAfter: boolean) => void
 }
 
-/** Is told of what executors have changed in the directory, and of what they have given up. */
+/** Is told of what executors have changed in the directory, of what they have given up, and of holds that begin and end. */
 export interface DirectoryListener {
   readonly gaveUp: (segmentIndex: number) => void
+  readonly held: (change: 1 | -1) => void
   readonly renamed: (to: string) => void
   readonly unlinked: (path: string) => void
 }

@@ -157,8 +157,8 @@ export class Reading {
         const replayed = yield* Effect.result(this.replay())
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
-          const cold = segmentsOf(yield* scan(directory, defaultNaming)).filter((entry) => !entry.hot).length
-          this.#life.model.replayedAll(first, next, cold)
+          const segments = segmentsOf(yield* scan(directory, defaultNaming)).length
+          this.#life.model.replayedAll(first, next, segments)
           break
         }
         // Retention may delete what is about to be read, but not for ever.

@@ -107,6 +107,7 @@ const makeLife = (options: LifeOptions): Life => {
   const watch = new DirectoryWatch(simulated, hotMax, (violation) => life.violated(violation))
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
+    held: (change: 1 | -1) => watch.held(change),
     renamed: (to: string) => watch.renamed(to),
     unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
   }

@@ -209,6 +209,31 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: unlinkInstead(/\.lz4b?$/, -1)
   },
   {
+    name: "the oldest cold segment goes only when the next has come",
+    seedsMax: 100,
+    plant: onDisk((disk) => {
+      let late: string | undefined
+      return {
+        unlink: (path) =>
+          isCold(path)
+            ? Effect.map(disk.stat(path), () => {
+              late = path
+            })
+            : disk.unlink(path),
+        rename: (from, to) =>
+          Effect.andThen(
+            disk.rename(from, to),
+            Effect.suspend(() => {
+              const path = late
+              if (path === undefined || !isCold(to)) return Effect.void
+              late = undefined
+              return Effect.ignore(disk.unlink(path))
+            })
+          )
+      }
+    })
+  },
+  {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
     plant: unlinkInstead(/\.wal$/, 0)

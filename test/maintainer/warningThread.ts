@@ -1,0 +1,5 @@
+/** A maintainer thread that only says that something is wrong, and ends when it is asked to. */
+import { parentPort } from "node:worker_threads"
+
+parentPort?.postMessage({ _tag: "Warning", message: "something is wrong" })
+parentPort?.once("message", () => parentPort?.close())
