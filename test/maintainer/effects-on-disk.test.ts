@@ -112,10 +112,12 @@ describe.each(kinds)("persist ($name)", (kind) => {
         yield* recorder.rotate
         yield* TestClock.adjust(0)
         // The open file keeps the name under which it was opened.
-        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 5), [
+        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 6), [
           "write FS.00000000.wal.tmp",
           "truncate FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp",
+          // What the closed header says, then its checksum.
+          "write FS.00000000.wal.tmp",
           "write FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp"
         ])
