@@ -1,8 +1,11 @@
 /** The looks at a directory at rest, whole or with bits that have rotted. */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
+import * as Replay from "../../src/recovery/Replay.ts"
+import type { ReplayFailure } from "../../src/recovery/ReplayError.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
 import { segmentsOnDisk } from "./DirectoryWatch.ts"
 import type { SegmentOnDisk } from "./DirectoryWatch.ts"
@@ -45,12 +48,43 @@ export class AtRest {
           throw new Violation(`a replay over rotten bits gave ${first} to ${next}, not ${whole.first} to ${whole.next}`)
         }
       }
+      yield* this.#salvage(whole)
       this.#rotFound = new Set(
         faults.flatMap((fault) =>
           fault.kind === "Corrupt" && this.#life.setting.rotten.has(fault.segmentIndex) ? fault.segmentIndex : []
         )
       )
     }).pipe(Effect.provideService(Disk, this.#life.setting.process.disk), Effect.orDie)
+  }
+
+  /** A replay that goes past damage gives every event, or says that it lies in a hole. */
+  #salvage({ first = 1, next = 1 }: ReplayedRange): Effect.Effect<void, ReplayFailure, Disk> {
+    return Effect.suspend(() => {
+      const { model } = this.#life.setting
+      const holes: Array<Replay.Hole> = []
+      const given = new Set<number>()
+      let last = 0
+      const events = Replay.events({ directory, onHole: (hole) => Effect.sync(() => void holes.push(hole)) })
+      return Effect.map(
+        Stream.runForEach(events, (event) =>
+          Effect.sync(() => {
+            if (event.id <= last) throw new Violation(`a replay past damage gave ${event.id} after ${last}`)
+            last = event.id
+            model.replayed(event, undefined)
+            given.add(event.id)
+          })),
+        () => {
+          for (let id = first; id < next; id++) {
+            const isInHole = holes.some(({ firstMissingId, lastMissingId = id }) =>
+              firstMissingId <= id && id <= lastMissingId
+            )
+            if (!given.has(id) && !isInHole) {
+              throw new Violation(`a replay past damage left ${id} out, and did not say so`)
+            }
+          }
+        }
+      )
+    })
   }
 
   /** A damaged hot segment is still there, as it was; compressing it would have made it look whole, or lost it. */

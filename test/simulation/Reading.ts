@@ -103,7 +103,7 @@ export class Reading {
     if (draw < 8) return { from: { id: this.#drawId() } }
     return draw < 9
       ? { from: { segmentIndex: random.below(30) } }
-      : { from: { timeMillis: world.nowMillis - random.below(10_000) } }
+      : { from: { timeMillis: world.wallMillis - random.below(10_000) } }
   }
 
   /** Whether a reader that no hold protects may fail like this. */

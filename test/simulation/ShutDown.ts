@@ -81,7 +81,7 @@ const checkState = (life: Life, maintainer: Opened["maintainer"]): Effect.Effect
         segments: segmentsOnDisk(simulated),
         limits: life.limits,
         closedMillis: new Map(entries.map(({ closedMillis, segmentIndex }) => [segmentIndex, closedMillis])),
-        nowMillis: world.nowMillis
+        nowMillis: world.wallMillis
       })
     }
     const { faults } = yield* Effect.orDie(maintainer.verifyConsistency)

@@ -107,7 +107,7 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     renamed: (to: string) => watch.renamed(to),
-    unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
+    unlinked: (path: string) => watch.unlinked(path, world.wallMillis)
   }
   const process = makeProcess({ ...options, listener })
   const faults = new Faults({ ...options, disk: process.disk, isHealthy })

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import { Refusal } from "../../src/recorder/SegmentWriter.ts"
 import type { WatchedHold } from "./DirectoryWatch.ts"
@@ -35,6 +35,7 @@ const ordinary: ReadonlyArray<Step> = [
   [2, "hold", (workload) => workload.fork(workload.hold)],
   [3, "sleep", ({ random }) => Effect.sleep(random.below(1500))],
   [2, "limits", (workload) => workload.changeLimits],
+  [0.5, "set the clock", (workload) => workload.setClock],
   [0.3, "open twice", ({ life }) => openTwice(life)]
 ]
 
@@ -228,6 +229,16 @@ export class Workload {
   // retention
   // -------------------------------------------------------------------------------------------------------------------
 
+  /** The clock on the wall jumps. */
+  get setClock(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const { watch, world } = this.life.setting
+      world.setMillis += (this.random.chance(0.5) ? 1 : -1) *
+        this.random.below(this.random.chance(0.5) ? 100 : 3_600_000)
+      watch.isClockSet = true
+    })
+  }
+
   get changeLimits(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const limits = drawLimits(this.random)
@@ -244,7 +255,7 @@ export class Workload {
       world.isUnbroken = true
       const segments = yield* maintainer.segments
       const at = segments[random.below(Math.max(1, segments.length))]?.segmentIndex ?? 0
-      const expiresMillis = random.chance(0.4) ? world.nowMillis + random.below(2000) : Number.POSITIVE_INFINITY
+      const expiresMillis = random.chance(0.4) ? world.wallMillis + random.below(2000) : Number.POSITIVE_INFINITY
       const beingFreed = new Set(
         segments.filter(({ state }) => state === "freeing").map(({ segmentIndex }) => segmentIndex)
       )
