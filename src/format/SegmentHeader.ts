@@ -23,7 +23,10 @@
  *   94  34 B  zero
  * ```
  *
- * The header lies inside one 512-byte sector, so a crash leaves the old one or the new one, never a mixture.
+ * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector, but
+ * who reads while it is written, or after its writer was killed, may see a part of the second one. So closing writes all
+ * fields under the checksum of the open header, and then the checksum alone (`closingWrites`). Whatever part of that is
+ * there, its checksum is that of the open header, or a mixture of both, and it is taken for the open one.
  *
  * @since 0.1.0
  */
@@ -109,9 +112,25 @@ export const flashstrikeBlockEvents = 256
  */
 export const blockBytesLimit = 64 * 1024 * 1024
 
+const checksumOffset = 48
+
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-const checksumOf = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(56), xxh64(bytes.subarray(0, 48)))
+const checksumOf = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(56), xxh64(bytes.subarray(0, checksumOffset)))
+
+/** The checksum of the same header with 0 in every field that closing fills in. */
+const openChecksumOf = (bytes: Uint8Array): bigint => checksumOf(openForm(bytes))
+
+const openForm = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes).fill(0, 8, 32).fill(0, 40, 64)
+
+/** Each byte is that of the one or of the other. */
+const isMixture = (found: bigint, one: bigint, other: bigint): boolean => {
+  for (let shift = 0n; shift < 64n; shift += 8n) {
+    const isOf = (value: bigint) => ((found ^ value) >> shift & 0xffn) === 0n
+    if (!isOf(one) && !isOf(other)) return false
+  }
+  return true
+}
 
 /**
  * The bytes of a header.
@@ -140,15 +159,34 @@ export const encodeHeader = (header: SegmentHeader): Uint8Array => {
     view.setUint32(88, header.blockBytesMax, true)
     view.setUint16(92, header.eventSize, true)
   }
-  view.setBigUint64(48, checksumOf(bytes), true)
+  view.setBigUint64(checksumOffset, checksumOf(bytes), true)
   return bytes
+}
+
+/**
+ * What is written over the header of an open segment to close it, one after the other: all that the closed header says,
+ * under the checksum of the open one; then the checksum of the closed one.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const closingWrites = (
+  closed: Uint8Array
+): ReadonlyArray<{ readonly bytes: Uint8Array; readonly offset: number }> => {
+  const fields = Uint8Array.from(closed)
+  viewOf(fields).setBigUint64(checksumOffset, openChecksumOf(closed), true)
+  return [
+    { bytes: fields, offset: 0 },
+    { bytes: closed.subarray(checksumOffset, checksumOffset + 8), offset: checksumOffset }
+  ]
 }
 
 const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
- * unclosed header of the engine (checksum 0) is accepted as an open one.
+ * unclosed header of the engine (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
+ * was open.
  *
  * @since 0.1.0
  * @category codec
@@ -167,7 +205,7 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
     )
   }
   const foundMagic = view.getUint16(0, true)
-  const stored = view.getBigUint64(48, true)
+  const stored = view.getBigUint64(checksumOffset, true)
   const closedNanos = view.getBigUint64(40, true)
   const unclosedByEngine = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
     view.getUint32(12, true) === 0
@@ -176,8 +214,17 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   }
   if (bytes.length < size) return segmentFault("Truncated", 0, `a header of ${size} bytes`, `${bytes.length} bytes`)
   if (!unclosedByEngine) {
-    const computed = checksumOf(bytes.subarray(0, size))
-    if (stored !== computed) return segmentFault("BadHeader", 48, hex(computed), hex(stored))
+    const sized = bytes.subarray(0, size)
+    const computed = checksumOf(sized)
+    if (stored !== computed) {
+      const openChecksum = openChecksumOf(sized)
+      if (!isMixture(stored, openChecksum, computed)) {
+        return segmentFault("BadHeader", checksumOffset, hex(computed), hex(stored))
+      }
+      const open = openForm(sized)
+      viewOf(open).setBigUint64(checksumOffset, openChecksum, true)
+      return decodeHeader(open)
+    }
   }
   const firstEventId = view.getBigUint64(16, true)
   const lastEventId = view.getBigUint64(24, true)

@@ -80,6 +80,7 @@ interface Job {
   readonly hot: string
   readonly temporary: string
   readonly cold: string
+  readonly otherCold: string
   readonly fail: (reason: StepReason, path: string, detail: string, cause?: unknown) => StepError
 }
 
@@ -93,6 +94,7 @@ const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
     hot: `${directory}/${hotName(naming, segmentIndex)}`,
     temporary: `${directory}/${freezingName(naming, segmentIndex, compression)}`,
     cold: `${directory}/${coldName(naming, segmentIndex, compression)}`,
+    otherCold: `${directory}/${coldName(naming, segmentIndex, compression === "frame" ? "block" : "frame")}`,
     fail: (reason, path, detail, cause) => new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause })
   }
 }
@@ -115,7 +117,10 @@ export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: Freeze
     onDisk
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
-  yield* disk.unlink(job.hot).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void), onDisk)
+  // A predecessor that compressed in the other form may have left it. It goes first: a .wal that stays is frozen again.
+  for (const path of [job.otherCold, job.hot]) {
+    yield* disk.unlink(path).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void), onDisk)
+  }
   yield* onDisk(disk.syncDirectory(job.directory))
   return done
 })

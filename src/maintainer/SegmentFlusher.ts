@@ -9,7 +9,8 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
- * A crash between two arrows leaves a segment that opens to at least every event that was published.
+ * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
+ * replaces the open one in two writes, so that who reads meanwhile finds one of the two (see `SegmentHeader`).
  *
  * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
@@ -26,7 +27,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../disk/Disk.ts"
-import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
+import { closingWrites, encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { hotName } from "../format/SegmentName.ts"
 import { seal, sealStart } from "../format/SegmentSealer.ts"
@@ -287,7 +288,7 @@ export const make = (options: {
       bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
       yield* opened.file.truncate(fileBytes)
       yield* syncAndStage
-      bytes += yield* writeFully(opened.file, [header], 0)
+      for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
       yield* timedSync(opened.file)
     } else {
       bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))

@@ -443,20 +443,26 @@ const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number
   }
 })
 
-/** Positions from what the maintainer knows; what was deleted before this run is told by the oldest segment. */
+/**
+ * Positions from what the maintainer knows; what was deleted before this run is told by the oldest segment. Of a segment that
+ * was found on disk the ids are not known at once: until they are, what was known before holds.
+ */
 const makePositions = (
   arena: Arena,
   writer: SegmentWriter,
   maintainer: SegmentMaintainer["Service"],
   report: RecoveryReport
-): Effect.Effect<Positions> =>
-  Effect.map(maintainer.segments, (segments) => {
+): Effect.Effect<Positions> => {
+  let deletedBefore = 1
+  let compressed = 0
+  return Effect.map(maintainer.segments, (segments) => {
     const oldest = segments[0]
-    const deletedBefore = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
-    let compressed = deletedBefore - 1
+    const firstEventId = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
+    deletedBefore = Math.max(deletedBefore, firstEventId)
+    compressed = Math.max(compressed, deletedBefore - 1)
     for (const segment of segments) {
       if (segment.isHot) break
-      compressed = segment.lastEventId ?? compressed
+      compressed = Math.max(compressed, segment.lastEventId ?? 0)
     }
     return {
       appended: writer.lastEventId,
@@ -465,3 +471,4 @@ const makePositions = (
       deletedBefore
     }
   })
+}

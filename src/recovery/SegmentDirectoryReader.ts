@@ -107,6 +107,23 @@ export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirector
 })
 
 /**
+ * Whether a damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
+ *
+ * @since 0.1.0
+ * @category locating
+ */
+export const isOldestDamaged = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
+  for (const { segmentIndex } of reader.segments()) {
+    const answer = yield* startOf(reader, segmentIndex).pipe(
+      Effect.map((start) => start?.firstEventId === undefined ? undefined : false),
+      Effect.catchTag("SegmentCorrupt", () => Effect.succeed(true))
+    )
+    if (answer !== undefined) return answer
+  }
+  return false
+})
+
+/**
  * The newest segment for whose beginning `isNotAfter` holds; `undefined` when it holds for none. Beginnings that say
  * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) beginnings.
  *

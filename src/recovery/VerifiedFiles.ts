@@ -68,11 +68,13 @@ export const write = Effect.fnUntraced(function*(directory: string, keys: Readon
   const disk = yield* Disk
   const temporary = pathIn(directory, verifiedTemporaryName)
   yield* Effect.catchIf(disk.unlink(temporary), (error) => error.reason === "NotFound", () => Effect.void)
-  yield* Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(temporary, "create")
-    yield* writeFully(file, [Buffer.from(`${JSON.stringify({ files: [...keys] })}\n`)], 0)
-    yield* file.sync
-  }))
-  yield* disk.rename(temporary, pathIn(directory, verifiedName))
+  yield* Effect.gen(function*() {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const file = yield* openScoped(temporary, "create")
+      yield* writeFully(file, [Buffer.from(`${JSON.stringify({ files: [...keys] })}\n`)], 0)
+      yield* file.sync
+    }))
+    yield* disk.rename(temporary, pathIn(directory, verifiedName))
+  }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(temporary))))
   yield* disk.syncDirectory(directory)
 })

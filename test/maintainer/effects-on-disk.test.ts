@@ -112,10 +112,12 @@ describe.each(kinds)("persist ($name)", (kind) => {
         yield* recorder.rotate
         yield* TestClock.adjust(0)
         // The open file keeps the name under which it was opened.
-        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 5), [
+        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 6), [
           "write FS.00000000.wal.tmp",
           "truncate FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp",
+          // What the closed header says, then its checksum.
+          "write FS.00000000.wal.tmp",
           "write FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp"
         ])
@@ -212,6 +214,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
           "sync FS.00000000.wal.lz4.tmp",
           "rename FS.00000000.wal.lz4.tmp → FS.00000000.wal.lz4",
           "syncDirectory .",
+          "unlink FS.00000000.wal.lz4b",
           "unlink FS.00000000.wal",
           "syncDirectory ."
         ])
@@ -233,6 +236,22 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
           const found = yield* look(directory)
           assert.deepStrictEqual([found.hot, found.cold], [[1, 2], [0]])
           assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+        }).pipe(Effect.provide(stepLayer()))
+    )
+
+    it.effect.each([["frame", "block"], ["block", "frame"]] as const)(
+      "leaves nothing of a freeze to %s that died before the original went, when it is done again to %s",
+      ([left, wanted]) =>
+        Effect.gen(function*() {
+          yield* putSegments
+          yield* freezing(0, left)
+          yield* put(hotPath(directory, 0), first.bytes)
+          yield* freezing(0, wanted)
+          const names = (yield* Disk.use((disk) => disk.list(directory))).map(({ name }) => name)
+          assert.deepStrictEqual(
+            names.filter((name) => name.startsWith("FS.00000000")),
+            [`FS.00000000.wal.${wanted === "frame" ? "lz4" : "lz4b"}`]
+          )
         }).pipe(Effect.provide(stepLayer()))
     )
 

@@ -300,7 +300,7 @@ describe("Recovery", () => {
   it.effect("touches nothing when the newest segment has no header that holds", () =>
     Effect.gen(function*() {
       const wal = buildWal({ segments: [10, 20], lastIsOpen: true })
-      wal[1]!.bytes[40]! ^= 1
+      wal[1]!.bytes[32]! ^= 1
       yield* put(directory, ...wal.map(hot))
       const before = yield* filesIn(directory)
       const failure = yield* Effect.flip(open())

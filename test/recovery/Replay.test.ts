@@ -164,6 +164,18 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       assert.deepStrictEqual(yield* idsOf(), range(101, 130))
     }).pipe(onSimulatedDisk))
 
+  it.effect("takes an oldest segment with a damaged beginning for damaged, not for deleted", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10] })
+      wal[0]!.bytes[32]! ^= 1
+      yield* put(directory, ...wal.map(hot))
+      for (const id of [1, 10]) {
+        const { failure, ids } = yield* idsUntilFailure({ from: { id } })
+        assert.deepStrictEqual([failure._tag, ids], ["SegmentCorrupt", []])
+      }
+      assert.deepStrictEqual(yield* idsOf({ from: { id: 11 } }), range(11, 20))
+    }).pipe(onSimulatedDisk))
+
   it.effect("goes on when segments are frozen under its feet", () =>
     Effect.gen(function*() {
       const disk = yield* Disk

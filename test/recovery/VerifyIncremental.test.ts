@@ -66,6 +66,19 @@ describe.each(formats)("Verify, incrementally ($name)", ({ layout }) => {
       assert.notInclude((yield* disk.list(directory)).map(({ name }) => name), "wal_verified.json")
     }).pipe(onSimulatedDisk))
 
+  it.effect("leaves no temporary file when the disk does not take the list", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10] })
+      yield* put(directory, ...wal.map(hot))
+      const simulated = yield* SimulatedDisk.SimulatedDisk
+      for (const operation of ["sync", "rename"] as const) {
+        yield* simulated.failNext(operation, "Io", /wal_verified/)
+        assert.strictEqual((yield* Effect.flip(onlyNew)).reason, "Io")
+        const names = [...(yield* simulated.files).keys()]
+        assert.deepStrictEqual(names, wal.map((segment) => `${directory}/${hot(segment).name}`))
+      }
+    }).pipe(onSimulatedDisk))
+
   it.effect("reads at the rate it is given", () =>
     Effect.gen(function*() {
       const segment = buildSegment({ layout, commits: [eventsOf(layout, 1, 5000)] })

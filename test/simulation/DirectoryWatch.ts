@@ -36,6 +36,8 @@ export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArr
 
 export class DirectoryWatch {
   readonly holds = new Set<WatchedHold>()
+  /** The clock was set in this life: a hold that ends by the clock may have ended, or not yet. */
+  isClockSet = false
   /** Segments on which a step was given up in this life. */
   readonly givenUp = new Set<number>()
   /** The most hot segments that any limit in force in this life allows. */
@@ -104,6 +106,7 @@ export class DirectoryWatch {
     const segmentIndex = Number(match[1])
     for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
+      if (this.isClockSet && Number.isFinite(expiresMillis)) continue
       this.#violated(new Violation(`segment ${segmentIndex} was deleted, but is held from ${fromSegmentIndex} on`))
     }
   }

@@ -15,6 +15,8 @@ export class Model {
   /** Every event up to this id was promised to survive. */
   promised = 0
   ending: Ending = "none"
+  /** A life has ended without a shutdown. */
+  hasDied = false
   /** So many segments were left to be frozen by the next life: by a drain with a deadline, or because steps were given up. */
   freezesLeft = 0
   /** The least that any limit in force has ever let stay compressed; `Infinity` when nothing was to be deleted. */

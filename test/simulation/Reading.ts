@@ -1,22 +1,22 @@
 /**
- * Everything in a life that reads: replays and followers beside the writers, and the looks at a directory at rest, whole
- * or with bits that have rotted.
+ * Everything in a life that reads beside the writers: replays from anywhere, followers in the process and outside of it,
+ * verification, backups.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
-import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
+import type { DiskError } from "../../src/disk/Disk.ts"
 import type { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as Follow from "../../src/recorder/Follow.ts"
 import type { Recorder } from "../../src/recorder/Recorder.ts"
+import * as Backup from "../../src/recovery/Backup.ts"
+import type { RecordedEvent } from "../../src/recovery/BlockEvents.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import type { ReplayFailure } from "../../src/recovery/ReplayError.ts"
 import * as Verify from "../../src/recovery/Verify.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
-import { segmentsOnDisk } from "./DirectoryWatch.ts"
-import type { SegmentOnDisk } from "./DirectoryWatch.ts"
+import type { VerifyFault } from "../../src/recovery/Verify.ts"
+import type * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import type { Life } from "./Life.ts"
 import { directory } from "./Scenario.ts"
 import { Violation } from "./Trace.ts"
@@ -29,54 +29,102 @@ export interface ReplayedRange {
 
 export class Reading {
   readonly #life: Life
-  /** Segments in which the last look found rotten bits. */
-  #rotFound: ReadonlySet<number> = new Set()
+  #isVerifying = false
+  #backups = 0
 
   constructor(life: Life) {
     this.#life = life
   }
 
-  replay(): Effect.Effect<ReplayedRange, ReplayFailure> {
+  /** Holds every event against the model. */
+  replay(options: Omit<Replay.ReplayOptions, "directory"> = {}): Effect.Effect<ReplayedRange, ReplayFailure> {
+    return this.#replayOf({ ...options, directory })
+  }
+
+  #replayOf(options: Replay.ReplayOptions): Effect.Effect<ReplayedRange, ReplayFailure> {
     return Effect.suspend(() => {
       let first: number | undefined
       let next: number | undefined
-      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = this.#life.seams
-      return replay(Replay.events({ directory })).pipe(
+      const { model, process, seams } = this.#life.setting
+      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = seams
+      return replay(Replay.events(options)).pipe(
         Stream.runForEach((event) =>
           Effect.sync(() => {
             const seen = replayed(event.id, event.bytes)
             if (seen === undefined) return
             first ??= seen.id
-            next = this.#life.model.replayed(seen, next)
+            next = model.replayed(seen, next)
           })
         ),
         Effect.map(() => ({ first, next })),
-        Effect.provideService(Disk, this.#life.process.disk)
+        Effect.provideService(Disk, process.disk)
       )
     })
   }
 
-  /** Reads while others write, freeze and delete. */
-  readAlong(): Effect.Effect<void> {
-    return Effect.matchEffect(this.replay(), {
-      onSuccess: () => Effect.void,
-      onFailure: (error) =>
-        Effect.sync(() => {
-          if (error._tag === "Deleted" && Number.isFinite(this.#life.model.coldMin)) return
-          if (error._tag === "DiskError" && this.#life.hadFaults) return
-          if (this.isRot(error)) return
-          throw new Violation(`a replay failed: ${error.message}`)
-        })
+  /** Reads while others write, freeze and delete: everything from where it begins to what was durable when it began. */
+  get readAlong(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const from = this.#drawFrom()
+      const durable = this.#life.durableEventId
+      const toId = this.#life.setting.random.chance(0.2) ? this.#drawId() : Number.MAX_SAFE_INTEGER
+      return Effect.matchEffect(this.replay({ ...from, to: { id: toId } }), {
+        onSuccess: ({ first, next }) =>
+          Effect.sync(() => {
+            const fromId = from.from !== undefined && "id" in from.from ? from.from.id : 0
+            if (first !== undefined && fromId > 0 && first !== fromId) {
+              throw new Violation(`a replay from ${fromId} began with ${first}`)
+            }
+            if (next !== undefined && next - 1 > toId) throw new Violation(`a replay to ${toId} gave ${next - 1}`)
+            // From the oldest event, that may lie beyond the last one wanted.
+            const wanted = Math.min(durable, toId)
+            const isBeforeOldest = next === undefined && fromId === 0 && toId < durable
+            const isWhole = wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest
+            if (!isWhole && (fromId > 0 || from.from === undefined)) {
+              throw new Violation(`a replay from ${fromId} ended before ${next}, although ${wanted} was durable`)
+            }
+          }),
+        onFailure: (error) =>
+          Effect.sync(() => {
+            if (!this.#mayFail(error)) throw new Violation(`a replay failed: ${error.message}`)
+          })
+      })
     })
   }
 
-  private isRot(error: ReplayFailure): boolean {
+  #drawId(): number {
+    return 1 + this.#life.setting.random.below(this.#life.setting.model.events.length + 2)
+  }
+
+  #drawFrom(): Pick<Replay.ReplayOptions, "from"> {
+    const { random, world } = this.#life.setting
+    const draw = random.below(10)
+    if (draw < 5) return {}
+    if (draw < 8) return { from: { id: this.#drawId() } }
+    return draw < 9
+      ? { from: { segmentIndex: random.below(30) } }
+      : { from: { timeMillis: world.wallMillis - random.below(10_000) } }
+  }
+
+  /** Whether a reader that no hold protects may fail like this. */
+  #mayFail(error: ReplayFailure): boolean {
+    const { model } = this.#life.setting
+    if (error._tag === "Deleted" && Number.isFinite(model.coldMin)) return true
+    return this.#mayFailUnderHold(error)
+  }
+
+  #mayFailUnderHold(error: ReplayFailure): boolean {
+    return error._tag === "DiskError" && this.#life.faults.hadSome || this.isRot(error)
+  }
+
+  isRot(error: ReplayFailure): boolean {
     return error._tag === "SegmentCorrupt" && this.isDamaged(error.segmentIndex)
   }
 
   /** A segment behind one that has rotted may not be found to go on from it. */
-  private isDamaged(segmentIndex: number): boolean {
-    return this.#life.rotten.has(segmentIndex) || this.#life.rotten.has(segmentIndex - 1)
+  isDamaged(segmentIndex: number): boolean {
+    const { rotten } = this.#life.setting
+    return rotten.has(segmentIndex) || rotten.has(segmentIndex - 1)
   }
 
   /** Follows what becomes durable, from the oldest event on, under a hold. */
@@ -84,12 +132,41 @@ export class Reading {
     services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>
   ): Effect.Effect<void> {
     let next: number | undefined
-    return Follow.events({ name: "follower" }).pipe(
+    return this.#following(
+      Follow.events({ name: "follower" }).pipe(
+        Stream.provideContext(Context.add(services, Disk, this.#life.setting.process.disk))
+      ),
+      (event) => {
+        next = event.id + 1
+        const durable = this.#life.durableEventId
+        if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
+      },
+      (error) => error._tag === "Deleted" && next === undefined ? this.#mayFail(error) : this.#mayFailUnderHold(error)
+    )
+  }
+
+  /** As another process does: it looks at the files again and again, and nothing is held for it. */
+  get followFromOutside(): Effect.Effect<void> {
+    return this.#following(
+      Replay.events({ directory, follow: "poll", ...this.#drawFrom() }).pipe(
+        Stream.provideService(Disk, this.#life.setting.process.disk)
+      ),
+      () => {},
+      (error) => this.#mayFail(error)
+    )
+  }
+
+  #following(
+    events: Stream.Stream<RecordedEvent, ReplayFailure>,
+    check: (event: RecordedEvent) => void,
+    mayFail: (error: ReplayFailure) => boolean
+  ): Effect.Effect<void> {
+    let next: number | undefined
+    return events.pipe(
       Stream.runForEach((event) =>
         Effect.sync(() => {
-          next = this.#life.model.replayed(event, next)
-          const durable = this.#life.arena === undefined ? 0 : SegmentArena.durableEventId(this.#life.arena)
-          if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
+          next = this.#life.setting.model.replayed(event, next)
+          check(event)
         })
       ),
       Effect.matchEffect({
@@ -99,78 +176,66 @@ export class Reading {
           }),
         onFailure: (error) =>
           Effect.sync(() => {
-            if (error._tag === "Deleted" && next === undefined && Number.isFinite(this.#life.model.coldMin)) return
-            if (error._tag === "DiskError" && this.#life.hadFaults) return
-            if (this.isRot(error)) return
-            throw new Violation(`a follower failed behind event ${next}: ${error.message}`)
+            if (!mayFail(error)) throw new Violation(`a follower failed behind event ${next}: ${error.message}`)
           })
-      }),
-      Effect.provideContext(Context.add(services, Disk, this.#life.process.disk))
+      })
     )
   }
 
-  /** Nothing that a replay gives is wrong, and where it ends early, both it and verification say why. */
-  lookAtRot(whole: ReplayedRange): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const { verified = (faults) => faults } = this.#life.seams
-      const faults = verified((yield* Verify.verify({ directory })).faults)
-      const stranger = faults.find((fault) => fault.kind !== "Corrupt" || !this.isDamaged(fault.segmentIndex))
-      if (stranger !== undefined) {
-        throw new Violation(`verify takes what has not rotted for damaged: ${Verify.formatVerifyFault(stranger)}`)
-      }
-      const replayed = yield* Effect.result(this.replay())
-      if (replayed._tag === "Failure" && !this.isRot(replayed.failure)) {
-        throw new Violation(`a replay over rotten bits failed by something else: ${replayed.failure.message}`)
-      }
-      if (replayed._tag === "Failure" !== faults.length > 0) {
-        throw new Violation(`verify finds ${faults.length} faults, but a replay says ${replayed._tag}`)
-      }
-      // A bit may rot without harm: compressed bytes can say the same in two ways.
-      if (replayed._tag === "Success") {
-        const { first, next } = replayed.success
-        if (first !== whole.first || next !== whole.next) {
-          throw new Violation(`a replay over rotten bits gave ${first} to ${next}, not ${whole.first} to ${whole.next}`)
-        }
-      }
-      this.#rotFound = new Set(
-        faults.flatMap((fault) =>
-          fault.kind === "Corrupt" && this.#life.rotten.has(fault.segmentIndex) ? fault.segmentIndex : []
-        )
+  /** Verifies while others write, freeze and delete; sometimes only what is new. */
+  get verifyAlong(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const isIncremental = !this.#isVerifying && this.#life.setting.random.chance(0.5)
+      const incremental = this.#life.setting.random.chance(0.7) ? "onlyNew" : "again"
+      if (isIncremental) this.#isVerifying = true
+      return Verify.verify({ directory, ...(isIncremental ? { incremental } : {}) }).pipe(
+        Effect.map(({ faults }) => this.#checkFaults("verify beside a recorder", faults)),
+        Effect.catch((error) => Effect.sync(() => this.#checkDiskError("verify", error))),
+        Effect.ensuring(Effect.sync(() => {
+          if (isIncremental) this.#isVerifying = false
+        })),
+        Effect.provideService(Disk, this.#life.setting.process.disk)
       )
-    }).pipe(Effect.provideService(Disk, this.#life.process.disk), Effect.orDie)
+    })
   }
 
-  /** A damaged hot segment is still there, as it was; compressing it would have made it look whole, or lost it. */
-  lookAtRemains(files: ReadonlyArray<SegmentOnDisk>): void {
-    const remaining = new Map(segmentsOnDisk(this.#life.simulated).map((file) => [file.path, file]))
-    for (const { bytes, isHot, path, segmentIndex } of files) {
-      if (!isHot || !this.#rotFound.has(segmentIndex)) continue
-      if (remaining.get(path)?.bytes !== bytes) throw new Violation(`${path} has rotted, and is no longer what it was`)
-    }
-  }
-
-  /** With a disk that works: everything is there, in order, unchanged, and verification has nothing to say. */
-  lookAtEverything(isLast: boolean): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      for (let attempt = 1;; attempt++) {
-        this.#life.doing = `looking at everything, attempt ${attempt}`
-        const replayed = yield* Effect.result(this.replay())
-        if (replayed._tag === "Success") {
-          const { first, next } = replayed.success
-          const segments = segmentsOf(yield* scan(directory, defaultNaming)).length
-          this.#life.model.replayedAll(first, next, segments)
-          break
+  /** The copy is a log of its own that verifies, up to what was durable when it was begun. */
+  get backUp(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { process, world } = this.#life.setting
+      const durable = this.#life.durableEventId
+      const to = `/backup-${world.nowMillis}-${this.#backups++}`
+      return Effect.flatMap(Backup.backup({ directory, to }), (report) => {
+        this.#checkFaults("a backup", report.faults)
+        if (report.faults.length > 0) return Effect.void
+        if (report.lastEventId < durable) {
+          throw new Violation(`a backup ends at event ${report.lastEventId}, durable was ${durable}`)
         }
-        // Retention may delete what is about to be read, but not for ever.
-        if (replayed.failure._tag === "Deleted" && attempt < 5) continue
-        throw new Violation(`a replay of a directory at rest failed: ${replayed.failure.message}`)
-      }
-      // Both read everything; in the last life nothing is left to chance.
-      if (!isLast && this.#life.random.chance(0.6)) return
-      const { verified = (faults) => faults } = this.#life.seams
-      const report = yield* Verify.verify({ directory })
-      const fault = verified(report.faults)[0]
-      if (fault !== undefined) throw new Violation(`verify: ${Verify.formatVerifyFault(fault)}`)
-    }).pipe(Effect.provideService(Disk, this.#life.process.disk), Effect.orDie)
+        return Effect.map(this.#replayOf({ directory: to }), ({ first, next }) => {
+          const last = next === undefined ? 0 : next - 1
+          if (last === report.lastEventId && (first ?? 0) === report.firstEventId) return
+          throw new Violation(`a backup of ${report.firstEventId} to ${report.lastEventId} replays ${first} to ${last}`)
+        })
+      }).pipe(
+        Effect.catch((error) =>
+          Effect.sync(() => {
+            if (!this.#mayFailUnderHold(error)) throw new Violation(`a backup failed: ${error.message}`)
+          })
+        ),
+        Effect.provideService(Disk, process.disk)
+      )
+    })
+  }
+
+  #checkFaults(words: string, faults: ReadonlyArray<VerifyFault>): void {
+    const fault = faults.find((fault) =>
+      !(fault.kind === "Unreadable" && this.#life.faults.hadSome) &&
+      !(fault.kind === "Corrupt" && this.isDamaged(fault.segmentIndex))
+    )
+    if (fault !== undefined) throw new Violation(`${words}: ${Verify.formatVerifyFault(fault)}`)
+  }
+
+  #checkDiskError(words: string, error: DiskError): void {
+    if (!this.#life.faults.hadSome) throw new Violation(`${words} failed: ${error.message}`)
   }
 }

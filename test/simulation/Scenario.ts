@@ -63,12 +63,14 @@ const drawFaults = (random: SeededRandom): Faults => {
   }
 }
 
-export const drawScenario = (random: SeededRandom): Scenario => {
-  const isFlashstrike = random.chance(0.04)
+/** How the process is set up, which may change from life to life; only the format stays. */
+const drawSetup = (
+  random: SeededRandom,
+  isFlashstrike: boolean
+): Pick<Scenario, "wal" | "executors" | "hosting" | "eventBytesMax"> => {
   const eventSize = isFlashstrike ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
   const segmentBytesMax = isFlashstrike ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
   const blockBytesMax = Math.max(eventSize, 64 + random.below(segmentBytesMax))
-  const hasFaults = random.chance(0.5)
   return {
     wal: {
       directory,
@@ -89,11 +91,19 @@ export const drawScenario = (random: SeededRandom): Scenario => {
     },
     executors: random.chance(0.7) ? 1 : 2 + random.below(2),
     hosting: random.chance(0.5) ? "fibers" : "threads",
-    isShuffled: random.chance(0.7),
-    faults: drawFaults(random),
-    hasFaults,
-    lives: 1 + random.below(2),
-    steps: pick(random, [2, 5, 12]),
     eventBytesMax: eventSize > 0 ? eventSize : Math.min(Math.min(blockBytesMax, segmentBytesMax) - 4, 200)
   }
 }
+
+export const drawScenario = (random: SeededRandom): Scenario => ({
+  ...drawSetup(random, random.chance(0.1)),
+  hasFaults: random.chance(0.5),
+  isShuffled: random.chance(0.7),
+  faults: drawFaults(random),
+  lives: 1 + random.below(2),
+  steps: pick(random, [2, 5, 12])
+})
+
+/** The next life of the process, which may be set up anew. */
+export const drawNextScenario = (random: SeededRandom, before: Scenario): Scenario =>
+  random.chance(0.6) ? before : { ...before, ...drawSetup(random, before.wal.format === "flashstrike") }

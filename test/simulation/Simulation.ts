@@ -5,15 +5,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { durableEventId } from "../../src/shared/SegmentArena.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
+import { Faults } from "./Faults.ts"
 import { Life } from "./Life.ts"
+import type { Setting } from "./Life.ts"
 import { Model } from "./Model.ts"
 import { makeProcess } from "./Process.ts"
 import type { Seams } from "./Process.ts"
-import { directory, drawScenario } from "./Scenario.ts"
+import { directory, drawNextScenario, drawScenario } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import { Trace, Violation } from "./Trace.ts"
 import { World } from "./World.ts"
@@ -63,7 +64,8 @@ export const run = (options: RunOptions): Run => {
 const runSeed = (options: RunOptions): Run => {
   const { seams = {}, seed } = options
   const random = new SeededRandom(seed)
-  const scenario = drawScenario(random)
+  let scenario = drawScenario(random)
+  const { lives } = scenario
   const trace = new Trace(options.isVerbose ?? false)
   const simulated = Effect.runSync(SimulatedDisk.make({ seed: random.uint32() }))
   const model = new Model()
@@ -71,18 +73,18 @@ const runSeed = (options: RunOptions): Run => {
   let violation: Violation | undefined
   let isHealthy = true
 
-  for (let number = 1; number <= scenario.lives + 1 && violation === undefined; number++) {
-    const isLast = number > scenario.lives
+  for (let number = 1; number <= lives + 1 && violation === undefined; number++) {
+    const isLast = number > lives
+    if (number > 1) scenario = drawNextScenario(random, scenario)
     trace.add(`life ${number} begins after: ${model.ending}`)
     const world = new World(random, nowMillis, scenario.isShuffled)
-    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy, rotten: new Set() })
-    const { process } = life
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, rotten: new Set() }, isHealthy)
     violation = isLast
       ? toTheEnd(life, life.live(true))
       : liveAndPerhapsDie(life, simulated, options.focus)
-    isHealthy = life.isHealthy
+    isHealthy = life.faults.isHealthy
     nowMillis = world.nowMillis + 1000
-    process.silence()
+    life.setting.process.silence()
   }
   violation ??= lookAtTheNames(simulated, model)
   if (violation === undefined && random.chance(rotShare)) {
@@ -90,30 +92,27 @@ const runSeed = (options: RunOptions): Run => {
       .slice(0, 1 + random.below(2))
     const rotten = new Set(files.map(({ segmentIndex }) => segmentIndex))
     const world = new World(random, nowMillis, scenario.isShuffled)
-    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, isHealthy: true, rotten })
+    const life = makeLife({ scenario, model, simulated, random, trace, world, seams, rotten }, true)
     violation = toTheEnd(life, life.liveOnRot(files))
-    life.process.silence()
+    life.setting.process.silence()
   }
   const operations = Effect.runSync(simulated.operationCount)
   return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
 }
 
-type LifeOptions = Omit<ConstructorParameters<typeof Life>[0], "process" | "watch">
-
-const makeLife = (options: LifeOptions): Life => {
+const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolean): Life => {
   const { scenario, simulated, world } = options
-  const { limits, onHotLimit } = scenario.wal
-  const hotMax = onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
+  const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const watch = new DirectoryWatch(simulated, hotMax, (violation) => life.violated(violation))
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     held: (change: 1 | -1) => watch.held(change),
     renamed: (to: string) => watch.renamed(to),
-    unlinked: (path: string) => watch.unlinked(path, world.nowMillis)
+    unlinked: (path: string) => watch.unlinked(path, world.wallMillis)
   }
   const process = makeProcess({ ...options, listener })
-  const life: Life = new Life({ ...options, process, watch })
-  life.noteLimits(limits)
+  const faults = new Faults({ ...options, disk: process.disk, isHealthy })
+  const life: Life = new Life({ ...options, process, watch }, faults)
   return life
 }
 
@@ -121,11 +120,11 @@ const makeLife = (options: LifeOptions): Life => {
 const rotShare = 0.25
 
 const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
-  const { world } = life
-  const fiber = life.process.run(living)
+  const { process, rotten, world } = life.setting
+  const fiber = process.run(living)
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   if (life.violation !== undefined) return life.violation
-  return outcome === "done" || life.rotten.size > 0 && outcome === "stopped"
+  return outcome === "done" || rotten.size > 0 && outcome === "stopped"
     ? undefined
     : unending(life, `the last life did not come to an end: ${outcome}`)
 }
@@ -134,7 +133,7 @@ const unending = (life: Life, words: string): Violation => new Violation(`${word
 
 /** What the arena says at this moment anybody could have read, so it was promised. */
 const notePromise = (life: Life): void => {
-  if (life.arena !== undefined) life.model.promise(durableEventId(life.arena), "at the end")
+  life.setting.model.promise(life.durableEventId, "at the end")
 }
 
 /** Moments at which dying hurts: right after an operation that another one must follow. */
@@ -156,7 +155,7 @@ const arrangeEnd = (
   simulated: SimulatedDisk.SimulatedDisk["Service"],
   focus: Focus | undefined
 ): "power off" | "killed" => {
-  const { random, trace, world } = life
+  const { random, trace, world } = life.setting
   const stop = () => {
     world.isStopped = true
   }
@@ -180,9 +179,9 @@ const liveAndPerhapsDie = (
   simulated: SimulatedDisk.SimulatedDisk["Service"],
   focus: Focus | undefined
 ): Violation | undefined => {
-  const { model, random, trace, world } = life
+  const { model, process, random, trace, world } = life.setting
   const fate = arrangeEnd(life, simulated, focus)
-  const fiber = life.process.run(life.live(false))
+  const fiber = process.run(life.live(false))
   const ended = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   if (life.violation !== undefined) return life.violation
   try {
@@ -196,19 +195,24 @@ const liveAndPerhapsDie = (
   const isOver = exit !== undefined && Exit.isSuccess(exit)
   world.isStopped = true
   trace.trap = undefined
-  if (!isOver) model.ending = fate
+  if (!isOver) {
+    model.ending = fate
+    model.hasDied = true
+  }
   if (isOver && ended === "done" ? random.chance(0.5) : fate === "power off") {
     trace.add("power off")
     Effect.runSync(simulated.crash)
   } else if (!isOver) {
     trace.add("killed")
-    life.process.abandon()
+    process.abandon()
   }
   Effect.runSync(simulated.crashAt(Number.MAX_SAFE_INTEGER))
   return undefined
 }
 
-const ownNames = /^\/wal\/(FS\.\d{8}\.wal(\.lz4b?)?|wal_meta\.dat)$/
+const ownNames = /^\/(wal\/(FS\.\d{8}\.wal(\.lz4b?)?|wal_meta\.dat|wal_verified\.json)|backup-.*)$/
+/** What a verification that was killed leaves until the next one. */
+const unfinishedName = "/wal/wal_verified.json.tmp"
 
 /** After the last shutdown: no file without an owner, no segment in two forms unless its freeze was left unfinished. */
 const lookAtTheNames = (
@@ -216,7 +220,7 @@ const lookAtTheNames = (
   model: Model
 ): Violation | undefined => {
   const names = [...Effect.runSync(simulated.files).keys()]
-  const stranger = names.find((name) => !ownNames.test(name))
+  const stranger = names.find((name) => !ownNames.test(name) && !(model.hasDied && name === unfinishedName))
   if (stranger !== undefined) return new Violation(`${stranger} belongs to nobody`)
   if (model.freezesLeft > 0) return undefined
   const twice = names.find((name) => names.includes(`${name}.lz4`) || names.includes(`${name}.lz4b`))

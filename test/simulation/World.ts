@@ -39,7 +39,10 @@ const choiceMax = 4
 const tasksMax = 200_000
 
 export class World {
+  /** Never goes back. */
   nowMillis: number
+  /** By so much the clock on the wall was set forward or back. */
+  setMillis = 0
   /** Set it and nothing more runs. */
   isStopped = false
   /** Fibers give way only by themselves, until the one that runs now has done so. */
@@ -60,16 +63,21 @@ export class World {
     this.#isShuffled = isShuffled
     this.nowMillis = nowMillis
     this.main = this.thread()
-    const nanos = () => BigInt(Math.floor(this.nowMillis * 1000)) * 1000n
+    const nanosOf = (millis: number) => BigInt(Math.floor(millis * 1000)) * 1000n
     this.clock = {
-      currentTimeMillisUnsafe: () => this.nowMillis,
-      currentTimeMillis: Effect.sync(() => this.nowMillis),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: nanos,
-      monotonicTimeNanos: Effect.sync(nanos),
+      currentTimeMillisUnsafe: () => this.wallMillis,
+      currentTimeMillis: Effect.sync(() => this.wallMillis),
+      currentTimeNanosUnsafe: () => nanosOf(this.wallMillis),
+      currentTimeNanos: Effect.sync(() => nanosOf(this.wallMillis)),
+      monotonicTimeNanosUnsafe: () => nanosOf(this.nowMillis),
+      monotonicTimeNanos: Effect.sync(() => nanosOf(this.nowMillis)),
       sleep: (duration) => this.#sleep(Duration.toMillis(duration))
     }
+  }
+
+  /** Unix time, as everybody in this world takes it to be. */
+  get wallMillis(): number {
+    return this.nowMillis + this.setMillis
   }
 
   thread(): Thread {
