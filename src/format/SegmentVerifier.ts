@@ -10,6 +10,9 @@
  * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
  * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
  *
+ * A payload has two checksums, its own and its place in the chain, and a block header that holds vouches for both numbers. So
+ * one of them finds every change of the payload. See `Hashes`.
+ *
  * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
@@ -61,6 +64,18 @@ export interface SegmentExpectations {
   /** Ids must be above this one; in format 2 they must go on with the next. */
   readonly previousEventId?: number
 }
+
+/**
+ * Which checksums of a payload are computed.
+ *
+ * - `all`: its own, and the one that chains it to the block before
+ * - `sufficient`: the chained one, and its own where the block before is not known or to tell the faults apart. What it does
+ *   not find is a writer who put a wrong checksum beside a right chain.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Hashes = "all" | "sufficient"
 
 /**
  * What a whole segment turned out to be.
@@ -118,6 +133,7 @@ export class SegmentVerifier {
   neededBytes = headerBytesMax
 
   private readonly expected: SegmentExpectations
+  private readonly hashes: Hashes
   private offset = 0
   private blockCount = 0
   private eventCount = 0
@@ -129,8 +145,9 @@ export class SegmentVerifier {
   private state: "header" | "blocks" | "tail" | "ended" = "header"
   private resumed = false
 
-  constructor(expected: SegmentExpectations = {}) {
+  constructor(expected: SegmentExpectations = {}, hashes: Hashes = "all") {
     this.expected = expected
+    this.hashes = hashes
   }
 
   /**
@@ -157,6 +174,14 @@ export class SegmentVerifier {
     if (this.header === undefined || this.state === "header" || this.validBytes === 0) return undefined
     const { blockCount: blockIndex, chainedChecksum, lastEventId, validBytes: offset } = this
     return { offset, blockIndex, lastEventId, chainedChecksum }
+  }
+
+  /**
+   * Of a segment that was read from its first byte every byte is checked, up to the last one: a changed byte is a fault. In an
+   * open segment it may be taken for the end.
+   */
+  get provesEveryByte(): boolean {
+    return this.header !== undefined && this.header.closedNanos !== 0n && !this.resumed
   }
 
   /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
@@ -331,16 +356,15 @@ export class SegmentVerifier {
   }
 
   private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
+    const chained = this.chainedChecksum === undefined ? undefined : xxh64(payload, this.chainedChecksum)
+    if (chained === block.chainedChecksum && this.hashes === "sufficient") return undefined
     const checksum = xxh64(payload)
     if (checksum !== block.blockChecksum) {
       return segmentFault("BadPayload", this.offset + blockHeaderBytes, hex(block.blockChecksum), hex(checksum))
     }
-    if (this.chainedChecksum === undefined) return undefined
-    const chained = xxh64(payload, this.chainedChecksum)
-    if (chained !== block.chainedChecksum) {
-      return segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
-    }
-    return undefined
+    return chained === undefined || chained === block.chainedChecksum
+      ? undefined
+      : segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
   }
 
   private checkEvents(header: SegmentHeader, block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
