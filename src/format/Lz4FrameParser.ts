@@ -83,7 +83,6 @@ export class Lz4FrameParser {
     this.#offset = 0
     this.#skipBytes = 0
     this.#framesSeen = 0
-    this.#header = undefined
     this.#busy = false
   }
 
