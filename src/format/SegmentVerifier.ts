@@ -5,7 +5,8 @@
  * The rule, for both formats. A block counts when its header checksum, payload checksum and chained checksum hold, its
  * index is the next, and its ids continue. The first block that does not count ends the segment. In a closed segment
  * that is a fault. In an open one (a crash, or a writer at work) it is the end: `torn` when something other than zeros
- * follows the last whole block.
+ * follows the last whole block. What the neighbours of a segment demand of it (`SegmentExpectations`) is no part of that: a
+ * segment that does not go on from the one before has a fault, open or closed.
  *
  * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
  * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
@@ -303,6 +304,12 @@ export class SegmentVerifier {
     const fault = this.checkPayload(found, payload) ?? this.checkEvents(header, found, payload) ??
       this.checkPadding(padding, this.offset + blockHeaderBytes + found.payloadBytes)
     if (fault !== undefined) return this.endBlocks(fault)
+    const { previousEventId } = this.expected
+    if (this.blockCount === 0 && previousEventId !== undefined) {
+      // No crash tears a block like that: it counts, and the segment does not belong here.
+      const misfit = this.checkContinues(header, found, previousEventId)
+      if (misfit !== undefined) return this.fail(misfit)
+    }
     onBlock({
       offset: this.offset,
       blockIndex: found.blockIndex,
@@ -338,21 +345,21 @@ export class SegmentVerifier {
       const expected = `a payload of 1 to ${header.blockBytesMax} bytes`
       return segmentFault("BadBlockHeader", at + 48, expected, String(block.payloadBytes))
     }
-    const previous = this.blockCount === 0 ? this.expected.previousEventId : this.lastEventId
     if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
       return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)
-    }
-    if (previous !== undefined) {
-      const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
-      if (!continues) {
-        return segmentFault("BadOrder", at, `first event id ${previous + 1}`, String(block.firstEventId))
-      }
     }
     if (header.version === 2 && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
       const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
       return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
     }
-    return block
+    return this.blockCount === 0 ? block : this.checkContinues(header, block, this.lastEventId) ?? block
+  }
+
+  private checkContinues(header: SegmentHeader, block: BlockHeader, previous: number): SegmentFault | undefined {
+    const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
+    return continues
+      ? undefined
+      : segmentFault("BadOrder", this.offset, `first event id ${previous + 1}`, String(block.firstEventId))
   }
 
   private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
