@@ -8,6 +8,7 @@ import * as MetaStore from "../../src/disk/MetaStore.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import * as Recovery from "../../src/recovery/Recovery.ts"
 import { repair } from "../../src/recovery/Repair.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
@@ -23,6 +24,7 @@ import {
   smallBlocks,
   temporaryDirectory
 } from "../fixtures/segments.ts"
+import { range } from "../fixtures/simulatedWal.ts"
 
 const live = <A, E>(name: string, test: (directory: string) => Effect.Effect<A, E, Disk>) =>
   it.live(name, () => Effect.flatMap(temporaryDirectory, test).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
@@ -47,8 +49,6 @@ const holesIn = Effect.fnUntraced(function*(directory: string) {
   yield* Stream.runForEach(Replay.events({ directory, onHole }), ({ id }) => Effect.sync(() => ids.push(id)))
   return { ids, holes }
 })
-
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
   live("says what it would do, and writes nothing, unless it is to be applied", (directory) =>
@@ -138,6 +138,17 @@ describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
   )
 })
 
+/** What a recorder has written before it crashes: four events. */
+const nextAfter = ({ chainedChecksum, lastEventId, lastSegmentIndex }: Recovery.Origin, layout: SegmentLayout) =>
+  buildSegment({
+    layout,
+    segmentIndex: lastSegmentIndex + 1,
+    firstEventId: lastEventId + 1,
+    commits: [eventsOf(layout, lastEventId + 1, lastEventId + 4)],
+    closed: false,
+    previousChainedChecksum: chainedChecksum
+  })
+
 /** Ways to damage a closed segment of events 11 to 20 in two blocks. */
 const damages: ReadonlyArray<readonly [string, (bytes: Buffer, headerBytes: number) => void]> = [
   ["its header", (bytes) => bytes[20]! ^= 1],
@@ -176,15 +187,7 @@ describe.each(formats)("Repair of the newest segment ($name)", ({ headerBytes, l
               const { origin, report } = yield* open(directory)
               assert.deepStrictEqual([origin.lastSegmentIndex, origin.lastEventId], [1, 20])
               assert.include(Recovery.formatReport(report), "last event 10; ids 11 to 20 are lost and not used again")
-              const next = buildSegment({
-                layout,
-                segmentIndex: 2,
-                firstEventId: 21,
-                commits: [eventsOf(layout, 21, 24)],
-                closed: false,
-                previousChainedChecksum: origin.chainedChecksum
-              })
-              yield* put(directory, hot(next))
+              yield* put(directory, hot(nextAfter(origin, layout)))
               assert.deepStrictEqual(
                 (yield* verify({ directory })).faults,
                 [{ kind: "Missing", firstSegmentIndex: 1, lastSegmentIndex: 1 }]
@@ -264,14 +267,7 @@ describe("Repair of format 2", () => {
         assert.deepStrictEqual((yield* verify({ directory })).faults, [])
         assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: undefined })
         // Behind the whole blocks that were kept the ids do not go on.
-        const next = buildSegment({
-          segmentIndex: 2,
-          firstEventId: 21,
-          commits: [eventsOf(smallBlocks, 21, 24)],
-          closed: false,
-          previousChainedChecksum: origin.chainedChecksum
-        })
-        yield* put(directory, hot(next))
+        yield* put(directory, hot(nextAfter(origin, smallBlocks)))
         const { faults, segments } = yield* verify({ directory })
         assert.deepStrictEqual(
           faults.map((fault) =>
