@@ -58,7 +58,7 @@ export * as SegmentMaintainerWorker from "./maintainer/SegmentMaintainerWorker.t
 /** @since 0.1.0 @category maintenance */
 export * as MaintainerSchedule from "./maintainer/MaintainerSchedule.ts"
 /** @since 0.1.0 @category maintenance */
-export * as MetaStore from "./maintainer/MetaStore.ts"
+export * as MetaStore from "./disk/MetaStore.ts"
 /** @since 0.1.0 @category maintenance */
 export * as FreezeStep from "./maintainer/FreezeStep.ts"
 /** @since 0.1.0 @category maintenance */

@@ -54,7 +54,9 @@ export const repair = Command.make(
   ])
 )
 
-const linesOf = ({ applied, directory, left, quarantine, steps }: RepairReport): ReadonlyArray<string> => [
+const linesOf = (
+  { applied, directory, lastEventId, lastGivenId, left, quarantine, steps }: RepairReport
+): ReadonlyArray<string> => [
   ...steps.flatMap((step) => [
     `fault: ${formatVerifyFault(step.fault)}`,
     `  ${applied ? "moved" : "would be moved"} to quarantine; in its place ${keptOf(step)}`
@@ -63,6 +65,9 @@ const linesOf = ({ applied, directory, left, quarantine, steps }: RepairReport):
   `${directory}: ${steps.length} segments ${
     applied ? `moved${quarantine === null ? "" : ` to ${quarantine}`}` : "to move"
   }, ${left.length} faults left`,
+  ...(lastGivenId > lastEventId
+    ? [`ids ${lastEventId + 1} to ${lastGivenId} are lost; recording goes on with ${lastGivenId + 1}`]
+    : []),
   ...(!applied && steps.length > 0 ? ["nothing was changed; --apply does it"] : [])
 ]
 

@@ -10,7 +10,7 @@
  * bytes back. A decoder written in JavaScript was measured against it on 64 MiB in 1 MiB blocks: 600 MB/s of 64-byte
  * events where the native one decodes 2,000 MB/s, with a dictionary or without. So there is one decoder.
  */
-import { uncompress, uncompressSync } from "lz4-napi"
+import { uncompressSync } from "lz4-napi"
 import { invariant } from "../internal/invariant.ts"
 import { blockField, Lz4FrameError } from "./Lz4Frame.ts"
 
@@ -54,54 +54,22 @@ export const decodeBlock = (
 ): Uint8Array => {
   const view = viewOf(block)
   const word = view.getUint32(0, true)
-  const contentBytesMax = contentBytesMaxOf(block, word, blockBytesMax, offset)
-  if (contentBytesMax === undefined) return new Uint8Array(block.subarray(4))
-  view.setUint32(0, contentBytesMax, true)
-  try {
-    return uncompressSync(block, history)
-  } catch (cause) {
-    throw undecodable(offset, cause)
-  } finally {
-    view.setUint32(0, word, true)
-  }
-}
-
-/**
- * The same for a block that is not linked, on Node's thread pool. `block` belongs to the decoder until it is done, and its
- * size field is not put back.
- *
- * Rejects with, or throws, `Lz4FrameError` with `BadBlock`.
- *
- * @since 0.1.0
- * @category reading
- */
-export const decodeBlockOnPool = (block: Uint8Array, blockBytesMax: number, offset: number): Promise<Uint8Array> => {
-  const view = viewOf(block)
-  const contentBytesMax = contentBytesMaxOf(block, view.getUint32(0, true), blockBytesMax, offset)
-  if (contentBytesMax === undefined) return Promise.resolve(new Uint8Array(block.subarray(4)))
-  view.setUint32(0, contentBytesMax, true)
-  return uncompress(block).catch((cause: unknown) => {
-    throw undecodable(offset, cause)
-  })
-}
-
-/** What a block may decode to at most; `undefined` when it is stored as it is. */
-const contentBytesMaxOf = (
-  block: Uint8Array,
-  word: number,
-  blockBytesMax: number,
-  offset: number
-): number | undefined => {
   const field = blockField(word)
   invariant(field !== undefined && block.length === 4 + field.dataBytes, "a block is its size field and its data")
   if (field.dataBytes > blockBytesMax) {
     throw new Lz4FrameError("BadBlock", offset, `${field.dataBytes} bytes in a block of at most ${blockBytesMax}`)
   }
-  return field.storedRaw ? undefined : Math.min(blockBytesMax, field.dataBytes * contentBytesPerDataByteMax)
+  if (field.storedRaw) return new Uint8Array(block.subarray(4))
+  const contentBytesMax = Math.min(blockBytesMax, field.dataBytes * contentBytesPerDataByteMax)
+  view.setUint32(0, contentBytesMax, true)
+  try {
+    return uncompressSync(block, history)
+  } catch (cause) {
+    throw new Lz4FrameError("BadBlock", offset, "the block cannot be decoded; the file is damaged here", { cause })
+  } finally {
+    view.setUint32(0, word, true)
+  }
 }
-
-const undecodable = (offset: number, cause: unknown): Lz4FrameError =>
-  new Lz4FrameError("BadBlock", offset, "the block cannot be decoded; the file is damaged here", { cause })
 
 /**
  * Gives the memory of decoded or compressed bytes back at once, and not when the garbage collector comes by. Every view on it is

@@ -2,6 +2,9 @@
  * The content of LZ4 frames, checked against what the frames say of it: its size and its checksum. It is given the parts of a
  * file in their order, and for each block what that was decoded to. The content checksum comes last in a frame, so the
  * content is proven only then.
+ *
+ * Whoever proves every byte of the content by checksums that lie in the content itself need not have it hashed once more:
+ * from the moment `isProven` says so the checksum of the frame is left out. Its size is always checked.
  */
 import { makeXxh32 } from "../internal/xxh64.ts"
 import { historyBytesMax } from "./Lz4Block.ts"
@@ -20,9 +23,16 @@ type BlockPart = Extract<FramePart, { readonly _tag: "Block" }>
 export class Lz4FrameContent {
   #contentBytes = 0
   readonly #hash = makeXxh32()
+  readonly #isProven: () => boolean
+  /** Of the frame at hand some content was not hashed. */
+  #isUnhashed = false
   /** The last content of a frame of linked blocks, at most `historyBytesMax`. Made for the first such frame. */
   #history = new Uint8Array(0)
   #historyBytes = 0
+
+  constructor(isProven: () => boolean = () => false) {
+    this.#isProven = isProven
+  }
 
   /** What the next block refers back to, if its frame's blocks are linked. A view that is valid until the next piece. */
   history(header: FrameHeader): Uint8Array | undefined {
@@ -35,6 +45,7 @@ export class Lz4FrameContent {
       case "Start":
         this.#contentBytes = 0
         this.#hash.reset()
+        this.#isUnhashed = false
         this.#historyBytes = 0
         if (part.header.linked && this.#history.length === 0) this.#history = new Uint8Array(historyBytesMax)
         return
@@ -45,7 +56,7 @@ export class Lz4FrameContent {
         throw new Lz4FrameError("SizeMismatch", part.offset, detail)
       }
       case "Checksum":
-        if (part.xxh32 === this.#hash.digest()) return
+        if (this.#isUnhashed || part.xxh32 === this.#hash.digest()) return
         throw new Lz4FrameError("BadChecksum", part.offset, "the content does not match its checksum")
     }
   }
@@ -56,7 +67,8 @@ export class Lz4FrameContent {
     if (header.contentBytes !== undefined && this.#contentBytes > header.contentBytes) {
       throw new Lz4FrameError("SizeMismatch", offset, `more content than the ${header.contentBytes} bytes claimed`)
     }
-    if (header.contentChecksum) this.#hash.update(piece)
+    if (this.#isProven()) this.#isUnhashed = true
+    else if (header.contentChecksum) this.#hash.update(piece)
     if (header.linked) this.#remember(piece)
   }
 

@@ -46,7 +46,7 @@ export type FramePart =
 type Gathered = "magic" | "header" | "block field" | "block" | "content checksum" | "skippable length"
 
 /**
- * A push-style parser of one file. After an error it is spent.
+ * A push-style parser of one file. After an error it is spent, until `reset`.
  *
  * @since 0.1.0
  * @category reading
@@ -75,6 +75,15 @@ export class Lz4FrameParser {
   push(chunk: Uint8Array): Iterable<FramePart> {
     this.#enter()
     return this.#parse(chunk)
+  }
+
+  /** Begins with another file, in the memory that the one before has needed. */
+  reset(): void {
+    this.#next("magic", 4)
+    this.#offset = 0
+    this.#skipBytes = 0
+    this.#framesSeen = 0
+    this.#busy = false
   }
 
   /** Ends the file. Throws `Lz4FrameError`: `Truncated` inside a frame or without any, `TrailingBytes` after one. */

@@ -5,10 +5,14 @@
  * The rule, for both formats. A block counts when its header checksum, payload checksum and chained checksum hold, its
  * index is the next, and its ids continue. The first block that does not count ends the segment. In a closed segment
  * that is a fault. In an open one (a crash, or a writer at work) it is the end: `torn` when something other than zeros
- * follows the last whole block.
+ * follows the last whole block. What the neighbours of a segment demand of it (`SegmentExpectations`) is no part of that: a
+ * segment that does not go on from the one before has a fault, open or closed.
  *
  * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
  * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
+ *
+ * A payload has two checksums, its own and its place in the chain, and a block header that holds vouches for both numbers. So
+ * one of them finds every change of the payload. See `Hashes`.
  *
  * @since 0.1.0
  */
@@ -61,6 +65,18 @@ export interface SegmentExpectations {
   /** Ids must be above this one; in format 2 they must go on with the next. */
   readonly previousEventId?: number
 }
+
+/**
+ * Which checksums of a payload are computed.
+ *
+ * - `all`: its own, and the one that chains it to the block before
+ * - `sufficient`: the chained one, and its own where the block before is not known or to tell the faults apart. What it does
+ *   not find is a writer who put a wrong checksum beside a right chain.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Hashes = "all" | "sufficient"
 
 /**
  * What a whole segment turned out to be.
@@ -118,6 +134,7 @@ export class SegmentVerifier {
   neededBytes = headerBytesMax
 
   private readonly expected: SegmentExpectations
+  private readonly hashes: Hashes
   private offset = 0
   private blockCount = 0
   private eventCount = 0
@@ -129,8 +146,9 @@ export class SegmentVerifier {
   private state: "header" | "blocks" | "tail" | "ended" = "header"
   private resumed = false
 
-  constructor(expected: SegmentExpectations = {}) {
+  constructor(expected: SegmentExpectations = {}, hashes: Hashes = "all") {
     this.expected = expected
+    this.hashes = hashes
   }
 
   /**
@@ -157,6 +175,14 @@ export class SegmentVerifier {
     if (this.header === undefined || this.state === "header" || this.validBytes === 0) return undefined
     const { blockCount: blockIndex, chainedChecksum, lastEventId, validBytes: offset } = this
     return { offset, blockIndex, lastEventId, chainedChecksum }
+  }
+
+  /**
+   * Of a segment that was read from its first byte every byte is checked, up to the last one: a changed byte is a fault. In an
+   * open segment it may be taken for the end.
+   */
+  get provesEveryByte(): boolean {
+    return this.header !== undefined && this.header.closedNanos !== 0n && !this.resumed
   }
 
   /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
@@ -278,6 +304,12 @@ export class SegmentVerifier {
     const fault = this.checkPayload(found, payload) ?? this.checkEvents(header, found, payload) ??
       this.checkPadding(padding, this.offset + blockHeaderBytes + found.payloadBytes)
     if (fault !== undefined) return this.endBlocks(fault)
+    const { previousEventId } = this.expected
+    if (this.blockCount === 0 && previousEventId !== undefined) {
+      // No crash tears a block like that: it counts, and the segment does not belong here.
+      const misfit = this.checkContinues(header, found, previousEventId)
+      if (misfit !== undefined) return this.fail(misfit)
+    }
     onBlock({
       offset: this.offset,
       blockIndex: found.blockIndex,
@@ -313,34 +345,33 @@ export class SegmentVerifier {
       const expected = `a payload of 1 to ${header.blockBytesMax} bytes`
       return segmentFault("BadBlockHeader", at + 48, expected, String(block.payloadBytes))
     }
-    const previous = this.blockCount === 0 ? this.expected.previousEventId : this.lastEventId
     if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
       return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)
-    }
-    if (previous !== undefined) {
-      const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
-      if (!continues) {
-        return segmentFault("BadOrder", at, `first event id ${previous + 1}`, String(block.firstEventId))
-      }
     }
     if (header.version === 2 && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
       const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
       return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
     }
-    return block
+    return this.blockCount === 0 ? block : this.checkContinues(header, block, this.lastEventId) ?? block
+  }
+
+  private checkContinues(header: SegmentHeader, block: BlockHeader, previous: number): SegmentFault | undefined {
+    const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
+    return continues
+      ? undefined
+      : segmentFault("BadOrder", this.offset, `first event id ${previous + 1}`, String(block.firstEventId))
   }
 
   private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
+    const chained = this.chainedChecksum === undefined ? undefined : xxh64(payload, this.chainedChecksum)
+    if (chained === block.chainedChecksum && this.hashes === "sufficient") return undefined
     const checksum = xxh64(payload)
     if (checksum !== block.blockChecksum) {
       return segmentFault("BadPayload", this.offset + blockHeaderBytes, hex(block.blockChecksum), hex(checksum))
     }
-    if (this.chainedChecksum === undefined) return undefined
-    const chained = xxh64(payload, this.chainedChecksum)
-    if (chained !== block.chainedChecksum) {
-      return segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
-    }
-    return undefined
+    return chained === undefined || chained === block.chainedChecksum
+      ? undefined
+      : segmentFault("BrokenChain", this.offset + 24, hex(chained), hex(block.chainedChecksum))
   }
 
   private checkEvents(header: SegmentHeader, block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {

@@ -22,12 +22,12 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import { isPrivateName } from "../disk/LockFile.ts"
+import { metaTemporaryName } from "../disk/MetaStore.ts"
 import { hotPath, lockName, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { freezingName, preparingName } from "../format/SegmentName.ts"
 import { isOpen, readHotHeader } from "./HotHeader.ts"
-import { metaTemporaryName } from "./MetaStore.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
 
 /**

@@ -498,6 +498,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
     closed: (segmentIndex) =>
       Effect.sync(() => {
         state.closeThrough(segmentIndex)
+        // What is not listed up to here was lost, and not closed unheard.
+        state.catalog.newestIndex = Math.max(state.catalog.newestIndex, segmentIndex)
         retain()
       }),
     removed: (segmentIndex) =>

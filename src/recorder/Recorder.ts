@@ -216,7 +216,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const { origin, report } = yield* Recovery.open({ directory, naming, version: arena.layout.version })
   const didSomething = report.closedSegmentIndex !== undefined || report.removedSegmentIndices.length > 0
-  yield* (didSomething ? Effect.logInfo : Effect.logDebug)(Recovery.formatReport(report))
+  const log = report.lastGivenId > report.lastEventId
+    ? Effect.logWarning
+    : didSomething
+    ? Effect.logInfo
+    : Effect.logDebug
+  yield* log(Recovery.formatReport(report))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
   if (origin.lastSegmentIndex >= 0) yield* maintainer.closed(origin.lastSegmentIndex)
   const walId = origin.walId ?? new Uint8Array(

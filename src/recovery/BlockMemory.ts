@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { FrameMemory } from "./FrameReader.ts"
 
 /**
  * Gives buffers to read into.
@@ -16,6 +17,8 @@ export interface BlockMemory {
   readonly take: (bytes: number) => Uint8Array
   /** Someone looks at the buffer taken last: the next `take` gives another one. */
   readonly handOut: () => void
+  /** For what lies compressed in the files; it is never handed out. */
+  readonly frame: FrameMemory
 }
 
 /**
@@ -33,7 +36,8 @@ export const freshMemory = (): BlockMemory => {
     },
     handOut: () => {
       spare = new Uint8Array(0)
-    }
+    },
+    frame: new FrameMemory()
   }
 }
 
@@ -54,7 +58,8 @@ export const rotatingMemory = (count: number): BlockMemory => {
     },
     handOut: () => {
       turn = (turn + 1) % count
-    }
+    },
+    frame: new FrameMemory()
   }
 }
 

@@ -11,6 +11,9 @@
  *   the open segment is written to a fresh file, which needs as much space as it has bytes.
  * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the name
  *   of the old one when it is durable; removing is one unlink.
+ * - An id that was durable once is not given out again, as far as the meta file knows. Where that is ahead of the directory,
+ *   events are lost, by a repair, by hand or by a device that lied; recording goes on behind their ids and segments, so
+ *   verification and replay find the gap.
  *
  * @since 0.1.0
  */
@@ -18,6 +21,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Disk, DiskError, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import * as MetaStore from "../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import { flashstrikeBlockBytes } from "../format/Block.ts"
@@ -64,11 +68,11 @@ export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat"
 export interface Origin {
   /** 16 bytes; `undefined` in an empty directory and in format 1. */
   readonly walId: Uint8Array | undefined
-  /** -1 when there is no segment. */
+  /** The last index that was used, whether or not its segment is still there; -1 when none was. */
   readonly lastSegmentIndex: number
   /** What the chain of the next segment starts from. */
   readonly chainedChecksum: bigint
-  /** 0 when there is no event. */
+  /** The last id that was durable once, whether or not its event is still there; 0 when there was none. */
   readonly lastEventId: number
 }
 
@@ -84,6 +88,8 @@ export interface RecoveryReport {
   readonly segmentCount: number
   readonly lastSegmentIndex: number
   readonly lastEventId: number
+  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  readonly lastGivenId: number
   /** The segment that was open and is closed now. */
   readonly closedSegmentIndex: number | undefined
   /** Bytes behind the last whole block that were cut, up to the end of the file. */
@@ -160,11 +166,13 @@ export const open: (
     const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
     const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
+    const given = yield* lastGiven(directory, lastSegmentIndex, lastEventId)
     const report: RecoveryReport = {
       directory,
       segmentCount: position + 1,
       lastSegmentIndex,
       lastEventId,
+      lastGivenId: given.lastEventId,
       closedSegmentIndex: end?.wasOpen === true ? lastSegmentIndex : undefined,
       cutBytes: end?.cutBytes ?? 0,
       cutBecause: end?.cutBecause ?? "",
@@ -172,9 +180,18 @@ export const open: (
       missingSegmentCount: missingCount(segments.slice(0, position + 1))
     }
     const chainedChecksum = end === undefined || end.header.version === 1 ? 0n : end.chainedChecksum
-    return { origin: { walId, lastSegmentIndex, chainedChecksum, lastEventId }, report }
+    return { origin: { walId, chainedChecksum, ...given }, report }
   }
 )
+
+/** How far the log had come, by what is there and by its meta file. One that cannot be read knows nothing. */
+const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
+  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory), () => undefined)
+  const isAhead = meta !== undefined && meta.lastEventId > lastEventId && meta.lastSegmentIndex >= lastSegmentIndex
+  return isAhead
+    ? { lastSegmentIndex: meta.lastSegmentIndex, lastEventId: meta.lastEventId }
+    : { lastSegmentIndex, lastEventId }
+})
 
 /**
  * One line for people.
@@ -209,6 +226,9 @@ export const formatReport = (report: RecoveryReport): string => {
       : `${report.segmentCount} segments to index ${report.lastSegmentIndex}, last event ${report.lastEventId}`
   ]
   if (report.closedSegmentIndex !== undefined) parts.push(`closed segment ${report.closedSegmentIndex}`)
+  if (report.lastGivenId > report.lastEventId) {
+    parts.push(`ids ${report.lastEventId + 1} to ${report.lastGivenId} are lost and not used again`)
+  }
   if (report.cutBytes > 0) parts.push(`cut ${report.cutBytes} bytes (${report.cutBecause})`)
   if (report.removedSegmentIndices.length > 0) {
     parts.push(`removed without events: ${report.removedSegmentIndices.join(", ")}`)
@@ -316,6 +336,8 @@ const verifyBeginning = (
   if (Buffer.compare(header.walId, before.walId) !== 0) {
     return fail(64, `wal_id ${hexOf(before.walId)}`, hexOf(header.walId))
   }
+  // Between them events are lost, as behind a segment that was repaired. Verification says so; no id is given out twice.
+  if (previousEventId !== undefined && summary.firstEventId > previousEventId + 1) return Effect.void
   if (header.previousChainedChecksum !== before.lastChainedChecksum) {
     return fail(80, String(before.lastChainedChecksum), String(header.previousChainedChecksum))
   }

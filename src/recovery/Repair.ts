@@ -6,10 +6,14 @@
  *
  * - nothing, when the same segment is also there in another form that holds
  * - its whole blocks before the damage, as a closed segment (format 2). Behind it replay says that the chain is broken, or,
- *   when no event was lost, goes on. When it is the newest segment, recording goes on behind its last event, so the ids of
- *   what was lost are given out again.
+ *   when no event was lost, goes on
  * - nothing, when there is no whole block, and in format 1, whose chain begins anew with every segment and so could not tell
  *   that events are missing: replay says that the segment is missing
+ *
+ * No id is given out twice. When the newest segment is damaged, the last id that it, its successors and the meta file show goes
+ * into the meta file before anything is moved, and recording goes on behind it (see `Recovery`), under the next index. Replay
+ * and verification say then that events are missing (format 2) or that the segment is (format 1). What was durable for
+ * less than a second when its process died and can be read nowhere any more is not known.
  *
  * A segment that holds and only does not go on from the one before is left where it is, as is what is no regular file or
  * cannot be read.
@@ -21,18 +25,18 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import { copyFile } from "../disk/CopyFile.ts"
 import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
+import * as MetaStore from "../disk/MetaStore.ts"
 import { filesOf, lockName, makeDirectoryDurable, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { defaultNaming, hotName, preparingName } from "../format/SegmentName.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
-import { verifySegment } from "./SegmentReader.ts"
 import { verify } from "./Verify.ts"
 import type { VerifyFault } from "./Verify.ts"
 
@@ -82,6 +86,10 @@ export interface RepairReport {
   /** Where the damaged segments are; null when nothing was moved. */
   readonly quarantine: string | null
   readonly steps: ReadonlyArray<RepairStep>
+  /** The last event when all steps are done; 0 when none is left. */
+  readonly lastEventId: number
+  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  readonly lastGivenId: number
   /** Faults that moving a file does not mend. */
   readonly left: ReadonlyArray<VerifyFault>
 }
@@ -131,17 +139,23 @@ export const repair: (
     const naming = options.naming ?? defaultNaming
     const disk = yield* Disk
     if (apply) yield* disk.lock(pathIn(directory, lockName))
-    const { left, plans } = yield* plan(directory, naming)
+    const { given, lastEventId, left, plans } = yield* plan(directory, naming)
     const steps = plans.map(({ step }) => step)
-    if (!apply || plans.length === 0) {
-      const report: RepairReport = { directory, applied: apply, quarantine: null, steps, left }
-      return report
+    const found = {
+      directory,
+      applied: apply,
+      quarantine: null,
+      steps,
+      lastEventId,
+      lastGivenId: given.lastEventId,
+      left
     }
+    if (!apply || plans.length === 0) return found
     const now = yield* Clock.currentTimeMillis
     const name = new Date(now).toISOString().replace(/[:.]/g, "-")
     const quarantine = pathIn(pathIn(directory, quarantineName), name)
     yield* makeDirectoryDurable(quarantine)
-    const report: RepairReport = { directory, applied: true, quarantine, steps, left }
+    const report: RepairReport = { ...found, quarantine }
     // Before anything is moved: a crash half-way leaves word of what was found.
     yield* Effect.scoped(Effect.gen(function*() {
       const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
@@ -149,6 +163,7 @@ export const repair: (
       yield* file.sync
     }))
     yield* disk.syncDirectory(quarantine)
+    if (given.lastEventId > lastEventId) yield* MetaStore.write(directory, given)
     for (const { file, prefix } of plans) {
       const hotFile = pathIn(directory, hotName(naming, file.segmentIndex))
       const moved = pathIn(quarantine, file.path.slice(file.path.lastIndexOf("/") + 1))
@@ -185,13 +200,17 @@ interface Plan {
 }
 
 const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
+  const meta = yield* MetaStore.read(directory)
   const { faults, segments } = yield* verify({ directory, naming })
   const files = segmentsOf(yield* scan(directory, naming)).flatMap((entry) => filesOf(directory, naming, entry))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
+  let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
+  let lastGivenId = Math.max(lastEventId, meta?.lastEventId ?? 0)
   for (const fault of faults) {
     const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
-    if (file === undefined || plans.some((other) => other.file === file) || (yield* holdsAlone(file))) {
+    const isWhole = (other: { readonly path: string }) => other.path === file?.path
+    if (file === undefined || segments.some(isWhole) || plans.some((other) => other.file === file)) {
       left.push(fault)
       continue
     }
@@ -199,6 +218,8 @@ const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNamin
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
     const found = hasOther ? undefined : yield* readPrefix(file)
     const prefix = found !== undefined && found.header.version === 2 && found.eventCount > 0 ? found : undefined
+    lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
+    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
     plans.push({
       file,
       prefix,
@@ -213,12 +234,6 @@ const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNamin
       }
     })
   }
-  return { left, plans }
-})
-
-/** Whether nothing is wrong with the file itself. */
-const holdsAlone = Effect.fnUntraced(function*(file: SegmentFile) {
-  const alone = yield* Effect.result(verifySegment(file, { segmentIndex: file.segmentIndex }))
-  if (Result.isSuccess(alone)) return true
-  return alone.failure._tag === "DiskError" ? yield* Effect.fail(alone.failure) : false
+  const lastSegmentIndex = Math.max(meta?.lastSegmentIndex ?? -1, files.at(-1)?.segmentIndex ?? -1)
+  return { left, plans, lastEventId, given: { lastOffset: 0, lastSegmentIndex, lastEventId: lastGivenId } }
 })

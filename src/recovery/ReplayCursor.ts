@@ -29,7 +29,7 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 import { oldestEventId, startOf } from "./SegmentDirectoryReader.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
-import { openSegment, verifySegment } from "./SegmentReader.ts"
+import { forReplay, openSegment, verifySegment } from "./SegmentReader.ts"
 import { openSegmentPast } from "./SegmentSalvage.ts"
 import { openSegmentAt, openSegmentBehind } from "./SegmentSeek.ts"
 
@@ -312,7 +312,7 @@ const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark,
   const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
   return yield* isBegun
     ? openSegmentAt(file, expectations, fromId, memory)
-    : openSegment(file, expectations, memory, "left")
+    : openSegment(file, expectations, forReplay(memory))
 })
 
 /** Segments behind an open one that hold no event were prepared and never used; they end nothing and prove nothing. */

@@ -1,7 +1,7 @@
 /**
  * The uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one LZ4
  * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
- * holds a few of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
+ * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
  * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
  *
  * @since 0.1.0
@@ -14,7 +14,7 @@ import { openScoped, readFully } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { contentBytesPerDataByteMax, decompressWhole } from "../format/Lz4Block.ts"
 import { segmentFault } from "../format/SegmentFault.ts"
-import { makeFrameReader } from "./FrameReader.ts"
+import { FrameMemory, makeFrameReader } from "./FrameReader.ts"
 import { corrupt, decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
@@ -47,25 +47,24 @@ export const blockFileBytesMax = 1024 * 1024 * 1024
 /**
  * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
  *
+ * `isProven` says that from now on the reader proves every byte by what the content says itself; then a frame's own checksum
+ * of its content is left out. `memory` serves one content at a time.
+ *
  * @since 0.1.0
  * @category reading
  */
-export const openContent = (
-  file: SegmentFile
-): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
-  Effect.flatMap(
-    openScoped(file.path, "read"),
-    (opened) =>
-      Effect.flatMap(opened.stat, ({ bytes, identity }): Effect.Effect<SegmentContent, DiskError | SegmentCorrupt> =>
-        file.form === "hot"
-          ? Effect.succeed(hotContent(opened, bytes, identity, 0))
-          : file.compression === "frame"
-          ? Effect.sync(() => {
-            const { next, restBytesMax } = makeFrameReader(file, opened, bytes)
-            return contentOfPieces(next, restBytesMax)
-          })
-          : blockContent(file, opened, bytes))
-  )
+export const openContent = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  isProven: () => boolean = () => false,
+  memory: FrameMemory = new FrameMemory()
+): Effect.fn.Return<SegmentContent, DiskError | SegmentCorrupt, Disk | Scope.Scope> {
+  const opened = yield* openScoped(file.path, "read")
+  const { bytes, identity } = yield* opened.stat
+  if (file.form === "hot") return hotContent(opened, bytes, identity, 0)
+  if (file.compression === "block") return yield* blockContent(file, opened, bytes)
+  const { next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
+  return contentOfPieces(next, restBytesMax)
+})
 
 /**
  * The bytes of an open hot file from `offset`.

@@ -95,17 +95,3 @@ export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, 
       return Effect.fail(corrupt(file, frameFault(error)))
     }
   })
-
-/**
- * The same for what is decoded elsewhere.
- *
- * @since 0.1.0
- * @category reading
- */
-export const decodingLater = <A>(file: SegmentFile, decoded: Promise<A>): Effect.Effect<A, SegmentCorrupt> =>
-  Effect.callback((resume) => {
-    decoded.then(
-      (value) => resume(Effect.succeed(value)),
-      (error: unknown) => resume(Effect.suspend(() => Effect.fail(corrupt(file, frameFault(error)))))
-    )
-  })

@@ -11,10 +11,10 @@ import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { encodeHeader } from "../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
-import { rotatingMemory } from "./BlockMemory.ts"
 import { openContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
-import { openSegment } from "./SegmentReader.ts"
+import { forVerification, openSegment } from "./SegmentReader.ts"
+import type { Reading } from "./SegmentReader.ts"
 
 /**
  * What verifies at the beginning of a segment.
@@ -43,7 +43,8 @@ export interface SegmentPrefix {
  */
 export const readPrefix = (file: SegmentFile): Effect.Effect<SegmentPrefix | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const cursor = yield* openSegment(file, { segmentIndex: file.segmentIndex }, rotatingMemory(1), "left")
+    const reading: Reading = { ...forVerification(), tail: "left" }
+    const cursor = yield* openSegment(file, { segmentIndex: file.segmentIndex }, reading)
     let eventCount = 0
     let firstEventId = 0
     let lastEventId = 0

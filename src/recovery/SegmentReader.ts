@@ -16,7 +16,13 @@ import type { SegmentFault } from "../format/SegmentFault.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { decodeHeader, headerBytesMax, headerBytesOf } from "../format/SegmentHeader.ts"
-import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type {
+  Hashes,
+  SegmentExpectations,
+  SegmentPoint,
+  SegmentSummary,
+  VerifiedBlock
+} from "../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../format/SegmentVerifier.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -52,6 +58,42 @@ export interface SegmentCursor {
 }
 
 /**
+ * How a segment is read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reading {
+  readonly memory: BlockMemory
+  /**
+   * Whether an open segment is read up to the end of its file (`checked`: the summary says if anything but zeros follows its
+   * last block), or only to the first zeros behind it (`left`: files are as long as full segments from the beginning).
+   */
+  readonly tail: "checked" | "left"
+  /**
+   * `sufficient` leaves out what others imply: see `Hashes`, and of a closed segment the content checksum of its frame, since every
+   * byte of the content is checked by what the segment says itself.
+   */
+  readonly hashes: Hashes
+}
+
+/**
+ * Reading events to hand them out: every changed byte that changes an event is found, in the least time.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const forReplay = (memory: BlockMemory): Reading => ({ memory, tail: "left", hashes: "sufficient" })
+
+/**
+ * Checking every byte and every checksum.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail: "checked", hashes: "all" })
+
+/**
  * What a cursor is made of.
  *
  * @since 0.1.0
@@ -63,11 +105,7 @@ export interface CursorParts {
   /** May have been told to resume where `content` begins. */
   readonly verifier: SegmentVerifier
   readonly memory: BlockMemory
-  /**
-   * Whether an open segment is read up to the end of its file (`checked`: the summary says if anything but zeros follows its
-   * last block), or only to the first zeros behind it (`left`: files are as long as full segments from the beginning).
-   */
-  readonly tail: "checked" | "left"
+  readonly tail: Reading["tail"]
 }
 
 /**
@@ -90,7 +128,8 @@ export const makeCursor = ({ content, file, memory, tail, verifier }: CursorPart
     const rest = buffer.subarray(start, end)
     const wanted = rest.length < readBytes ? readBytes : Math.min(verifier.neededBytes, rest.length * 2)
     const enough = rest.length + content.restBytesMax() + blockHeaderBytes
-    buffer = memory.take(Math.max(headerBytesMax, rest.length + blockHeaderBytes, Math.min(wanted, enough)))
+    const bytes = Math.max(headerBytesMax, rest.length + blockHeaderBytes, Math.min(wanted, enough))
+    buffer = memory.take(bytes).subarray(0, bytes)
     buffer.set(rest)
     start = 0
     end = rest.length
@@ -142,13 +181,15 @@ export const makeCursor = ({ content, file, memory, tail, verifier }: CursorPart
 export const openSegment = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  memory: BlockMemory,
-  tail: CursorParts["tail"]
-): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
-  Effect.map(
-    openContent(file),
-    (content) => makeCursor({ file, content, verifier: new SegmentVerifier(expectations), memory, tail })
+  { hashes, memory, tail }: Reading
+): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> => {
+  const verifier = new SegmentVerifier(expectations, hashes)
+  const isProven = () => hashes === "sufficient" && verifier.provesEveryByte
+  return Effect.map(
+    openContent(file, isProven, memory.frame),
+    (content) => makeCursor({ file, content, verifier, memory, tail })
   )
+}
 
 /**
  * Reads a whole segment and hands every checked block to `onBlock`, which must not keep it. Returns what the segment
@@ -160,10 +201,11 @@ export const openSegment = (
 export const readSegment = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  onBlock: (block: VerifiedBlock) => void
+  onBlock: (block: VerifiedBlock) => void,
+  reading: Reading = forVerification()
 ): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const cursor = yield* openSegment(file, expectations, rotatingMemory(1), "checked")
+    const cursor = yield* openSegment(file, expectations, reading)
     while (true) {
       const blocks = yield* cursor.next
       if (blocks.length === 0) return cursor.summary()

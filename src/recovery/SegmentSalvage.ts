@@ -81,7 +81,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     if (candidate === undefined) return undefined
     const { block } = candidate
     const scope = yield* Scope.fork(outer)
-    const verifier = new SegmentVerifier()
+    const verifier = new SegmentVerifier({}, "sufficient")
     verifier.resume(header, {
       offset: candidate.offset,
       blockIndex: block.blockIndex,

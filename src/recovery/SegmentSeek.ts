@@ -38,7 +38,7 @@ import { hotContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
-import { makeCursor, openSegment } from "./SegmentReader.ts"
+import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
 
 /** Distance of the places that are tried, in bytes: the content of one block of our frames. */
 const strideBytes = 1024 * 1024
@@ -58,9 +58,9 @@ export const openSegmentAt = (
   Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "read")
     const content = yield* seekable(file, opened, yield* opened.stat)
-    const fromTheFront = openSegment(file, expectations, memory, "left")
+    const fromTheFront = openSegment(file, expectations, forReplay(memory))
     if (content === undefined || content.bytes < 4 * strideBytes) return yield* fromTheFront
-    const verifier = new SegmentVerifier(expectations)
+    const verifier = new SegmentVerifier(expectations, "sufficient")
     const start = new Uint8Array(headerBytesMax)
     const count = yield* content.from(0).read(start)
     verifier.push(start.subarray(0, count), false, () => {})
@@ -93,7 +93,7 @@ export const openSegmentBehind = Effect.fnUntraced(function*(
   const opened = yield* openScoped(file.path, "read")
   const stat = yield* opened.stat
   if (stat.identity !== identity) return undefined
-  const verifier = new SegmentVerifier(expectations)
+  const verifier = new SegmentVerifier(expectations, "sufficient")
   const start = new Uint8Array(headerBytesMax)
   const count = yield* readFully(opened, start, 0)
   verifier.push(start.subarray(0, count), true, () => {})
@@ -180,7 +180,7 @@ const tryBlock = (
   if (point === undefined) return "no"
   const begin = point.offset - offset
   if (bytes.length < begin) return atEnd ? "no" : "more"
-  const verifier = new SegmentVerifier()
+  const verifier = new SegmentVerifier({}, "sufficient")
   verifier.resume(header, point)
   const used = verifier.push(bytes.subarray(begin), atEnd, () => {})
   if (verifier.fault !== undefined) return "refuted"

@@ -1,7 +1,8 @@
 /**
  * Checks every byte of every segment in a directory, hot and cold, and that each goes on from the one before: wal_id,
  * chain, event ids. It stops at nothing: what is wrong comes as values, at least one for each damaged segment, and all
- * segments are visited. A segment behind a damaged one is held against that one's header, where it still holds.
+ * segments are visited. A segment behind a damaged one is held against that one's header, where it still holds. One that only
+ * does not go on from the one before is a fault, and is checked by itself.
  *
  * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention deletes is
  * left out.
@@ -53,7 +54,7 @@ export type VerifyFault =
   | { readonly kind: "Unsafe"; readonly path: string }
 
 /**
- * A file that holds.
+ * A file that holds by itself, whether or not it goes on from the one before.
  *
  * @since 0.1.0
  * @category models
@@ -262,18 +263,36 @@ const visitFiles = Effect.fnUntraced(function*(
   for (const file of files) {
     const result = yield* Effect.result(checkFile(walk, file, expectations))
     if (Result.isSuccess(result)) {
-      const { key, remembered, summary } = result.success
-      if (summary.closed) walk.whole.add(key)
-      walk.segments.push(verifiedSegment(file, summary, remembered))
-      visited.push({ file, summary })
+      noteWhole(walk, file, result.success)
+      visited.push({ file, summary: result.success.summary })
       continue
     }
     if (isGone(result.failure)) continue
     noteFailure(walk, file, result.failure)
+    if (isOfOrder(result.failure)) {
+      const alone = yield* Effect.result(checkFile(walk, file, { segmentIndex: file.segmentIndex }))
+      if (Result.isSuccess(alone)) noteWhole(walk, file, alone.success)
+    }
     visited.push({ file, summary: undefined })
   }
   return visited
 })
+
+/** What a file that holds turned out to be. */
+interface Checked {
+  readonly key: string
+  readonly summary: SegmentSummary
+  readonly remembered: boolean
+}
+
+const noteWhole = (walk: Walk, file: SegmentFile, { key, remembered, summary }: Checked): void => {
+  if (summary.closed) walk.whole.add(key)
+  walk.segments.push(verifiedSegment(file, summary, remembered))
+}
+
+/** The segment may hold by itself, and only not go on from the one before. */
+const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
+  error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
 
 /** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
 const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, expectations: SegmentExpectations) {
@@ -283,10 +302,12 @@ const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, exp
   if (walk.remembered.has(key)) {
     const { header } = yield* readStart(file)
     if (header.closedNanos !== 0n && goesOn(header, expectations)) {
-      return { key, summary: summaryOf(header, stat.bytes), remembered: true }
+      const checked: Checked = { key, summary: summaryOf(header, stat.bytes), remembered: true }
+      return checked
     }
   }
-  return { key, summary: yield* verifySegment(file, expectations), remembered: false }
+  const checked: Checked = { key, summary: yield* verifySegment(file, expectations), remembered: false }
+  return checked
 })
 
 /** What a closed header says of a segment whose bytes were found to agree with it. */

@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { frameEnd, frameHeader, Lz4FrameError, type Lz4FrameErrorReason } from "../../src/format/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../src/format/Lz4FrameDecoder.ts"
+import { Lz4FrameParser } from "../../src/format/Lz4FrameParser.ts"
 import { InvariantViolation } from "../../src/internal/invariant.ts"
 import { xxh32 } from "../../src/internal/xxh64.ts"
 import { compressPiece } from "./lz4.ts"
@@ -344,5 +345,38 @@ describe("Lz4FrameDecoder's memory", () => {
     // One block, two pieces (the one just taken and the one before it), and the pushed chunk itself.
     assert.isAtMost(heldBytesMax, 4.5 * zeros.length)
     assert.isAtLeast(heldBytesMax, zeros.length)
+  })
+})
+
+describe("Lz4FrameParser", () => {
+  /** The parts of a file and what ends it. */
+  const partsOf = (parser: Lz4FrameParser, file: Uint8Array): ReadonlyArray<string> => {
+    const parts: Array<string> = []
+    try {
+      for (const part of parser.push(file)) {
+        parts.push(
+          JSON.stringify(part._tag === "Block" ? { ...part, block: Buffer.from(part.block).toString("hex") } : part)
+        )
+      }
+      parser.end()
+      parts.push("end")
+    } catch (error) {
+      parts.push(String(error))
+    }
+    return parts
+  }
+
+  it("that was reset reads a file as a new one does, wherever the file before broke off", async () => {
+    const frame = await ourFrame(Buffer.from("to be read again and again and again and again"))
+    const before = Buffer.concat([frame, skippable(Buffer.alloc(20)), frame, Buffer.from("rubbish")])
+    for (const file of [frame, skippable(Buffer.alloc(3)), Buffer.from("none"), Buffer.alloc(0)]) {
+      const expected = partsOf(new Lz4FrameParser(), file)
+      for (let length = 0; length <= before.length; length++) {
+        const parser = new Lz4FrameParser()
+        partsOf(parser, before.subarray(0, length))
+        parser.reset()
+        assert.deepStrictEqual(partsOf(parser, file), expected, `behind ${length} bytes`)
+      }
+    }
   })
 })

@@ -169,6 +169,20 @@ describe("SegmentVerifier", () => {
     assert.strictEqual(faultOf(flashstrike.bytes).kind, "NotZero")
   })
 
+  it("takes a segment whose ids do not go on for a fault, open or closed", () => {
+    for (const closed of [true, false]) {
+      for (const [, { bytes, firstEventId, header }] of segmentsOfEveryKind(closed)) {
+        const fits = [firstEventId - 1, ...(header.version === 1 ? [firstEventId - 5] : [])]
+        for (const previousEventId of fits) assert.isFalse(isSegmentFault(read(bytes, { previousEventId }).result))
+        for (
+          const previousEventId of [firstEventId, firstEventId + 5, ...(header.version === 2 ? [firstEventId - 2] : [])]
+        ) {
+          assert.strictEqual(faultOf(bytes, { previousEventId }).kind, "BadOrder")
+        }
+      }
+    }
+  })
+
   it("finds a segment that does not belong where it stands", () => {
     const segment = buildSegment({
       segmentIndex: 4,

@@ -8,7 +8,6 @@ import { Disk, writeFully } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
-import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { formats } from "../fixtures/formats.ts"
 import {
   buildSegment,
@@ -21,12 +20,7 @@ import {
   put
 } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
-
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
 
 /** What a recorder knows to be durable. */
 class DurableId implements Replay.Durable {

@@ -26,18 +26,13 @@ import {
   unclosedByEngine,
   walIdOfTests
 } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
+import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
 
 const open = (version: 1 | 2 = 2, where = directory) =>
   Recovery.open({ directory: where, naming: defaultNaming, version })
 
 const idsIn = (where = directory) =>
   Effect.map(Stream.runCollect(Replay.events({ directory: where })), (events) => events.map(({ id }) => id))
-
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 const layouts = [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const
 

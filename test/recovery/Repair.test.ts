@@ -4,15 +4,27 @@ import * as Stream from "effect/Stream"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
+import * as MetaStore from "../../src/disk/MetaStore.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import * as Recovery from "../../src/recovery/Recovery.ts"
 import { repair } from "../../src/recovery/Repair.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import { verify } from "../../src/recovery/Verify.ts"
 import { formats } from "../fixtures/formats.ts"
-import { buildSegment, buildWal, cold, eventsOf, hot, put, temporaryDirectory } from "../fixtures/segments.ts"
+import {
+  buildSegment,
+  buildWal,
+  cold,
+  eventsOf,
+  hot,
+  put,
+  smallBlocks,
+  temporaryDirectory
+} from "../fixtures/segments.ts"
+import { range } from "../fixtures/simulatedWal.ts"
 
 const live = <A, E>(name: string, test: (directory: string) => Effect.Effect<A, E, Disk>) =>
   it.live(name, () => Effect.flatMap(temporaryDirectory, test).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
@@ -26,7 +38,17 @@ const replayed = Effect.fnUntraced(function*(directory: string) {
   return { ids, failure: exit._tag === "Failure" ? exit.failure._tag : undefined }
 })
 
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+/** What a replay past damage gives, and the holes it tells of. */
+const holesIn = Effect.fnUntraced(function*(directory: string) {
+  const ids: Array<number> = []
+  const holes: Array<readonly [number, number | undefined]> = []
+  const onHole = ({ firstMissingId, lastMissingId }: Replay.Hole) =>
+    Effect.sync(() => {
+      holes.push([firstMissingId, lastMissingId])
+    })
+  yield* Stream.runForEach(Replay.events({ directory, onHole }), ({ id }) => Effect.sync(() => ids.push(id)))
+  return { ids, holes }
+})
 
 describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
   live("says what it would do, and writes nothing, unless it is to be applied", (directory) =>
@@ -116,6 +138,85 @@ describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
   )
 })
 
+/** What a recorder has written before it crashes: four events. */
+const nextAfter = ({ chainedChecksum, lastEventId, lastSegmentIndex }: Recovery.Origin, layout: SegmentLayout) =>
+  buildSegment({
+    layout,
+    segmentIndex: lastSegmentIndex + 1,
+    firstEventId: lastEventId + 1,
+    commits: [eventsOf(layout, lastEventId + 1, lastEventId + 4)],
+    closed: false,
+    previousChainedChecksum: chainedChecksum
+  })
+
+/** Ways to damage a closed segment of events 11 to 20 in two blocks. */
+const damages: ReadonlyArray<readonly [string, (bytes: Buffer, headerBytes: number) => void]> = [
+  ["its header", (bytes) => bytes[20]! ^= 1],
+  ["its first block", (bytes, headerBytes) => bytes[headerBytes + 70]! ^= 1],
+  ["the header of its first block", (bytes, headerBytes) => bytes[headerBytes + 40]! ^= 1]
+]
+
+describe.each(formats)("Repair of the newest segment ($name)", ({ headerBytes, layout }) => {
+  const { version } = layout
+  const open = (directory: string) => Recovery.open({ directory, naming: defaultNaming, version })
+
+  for (const form of ["hot", "cold"] as const) {
+    for (const [what, damage] of damages) {
+      for (const damageOfFile of form === "hot" ? [false] : [false, true]) {
+        const words = damageOfFile ? "the first block of its frame" : what
+        if (damageOfFile && damage !== damages[0]![1]) continue
+        live(
+          `lets no id be given out twice, and says what is lost: ${form}, ${words} is damaged`,
+          (directory) =>
+            Effect.gen(function*() {
+              const wal = buildWal({ layout, segments: [10, 10], commitEvents: 5 })
+              if (!damageOfFile) damage(wal[1]!.bytes, headerBytes)
+              const file = form === "hot" ? hot(wal[1]!) : yield* Effect.promise(() => cold(wal[1]!))
+              // A match that begins 0 bytes back; what lies in the frame is known to nobody but the meta file.
+              if (damageOfFile) file.bytes.set([0x0f, 0, 0], 19)
+              yield* put(directory, hot(wal[0]!), file)
+              if (damageOfFile) {
+                yield* MetaStore.write(directory, { lastOffset: 9, lastSegmentIndex: 1, lastEventId: 20 })
+              }
+              const planned = yield* repair({ directory, apply: false })
+              assert.deepStrictEqual([planned.lastEventId, planned.lastGivenId], [10, 20])
+              const { lastEventId, lastGivenId, steps } = yield* repair({ directory, apply: true })
+              assert.deepStrictEqual([steps.length, lastEventId, lastGivenId], [1, 10, 20])
+              // Nothing was recorded yet: what is left is whole.
+              assert.deepStrictEqual((yield* verify({ directory })).faults, [])
+              const { origin, report } = yield* open(directory)
+              assert.deepStrictEqual([origin.lastSegmentIndex, origin.lastEventId], [1, 20])
+              assert.include(Recovery.formatReport(report), "last event 10; ids 11 to 20 are lost and not used again")
+              yield* put(directory, hot(nextAfter(origin, layout)))
+              assert.deepStrictEqual(
+                (yield* verify({ directory })).faults,
+                [{ kind: "Missing", firstSegmentIndex: 1, lastSegmentIndex: 1 }]
+              )
+              assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 10), failure: "SegmentMissing" })
+              assert.deepStrictEqual(yield* holesIn(directory), {
+                ids: [...range(1, 10), ...range(21, 24)],
+                holes: [[11, 20]]
+              })
+              // The next crash is no other than any.
+              assert.strictEqual((yield* open(directory)).origin.lastEventId, 24)
+              assert.deepStrictEqual((yield* repair({ directory, apply: true })).steps, [])
+            })
+        )
+      }
+    }
+  }
+
+  live("knows of no lost id when another form of the newest segment holds", (directory) =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10] })
+      const frame = yield* Effect.promise(() => cold(wal[1]!))
+      yield* put(directory, hot(wal[0]!), hot(wal[1]!), { ...frame, bytes: frame.bytes.subarray(0, 60) })
+      const { lastEventId, lastGivenId, steps } = yield* repair({ directory, apply: true })
+      assert.deepStrictEqual([steps.length, lastEventId, lastGivenId], [1, 20, 20])
+      assert.strictEqual((yield* open(directory)).origin.lastEventId, 20)
+    }))
+})
+
 describe("Repair of format 2", () => {
   live(
     "keeps the whole blocks before the damage of a segment",
@@ -161,9 +262,43 @@ describe("Repair of format 2", () => {
         const open = Recovery.open({ directory, naming: defaultNaming, version: 2 })
         assert.strictEqual((yield* Effect.flip(open))._tag, "SegmentCorrupt")
         yield* repair({ directory, apply: true })
-        assert.strictEqual((yield* open).origin.lastEventId, 15)
+        const { origin } = yield* open
+        assert.strictEqual(origin.lastEventId, 20)
         assert.deepStrictEqual((yield* verify({ directory })).faults, [])
         assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: undefined })
+        // Behind the whole blocks that were kept the ids do not go on.
+        yield* put(directory, hot(nextAfter(origin, smallBlocks)))
+        const { faults, segments } = yield* verify({ directory })
+        assert.deepStrictEqual(
+          faults.map((fault) =>
+            fault.kind === "Corrupt" ? [fault.segmentIndex, fault.reason, fault.expected, fault.found] : []
+          ),
+          [[2, "BadOrder", "first event id 16", "21"]]
+        )
+        assert.deepStrictEqual(segments.map(({ lastEventId }) => lastEventId), [10, 15, 24], "it holds by itself")
+        assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: "SegmentCorrupt" })
+        assert.deepStrictEqual(yield* holesIn(directory), {
+          ids: [...range(1, 15), ...range(21, 24)],
+          holes: [[16, 20]]
+        })
+        assert.strictEqual((yield* open).origin.lastEventId, 24)
+      })
+  )
+
+  live(
+    "leaves a log that opens when the segment before the newest was damaged",
+    (directory) =>
+      Effect.gen(function*() {
+        for (const lastIsOpen of [false, true]) {
+          const place = join(directory, String(lastIsOpen))
+          const wal = buildWal({ segments: [10, 10, 10], commitEvents: 5, lastIsOpen })
+          wal[1]!.bytes[wal[1]!.blockEnds[0]!.offset + 70]! ^= 1
+          yield* put(place, ...wal.map(hot))
+          assert.strictEqual((yield* repair({ directory: place, apply: true })).lastGivenId, 30)
+          const { origin } = yield* Recovery.open({ directory: place, naming: defaultNaming, version: 2 })
+          assert.deepStrictEqual([origin.lastSegmentIndex, origin.lastEventId], [2, 30])
+          assert.deepStrictEqual(yield* holesIn(place), { ids: [...range(1, 15), ...range(21, 30)], holes: [[16, 20]] })
+        }
       })
   )
 

@@ -20,10 +20,7 @@ import {
   unclosedByEngine
 } from "../fixtures/segments.ts"
 import type { BuiltSegment, NamedFile } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
+import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
 
 const idsOf = (options: Partial<Replay.ReplayOptions> = {}) =>
   Effect.map(Stream.runCollect(Replay.events({ directory, ...options })), (events) => events.map(({ id }) => id))
@@ -36,8 +33,6 @@ const idsUntilFailure = Effect.fnUntraced(function*(options: Partial<Replay.Repl
   )
   return { ids, failure }
 })
-
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 /** Every second segment cold, in both compressions. */
 const mixed = (segments: ReadonlyArray<BuiltSegment>): Effect.Effect<ReadonlyArray<NamedFile>> =>

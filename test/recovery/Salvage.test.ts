@@ -8,12 +8,7 @@ import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { formats } from "../fixtures/formats.ts"
 import { buildSegment, buildWal, cold, flashstrikeEvents, frameOf, hot, makeRandom, put } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
-
-const range = (from: number, to: number): Array<number> => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
 
 /** Ids as they were handed out, and the holes where they were told. */
 const idsAndHoles = Effect.gen(function*() {

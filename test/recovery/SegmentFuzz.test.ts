@@ -16,7 +16,8 @@ import { encodeHeader } from "../../src/format/SegmentHeader.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { forEachEvent } from "../../src/recovery/BlockEvents.ts"
-import { readSegment } from "../../src/recovery/SegmentReader.ts"
+import { rotatingMemory } from "../../src/recovery/BlockMemory.ts"
+import { forReplay, forVerification, readSegment } from "../../src/recovery/SegmentReader.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildSegment, eventsNamed, flashstrikeEvents, frameOf, makeRandom } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
@@ -172,7 +173,12 @@ describe("SegmentReader, fed with files that were changed at random", () => {
   it.effect(`reads ${fileCount} of them without a wrong event, a crash or a hang`, () =>
     Effect.gen(function*() {
       const { disk } = yield* SimulatedDisk.make({ seed: 1 })
-      const frames = yield* Effect.promise(() => Promise.all(sources.map((segment) => frameOf(segment.bytes))))
+      const frameBlockBytes = 600
+      const frames = yield* Effect.promise(() =>
+        Promise.all(sources.map((segment) => frameOf(segment.bytes, frameBlockBytes)))
+      )
+      // Handed from file to file, whatever the one before was.
+      const memory = rotatingMemory(1)
       const recorded = sources.map((segment) => segment.events.map((event) => Buffer.from(event).toString("latin1")))
       let bytes: Uint8Array = new Uint8Array(0)
       const inMemory = Disk.of({ ...disk, open: (path) => Effect.succeed(fileOf(path, bytes)) })
@@ -191,9 +197,10 @@ describe("SegmentReader, fed with files that were changed at random", () => {
           : shape.compression === "block"
           ? compressSync(inner)
           : isInner
-          ? yield* Effect.promise(() => frameOf(inner))
+          ? yield* Effect.promise(() => frameOf(inner, frameBlockBytes))
           : frames[which]!
         bytes = isInner ? whole : mutate(whole, random)
+        const reading = random() < 0.5 ? forReplay(memory) : forVerification()
         let next = 1
         let wrong: string | undefined
         const before = process.memoryUsage().arrayBuffers
@@ -203,7 +210,7 @@ describe("SegmentReader, fed with files that were changed at random", () => {
               const text = Buffer.from(payload.buffer, payload.byteOffset + start, end - start).toString("latin1")
               if (id !== next || recorded[which]![id - 1] !== text) wrong ??= `event ${id} where ${next} was expected`
               next += 1
-            })),
+            }), reading),
           Disk,
           inMemory
         ))

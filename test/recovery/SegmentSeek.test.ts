@@ -7,15 +7,13 @@ import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { forEachEvent } from "../../src/recovery/BlockEvents.ts"
 import { rotatingMemory } from "../../src/recovery/BlockMemory.ts"
 import { openSegmentAt } from "../../src/recovery/SegmentSeek.ts"
-import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { formats } from "../fixtures/formats.ts"
 import { buildSegment, flashstrikeEvents, frameOf, makeRandom, put } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
+import { onSimulatedDisk } from "../fixtures/simulatedWal.ts"
 
 const hotFile: SegmentFile = { segmentIndex: 0, path: "/wal/FS.00000000.wal", form: "hot", compression: "frame" }
 const coldFile: SegmentFile = { ...hotFile, path: "/wal/FS.00000000.wal.lz4", form: "cold" }
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
 
 const putBoth = (segment: BuiltSegment) =>
   Effect.gen(function*() {

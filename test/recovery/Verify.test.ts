@@ -20,11 +20,7 @@ import {
   torn,
   unclosedByEngine
 } from "../fixtures/segments.ts"
-import type { BuiltSegment } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
+import { directory, onSimulatedDisk, unlink } from "../fixtures/simulatedWal.ts"
 
 /** Each fault as its kind (or reason) and segment. */
 const faultsOf = (report: VerifyReport): ReadonlyArray<string> =>
@@ -42,8 +38,6 @@ const faultsOf = (report: VerifyReport): ReadonlyArray<string> =>
   })
 
 const verified = Effect.map(verify({ directory }), faultsOf)
-
-const unlink = (segment: BuiltSegment) => Disk.use((disk) => disk.unlink(`${directory}/${hot(segment).name}`))
 
 describe.each(formats)("Verify ($name)", ({ layout }) => {
   it.effect("finds nothing wrong with a directory that is whole, hot and cold", () =>

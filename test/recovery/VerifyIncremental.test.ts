@@ -6,13 +6,9 @@ import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import { withReadRate } from "../../src/disk/ReadRate.ts"
 import { verify } from "../../src/recovery/Verify.ts"
 import type { VerifyReport } from "../../src/recovery/Verify.ts"
-import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { formats } from "../fixtures/formats.ts"
 import { buildSegment, buildWal, cold, eventsNamed, eventsOf, hot, put } from "../fixtures/segments.ts"
-
-const directory = "/wal"
-
-const onSimulatedDisk = Effect.provide(SimulatedDisk.layer({ seed: 1 }))
+import { directory, onSimulatedDisk } from "../fixtures/simulatedWal.ts"
 
 const onlyNew = verify({ directory, incremental: "onlyNew" })
 const again = verify({ directory, incremental: "again" })

@@ -1,7 +1,8 @@
 /**
  * `wal_meta.dat`: 16 bytes that say where the log ends, replaced as a whole: temporary file, fdatasync, rename, directory
  * sync. It is a hint for whoever wants to know without looking: when it is absent, short or older than the directory, the
- * directory wins.
+ * directory wins. When it is ahead of the directory, events that were durable are lost, and their ids are not given out
+ * again: see `Recovery`.
  *
  * ```text
  *  off  type  field
@@ -13,9 +14,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
-import type { DiskError } from "../disk/Disk.ts"
 import { readId } from "../format/Block.ts"
+import { segmentIndexMax } from "../format/SegmentName.ts"
+import { Disk, openScoped, readFully, writeFully } from "./Disk.ts"
+import type { DiskError } from "./Disk.ts"
 
 /**
  * The file's name.
@@ -81,7 +83,7 @@ export const removeTemporary = (directory: string): Effect.Effect<void, DiskErro
   Disk.use((disk) => disk.unlink(`${directory}/${metaTemporaryName}`))
 
 /**
- * Reads the meta of a directory; `undefined` when it is absent or is not 16 bytes long.
+ * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that cannot be.
  *
  * @since 0.1.0
  * @category operations
@@ -92,9 +94,10 @@ export const read = (directory: string): Effect.Effect<Meta | undefined, DiskErr
     const bytes = new Uint8Array(metaBytes + 1)
     if ((yield* readFully(file, bytes, 0)) !== metaBytes) return undefined
     const view = new DataView(bytes.buffer)
-    return {
+    const meta: Meta = {
       lastOffset: view.getUint32(0, true),
       lastSegmentIndex: view.getUint32(4, true),
       lastEventId: readId(view, 8)
     }
+    return meta.lastSegmentIndex <= segmentIndexMax && !Number.isNaN(meta.lastEventId) ? meta : undefined
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
