@@ -45,9 +45,12 @@ export const top = Command.make(
   },
   Effect.fnUntraced(function*({ dir, interval }) {
     yield* requireDirectory(dir)
-    if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir), undefined))
+    if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir, true), undefined))
     yield* Effect.raceFirst(
-      live(readStats(dir), interval, { isColoured: (process.env.NO_COLOR ?? "") === "", hasKeys: process.stdin.isTTY }),
+      live(readStats(dir, false), interval, {
+        isColoured: (process.env.NO_COLOR ?? "") === "",
+        hasKeys: process.stdin.isTTY
+      }),
       untilSignal
     )
   })
