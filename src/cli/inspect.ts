@@ -15,7 +15,7 @@ import { makeDirectoryReader } from "../recovery/SegmentDirectoryReader.ts"
 import { readStart, verifySegment } from "../recovery/SegmentReader.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
 import { directoryFlag, jsonFlag } from "./flags.ts"
-import { withReadProgress } from "./Progress.ts"
+import { withSegmentProgress } from "./Progress.ts"
 import { writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
@@ -63,7 +63,7 @@ export const inspect = Command.make(
         if (segment !== undefined) segments.push(segment)
       }
     })
-    yield* withReadProgress(inspecting, { label: "inspecting", directory: dir, passes: 1, isWanted: !json })
+    yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
     const foreign = foreignNames(listing.foreign)
     const { unsafe } = listing
     if (json) return yield* writeJson({ directory: dir, segments, foreign, unsafe })

@@ -86,10 +86,15 @@ const completions: typeof GlobalFlag.Completions = {
   run: (shell, { command }) =>
     Option.match(shell, {
       onNone: () => Effect.void,
-      onSome: (shell) =>
-        Console.log(Completions.generate(command.name, shell, withPaths(Completions.fromCommand(command))))
+      onSome: (shell) => {
+        const script = Completions.generate(command.name, shell, withPaths(Completions.fromCommand(command)))
+        return Console.log(shell === "fish" ? script.replaceAll(/ -F$/gm, fishDirectories) : script)
+      }
     })
 }
+
+/** The generated ones would offer files as well. */
+const fishDirectories = " -f -a '(__fish_complete_directories)'"
 
 /** They are plain text to the parser, which would turn them into absolute paths. */
 const withPaths = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({

@@ -17,7 +17,7 @@ import { requireDirectory } from "./directory.ts"
 import { directoryPrometheusText, readDirectory } from "./DirectoryReport.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
 import { directoryFlag, jsonFlag, switchFlag } from "./flags.ts"
-import { withReadProgress } from "./Progress.ts"
+import { withSegmentProgress } from "./Progress.ts"
 import { writeJson, writeLines, writeOutput } from "./StandardStreams.ts"
 
 /**
@@ -45,10 +45,7 @@ export const readStats = (
     (report): Effect.Effect<Stats, DiskError | SegmentCorrupt, Disk> =>
       report === undefined
         ? Effect.map(
-          withReadProgress(
-            readDirectory(directory),
-            { label: "looking", directory, passes: 1, isWanted: isProgressWanted }
-          ),
+          withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
           (report) => ({ source: "directory", report })
         )
         : Effect.succeed({ source: "recorder", report })
