@@ -62,13 +62,13 @@ describe("at a terminal", () => {
           [
             verify,
             0,
-            /^verifying {2}\[#*-+\] \d+ % {2}\d+ s left {2}\S+ \S+\/s {2}.* of .* KiB$/,
+            /^verifying {2}\[#*-*\] \d+ % {2}\d+ s left {2}\S+ \S+\/s {2}.* of .* KiB$/,
             /^\S+: 20 segments with 2000 events hold, 0 faults\r\n$/
           ],
           [
             "inspect",
             60,
-            /^inspecting {2}\[#*-+\] \d+ % {2}\d s left {2}\d+ segments\/s {2}\d+ of 20 segments$/,
+            /^inspecting {2}\[#*-*\] \d+ % {2}\d+ s left {2}\d+ segments\/s {2}\d+ of 20 segments$/,
             /^index +state [^]* hot +100 /
           ],
           [
@@ -89,7 +89,7 @@ describe("at a terminal", () => {
               )
             const [drawn, left] = drawnIn(yield* run(""))
             assert.isAtLeast(drawn.length, 2, "it is drawn again")
-            assert.match(drawn[0] ?? "", line)
+            assert.match(drawn.at(-1) ?? "", line)
             assert.match(left, result)
             assert.match(yield* run("--json"), /^\{.*\}\r\n$/)
           }), { concurrency: 2 })
