@@ -60,7 +60,7 @@ export const maintain = Command.make(
 )
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
-  const stopped = yield* firstSignal
+  const stopped = yield* firstSignal()
   const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )

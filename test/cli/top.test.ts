@@ -154,6 +154,12 @@ const makeScreen = (columns: number, rows: number) =>
     return { terminal, written, press }
   })
 
+/** The view at such a terminal, with a picture every second. */
+const watch = (terminal: Terminal.Terminal, look: Effect.Effect<Stats, Error>, options: Parameters<typeof live>[2]) =>
+  Effect.forkChild(
+    live(look, Duration.seconds(1), options).pipe(Effect.provideService(Terminal.Terminal, terminal))
+  )
+
 const enter = "\u001b[?1049h\u001b[?25l"
 const leave = "\u001b[?25h\u001b[?1049l"
 
@@ -166,9 +172,7 @@ describe("the live view", () => {
       const { press, terminal, written } = yield* makeScreen(60, 5)
       const look = Effect.succeed<Stats>({ source: "directory", report: directory })
       const options = { isColoured: false, hasKeys: true }
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), options).pipe(Effect.provideService(Terminal.Terminal, terminal))
-      )
+      const view = yield* watch(terminal, look, options)
       yield* TestClock.adjust(0)
       assert.isTrue(written[0]?.startsWith(enter))
       assert.strictEqual(written.length, 2)
@@ -197,11 +201,7 @@ describe("the live view", () => {
       const look = Effect.suspend((): Effect.Effect<Stats, Error> =>
         looks++ === 0 ? Effect.fail(new Error("no answer")) : Effect.succeed({ source: "directory", report: directory })
       )
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), { isColoured: true, hasKeys: true }).pipe(
-          Effect.provideService(Terminal.Terminal, terminal)
-        )
-      )
+      const view = yield* watch(terminal, look, { isColoured: true, hasKeys: true })
       yield* TestClock.adjust(1_000)
       assert.include(written[1], "no answer")
       assert.include(written[2], "1 to 7")
@@ -214,11 +214,7 @@ describe("the live view", () => {
     Effect.gen(function*() {
       const { terminal, written } = yield* makeScreen(80, 24)
       const look = Effect.succeed<Stats>({ source: "directory", report: directory })
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), { isColoured: true, hasKeys: false }).pipe(
-          Effect.provideService(Terminal.Terminal, terminal)
-        )
-      )
+      const view = yield* watch(terminal, look, { isColoured: true, hasKeys: false })
       yield* TestClock.adjust(1_000)
       yield* Fiber.interrupt(view)
       assert.strictEqual(written.at(-1), leave)
@@ -242,7 +238,8 @@ describe("top", () => {
         const ends: ReadonlyArray<(keyboard: NodeJS.WritableStream, pid: number) => void> = [
           (keyboard) => keyboard.write("q"),
           (keyboard) => keyboard.write("\u0003"),
-          (_, pid) => process.kill(pid, "SIGTERM")
+          (_, pid) => process.kill(pid, "SIGTERM"),
+          (_, pid) => process.kill(pid, "SIGHUP")
         ]
         for (const end of ends) {
           const view = `echo pid $$; exec "${process.execPath}" "${bin}" top --dir "${directory}" --interval 100ms`
