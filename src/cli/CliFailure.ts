@@ -91,9 +91,19 @@ export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
   if ([BrokenPipe, FaultsFound, Stopped].some((quiet) => error instanceof quiet) || CliError.isCliError(error)) {
     return undefined
   }
-  const message = error instanceof Error ? error.message : String(error)
-  const text = message.replace(/\s*\n\s*/g, "; ")
+  const text = messageOf(cause)
   return Cause.hasFails(cause) ? text : `a mistake of effect-wal's own, please report it: ${text}`
+}
+
+/**
+ * The message of a cause's first error, in one line.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, "; ")
 }
 
 /**

@@ -13,17 +13,10 @@ import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import * as Replay from "../recovery/Replay.ts"
 import { UsageFailure } from "./CliFailure.ts"
 import { newestEventId } from "./DirectoryReport.ts"
+import { numberFlag } from "./flags.ts"
 import { isShown, withProgress } from "./Progress.ts"
 import type { Progress } from "./Progress.ts"
 import { say, writeOutput } from "./StandardStreams.ts"
-
-const idFlag = (name: string, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withMetavar("ID"),
-    Flag.withDescription(description),
-    Flag.filter((id) => id >= 1, () => "an event id, from 1"),
-    Flag.optional
-  )
 
 /**
  * `--from ID`: the first event.
@@ -31,14 +24,19 @@ const idFlag = (name: string, description: string) =>
  * @since 0.1.0
  * @category flags
  */
-export const fromFlag = idFlag("from", "The first event; without it the oldest there is")
+export const fromFlag = Flag.optional(
+  numberFlag("from", "ID", 1, "The first event; without it the oldest there is")
+)
+
 /**
  * `--to ID`: the last event, included.
  *
  * @since 0.1.0
  * @category flags
  */
-export const toFlag = idFlag("to", "The last event, included; without it the newest there is")
+export const toFlag = Flag.optional(
+  numberFlag("to", "ID", 1, "The last event, included; without it the newest there is")
+)
 
 /**
  * The range that `--from` and `--to` name.

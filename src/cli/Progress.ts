@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Disk } from "../disk/Disk.ts"
 import { filesOf, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../format/SegmentName.ts"
+import { defaultNaming, parseName } from "../format/SegmentName.ts"
 import { formatBytes } from "../telemetry/TelemetryDump.ts"
 
 const firstMillis = 500
@@ -26,7 +26,7 @@ const overwrite = "\r\u001b[K"
 export interface Progress {
   /** What is going on, as in `verify`. */
   readonly label: string
-  readonly unit: "bytes" | "events" | "seconds"
+  readonly unit: "bytes" | "events" | "segments" | "seconds"
   readonly done: number
   /** `undefined` while nobody knows the end. */
   readonly total: number | undefined
@@ -63,9 +63,11 @@ export const progressLine = ({ done, label, note, total, unit }: Progress, secon
   if (total !== undefined && rate > 0) parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`)
   if (unit !== "seconds") {
     parts.push(`${amount(unit, rate)}/s`)
-    parts.push(
-      total === undefined ? amount(unit, done) : `${amount(unit, Math.min(done, total))} of ${amount(unit, total)}`
-    )
+    if (total === undefined) parts.push(amount(unit, done))
+    else {
+      const part = Math.min(done, total)
+      parts.push(`${unit === "bytes" ? amount(unit, part) : Math.round(part)} of ${amount(unit, total)}`)
+    }
   }
   if (note !== undefined) parts.push(note)
   return parts.join("  ")
@@ -157,6 +159,38 @@ export const withReadProgress = <A, E, R>(
       total
     })
     return yield* withProgress(Effect.provideService(work, Disk, metered), look, true)
+  })
+
+/**
+ * Shows how many of a directory's segments `work` has come to, for work that reads little of each.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const withSegmentProgress = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  options: { readonly label: string; readonly directory: string; readonly isWanted: boolean }
+) =>
+  !isShown(options.isWanted) ? work : Effect.gen(function*() {
+    const disk = yield* Disk
+    const { length: total } = segmentsOf(yield* scan(options.directory, defaultNaming))
+    const seen = new Set<number>()
+    const see = (path: string): void => {
+      const parsed = parseName(defaultNaming, nameOf(path))
+      if (parsed !== undefined) seen.add(parsed.index)
+    }
+    const watched = Disk.of({
+      ...disk,
+      open: (path, mode) => Effect.tap(disk.open(path, mode), () => Effect.sync(() => see(path))),
+      stat: (path) => Effect.tap(disk.stat(path), () => Effect.sync(() => see(path)))
+    })
+    const look = (): Progress => ({
+      label: options.label,
+      unit: "segments",
+      done: Math.min(total, seen.size),
+      total
+    })
+    return yield* withProgress(Effect.provideService(work, Disk, watched), look, true)
   })
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)

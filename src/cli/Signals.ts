@@ -12,24 +12,35 @@ import { constants } from "node:os"
 import { Stopped } from "./CliFailure.ts"
 
 /** The exit code that stands for the end by a signal. */
-const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
+const codeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
 
 /**
- * Calls `onFirst` at the first SIGINT or SIGTERM, for as long as the scope lives. A second one ends the process.
+ * What people and supervisors end a program with.
  *
  * @since 0.1.0
  * @category signals
  */
-export const onFirstSignal = (onFirst: (signal: NodeJS.Signals) => void): Effect.Effect<void, never, Scope.Scope> => {
+export const endingSignals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
+
+/**
+ * Calls `onFirst` at the first of these signals, for as long as the scope lives. A second one ends the process.
+ *
+ * @since 0.1.0
+ * @category signals
+ */
+export const onFirstSignal = (
+  onFirst: (signal: NodeJS.Signals) => void,
+  signals: ReadonlyArray<NodeJS.Signals> = endingSignals
+): Effect.Effect<void, never, Scope.Scope> => {
   let isAsked = false
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isAsked) process.exit(exitCodeOf(signal))
+    if (isAsked) process.exit(codeOf(signal))
     isAsked = true
     onFirst(signal)
   }
   return Effect.acquireRelease(
-    Effect.sync(() => void process.on("SIGINT", onSignal).on("SIGTERM", onSignal)),
-    () => Effect.sync(() => void process.off("SIGINT", onSignal).off("SIGTERM", onSignal))
+    Effect.sync(() => signals.forEach((signal) => process.on(signal, onSignal))),
+    () => Effect.sync(() => signals.forEach((signal) => process.off(signal, onSignal)))
   )
 }
 
@@ -39,9 +50,9 @@ export const onFirstSignal = (onFirst: (signal: NodeJS.Signals) => void): Effect
  * @since 0.1.0
  * @category signals
  */
-export const firstSignal: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Scope.Scope> = Effect.gen(function*() {
+export const firstSignal = Effect.fnUntraced(function*(signals?: ReadonlyArray<NodeJS.Signals>) {
   const first = yield* Deferred.make<NodeJS.Signals>()
-  yield* onFirstSignal((signal) => Deferred.doneUnsafe(first, Effect.succeed(signal)))
+  yield* onFirstSignal((signal) => Deferred.doneUnsafe(first, Effect.succeed(signal)), signals)
   return Deferred.await(first)
 })
 
@@ -52,8 +63,8 @@ export const firstSignal: Effect.Effect<Effect.Effect<NodeJS.Signals>, never, Sc
  * @category signals
  */
 export const untilSignal = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Stopped, R> =>
-  Effect.scoped(Effect.flatMap(firstSignal, (signal) =>
+  Effect.scoped(Effect.flatMap(firstSignal(), (signal) =>
     Effect.raceFirst(
       work,
-      Effect.flatMap(signal, (name) => Effect.fail(new Stopped({ code: exitCodeOf(name) })))
+      Effect.flatMap(signal, (name) => Effect.fail(new Stopped({ code: codeOf(name) })))
     )))

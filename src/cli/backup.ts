@@ -1,16 +1,17 @@
 /**
- * `effect-wal backup`: a copy of a directory, which may be in use, that verifies. Exit code 1 when the copy has faults.
+ * `effect-wal backup`: a copy of a directory, which may be in use, that verifies. Exit code 1 when the copy has faults. A signal
+ * takes away what was copied, and ends the command.
  *
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Backup from "../recovery/Backup.ts"
 import { formatVerifyFault } from "../recovery/Verify.ts"
 import { requireDirectory } from "./directory.ts"
-import { directoryFlag, formatSize, jsonFlag } from "./flags.ts"
+import { directoryFlag, formatSize, jsonFlag, newDirectoryFlag } from "./flags.ts"
 import { withReadProgress } from "./Progress.ts"
+import { untilSignal } from "./Signals.ts"
 import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
@@ -23,11 +24,7 @@ export const backup = Command.make(
   "backup",
   {
     dir: directoryFlag,
-    to: Flag.String("to").pipe(
-      Flag.withMetavar("E"),
-      Flag.withDescription("The directory to make; it must not exist"),
-      Flag.filter((path) => path !== "", () => "the path of a directory")
-    ),
+    to: newDirectoryFlag,
     json: jsonFlag
   },
   Effect.fnUntraced(function*({ dir, json, to }) {
@@ -44,7 +41,7 @@ export const backup = Command.make(
       `${faults.length} faults`
     ])
     yield* report(write, faults.length > 0)
-  })
+  }, untilSignal)
 ).pipe(
   Command.withDescription("Copy a directory, also while it is recorded into, and verify the copy"),
   Command.withExamples([{ command: "effect-wal backup --dir ./log --to /mnt/log-2026-01-31", description: "A copy" }])

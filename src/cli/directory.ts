@@ -11,6 +11,7 @@ import { metaName, metaTemporaryName } from "../disk/MetaStore.ts"
 import { lockName } from "../disk/SegmentDirectory.ts"
 import { reserveName } from "../maintainer/DiskReserve.ts"
 import { monitorName, monitorTemporaryName } from "../recorder/Monitor.ts"
+import { backupLockName } from "../recovery/Backup.ts"
 import { quarantineName } from "../recovery/Repair.ts"
 import { verifiedName, verifiedTemporaryName } from "../recovery/VerifiedFiles.ts"
 import { OperatingFailure } from "./CliFailure.ts"
@@ -28,10 +29,12 @@ export const requireDirectory = (
   Effect.flatMap(look(directory), (found) =>
     found === "directory"
       ? Effect.void
-      : refuse(
-        found === "nothing"
-          ? `${directory} does not exist; ${advice}`
-          : `${directory} is a file; give --dir the directory that the segments are in`
+      : Effect.fail(
+        new OperatingFailure({
+          message: found === "nothing"
+            ? `${directory} does not exist; ${advice}`
+            : `${directory} is a file; give --dir the directory that the segments are in`
+        })
       ))
 
 /**
@@ -43,11 +46,13 @@ export const requireDirectory = (
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
     look(directory),
-    (found) => found === "file" ? refuse(`${directory} is a file; give --dir a directory to record into`) : Effect.void
+    (found) =>
+      found === "file"
+        ? Effect.fail(
+          new OperatingFailure({ message: `${directory} is a file; give --dir a directory to record into` })
+        )
+        : Effect.void
   )
-
-const refuse = (message: string): Effect.Effect<never, OperatingFailure> =>
-  Effect.fail(new OperatingFailure({ message }))
 
 /** Listing follows a link to a directory, as opening files in it does. */
 const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing", OperatingFailure, Disk> =>
@@ -56,7 +61,7 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     Effect.catch((error: DiskError) => {
       if (error.reason === "NotFound") return Effect.succeed("nothing" as const)
       if (error.reason === "NotDirectory") return Effect.succeed("file" as const)
-      return refuse(`--dir ${directory} cannot be used: ${error.message}`)
+      return Effect.fail(new OperatingFailure({ message: `--dir ${directory} cannot be used: ${error.message}` }))
     })
   )
 
@@ -68,7 +73,8 @@ const ownNames = [
   monitorTemporaryName,
   verifiedName,
   verifiedTemporaryName,
-  quarantineName
+  quarantineName,
+  backupLockName
 ]
 
 /**

@@ -18,15 +18,8 @@ import type { RawBlock } from "../recovery/RawBlock.ts"
 import { makeDirectoryReader } from "../recovery/SegmentDirectoryReader.ts"
 import { OperatingFailure, UsageFailure } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
-import { directoryFlag, jsonFlag } from "./flags.ts"
+import { directoryFlag, jsonFlag, numberFlag } from "./flags.ts"
 import { writeJson, writeLines } from "./StandardStreams.ts"
-
-const numberFlag = (name: string, metavar: string, least: number, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withMetavar(metavar),
-    Flag.withDescription(description),
-    Flag.filter((value) => value >= least, () => `a number from ${least}`)
-  )
 
 /**
  * The command.

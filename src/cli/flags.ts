@@ -9,17 +9,28 @@ import { framings } from "./EventFraming.ts"
 
 export { parseBytes, parseDuration } from "../internal/notations.ts"
 
+const pathFlag = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.filter((path) => path !== "", () => "the path of a directory")
+  )
+
 /**
  * `--dir D`.
  *
  * @since 0.1.0
  * @category flags
  */
-export const directoryFlag = Flag.String("dir").pipe(
-  Flag.withMetavar("D"),
-  Flag.withDescription("The directory of the segments"),
-  Flag.filter((path) => path !== "", () => "the path of a directory")
-)
+export const directoryFlag = pathFlag("dir", "D", "The directory of the segments")
+
+/**
+ * `--to E` of a command that makes a directory.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const newDirectoryFlag = pathFlag("to", "E", "The directory to make; it must not exist")
 
 /**
  * The flags of all commands whose value is the path of a directory, for shells to complete.
@@ -30,15 +41,34 @@ export const directoryFlag = Flag.String("dir").pipe(
 export const directoryFlagNames: ReadonlyArray<string> = ["dir", "to"]
 
 /**
+ * A flag that is given or not.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const switchFlag = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+/**
+ * A flag for a whole number that is not less than `least`.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const numberFlag = (name: string, metavar: string, least: number, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.filter((value) => value >= least, () => `a number from ${least}`)
+  )
+
+/**
  * `--json`.
  *
  * @since 0.1.0
  * @category flags
  */
-export const jsonFlag = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print one JSON object on standard output"),
-  Flag.withDefault(false)
-)
+export const jsonFlag = switchFlag("json", "Print one JSON object on standard output")
 
 /**
  * `--framing lines|length-prefixed`.

@@ -15,6 +15,7 @@ import { makeDirectoryReader } from "../recovery/SegmentDirectoryReader.ts"
 import { readStart, verifySegment } from "../recovery/SegmentReader.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
 import { directoryFlag, jsonFlag } from "./flags.ts"
+import { withSegmentProgress } from "./Progress.ts"
 import { writeJson, writeLines } from "./StandardStreams.ts"
 
 /**
@@ -55,11 +56,14 @@ export const inspect = Command.make(
     const reader = yield* makeDirectoryReader(dir, defaultNaming)
     const listing = yield* scan(dir, defaultNaming)
     const segments: Array<InspectedSegment> = []
-    for (const { segmentIndex } of reader.segments()) {
-      const segment = yield* reader.use(segmentIndex, inspectFile)
-      // Undefined when retention has deleted it meanwhile.
-      if (segment !== undefined) segments.push(segment)
-    }
+    const inspecting = Effect.gen(function*() {
+      for (const { segmentIndex } of reader.segments()) {
+        const segment = yield* reader.use(segmentIndex, inspectFile)
+        // Undefined when retention has deleted it meanwhile.
+        if (segment !== undefined) segments.push(segment)
+      }
+    })
+    yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
     const foreign = foreignNames(listing.foreign)
     const { unsafe } = listing
     if (json) return yield* writeJson({ directory: dir, segments, foreign, unsafe })

@@ -9,7 +9,6 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -27,7 +26,7 @@ import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
-import { directoryFlag } from "./flags.ts"
+import { directoryFlag, switchFlag } from "./flags.ts"
 import { clampLimits, retentionFlags } from "./retention.ts"
 import { firstSignal } from "./Signals.ts"
 import { say, writeJson, writeLines } from "./StandardStreams.ts"
@@ -43,10 +42,7 @@ export const maintain = Command.make(
   {
     dir: directoryFlag,
     ...retentionFlags,
-    json: Flag.Boolean("json").pipe(
-      Flag.withDescription("Print each action as a line of JSON"),
-      Flag.withDefault(false)
-    )
+    json: switchFlag("json", "Print each action as a line of JSON")
   },
   Effect.fnUntraced(function*({ dir, json, ...limits }) {
     yield* requireDirectory(dir)
@@ -64,7 +60,7 @@ export const maintain = Command.make(
 )
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
-  const stopped = yield* firstSignal
+  const stopped = yield* firstSignal()
   const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )

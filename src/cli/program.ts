@@ -20,7 +20,7 @@ import * as References from "effect/References"
 import { createRequire } from "node:module"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { backup } from "./backup.ts"
-import { exitCodes, lineOf } from "./CliFailure.ts"
+import { exitCodes, lineOf, messageOf } from "./CliFailure.ts"
 import { doctor } from "./doctor.ts"
 import { dump } from "./dump.ts"
 import { exportEvents } from "./export.ts"
@@ -86,10 +86,15 @@ const completions: typeof GlobalFlag.Completions = {
   run: (shell, { command }) =>
     Option.match(shell, {
       onNone: () => Effect.void,
-      onSome: (shell) =>
-        Console.log(Completions.generate(command.name, shell, withPaths(Completions.fromCommand(command))))
+      onSome: (shell) => {
+        const script = Completions.generate(command.name, shell, withPaths(Completions.fromCommand(command)))
+        return Console.log(shell === "fish" ? script.replaceAll(/ -F$/gm, fishDirectories) : script)
+      }
     })
 }
+
+/** The generated ones would offer files as well. */
+const fishDirectories = " -f -a '(__fish_complete_directories)'"
 
 /** They are plain text to the parser, which would turn them into absolute paths. */
 const withPaths = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
@@ -102,9 +107,10 @@ const withPaths = (command: Completions.CommandDescriptor): Completions.CommandD
   subcommands: command.subcommands.map(withPaths)
 })
 
-const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+const logger = Logger.make<unknown, void>(({ cause, logLevel, message }) => {
   const text = (Array.isArray(message) ? message : [message]).map((part) => toStringUnknown(part, 0)).join(" ")
-  sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}`)
+  const why = cause.reasons.length === 0 ? "" : `: ${messageOf(cause)}`
+  sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}${why}`)
 })
 
 const environment = Layer.mergeAll(

@@ -6,33 +6,29 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import * as Monitor from "../recorder/Monitor.ts"
-import { Recorder } from "../recorder/Recorder.ts"
 import { eventBytesMax } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
 import * as WalConfig from "../recorder/WalConfig.ts"
 import * as Recovery from "../recovery/Recovery.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
-import { Telemetry } from "../telemetry/Telemetry.ts"
-import { formatBytes } from "../telemetry/TelemetryDump.ts"
 import { OperatingFailure } from "./CliFailure.ts"
 import { refuseFile } from "./directory.ts"
 import { makeSplitter } from "./EventFraming.ts"
 import type { EventSplitter, Framing } from "./EventFraming.ts"
-import { directoryFlag, formatSize, framingFlag, jsonFlag, parseBytes, parseDuration } from "./flags.ts"
+import { directoryFlag, formatSize, framingFlag, jsonFlag, parseBytes, parseDuration, switchFlag } from "./flags.ts"
 import { layerMetrics, metricsFlag } from "./metrics.ts"
 import { withProgress } from "./Progress.ts"
-import type { Progress } from "./Progress.ts"
+import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from "./Recording.ts"
+import type { Counts, Recording } from "./Recording.ts"
 import { clamp, clampLimits, retentionFlags } from "./retention.ts"
 import { say, standardInput, writeJson, writeOutput } from "./StandardStreams.ts"
 import type { StandardInput } from "./StandardStreams.ts"
@@ -85,10 +81,7 @@ const flags = {
     Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
     Flag.withDefault<CommitPolicy>("every")
   ),
-  acks: Flag.Boolean("acks").pipe(
-    Flag.withDescription("Print `durable ID` on standard output whenever more events are durable"),
-    Flag.withDefault(false)
-  ),
+  acks: switchFlag("acks", "Print `durable ID` on standard output whenever more events are durable"),
   threads: Flag.Int("threads").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
@@ -138,45 +131,6 @@ export const record = Command.make(
   ])
 )
 
-/**
- * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RecordSummary {
-  readonly directory: string
-  /** `input` when the input ended; else the signal. */
-  readonly endedBy: string
-  readonly events: number
-  /** Read from standard input. */
-  readonly bytes: number
-  readonly firstEventId: number
-  readonly lastEventId: number
-  readonly durableEventId: number
-  readonly hotSegments: number
-  readonly hotBytes: number
-  readonly coldSegments: number
-  readonly coldBytes: number
-  /** By retention, in this run. */
-  readonly deletedSegments: number
-  /** Of the segments compressed in this run, uncompressed to compressed; 0 when there were none. */
-  readonly ratio: number
-  /** Steps of the maintainer that failed for good. */
-  readonly failures: number
-  /** From the first read to the end of the drain. */
-  readonly millis: number
-  readonly drainMillis: number
-  readonly eventsPerSecond: number
-}
-
-interface Running {
-  readonly recorder: Recorder["Service"]
-  readonly maintainer: SegmentMaintainer["Service"]
-  readonly telemetry: Telemetry["Service"]
-  readonly arena: SegmentArena.Arena
-}
-
 interface RecordingOptions {
   readonly dir: string
   readonly framing: Framing
@@ -188,7 +142,7 @@ interface RecordingOptions {
 const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal, E, R>, options: RecordingOptions) {
   const input = yield* standardInput
   const counts: Counts = { bytes: 0, events: 0, startMillis: performance.now(), drainStartMillis: 0 }
-  let running: Running | undefined
+  let running: Recording | undefined
 
   // The drain is the closing of the layer's scope, so what is said and counted around it lives outside.
   const recording = Effect.scoped(Effect.gen(function*() {
@@ -201,7 +155,10 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
     if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
     const firstEventId = services.recorder.writer.lastEventId + 1
     counts.startMillis = performance.now()
-    const exit = yield* Effect.exit(pump(input, services, options, counts))
+    // Without a maintainer nothing more becomes durable: whoever writes the input must hear that now.
+    const exit = yield* Effect.exit(
+      Effect.raceFirst(pump(input, services, options, counts), services.maintainer.down)
+    )
     counts.drainStartMillis = performance.now()
     return { services, exit, acks, background, firstEventId }
   }))
@@ -218,26 +175,10 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
 }, Effect.scoped)
 
-const servicesOf = (context: Context.Context<Wal.Wal>): Running => ({
-  recorder: Context.get(context, Recorder),
-  maintainer: Context.get(context, SegmentMaintainer),
-  telemetry: Context.get(context, Telemetry),
-  arena: Context.get(context, SegmentArena.SegmentArena)
-})
-
-/** What has happened so far. */
-interface Counts {
-  bytes: number
-  events: number
-  startMillis: number
-  /** 0 before the drain. */
-  drainStartMillis: number
-}
-
 /** From the input to the recorder until the input ends. Effects are spent per chunk, none per event. */
 const pump = Effect.fnUntraced(function*(
   input: StandardInput,
-  { arena, recorder }: Running,
+  { arena, recorder }: Recording,
   options: RecordingOptions,
   counts: Counts
 ) {
@@ -289,14 +230,14 @@ const checkSplit = (
 }
 
 /** What was found at the start, when a crash or a person left something to say. */
-const sayRecovery = ({ recorder }: Running): Effect.Effect<void> => {
+const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
   const { recovery } = recorder
   const isRemarkable = recovery.closedSegmentIndex !== undefined || recovery.missingSegmentCount > 0
   return isRemarkable ? say(`recovered ${Recovery.formatReport(recovery)}`) : Effect.void
 }
 
 /** Steps that fail are tried again, so the same message is said once. */
-const sayFailures = ({ maintainer }: Running): Effect.Effect<void> => {
+const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   let last = ""
   return Stream.runForEach(maintainer.events, (event) => {
     if (event._tag !== "Failed" || event.message === last) return Effect.void
@@ -306,7 +247,7 @@ const sayFailures = ({ maintainer }: Running): Effect.Effect<void> => {
 }
 
 /** `print` says what is durable, when that has grown; `run` does it for ever. Nobody reading is no reason to stop recording. */
-const makeAcks = ({ arena }: Running) => {
+const makeAcks = ({ arena }: Recording) => {
   let printed = SegmentArena.durableEventId(arena)
   const print = Effect.uninterruptible(Effect.suspend(() => {
     const durable = SegmentArena.durableEventId(arena)
@@ -319,78 +260,4 @@ const makeAcks = ({ arena }: Running) => {
     return Effect.andThen(print, Doorbell.wait(arena.durable, seen))
   }))
   return { print, run: Effect.ignore(run) }
-}
-
-const requireDurable = ({ arena, maintainer, recorder }: Running): Effect.Effect<void, OperatingFailure> => {
-  const durable = SegmentArena.durableEventId(arena)
-  const missing = recorder.writer.lastEventId - durable
-  return missing === 0 ? Effect.void : Effect.fail(
-    new OperatingFailure({
-      message: `the last ${missing} events could not be made durable in ${maintainer.directory}; ` +
-        `record again from event ${durable + 1}`
-    })
-  )
-}
-
-const summarize = Effect.fnUntraced(function*(
-  directory: string,
-  { arena, maintainer, recorder, telemetry }: Running,
-  counts: Counts,
-  firstEventId: number,
-  endedBy: string
-) {
-  const status = yield* maintainer.status
-  const { counters, operations } = yield* telemetry.snapshot
-  const now = performance.now()
-  const millis = now - counts.startMillis
-  const summary: RecordSummary = {
-    directory,
-    endedBy,
-    events: counts.events,
-    bytes: counts.bytes,
-    firstEventId: counts.events === 0 ? 0 : firstEventId,
-    lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
-    durableEventId: SegmentArena.durableEventId(arena),
-    hotSegments: status.hotSegments,
-    hotBytes: status.hotBytes,
-    coldSegments: status.coldSegments,
-    coldBytes: status.coldBytes,
-    deletedSegments: operations.deletion.success,
-    ratio: counters.compressionBytesOut === 0
-      ? 0
-      : Number((counters.compressionBytesIn / counters.compressionBytesOut).toFixed(3)),
-    failures: status.failures,
-    millis: Math.round(millis),
-    drainMillis: Math.round(now - counts.drainStartMillis),
-    eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
-  }
-  return summary
-})
-
-const formatSummary = (summary: RecordSummary): string => {
-  const events = summary.events === 0
-    ? "nothing to record"
-    : `${summary.events} events (${summary.firstEventId} to ${summary.lastEventId}), ${formatBytes(summary.bytes)}, ` +
-      `in ${(summary.millis / 1000).toFixed(2)} s, ${summary.eventsPerSecond} events/s`
-  const ratio = summary.ratio === 0 ? "" : `, compressed ${summary.ratio.toFixed(2)} to 1`
-  return `${summary.directory}: ${events}; ${summary.hotSegments} hot, ${summary.coldSegments} cold, ` +
-    `${summary.deletedSegments} deleted segments${ratio}` +
-    (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
-}
-
-/** Of what there is to read; in events when nobody knows how much that is. */
-const progressOf = (running: Running | undefined, counts: Counts, bytes: number | undefined): Progress => {
-  const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
-  const lag = running === undefined
-    ? 0
-    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
-  return bytes === undefined
-    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
-    : {
-      label,
-      unit: "bytes",
-      done: counts.bytes,
-      total: bytes,
-      note: `${counts.events} events, ${lag} not durable yet`
-    }
 }

@@ -5,13 +5,12 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Repair from "../recovery/Repair.ts"
 import type { RepairReport, RepairStep } from "../recovery/Repair.ts"
 import { formatVerifyFault } from "../recovery/Verify.ts"
 import { requireDirectory } from "./directory.ts"
-import { directoryFlag, jsonFlag } from "./flags.ts"
+import { directoryFlag, jsonFlag, switchFlag } from "./flags.ts"
 import { withReadProgress } from "./Progress.ts"
 import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
@@ -25,9 +24,9 @@ export const repair = Command.make(
   "repair",
   {
     dir: directoryFlag,
-    apply: Flag.Boolean("apply").pipe(
-      Flag.withDescription("Do it; without this flag nothing is written. Not while a recorder holds the directory"),
-      Flag.withDefault(false)
+    apply: switchFlag(
+      "apply",
+      "Do it; without this flag nothing is written. Not while a recorder holds the directory"
     ),
     json: jsonFlag
   },

@@ -4,14 +4,13 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import type * as Replay from "../recovery/Replay.ts"
 import { FaultsFound } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { makeJoiner } from "./EventFraming.ts"
 import { fromFlag, rangeOf, toFlag, writeEvents } from "./EventOutput.ts"
-import { directoryFlag, framingFlag } from "./flags.ts"
+import { directoryFlag, framingFlag, switchFlag } from "./flags.ts"
 import { say } from "./StandardStreams.ts"
 
 /**
@@ -27,15 +26,13 @@ export const replay = Command.make(
     from: fromFlag,
     to: toFlag,
     framing: framingFlag,
-    follow: Flag.Boolean("follow").pipe(
-      Flag.withDescription("At the end, wait for what another process records; until --to, or until interrupted"),
-      Flag.withDefault(false)
+    follow: switchFlag(
+      "follow",
+      "At the end, wait for what another process records; until --to, or until interrupted"
     ),
-    diagnostic: Flag.Boolean("diagnostic").pipe(
-      Flag.withDescription(
-        "Go on behind damage, and say on standard error what is missing; exit code 1 when something is"
-      ),
-      Flag.withDefault(false)
+    diagnostic: switchFlag(
+      "diagnostic",
+      "Go on behind damage, and say on standard error what is missing; exit code 1 when something is"
     )
   },
   Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, to }) {

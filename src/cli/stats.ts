@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as Monitor from "../recorder/Monitor.ts"
@@ -17,7 +16,8 @@ import { UsageFailure } from "./CliFailure.ts"
 import { requireDirectory } from "./directory.ts"
 import { directoryPrometheusText, readDirectory } from "./DirectoryReport.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
-import { directoryFlag, jsonFlag } from "./flags.ts"
+import { directoryFlag, jsonFlag, switchFlag } from "./flags.ts"
+import { withSegmentProgress } from "./Progress.ts"
 import { writeJson, writeLines, writeOutput } from "./StandardStreams.ts"
 
 /**
@@ -31,19 +31,23 @@ export type Stats =
   | { readonly source: "directory"; readonly report: DirectoryReport }
 
 /**
- * Asks the recorder of a directory; looks at the directory when there is none.
+ * Asks the recorder of a directory; looks at the directory when there is none, and shows how far that is.
  *
  * @since 0.1.0
  * @category reading
  */
 export const readStats = (
-  directory: string
+  directory: string,
+  isProgressWanted: boolean
 ): Effect.Effect<Stats, MonitorError | DiskError | SegmentCorrupt, Disk> =>
   Effect.flatMap(
     Monitor.read(directory),
     (report): Effect.Effect<Stats, DiskError | SegmentCorrupt, Disk> =>
       report === undefined
-        ? Effect.map(readDirectory(directory), (report) => ({ source: "directory", report }))
+        ? Effect.map(
+          withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
+          (report) => ({ source: "directory", report })
+        )
         : Effect.succeed({ source: "recorder", report })
   )
 
@@ -58,15 +62,12 @@ export const stats = Command.make(
   {
     dir: directoryFlag,
     json: jsonFlag,
-    prometheus: Flag.Boolean("prometheus").pipe(
-      Flag.withDescription("Print in the Prometheus text format"),
-      Flag.withDefault(false)
-    )
+    prometheus: switchFlag("prometheus", "Print in the Prometheus text format")
   },
   Effect.fnUntraced(function*({ dir, json, prometheus }) {
     if (json && prometheus) return yield* new UsageFailure({ message: "give --json or --prometheus, not both" })
     yield* requireDirectory(dir)
-    const found = yield* readStats(dir)
+    const found = yield* readStats(dir, !json)
     if (json) return yield* writeJson({ source: found.source, ...found.report })
     if (prometheus) {
       if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))

@@ -15,6 +15,7 @@ import * as Queue from "effect/Queue"
 import * as Terminal from "effect/Terminal"
 import { requireDirectory } from "./directory.ts"
 import { directoryFlag, parseDuration } from "./flags.ts"
+import { endingSignals, firstSignal } from "./Signals.ts"
 import { writeLines } from "./StandardStreams.ts"
 import { readStats } from "./stats.ts"
 import type { Stats } from "./stats.ts"
@@ -45,12 +46,17 @@ export const top = Command.make(
   },
   Effect.fnUntraced(function*({ dir, interval }) {
     yield* requireDirectory(dir)
-    if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir), undefined))
+    if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir, true), undefined))
+    // A hangup would leave the terminal in disorder, too.
+    const signal = yield* firstSignal([...endingSignals, "SIGHUP"])
     yield* Effect.raceFirst(
-      live(readStats(dir), interval, { isColoured: (process.env.NO_COLOR ?? "") === "", hasKeys: process.stdin.isTTY }),
-      untilSignal
+      live(readStats(dir, false), interval, {
+        isColoured: (process.env.NO_COLOR ?? "") === "",
+        hasKeys: process.stdin.isTTY
+      }),
+      signal
     )
-  })
+  }, Effect.scoped)
 ).pipe(
   Command.withDescription("Watch a running recorder: rates, latencies, rings, segments, lag"),
   Command.withExamples([{
@@ -58,16 +64,6 @@ export const top = Command.make(
     description: "Two pictures a second"
   }])
 )
-
-/** A signal that would leave the terminal in disorder ends the view in good order instead. */
-const untilSignal: Effect.Effect<void> = Effect.callback((resume) => {
-  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-  const onSignal = () => resume(Effect.void)
-  for (const name of names) process.on(name, onSignal)
-  return Effect.sync(() => {
-    for (const name of names) process.off(name, onSignal)
-  })
-})
 
 /** For a terminal that does not say how large it is. */
 const unknownSize = { columns: 80, rows: 24 }

@@ -13,7 +13,7 @@ import * as Verify from "../recovery/Verify.ts"
 import type { VerifyReport } from "../recovery/Verify.ts"
 import { UsageFailure } from "./CliFailure.ts"
 import { foreignNames, requireDirectory } from "./directory.ts"
-import { directoryFlag, jsonFlag, parseBytes } from "./flags.ts"
+import { directoryFlag, jsonFlag, parseBytes, switchFlag } from "./flags.ts"
 import { withReadProgress } from "./Progress.ts"
 import { report, writeJson, writeLines } from "./StandardStreams.ts"
 
@@ -27,14 +27,11 @@ export const verify = Command.make(
   "verify",
   {
     dir: directoryFlag,
-    incremental: Flag.Boolean("incremental").pipe(
-      Flag.withDescription(`Leave out closed segments that were verified before; ${verifiedName} remembers them`),
-      Flag.withDefault(false)
+    incremental: switchFlag(
+      "incremental",
+      `Leave out closed segments that were verified before; ${verifiedName} remembers them`
     ),
-    again: Flag.Boolean("again").pipe(
-      Flag.withDescription("With --incremental: verify all, and remember them anew"),
-      Flag.withDefault(false)
-    ),
+    again: switchFlag("again", "With --incremental: verify all, and remember them anew"),
     rate: Flag.String("rate").pipe(
       Flag.withMetavar("SIZE"),
       Flag.withDescription("Read at most so much a second, as in 50MiB, to leave the disk to a recorder"),

@@ -5,8 +5,8 @@
  * What a layer of `Disk` guarantees:
  *
  * 1. A completed `DiskFile.sync` makes every earlier completed `write` and `truncate` of that file durable. Nothing else does.
- * 2. A completed `syncDirectory` makes every earlier completed create, rename, unlink and makeDirectory in that
- *    directory durable. Nothing else does.
+ * 2. A completed `syncDirectory` makes every earlier completed create, rename, unlink, makeDirectory and removeDirectory in
+ *    that directory durable. Nothing else does.
  * 3. `rename` replaces its target atomically: after a crash the name stands for the old file or the new one, whole.
  * 4. After a failed `sync` nothing is promised about the unsynced bytes, not even if a later `sync` says ok. So nobody
  *    may sync that file again and believe it; write the bytes to a fresh file.
@@ -179,6 +179,8 @@ export class Disk extends Context.Service<Disk, {
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
   /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
   readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /** Takes an empty directory away; `Exists` while there is something in it. Durable with `syncDirectory` of its parent. */
+  readonly removeDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** fsync of a directory: makes names that came, went or changed durable. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */

@@ -367,6 +367,9 @@ const make = (call: Call): Disk["Service"] => {
       )
     )
 
+  const removeDirectory = (path: string) =>
+    call<void>("removeDirectory", path, (done) => fs.rmdir(path, done), () => fs.rmdirSync(path))
+
   const freeBytes = (path: string) =>
     Effect.map(
       call<fs.StatsFs>("freeBytes", path, (done) => fs.statfs(path, done), () => fs.statfsSync(path)),
@@ -388,7 +391,7 @@ const make = (call: Call): Disk["Service"] => {
         )
     })
 
-  return { open, list, stat, rename, unlink, makeDirectory, syncDirectory, freeBytes, lock }
+  return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>

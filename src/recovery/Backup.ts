@@ -7,6 +7,9 @@
  * one its whole blocks. The copy is made beside its name, verified, and only then gets its name: a directory of that name is
  * a whole backup.
  *
+ * A backup that fails or is interrupted takes away what it has copied. A crash leaves the unfinished copy, with the lock of
+ * the dead in it, and so the next backup of that name knows it and begins anew in its place.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -14,7 +17,7 @@ import { copyFile } from "../disk/CopyFile.ts"
 import { Disk, DiskError } from "../disk/Disk.ts"
 import { makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../format/SegmentName.ts"
+import { defaultNaming, parseName } from "../format/SegmentName.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { makeDirectoryReader } from "./SegmentDirectoryReader.ts"
@@ -55,7 +58,16 @@ export interface BackupOptions {
 }
 
 /**
- * Copies a directory. Fails with `Exists` when `to`, or the unfinished copy `to.partial`, is already there.
+ * The lock in an unfinished copy, which says who makes it and that it is one.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const backupLockName = "wal.backup"
+
+/**
+ * Copies a directory. Fails with `Exists` when `to` is already there, or a `to.partial` that is no unfinished copy; with
+ * `Held` while another backup of that name is being made.
  *
  * @since 0.1.0
  * @category backup
@@ -84,8 +96,8 @@ export const backup: (
     const disk = yield* Disk
     const to = options.to.replace(/(?<=.)\/+$/, "")
     const partial = `${to}.partial`
-    for (const path of [to, partial]) yield* refuseExisting(path)
-    yield* makeDirectoryDurable(partial)
+    yield* refuseExisting(to)
+    const giveName = yield* takePlace(partial, naming)
     const reader = yield* makeDirectoryReader(directory, naming)
     let bytes = 0
     let segmentCount = 0
@@ -99,8 +111,7 @@ export const backup: (
     }
     yield* disk.syncDirectory(partial)
     const { faults, segments } = yield* verify({ directory: partial, naming })
-    yield* disk.rename(partial, to)
-    yield* disk.syncDirectory(parentOf(to))
+    yield* giveName(to)
     const withEvents = segments.filter(({ eventCount }) => eventCount > 0)
     const report: BackupReport = {
       directory,
@@ -112,8 +123,42 @@ export const backup: (
       faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial, to) } : fault)
     }
     return report
-  }
+  },
+  Effect.scoped
 )
+
+/**
+ * An empty directory for an unfinished copy, which is nobody else's for as long as the scope lives. What is returned gives it
+ * the name of a whole copy, durably. A scope that closes before that takes the directory away, and what is in it.
+ */
+const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNaming) {
+  const disk = yield* Disk
+  let isNamed = false
+  const unlessNamed = (work: Effect.Effect<void, DiskError>) => Effect.suspend(() => isNamed ? Effect.void : work)
+  yield* Effect.acquireRelease(
+    makeDirectoryDurable(partial),
+    () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
+  )
+  const found = (yield* disk.list(partial)).map(({ name }) => name)
+  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || parseName(naming, name) !== undefined
+  if (found.length > 0 && !(found.includes(backupLockName) && found.every(isOurs))) return yield* refuse(partial)
+  yield* disk.lock(pathIn(partial, backupLockName))
+  const clear = Effect.gen(function*() {
+    for (const { name } of yield* disk.list(partial)) {
+      if (name !== backupLockName) yield* disk.unlink(pathIn(partial, name))
+    }
+    yield* disk.syncDirectory(partial)
+  })
+  yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
+  return Effect.fnUntraced(function*(to: string) {
+    yield* disk.rename(partial, to)
+    isNamed = true
+    // Only then: an unfinished copy without its lock would be nobody's.
+    yield* disk.syncDirectory(parentOf(to))
+    yield* disk.unlink(pathIn(to, backupLockName))
+    yield* disk.syncDirectory(to)
+  }, Effect.uninterruptible)
+})
 
 /** Copies a segment; 0 bytes when it is one at the newest end that was prepared and has no event yet. */
 const copySegment = Effect.fnUntraced(function*(file: SegmentFile, directory: string, isBehindEvents: boolean) {
@@ -132,6 +177,9 @@ const copySegment = Effect.fnUntraced(function*(file: SegmentFile, directory: st
   return yield* copyFile(file.path, path)
 })
 
+const refuse = (path: string): Effect.Effect<never, DiskError> =>
+  Effect.fail(new DiskError({ operation: "backup to", path, reason: "Exists", detail: "" }))
+
 const refuseExisting = Effect.fnUntraced(function*(path: string) {
   const disk = yield* Disk
   const found = yield* Effect.catchIf(
@@ -139,7 +187,7 @@ const refuseExisting = Effect.fnUntraced(function*(path: string) {
     (error: DiskError) => error.reason === "NotFound",
     () => Effect.succeed(false)
   )
-  if (found) return yield* new DiskError({ operation: "backup to", path, reason: "Exists", detail: "" })
+  if (found) return yield* refuse(path)
 })
 
 const parentOf = (path: string): string => {

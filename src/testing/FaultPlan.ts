@@ -17,6 +17,7 @@ export type Operation =
   | "rename"
   | "unlink"
   | "makeDirectory"
+  | "removeDirectory"
   | "syncDirectory"
   | "freeBytes"
   | "lock"

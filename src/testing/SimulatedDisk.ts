@@ -8,8 +8,8 @@
  * 1. A read sees every completed write at once.
  * 2. At a crash the writes and truncations of a file since its last successful sync survive wholly, partly or not at
  *    all, in any order, torn at 512-byte sectors; so does its length, on its own. Each byte is old, written, or zero.
- * 3. At a crash a create, rename, unlink or makeDirectory that no `syncDirectory` has followed may be lost, each on its
- *    own, but never one that a surviving change to the same name rests on. A rename happens whole or not at all.
+ * 3. At a crash a create, rename, unlink, makeDirectory or removeDirectory that no `syncDirectory` has followed may be
+ *    lost, each on its own, but never one that a surviving change to the same name rests on. A rename happens whole or not at all.
  *    A directory whose own name is lost takes everything in it along.
  * 4. A failed sync loses: some of the unsynced sectors, and the length, may have got to the device, the others never
  *    will. Readers see them until the crash, and the next sync says ok. A file may instead be stuck: all its syncs
@@ -431,6 +431,12 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
           operation: "makeDirectory",
           path,
           effect: (nowMillis) => storage.makeDirectory(path, nowMillis)
+        }),
+      removeDirectory: (path) =>
+        perform<void>({
+          operation: "removeDirectory",
+          path,
+          effect: (nowMillis) => storage.removeDirectory(path, nowMillis)
         }),
       syncDirectory: (path) =>
         perform<void>({ operation: "syncDirectory", path, effect: () => storage.syncDirectory(path) }),

@@ -44,7 +44,7 @@ interface Place {
   readonly name: string
 }
 
-/** What one create, unlink, makeDirectory (one name) or rename (two names) makes of its names. */
+/** What one create, unlink, makeDirectory, removeDirectory (one name) or rename (two names) makes of its names. */
 type NameChange = ReadonlyArray<Place & { readonly node: SimulatedNode | undefined }>
 
 /**
@@ -178,6 +178,17 @@ export class SimulatedStorage {
       if (next.kind === "file") return "NotDirectory"
       directory = next
     }
+    return undefined
+  }
+
+  removeDirectory(path: string, nowMillis: number): undefined | DiskReason {
+    const place = this.#placeOf(path)
+    if (typeof place === "string") return place
+    const node = place.directory.visible.get(place.name)
+    if (node === undefined) return "NotFound"
+    if (node.kind === "file") return "NotDirectory"
+    if (node.visible.size > 0) return "Exists"
+    this.#change([{ ...place, node: undefined }], nowMillis)
     return undefined
   }
 

@@ -1,12 +1,10 @@
 /** How far a long command is: the line, and where it is shown. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
 import { progressLine } from "../../src/cli/Progress.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { buildWal, hot, put } from "../fixtures/segments.ts"
-import { bin, place } from "./commandLine.ts"
+import { atTerminal, bin, hasScript, place, slowly } from "./commandLine.ts"
 
 const mebibyte = 1024 * 1024
 
@@ -19,6 +17,10 @@ describe("progressLine", () => {
     assert.strictEqual(
       progressLine({ label: "measuring", unit: "seconds", done: 1, total: 2 }, 1),
       "measuring  [########--------] 50 %  1 s left"
+    )
+    assert.strictEqual(
+      progressLine({ label: "exporting", unit: "events", done: 100, total: 400 }, 10),
+      "exporting  [####------------] 25 %  30 s left  10 events/s  100 of 400 events"
     )
   })
 
@@ -39,18 +41,11 @@ describe("progressLine", () => {
   })
 })
 
-/** `script` gives a command a terminal of its own. */
-const hasScript = spawnSync("script", ["--version"]).status === 0
-
-const atTerminal = (command: string): Effect.Effect<string> =>
-  Effect.promise(async () => {
-    const env = { ...process.env, SHELL: "/bin/sh", TERM: "xterm", NO_COLOR: "" }
-    const child = spawn("script", ["-qfec", command, "/dev/null"], { env })
-    let shown = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (shown += text))
-    await once(child, "close")
-    return shown
-  })
+/** What was drawn over and over, and what was left of it in the end. */
+const drawnIn = (shown: string): readonly [drawn: ReadonlyArray<string>, left: string] => {
+  const parts = shown.split("\r\u001b[K").slice(1)
+  return [parts.slice(0, -1), parts.at(-1) ?? ""]
+}
 
 describe("at a terminal", () => {
   it.live.skipIf(!hasScript)(
@@ -61,15 +56,43 @@ describe("at a terminal", () => {
         const segments = buildWal({ segments: Array.from({ length: 20 }, () => 100) })
         yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
         const bytes = segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
-        const verify = `'${process.execPath}' '${bin}' verify --dir '${directory}' --rate ${Math.round(bytes / 1.2)}`
-        const [shown, quiet] = yield* Effect.all([atTerminal(verify), atTerminal(`${verify} --json`)], {
-          concurrency: 2
-        })
-        const [drawn = "", ...rest] = shown.split("\r\u001b[K").slice(1)
-        assert.match(drawn, /^verifying {2}\[#*-+\] \d+ % {2}\d+ s left {2}.*\/s {2}.* of .* KiB$/)
-        assert.isAtLeast(rest.length, 2, "it is drawn again, and taken away")
-        assert.match(rest.at(-1) ?? "", /^\S+: 20 segments with 2000 events hold, 0 faults\r\n$/)
-        assert.match(quiet, /^\{.*\}\r\n$/)
+        const verify = `verify --rate ${Math.round(bytes / 1.2)}`
+        // `stats` opens the oldest segment and the newest two, and asks for the lengths of all.
+        const cases: ReadonlyArray<readonly [command: string, openMillis: number, line: RegExp, result: RegExp]> = [
+          [
+            verify,
+            0,
+            /^verifying {2}\[#*-*\] \d+ % {2}\d+ s left {2}\S+ \S+\/s {2}.* of .* KiB$/,
+            /^\S+: 20 segments with 2000 events hold, 0 faults\r\n$/
+          ],
+          [
+            "inspect",
+            60,
+            /^inspecting {2}\[#*-*\] \d+ % {2}\d+ s left {2}\d+ segments\/s {2}\d+ of 20 segments$/,
+            /^index +state [^]* hot +100 /
+          ],
+          [
+            "stats",
+            400,
+            /^looking {2}\[#+\] 100 % {2}0 s left {2}\d+ segments\/s {2}20 of 20 segments$/,
+            /^recorder +none [^]* 1 to 2000\r\n/
+          ]
+        ]
+        yield* Effect.forEach(cases, ([command, openMillis, line, result]) =>
+          Effect.gen(function*() {
+            const run = (more: string) =>
+              Effect.map(
+                atTerminal(`'${process.execPath}' '${bin}' ${command} --dir '${directory}' ${more}`, {
+                  env: slowly(openMillis)
+                }),
+                (shown) => shown.replaceAll("opening a segment\r\n", "")
+              )
+            const [drawn, left] = drawnIn(yield* run(""))
+            assert.isAtLeast(drawn.length, 2, "it is drawn again")
+            assert.match(drawn.at(-1) ?? "", line)
+            assert.match(left, result)
+            assert.match(yield* run("--json"), /^\{.*\}\r\n$/)
+          }), { concurrency: 2 })
       })
   )
 })

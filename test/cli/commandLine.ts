@@ -1,16 +1,17 @@
 /**
- * The built command line for tests: as a process that runs to its end (`effectWal`) or that is watched and fed (`start`), and in
- * the process of the test (`here`), which says the same wherever standard input, signals and the end of the process do not
- * matter, and costs a hundredth.
+ * The built command line for tests: as a process that runs to its end (`effectWal`), that is watched and fed (`start`) or that
+ * has a terminal (`atTerminal`); and in the process of the test (`here`), at a hundredth of the cost, for tests that look with
+ * one command at what another has done.
  */
+import * as Completions from "effect/cli/Completions"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import type { ChildProcessWithoutNullStreams, StdioPipe } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type * as CliFailure from "../../src/cli/CliFailure.ts"
@@ -25,16 +26,15 @@ const built = (name: string): string => new URL(`../../dist/cli/${name}.js`, imp
 /** What `bin` runs, but for ending the process. */
 const program: typeof Program = await import(built("program"))
 const { Output }: typeof StandardStreams = await import(built("StandardStreams"))
-const { BrokenPipe, exitCodeOf }: typeof CliFailure = await import(built("CliFailure"))
+const { exitCodeOf }: typeof CliFailure = await import(built("CliFailure"))
 
-/** Every command, as it is installed. */
-export const { command } = program
+/** The names and flags of every command. */
+export const { subcommands } = Completions.fromCommand(program.command)
 
 /** What a command that has ended said. */
 export interface Ended {
   /** As a shell shows it: 128 and the signal's number, when a signal ended it. */
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
+  readonly code: number
   readonly stdout: string
   /** The same, for what is no text. */
   readonly bytes: Buffer
@@ -46,6 +46,12 @@ export interface StartOptions {
   readonly uid?: number
   /** A file descriptor in place of the pipe that feeds standard input. */
   readonly stdin?: number
+  /** Beside the environment of the test. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Another copy of the command. */
+  readonly bin?: string
+  /** A line of shell that runs `"$@"`, the command. */
+  readonly shell?: string
 }
 
 /** A command that runs. It is killed with the scope at the latest. */
@@ -68,6 +74,20 @@ export interface Running {
   readonly crash: Effect.Effect<void>
 }
 
+const commandOf = (
+  args: ReadonlyArray<string>,
+  { bin: path = bin, shell }: StartOptions
+): readonly [string, ...ReadonlyArray<string>] => {
+  const command = [process.execPath, path, ...args] as const
+  return shell === undefined ? command : ["sh", "-c", shell, "sh", ...command]
+}
+
+/** The environment of a command that needs so long to open a segment, and says on standard error when it begins. */
+export const slowly = (millis: number): Readonly<Record<string, string>> => ({
+  NODE_OPTIONS: `--import=${new URL("slowDisk.ts", import.meta.url).href}`,
+  OPEN_MILLIS: String(millis)
+})
+
 /** Starts the built command. */
 export const start = (
   args: ReadonlyArray<string>,
@@ -75,10 +95,11 @@ export const start = (
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync((): Running => {
-      const { stdin, ...rest } = options
-      const stdio: [StdioPipe | number, "pipe", "pipe"] = [stdin ?? "pipe", "pipe", "pipe"]
-      const env = { ...process.env, NO_COLOR: "1" }
-      const child = spawn(process.execPath, [bin, ...args], { ...rest, stdio, env }) as ChildProcessWithoutNullStreams
+      const stdio: [StdioPipe | number, "pipe", "pipe"] = [options.stdin ?? "pipe", "pipe", "pipe"]
+      const env = { ...process.env, NO_COLOR: "1", ...options.env }
+      const uid = options.uid === undefined ? {} : { uid: options.uid }
+      const [file, ...words] = commandOf(args, options)
+      const child = spawn(file, words, { ...uid, stdio, env }) as ChildProcessWithoutNullStreams
       const stdout: Array<Buffer> = []
       let printed = ""
       let said = ""
@@ -92,7 +113,8 @@ export const start = (
       const closed = new Promise<Ended>((resolve) =>
         child.once("close", (code, signal) => {
           const bytes = Buffer.concat(stdout)
-          resolve({ code, signal, bytes, stdout: bytes.toString(), stderr: said })
+          const number = code ?? 128 + constants.signals[signal ?? "SIGKILL"]
+          resolve({ code: number, bytes, stdout: bytes.toString(), stderr: said })
         })
       )
       const ended = Effect.promise(() => closed)
@@ -151,18 +173,42 @@ export const effectWal = (
     (running) => options.stdin === undefined ? running.end(input) : running.ended
   ))
 
+/** `script` gives a command a terminal of its own. */
+export const hasScript = spawnSync("script", ["--version"]).status === 0
+
+/** Runs a line of shell at a terminal, and returns all that it shows. `act` is called at its first output that matches. */
+export const atTerminal = (
+  line: string,
+  options: {
+    readonly env?: Readonly<Record<string, string>>
+    readonly shows?: RegExp
+    readonly act?: (keyboard: NodeJS.WritableStream, match: RegExpExecArray) => void
+  } = {}
+): Effect.Effect<string> =>
+  Effect.promise(() =>
+    new Promise((resolve) => {
+      const env = { ...process.env, SHELL: "/bin/sh", TERM: "xterm", NO_COLOR: "", ...options.env }
+      const child = spawn("script", ["-qfec", line, "/dev/null"], { env })
+      let shown = ""
+      let hasActed = false
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        shown += text
+        const match = options.shows?.exec(shown) ?? null
+        if (hasActed || match === null) return
+        hasActed = true
+        options.act?.(child.stdin, match)
+      })
+      child.once("close", () => resolve(shown))
+    })
+  )
+
 /** Runs a command that reads no input in this process. */
-export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => inProcess(args, true)
-
-/** As `here`, when nobody reads standard output any more. */
-export const hereUnread = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => inProcess(args, false)
-
-const inProcess = (args: ReadonlyArray<string>, isRead: boolean): Effect.Effect<Ended> =>
+export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   Effect.gen(function*() {
     const stdout: Array<Buffer> = []
     let stderr = ""
     const output = Output.of({
-      write: (data) => isRead ? Effect.sync(() => void stdout.push(Buffer.from(data))) : Effect.fail(new BrokenPipe()),
+      write: (data) => Effect.sync(() => void stdout.push(Buffer.from(data))),
       say: (line) => void (stderr += `effect-wal: ${line}\n`)
     })
     const console: Console.Console = {
@@ -176,7 +222,7 @@ const inProcess = (args: ReadonlyArray<string>, isRead: boolean): Effect.Effect<
     )
     const bytes = Buffer.concat(stdout)
     const code = Exit.isSuccess(exit) ? 0 : exitCodeOf(exit.cause)
-    return { code, signal: null, bytes, stdout: bytes.toString(), stderr }
+    return { code, bytes, stdout: bytes.toString(), stderr }
   })
 
 /** Names in a directory of this test's own, which goes with the scope. */

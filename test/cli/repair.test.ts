@@ -4,34 +4,17 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import { join } from "node:path"
-import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { buildWal, hot, put } from "../fixtures/segments.ts"
 import { here, place, start } from "./commandLine.ts"
-
-/** What the events of the fixtures are, ids from 1. */
-const events = (from: number, to: number): string => {
-  let text = ""
-  for (let id = from; id <= to; id++) text += `event ${id}`
-  return text
-}
-
-/** Three closed segments of 40 events and an open one. */
-const makeLog = Effect.gen(function*() {
-  const directory = (yield* place)("log")
-  const segments = buildWal({ segments: [40, 40, 40, 10], lastIsOpen: true })
-  yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
-  return directory
-})
+import { damage, events, makeLog } from "./logs.ts"
 
 describe("a damaged log", () => {
   it.live("is found, dumped, repaired without loss of evidence, and read past the damage", () =>
     Effect.gen(function*() {
-      const directory = yield* makeLog
+      const directory = (yield* place)("log")
+      yield* makeLog(directory)
       const { segments } = JSON.parse((yield* here("inspect", "--dir", directory, "--json")).stdout)
       const damaged = segments[1]
-      const bytes = fs.readFileSync(damaged.path)
-      bytes[bytes.length - 100]! ^= 1
-      fs.writeFileSync(damaged.path, bytes)
+      const bytes = damage(damaged.path)
 
       const block = yield* here("dump", "--dir", directory, "--segment", "1", "--block", "0")
       assert.match(block.stdout, /header holds: block 0/)
@@ -66,7 +49,8 @@ describe("a damaged log", () => {
 describe("a whole log", () => {
   it.live("is exported, backed up, verified in part, and followed; repair refuses while it is recorded into", () =>
     Effect.gen(function*() {
-      const directory = yield* makeLog
+      const directory = (yield* place)("log")
+      yield* makeLog(directory)
       const copy = `${directory}-copy`
       const exported = yield* here("export", "--dir", directory, "--from", "129", "--to", "130")
       assert.deepStrictEqual(exported.stdout.trimEnd().split("\n").map((line) => JSON.parse(line)), [

@@ -7,8 +7,6 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Terminal from "effect/Terminal"
 import * as TestClock from "effect/testing/TestClock"
-import { spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
 import type { DirectoryReport } from "../../src/cli/DirectoryReport.ts"
 import type { Stats } from "../../src/cli/stats.ts"
 import { live } from "../../src/cli/top.ts"
@@ -16,7 +14,7 @@ import { topFrame } from "../../src/cli/TopFrame.ts"
 import type { MonitorReport } from "../../src/recorder/MonitorReport.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../src/telemetry/TelemetryBuffer.ts"
-import { bin, effectWal, here, place, start } from "./commandLine.ts"
+import { atTerminal, bin, effectWal, hasScript, place, start } from "./commandLine.ts"
 
 /** A recorder as its monitor would show it. `at` is in seconds since its start. */
 const makeRecorder = () => {
@@ -156,6 +154,12 @@ const makeScreen = (columns: number, rows: number) =>
     return { terminal, written, press }
   })
 
+/** The view at such a terminal, with a picture every second. */
+const watch = (terminal: Terminal.Terminal, look: Effect.Effect<Stats, Error>, options: Parameters<typeof live>[2]) =>
+  Effect.forkChild(
+    live(look, Duration.seconds(1), options).pipe(Effect.provideService(Terminal.Terminal, terminal))
+  )
+
 const enter = "\u001b[?1049h\u001b[?25l"
 const leave = "\u001b[?25h\u001b[?1049l"
 
@@ -168,9 +172,7 @@ describe("the live view", () => {
       const { press, terminal, written } = yield* makeScreen(60, 5)
       const look = Effect.succeed<Stats>({ source: "directory", report: directory })
       const options = { isColoured: false, hasKeys: true }
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), options).pipe(Effect.provideService(Terminal.Terminal, terminal))
-      )
+      const view = yield* watch(terminal, look, options)
       yield* TestClock.adjust(0)
       assert.isTrue(written[0]?.startsWith(enter))
       assert.strictEqual(written.length, 2)
@@ -199,11 +201,7 @@ describe("the live view", () => {
       const look = Effect.suspend((): Effect.Effect<Stats, Error> =>
         looks++ === 0 ? Effect.fail(new Error("no answer")) : Effect.succeed({ source: "directory", report: directory })
       )
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), { isColoured: true, hasKeys: true }).pipe(
-          Effect.provideService(Terminal.Terminal, terminal)
-        )
-      )
+      const view = yield* watch(terminal, look, { isColoured: true, hasKeys: true })
       yield* TestClock.adjust(1_000)
       assert.include(written[1], "no answer")
       assert.include(written[2], "1 to 7")
@@ -216,41 +214,17 @@ describe("the live view", () => {
     Effect.gen(function*() {
       const { terminal, written } = yield* makeScreen(80, 24)
       const look = Effect.succeed<Stats>({ source: "directory", report: directory })
-      const view = yield* Effect.forkChild(
-        live(look, Duration.seconds(1), { isColoured: true, hasKeys: false }).pipe(
-          Effect.provideService(Terminal.Terminal, terminal)
-        )
-      )
+      const view = yield* watch(terminal, look, { isColoured: true, hasKeys: false })
       yield* TestClock.adjust(1_000)
       yield* Fiber.interrupt(view)
       assert.strictEqual(written.at(-1), leave)
     }))
 })
 
-/** `script` gives a command a terminal of its own. */
-const hasScript = spawnSync("script", ["--version"]).status === 0
-
-/** Runs top at a terminal, does something when the first picture is there, and returns all that was shown. */
-const atTerminal = (directory: string, act: (child: ReturnType<typeof spawn>) => void) =>
-  Effect.promise(async () => {
-    const command = `'${process.execPath}' '${bin}' top --dir '${directory}' --interval 100ms; echo "code $?"; stty -a`
-    const child = spawn("script", ["-qfec", command, "/dev/null"], { env: { ...process.env, SHELL: "/bin/sh" } })
-    let shown = ""
-    let hasActed = false
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      shown += text
-      if (hasActed || !shown.includes("effect-wal top")) return
-      hasActed = true
-      act(child)
-    })
-    await once(child, "exit")
-    return shown
-  })
-
 describe("top", () => {
   it.live.skipIf(!hasScript)(
-    "prints one picture where standard output is no terminal, and gives a real one back as it was, on q and on Ctrl-C " +
-      "(needs the command `script`)",
+    "prints one picture where standard output is no terminal, and gives a real one back as it was, on q, on Ctrl-C and on a " +
+      "signal (needs the command `script`)",
     () =>
       Effect.gen(function*() {
         const directory = (yield* place)("log")
@@ -261,8 +235,18 @@ describe("top", () => {
         assert.strictEqual(code, 0, stderr)
         assert.match(stdout, /^events +3 appended, 3 durable/m)
         assert.notInclude(stdout, "\u001b")
-        for (const key of ["q", "\u0003"]) {
-          const shown = yield* atTerminal(directory, (child) => child.stdin?.write(key))
+        const ends: ReadonlyArray<(keyboard: NodeJS.WritableStream, pid: number) => void> = [
+          (keyboard) => keyboard.write("q"),
+          (keyboard) => keyboard.write("\u0003"),
+          (_, pid) => process.kill(pid, "SIGTERM"),
+          (_, pid) => process.kill(pid, "SIGHUP")
+        ]
+        for (const end of ends) {
+          const view = `echo pid $$; exec "${process.execPath}" "${bin}" top --dir "${directory}" --interval 100ms`
+          const shown = yield* atTerminal(`sh -c '${view}'; echo "code $?"; stty -a`, {
+            shows: /pid (\d+)[^]*effect-wal top/,
+            act: (keyboard, [, pid]) => end(keyboard, Number(pid))
+          })
           const [first, last] = [shown.indexOf(enter), shown.indexOf(leave)]
           assert.isAtLeast(first, 0)
           assert.isAbove(last, shown.indexOf("3 appended, 3 durable"))
@@ -273,11 +257,4 @@ describe("top", () => {
         }
       })
   )
-
-  it.live("refuses an interval that is none", () =>
-    Effect.gen(function*() {
-      const { code, stderr } = yield* here("top", "--dir", ".", "--interval", "1ms")
-      assert.strictEqual(code, 2)
-      assert.include(stderr, "at least 100ms")
-    }))
 })

@@ -258,6 +258,18 @@ describe.each(subjects)("$name", ({ layer, directory }) => {
       assert.strictEqual(yield* reasonOf(disk.makeDirectory(path("a/b"))), "NotDirectory")
     }))
 
+  ruling("removes empty directories, and only those", (disk, path) =>
+    Effect.gen(function*() {
+      yield* disk.makeDirectory(path("x/y"))
+      yield* writeText(path("x/y/a"), "a")
+      assert.strictEqual(yield* reasonOf(disk.removeDirectory(path("x/y"))), "Exists")
+      assert.strictEqual(yield* reasonOf(disk.removeDirectory(path("x/y/a"))), "NotDirectory")
+      assert.strictEqual(yield* reasonOf(disk.removeDirectory(path("x/z"))), "NotFound")
+      yield* disk.unlink(path("x/y/a"))
+      yield* disk.removeDirectory(path("x/y"))
+      assert.deepStrictEqual(yield* disk.list(path("x")), [])
+    }))
+
   ruling("syncs directories, and only those", (disk, path) =>
     Effect.gen(function*() {
       yield* writeText(path("a"), "a")

@@ -10,9 +10,10 @@ import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import { backup } from "../../src/recovery/Backup.ts"
+import { backup, backupLockName } from "../../src/recovery/Backup.ts"
 import * as Replay from "../../src/recovery/Replay.ts"
 import { verify } from "../../src/recovery/Verify.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildWal, cold, hot, put, temporaryDirectory } from "../fixtures/segments.ts"
 import { kinds } from "../recorder/fixtures.ts"
 
@@ -106,4 +107,104 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
       const refused = yield* Effect.flip(backup({ directory, to }))
       assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "Exists")
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+})
+
+describe("an unfinished backup", () => {
+  const files = buildWal({ segments: [10, 10, 10], lastIsOpen: true }).map(hot)
+  const paths = { directory: "/log", to: "/copies/log" }
+  const partial = "/copies/log.partial"
+  const namesOf = (directory: string) =>
+    Effect.map(Disk.use((disk) => disk.list(directory)), (entries) => entries.map(({ name }) => name).sort())
+
+  /** A disk with a log and a place for copies, both durable. */
+  const withLog = Effect.fnUntraced(function*(seed: number) {
+    const simulated = yield* SimulatedDisk.make({ seed })
+    const onDisk = Effect.provideService(Disk, simulated.disk)
+    yield* simulated.disk.makeDirectory("/log")
+    yield* simulated.disk.makeDirectory("/copies")
+    yield* simulated.disk.syncDirectory("/")
+    yield* onDisk(put("/log", ...files))
+    return { simulated, onDisk }
+  })
+
+  const isWhole = Effect.gen(function*() {
+    assert.deepStrictEqual(yield* namesOf("/copies"), ["log"])
+    assert.deepStrictEqual(yield* namesOf("/copies/log"), files.map(({ name }) => name))
+    assert.deepStrictEqual((yield* verify({ directory: "/copies/log" })).faults, [])
+  })
+
+  it.effect("is taken away when the disk fails, and the same backup then succeeds", () =>
+    Effect.gen(function*() {
+      const { onDisk, simulated } = yield* withLog(1)
+      const failures = [
+        ["lock", /partial/],
+        ["syncDirectory", /partial/],
+        ["write", /partial.*1\.wal/],
+        ["sync", /partial.*0\.wal/],
+        ["read", /log.FS.*1\.wal/],
+        ["rename", /partial/]
+      ] as const
+      for (const [operation, path] of failures) {
+        yield* simulated.failNext(operation, "Io", path)
+        const error = yield* Effect.flip(onDisk(backup(paths)))
+        assert.strictEqual(error._tag === "DiskError" ? error.reason : error._tag, "Io", operation)
+        assert.deepStrictEqual(yield* onDisk(namesOf("/copies")), [], operation)
+      }
+      yield* onDisk(backup(paths))
+      yield* onDisk(isWhole)
+    }))
+
+  it.live("is taken away when it is interrupted", () =>
+    Effect.gen(function*() {
+      const { onDisk, simulated } = yield* withLog(1)
+      yield* simulated.setFaults({ slowRate: 1, slowMillisMax: 10 })
+      const running = yield* Effect.forkChild(onDisk(backup(paths)))
+      while (!(yield* simulated.files).has(`${partial}/${files[1]!.name}`)) yield* Effect.yieldNow
+      yield* Fiber.interrupt(running)
+      assert.deepStrictEqual(yield* onDisk(namesOf("/copies")), [])
+    }))
+
+  it.effect("gives its place to the next one when the power failed, at whatever operation", () =>
+    Effect.gen(function*() {
+      let unfinished = 0
+      for (let seed = 0; seed < 4; seed++) {
+        for (let operation = 1;; operation++) {
+          const { onDisk, simulated } = yield* withLog(seed * 1000 + operation)
+          // Every other one while it takes away what it has copied.
+          if (seed % 2 === 1) yield* simulated.failNext("rename", "Io")
+          const last = (yield* simulated.operationCount) + operation
+          yield* simulated.crashAt(last)
+          yield* Effect.exit(onDisk(backup(paths)))
+          if ((yield* simulated.operationCount) < last) break
+          yield* simulated.heal
+          yield* simulated.crash
+          const left = yield* onDisk(namesOf("/copies"))
+          if (left.includes("log.partial")) unfinished += 1
+          // A name that is there stands for a whole copy.
+          if (!left.includes("log")) yield* onDisk(backup(paths))
+          assert.deepStrictEqual((yield* onDisk(verify({ directory: "/copies/log" }))).faults, [])
+          const names = yield* onDisk(namesOf("/copies/log"))
+          assert.deepStrictEqual(names.filter((name) => name !== backupLockName), files.map(({ name }) => name))
+        }
+      }
+      assert.isAbove(unfinished, 40)
+    }))
+
+  it.effect("is refused while somebody makes it, and when it is something else", () =>
+    Effect.gen(function*() {
+      const { onDisk, simulated } = yield* withLog(1)
+      const reason = Effect.map(
+        Effect.flip(onDisk(backup(paths))),
+        (error) => error._tag === "DiskError" ? error.reason : error._tag
+      )
+      yield* simulated.disk.makeDirectory(partial)
+      yield* onDisk(put(partial, ...files))
+      const before = yield* onDisk(namesOf(partial))
+      assert.strictEqual(yield* reason, "Exists")
+      yield* Effect.scoped(Effect.andThen(
+        simulated.disk.lock(`${partial}/${backupLockName}`),
+        Effect.map(reason, (reason) => assert.strictEqual(reason, "Held"))
+      ))
+      assert.deepStrictEqual(yield* onDisk(namesOf(partial)), before)
+    }))
 })

@@ -1,0 +1,287 @@
+/**
+ * What the built command says when it cannot do its work, each line provoked: the tables of docs/CLI.md have them all, and
+ * nothing else. A row that nothing says fails here, and so does a line without a row and a failure of the program's own that no
+ * process came to.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Disk } from "../../src/disk/Disk.ts"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { hot, put } from "../fixtures/segments.ts"
+import { engineSegment } from "../format1/orders.ts"
+import { bin, effectWal, here, place, start, subcommands } from "./commandLine.ts"
+import type { Ended, StartOptions } from "./commandLine.ts"
+import { patternOf, rowsOf } from "./document.ts"
+import { unreachedSites } from "./failureSites.ts"
+import { makeDamagedLog, makeLog } from "./logs.ts"
+
+const coverage = fs.mkdtempSync(join(tmpdir(), "effect-wal-coverage-"))
+
+beforeAll(() => {
+  // Processes of other users write there, too.
+  fs.chmodSync(coverage, 0o777)
+  process.env.NODE_V8_COVERAGE = coverage
+})
+
+afterAll(() => {
+  delete process.env.NODE_V8_COVERAGE
+  fs.rmSync(coverage, { recursive: true })
+})
+
+const errors = rowsOf("Errors")
+const warnings = rowsOf("Warnings")
+const said = new Set<ReadonlyArray<string>>()
+
+/** The row of a table that has the line. */
+const rowOf = (rows: typeof errors, line: string): ReadonlyArray<string> => {
+  const row = rows.find(([text = ""]) => patternOf(text).test(line))
+  assert.isDefined(row, `the document has no row for: ${line}`)
+  said.add(row)
+  return row
+}
+
+/** One line for the failure, and before it warnings; when it did not fail, warnings among what else there is to say. */
+const checkLines = ({ code, stderr }: Ended): void => {
+  const lines = stderr.split("\n").slice(0, -1)
+  if (code === 1 || code === 2) {
+    const line = lines.pop() ?? ""
+    assert.strictEqual(rowOf(errors, line)[1], String(code), line)
+    for (const line of lines) rowOf(warnings, line)
+  } else for (const line of lines) if (/^effect-wal: (warning|error): /.test(line)) rowOf(warnings, line)
+}
+
+/** Another user than the superuser, whom nothing is denied. */
+const nobody = process.getuid?.() === 0 ? { uid: 65534 } : {}
+
+const record = (input: string, options: StartOptions, ...args: ReadonlyArray<string>) =>
+  effectWal(["record", ...args], input, options)
+
+const takenPort = Effect.map(
+  Effect.acquireRelease(
+    Effect.callback<ReturnType<typeof createServer>>((resume) => {
+      const server = createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  ),
+  (server) => {
+    const address = server.address()
+    return typeof address === "object" && address !== null ? address.port : 0
+  }
+)
+
+/** The command as it is installed, but for the file that the maintainer's thread runs: the thread dies as it starts. */
+const withoutMaintainer = (directory: string): string => {
+  const root = join(bin, "../../..")
+  for (const name of ["dist", "package.json"]) fs.cpSync(join(root, name), join(directory, name), { recursive: true })
+  fs.symlinkSync(fs.realpathSync(join(root, "node_modules")), join(directory, "node_modules"))
+  fs.rmSync(join(directory, "dist/maintainer/maintainerThread.js"))
+  return join(directory, "dist/cli/main.js")
+}
+
+/** A recorder that has recorded, and now does not run. */
+const stopped = Effect.fnUntraced(function*(directory: string) {
+  const recorder = yield* start(["record", "--dir", directory, "--acks"])
+  recorder.write("a\n")
+  yield* recorder.durable(1)
+  recorder.child.kill("SIGSTOP")
+})
+
+/** No file may become longer than so many KiB. */
+const filesOfAtMost = (kibibytes: number): string => `ulimit -S -f ${kibibytes * 2}`
+
+/** Records on a disk that takes no more than 50 KiB in a file, until that is said; and then on one that takes more. */
+const recordOnFullDisk = (directory: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const recorder = yield* start(["record", "--dir", directory], { shell: `${filesOfAtMost(50)}; exec "$@"` })
+    recorder.write("a\n")
+    yield* recorder.says(/no disk space/)
+    const limit = spawnSync("prlimit", ["--pid", String(recorder.child.pid), "--fsize=unlimited:"])
+    assert.strictEqual(limit.status, 0, String(limit.stderr))
+    return yield* recorder.end("b\n")
+  }))
+
+/** Runs what provokes lines, and looks at each. */
+const provoke = (...cases: ReadonlyArray<Effect.Effect<Ended>>) =>
+  Effect.forEach(cases, (ended) => Effect.map(ended, checkLines), { concurrency: 2, discard: true })
+
+/** Names in a place of the test's own that other users may enter. */
+const openPlace = Effect.tap(place, (at) => Effect.sync(() => fs.chmodSync(at("."), 0o755)))
+
+const holdLock = (path: string) => Effect.provide(Disk.use((disk) => disk.lock(path)), NodeDisk.layer)
+
+describe("errors and warnings, each one line with the code and the words of the document", () => {
+  it.live("are said of a directory that is none, may not be used, or is held", () =>
+    Effect.gen(function*() {
+      const at = yield* openPlace
+      fs.writeFileSync(at("file"), "")
+      fs.mkdirSync(at("closed"), { mode: 0o555 })
+      fs.mkdirSync(at("secret"), { mode: 0 })
+      fs.mkdirSync(at("held"))
+      yield* holdLock(at("held/wal.lock"))
+      yield* provoke(
+        effectWal(["verify", "--dir", at("none")]),
+        effectWal(["doctor", "--dir", at("none")]),
+        effectWal(["replay", "--dir", at("file")]),
+        effectWal(["inspect", "--dir", at("secret")], "", nobody),
+        record("a\n", {}, "--dir", at("file")),
+        record("a\n", nobody, "--dir", at("closed")),
+        record("a\n", {}, "--dir", at("held")),
+        effectWal(["maintain", "--dir", at("held")])
+      )
+    }))
+
+  it.live("are said of what goes in and comes out; what came before a fault in the input stays", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      yield* makeLog(at("log"))
+      yield* provoke(
+        record("", { stdin: fs.openSync(at("."), "r") }, "--dir", at("new")),
+        record("", { stdin: fs.openSync(at("written"), "w") }, "--dir", at("new")),
+        record(`a\nb\n${"x".repeat(5000)}\nc\n`, {}, "--dir", at("lines"), "--segment-bytes", "4KiB"),
+        record("a line\nand another", {}, "--dir", at("claimed"), "--framing", "length-prefixed"),
+        record("\x01\0\0\0a\x05\0\0\0b", {}, "--dir", at("cut"), "--framing", "length-prefixed"),
+        record("a\n", {}, "--dir", at("new"), "--metrics", String(yield* takenPort)),
+        effectWal(["inspect", "--dir", at("log")], "", { shell: "exec \"$@\" > /dev/full" })
+      )
+      assert.strictEqual((yield* here("replay", "--dir", at("lines"))).stdout, "a\nb\n")
+      assert.strictEqual((yield* here("replay", "--dir", at("cut"))).stdout, "a")
+      assert.deepStrictEqual(fs.existsSync(at("new")) ? fs.readdirSync(at("new")) : [], [])
+    }))
+
+  it.live("are said where recording cannot begin, and where something is odd", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      yield* put(at("engine"), hot(engineSegment({ segmentIndex: 0, ids: [1, 100] }))).pipe(
+        Effect.provide(NodeDisk.layer)
+      )
+      yield* makeLog(at("odd"))
+      fs.truncateSync(join(at("odd"), "FS.00000001.wal"))
+      yield* makeLog(at("linked"))
+      fs.symlinkSync("nowhere", join(at("linked"), "FS.00000008.wal"))
+      yield* provoke(
+        record("a\n", {}, "--dir", at("engine")),
+        record("a\n", {}, "--dir", at("odd")),
+        record("a\n", {}, "--dir", at("linked")),
+        record("a\n", { env: { TMPDIR: at("none") } }, "--dir", at("limits"), "--max-segments", "1")
+      )
+    }))
+
+  it.live("are said when the disk is full, and recording goes on by itself when it is not", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      yield* makeLog(at("log"))
+      // The coverage would be cut as well.
+      const shell = `unset NODE_V8_COVERAGE; ${filesOfAtMost(0.5)}; exec "$@"`
+      yield* provoke(
+        recordOnFullDisk(at("full")),
+        effectWal(["backup", "--dir", at("log"), "--to", at("copy")], "", { shell })
+      )
+      assert.strictEqual((yield* here("replay", "--dir", at("full"))).stdout, "a\nb\n")
+      assert.deepStrictEqual(fs.readdirSync(at(".")).sort(), ["full", "log"])
+    }))
+
+  it.live("are said when the maintainer is given up, whether or not events are lost by that", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      fs.mkdirSync(at("installed"))
+      const broken = { bin: withoutMaintainer(at("installed")) }
+      // Its input does not end.
+      const idle = Effect.scoped(Effect.flatMap(start(["record", "--dir", at("idle")], broken), ({ ended }) => ended))
+      yield* provoke(idle, record("a\n", broken, "--dir", at("lost")))
+    }))
+
+  it.live("are said of a recorder that does not answer, or not understandably", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      yield* stopped(at("silent"))
+      fs.mkdirSync(at("monitored"))
+      fs.writeFileSync(join(at("monitored"), "wal.monitor"), "garbage")
+      yield* provoke(
+        effectWal(["stats", "--dir", at("silent")]),
+        effectWal(["stats", "--dir", at("monitored")])
+      )
+    }))
+
+  it.live("are said of what is not there, is damaged, or is there already", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const [log, damaged] = [at("log"), at("damaged")]
+      yield* makeLog(log)
+      yield* makeDamagedLog(damaged)
+      yield* makeLog(at("begun-late"), 0)
+      yield* makeLog(at("with-hole"), 1)
+      fs.mkdirSync(at("copy.partial"))
+      yield* holdLock(at("copy.partial/wal.backup"))
+      yield* provoke(
+        effectWal(["replay", "--dir", at("begun-late"), "--from", "1"]),
+        effectWal(["replay", "--dir", at("with-hole")]),
+        effectWal(["export", "--dir", damaged]),
+        effectWal(["dump", "--dir", log, "--segment", "9"]),
+        effectWal(["dump", "--dir", log, "--segment", "0", "--event", "99"]),
+        effectWal(["dump", "--dir", damaged, "--segment", "1", "--event", "80"]),
+        effectWal(["backup", "--dir", log, "--to", damaged]),
+        effectWal(["backup", "--dir", log, "--to", at("copy")])
+      )
+    }))
+
+  it.live("are said of wrong usage", () =>
+    provoke(
+      effectWal(["record"]),
+      effectWal(["verify", "--dir", "D", "--nothing"]),
+      effectWal(["rekord"]),
+      effectWal(["replay", "--dir", "D", "--from", "9", "--to", "3"]),
+      effectWal(["verify", "--dir", "D", "--again"]),
+      effectWal(["dump", "--dir", "D", "--segment", "0", "--block", "0", "--event", "1"]),
+      effectWal(["stats", "--dir", "D", "--json", "--prometheus"])
+    ))
+
+  it.live("say of every flag how its value is written", () =>
+    Effect.gen(function*() {
+      const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, says: string]> = [
+        [["record", "--commit", "soon"], "every, rotate, or a duration of at least 1ms as in 250ms or 2s"],
+        [["record", "--commit", "0ms"], "every, rotate, or a duration of at least 1ms"],
+        [["record", "--segment-bytes", "4095"], "a size from 4 KiB to 1 GiB"],
+        [["record", "--segment-bytes", "many"], "a size as in 65536, 256KiB or 16MiB"],
+        [["record", "--max-segments", "ten"], "a string representing a finite number"],
+        [["record", "--threads", "1.5"], "an integer"],
+        [["maintain", "--max-compressed-segments", "all"], "a whole number, or unlimited"],
+        [["record", "--metrics", "70000"], "a port from 0 to 65535"],
+        [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],
+        [["record", "--dir", ""], "the path of a directory"],
+        [["replay", "--from", "0"], "a number from 1"],
+        [["replay", "--to", "x"], "a string representing a finite number"],
+        [["verify", "--rate", "0"], "a size of at least 1 byte, as in 50MiB"],
+        [["dump", "--segment", "-1"], "a number from 0"],
+        [["dump", "--segment", "1", "--block", "-1"], "a number from 0"],
+        [["dump", "--segment", "1", "--event", "0"], "a number from 1"],
+        [["export", "--format", "xml"], "\"ndjson\" | \"length-prefixed\""],
+        [["top", "--interval", "1ms"], "a duration of at least 100ms, as in 500ms or 2s"]
+      ]
+      yield* Effect.forEach(wrong, ([[name = "", ...args], says]) =>
+        Effect.gen(function*() {
+          const directory = args.includes("--dir") ? [] : ["--dir", "D"]
+          const ended = yield* effectWal([name, ...directory, ...args], "", { env: { NODE_V8_COVERAGE: "" } })
+          assert.strictEqual(ended.code, 2, ended.stderr)
+          assert.include(ended.stderr, ` value for flag ${args.at(-2)}`)
+          assert.include(ended.stderr, says)
+          checkLines(ended)
+        }), { concurrency: 2 })
+      const valued = subcommands.flatMap(({ flags }) => flags).filter(({ type }) => type._tag !== "Boolean")
+      assert.deepStrictEqual(
+        [...new Set(wrong.map(([args]) => args.at(-2)))].sort(),
+        [...new Set(valued.map(({ name }) => `--${name}`))].sort()
+      )
+    }))
+
+  it("are all said: every row of the document, every failure of a command and every error of the library", () => {
+    assert.deepStrictEqual([...errors, ...warnings].filter((row) => !said.has(row)), [], "rows that nothing says")
+    // Whoever appends one event after the other gets a `RecorderError`; `record` keeps from it what would make one.
+    const unreached = unreachedSites(coverage).filter((name) => !name.startsWith("recorder/RecorderError.js:"))
+    assert.deepStrictEqual(unreached, [], "failures that no process came to")
+  })
+})

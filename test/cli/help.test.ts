@@ -1,0 +1,40 @@
+/** What docs/CLI.md says of commands, flags and exit codes is what the built command says of itself. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { exitCodes } from "../../src/cli/CliFailure.ts"
+import { effectWal, subcommands } from "./commandLine.ts"
+import { rowsOf } from "./document.ts"
+
+const helpOf = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+  const { code, stderr, stdout } = yield* effectWal([...args, "--help"])
+  assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
+  assert.notInclude(stdout, "\u001b", "no colours where standard output is no terminal")
+  for (const [exitCode, meaning] of exitCodes) assert.include(stdout, `  ${exitCode.padEnd(8)}    ${meaning}\n`)
+  return stdout
+})
+
+describe("help", () => {
+  it.live("lists the commands, and says what exit codes mean, as the document does", () =>
+    Effect.gen(function*() {
+      const stdout = yield* helpOf()
+      for (const { name } of subcommands) assert.match(stdout, new RegExp(`^  ${name} {2,}[A-Z]`, "m"))
+      assert.deepStrictEqual(rowsOf("Exit codes"), exitCodes.map((row) => [...row]))
+    }))
+
+  it.live("lists of every command of the document its flags and an example, and there are no other commands", () =>
+    Effect.gen(function*() {
+      const rows = rowsOf("Commands").map(([name = "", flags = ""]) => ({ name, flags: flags.match(/[\w-]+/g) ?? [] }))
+      assert.deepStrictEqual(
+        rows,
+        subcommands.map(({ flags, name }) => ({ name, flags: flags.map((flag) => `--${flag.name}`) }))
+      )
+      yield* Effect.forEach(rows, ({ flags, name }) =>
+        Effect.gen(function*() {
+          const stdout = yield* helpOf(name)
+          for (const flag of flags) {
+            assert.match(stdout, new RegExp(`^  ${flag}[ ,]`, "m"), `${name} --help lists ${flag}`)
+          }
+          assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --dir `, "m"))
+        }), { concurrency: 2 })
+    }))
+})
