@@ -25,6 +25,7 @@ import * as Stream from "effect/Stream"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
 import * as TaskRing from "./TaskRing.ts"
+import * as WaitingLine from "./WaitingLine.ts"
 
 /**
  * A task on its way into a queue; the queue adds `offeredAtMillis`.
@@ -60,14 +61,7 @@ interface Taker {
   readonly resume: (exit: Exit.Exit<Array<TaskRing.Task>, Cause.Done>) => void
 }
 
-// The fibers of this thread that wait at one end of the queue, first come first served.
-interface Line<Waiting> {
-  readonly waiting: Array<Waiting>
-  serving: boolean
-  stopListening: (() => void) | undefined
-}
-
-interface OfferLine extends Line<PendingOffer> {
+interface OfferLine extends WaitingLine.WaitingLine<PendingOffer> {
   readonly clock: Clock.Clock
   /** `end` was called while offers were waiting: the ring ends when they have been admitted. */
   ending: boolean
@@ -103,7 +97,7 @@ export interface Dequeue extends Half {
   /** Whose claims the tasks taken here are. */
   readonly consumer: number
   /** @internal */
-  readonly takers: Line<Taker>
+  readonly takers: WaitingLine.WaitingLine<Taker>
   /** @internal */
   readonly record: TaskRing.TaskRecord
 }
@@ -135,8 +129,6 @@ export const asDequeue = (self: TaskQueue): Dequeue => self
 const notFullAt = Doorbell.doorbellBytes
 const ringAt = 2 * Doorbell.doorbellBytes
 
-const makeLine = <Waiting>(): Line<Waiting> => ({ waiting: [], serving: false, stopListening: undefined })
-
 const open = (memory: TaskQueueMemory, ring: TaskRing.TaskRing, consumer: number): Effect.Effect<TaskQueue> =>
   Effect.clockWith((clock) =>
     Effect.sync(() => {
@@ -147,9 +139,9 @@ const open = (memory: TaskQueueMemory, ring: TaskRing.TaskRing, consumer: number
         ring,
         notEmpty: makeDoorbell(memory.buffer, memory.byteOffset),
         notFull: makeDoorbell(memory.buffer, memory.byteOffset + notFullAt),
-        offers: { ...makeLine<PendingOffer>(), clock, ending: false },
+        offers: { ...WaitingLine.make<PendingOffer>(), clock, ending: false },
         consumer,
-        takers: makeLine(),
+        takers: WaitingLine.make(),
         record: new TaskRing.TaskRecord()
       }
     })
@@ -221,48 +213,9 @@ export const withConsumer = (self: Dequeue, consumer: number): Dequeue => {
     notEmpty: self.notEmpty,
     notFull: self.notFull,
     consumer,
-    takers: makeLine(),
+    takers: WaitingLine.make(),
     record: new TaskRing.TaskRecord()
   }
-}
-
-// -----------------------------------------------------------------------------
-// lines
-// -----------------------------------------------------------------------------
-
-// After a step has served whom it could, someone may be left: the next ring of the doorbell serves again. `seen` was read
-// before the step looked at the ring, so no ring is missed. `step` may run fibers that come back here; `serving` makes
-// that a no-op, because the running step, or the step that each newcomer schedules, looks again.
-const serveAndListen = <Waiting>(line: Line<Waiting>, doorbell: Doorbell.Doorbell, step: () => void): void => {
-  if (line.serving) return
-  let rang = true
-  while (rang) {
-    line.serving = true
-    const seen = Doorbell.readUnsafe(doorbell)
-    step()
-    line.serving = false
-    if (line.waiting.length === 0) return stopListening(line)
-    if (line.stopListening !== undefined) return
-    rang = false
-    const stop = Doorbell.onRingUnsafe(doorbell, seen, () => {
-      rang = true
-      if (line.stopListening === undefined) return
-      line.stopListening = undefined
-      serveAndListen(line, doorbell, step)
-    })
-    if (!rang) line.stopListening = stop
-  }
-}
-
-const stopListening = <Waiting>(line: Line<Waiting>): void => {
-  line.stopListening?.()
-  line.stopListening = undefined
-}
-
-const leave = <Waiting>(line: Line<Waiting>, waiting: Waiting): void => {
-  const index = line.waiting.indexOf(waiting)
-  if (index >= 0) line.waiting.splice(index, 1)
-  if (line.waiting.length === 0) stopListening(line)
 }
 
 const ringBoth = (self: Half): void => {
@@ -291,12 +244,12 @@ const admitWaiting = (self: Enqueue): void => {
     if (admit(self, task, offer.offeredAtMillis)) {
       offer.admitted++
       if (offer.admitted === offer.tasks.length) {
-        leave(self.offers, offer)
+        WaitingLine.leave(self.offers, offer)
         offer.resume([])
       }
       Doorbell.ringUnsafe(self.notEmpty)
     } else if (TaskRing.isEndedUnsafe(self.ring)) {
-      leave(self.offers, offer)
+      WaitingLine.leave(self.offers, offer)
       offer.resume(offer.tasks.slice(offer.admitted))
     } else {
       return
@@ -305,7 +258,7 @@ const admitWaiting = (self: Enqueue): void => {
   if (self.offers.ending && TaskRing.endUnsafe(self.ring)) ringBoth(self)
 }
 
-const serveOffers = (self: Enqueue): void => serveAndListen(self.offers, self.notFull, () => admitWaiting(self))
+const serveOffers = (self: Enqueue): void => WaitingLine.serve(self.offers, self.notFull, () => admitWaiting(self))
 
 /**
  * Puts a task into the queue without waiting and without allocating. `false` if the queue is full, if others wait to
@@ -387,7 +340,7 @@ export const offerAll: {
       self.offers.waiting.push(pending)
       serveOffers(self)
       return Effect.sync(() => {
-        leave(self.offers, pending)
+        WaitingLine.leave(self.offers, pending)
         serveOffers(self)
       })
     })
@@ -421,11 +374,11 @@ const serveWaiting = (self: Dequeue): void => {
     const taker = waiting[0]!
     const tasks = takeReady(self, taker.tasksMax, taker.keepsClaim)
     if (tasks.length > 0) {
-      leave(self.takers, taker)
+      WaitingLine.leave(self.takers, taker)
       taker.resume(Exit.succeed(tasks))
       Doorbell.ringUnsafe(self.notFull)
     } else if (isDone(self)) {
-      leave(self.takers, taker)
+      WaitingLine.leave(self.takers, taker)
       taker.resume(doneExit(self))
     } else if (!TaskRing.isEndedUnsafe(self.ring)) {
       return
@@ -433,7 +386,7 @@ const serveWaiting = (self: Dequeue): void => {
   }
 }
 
-const serveTakers = (self: Dequeue): void => serveAndListen(self.takers, self.notEmpty, () => serveWaiting(self))
+const serveTakers = (self: Dequeue): void => WaitingLine.serve(self.takers, self.notEmpty, () => serveWaiting(self))
 
 const takeWaiting = (
   self: Dequeue,
@@ -445,7 +398,7 @@ const takeWaiting = (
       const taker: Taker = { tasksMax, keepsClaim, resume }
       self.takers.waiting.push(taker)
       fiber.currentDispatcher.scheduleTask(() => serveTakers(self), 0)
-      return Effect.sync(() => leave(self.takers, taker))
+      return Effect.sync(() => WaitingLine.leave(self.takers, taker))
     })
   )
 
