@@ -409,6 +409,19 @@ describe("ids", () => {
     }))
 })
 
+/** Every attempt to make a segment's file ends the executor. */
+const onBrokenDriver = Wal.layer({ ...small, directory: "/wal", restartsMax: 2 }).pipe(
+  Layer.provide(Layer.effect(
+    Disk,
+    Effect.map(Disk, (disk) => ({
+      ...disk,
+      open: (path, mode) =>
+        path.includes(".wal.tmp") ? Effect.die(new Error("the driver is broken")) : disk.open(path, mode)
+    }))
+  )),
+  Layer.provide(SimulatedDisk.layer({ seed: 5 }))
+)
+
 describe("a maintainer that was given up", () => {
   it.effect("fails committers and appenders with a typed error", () =>
     Effect.gen(function*() {
@@ -422,21 +435,7 @@ describe("a maintainer that was given up", () => {
       assert.strictEqual(down._tag, "MaintainerDown")
       const error = yield* Effect.flip(Effect.forever(recorder.append(new Uint8Array(1000))))
       assert.strictEqual(error.reason, "MaintainerDown")
-    }).pipe(
-      Effect.provide(
-        Wal.layer({ ...small, directory: "/wal", restartsMax: 2 }).pipe(
-          Layer.provide(Layer.effect(
-            Disk,
-            Effect.map(Disk, (disk) => ({
-              ...disk,
-              open: (path, mode) =>
-                path.includes(".wal.tmp") ? Effect.die(new Error("the driver is broken")) : disk.open(path, mode)
-            }))
-          )),
-          Layer.provide(SimulatedDisk.layer({ seed: 5 }))
-        )
-      )
-    ))
+    }).pipe(Effect.provide(onBrokenDriver)))
 
   it.effect("fails an append that waits for a slot meanwhile", () =>
     Effect.gen(function*() {
@@ -456,19 +455,5 @@ describe("a maintainer that was given up", () => {
       assert.isTrue((yield* maintainer.status).isDown)
       assert.strictEqual((yield* Fiber.join(appending)).reason, "MaintainerDown")
       assert.strictEqual(appended, whenFull)
-    }).pipe(
-      Effect.provide(
-        Wal.layer({ ...small, directory: "/wal", restartsMax: 2 }).pipe(
-          Layer.provide(Layer.effect(
-            Disk,
-            Effect.map(Disk, (disk) => ({
-              ...disk,
-              open: (path, mode) =>
-                path.includes(".wal.tmp") ? Effect.die(new Error("the driver is broken")) : disk.open(path, mode)
-            }))
-          )),
-          Layer.provide(SimulatedDisk.layer({ seed: 6 }))
-        )
-      )
-    ))
+    }).pipe(Effect.provide(onBrokenDriver)))
 })
