@@ -31,7 +31,7 @@ const copyDurably = (from: string, to: string): void => {
 
 const step = (mebibytes: number): Contestant => ({
   name: "effect-wal, freeze step",
-  note: "alone in its process, with the disk of the maintainer's thread; four freezes before the first that counts",
+  note: "alone in its process; four freezes before the first that counts",
   open: async ({ directory, quick }: Scale) => {
     const Effect = await import("effect/Effect")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
@@ -46,7 +46,7 @@ const step = (mebibytes: number): Contestant => ({
       rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
       warmPages(directory, statSync(segment).size)
       const started = performance.now()
-      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layerBlocking))
+      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layer))
       return { ...frozen, seconds: (performance.now() - started) / 1000 }
     }
     // A recorder freezes for as long as it runs; its first freezes are slower by half, until the code is compiled.

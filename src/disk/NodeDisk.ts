@@ -6,8 +6,8 @@
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
  *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
  * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
- *   nothing else to do. Only what takes milliseconds goes to the thread pool, so that the thread can do something else
- *   meanwhile: the sync of more than `bytesInPlaceMax`, and the unlink of a file that is longer (64 MiB: 17 ms).
+ *   nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes milliseconds, in
+ *   which the thread can prepare what comes next.
  *
  * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
  * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
@@ -156,19 +156,10 @@ const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8
 }
 
 /**
- * A blocking layer syncs up to so many unsynced bytes, and unlinks a file of up to so many, where it stands. The way to the
- * thread pool and back takes some 50 µs, which is little beside the sync of a mebibyte and much beside that of a few events.
+ * A blocking layer syncs up to so many unsynced bytes of a file where it stands. The way to the thread pool and back takes
+ * some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
  */
-const bytesInPlaceMax = 2 ** 20
-
-/** A file whose length cannot be told is left to the call itself. */
-const isLong = (path: string): boolean => {
-  try {
-    return fs.lstatSync(path).size > bytesInPlaceMax
-  } catch {
-    return false
-  }
-}
+const bytesSyncedInPlaceMax = 2 ** 20
 
 const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFile => {
   let isOpen = true
@@ -238,7 +229,7 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         )
       }),
     sync: Effect.suspend(() => {
-      const by = bytesUnsynced > bytesInPlaceMax ? onThreadPool : call
+      const by = bytesUnsynced > bytesSyncedInPlaceMax ? onThreadPool : call
       bytesUnsynced = 0
       return callOnFile<void>("sync", (done) => fs.fdatasync(fd, done), () => fs.fdatasyncSync(fd), by)
     }),
@@ -292,10 +283,7 @@ const make = (call: Call): Disk["Service"] => {
     call<void>("rename", from, (done) => fs.rename(from, to, done), () => fs.renameSync(from, to))
 
   const unlink = (path: string) =>
-    Effect.suspend(() => {
-      const by = call === onThreadPool || isLong(path) ? onThreadPool : call
-      return by<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
-    })
+    call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
 
   const syncDirectory = (path: string) =>
     Effect.gen(function*() {
