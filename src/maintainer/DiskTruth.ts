@@ -5,12 +5,17 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { coldPath, filesOf, hotPath } from "../disk/SegmentDirectory.ts"
+import type { Arena } from "../shared/SegmentArena.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SlotState } from "../shared/SegmentArena.ts"
+import type * as TaskQueue from "../shared/TaskQueue.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import type { MaintainerState } from "./MaintainerState.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
-import { newEntry } from "./SegmentCatalog.ts"
 
 /**
  * Asks for the lengths and times of the segments of which they are not known, oldest first. What cannot be asked stays
@@ -41,25 +46,39 @@ export const learnSizes = ({ catalog, options }: MaintainerState, disk: Disk["Se
   }, { discard: true })
 
 /**
- * Open segments up to this index are closed although nobody said so; their lengths and times are asked for.
+ * After a death of the lead, before its successor begins: the arena knows what was persisted, also where the report died with
+ * its thread. `report` hears of each such segment, in order. What the successor will find in its slot is left to it: it
+ * does that again, and reports it.
  *
  * @since 0.1.0
  * @category learning
  */
-export const closedThrough = (
+export const learnPersisted = Effect.fnUntraced(function*(
   state: MaintainerState,
-  segmentIndex: number,
-  disk: Disk["Service"]
-): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { catalog } = state
-    state.closeThrough(segmentIndex)
-    // Nobody may have heard that these came about at all: a report dies with the thread that sent it.
-    for (let unheard = catalog.newestIndex + 1; unheard <= segmentIndex; unheard++) {
-      catalog.put(newEntry(unheard, "hot", true))
-    }
-    return learnSizes(state, disk)
-  })
+  arena: Arena,
+  toPersist: TaskQueue.Dequeue,
+  disk: Disk["Service"],
+  report: (event: MaintainerEvent) => void
+) {
+  const { catalog, options } = state
+  const task = new TaskRing.TaskRecord()
+  const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
+    SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
+    SegmentArena.segmentIndexOf(arena, task.slot) === task.segmentIndex
+  const closedIndex = SegmentArena.closed(arena).index
+  const through = isInSlot ? Math.min(closedIndex, task.segmentIndex - 1) : closedIndex
+  const unheard = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
+    .map((entry) => entry.segmentIndex)
+  // Nobody may have heard that these came about at all.
+  for (let index = catalog.newestIndex + 1; index <= through; index++) unheard.push(index)
+  for (const segmentIndex of unheard) {
+    // What the executor died of may strike here too; what is not known now is asked for later.
+    const stat = yield* Effect.exit(disk.stat(hotPath(options.directory, options.naming, segmentIndex)))
+    const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
+    const ids = { firstEventId: undefined, lastEventId: undefined }
+    report({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
+  }
+})
 
 /**
  * Whether a freeze or a deletion was given to an executor and nothing was heard of it.

@@ -50,7 +50,7 @@ import { Telemetry } from "../telemetry/Telemetry.ts"
 import { verifyConsistency } from "./Consistency.ts"
 import type { Consistency } from "./Consistency.ts"
 import { makeReserve } from "./DiskReserve.ts"
-import { closedThrough, isSomethingUnheard, learnSizes, learnUnheard } from "./DiskTruth.ts"
+import { isSomethingUnheard, learnPersisted, learnSizes, learnUnheard } from "./DiskTruth.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import * as MaintainerControl from "./MaintainerControl.ts"
@@ -333,27 +333,28 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const isAllHeard = (): boolean =>
     handled.every((count, executor) => count === MaintainerControl.eventsSentBy(control, executor))
 
-  /**
-   * Only after a death can something be under way that nobody works on and nobody will report. Who did it died with the
-   * report, perhaps long ago: a drain does not count it as its own.
-   */
+  /** What somebody did who died with the report, perhaps long ago: a drain does not count it as its own. */
+  const hearLate = (event: MaintainerEvent): void => hear(event, false)
+
+  /** Only after a death can something be under way that nobody works on and nobody will report. */
   const settle = Effect.suspend(() => {
     const isAtWork = state.gate.unfinished + TaskRing.unfinishedUnsafe(queues.toFree.ring) > 0
     if (restarts === 0 || isAtWork || !isAllHeard() || !isSomethingUnheard(state)) return Effect.void
-    const learning = learnUnheard(state, disk, (event) => hear(event, false))
+    const learning = learnUnheard(state, disk, hearLate)
     return Effect.andThen(Effect.exit(learning), Effect.sync(retain))
   })
 
   /**
    * Before the successor of an executor that died begins. What the executor had not completed its successor finds and
-   * reports. Of what it had completed and whose report died with it, the arena remembers what was persisted; the rest
-   * see `settle`.
+   * reports. Of what it had completed and whose report died with it, the arena remembers what the lead had persisted; the
+   * rest see `settle`.
    */
   const beforeRestart = Effect.fnUntraced(function*(executor: number) {
     handled[executor] = MaintainerControl.eventsSentBy(control, executor)
-    if (arena !== undefined) {
-      // What the executor died of may strike here too, and the supervisor must outlive it.
-      yield* Effect.exit(closedThrough(state, SegmentArena.closed(arena).index, disk))
+    if (arena !== undefined && executor === 0) {
+      yield* learnPersisted(state, arena, queues.toPersist, disk, hearLate)
+      // The supervisor must outlive what the executor died of.
+      yield* Effect.exit(learnSizes(state, disk))
     }
     retain()
     // A drain may be waiting for the reports that are lost.
