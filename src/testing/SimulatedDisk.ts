@@ -41,6 +41,8 @@ import { Disk, DiskError } from "../disk/Disk.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { Faults, Operation } from "./FaultPlan.ts"
 import { FaultPlan } from "./FaultPlan.ts"
+import { detailOf, OperationLog } from "./OperationLog.ts"
+import type { LogEntry, OperationDetail } from "./OperationLog.ts"
 import { SeededRandom } from "./SeededRandom.ts"
 import { sectorBytes } from "./SimulatedFile.ts"
 import type { SimulatedFile } from "./SimulatedFile.ts"
@@ -177,15 +179,6 @@ export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
       Layer.merge(Layer.succeed(SimulatedDisk, simulated), Layer.succeed(Disk, simulated.disk)))
   )
 
-interface LogEntry {
-  readonly number: number
-  readonly operation: Operation
-  readonly path: string
-  /** The second path of a rename, or offset and bytes. */
-  readonly detail: string | readonly [offset: number, bytes: number] | undefined
-  outcome: string | number | undefined
-}
-
 /** What an operation comes to: its result, or the reason why it failed. No result is a string. */
 type Outcome<A> = A | DiskReason
 
@@ -193,7 +186,7 @@ type Outcome<A> = A | DiskReason
 interface Request<A> {
   readonly operation: Operation
   readonly path: string
-  readonly detail?: LogEntry["detail"]
+  readonly detail?: OperationDetail
   readonly effect: (nowMillis: number) => Outcome<A>
   readonly onFailure?: (reason: DiskReason, nowMillis: number) => void
   /** The handle that it goes through. */
@@ -210,10 +203,8 @@ interface Handle {
 const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   const random = new SeededRandom(options.seed)
   const storage = new SimulatedStorage(random, options.capacityBytes ?? 2 ** 40)
-  const logLength = options.logLength ?? 64
-  const log: Array<LogEntry> = []
+  const log = new OperationLog(options.logLength ?? 64)
   const plan = new FaultPlan(random, options.faults ?? {})
-  let operations = 0
   let crashOperation = Infinity
   /** Counts the times that the power came on. */
   let boot = 1
@@ -227,13 +218,6 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   const turnOff = () => {
     isOn = false
     Deferred.doneUnsafe(powerOff, Effect.void)
-  }
-
-  const begin = (request: Request<unknown>): LogEntry => {
-    const { operation, path, detail } = request
-    const entry: LogEntry = { number: ++operations, operation, path, detail, outcome: undefined }
-    log[entry.number % logLength] = entry
-    return entry
   }
 
   const attempt = <A>(request: Request<A>, nowMillis: number): Outcome<A> => {
@@ -274,7 +258,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
         if (request.handle !== undefined) {
           invariant(request.handle.isOpen, `${request.path} is open when ${request.operation} begins`)
         }
-        const entry = begin(request)
+        const entry = log.begin(request)
         if (entry.number >= crashOperation) {
           // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
           // everything may survive.
@@ -501,7 +485,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
         invariant(typeof file !== "string" && file.kind === "file", `${path} is a file whose bits can rot`)
         return file.rotBits(random, bits)
       }),
-    operationCount: Effect.sync(() => operations),
+    operationCount: Effect.sync(() => log.count),
     crashAt: (operation) => Effect.sync(() => void (crashOperation = operation)),
     awaitPowerOff: Effect.suspend(() => Deferred.await(powerOff)),
     crash: Effect.sync(() => {
@@ -515,16 +499,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       powerOff = Deferred.makeUnsafe()
     }),
     files: Effect.sync(() => storage.files()),
-    log: Effect.sync(() => Object.values(log).sort((left, right) => left.number - right.number).map(lineOf))
+    log: Effect.sync(() => log.lines)
   }
-}
-
-const detailOf = ({ detail }: LogEntry): string =>
-  detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
-
-const lineOf = (entry: LogEntry): string => {
-  const { number, operation, outcome, path } = entry
-  return `#${number} ${operation} ${path}${detailOf(entry)}: ${outcome ?? "did not complete"}`
 }
 
 /** Keeps the handle from being closed until the call has ended, wherever it is interrupted. */

@@ -16,6 +16,7 @@ import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import type { Seams } from "./Process.ts"
+import { ExecutorDeath } from "./ProcessDisk.ts"
 import type { Focus } from "./Simulation.ts"
 
 export interface PlantedBug {
@@ -54,6 +55,7 @@ const onAppends = (
 
 const bytesOf = (chunks: ReadonlyArray<Uint8Array>): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/"))
+const freezing = /\.lz4b?\.tmp$/
 const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
 
 const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
@@ -100,7 +102,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the hot file goes before the cold one has its name",
     seedsMax: 150,
-    seedFirst: 500,
     focus: { after: / unlink .*\.wal: ok$/, by: "killed" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -248,7 +249,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 150,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -432,19 +432,33 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 350,
-    plant: () => ({
-      executor: (run, seat) =>
-        Effect.andThen(
-          Effect.flatMap(SegmentsToFreeze, (queue) => TaskQueue.complete(TaskQueue.withConsumer(queue, seat.executor))),
-          run
-        )
-    })
+    seedFirst: 100,
+    plant: () => {
+      // Executors die where it matters.
+      let deaths = 0
+      return {
+        disk: (disk) => ({
+          ...disk,
+          open: (path, mode) =>
+            mode === "create" && freezing.test(path) && deaths++ % 3 === 0
+              ? Effect.die(new ExecutorDeath())
+              : disk.open(path, mode)
+        }),
+        executor: (run, seat) =>
+          Effect.andThen(
+            Effect.flatMap(
+              SegmentsToFreeze,
+              (queue) => TaskQueue.complete(TaskQueue.withConsumer(queue, seat.executor))
+            ),
+            run
+          )
+      }
+    }
   },
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 600,
+    seedFirst: 80,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })

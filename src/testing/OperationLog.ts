@@ -1,0 +1,72 @@
+/** The operations on the simulated disk: their number, and a line for each of the last ones. */
+import type { Operation } from "./FaultPlan.ts"
+
+/**
+ * The second path of a rename, how a file was opened, or offset and bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OperationDetail = string | readonly [offset: number, bytes: number]
+
+/**
+ * One operation. It has no outcome until it is complete.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LogEntry {
+  /** The first is number 1. */
+  readonly number: number
+  readonly operation: Operation
+  readonly path: string
+  readonly detail: OperationDetail | undefined
+  outcome: string | number | undefined
+}
+
+/**
+ * Counts all operations and remembers the last `lengthMax`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class OperationLog {
+  /** The operations begun so far. */
+  count = 0
+  readonly #lengthMax: number
+  readonly #entries: Array<LogEntry> = []
+
+  constructor(lengthMax: number) {
+    this.#lengthMax = lengthMax
+  }
+
+  begin(request: {
+    readonly operation: Operation
+    readonly path: string
+    readonly detail?: OperationDetail
+  }): LogEntry {
+    const { detail, operation, path } = request
+    const entry: LogEntry = { number: ++this.count, operation, path, detail, outcome: undefined }
+    this.#entries[entry.number % this.#lengthMax] = entry
+    return entry
+  }
+
+  /** Oldest first. */
+  get lines(): ReadonlyArray<string> {
+    return Object.values(this.#entries).sort((left, right) => left.number - right.number).map(lineOf)
+  }
+}
+
+/**
+ * The detail of an operation behind its path; empty when it has none.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const detailOf = ({ detail }: LogEntry): string =>
+  detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
+
+const lineOf = (entry: LogEntry): string => {
+  const { number, operation, outcome, path } = entry
+  return `#${number} ${operation} ${path}${detailOf(entry)}: ${outcome ?? "did not complete"}`
+}
