@@ -16,8 +16,9 @@
 import * as Effect from "effect/Effect"
 import { readId } from "../format/Block.ts"
 import { segmentIndexMax } from "../format/SegmentName.ts"
-import { Disk, openScoped, readFully, writeFully } from "./Disk.ts"
+import { Disk, openScoped, readFully } from "./Disk.ts"
 import type { DiskError } from "./Disk.ts"
+import { replaceFile } from "./ReplaceFile.ts"
 
 /**
  * The file's name.
@@ -56,21 +57,12 @@ const metaBytes = 16
  * @category operations
  */
 export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) {
-  const disk = yield* Disk
-  const temporary = `${directory}/${metaTemporaryName}`
   const bytes = new Uint8Array(metaBytes)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, meta.lastOffset, true)
   view.setUint32(4, meta.lastSegmentIndex, true)
   view.setBigUint64(8, BigInt(meta.lastEventId), true)
-  yield* Effect.catchIf(disk.unlink(temporary), (error) => error.reason === "NotFound", () => Effect.void)
-  yield* Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(temporary, "create")
-    yield* writeFully(file, [bytes], 0)
-    yield* file.sync
-  }))
-  yield* disk.rename(temporary, `${directory}/${metaName}`)
-  yield* disk.syncDirectory(directory)
+  yield* replaceFile(directory, metaName, metaTemporaryName, bytes)
 })
 
 /**

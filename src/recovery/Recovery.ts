@@ -35,6 +35,7 @@ import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { makeDirectoryReader } from "./SegmentDirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
+import { openThoughFollowed } from "./SegmentOrder.ts"
 import { writePrefix } from "./SegmentPrefix.ts"
 import { readStart, verifySegment } from "./SegmentReader.ts"
 
@@ -316,8 +317,7 @@ const checkContinues = Effect.fnUntraced(function*(
     Effect.fnUntraced(function*(file: SegmentFile) {
       const { header } = yield* readStart(file)
       if (header.closedNanos === 0n) {
-        const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
-        return yield* corrupt(file, fault)
+        return yield* corrupt(file, openThoughFollowed)
       }
       yield* verifyBeginning(newest, summary, header, header.eventCount === 0 ? undefined : header.lastEventId)
     })

@@ -18,7 +18,6 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import { segmentFault } from "../format/SegmentFault.ts"
 import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { trimBlock } from "./BlockEvents.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -28,6 +27,7 @@ import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 import { oldestEventId, startOf } from "./SegmentDirectoryReader.ts"
+import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "./SegmentOrder.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
 import { forReplay, openSegment, verifySegment } from "./SegmentReader.ts"
 import { openSegmentPast } from "./SegmentSalvage.ts"
@@ -185,8 +185,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       // Deleted meanwhile, which entering it will say, or closed.
       if (now === undefined || now.header.closedNanos !== 0n) return true
       if (summary.header.version === 2) {
-        const fault = segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
-        return yield* corrupt(file, fault)
+        return yield* corrupt(file, openThoughFollowed)
       }
       const whole = yield* reader.use(segmentIndex, verifySegment)
       if (whole?.torn !== undefined) return yield* corrupt(file, whole.torn)
@@ -334,10 +333,7 @@ const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inher
     : summary.closed && header.eventCount > 0
     ? header.lastEventId
     : before.expectations.previousEventId
-  const ids = previousEventId === undefined ? {} : { previousEventId }
-  const expectations = header.version === 1
-    ? ids
-    : { ...ids, walId: header.walId, previousChainedChecksum: summary.chainedChecksum }
+  const expectations = expectationsBehind(header, summary.chainedChecksum, previousEventId)
   const unclosed = summary.closed ? undefined : { file, offset: summary.validBytes }
   return { expectations, unclosed: summary.eventCount === 0 ? before.unclosed ?? unclosed : unclosed }
 }
@@ -347,11 +343,8 @@ const checkUnclosed = (
   unclosed: Inheritance["unclosed"],
   firstEventId: number
 ): Effect.Effect<void, SegmentCorrupt> => {
-  if (unclosed === undefined || previousEventId === undefined || firstEventId === previousEventId + 1) {
-    return Effect.void
-  }
-  const expected = `events up to id ${firstEventId - 1}, for the next segment begins after it`
-  return corrupt(unclosed.file, segmentFault("Truncated", unclosed.offset, expected, `last id ${previousEventId}`))
+  const fault = unclosed && faultOfUnclosed(unclosed.offset, previousEventId, firstEventId)
+  return unclosed === undefined || fault === undefined ? Effect.void : corrupt(unclosed.file, fault)
 }
 
 const trimBlocks = (

@@ -12,13 +12,14 @@ import { openScoped } from "../disk/Disk.ts"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import { blockAlignment, blockHeaderBytes, blockHeaderChecksums, readId } from "../format/Block.ts"
+import { pieceBytes } from "../format/Lz4Frame.ts"
 import { seekable } from "./SeekableContent.ts"
 import { openContent } from "./SegmentContent.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
 import { readStart } from "./SegmentReader.ts"
 
-/** Bytes that are looked at together: the content of one block of our frames. A multiple of where blocks begin. */
-const windowBytes = 1024 * 1024
+/** Bytes that are looked at together: the content of one block of our frames. A multiple of what blocks begin on. */
+const windowBytes = pieceBytes
 
 /**
  * The last id in a segment, as far as it can be read; 0 when it shows none.

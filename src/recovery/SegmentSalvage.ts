@@ -17,12 +17,14 @@ import { openScoped } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import {
   blockAlignment,
+  blockBytesInFile,
   blockHeaderBytes,
   blockHeaderChecksums,
   decodeBlockHeader,
   flashstrikeBlockBytes
 } from "../format/Block.ts"
 import type { BlockHeader } from "../format/Block.ts"
+import { pieceBytes } from "../format/Lz4Frame.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import type { SegmentPoint, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../format/SegmentVerifier.ts"
@@ -97,14 +99,10 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     }
     yield* Scope.close(scope, Exit.void)
     refuted += 1
-    offset = candidate.offset + (header.version === 1 ? stepBytes : inFile(block))
+    offset = candidate.offset + blockBytesInFile(header.version, block.payloadBytes)
   }
   return undefined
 })
-
-/** Bytes of a block of format 2 in the file: where the next one begins, if this one's header holds. */
-const inFile = (block: BlockHeader): number =>
-  blockHeaderBytes + Math.ceil(block.payloadBytes / blockAlignment) * blockAlignment
 
 const contentFrom = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -144,8 +142,8 @@ const search = (
     while (source !== undefined) {
       const read = yield* Effect.result(source.read(window))
       if (Result.isFailure(read)) {
-        // Behind a damaged block of the frame the next one may be whole. 1 MiB is what a block of ours holds.
-        const beyond: number = (Math.floor(windowStart / frameBlockBytes) + 1) * frameBlockBytes
+        // Behind a damaged block of the frame the next one may be whole.
+        const beyond: number = (Math.floor(windowStart / pieceBytes) + 1) * pieceBytes
         if (content === undefined || beyond >= content.bytes) return undefined
         windowStart = firstPlaceFrom(beyond, point.offset, stepBytes)
         source = content.from(windowStart)
@@ -163,8 +161,6 @@ const search = (
     }
     return undefined
   }))
-
-const frameBlockBytes = 1024 * 1024
 
 /** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
 const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>

@@ -27,6 +27,7 @@ import {
   decodeBlockHeader,
   flashstrikeBlockBytes
 } from "../format/Block.ts"
+import { pieceBytes } from "../format/Lz4Frame.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { headerBytesMax, headerBytesOf } from "../format/SegmentHeader.ts"
 import type { SegmentExpectations, SegmentPoint } from "../format/SegmentVerifier.ts"
@@ -40,8 +41,8 @@ import { corrupt } from "./SegmentCorrupt.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
 import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
 
-/** Distance of the places that are tried, in bytes: the content of one block of our frames. */
-const strideBytes = 1024 * 1024
+/** Distance of the places that are tried: the content of one block of our frames. */
+const strideBytes = pieceBytes
 
 /**
  * Opens a segment for reading from event `fromId` or before it.

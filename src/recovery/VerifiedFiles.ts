@@ -9,8 +9,9 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
-import type { DiskError, FileStat } from "../disk/Disk.ts"
+import { openScoped, readFully } from "../disk/Disk.ts"
+import type { Disk, DiskError, FileStat } from "../disk/Disk.ts"
+import { replaceFile } from "../disk/ReplaceFile.ts"
 import { pathIn } from "../disk/SegmentDirectory.ts"
 
 /**
@@ -64,17 +65,10 @@ export const read = (directory: string): Effect.Effect<ReadonlySet<string>, Disk
  * @since 0.1.0
  * @category operations
  */
-export const write = Effect.fnUntraced(function*(directory: string, keys: ReadonlySet<string>) {
-  const disk = yield* Disk
-  const temporary = pathIn(directory, verifiedTemporaryName)
-  yield* Effect.catchIf(disk.unlink(temporary), (error) => error.reason === "NotFound", () => Effect.void)
-  yield* Effect.gen(function*() {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const file = yield* openScoped(temporary, "create")
-      yield* writeFully(file, [Buffer.from(`${JSON.stringify({ files: [...keys] })}\n`)], 0)
-      yield* file.sync
-    }))
-    yield* disk.rename(temporary, pathIn(directory, verifiedName))
-  }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(temporary))))
-  yield* disk.syncDirectory(directory)
-})
+export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
+  replaceFile(
+    directory,
+    verifiedName,
+    verifiedTemporaryName,
+    Buffer.from(`${JSON.stringify({ files: [...keys] })}\n`)
+  )

@@ -25,6 +25,7 @@ import type { SegmentNaming } from "../format/SegmentName.ts"
 import { defaultNaming } from "../format/SegmentName.ts"
 import type { SegmentExpectations, SegmentSummary } from "../format/SegmentVerifier.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "./SegmentOrder.ts"
 import { readStart, verifySegment } from "./SegmentReader.ts"
 import * as VerifiedFiles from "./VerifiedFiles.ts"
 
@@ -376,23 +377,13 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): voi
     walk.corrupt(file, segmentFault("BadHeader", 2, `format ${before.version} as before`, `format ${version}`))
   }
   if (before.unclosed === undefined || summary.eventCount === 0) return
-  const fault = faultOfUnclosed(before.unclosed.summary, before.expectations.previousEventId, summary.firstEventId)
-  if (fault !== undefined) walk.corrupt(before.unclosed.file, fault)
-}
-
-/** An open segment that others follow is whole only in format 1, and only when the next id follows. */
-const faultOfUnclosed = (
-  summary: SegmentSummary,
-  lastEventId: number | undefined,
-  nextEventId: number
-): SegmentFault | undefined => {
-  if (summary.header.version === 2) {
-    return segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
-  }
-  if (summary.torn !== undefined) return summary.torn
-  if (lastEventId === undefined || nextEventId === lastEventId + 1) return undefined
-  const expected = `events up to id ${nextEventId - 1}, for the next segment begins after it`
-  return segmentFault("Truncated", summary.validBytes, expected, `last id ${lastEventId}`)
+  const { file: unclosedFile, summary: unclosed } = before.unclosed
+  // An open segment that others follow is whole only in format 1, and only when the next id follows.
+  const fault = unclosed.header.version === 2
+    ? openThoughFollowed
+    : unclosed.torn ??
+      faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
+  if (fault !== undefined) walk.corrupt(unclosedFile, fault)
 }
 
 const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
@@ -402,7 +393,7 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
   return {
     segmentIndex: file.segmentIndex,
     version: summary.header.version,
-    expectations: expectationsOf(summary.header, summary.chainedChecksum, previousEventId),
+    expectations: expectationsBehind(summary.header, summary.chainedChecksum, previousEventId),
     unclosed: isEmpty ? older?.unclosed ?? unclosed : unclosed
   }
 }
@@ -424,7 +415,7 @@ const beforeOfDamaged = Effect.fnUntraced(function*(
   const before: Before = {
     segmentIndex: file.segmentIndex,
     version: header.version,
-    expectations: expectationsOf(
+    expectations: expectationsBehind(
       header,
       header.lastChainedChecksum,
       header.eventCount > 0 ? header.lastEventId : undefined
@@ -440,12 +431,3 @@ const belongs = (header: SegmentHeader, expected: SegmentExpectations): boolean 
     (walId === undefined || Buffer.compare(header.walId, walId) === 0) &&
     (previousChainedChecksum === undefined || header.previousChainedChecksum === previousChainedChecksum)
 }
-
-const expectationsOf = (
-  header: SegmentHeader,
-  chainedChecksum: bigint,
-  previousEventId: number | undefined
-): SegmentExpectations => ({
-  ...(previousEventId === undefined ? {} : { previousEventId }),
-  ...(header.version === 1 ? {} : { walId: header.walId, previousChainedChecksum: chainedChecksum })
-})
