@@ -133,6 +133,8 @@ describe("errors and warnings, each one line with the code and the words of the 
         record("a\n", {}, "--dir", at("held")),
         effectWal(["maintain", "--dir", at("held")])
       )
+      // So that it can be removed.
+      fs.chmodSync(at("secret"), 0o755)
     }))
 
   it.live("are said of what goes in and comes out; what came before a fault in the input stays", () =>
