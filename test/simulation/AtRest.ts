@@ -69,12 +69,14 @@ export class AtRest {
       let last = 0
       const events = Replay.events({ directory, onHole: (hole) => Effect.sync(() => void holes.push(hole)) })
       return Effect.map(
-        Stream.runForEach(events, (event) =>
+        Stream.runForEachArray(events, (chunk) =>
           Effect.sync(() => {
-            if (event.id <= last) throw new Violation(`a replay past damage gave ${event.id} after ${last}`)
-            last = event.id
-            model.replayed(event, undefined)
-            given.add(event.id)
+            for (const event of chunk) {
+              if (event.id <= last) throw new Violation(`a replay past damage gave ${event.id} after ${last}`)
+              last = event.id
+              model.replayed(event, undefined)
+              given.add(event.id)
+            }
           })),
         () => {
           for (let id = first; id < next; id++) {

@@ -48,12 +48,14 @@ export class Reading {
       const { model, process, seams } = this.#life.setting
       const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = seams
       return replay(Replay.events(options)).pipe(
-        Stream.runForEach((event) =>
+        Stream.runForEachArray((events) =>
           Effect.sync(() => {
-            const seen = replayed(event.id, event.bytes)
-            if (seen === undefined) return
-            first ??= seen.id
-            next = model.replayed(seen, next)
+            for (const event of events) {
+              const seen = replayed(event.id, event.bytes)
+              if (seen === undefined) continue
+              first ??= seen.id
+              next = model.replayed(seen, next)
+            }
           })
         ),
         Effect.map(() => ({ first, next })),
@@ -163,10 +165,12 @@ export class Reading {
   ): Effect.Effect<void> {
     let next: number | undefined
     return events.pipe(
-      Stream.runForEach((event) =>
+      Stream.runForEachArray((events) =>
         Effect.sync(() => {
-          next = this.#life.setting.model.replayed(event, next)
-          check(event)
+          for (const event of events) {
+            next = this.#life.setting.model.replayed(event, next)
+            check(event)
+          }
         })
       ),
       Effect.matchEffect({

@@ -305,6 +305,27 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     }
   },
   {
+    name: "the position up to which events are compressed goes back",
+    seedsMax: 60,
+    plant: () => {
+      let looks = 0
+      return {
+        recorder: (recorder) => ({
+          ...recorder,
+          positions: Effect.map(
+            recorder.positions,
+            (positions) => ++looks % 5 > 0 ? positions : { ...positions, compressed: 0 }
+          )
+        })
+      }
+    }
+  },
+  {
+    name: "nobody takes the lock",
+    seedsMax: 60,
+    plant: onDisk(() => ({ lock: () => Effect.void }))
+  },
+  {
     name: "a replay leaves an event out",
     seedsMax: 10,
     plant: () => ({ replayed: (id, bytes) => id % 7 === 3 ? undefined : { id, bytes } })
@@ -458,7 +479,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 80,
+    seedFirst: 320,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
