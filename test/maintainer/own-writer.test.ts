@@ -31,7 +31,7 @@ import { slowMillis } from "./slowProof.ts"
 /** What an own writer has beside its maintainer: the disk, the queues, the counters. */
 const beside = Layer.build(Layer.fresh(Layer.merge(NodeDisk.layer, foundation)))
 
-describe.each(subjects)("$name", ({ alone }) => {
+describe.concurrent.each(subjects)("$name", ({ alone, executors }) => {
   it.live("keeps an application's own bytes, under its own names, by its own proof", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
@@ -56,7 +56,10 @@ describe.each(subjects)("$name", ({ alone }) => {
         assert.isTrue(yield* TaskQueue.offer(Context.get(services, SegmentsToPersist), task))
       }
       const receipt = yield* inTime("draining", maintainer.drain)
-      assert.deepStrictEqual(receipt.done, { persist: 12, freeze: 9, free: 3 })
+      const { free, freeze, persist } = receipt.done
+      assert.deepStrictEqual([persist, freeze], [12, 9])
+      // Where several are frozen side by side, a place may have been made for another while the damaged one still had its own.
+      assert.include(executors > 1 ? [3, 4] : [3], free)
       assert.deepStrictEqual(
         (yield* maintainer.failures).map(({ reason, segmentIndex, step }) => [step, segmentIndex, reason]),
         [["freeze", 5, "Corrupt"]]
@@ -71,18 +74,19 @@ describe.each(subjects)("$name", ({ alone }) => {
       assert.deepStrictEqual(
         readdirSync(directory).filter((name) => name !== lockName).sort(),
         [
-          ...[3, 4, 6, 7, 8, 9].map((segmentIndex) => coldName(naming, segmentIndex, "frame")),
+          ...frozen.slice(free).map((segmentIndex) => coldName(naming, segmentIndex, "frame")),
           ...[5, 10, 11].map((segmentIndex) => hotName(naming, segmentIndex))
         ].sort()
       )
-      for (const segmentIndex of [3, 9]) {
+      for (const segmentIndex of [4, 9]) {
         const cold = readFileSync(join(directory, coldName(naming, segmentIndex, "frame")))
         assert.strictEqual(decompressFrameSync(cold).toString(), journal(segmentIndex, 50))
       }
     }).pipe(Effect.scoped, quiet))
 })
 
-describe("a worker", () => {
+// It only waits, so the others go on beside it.
+describe.concurrent("a worker", () => {
   it.live("is waited for when its scope closes, although the drain takes longer than 5 s", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
