@@ -57,6 +57,9 @@ export interface BackupOptions {
   readonly naming?: SegmentNaming
 }
 
+/** How often a directory that showed nothing to copy is looked at. */
+const looksMax = 3
+
 /**
  * The lock in an unfinished copy, which says who makes it and that it is one.
  *
@@ -102,12 +105,16 @@ export const backup: (
     let bytes = 0
     let segmentCount = 0
     let isBehindEvents = true
-    for (const { segmentIndex } of reader.segments().toReversed()) {
-      const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isBehindEvents))
-      if (copied === undefined || copied === 0) continue
-      isBehindEvents = false
-      bytes += copied
-      segmentCount += 1
+    for (let look = 1; look <= looksMax && segmentCount === 0; look++) {
+      for (const { segmentIndex } of reader.segments().toReversed()) {
+        const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isBehindEvents))
+        if (copied === undefined || copied === 0) continue
+        isBehindEvents = false
+        bytes += copied
+        segmentCount += 1
+      }
+      // All that was seen may have been deleted, and newer segments made.
+      if (segmentCount === 0) yield* reader.look
     }
     yield* disk.syncDirectory(partial)
     const { faults, segments } = yield* verify({ directory: partial, naming })

@@ -107,6 +107,26 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
       const refused = yield* Effect.flip(backup({ directory, to }))
       assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "Exists")
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+
+  it.effect("looks again when all that it has seen is deleted before it is copied", () =>
+    Effect.gen(function*() {
+      const disk = yield* Disk
+      const wal = buildWal({ layout, segments: [10, 20] })
+      const [older, newer] = [hot(wal[0]!), hot(wal[1]!)]
+      yield* put("/log", older)
+      const deleting = Disk.of({
+        ...disk,
+        open: (path, mode) =>
+          path !== `/log/${older.name}` ? disk.open(path, mode) : put("/log", newer).pipe(
+            Effect.provideService(Disk, disk),
+            Effect.andThen(Effect.ignore(disk.unlink(path))),
+            Effect.andThen(disk.open(path, mode))
+          )
+      })
+      const report = yield* Effect.provideService(backup({ directory: "/log", to: "/copy" }), Disk, deleting)
+      assert.deepStrictEqual([report.segmentCount, report.firstEventId, report.lastEventId], [1, 11, 30])
+      assert.deepStrictEqual(report.faults, [])
+    }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
 })
 
 describe("an unfinished backup", () => {

@@ -183,6 +183,7 @@ export const makeProcess = (options: {
         if (isThread) { while (underWay.length > 0) deliver() }
         end(Exit.isFailure(exit) ? exit.cause : Cause.die(new ExecutorDeath()))
       })
+      let killed = () => {}
       running.set(seat.executor, {
         hurt: () => threadDisk.dieAfter(1 + random.below(12), random.chance(0.5)),
         kill: () => {
@@ -193,9 +194,14 @@ export const makeProcess = (options: {
           if (random.chance(0.5)) underWay.length = 0
           while (underWay.length > 0) deliver()
           end(Cause.die(new ExecutorDeath()))
+          killed()
         }
       })
-      return Effect.suspend(() => thread.isDead ? Effect.void : Fiber.interrupt(fiber))
+      // A thread may be gone before it has ended in good order.
+      const untilKilled = Effect.callback<void>((resumeKilled) => {
+        killed = () => resumeKilled(Effect.void)
+      })
+      return Effect.suspend(() => thread.isDead ? Effect.void : Effect.raceFirst(Fiber.interrupt(fiber), untilKilled))
     })
   })
   const host: ExecutorHost<never, SegmentQueues.SegmentQueues | SegmentArena | Telemetry.Telemetry> = {

@@ -86,7 +86,7 @@ const runSeed = (options: RunOptions): Run => {
     nowMillis = world.nowMillis + 1000
     life.setting.process.silence()
   }
-  violation ??= lookAtTheNames(simulated, model)
+  violation ??= lookAtTheNames(simulated, model, model.hasDied || scenario.hasFaults)
   if (violation === undefined && random.chance(rotShare)) {
     const files = random.shuffle([...segmentsOnDisk(simulated)].filter(({ bytes }) => bytes > 0))
       .slice(0, 1 + random.below(2))
@@ -211,16 +211,17 @@ const liveAndPerhapsDie = (
 }
 
 const ownNames = /^\/(wal\/(FS\.\d{8}\.wal(\.lz4b?)?|wal_meta\.dat|wal_verified\.json)|backup-.*)$/
-/** What a verification that was killed leaves until the next one. */
+/** What a verification leaves until the next one when it was killed, or could not remove it. */
 const unfinishedName = "/wal/wal_verified.json.tmp"
 
 /** After the last shutdown: no file without an owner, no segment in two forms unless its freeze was left unfinished. */
 const lookAtTheNames = (
   simulated: SimulatedDisk.SimulatedDisk["Service"],
-  model: Model
+  model: Model,
+  mayBeUnfinished: boolean
 ): Violation | undefined => {
   const names = [...Effect.runSync(simulated.files).keys()]
-  const stranger = names.find((name) => !ownNames.test(name) && !(model.hasDied && name === unfinishedName))
+  const stranger = names.find((name) => !ownNames.test(name) && !(mayBeUnfinished && name === unfinishedName))
   if (stranger !== undefined) return new Violation(`${stranger} belongs to nobody`)
   if (model.freezesLeft > 0) return undefined
   const twice = names.find((name) => names.includes(`${name}.lz4`) || names.includes(`${name}.lz4b`))
