@@ -94,9 +94,9 @@ const page = (
   results: Results,
   sections: ReadonlyArray<{ readonly table: TableResult; readonly plots: ReadonlyArray<Plot> }>
 ): string => {
-  const bar = results.bar.filter(({ verdict }) => verdict !== "not measured").map(({ bar, measured, verdict, what }) =>
-    `<tr class="${verdict === "pass" ? "pass" : "short"}">${
-      [what, bar, measured, verdict].map((value) => `<td>${escape(value)}</td>`).join("")
+  const bar = results.bar.filter(({ verdict }) => verdict !== "not measured").map((row) =>
+    `<tr class="${row.verdict === "pass" ? "pass" : "short"}">${
+      [row.what, row.bar, row.measured, row.verdict, row.reason].map((value) => `<td>${escape(value)}</td>`).join("")
     }</tr>`
   )
   const body = sections.map(({ plots, table }) =>
@@ -106,14 +106,16 @@ const page = (
 <html lang="en"><head><meta charset="utf-8"><title>effect-wal benchmarks</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430; background: #fff }
 table { border-collapse: collapse; font-size: 13px } td, th { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e3e7ee }
-td:first-child, th:first-child { text-align: left } .pass td:last-child { color: #117a3d } .short td:last-child { color: #b3261e }
+td:first-child, th:first-child { text-align: left } .pass td:nth-child(4) { color: #117a3d } .short td:nth-child(4) { color: #b3261e }
 section { margin: 3rem 0 } svg { max-width: 100%; height: auto }
 </style></head><body>
 <h1>effect-wal benchmarks</h1>
 <p>${escape(formatMachine(results.machine))}.<br>${escape(results.startedAt)}${
     results.quick ? ", a quick run: the figures mean nothing" : ""
   }. Medians over rounds in turn (least - most).</p>
-<h2>The bar</h2><table><tr><th>what</th><th>bar</th><th>measured</th><th>verdict</th></tr>${bar.join("")}</table>
+<h2>The bar</h2><table><tr><th>what</th><th>bar</th><th>measured</th><th>verdict</th><th>because</th></tr>${
+    bar.join("")
+  }</table>
 ${body.join("\n")}
 </body></html>
 `

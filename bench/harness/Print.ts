@@ -57,8 +57,8 @@ export const formatTable = (table: TableResult): string => {
 
 export const formatBar = (bar: ReadonlyArray<BarRow>): string =>
   align([
-    ["what", "bar", "measured", "verdict"],
-    ...bar.map(({ bar, measured, verdict, what }) => [what, bar, measured, verdict])
+    ["what", "bar", "measured", "verdict", "because"],
+    ...bar.map(({ bar, measured, reason, verdict, what }) => [what, bar, measured, verdict, reason])
   ])
 
 /** Now against before, for every metric that both runs have: above 1 there is more of it now. */

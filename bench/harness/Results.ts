@@ -24,6 +24,8 @@ export interface BarRow {
   readonly bar: string
   readonly measured: string
   readonly verdict: "pass" | "falls short" | "not measured"
+  /** Why it falls short, where that is known; empty when it does not. */
+  readonly reason: string
 }
 
 export interface Results {
