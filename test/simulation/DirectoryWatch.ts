@@ -97,13 +97,19 @@ export class DirectoryWatch {
     }
   }
 
+  /** Nothing is deleted before its successor is there. */
+  #lookForCold(hotPath: string, segmentIndex: number): void {
+    if (segmentsOnDisk(this.#simulated).some((file) => file.segmentIndex === segmentIndex)) return
+    this.#violated(new Violation(`${hotPath} was deleted, and nothing has taken its place`))
+  }
+
   /** An executor has deleted this file. */
   unlinked(path: string, nowMillis: number): void {
-    if (!isCold(path)) return
-    this.#lookAtCold(path)
     const match = segmentPath.exec(path)
     if (match === null) return
     const segmentIndex = Number(match[1])
+    if (!isCold(path)) return this.#lookForCold(path, segmentIndex)
+    this.#lookAtCold(path)
     for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
       if (this.isClockSet && Number.isFinite(expiresMillis)) continue
