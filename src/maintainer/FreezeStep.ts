@@ -117,13 +117,13 @@ export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: Freeze
     onDisk
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
-  // A predecessor that compressed in the other form may have left it. It goes first: a .wal that stays is frozen again.
-  for (const path of [job.otherCold, job.hot]) {
-    yield* disk.unlink(path).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void), onDisk)
-  }
+  yield* onDisk(removeIfThere(job.hot))
   yield* onDisk(disk.syncDirectory(job.directory))
   return done
 })
+
+const removeIfThere = (path: string) =>
+  Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
 
 const compressAndRename = Effect.fnUntraced(function*(job: Job) {
   const disk = yield* Disk
@@ -145,6 +145,8 @@ const compressAndRename = Effect.fnUntraced(function*(job: Job) {
         )
       )
     yield* onDisk(target.sync)
+    // A predecessor that compressed in the other form may have left it; two would be one cold file too many.
+    yield* onDisk(removeIfThere(job.otherCold))
     yield* onDisk(disk.rename(job.temporary, job.cold))
     yield* onDisk(disk.syncDirectory(job.directory))
     const frozen: Frozen = { hotBytes: bytes, coldBytes, facts }
@@ -181,6 +183,7 @@ const proveAgain = Effect.fnUntraced(function*(job: Job, coldBytes: number) {
   if (original !== undefined && (original.bytes !== contentBytes || original.hash !== contentHash)) {
     return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
   }
+  yield* onDisk(removeIfThere(job.otherCold))
   // A predecessor may have died, or failed, between the rename and the sync of the directory.
   yield* onDisk(disk.syncDirectory(job.directory))
   const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }

@@ -212,9 +212,9 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
           "unlink FS.00000000.wal.lz4.tmp",
           "write FS.00000000.wal.lz4.tmp",
           "sync FS.00000000.wal.lz4.tmp",
+          "unlink FS.00000000.wal.lz4b",
           "rename FS.00000000.wal.lz4.tmp → FS.00000000.wal.lz4",
           "syncDirectory .",
-          "unlink FS.00000000.wal.lz4b",
           "unlink FS.00000000.wal",
           "syncDirectory ."
         ])
