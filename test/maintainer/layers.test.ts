@@ -13,7 +13,6 @@ import * as TaskRing from "../../src/shared/TaskRing.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
-  format2,
   foundation,
   hotPath,
   inTime,
@@ -40,10 +39,8 @@ const offer = (queue: TaskQueue.TaskQueue, ...segmentIndices: ReadonlyArray<numb
 
 describe.each(subjects)("$name", ({ alone, executors, wal }) => {
   const limits = { maxSegments: 4, maxCompressedSegments: 6 }
-  // The formats are as different in one thread as in three.
-  const kindsHere = executors > 1 ? [format2] : kinds
 
-  it.live.each(kindsHere)(
+  it.live.each(kinds)(
     "persists, compresses or deletes everything, and holds the limits at every moment ($format)",
     (kind) =>
       Effect.gen(function*() {
@@ -129,7 +126,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
       }).pipe(quiet, Effect.provide(NodeDisk.layer))
   )
 
-  it.live.each(kindsHere)(
+  it.live.each(kinds)(
     "works off all three queues when its scope closes, and lists what cannot be done ($format)",
     ({ layout }) =>
       Effect.gen(function*() {
