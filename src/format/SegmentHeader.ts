@@ -25,8 +25,9 @@
  *
  * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector, but
  * who reads while it is written, or after its writer was killed, may see a part of the second one. So closing writes all
- * fields under the checksum of the open header, and then the checksum alone (`closingWrites`). Whatever part of that is
- * there, its checksum is that of the open header, or a mixture of both, and it is taken for the open one.
+ * fields under the checksum of the open header, and then the checksum alone (`closingWrites`). A header with the checksum of
+ * the open one is the open one, whatever the other fields say; one whose checksum is the new one in its first bytes and the
+ * old one in the others is the closed one. Anything else is damage.
  *
  * @since 0.1.0
  */
@@ -123,13 +124,12 @@ const openChecksumOf = (bytes: Uint8Array): bigint => checksumOf(openForm(bytes)
 
 const openForm = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes).fill(0, 8, 32).fill(0, 40, 64)
 
-/** Each byte is that of the one or of the other. */
-const isMixture = (found: bigint, one: bigint, other: bigint): boolean => {
-  for (let shift = 0n; shift < 64n; shift += 8n) {
-    const isOf = (value: bigint) => ((found ^ value) >> shift & 0xffn) === 0n
-    if (!isOf(one) && !isOf(other)) return false
+/** The first bytes of it, at least one, are those of `begun`, and the others those of `before`: little-endian, as it is written. */
+const isPartOf = (found: bigint, begun: bigint, before: bigint): boolean => {
+  for (let bits = 8; bits < 64; bits += 8) {
+    if (found === ((BigInt.asUintN(bits, begun)) | (before >> BigInt(bits) << BigInt(bits)))) return true
   }
-  return true
+  return false
 }
 
 /**
@@ -186,7 +186,7 @@ const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
 /**
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
  * unclosed header of the engine (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
- * was open.
+ * was open, or what it will be.
  *
  * @since 0.1.0
  * @category codec
@@ -218,12 +218,15 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
     const computed = checksumOf(sized)
     if (stored !== computed) {
       const openChecksum = openChecksumOf(sized)
-      if (!isMixture(stored, openChecksum, computed)) {
+      if (stored === openChecksum) {
+        const open = openForm(sized)
+        viewOf(open).setBigUint64(checksumOffset, openChecksum, true)
+        return decodeHeader(open)
+      }
+      // The fields were all there before the first byte of the new checksum was written: it is the closed header.
+      if (!isPartOf(stored, computed, openChecksum)) {
         return segmentFault("BadHeader", checksumOffset, hex(computed), hex(stored))
       }
-      const open = openForm(sized)
-      viewOf(open).setBigUint64(checksumOffset, openChecksum, true)
-      return decodeHeader(open)
     }
   }
   const firstEventId = view.getBigUint64(16, true)

@@ -211,9 +211,14 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
   for (let frozen = 0; frozen < view.hotCount; frozen++) {
     const oldest = view.hotAt(frozen)
-    // Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go.
+    // Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go. So is
+    // one that is older than what must go, as after a freeze that had been given up.
+    const isInTheWay = coldLeft() > coldMax && oldest.segmentIndex <= view.heldFromIndex &&
+      oldest.segmentIndex < view.coldAt(frees.length).segmentIndex
     const because = view.hotCount - frozen > closedHotMax
       ? "maxSegments"
+      : isInTheWay
+      ? "maxCompressedSegments"
       : whyLess(limits, view, oldest, bytes, freeBytes)
     if (because === undefined) break
     freezes.push(actionOn("freeze", because, oldest))

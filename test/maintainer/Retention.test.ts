@@ -61,6 +61,16 @@ describe("Retention.plan", () => {
     assert.deepStrictEqual(decided(stock(10_000, 0), { maxCompressedSegments: "unlimited" }), [])
   })
 
+  it("freezes what is older than cold segments that must go, and not where a hold keeps it all", () => {
+    const all = stock(0, 8).hot
+    // The freezes of 0 and 1 had been given up.
+    const left = { hot: all.slice(0, 2), cold: all.slice(2) }
+    const inTheWay = ["freeze 0 maxCompressedSegments"]
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: 0 }), inTheWay)
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: -1 }), [])
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 6 }, { heldFromIndex: 0 }), [])
+  })
+
   it("makes a place for every freeze that is due or under way, and for none that is not", () => {
     assert.deepStrictEqual(decided(stock(4, 4), { maxCompressedSegments: 4, maxSegments: 4 }), [
       "free 0 maxCompressedSegments",
