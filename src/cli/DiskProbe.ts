@@ -10,7 +10,7 @@
  */
 import * as Effect from "effect/Effect"
 import { randomFillSync } from "node:crypto"
-import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
+import { Disk, openScoped, removeIfThere, writeFully } from "../disk/Disk.ts"
 import { lockName, pathIn } from "../disk/SegmentDirectory.ts"
 
 /**
@@ -101,8 +101,7 @@ export const probe = Effect.fnUntraced(function*(directory: string) {
   yield* disk.lock(pathIn(directory, lockName))
   const remove = Effect.forEach(
     probeNames,
-    (name) =>
-      Effect.catchIf(disk.unlink(pathIn(directory, name)), (error) => error.reason === "NotFound", () => Effect.void),
+    (name) => removeIfThere(pathIn(directory, name)),
     { discard: true }
   )
   yield* Effect.acquireRelease(remove, () => Effect.ignore(remove))

@@ -203,6 +203,15 @@ export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile
   Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
 
 /**
+ * Removes a file; one that is not there counts as removed.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk> =>
+  Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
+
+/**
  * Reads until `target` is full or the file ends; returns the bytes read.
  *
  * @since 0.1.0

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Disk, openScoped, writeFully } from "./Disk.ts"
+import { Disk, openScoped, removeIfThere, writeFully } from "./Disk.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
 /**
@@ -23,7 +23,7 @@ export const replaceFile = Effect.fnUntraced(function*(
 ) {
   const disk = yield* Disk
   const temporary = pathIn(directory, temporaryName)
-  yield* Effect.catchIf(disk.unlink(temporary), (error) => error.reason === "NotFound", () => Effect.void)
+  yield* removeIfThere(temporary)
   yield* Effect.gen(function*() {
     yield* Effect.scoped(Effect.gen(function*() {
       const file = yield* openScoped(temporary, "create")

@@ -18,6 +18,7 @@ import { releaseNative } from "../format/Lz4Block.ts"
 import { pieceBytes } from "../format/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressReply, CompressRequest } from "./compressorThread.ts"
+import { keepPiece, takePiece } from "./PieceMemory.ts"
 
 /**
  * Raw LZ4 blocks with their u32 size in front, as the native library makes them. A failure is whatever it threw. A result
@@ -93,9 +94,13 @@ class CompressorThread {
 
   /** The first piece makes the native library take the memory that it keeps. */
   warmUp(): Promise<void> {
-    const warm = this.compress(new Uint8Array(new SharedArrayBuffer(pieceBytes)))
+    const piece = takePiece()
+    const warm = this.compress(piece.subarray(0, pieceBytes))
     this.worker.unref()
-    return warm.then((result) => this.release(result))
+    return warm.then((result) => {
+      this.release(result)
+      keepPiece(piece)
+    })
   }
 
   release(result: Uint8Array): void {

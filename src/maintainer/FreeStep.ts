@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Disk } from "../disk/Disk.ts"
+import { Disk, removeIfThere } from "../disk/Disk.ts"
 import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
 import { coldName, hotName } from "../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
@@ -36,10 +36,7 @@ export const free = Effect.fn("SegmentSteps.free")(
       })
     }
     for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
-      yield* disk.unlink(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`).pipe(
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void),
-        onDisk
-      )
+      yield* onDisk(removeIfThere(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`))
     }
     yield* onDisk(disk.syncDirectory(options.directory))
   }

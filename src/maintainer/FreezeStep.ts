@@ -22,7 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
-import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../disk/Disk.ts"
 import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../format/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../format/Lz4FrameDecoder.ts"
@@ -121,9 +121,6 @@ export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: Freeze
   yield* onDisk(disk.syncDirectory(job.directory))
   return done
 })
-
-const removeIfThere = (path: string) =>
-  Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
 
 const compressAndRename = Effect.fnUntraced(function*(job: Job) {
   const disk = yield* Disk

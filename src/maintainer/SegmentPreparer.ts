@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Disk } from "../disk/Disk.ts"
+import { Disk, removeIfThere } from "../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../disk/Disk.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { preparingName } from "../format/SegmentName.ts"
@@ -53,7 +53,7 @@ export const make = (options: {
   const create = Effect.fnUntraced(function*(segmentIndex: number) {
     const disk = yield* Disk
     const path = pathOf(segmentIndex)
-    yield* Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void)
+    yield* removeIfThere(path)
     const file = yield* disk.open(path, "create")
     failed.add(segmentIndex)
     yield* Effect.onError(file.truncate(options.fileBytes), () => file.close)

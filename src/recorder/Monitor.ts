@@ -16,7 +16,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { Disk, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { pathIn } from "../disk/SegmentDirectory.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
@@ -99,10 +99,8 @@ const publish = Effect.fnUntraced(function*(directory: string, address: string) 
   const disk = yield* Disk
   const path = pathIn(directory, monitorName)
   const temporary = pathIn(directory, monitorTemporaryName)
-  const remove = (path: string) =>
-    Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void)
-  yield* remove(temporary)
-  yield* Effect.addFinalizer(() => Effect.ignore(remove(path)))
+  yield* removeIfThere(temporary)
+  yield* Effect.addFinalizer(() => Effect.ignore(removeIfThere(path)))
   yield* Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(temporary, "create")
     yield* writeFully(file, [new TextEncoder().encode(address)], 0)

@@ -20,7 +20,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Disk, DiskError, openScoped, readFully, writeFully } from "../disk/Disk.ts"
+import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../disk/Disk.ts"
 import * as MetaStore from "../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
@@ -365,7 +365,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   const now = yield* Clock.currentTimeNanos
   const closedNanos = now > 0n ? now : 1n
   const fresh = pathIn(directory, preparingName(naming, file.segmentIndex))
-  yield* Effect.catchIf(disk.unlink(fresh), (error) => error.reason === "NotFound", () => Effect.void)
+  yield* removeIfThere(fresh)
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
     if (header.version === 1) {

@@ -26,7 +26,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { copyFile } from "../disk/CopyFile.ts"
-import { Disk, openScoped, writeFully } from "../disk/Disk.ts"
+import { Disk, openScoped, removeIfThere, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import * as MetaStore from "../disk/MetaStore.ts"
 import { filesOf, lockName, makeDirectoryDurable, pathIn, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
@@ -169,7 +169,7 @@ export const repair: (
       const moved = pathIn(quarantine, file.path.slice(file.path.lastIndexOf("/") + 1))
       if (prefix !== undefined) {
         const prepared = pathIn(directory, preparingName(naming, file.segmentIndex))
-        yield* Effect.catchIf(disk.unlink(prepared), (error) => error.reason === "NotFound", () => Effect.void)
+        yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
         yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
         if (file.form === "hot") {

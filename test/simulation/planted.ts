@@ -12,6 +12,7 @@ import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { MaintainerControl } from "../../src/maintainer/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { Positions } from "../../src/recorder/Recorder.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
@@ -75,6 +76,16 @@ const unlinkInstead = (pattern: RegExp, position: number) =>
           return name === undefined ? disk.unlink(path) : disk.unlink(`${directoryOf(path)}/${name}`)
         })
   }))
+
+const atEveryFifthLook = (change: (positions: Positions) => Positions): Seams => {
+  let looks = 0
+  return {
+    recorder: (recorder) => ({
+      ...recorder,
+      positions: Effect.map(recorder.positions, (positions) => ++looks % 5 > 0 ? positions : change(positions))
+    })
+  }
+}
 
 export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
@@ -292,34 +303,12 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the durable position goes back",
     seedsMax: 60,
-    plant: () => {
-      let looks = 0
-      return {
-        recorder: (recorder) => ({
-          ...recorder,
-          positions: Effect.map(
-            recorder.positions,
-            (positions) => ++looks % 5 > 0 ? positions : { ...positions, durable: Math.max(0, positions.durable - 1) }
-          )
-        })
-      }
-    }
+    plant: () => atEveryFifthLook((positions) => ({ ...positions, durable: Math.max(0, positions.durable - 1) }))
   },
   {
     name: "the position up to which events are compressed goes back",
     seedsMax: 60,
-    plant: () => {
-      let looks = 0
-      return {
-        recorder: (recorder) => ({
-          ...recorder,
-          positions: Effect.map(
-            recorder.positions,
-            (positions) => ++looks % 5 > 0 ? positions : { ...positions, compressed: 0 }
-          )
-        })
-      }
-    }
+    plant: () => atEveryFifthLook((positions) => ({ ...positions, compressed: 0 }))
   },
   {
     name: "nobody takes the lock",
