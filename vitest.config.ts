@@ -9,8 +9,10 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: ["test/package/**"],
     globalSetup: ["test/build.ts"],
-    // Both cores of the smallest machine we test on; by default one would stay idle.
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine we test on: some tests only wait, for a drain or for a process.
+    maxWorkers: 3,
+    // All files of a worker share one copy of Effect's modules; loading them for each takes longer than many a file's tests.
+    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

@@ -39,7 +39,13 @@ const step = (mebibytes: number): Contestant => ({
     const { freeze } = await import("../../src/maintainer/FreezeStep.ts")
     const { noopUpdater } = await import("../../src/telemetry/SegmentMaintainerUpdater.ts")
     const original = await prepare(directory, quick ? Math.min(4, mebibytes) : mebibytes)
-    const options = { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater } as const
+    const options = {
+      directory,
+      naming: defaultNaming,
+      compression: "frame",
+      telemetry: noopUpdater,
+      commitsAsked: () => 0
+    } as const
     const freezeCopyOf = async (segment: string) => {
       copyDurably(segment, join(directory, "FS.00000000.wal"))
       // Without this the step would only prove the cold file that is there already.

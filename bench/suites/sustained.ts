@@ -57,7 +57,13 @@ const stepAlone: Contestant = {
     const { noopUpdater } = await import("../../src/telemetry/SegmentMaintainerUpdater.ts")
     const { makeSegments } = await import("../harness/Segments.ts")
     const payload = await payloadOf(quick)
-    const options = { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater } as const
+    const options = {
+      directory,
+      naming: defaultNaming,
+      compression: "frame",
+      telemetry: noopUpdater,
+      commitsAsked: () => 0
+    } as const
     return {
       round: async () => {
         for (let i = 0; i < segmentsOf(quick); i++) {

@@ -315,10 +315,11 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     return yield* Effect.catch(Effect.asVoid(exit), giveUp)
   })
 
+  const commitsAsked = () => arena === undefined ? 0 : SegmentArena.flushAsked(arena)
   const freezeOne = Effect.fnUntraced(function*(task: Task) {
     const { segmentIndex } = task
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry }, segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, commitsAsked }, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
     const { coldBytes, facts, hotBytes } = exit.value

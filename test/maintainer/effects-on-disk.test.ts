@@ -62,7 +62,8 @@ const options = { directory, naming: defaultNaming, compression: "frame" as Comp
 const freezing = (segmentIndex: number, compression: Compression = "frame") =>
   Effect.flatMap(
     Telemetry,
-    (telemetry) => freeze({ ...options, compression, telemetry: telemetry.updater(0) }, segmentIndex)
+    (telemetry) =>
+      freeze({ ...options, compression, telemetry: telemetry.updater(0), commitsAsked: () => 0 }, segmentIndex)
   )
 
 const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>
@@ -412,7 +413,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         const disk = yield* SimulatedDisk.SimulatedDisk
         yield* Disk.use((disk) => disk.makeDirectory(directory))
         // What LZ4 cannot compress, so that more is written than is left unsynced.
-        const bytes = randomBytes(6 * 1024 * 1024)
+        const bytes = randomBytes(2 * 1024 * 1024)
         yield* put(hotPath(directory, 0), bytes)
         const syncsOf = Effect.map(changes, (lines) => lines.filter((line) => line === "sync FS.00000000.wal.lz4.tmp"))
         yield* disk.failNext("sync", "Io", /lz4\.tmp/)

@@ -96,7 +96,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
           assert.isAtMost(cold.length + both.length, 4)
           return hot.length === 2
         })
-        yield* inTime("twelve freezes", Effect.repeat(within, { until: (isDone) => isDone }))
+        yield* inTime("twelve freezes", Effect.repeat(Effect.delay(within, 1), { until: (isDone) => isDone }))
         assert.deepStrictEqual((yield* look(directory)).cold, [8, 9, 10, 11])
         assert.strictEqual((yield* maintainer.status).failures, 0)
         yield* close

@@ -70,7 +70,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
   const kind = random.chance(0.02) ? format1 : format2
   const ending: Ending = random.chance(0.3) ? "power failure" : random.chance(0.5) ? "closing" : "drain"
   // Most runs are short and many, the others long enough for segments to be deleted.
-  const { burst, steps } = random.chance(0.12) ? { steps: 13, burst: 24 } : { steps: 3, burst: 12 }
+  const { burst, steps } = random.chance(0.12) ? { steps: 13, burst: 36 } : { steps: 3, burst: 12 }
   const drainMillisMax = ending === "drain" && random.chance(0.6) ? random.below(300) : undefined
   let limits = drawLimits(random)
   const services = yield* Layer.build(Layer.fresh(simulated({ seed, logLength: 40 })))
@@ -137,7 +137,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
   })
 
   const step = Effect.fnUntraced(function*() {
-    const draw = random.below(16)
+    const draw = random.below(17)
     if (draw < 6) {
       for (let i = 1 + random.below(burst); i > 0; i--) {
         const id = recorder.writer.appendUnsafe(kind.event(appended + 1))
@@ -159,14 +159,14 @@ const run = Effect.fnUntraced(function*(seed: number) {
       allowedHot.lift()
       allowedCold.lift()
       yield* maintainer.setLimits(limits)
-    } else if (draw === 10) {
+    } else if (draw < 12) {
       if (held === undefined) yield* takeHold()
-      else if (random.chance(0.5)) yield* release
+      else if (random.chance(0.25)) yield* release
       else {
         held = { ...held, fromSegmentIndex: held.fromSegmentIndex + 1 }
         yield* held.hold.advanceTo(held.fromSegmentIndex)
       }
-    } else if (draw === 11) {
+    } else if (draw === 12) {
       state.dieAt = state.operations + 1 + random.below(10)
       state.deaths = 1
     } else {

@@ -1,0 +1,159 @@
+/** How a freeze gives way: to commits, and to whatever else needs the event loop. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { setImmediate as nextTurn } from "node:timers/promises"
+import { Disk } from "../../src/disk/Disk.ts"
+import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { blocking } from "../../src/maintainer/Compressor.ts"
+import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
+import * as FreezePace from "../../src/maintainer/FreezePace.ts"
+import { freeze } from "../../src/maintainer/FreezeStep.ts"
+import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { anyBytes, closedSegment, SegmentProof } from "../../src/maintainer/SegmentProof.ts"
+import type { ProofMaker } from "../../src/maintainer/SegmentProof.ts"
+import { Recorder } from "../../src/recorder/Recorder.ts"
+import * as Wal from "../../src/recorder/Wal.ts"
+import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
+import { hotPath, open, put, quiet, simulated, whileClockTurns } from "./maintaining.ts"
+
+const directory = "/wal"
+const pieces = 8
+
+/** A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed. */
+const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
+  const seen = { overlaps: 0 }
+  let compressing = 0
+  let isProving = false
+  const compressor: RawCompressor = {
+    ...blocking,
+    compress: async (bytes) => {
+      if (isProving) seen.overlaps += 1
+      compressing += 1
+      for (let turn = 0; turn < turnsOfCompressing; turn++) await nextTurn()
+      compressing -= 1
+      return blocking.compress(bytes)
+    },
+    uncompress: (bytes) => {
+      isProving = true
+      return blocking.uncompress(bytes)
+    }
+  }
+  const begin: ProofMaker["begin"] = (segmentIndex) => {
+    const run = proof.begin(segmentIndex)
+    return {
+      end: run.end,
+      push: (chunk) => {
+        isProving = false
+        if (compressing > 0) seen.overlaps += 1
+        run.push(chunk)
+      }
+    }
+  }
+  return { seen, services: Layer.merge(simulated({}, compressor), Layer.succeed(SegmentProof, { begin })) }
+}
+
+/** Freezes eight pieces; says how often two things were done at once, and how often the event loop turned. */
+const freezeWhile = (commitsAsked: () => number, turnsOfCompressing = 20) => {
+  const { seen, services } = watched(anyBytes, turnsOfCompressing)
+  let turns = 0
+  return Effect.gen(function*() {
+    yield* Disk.use((disk) => disk.makeDirectory(directory))
+    yield* put(hotPath(directory, 0), new Uint8Array(pieces * 1024 * 1024))
+    const options = {
+      directory,
+      naming: defaultNaming,
+      compression: "frame",
+      telemetry: noopUpdater,
+      commitsAsked
+    } as const
+    let next: NodeJS.Immediate | undefined
+    const turn = () => {
+      turns += 1
+      next = setImmediate(turn)
+    }
+    turn()
+    yield* Effect.ensuring(freeze(options, 0), Effect.sync(() => clearImmediate(next)))
+    return { overlaps: seen.overlaps, turns }
+  }).pipe(Effect.provide(Layer.fresh(services)))
+}
+
+/** Records eight pieces, which are frozen when the last event comes; with `commits` somebody waits for one all the time. */
+const recordWhile = Effect.fnUntraced(
+  function*(commits: boolean) {
+    const { seen, services } = watched(closedSegment, 20)
+    const { close, context } = yield* open(
+      Wal.layer({
+        directory,
+        segmentBytesMax: pieces * 1024 * 1024,
+        slots: 2,
+        flushEveryMillis: 0,
+        limits: { maxSegments: 2, maxCompressedSegments: 4 }
+      }).pipe(Layer.provide(Layer.fresh(services)))
+    )
+    const recorder = Context.get(context, Recorder)
+    const maintainer = Context.get(context, SegmentMaintainer)
+    const event = new Uint8Array(64 * 1024)
+    for (let count = 1; count < pieces * 16; count++) yield* recorder.append(event)
+    for (let segment = 0; segment < 2; segment++) {
+      yield* recorder.rotate
+      yield* recorder.append(event)
+    }
+    const isFrozen = Effect.map(maintainer.status, (status) => status.coldSegments > 0)
+    const turn = commits ? Effect.andThen(recorder.append(event.subarray(0, 9)), recorder.commit) : Effect.yieldNow
+    const frozen = Effect.repeat(Effect.andThen(turn, isFrozen), { until: (isFrozen) => isFrozen })
+    yield* whileClockTurns(frozen)
+    yield* whileClockTurns(close)
+    return seen.overlaps
+  },
+  Effect.scoped,
+  quiet
+)
+
+describe("a freeze", () => {
+  it.effect("compresses a piece while it proves another", () =>
+    Effect.gen(function*() {
+      assert.isAtLeast((yield* freezeWhile(() => 0)).overlaps, pieces - 2)
+    }))
+
+  it.effect("does one after the other while commits come", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      assert.strictEqual((yield* freezeWhile(() => ++asked)).overlaps, 0)
+    }))
+
+  it.effect("gives every part of a piece a turn of the event loop of its own", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      // Reading, hashing and compressing; decoding, hashing again and proving.
+      assert.isAtLeast((yield* freezeWhile(() => ++asked, 0)).turns, pieces * 5)
+    }))
+})
+
+describe("a recorder's maintainer", () => {
+  it.effect("freezes as fast as it can while nobody commits", () =>
+    Effect.gen(function*() {
+      assert.isAtLeast(yield* recordWhile(false), pieces - 2)
+    }))
+
+  it.effect("gives way to commits", () =>
+    Effect.gen(function*() {
+      // The first pieces may be under way before the first commit comes.
+      assert.isAtMost(yield* recordWhile(true), 2)
+    }))
+})
+
+describe("FreezePace", () => {
+  it.effect("sees commits at every piece, and for fifteen pieces after the last", () =>
+    Effect.gen(function*() {
+      let asked = 7
+      const pace = yield* FreezePace.make(() => asked)
+      assert.isFalse(pace.commitsCome(), "commits before the freeze are over")
+      asked += 1
+      for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.commitsCome(), `piece ${piece}`)
+      assert.isFalse(pace.commitsCome())
+      asked += 100
+      assert.isTrue(pace.commitsCome())
+    }))
+})
