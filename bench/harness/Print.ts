@@ -43,7 +43,7 @@ export const formatTable = (table: TableResult): string => {
     rows.push([
       row.name,
       formatNumber(median(values)),
-      `${formatNumber(Math.min(...values))} - ${formatNumber(Math.max(...values))}`,
+      values.length === 0 ? "-" : `${formatNumber(Math.min(...values))} - ${formatNumber(Math.max(...values))}`,
       compared.length === 0
         ? "-"
         : `${formatNumber(median(compared))} (${formatNumber(Math.min(...compared))} - ${

@@ -33,26 +33,16 @@ const step = (mebibytes: number): Contestant => ({
   name: "effect-wal, freeze step",
   note: "alone in its process; four freezes before the first that counts",
   open: async ({ directory, quick }: Scale) => {
-    const Effect = await import("effect/Effect")
-    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
     const { coldName, defaultNaming } = await import("../../src/format/SegmentName.ts")
-    const { freeze } = await import("../../src/maintainer/FreezeStep.ts")
-    const { noopUpdater } = await import("../../src/telemetry/SegmentMaintainerUpdater.ts")
+    const { freezeStep } = await import("../harness/freezeStep.ts")
     const original = await prepare(directory, quick ? Math.min(4, mebibytes) : mebibytes)
-    const options = {
-      directory,
-      naming: defaultNaming,
-      compression: "frame",
-      telemetry: noopUpdater,
-      commitsAsked: () => 0
-    } as const
     const freezeCopyOf = async (segment: string) => {
       copyDurably(segment, join(directory, "FS.00000000.wal"))
       // Without this the step would only prove the cold file that is there already.
       rmSync(join(directory, coldName(defaultNaming, 0, "frame")), { force: true })
       warmPages(directory, statSync(segment).size)
       const started = performance.now()
-      const frozen = await Effect.runPromise(Effect.provide(freeze(options, 0), NodeDisk.layer))
+      const frozen = await freezeStep(directory, 0)
       return { ...frozen, seconds: (performance.now() - started) / 1000 }
     }
     // A recorder freezes for as long as it runs; its first freezes are slower by half, until the code is compiled.

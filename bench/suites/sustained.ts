@@ -50,20 +50,10 @@ const stepAlone: Contestant = {
   name: "freeze step alone",
   note: "the same segments, already closed and durable, one after the other",
   open: async ({ directory, quick }: Scale) => {
-    const Effect = await import("effect/Effect")
-    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
     const { defaultNaming, hotName } = await import("../../src/format/SegmentName.ts")
-    const { freeze } = await import("../../src/maintainer/FreezeStep.ts")
-    const { noopUpdater } = await import("../../src/telemetry/SegmentMaintainerUpdater.ts")
+    const { freezeStep } = await import("../harness/freezeStep.ts")
     const { makeSegments } = await import("../harness/Segments.ts")
     const payload = await payloadOf(quick)
-    const options = {
-      directory,
-      naming: defaultNaming,
-      compression: "frame",
-      telemetry: noopUpdater,
-      commitsAsked: () => 0
-    } as const
     return {
       round: async () => {
         for (let i = 0; i < segmentsOf(quick); i++) {
@@ -83,7 +73,7 @@ const stepAlone: Contestant = {
         }
         const started = performance.now()
         for (let i = 0; i < segmentsOf(quick); i++) {
-          await Effect.runPromise(Effect.provide(freeze(options, i), NodeDisk.layer))
+          await freezeStep(directory, i)
         }
         const seconds = (performance.now() - started) / 1000
         for (const name of readdirSync(directory)) rmSync(join(directory, name))

@@ -1,0 +1,17 @@
+/** The freeze step by itself, as a recorder runs it to whom nobody commits. */
+import * as Effect from "effect/Effect"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { freeze } from "../../src/maintainer/FreezeStep.ts"
+import type { Frozen } from "../../src/maintainer/FreezeStep.ts"
+import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
+
+/** Freezes one closed segment of the directory. */
+export const freezeStep = (directory: string, segmentIndex: number): Promise<Frozen> =>
+  Effect.runPromise(Effect.provide(
+    freeze(
+      { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater, commitsAsked: () => 0 },
+      segmentIndex
+    ),
+    NodeDisk.layer
+  ))
