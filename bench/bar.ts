@@ -115,6 +115,9 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("peak memory of a freeze, 16 to 256 MiB", "<= 16 MiB over idle", [
       [Number.isFinite(freezeMemory) ? freezeMemory : Number.NaN, "# MiB", atMost(16)]
     ]),
+    row("handing over until durable, beside a freeze of 512 MiB", "p99 <= 3x idle", [
+      [of.figure("beside a freeze", thread, "p99 to idle"), "#x", atMost(3)]
+    ]),
     row("recording, every segment frozen", ">= 85 % of the freeze step alone", [
       [of.ratio("sustained", "throughput", thread, "freeze step alone") * 100, "# %", atLeast(85)]
     ]),

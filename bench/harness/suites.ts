@@ -8,6 +8,7 @@ const modules = [
   "tail",
   "rotation",
   "freeze",
+  "besideFreeze",
   "sustained",
   "replay",
   "ring",

@@ -3,8 +3,9 @@
  * every checksum in it verified, renamed, the original unlinked. Beside it `lz4 -1`, which compresses and syncs only.
  */
 import { execFileSync } from "node:child_process"
-import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, statSync } from "node:fs"
+import { closeSync, fdatasyncSync, openSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { copyDurably } from "../harness/copyDurably.ts"
 import { throughput } from "../harness/Suite.ts"
 import type { Contestant, Metric, Scale, Suite, Table } from "../harness/Suite.ts"
 import { warmPages } from "../harness/warmPages.ts"
@@ -20,13 +21,6 @@ const metrics: ReadonlyArray<Metric> = [
 const prepare = async (directory: string, mebibytes: number): Promise<string> => {
   const { prepareSegment } = await import("../harness/prepareSegment.ts")
   return prepareSegment(join(directory, "original"), mebibytes * mebibyte)
-}
-
-const copyDurably = (from: string, to: string): void => {
-  copyFileSync(from, to)
-  const fd = openSync(to, "r+")
-  fsyncSync(fd)
-  closeSync(fd)
 }
 
 const step = (mebibytes: number): Contestant => ({
