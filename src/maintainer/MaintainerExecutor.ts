@@ -12,26 +12,19 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import { availableParallelism } from "node:os"
-import { Disk, openScoped } from "../disk/Disk.ts"
-import * as MetaStore from "../disk/MetaStore.ts"
+import { Disk } from "../disk/Disk.ts"
 import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
-import { hotName } from "../format/SegmentName.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import * as TaskRing from "../shared/TaskRing.ts"
 import type { Task } from "../shared/TaskRing.ts"
 import type { FailureReason } from "../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
@@ -43,8 +36,10 @@ import { countEventUnsafe, freezesEndUnsafe, isFreezingStopped } from "./Maintai
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import { failed } from "./MaintainerEvent.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
-import * as SegmentFlusher from "./SegmentFlusher.ts"
-import { fromDisk, StepError } from "./StepError.ts"
+import * as Persister from "./Persister.ts"
+import { persistFile } from "./PersistFileStep.ts"
+import type { StepError } from "./StepError.ts"
+import { makeCurrent, makeLane } from "./TaskLane.ts"
 
 /**
  * What an executor must know. Plain data, so it can be handed to another thread.
@@ -69,9 +64,6 @@ export interface ExecutorOptions {
  * @category limits
  */
 export const attemptsMax = 5
-
-/** The meta file is a hint: besides when no full segment waits any more it is renewed at most this often. */
-const metaMillisMin = 1000
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
@@ -116,183 +108,45 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     TaskQueue.completeUnsafe(queue)
     Doorbell.ringUnsafe(control.progress)
   }
-  /** Failures of flush and persist since the last success. */
-  let failuresInARow = 0
-
-  const hold = (code: HeldBack): void => {
-    if (code === HeldBack.None) failuresInARow = 0
-    if (arena !== undefined) SegmentArena.putHeldBack(arena, code)
-  }
   const wake = () => Doorbell.ringUnsafe(control.attention)
 
-  const flusher = arena === undefined ? undefined : SegmentFlusher.make({
-    arena,
-    directory: options.directory,
-    naming: options.naming,
-    telemetry,
-    onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
-  })
-  if (flusher !== undefined) yield* Effect.addFinalizer(() => flusher.close)
-  if (isLead && arena !== undefined) SegmentArena.giveBackSpentUnsafe(arena)
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // persist and flush
-  // ---------------------------------------------------------------------------------------------------------------
-
+  const persister = isLead && arena !== undefined
+    ? yield* Persister.make(options, { arena, telemetry, emit })
+    : undefined
   const persisting = yield* makeCurrent(toPersist)
-  let metaWritten = { millis: 0, eventId: -1 }
-  let isMetaWhole = true
-  yield* Effect.addFinalizer(() =>
-    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory))
-  )
-
-  const writeMeta = Effect.fnUntraced(function*() {
-    if (flusher === undefined) return
-    const { eventId, fileOffset, segmentIndex } = flusher.lastDurable()
-    if (eventId === metaWritten.eventId) return
-    metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
-    const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
-    isMetaWhole = false
-    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory, meta), () => {
-      isMetaWhole = true
-    }))
-  })
-
-  const renewMeta = Effect.gen(function*() {
-    if (flusher === undefined || (yield* Clock.currentTimeMillis) - metaWritten.millis < metaMillisMin) return
-    if (flusher.lastDurable().eventId > 0) yield* writeMeta()
-  })
-
-  /**
-   * Persisting is tried for ever: what was appended is never given up. One failure of the device is no news to
-   * committers: the segment is being written to a fresh file, and they go on waiting. A second one in a row is.
-   */
-  const onPersistError = Effect.fnUntraced(function*(error: StepError) {
-    failuresInARow += 1
-    if (error.reason === "DiskFull") hold(HeldBack.DiskFull)
-    else if (failuresInARow > 1) hold(HeldBack.DiskFailing)
-    emit(failed(error, yield* Clock.currentTimeMillis, false))
-  })
 
   /** `true` when the task is done with. */
-  const persistOne = Effect.fnUntraced(function*(task: Task) {
-    if (flusher === undefined || arena === undefined || task.slot < 0) return yield* persistFile(task)
-    const { segmentIndex, slot } = task
-    const isHere = SegmentArena.stateOf(arena, slot) === SlotState.Full &&
-      SegmentArena.segmentIndexOf(arena, slot) === segmentIndex
-    if (!isHere) return true
-    const may = flusher.mayWrite(slot)
-    if (may !== "yes") {
-      if (may === "hot limit") hold(HeldBack.HotLimit)
-      return false
-    }
-    return yield* flusher.persist(slot).pipe(
-      Effect.matchEffect({
-        onFailure: (error) => Effect.as(onPersistError(error), false),
-        onSuccess: (persisted) =>
-          Effect.sync(() => {
-            hold(HeldBack.None)
-            emit({ _tag: "Persisted", ...persisted })
-            return true
-          })
-      })
-    )
-  })
-
-  /** A file that an application wrote by itself: it is made durable as it is. */
-  const persistFile = Effect.fnUntraced(function*(task: Task) {
-    const { segmentIndex } = task
+  const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const path = `${options.directory}/${hotName(options.naming, segmentIndex)}`
-    const disk = yield* Disk
-    return yield* Effect.gen(function*() {
-      const bytes = yield* Effect.scoped(Effect.gen(function*() {
-        const file = yield* openScoped(path, "read")
-        yield* file.sync
-        return (yield* file.stat).bytes
-      }))
-      yield* disk.syncDirectory(options.directory)
-      return bytes
-    }).pipe(
-      Effect.mapError(fromDisk("persist", segmentIndex)),
-      Effect.filterOrFail(
-        (bytes) => bytes > 0,
-        () => new StepError({ step: "persist", reason: "Corrupt", segmentIndex, path, detail: "an empty file" })
-      ),
-      Effect.withSpan("SegmentSteps.persist", { attributes: { segmentIndex } }),
-      Effect.matchEffect({
-        onFailure: (error) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            telemetry.onPersist(false, startNanos)
-            emit(failed(error, now, !error.isRetryable))
-            return !error.isRetryable
-          }),
-        onSuccess: (bytes) =>
-          Effect.map(Clock.currentTimeMillis, (closedMillis) => {
-            telemetry.onPersist(true, startNanos)
-            const ids = { firstEventId: undefined, lastEventId: undefined }
-            emit({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis })
-            return true
-          })
-      })
-    )
+    const result = yield* Effect.result(persistFile(options, segmentIndex))
+    const now = yield* Clock.currentTimeMillis
+    telemetry.onPersist(Result.isSuccess(result), startNanos)
+    if (Result.isSuccess(result)) {
+      const ids = { firstEventId: undefined, lastEventId: undefined }
+      emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...ids, closedMillis: now })
+      return true
+    }
+    const { failure } = result
+    emit(failed(failure, now, !failure.isRetryable))
+    return !failure.isRetryable
   })
 
   const persistAll = Effect.gen(function*() {
     let worked = false
     while (true) {
       const task = persisting.next()
-      if (task === undefined || !(yield* persistOne(task))) break
+      if (task === undefined) break
+      const isDone = yield* persister === undefined || task.slot < 0 ? persistFileOne(task) : persister.persist(task)
+      if (!isDone) break
       persisting.done()
       complete(toPersist)
       worked = true
-      yield* renewMeta
+      if (persister !== undefined) yield* persister.renewMeta
     }
     // Once for all that waited: under load there is always a next one, and the meta file takes as long as a small sync.
-    if (worked) yield* writeMeta()
+    if (worked && persister !== undefined) yield* persister.writeMeta
     return worked
   })
-
-  let lastFlushMillis = 0
-  let hasServedFlush = false
-
-  const flushActive = Effect.gen(function*() {
-    if (flusher === undefined || arena === undefined) return false
-    const now = yield* Clock.currentTimeMillis
-    // A clock that was set back says nothing about how long ago the last flush was.
-    const isDue = options.flushEveryMillis > 0 &&
-      (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
-    const asked = SegmentArena.flushAsked(arena)
-    const isAsked = SegmentArena.flushPending(arena)
-    if (!isDue && !isAsked) return false
-    lastFlushMillis = now
-    const slot = SegmentArena.activeSlot(arena)
-    // Whoever asked has appended before: it lies in a full segment. What comes now is not let through unseen.
-    if (slot < 0 || SegmentArena.watermarkOf(arena, slot) === 0) {
-      SegmentArena.flushServedUnsafe(arena, asked)
-      return false
-    }
-    // A full segment that comes before this one is in the queue by now, or will be: the next cycle persists it first.
-    const may = flusher.mayWrite(slot)
-    if (may !== "yes") {
-      if (may === "hot limit") hold(HeldBack.HotLimit)
-      return false
-    }
-    return yield* flusher.flush(slot).pipe(Effect.matchEffect({
-      onFailure: (error) => Effect.as(onPersistError(error), false),
-      onSuccess: (flushed) =>
-        Effect.sync(() => {
-          hold(HeldBack.None)
-          SegmentArena.flushServedUnsafe(arena, asked)
-          hasServedFlush = isAsked
-          return flushed
-        })
-    }))
-  })
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // free and freeze
-  // ---------------------------------------------------------------------------------------------------------------
 
   const giveUp = Effect.fnUntraced(function*(error: StepError) {
     emit(failed(error, yield* Clock.currentTimeMillis, true))
@@ -349,22 +203,20 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
    * a freeze or a deletion needs it.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
-    mayLinger && hasServedFlush && arena !== undefined && !freezing.isBusy() && !freeing.isBusy() &&
+    mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&
+    !freeing.isBusy() &&
     Doorbell.spinUnsafe(arena.work, seen.at(-1) ?? 0, lingerMicrosMax)
 
   const cycle = Effect.gen(function*() {
     let worked = false
-    hasServedFlush = false
-    if (isLead) {
-      worked = (yield* persistAll) || worked
-      worked = (yield* flushActive) || worked
-    }
+    if (isLead) worked = yield* persistAll
+    if (persister !== undefined) worked = (yield* persister.flush) || worked
     worked = (yield* freeing.poll) || worked
     if (isFreezingStopped(control)) yield* freezing.stop
     else worked = (yield* freezing.poll) || worked
-    if (isLead && !worked && flusher !== undefined) {
-      worked = yield* flusher.prepare
-      yield* renewMeta
+    if (!worked && persister !== undefined) {
+      worked = yield* persister.prepare
+      yield* persister.renewMeta
     }
     return worked
   })
@@ -381,83 +233,6 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)
   })
 }, Effect.scoped)
-
-/** The task that is being worked on: one that a predecessor left claimed, one that failed and is tried again, or a new one. */
-interface Current {
-  readonly next: () => Task | undefined
-  readonly done: () => void
-}
-
-/** With `end` only tasks before that position of the queue are taken. */
-const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue, end?: () => number) {
-  let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
-  const record = new TaskRing.TaskRecord()
-  const self: Current = {
-    next: () => {
-      if (current === undefined && TaskQueue.pollUnsafe(queue, record, end?.())) current = { ...record }
-      return current
-    },
-    done: () => {
-      current = undefined
-    }
-  }
-  return self
-})
-
-/** Works on the tasks of a queue one after the other, in a fiber of its own. */
-interface Lane {
-  /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
-  readonly poll: Effect.Effect<boolean, never, Scope.Scope>
-  readonly isBusy: () => boolean
-  /** Interrupts the task that is under way; it stays claimed. */
-  readonly stop: Effect.Effect<void>
-}
-
-const makeLane = Effect.fnUntraced(function*(
-  queue: TaskQueue.Dequeue,
-  work: (task: Task) => Effect.Effect<void>,
-  complete: (queue: TaskQueue.Dequeue) => void,
-  wake: () => void,
-  end?: () => number
-) {
-  const current = yield* makeCurrent(queue, end)
-  let fiber: Fiber.Fiber<void> | undefined
-  let isBusy = false
-  let hasFinished = false
-  let death: Cause.Cause<never> | undefined
-  const self: Lane = {
-    poll: Effect.gen(function*() {
-      if (death !== undefined) return yield* Effect.failCause(death)
-      const finished = hasFinished
-      hasFinished = false
-      if (isBusy) return finished
-      const task = current.next()
-      if (task === undefined) return finished
-      // Said before the fork: the task may be over before this fiber learns which fiber it was.
-      isBusy = true
-      fiber = yield* Effect.forkScoped(
-        work(task).pipe(Effect.onExit((exit) =>
-          Effect.sync(() => {
-            isBusy = false
-            hasFinished = true
-            if (Exit.isSuccess(exit)) {
-              current.done()
-              complete(queue)
-            } else if (!Cause.hasInterruptsOnly(exit.cause)) {
-              // A defect is the executor's: it is found at the next poll, and the supervisor's answer is a new executor.
-              death = exit.cause
-            }
-            wake()
-          })
-        ))
-      )
-      return true
-    }),
-    isBusy: () => isBusy,
-    stop: Effect.suspend(() => fiber === undefined || !isBusy ? Effect.void : Fiber.interrupt(fiber))
-  }
-  return self
-})
 
 const failureReasonOf: Record<StepError["reason"], FailureReason> = {
   NotFound: "NotFound",
