@@ -1,7 +1,7 @@
 /**
  * The door to the compressor. The default compresses in one thread of its own, so the thread that asks goes on;
- * `blocking` does it at once on the asking thread, which makes a test or a simulation deterministic. Decoding takes about
- * half a millisecond a MiB and is done on the asking thread by both.
+ * `blocking` does it at once on the asking thread, which makes a test or a simulation deterministic. Decoding takes 0.5 to 1
+ * ms a MiB and is done on the asking thread by both, except where that must not be kept waiting (`aside`).
  *
  * Why not on Node's thread pool: the native library's allocator keeps what it frees for the thread that allocated it, so
  * every pool thread that ever compresses keeps about 13 MiB, and every one that decodes more. Measured while a segment of
@@ -17,7 +17,7 @@ import { Worker } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { pieceBytes } from "../format/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import type { CompressReply, CompressRequest } from "./compressorThread.ts"
+import type { CompressorReply, CompressorRequest } from "./compressorThread.ts"
 import { keepPiece, takePiece } from "./PieceMemory.ts"
 
 /**
@@ -35,8 +35,11 @@ export interface RawCompressor {
   readonly start: () => Promise<void> | void
   /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
   readonly compress: (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
-  /** The content of what `compress` made. */
-  readonly uncompress: (bytes: Uint8Array) => Uint8Array
+  /**
+   * The content of what `compress` made. With `aside` the compressing thread decodes, if there is one: it has less time to
+   * compress, the asking thread goes on, and the bytes must not change until it is done.
+   */
+  readonly uncompress: (bytes: Uint8Array, aside: boolean) => Promise<Uint8Array> | Uint8Array
   /** Gives the memory of a result back at once, and not when the garbage collector comes by. Its bytes are gone then. */
   readonly release: (result: Uint8Array) => void
 }
@@ -56,6 +59,10 @@ export const blocking: RawCompressor = {
 
 /** The longest result for so much content: LZ4's own bound, and the u32 in front. */
 const resultBytesMax = (contentBytes: number): number => 4 + contentBytes + Math.ceil(contentBytes / 255) + 16
+
+/** As the native library writes it in front of a block. */
+const contentBytesOf = (bytes: Uint8Array): number =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true)
 
 interface Job {
   readonly output: Uint8Array
@@ -77,19 +84,17 @@ class CompressorThread {
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
     this.worker.unref()
-    this.worker.on("message", (reply: CompressReply) => this.onReply(reply))
+    this.worker.on("message", (reply: CompressorReply) => this.onReply(reply))
     this.worker.once("error", (error) => this.onDeath(error))
     this.worker.once("exit", (code) => this.onDeath(new Error(`the compressor's thread ended with code ${code}`)))
   }
 
   compress(input: Uint8Array): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const id = this.nextId++
-      const output = new Uint8Array(this.takeOutput(resultBytesMax(input.length)))
-      this.jobs.set(id, { output, resolve, reject })
-      this.worker.ref()
-      this.worker.postMessage({ id, input, output } satisfies CompressRequest)
-    })
+    return this.ask("compress", input, resultBytesMax(input.length))
+  }
+
+  uncompress(input: Uint8Array): Promise<Uint8Array> {
+    return this.ask("uncompress", input, contentBytesOf(input))
   }
 
   /** The first piece makes the native library take the memory that it keeps. */
@@ -107,12 +112,22 @@ class CompressorThread {
     if (result.buffer instanceof SharedArrayBuffer && this.spare.length < spareMax) this.spare.push(result.buffer)
   }
 
+  private ask(task: CompressorRequest["task"], input: Uint8Array, outputBytesMax: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const id = this.nextId++
+      const output = new Uint8Array(this.takeOutput(outputBytesMax))
+      this.jobs.set(id, { output, resolve, reject })
+      this.worker.ref()
+      this.worker.postMessage({ id, task, input, output } satisfies CompressorRequest)
+    })
+  }
+
   private takeOutput(bytes: number): SharedArrayBuffer {
     const at = this.spare.findIndex((buffer) => buffer.byteLength >= bytes)
     return (at < 0 ? undefined : this.spare.splice(at, 1)[0]) ?? new SharedArrayBuffer(bytes)
   }
 
-  private onReply(reply: CompressReply): void {
+  private onReply(reply: CompressorReply): void {
     const job = this.jobs.get(reply.id)
     this.jobs.delete(reply.id)
     if (this.jobs.size === 0) this.worker.unref()
@@ -139,7 +154,7 @@ const threadedBy = (module: () => URL): RawCompressor => {
   return {
     start: () => living().warmUp(),
     compress: (bytes) => living().compress(bytes),
-    uncompress: blocking.uncompress,
+    uncompress: (bytes, aside) => (aside ? living().uncompress(bytes) : uncompressSync(bytes)),
     release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
   }
 }

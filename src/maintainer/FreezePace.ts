@@ -1,10 +1,9 @@
 /**
  * How a freeze gives way to persisting. Both the application and the thread that persists need a processor for every commit,
  * and a freeze has work for two more: one compresses while another decodes and proves. So while commits come the two take
- * turns.
+ * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece.
  *
- * Measured on two cores with commits one after the other beside a freeze of 512 MiB: a commit's p99 was 2.7 to 3.4 times its
- * idle value without turns and 1.3 to 2.4 times with them; the freeze took 1.9 and 3.3 seconds.
+ * Measured on two cores, commits one after the other beside a freeze of 512 MiB: see docs/PERFORMANCE.md.
  *
  * @since 0.1.0
  */
@@ -19,6 +18,8 @@ import * as Semaphore from "effect/Semaphore"
  */
 export interface FreezePace {
   /** Asked once for each piece: whether somebody has waited for a commit in the time of the last few pieces. */
+  readonly look: () => boolean
+  /** What `look` saw the last time. */
   readonly commitsCome: () => boolean
   /** What is run in turn never overlaps with anything else that is. */
   readonly inTurn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -38,12 +39,13 @@ export const make = (commitsAsked: () => number): Effect.Effect<FreezePace> =>
     let seen = commitsAsked()
     let quietPieces = quietPiecesMin
     return {
-      commitsCome: () => {
+      look: () => {
         const asked = commitsAsked()
         quietPieces = asked === seen ? quietPieces + 1 : 0
         seen = asked
         return quietPieces < quietPiecesMin
       },
+      commitsCome: () => quietPieces < quietPiecesMin,
       inTurn: turn.withPermit
     }
   })

@@ -263,7 +263,7 @@ const writePieces = Effect.fnUntraced(function*(
     hash.update(content)
     yield* Effect.yieldNow
     const compress = () => compressor.compress(content)
-    const result = yield* pace.commitsCome()
+    const result = yield* pace.look()
       ? pace.inTurn(settle(compress, compressFailed))
       : begin(compress, compressFailed)
     inFlight.push({ piece, content, result })
@@ -335,10 +335,10 @@ const readBackPieces = Effect.fnUntraced(function*(
       if (!field.storedRaw) {
         // The native decoder wants the content's size where the frame has the block's.
         view.setUint32(0, contentBytes, true)
-        content = yield* Effect.try({
-          try: () => compressor.uncompress(block),
-          catch: (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
-        })
+        content = yield* settle(
+          () => compressor.uncompress(block, pace.commitsCome()),
+          (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
+        )
       }
       if (content.length !== contentBytes) {
         return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another content`)
@@ -393,7 +393,7 @@ const readBackWhole = Effect.fnUntraced(function*(job: Job, cold: DiskFile, cold
   if (job.compression === "block") {
     const file = new Uint8Array(coldBytes)
     yield* onDisk(readFully(cold, file, 0))
-    take(yield* Effect.try({ try: () => compressor.uncompress(file), catch: verifyFailed }))
+    take(yield* settle(() => compressor.uncompress(file, false), verifyFailed))
   } else {
     const decoder = new Lz4FrameDecoder()
     const buffer = new Uint8Array(pieceBytes)

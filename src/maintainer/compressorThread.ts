@@ -1,23 +1,24 @@
 /**
- * The entry of a compressing thread: compresses what it is handed, one piece after the other, into memory that it is
+ * The entry of a compressing thread: compresses or decodes what it is handed, one piece after the other, into memory that it is
  * handed too. See `Compressor` for why this is not done on Node's thread pool.
  *
  * @since 0.1.0
  */
-import { compressSync } from "lz4-napi"
+import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
 import { yieldToOtherThreads } from "../internal/threadPriority.ts"
 
 /**
- * One piece to compress.
+ * What is to be done with one piece.
  *
  * @since 0.1.0
  * @category models
  */
-export interface CompressRequest {
+export interface CompressorRequest {
   readonly id: number
+  readonly task: "compress" | "uncompress"
   readonly input: Uint8Array
   /** Shared memory with room for the result. */
   readonly output: Uint8Array
@@ -29,7 +30,7 @@ export interface CompressRequest {
  * @since 0.1.0
  * @category models
  */
-export type CompressReply =
+export type CompressorReply =
   | { readonly id: number; readonly length: number }
   | { readonly id: number; readonly error: string }
 
@@ -39,9 +40,11 @@ invariant(port !== null, "compressorThread is run by Compressor")
 // Recording never waits for compression.
 yieldToOtherThreads()
 
-const compress = ({ id, input, output }: CompressRequest): CompressReply => {
+const tasks = { compress: compressSync, uncompress: uncompressSync }
+
+const work = ({ id, input, output, task }: CompressorRequest): CompressorReply => {
   try {
-    const result = compressSync(Buffer.from(input.buffer, input.byteOffset, input.byteLength))
+    const result = tasks[task](Buffer.from(input.buffer, input.byteOffset, input.byteLength))
     output.set(result)
     const { length } = result
     // Given back at once, not when the garbage collector comes by.
@@ -54,4 +57,4 @@ const compress = ({ id, input, output }: CompressRequest): CompressReply => {
 
 // Not in the message's own turn of the event loop: a port hands out whatever has come meanwhile without a turn between, and
 // Node gives the memory of released results back only at one. Under load that would be hundreds of results.
-port.on("message", (request: CompressRequest) => setImmediate(() => port.postMessage(compress(request))))
+port.on("message", (request: CompressorRequest) => setImmediate(() => port.postMessage(work(request))))

@@ -23,7 +23,7 @@ const pieces = 8
 
 /** A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed. */
 const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
-  const seen = { overlaps: 0 }
+  const seen = { overlaps: 0, aside: 0 }
   let compressing = 0
   let isProving = false
   const compressor: RawCompressor = {
@@ -35,9 +35,10 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
       compressing -= 1
       return blocking.compress(bytes)
     },
-    uncompress: (bytes) => {
+    uncompress: (bytes, aside) => {
       isProving = true
-      return blocking.uncompress(bytes)
+      if (aside) seen.aside += 1
+      return blocking.uncompress(bytes, aside)
     }
   }
   const begin: ProofMaker["begin"] = (segmentIndex) => {
@@ -75,7 +76,7 @@ const freezeWhile = (commitsAsked: () => number, turnsOfCompressing = 20) => {
     }
     turn()
     yield* Effect.ensuring(freeze(options, 0), Effect.sync(() => clearImmediate(next)))
-    return { overlaps: seen.overlaps, turns }
+    return { ...seen, turns }
   }).pipe(Effect.provide(Layer.fresh(services)))
 }
 
@@ -112,15 +113,19 @@ const recordWhile = Effect.fnUntraced(
 )
 
 describe("a freeze", () => {
-  it.effect("compresses a piece while it proves another", () =>
+  it.effect("compresses a piece while it decodes and proves another", () =>
     Effect.gen(function*() {
-      assert.isAtLeast((yield* freezeWhile(() => 0)).overlaps, pieces - 2)
+      const { aside, overlaps } = yield* freezeWhile(() => 0)
+      assert.isAtLeast(overlaps, pieces - 2)
+      assert.strictEqual(aside, 0)
     }))
 
-  it.effect("does one after the other while commits come", () =>
+  it.effect("does one after the other while commits come, and decodes where it compresses", () =>
     Effect.gen(function*() {
       let asked = 0
-      assert.strictEqual((yield* freezeWhile(() => ++asked)).overlaps, 0)
+      const { aside, overlaps } = yield* freezeWhile(() => ++asked)
+      assert.strictEqual(overlaps, 0)
+      assert.strictEqual(aside, pieces)
     }))
 
   it.effect("gives every part of a piece a turn of the event loop of its own", () =>
@@ -149,11 +154,11 @@ describe("FreezePace", () => {
     Effect.gen(function*() {
       let asked = 7
       const pace = yield* FreezePace.make(() => asked)
-      assert.isFalse(pace.commitsCome(), "commits before the freeze are over")
+      assert.isFalse(pace.look(), "commits before the freeze are over")
       asked += 1
-      for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.commitsCome(), `piece ${piece}`)
-      assert.isFalse(pace.commitsCome())
+      for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.look(), `piece ${piece}`)
+      assert.isFalse(pace.look())
       asked += 100
-      assert.isTrue(pace.commitsCome())
+      assert.isTrue(pace.look())
     }))
 })

@@ -87,7 +87,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
       let deaths = 0
       // Not every operation: each segment goes through the same steps, so over five segments the kinds are all met. The
       // files of format 1 are large, and its steps are the same.
-      const stride = kind.layout.version === 1 ? 8 : 4
+      const stride = kind.layout.version === 1 ? 11 : 5
       for (let operation = 1; !progress.isOver; operation += stride) {
         yield* withMortal({}, ({ close, disk, maintainer, recorder, state, telemetry }) =>
           Effect.gen(function*() {
