@@ -6,11 +6,13 @@ import { freeze } from "../../src/maintainer/FreezeStep.ts"
 import type { Frozen } from "../../src/maintainer/FreezeStep.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
 
+const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
+
 /** Freezes one closed segment of the directory. */
 export const freezeStep = (directory: string, segmentIndex: number): Promise<Frozen> =>
   Effect.runPromise(Effect.provide(
     freeze(
-      { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater, commitsAsked: () => 0 },
+      { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater, pressure },
       segmentIndex
     ),
     NodeDisk.layer

@@ -1,14 +1,27 @@
 /**
  * How a freeze gives way to persisting. Both the application and the thread that persists need a processor for every commit,
  * and a freeze has work for two more: one compresses while another decodes and proves. So while commits come the two take
- * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece.
- *
- * Measured on two cores, commits one after the other beside a freeze of 512 MiB: see docs/PERFORMANCE.md.
+ * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece. The freeze
+ * takes longer by half then. So it is in no way of commits either when it falls behind: as soon as another segment waits to
+ * be frozen it goes on at full speed, for at the limit of hot segments commits would wait for all of it.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+
+/**
+ * What the pace follows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pressure {
+  /** How many commits were asked for so far. */
+  readonly commitsAsked: () => number
+  /** How many segments wait to be frozen after those that are being frozen. */
+  readonly freezesWaiting: () => number
+}
 
 /**
  * The pace of one freeze.
@@ -17,10 +30,10 @@ import * as Semaphore from "effect/Semaphore"
  * @category models
  */
 export interface FreezePace {
-  /** Asked once for each piece: whether somebody has waited for a commit in the time of the last few pieces. */
+  /** Asked once for each piece: whether to give way. */
   readonly look: () => boolean
-  /** What `look` saw the last time. */
-  readonly commitsCome: () => boolean
+  /** What `look` said the last time. */
+  readonly givesWay: () => boolean
   /** What is run in turn never overlaps with anything else that is. */
   readonly inTurn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -29,23 +42,25 @@ export interface FreezePace {
 const quietPiecesMin = 16
 
 /**
- * `commitsAsked` counts the commits that were asked for.
+ * A pace for one freeze, full speed to begin with.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (commitsAsked: () => number): Effect.Effect<FreezePace> =>
+export const make = ({ commitsAsked, freezesWaiting }: Pressure): Effect.Effect<FreezePace> =>
   Effect.map(Semaphore.make(1), (turn) => {
     let seen = commitsAsked()
     let quietPieces = quietPiecesMin
+    let givesWay = false
     return {
       look: () => {
         const asked = commitsAsked()
         quietPieces = asked === seen ? quietPieces + 1 : 0
         seen = asked
-        return quietPieces < quietPiecesMin
+        givesWay = quietPieces < quietPiecesMin && freezesWaiting() === 0
+        return givesWay
       },
-      commitsCome: () => quietPieces < quietPiecesMin,
+      givesWay: () => givesWay,
       inTurn: turn.withPermit
     }
   })

@@ -53,8 +53,7 @@ export interface FreezeOptions {
   readonly naming: SegmentNaming
   readonly compression: Compression
   readonly telemetry: SegmentMaintainerUpdater
-  /** How many commits were asked for so far: while they come, the freeze gives way to them. */
-  readonly commitsAsked: () => number
+  readonly pressure: FreezePace.Pressure
 }
 
 /**
@@ -80,7 +79,7 @@ const unsyncedBytesMax = 1024 * 1024
 
 /** One segment's freeze: the paths, and errors that name them. */
 interface Job {
-  readonly commitsAsked: () => number
+  readonly pressure: FreezePace.Pressure
   readonly telemetry: SegmentMaintainerUpdater
   readonly segmentIndex: number
   readonly compression: Compression
@@ -95,7 +94,7 @@ interface Job {
 const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
   const { compression, directory, naming } = options
   return {
-    commitsAsked: options.commitsAsked,
+    pressure: options.pressure,
     telemetry: options.telemetry,
     segmentIndex,
     compression,
@@ -212,7 +211,7 @@ interface PieceInFlight {
 
 const writeFrame = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes: number, target: DiskFile) {
   const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)
-  const pace = yield* FreezePace.make(job.commitsAsked)
+  const pace = yield* FreezePace.make(job.pressure)
   const [coldBytes, facts] = yield* Effect.all([
     writePieces(job, pace, source, bytes, target, written),
     readBackPieces(job, pace, target, bytes, written)
@@ -336,7 +335,7 @@ const readBackPieces = Effect.fnUntraced(function*(
         // The native decoder wants the content's size where the frame has the block's.
         view.setUint32(0, contentBytes, true)
         content = yield* settle(
-          () => compressor.uncompress(block, pace.commitsCome()),
+          () => compressor.uncompress(block, pace.givesWay()),
           (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
         )
       }

@@ -169,11 +169,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     return yield* Effect.catch(Effect.asVoid(exit), giveUp)
   })
 
-  const commitsAsked = () => arena === undefined ? 0 : SegmentArena.flushAsked(arena)
+  const pressure = {
+    commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
+    freezesWaiting: () => TaskQueue.sizeUnsafe(toFreeze)
+  }
   const freezeOne = Effect.fnUntraced(function*(task: Task) {
     const { segmentIndex } = task
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, commitsAsked }, segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, pressure }, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
     const { coldBytes, facts, hotBytes } = exit.value

@@ -56,7 +56,7 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
 }
 
 /** Freezes eight pieces; says how often two things were done at once, and how often the event loop turned. */
-const freezeWhile = (commitsAsked: () => number, turnsOfCompressing = 20) => {
+const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => {
   const { seen, services } = watched(anyBytes, turnsOfCompressing)
   let turns = 0
   return Effect.gen(function*() {
@@ -67,7 +67,7 @@ const freezeWhile = (commitsAsked: () => number, turnsOfCompressing = 20) => {
       naming: defaultNaming,
       compression: "frame",
       telemetry: noopUpdater,
-      commitsAsked
+      pressure
     } as const
     let next: NodeJS.Immediate | undefined
     const turn = () => {
@@ -80,7 +80,7 @@ const freezeWhile = (commitsAsked: () => number, turnsOfCompressing = 20) => {
   }).pipe(Effect.provide(Layer.fresh(services)))
 }
 
-/** Records eight pieces, which are frozen when the last event comes; with `commits` somebody waits for one all the time. */
+/** Records eight pieces, which are frozen as soon as they are closed; with `commits` somebody waits for one all the time. */
 const recordWhile = Effect.fnUntraced(
   function*(commits: boolean) {
     const { seen, services } = watched(closedSegment, 20)
@@ -97,10 +97,8 @@ const recordWhile = Effect.fnUntraced(
     const maintainer = Context.get(context, SegmentMaintainer)
     const event = new Uint8Array(64 * 1024)
     for (let count = 1; count < pieces * 16; count++) yield* recorder.append(event)
-    for (let segment = 0; segment < 2; segment++) {
-      yield* recorder.rotate
-      yield* recorder.append(event)
-    }
+    yield* recorder.rotate
+    yield* recorder.append(event)
     const isFrozen = Effect.map(maintainer.status, (status) => status.coldSegments > 0)
     const turn = commits ? Effect.andThen(recorder.append(event.subarray(0, 9)), recorder.commit) : Effect.yieldNow
     const frozen = Effect.repeat(Effect.andThen(turn, isFrozen), { until: (isFrozen) => isFrozen })
@@ -115,7 +113,7 @@ const recordWhile = Effect.fnUntraced(
 describe("a freeze", () => {
   it.effect("compresses a piece while it decodes and proves another", () =>
     Effect.gen(function*() {
-      const { aside, overlaps } = yield* freezeWhile(() => 0)
+      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => 0, freezesWaiting: () => 0 })
       assert.isAtLeast(overlaps, pieces - 2)
       assert.strictEqual(aside, 0)
     }))
@@ -123,16 +121,27 @@ describe("a freeze", () => {
   it.effect("does one after the other while commits come, and decodes where it compresses", () =>
     Effect.gen(function*() {
       let asked = 0
-      const { aside, overlaps } = yield* freezeWhile(() => ++asked)
+      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 0 })
       assert.strictEqual(overlaps, 0)
       assert.strictEqual(aside, pieces)
+    }))
+
+  it.effect("goes on at full speed, commits or not, while other segments wait to be frozen", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 1 })
+      assert.isAtLeast(overlaps, pieces - 2)
+      assert.strictEqual(aside, 0)
     }))
 
   it.effect("gives every part of a piece a turn of the event loop of its own", () =>
     Effect.gen(function*() {
       let asked = 0
       // Reading, hashing and compressing; decoding, hashing again and proving.
-      assert.isAtLeast((yield* freezeWhile(() => ++asked, 0)).turns, pieces * 5)
+      assert.isAtLeast(
+        (yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 0 }, 0)).turns,
+        pieces * 5
+      )
     }))
 })
 
@@ -153,12 +162,19 @@ describe("FreezePace", () => {
   it.effect("sees commits at every piece, and for fifteen pieces after the last", () =>
     Effect.gen(function*() {
       let asked = 7
-      const pace = yield* FreezePace.make(() => asked)
+      let waiting = 0
+      const pace = yield* FreezePace.make({ commitsAsked: () => asked, freezesWaiting: () => waiting })
       assert.isFalse(pace.look(), "commits before the freeze are over")
       asked += 1
       for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.look(), `piece ${piece}`)
       assert.isFalse(pace.look())
       asked += 100
       assert.isTrue(pace.look())
+      assert.isTrue(pace.givesWay())
+      waiting = 1
+      assert.isFalse(pace.look())
+      assert.isFalse(pace.givesWay())
+      waiting = 0
+      assert.isTrue(pace.look(), "the commits were seen meanwhile")
     }))
 })

@@ -60,11 +60,11 @@ const changes = Effect.gen(function*() {
 const lastChanges = (before: number) => Effect.map(changes, (lines) => lines.slice(before))
 
 const options = { directory, naming: defaultNaming, compression: "frame" as Compression }
+const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
 const freezing = (segmentIndex: number, compression: Compression = "frame") =>
   Effect.flatMap(
     Telemetry,
-    (telemetry) =>
-      freeze({ ...options, compression, telemetry: telemetry.updater(0), commitsAsked: () => 0 }, segmentIndex)
+    (telemetry) => freeze({ ...options, compression, telemetry: telemetry.updater(0), pressure }, segmentIndex)
   )
 
 const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>
