@@ -12,7 +12,14 @@ const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
 export const freezeStep = (directory: string, segmentIndex: number): Promise<Frozen> =>
   Effect.runPromise(Effect.provide(
     freeze(
-      { directory, naming: defaultNaming, compression: "frame", telemetry: noopUpdater, pressure },
+      {
+        directory,
+        naming: defaultNaming,
+        compression: "frame",
+        telemetry: noopUpdater,
+        pressure,
+        leftBehind: new Set()
+      },
       segmentIndex
     ),
     NodeDisk.layer

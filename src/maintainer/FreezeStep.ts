@@ -54,6 +54,8 @@ export interface FreezeOptions {
   readonly compression: Compression
   readonly telemetry: SegmentMaintainerUpdater
   readonly pressure: FreezePace.Pressure
+  /** Paths of `.tmp` files that failed freezes could not remove either. Whoever ends after them removes them. */
+  readonly leftBehind: Set<string>
 }
 
 /**
@@ -80,6 +82,7 @@ const unsyncedBytesMax = 1024 * 1024
 /** One segment's freeze: the paths, and errors that name them. */
 interface Job {
   readonly pressure: FreezePace.Pressure
+  readonly leftBehind: Set<string>
   readonly telemetry: SegmentMaintainerUpdater
   readonly segmentIndex: number
   readonly compression: Compression
@@ -95,6 +98,7 @@ const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
   const { compression, directory, naming } = options
   return {
     pressure: options.pressure,
+    leftBehind: options.leftBehind,
     telemetry: options.telemetry,
     segmentIndex,
     compression,
@@ -138,8 +142,12 @@ const compressAndRename = Effect.fnUntraced(function*(job: Job) {
     const { bytes } = yield* onDisk(source.stat)
     if (bytes === 0) return yield* job.fail("Corrupt", job.hot, "an empty file")
     yield* onDisk(source.sync)
-    yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.ignore(disk.unlink(job.temporary)))
-    yield* Effect.ignore(disk.unlink(job.temporary))
+    const removeTemporary = Effect.match(removeIfThere(job.temporary), {
+      onFailure: () => void job.leftBehind.add(job.temporary),
+      onSuccess: () => void job.leftBehind.delete(job.temporary)
+    })
+    yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : removeTemporary)
+    yield* removeTemporary
     const target = yield* onDisk(openScoped(job.temporary, "create"))
     const startNanos = job.telemetry.nowNanos()
     const { coldBytes, facts } = yield* (job.compression === "frame"

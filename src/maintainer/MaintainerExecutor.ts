@@ -18,7 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
-import { Disk } from "../disk/Disk.ts"
+import { Disk, removeIfThere } from "../disk/Disk.ts"
 import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
@@ -173,10 +173,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
     freezesWaiting: () => TaskQueue.sizeUnsafe(toFreeze)
   }
+  const leftBehind = new Set<string>()
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
+  )
   const freezeOne = Effect.fnUntraced(function*(task: Task) {
     const { segmentIndex } = task
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, pressure }, segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, pressure, leftBehind }, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
     const { coldBytes, facts, hotBytes } = exit.value

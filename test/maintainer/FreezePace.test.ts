@@ -67,7 +67,8 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
       naming: defaultNaming,
       compression: "frame",
       telemetry: noopUpdater,
-      pressure
+      pressure,
+      leftBehind: new Set<string>()
     } as const
     let next: NodeJS.Immediate | undefined
     const turn = () => {

@@ -64,7 +64,11 @@ const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
 const freezing = (segmentIndex: number, compression: Compression = "frame") =>
   Effect.flatMap(
     Telemetry,
-    (telemetry) => freeze({ ...options, compression, telemetry: telemetry.updater(0), pressure }, segmentIndex)
+    (telemetry) =>
+      freeze(
+        { ...options, compression, telemetry: telemetry.updater(0), pressure, leftBehind: new Set() },
+        segmentIndex
+      )
   )
 
 const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>

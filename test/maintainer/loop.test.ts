@@ -267,6 +267,22 @@ describe.each(kinds)("the loop ($name)", (kind) => {
       assert.strictEqual(yield* Clock.currentTimeMillis, 0)
     }).pipe(Effect.scoped, quiet))
 
+  it.effect("removes at its end what a freeze that failed could not remove either", () =>
+    Effect.gen(function*() {
+      const { close, freeze, services } = yield* alone(blocking, { drainMillisMax: 0 })
+      const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+      const leftovers = Effect.map(look(directory), (found) => found.leftovers).pipe(Effect.provideContext(services))
+      yield* disk.failNext("write", "Io", /lz4\.tmp/)
+      // Before the file is made, and after.
+      yield* disk.failNext("unlink", "Io", /lz4\.tmp/)
+      yield* disk.failNext("unlink", "Io", /lz4\.tmp/)
+      freeze(0)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* leftovers, [0])
+      yield* close
+      assert.deepStrictEqual(yield* leftovers, [])
+    }).pipe(Effect.scoped, quiet))
+
   it.effect("frees before it freezes, so no more is ever cold than allowed, whoever asks for it", () =>
     Effect.gen(function*() {
       const { freeze, maintainer, services } = yield* alone()
