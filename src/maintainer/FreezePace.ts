@@ -2,7 +2,7 @@
  * How a freeze gives way to persisting. Both the application and the thread that persists need a processor for every commit,
  * and a freeze has work for two more: one compresses while another decodes and proves. So while commits come the two take
  * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece. The freeze
- * takes longer by half then. So it is in no way of commits either when it falls behind: as soon as another segment waits to
+ * takes up to twice as long then. So it is in no way of commits either when it falls behind: as soon as another segment waits to
  * be frozen it goes on at full speed, for at the limit of hot segments commits would wait for all of it.
  *
  * @since 0.1.0

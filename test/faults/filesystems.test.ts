@@ -6,7 +6,8 @@ import { layers } from "./harness.ts"
 const slow = [
   "a full ext4, and room again",
   "no file descriptors left for a while",
-  "the directory moved away and back"
+  "the directory moved away and back",
+  "two recorders on one directory"
 ]
 
 for (const scenario of scenarios.filter(({ name }) => !slow.includes(name))) {

@@ -14,7 +14,7 @@ describe("a system call that fails", () => {
         layer,
         targets: targets.filter(({ call }) => sampled.includes(call)).map((target) => ({
           ...target,
-          errors: ["EIO", "SIGKILL"]
+          errors: ["EIO"]
         })),
         first: 9,
         step: 80,

@@ -175,8 +175,7 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
   const limits = { maxSegments: 4, maxCompressedSegments: 8 }
   const mortalThread = new URL("./mortalThread.ts", import.meta.url)
 
-  // Two threads, of which one only freezes, do the same steps in either format.
-  it.live.each(kind.layout.version === 1 ? [1] : [1, 2])(
+  it.live.each([1, 2])(
     "may be ended at any moment: no task is lost, none is reported twice (%i threads)",
     (workers) =>
       Effect.gen(function*() {
