@@ -116,7 +116,9 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
       [Number.isFinite(freezeMemory) ? freezeMemory : Number.NaN, "# MiB", atMost(16)]
     ]),
     row("handing over until durable, beside a freeze of 512 MiB", "p99 <= 3x idle", [
-      [of.figure("beside a freeze", thread, "p99 to idle"), "#x", atMost(3)]
+      [of.figure("beside a freeze", "effect-wal, fiber", "p99 to idle"), "fiber #x", atMost(3)],
+      [of.figure("beside a freeze", thread, "p99 to idle"), "thread #x", atMost(3)],
+      [of.figure("beside a freeze", "effect-wal, pool", "p99 to idle"), "pool of three #x", atMost(3)]
     ]),
     row("recording, every segment frozen", ">= 85 % of the freeze step alone", [
       [of.ratio("sustained", "throughput", thread, "freeze step alone") * 100, "# %", atLeast(85)]

@@ -12,8 +12,8 @@ import * as Doorbell from "../../src/shared/Doorbell.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 
-/** Who runs the maintainer: a thread of its own (`Wal.layerWorker`), or a fiber of the application (`Wal.layer`). */
-export type Host = "thread" | "fiber"
+/** Who runs the maintainer: a fiber of the application (`Wal.layer`), a thread of its own, or three of them (`Wal.layerWorker`). */
+export type Host = "fiber" | "thread" | "pool"
 
 export interface OpenWal {
   readonly runtime: ManagedRuntime.ManagedRuntime<Wal.Wal, Wal.WalError>
@@ -30,10 +30,11 @@ export interface OpenWal {
 }
 
 export const openWal = async (host: Host, options: WalOptions): Promise<OpenWal> => {
-  const layer = (host === "thread" ? Wal.layerWorker(options) : Wal.layer(options)).pipe(
-    Layer.provide(NodeDisk.layer),
-    Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
-  )
+  const layer =
+    (host === "fiber" ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: host === "pool" ? 3 : 1 })).pipe(
+      Layer.provide(NodeDisk.layer),
+      Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
+    )
   const runtime = ManagedRuntime.make(layer)
   const services = Effect.all({
     recorder: Recorder,

@@ -6,7 +6,7 @@ import { freeze } from "../../src/maintainer/FreezeStep.ts"
 import type { Frozen } from "../../src/maintainer/FreezeStep.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
 
-const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
+const pressure = { commitsAsked: () => 0, isAwaited: () => false }
 
 /** Freezes one closed segment of the directory. */
 export const freezeStep = (directory: string, segmentIndex: number): Promise<Frozen> =>

@@ -85,6 +85,6 @@ export const suite: Suite = {
     title: "handing over until durable, beside a freeze of 512 MiB",
     metrics,
     reference: "effect-wal, thread",
-    contestants: [wal("thread"), wal("fiber")]
+    contestants: [wal("thread"), wal("fiber"), wal("pool")]
   }]
 }

@@ -1,5 +1,5 @@
 /**
- * `Disk` on the file system of the machine, and the only file that knows `node:fs`.
+ * `Disk` on the file system of the machine, and the only file that touches it.
  *
  * Two layers hold the same promises:
  *
@@ -20,7 +20,6 @@ import { dirname } from "node:path"
 import { invariant } from "../internal/invariant.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
-import { holdLock } from "./LockFile.ts"
 
 /**
  * `Disk` by asynchronous calls on libuv's thread pool.
@@ -365,19 +364,15 @@ const make = (call: Call): Disk["Service"] => {
     )
 
   const lock = (path: string) =>
-    holdLock(path, {
-      open,
-      rename,
-      unlink,
-      link: (from, to) => call<void>("lock", to, (done) => fs.link(from, to, done), () => fs.linkSync(from, to)),
-      readLink: (link) =>
-        call<string>(
-          "lock",
-          link,
-          (done) => fs.readlink(link, done),
-          () => fs.readlinkSync(link)
-        )
-    })
+    // Only who locks loads what reads a lock's file: it is made of `Schema`, which maintainer threads do without (see `Disk`).
+    Effect.flatMap(Effect.promise(() => import("./LockFile.ts")), ({ holdLock }) =>
+      holdLock(path, {
+        open,
+        rename,
+        unlink,
+        link: (from, to) => call<void>("lock", to, (done) => fs.link(from, to, done), () => fs.linkSync(from, to)),
+        readLink: (link) => call<string>("lock", link, (done) => fs.readlink(link, done), () => fs.readlinkSync(link))
+      }))
 
   return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
 }

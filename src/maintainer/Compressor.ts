@@ -13,12 +13,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
-import { Worker } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { pieceBytes } from "../format/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import type { CompressorReply, CompressorRequest } from "./compressorThread.ts"
+import { CompressingThread } from "./CompressingThread.ts"
+import { CompressorPriority } from "./CompressorPriority.ts"
+import type { CompressorStart } from "./compressorThread.ts"
 import { keepPiece, takePiece } from "./PieceMemory.ts"
+import { keepResultMemory } from "./ResultMemory.ts"
 
 /**
  * Raw LZ4 blocks with their u32 size in front, as the native library makes them. A failure is whatever it threw. A result
@@ -33,8 +35,11 @@ export interface RawCompressor {
    * not at some later time. Rejects or throws when it cannot start; then every compression fails too.
    */
   readonly start: () => Promise<void> | void
-  /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
-  readonly compress: (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
+  /**
+   * u32 content size + one LZ4 block. The bytes must not change until it is done. `isAwaited` says whether anything waits for
+   * the freeze (see `FreezePace`); if not, it may take as long as processors are wanted for something else.
+   */
+  readonly compress: (bytes: Uint8Array, isAwaited: boolean) => Promise<Uint8Array> | Uint8Array
   /**
    * The content of what `compress` made. With `aside` the compressing thread decodes, if there is one: it has less time to
    * compress, the asking thread goes on, and the bytes must not change until it is done.
@@ -64,104 +69,45 @@ const resultBytesMax = (contentBytes: number): number => 4 + contentBytes + Math
 const contentBytesOf = (bytes: Uint8Array): number =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true)
 
-interface Job {
-  readonly output: Uint8Array
-  readonly resolve: (result: Uint8Array) => void
-  readonly reject: (error: Error) => void
-}
-
-/** One thread and what it was asked for. It keeps the process alive only while there is work. */
-class CompressorThread {
-  private readonly worker: Worker
-  private readonly jobs = new Map<number, Job>()
-  private readonly spare: Array<SharedArrayBuffer> = []
-  private nextId = 0
-  isAlive = true
-
-  constructor(module: URL) {
-    this.worker = new Worker(module, {
-      // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
-      resourceLimits: { maxYoungGenerationSizeMb: 1 }
-    })
-    this.worker.unref()
-    this.worker.on("message", (reply: CompressorReply) => this.onReply(reply))
-    this.worker.once("error", (error) => this.onDeath(error))
-    this.worker.once("exit", (code) => this.onDeath(new Error(`the compressor's thread ended with code ${code}`)))
-  }
-
-  compress(input: Uint8Array): Promise<Uint8Array> {
-    return this.ask("compress", input, resultBytesMax(input.length))
-  }
-
-  uncompress(input: Uint8Array): Promise<Uint8Array> {
-    return this.ask("uncompress", input, contentBytesOf(input))
-  }
-
-  /** The first piece makes the native library take the memory that it keeps. */
-  warmUp(): Promise<void> {
-    const piece = takePiece()
-    const warm = this.compress(piece.subarray(0, pieceBytes))
-    this.worker.unref()
-    return warm.then((result) => {
-      this.release(result)
-      keepPiece(piece)
-    })
-  }
-
-  release(result: Uint8Array): void {
-    if (result.buffer instanceof SharedArrayBuffer && this.spare.length < spareMax) this.spare.push(result.buffer)
-  }
-
-  private ask(task: CompressorRequest["task"], input: Uint8Array, outputBytesMax: number): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const id = this.nextId++
-      const output = new Uint8Array(this.takeOutput(outputBytesMax))
-      this.jobs.set(id, { output, resolve, reject })
-      this.worker.ref()
-      this.worker.postMessage({ id, task, input, output } satisfies CompressorRequest)
-    })
-  }
-
-  private takeOutput(bytes: number): SharedArrayBuffer {
-    const at = this.spare.findIndex((buffer) => buffer.byteLength >= bytes)
-    return (at < 0 ? undefined : this.spare.splice(at, 1)[0]) ?? new SharedArrayBuffer(bytes)
-  }
-
-  private onReply(reply: CompressorReply): void {
-    const job = this.jobs.get(reply.id)
-    this.jobs.delete(reply.id)
-    if (this.jobs.size === 0) this.worker.unref()
-    if (job === undefined) return
-    if ("error" in reply) job.reject(new Error(reply.error))
-    else job.resolve(job.output.subarray(0, reply.length))
-  }
-
-  private onDeath(error: Error): void {
-    this.isAlive = false
-    for (const job of this.jobs.values()) job.reject(error)
-    this.jobs.clear()
-  }
-}
-
-const spareMax = 4
-
 const threadedBy = (module: () => URL): RawCompressor => {
-  let thread: CompressorThread | undefined
-  const living = (): CompressorThread => {
-    if (thread === undefined || !thread.isAlive) thread = new CompressorThread(module())
+  const priority = new CompressorPriority()
+  let thread: CompressingThread | undefined
+  const living = (start: CompressorStart): CompressingThread => {
+    if (thread === undefined || !thread.isAlive || thread.start.onlyWhenIdle !== start.onlyWhenIdle) {
+      thread?.retire()
+      thread = new CompressingThread(module(), start, (millis) => {
+        if (start.onlyWhenIdle) priority.tookWhenIdle(millis)
+      })
+    }
     return thread
   }
+  const forCompressing = (isAwaited: boolean) => living({ onlyWhenIdle: priority.onlyWhenIdle(isAwaited) })
+  const release = (result: Uint8Array): void => {
+    if (result.buffer instanceof SharedArrayBuffer) keepResultMemory(result.buffer)
+    else releaseNative(result)
+  }
   return {
-    start: () => living().warmUp(),
-    compress: (bytes) => living().compress(bytes),
-    uncompress: (bytes, aside) => (aside ? living().uncompress(bytes) : uncompressSync(bytes)),
-    release: (result) => (result.buffer instanceof SharedArrayBuffer ? living().release(result) : releaseNative(result))
+    // The first piece makes the native library take the memory that it keeps.
+    start: () => {
+      const piece = takePiece()
+      const content = piece.subarray(0, pieceBytes)
+      return forCompressing(false).ask("compress", content, resultBytesMax(pieceBytes), false).then((result) => {
+        release(result)
+        keepPiece(piece)
+      })
+    },
+    compress: (bytes, isAwaited) => forCompressing(isAwaited).ask("compress", bytes, resultBytesMax(bytes.length)),
+    uncompress: (bytes, aside) =>
+      aside && thread?.isAlive === true
+        ? thread.ask("uncompress", bytes, contentBytesOf(bytes))
+        : uncompressSync(bytes),
+    release
   }
 }
 
 /**
  * In a thread of its own, one for each thread that asks. It is begun by `start`, or with the first piece, and stays; one that
- * died is replaced. A thread costs about 16 MiB of resident memory.
+ * died, or has the wrong priority (see `CompressorPriority`), is replaced. A thread costs about 16 MiB of resident memory.
  *
  * @since 0.1.0
  * @category compressors

@@ -2,8 +2,9 @@
  * How a freeze gives way to persisting. Both the application and the thread that persists need a processor for every commit,
  * and a freeze has work for two more: one compresses while another decodes and proves. So while commits come the two take
  * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece. The freeze
- * takes up to twice as long then. So it is in no way of commits either when it falls behind: as soon as another segment waits to
- * be frozen it goes on at full speed, for at the limit of hot segments commits would wait for all of it.
+ * takes up to twice as long then. That is no use to anyone who waits for the freeze itself: another segment to be frozen, a
+ * drain, commits that are held back by the limit of hot segments or a full disk. As long as one of them does, the freeze goes
+ * on at full speed.
  *
  * @since 0.1.0
  */
@@ -19,8 +20,8 @@ import * as Semaphore from "effect/Semaphore"
 export interface Pressure {
   /** How many commits were asked for so far. */
   readonly commitsAsked: () => number
-  /** How many segments wait to be frozen after those that are being frozen. */
-  readonly freezesWaiting: () => number
+  /** Whether anything waits for freezes that are under way. */
+  readonly isAwaited: () => boolean
 }
 
 /**
@@ -34,6 +35,8 @@ export interface FreezePace {
   readonly look: () => boolean
   /** What `look` said the last time. */
   readonly givesWay: () => boolean
+  /** Whether anything waited for the freeze at the last `look`. */
+  readonly isAwaited: () => boolean
   /** What is run in turn never overlaps with anything else that is. */
   readonly inTurn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -47,20 +50,23 @@ const quietPiecesMin = 16
  * @since 0.1.0
  * @category constructors
  */
-export const make = ({ commitsAsked, freezesWaiting }: Pressure): Effect.Effect<FreezePace> =>
+export const make = ({ commitsAsked, isAwaited }: Pressure): Effect.Effect<FreezePace> =>
   Effect.map(Semaphore.make(1), (turn) => {
     let seen = commitsAsked()
     let quietPieces = quietPiecesMin
     let givesWay = false
+    let awaited = false
     return {
       look: () => {
         const asked = commitsAsked()
         quietPieces = asked === seen ? quietPieces + 1 : 0
         seen = asked
-        givesWay = quietPieces < quietPiecesMin && freezesWaiting() === 0
+        awaited = isAwaited()
+        givesWay = quietPieces < quietPiecesMin && !awaited
         return givesWay
       },
       givesWay: () => givesWay,
+      isAwaited: () => awaited,
       inTurn: turn.withPermit
     }
   })

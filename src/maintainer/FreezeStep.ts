@@ -269,8 +269,9 @@ const writePieces = Effect.fnUntraced(function*(
     yield* Effect.yieldNow
     hash.update(content)
     yield* Effect.yieldNow
-    const compress = () => compressor.compress(content)
-    const result = yield* pace.look()
+    const givesWay = pace.look()
+    const compress = () => compressor.compress(content, pace.isAwaited())
+    const result = yield* givesWay
       ? pace.inTurn(settle(compress, compressFailed))
       : begin(compress, compressFailed)
     inFlight.push({ piece, content, result })
@@ -372,7 +373,7 @@ const writeBlock = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes
   const read = yield* onDisk(readFully(source, content, 0))
   if (read < bytes) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
   const compressed = yield* settle(
-    () => compressor.compress(content),
+    () => compressor.compress(content, job.pressure.isAwaited()),
     (cause) => job.fail("CompressFailed", job.hot, String(cause), cause)
   )
   const coldBytes = yield* onDisk(writeFully(target, [compressed], 0))

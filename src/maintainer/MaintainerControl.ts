@@ -30,7 +30,8 @@ const lineWords = 16
 const attention = 1 * lineWords
 const stopFreezing = 2 * lineWords
 const freezesEnd = 3 * lineWords
-const eventsSent = 4 * lineWords
+const drains = 4 * lineWords
+const eventsSent = 5 * lineWords
 
 /**
  * A control block for this many executors.
@@ -39,7 +40,7 @@ const eventsSent = 4 * lineWords
  * @category constructors
  */
 export const make = (executors: number): MaintainerControl =>
-  attach(new SharedArrayBuffer((4 + executors) * lineWords * 4))
+  attach(new SharedArrayBuffer((5 + executors) * lineWords * 4))
 
 /**
  * A control block that another thread made.
@@ -91,6 +92,34 @@ export const putFreezesEndUnsafe = (self: MaintainerControl, position: number): 
  * @category queries
  */
 export const freezesEndUnsafe = (self: MaintainerControl): number => Atomics.load(self.words, freezesEnd)
+
+/**
+ * Service: a drain has begun.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const drainBegunUnsafe = (self: MaintainerControl): void => {
+  Atomics.add(self.words, drains, 1)
+}
+
+/**
+ * Service: a drain has ended.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const drainEndedUnsafe = (self: MaintainerControl): void => {
+  Atomics.sub(self.words, drains, 1)
+}
+
+/**
+ * Whether a drain is under way.
+ *
+ * @since 0.1.0
+ * @category queries
+ */
+export const isDraining = (self: MaintainerControl): boolean => Atomics.load(self.words, drains) !== 0
 
 /**
  * Executor: one more event is on its way. Counted before the task behind it is completed.

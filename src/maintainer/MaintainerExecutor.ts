@@ -23,6 +23,7 @@ import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
+import { HeldBack } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import type { Task } from "../shared/TaskRing.ts"
@@ -32,7 +33,7 @@ import { Compressor, settle } from "./Compressor.ts"
 import { free } from "./FreeStep.ts"
 import { freeze } from "./FreezeStep.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
-import { countEventUnsafe, freezesEndUnsafe, isFreezingStopped } from "./MaintainerControl.ts"
+import { countEventUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import type { MaintainerEvent } from "./MaintainerEvent.ts"
 import { failed } from "./MaintainerEvent.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
@@ -171,7 +172,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
 
   const pressure = {
     commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
-    freezesWaiting: () => TaskQueue.sizeUnsafe(toFreeze)
+    isAwaited: () =>
+      TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
+      (arena !== undefined && SegmentArena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>

@@ -310,7 +310,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const handled = Array.from({ length: host.count }, () => 0)
   let isDown = false
   let restarts = 0
-  let draining = 0
 
   const retain = (): void => {
     state.retain()
@@ -373,9 +372,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   let learning: Fiber.Fiber<void> | undefined
 
   const drainOnce = Effect.acquireUseRelease(
-    Effect.sync(() => {
-      draining += 1
-    }),
+    Effect.sync(() => MaintainerControl.drainBegunUnsafe(control)),
     () =>
       drain({
         state,
@@ -390,10 +387,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
         ),
         releaseReserve: reserve.release
       }),
-    () =>
-      Effect.sync(() => {
-        draining -= 1
-      })
+    () => Effect.sync(() => MaintainerControl.drainEndedUnsafe(control))
   )
 
   yield* telemetryService.beforeSnapshot(() => state.setGauges(telemetry))
@@ -410,7 +404,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
     state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
     // A drain ends: what is given up meanwhile stays as it is.
-    if (draining === 0) state.tryAgain()
+    if (!MaintainerControl.isDraining(control)) state.tryAgain()
     yield* settle
     retain()
     yield* Effect.sleep(tickMillis)

@@ -1,11 +1,11 @@
 /**
  * The one error of the maintainer's steps: flush, persist, freeze and free. It says which step failed on which segment
  * and file, why, and whether doing it again later may help. A step that failed has left the older form of the segment in
- * place.
+ * place. No `Schema`, for the reason that `Disk` gives.
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
 import type { DiskError } from "../disk/Disk.ts"
 
 /**
@@ -24,7 +24,7 @@ import type { DiskError } from "../disk/Disk.ts"
  * @since 0.1.0
  * @category models
  */
-export const StepReason = Schema.Literals([
+export const stepReasons = [
   "NotFound",
   "DiskFull",
   "Denied",
@@ -35,7 +35,7 @@ export const StepReason = Schema.Literals([
   "VerifyFailed",
   "Corrupt",
   "Unsafe"
-])
+] as const
 
 /**
  * One of the reasons why a step failed.
@@ -43,7 +43,7 @@ export const StepReason = Schema.Literals([
  * @since 0.1.0
  * @category errors
  */
-export type StepReason = typeof StepReason.Type
+export type StepReason = typeof stepReasons[number]
 
 /**
  * The steps of a segment's life after it was filled.
@@ -51,7 +51,7 @@ export type StepReason = typeof StepReason.Type
  * @since 0.1.0
  * @category models
  */
-export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
+export const stepNames = ["flush", "persist", "freeze", "free"] as const
 
 /**
  * One of the steps.
@@ -59,7 +59,7 @@ export const StepName = Schema.Literals(["flush", "persist", "freeze", "free"])
  * @since 0.1.0
  * @category models
  */
-export type StepName = typeof StepName.Type
+export type StepName = typeof stepNames[number]
 
 const advice: Record<StepReason, string> = {
   NotFound: "the file is not there",
@@ -80,15 +80,15 @@ const advice: Record<StepReason, string> = {
  * @since 0.1.0
  * @category errors
  */
-export class StepError extends Schema.TaggedError<StepError>()("StepError", {
-  step: StepName,
-  reason: StepReason,
-  segmentIndex: Schema.Int,
-  path: Schema.String,
+export class StepError extends Data.TaggedError("StepError")<{
+  readonly step: StepName
+  readonly reason: StepReason
+  readonly segmentIndex: number
+  readonly path: string
   /** What there is to say beyond the reason; empty when nothing. */
-  detail: Schema.String,
-  cause: Schema.optional(Schema.Defect())
-}) {
+  readonly detail: string
+  readonly cause?: unknown
+}> {
   override get message(): string {
     const detail = this.detail === "" ? "" : ` (${this.detail})`
     return `${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`

@@ -5,10 +5,21 @@
  * @since 0.1.0
  */
 import { compressSync, uncompressSync } from "lz4-napi"
-import { parentPort } from "node:worker_threads"
+import { parentPort, workerData } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
-import { yieldToOtherThreads } from "../internal/threadPriority.ts"
+import { runOnlyWhenIdle, yieldToOtherThreads } from "../internal/threadPriority.ts"
+
+/**
+ * How a thread begins.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CompressorStart {
+  /** It runs only on processors that nobody else wants, where the operating system can do that. */
+  readonly onlyWhenIdle: boolean
+}
 
 /**
  * What is to be done with one piece.
@@ -39,6 +50,8 @@ invariant(port !== null, "compressorThread is run by Compressor")
 
 // Recording never waits for compression.
 yieldToOtherThreads()
+const start: CompressorStart = workerData
+if (start.onlyWhenIdle) runOnlyWhenIdle()
 
 const tasks = { compress: compressSync, uncompress: uncompressSync }
 

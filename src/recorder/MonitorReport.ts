@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { RetentionLimits } from "../maintainer/Retention.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
-import { StepName, StepReason } from "../maintainer/StepError.ts"
+import { stepNames, stepReasons } from "../maintainer/StepError.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import { HeldBack, SlotState } from "../shared/SegmentArena.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
@@ -68,8 +68,8 @@ export const MonitorReport = Schema.Struct({
   /** The last failures, oldest first. */
   failures: Schema.Array(Schema.Struct({
     atMillis: Schema.Number,
-    step: StepName,
-    reason: StepReason,
+    step: Schema.Literals(stepNames),
+    reason: Schema.Literals(stepReasons),
     segmentIndex: Schema.Int,
     message: Schema.String
   })),

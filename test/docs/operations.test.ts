@@ -5,8 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { DiskReason } from "../../src/disk/Disk.ts"
-import { StepReason } from "../../src/maintainer/StepError.ts"
+import { diskReasons } from "../../src/disk/Disk.ts"
+import { stepReasons } from "../../src/maintainer/StepError.ts"
 import { MonitorReason } from "../../src/recorder/MonitorSocket.ts"
 import { RecorderReason } from "../../src/recorder/RecorderError.ts"
 import { SegmentCorrupt } from "../../src/recovery/SegmentCorrupt.ts"
@@ -32,14 +32,14 @@ const rowsOf = (section: string): ReadonlyArray<string> =>
 /** The tagged errors of the library; those of the command line are sentences for people. */
 const errors = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !file.startsWith("cli"))
-  .flatMap((file) => [...textOf(`src/${file}`).matchAll(/class (\w+) extends Schema\.TaggedError/g)])
+  .flatMap((file) => [...textOf(`src/${file}`).matchAll(/class (\w+) extends (?:Schema|Data)\.TaggedError/g)])
   .map((match) => match[1] ?? "")
 
 describe("docs/OPERATIONS.md", () => {
   const reasons: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     ["RecorderError", RecorderReason.literals],
-    ["StepError", StepReason.literals],
-    ["DiskError", DiskReason.literals],
+    ["StepError", stepReasons],
+    ["DiskError", diskReasons],
     ["SegmentCorrupt", SegmentCorrupt.fields.reason.literals],
     ["MonitorError", MonitorReason.literals]
   ]

@@ -16,6 +16,7 @@ import type { ProofMaker } from "../../src/maintainer/SegmentProof.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { hotPath, open, put, quiet, simulated, whileClockTurns } from "./maintaining.ts"
 
 const directory = "/wal"
@@ -23,17 +24,18 @@ const pieces = 8
 
 /** A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed. */
 const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
-  const seen = { overlaps: 0, aside: 0 }
+  const seen = { overlaps: 0, aside: 0, awaited: 0 }
   let compressing = 0
   let isProving = false
   const compressor: RawCompressor = {
     ...blocking,
-    compress: async (bytes) => {
+    compress: async (bytes, isAwaited) => {
+      if (isAwaited) seen.awaited += 1
       if (isProving) seen.overlaps += 1
       compressing += 1
       for (let turn = 0; turn < turnsOfCompressing; turn++) await nextTurn()
       compressing -= 1
-      return blocking.compress(bytes)
+      return blocking.compress(bytes, false)
     },
     uncompress: (bytes, aside) => {
       isProving = true
@@ -55,7 +57,7 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   return { seen, services: Layer.merge(simulated({}, compressor), Layer.succeed(SegmentProof, { begin })) }
 }
 
-/** Freezes eight pieces; says how often two things were done at once, and how often the event loop turned. */
+/** Freezes eight pieces; says how often two things were done at once, or one was hurried, and how often the event loop turned. */
 const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => {
   const { seen, services } = watched(anyBytes, turnsOfCompressing)
   let turns = 0
@@ -81,9 +83,12 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
   }).pipe(Effect.provide(Layer.fresh(services)))
 }
 
-/** Records eight pieces, which are frozen as soon as they are closed; with `commits` somebody waits for one all the time. */
+/**
+ * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nobody waits for anything, or for one commit
+ * after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
+ */
 const recordWhile = Effect.fnUntraced(
-  function*(commits: boolean) {
+  function*(whom: "nobody" | "commits" | "another freeze" | "a drain" | "a full disk") {
     const { seen, services } = watched(closedSegment, 20)
     const { close, context } = yield* open(
       Wal.layer({
@@ -92,8 +97,9 @@ const recordWhile = Effect.fnUntraced(
         slots: 2,
         flushEveryMillis: 0,
         limits: { maxSegments: 2, maxCompressedSegments: 4 }
-      }).pipe(Layer.provide(Layer.fresh(services)))
+      }).pipe(Layer.provideMerge(Layer.fresh(services)))
     )
+    const disk = Context.get(context, SimulatedDisk.SimulatedDisk)
     const recorder = Context.get(context, Recorder)
     const maintainer = Context.get(context, SegmentMaintainer)
     const event = new Uint8Array(64 * 1024)
@@ -101,11 +107,21 @@ const recordWhile = Effect.fnUntraced(
     yield* recorder.rotate
     yield* recorder.append(event)
     const isFrozen = Effect.map(maintainer.status, (status) => status.coldSegments > 0)
-    const turn = commits ? Effect.andThen(recorder.append(event.subarray(0, 9)), recorder.commit) : Effect.yieldNow
+    if (whom === "another freeze") yield* recorder.rotate
+    if (whom === "a full disk") yield* disk.failAlways("write", "Full", /00000001/)
+    const turn = {
+      "nobody": Effect.yieldNow,
+      "commits": Effect.andThen(recorder.append(event.subarray(0, 9)), recorder.commit),
+      "another freeze": Effect.yieldNow,
+      "a drain": maintainer.drain,
+      "a full disk": Effect.andThen(Effect.forkScoped(Effect.ignore(recorder.commit)), Effect.yieldNow)
+    }[whom]
     const frozen = Effect.repeat(Effect.andThen(turn, isFrozen), { until: (isFrozen) => isFrozen })
     yield* whileClockTurns(frozen)
+    const { awaited, overlaps } = seen
+    yield* disk.heal
     yield* whileClockTurns(close)
-    return seen.overlaps
+    return { awaited, overlaps }
   },
   Effect.scoped,
   quiet
@@ -114,25 +130,27 @@ const recordWhile = Effect.fnUntraced(
 describe("a freeze", () => {
   it.effect("compresses a piece while it decodes and proves another", () =>
     Effect.gen(function*() {
-      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => 0, freezesWaiting: () => 0 })
+      const { aside, awaited, overlaps } = yield* freezeWhile({ commitsAsked: () => 0, isAwaited: () => false })
       assert.isAtLeast(overlaps, pieces - 2)
       assert.strictEqual(aside, 0)
+      assert.strictEqual(awaited, 0)
     }))
 
   it.effect("does one after the other while commits come, and decodes where it compresses", () =>
     Effect.gen(function*() {
       let asked = 0
-      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 0 })
+      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, isAwaited: () => false })
       assert.strictEqual(overlaps, 0)
       assert.strictEqual(aside, pieces)
     }))
 
-  it.effect("goes on at full speed, commits or not, while other segments wait to be frozen", () =>
+  it.effect("goes on at full speed, commits or not, while anything waits for it", () =>
     Effect.gen(function*() {
       let asked = 0
-      const { aside, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 1 })
+      const { aside, awaited, overlaps } = yield* freezeWhile({ commitsAsked: () => ++asked, isAwaited: () => true })
       assert.isAtLeast(overlaps, pieces - 2)
       assert.strictEqual(aside, 0)
+      assert.strictEqual(awaited, pieces)
     }))
 
   it.effect("gives every part of a piece a turn of the event loop of its own", () =>
@@ -140,7 +158,7 @@ describe("a freeze", () => {
       let asked = 0
       // Reading, hashing and compressing; decoding, hashing again and proving.
       assert.isAtLeast(
-        (yield* freezeWhile({ commitsAsked: () => ++asked, freezesWaiting: () => 0 }, 0)).turns,
+        (yield* freezeWhile({ commitsAsked: () => ++asked, isAwaited: () => false }, 0)).turns,
         pieces * 5
       )
     }))
@@ -149,22 +167,35 @@ describe("a freeze", () => {
 describe("a recorder's maintainer", () => {
   it.effect("freezes as fast as it can while nobody commits", () =>
     Effect.gen(function*() {
-      assert.isAtLeast(yield* recordWhile(false), pieces - 2)
+      const { awaited, overlaps } = yield* recordWhile("nobody")
+      assert.isAtLeast(overlaps, pieces - 2)
+      assert.strictEqual(awaited, 0)
     }))
 
   it.effect("gives way to commits", () =>
     Effect.gen(function*() {
       // The first pieces may be under way before the first commit comes.
-      assert.isAtMost(yield* recordWhile(true), 2)
+      const { awaited, overlaps } = yield* recordWhile("commits")
+      assert.isAtMost(overlaps, 2)
+      assert.strictEqual(awaited, 0)
     }))
+
+  for (const whom of ["another freeze", "a drain", "a full disk"] as const) {
+    it.effect(`hurries beside ${whom}`, () =>
+      Effect.gen(function*() {
+        const { awaited, overlaps } = yield* recordWhile(whom)
+        assert.isAtLeast(overlaps, pieces - 3)
+        assert.isAtLeast(awaited, pieces - 3)
+      }))
+  }
 })
 
 describe("FreezePace", () => {
   it.effect("sees commits at every piece, and for fifteen pieces after the last", () =>
     Effect.gen(function*() {
       let asked = 7
-      let waiting = 0
-      const pace = yield* FreezePace.make({ commitsAsked: () => asked, freezesWaiting: () => waiting })
+      let isAwaited = false
+      const pace = yield* FreezePace.make({ commitsAsked: () => asked, isAwaited: () => isAwaited })
       assert.isFalse(pace.look(), "commits before the freeze are over")
       asked += 1
       for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.look(), `piece ${piece}`)
@@ -172,10 +203,10 @@ describe("FreezePace", () => {
       asked += 100
       assert.isTrue(pace.look())
       assert.isTrue(pace.givesWay())
-      waiting = 1
+      isAwaited = true
       assert.isFalse(pace.look())
       assert.isFalse(pace.givesWay())
-      waiting = 0
+      isAwaited = false
       assert.isTrue(pace.look(), "the commits were seen meanwhile")
     }))
 })

@@ -60,7 +60,7 @@ const changes = Effect.gen(function*() {
 const lastChanges = (before: number) => Effect.map(changes, (lines) => lines.slice(before))
 
 const options = { directory, naming: defaultNaming, compression: "frame" as Compression }
-const pressure = { commitsAsked: () => 0, freezesWaiting: () => 0 }
+const pressure = { commitsAsked: () => 0, isAwaited: () => false }
 const freezing = (segmentIndex: number, compression: Compression = "frame") =>
   Effect.flatMap(
     Telemetry,
