@@ -1,20 +1,29 @@
 /**
  * A compressing thread, seen from the thread that asks it.
  *
+ * Answers are looked for every millisecond while one is to come. A message would wake the asking thread from within the lock of
+ * its port. Where that takes the processor from a thread that runs only on idle ones, the asking thread waits for that lock
+ * until the other is let run again: on a busy machine its event loop stood still for 200 ms at every piece.
+ *
  * @since 0.1.0
  */
 import { Worker } from "node:worker_threads"
-import type { CompressorReply, CompressorRequest, CompressorStart } from "./compressorThread.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
+import * as CompressorAnswer from "./CompressorAnswer.ts"
+import type { CompressorRequest, CompressorStart } from "./compressorThread.ts"
 import { takeResultMemory } from "./ResultMemory.ts"
 
 interface Job {
+  readonly answer: SharedArrayBuffer
   readonly output: Uint8Array
   readonly resolve: (result: Uint8Array) => void
   readonly reject: (error: Error) => void
 }
 
+const lookEveryMillis = 1
+
 /**
- * One thread and what it was asked for. It keeps the process alive only while there is work.
+ * One thread and what it was asked for, in that order. It keeps the process alive only while somebody waits for it.
  *
  * @since 0.1.0
  * @category models
@@ -23,14 +32,12 @@ export class CompressingThread {
   readonly start: CompressorStart
   readonly #worker: Worker
   readonly #onAnswer: (millis: number) => void
-  readonly #jobs = new Map<number, Job>()
-  #nextId = 0
+  #jobs: Array<Job> = []
+  #looking: NodeJS.Timeout | undefined
   #isAlive = true
   #isRetired = false
-  /** Since when it has worked on its oldest job. Not known of the first one, which waits for the thread to begin. */
-  #busySince: number | undefined
 
-  /** `onAnswer` is told how long each job but the first took. */
+  /** `onAnswer` is told how long the thread took for each job. */
   constructor(module: URL, start: CompressorStart, onAnswer: (millis: number) => void) {
     this.start = start
     this.#onAnswer = onAnswer
@@ -40,7 +47,6 @@ export class CompressingThread {
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
     this.#worker.unref()
-    this.#worker.on("message", (reply: CompressorReply) => this.#onReply(reply))
     this.#worker.once("error", (error) => this.#onDeath(error))
     this.#worker.once("exit", (code) => this.#onDeath(new Error(`the compressor's thread ended with code ${code}`)))
   }
@@ -57,41 +63,43 @@ export class CompressingThread {
     isWaitedFor = true
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const id = this.#nextId++
+      const answer = CompressorAnswer.make()
       const output = new Uint8Array(takeResultMemory(outputBytesMax))
-      if (id > 0 && this.#jobs.size === 0) this.#busySince = performance.now()
-      this.#jobs.set(id, { output, resolve, reject })
-      if (isWaitedFor) this.#worker.ref()
-      this.#worker.postMessage({ id, task, input, output } satisfies CompressorRequest)
+      this.#jobs.push({ answer, output, resolve, reject })
+      this.#worker.postMessage(
+        { askedMillis: monotonicMillis(), task, input, output, answer } satisfies CompressorRequest
+      )
+      this.#looking ??= setTimeout(() => this.#look(), lookEveryMillis).unref()
+      if (isWaitedFor) this.#looking.ref()
     })
   }
 
   /** Not to be asked any more: it ends as soon as it has answered what it was asked. */
   retire(): void {
     this.#isRetired = true
-    if (this.#jobs.size === 0) this.#rest()
+    if (this.#jobs.length === 0) void this.#worker.terminate()
   }
 
-  #rest(): void {
-    this.#worker.unref()
-    if (this.#isRetired) void this.#worker.terminate()
-  }
-
-  #onReply(reply: CompressorReply): void {
-    const now = performance.now()
-    if (this.#busySince !== undefined) this.#onAnswer(now - this.#busySince)
-    this.#busySince = now
-    const job = this.#jobs.get(reply.id)
-    this.#jobs.delete(reply.id)
-    if (this.#jobs.size === 0) this.#rest()
-    if (job === undefined) return
-    if ("error" in reply) job.reject(new Error(reply.error))
-    else job.resolve(job.output.subarray(0, reply.length))
+  #look(): void {
+    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+      const answer = CompressorAnswer.get(job.answer)
+      if (answer === undefined) break
+      this.#jobs.shift()
+      this.#onAnswer(answer.millis)
+      if ("error" in answer) job.reject(new Error(answer.error))
+      else job.resolve(job.output.subarray(0, answer.length))
+    }
+    if (this.#jobs.length > 0) this.#looking?.refresh()
+    else {
+      this.#looking = undefined
+      if (this.#isRetired) void this.#worker.terminate()
+    }
   }
 
   #onDeath(error: Error): void {
     this.#isAlive = false
-    for (const job of this.#jobs.values()) job.reject(error)
-    this.#jobs.clear()
+    clearTimeout(this.#looking)
+    for (const job of this.#jobs) job.reject(error)
+    this.#jobs = []
   }
 }

@@ -8,7 +8,9 @@ import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort, workerData } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { runOnlyWhenIdle, yieldToOtherThreads } from "../internal/threadPriority.ts"
+import * as CompressorAnswer from "./CompressorAnswer.ts"
 
 /**
  * How a thread begins.
@@ -28,22 +30,15 @@ export interface CompressorStart {
  * @category models
  */
 export interface CompressorRequest {
-  readonly id: number
+  /** When it was asked for, by `monotonicMillis`. */
+  readonly askedMillis: number
   readonly task: "compress" | "uncompress"
   readonly input: Uint8Array
   /** Shared memory with room for the result. */
   readonly output: Uint8Array
+  /** Memory of a `CompressorAnswer`. */
+  readonly answer: SharedArrayBuffer
 }
-
-/**
- * How it went: the length of the result, or what was thrown.
- *
- * @since 0.1.0
- * @category models
- */
-export type CompressorReply =
-  | { readonly id: number; readonly length: number }
-  | { readonly id: number; readonly error: string }
 
 const port = parentPort
 invariant(port !== null, "compressorThread is run by Compressor")
@@ -53,21 +48,30 @@ yieldToOtherThreads()
 const start: CompressorStart = workerData
 if (start.onlyWhenIdle) runOnlyWhenIdle()
 
+let freeMillis = monotonicMillis()
+
 const tasks = { compress: compressSync, uncompress: uncompressSync }
 
-const work = ({ id, input, output, task }: CompressorRequest): CompressorReply => {
+const done = ({ input, output, task }: CompressorRequest) => {
   try {
     const result = tasks[task](Buffer.from(input.buffer, input.byteOffset, input.byteLength))
     output.set(result)
     const { length } = result
     // Given back at once, not when the garbage collector comes by.
     releaseNative(result)
-    return { id, length }
+    return { length }
   } catch (error) {
-    return { id, error: String(error) }
+    return { error: String(error) }
   }
+}
+
+const work = (request: CompressorRequest): void => {
+  const since = Math.max(request.askedMillis, freeMillis)
+  const result = done(request)
+  freeMillis = monotonicMillis()
+  CompressorAnswer.put(request.answer, { millis: freeMillis - since, ...result })
 }
 
 // Not in the message's own turn of the event loop: a port hands out whatever has come meanwhile without a turn between, and
 // Node gives the memory of released results back only at one. Under load that would be hundreds of results.
-port.on("message", (request: CompressorRequest) => setImmediate(() => port.postMessage(work(request))))
+port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))

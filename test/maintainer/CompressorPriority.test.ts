@@ -34,6 +34,16 @@ describe("the compressing thread", () => {
   })
 })
 
+describe("the compressor", () => {
+  it("hears from a thread on idle processors that it starves, and begins another", async () => {
+    const compressor = threadedFrom(new URL("./slowCompressor.ts", import.meta.url))
+    const ranOnlyWhenIdle = async () => (await compressor.compress(new Uint8Array(1), false))[0] === 1
+    assert.isTrue(await ranOnlyWhenIdle())
+    assert.isFalse(await ranOnlyWhenIdle())
+    assert.isFalse(await ranOnlyWhenIdle())
+  })
+})
+
 /** How the threads of this process are scheduled: `man 5 proc_pid_stat` and `man 7 sched`. */
 const threads = (): ReadonlyMap<string, { readonly nice: number; readonly isOnlyWhenIdle: boolean }> => {
   const found = readdirSync("/proc/self/task").map((thread) => {
@@ -58,20 +68,22 @@ describe.skipIf(!hasChrt)("on Linux with chrt (of util-linux)", () => {
   it("the thread runs on idle processors only, and one that is waited for takes its place", async () => {
     const compressor = threadedFrom(new URL("../../src/maintainer/compressorThread.ts", import.meta.url))
     const content = new Uint8Array(new SharedArrayBuffer(1000)).fill(97)
+    const begun: Array<string> = []
     /** Compresses; says which compressing threads were begun for it, and whether each runs on idle processors only. */
     const begunFor = async (isAwaited: boolean): Promise<ReadonlyArray<boolean>> => {
       const before = threads()
       const compressed = await compressor.compress(content, isAwaited)
       assert.isTrue(Buffer.from(content).equals(await compressor.uncompress(compressed, false)))
       compressor.release(compressed)
-      return [...threads()].flatMap(([thread, { isOnlyWhenIdle, nice }]) =>
-        nice === 10 && !before.has(thread) ? [isOnlyWhenIdle] : []
-      )
+      const ours = [...threads()].filter(([thread, { nice }]) => nice === 10 && !before.has(thread))
+      begun.push(...ours.map(([thread]) => thread))
+      return ours.map(([, { isOnlyWhenIdle }]) => isOnlyWhenIdle)
     }
     assert.deepStrictEqual(await begunFor(false), [true])
     assert.deepStrictEqual(await begunFor(false), [])
     assert.deepStrictEqual(await begunFor(true), [false])
-    for (let piece = 1; piece < pieces; piece++) compressor.release(await compressor.compress(content, false))
+    await Promise.all(Array.from({ length: pieces - 1 }, () => compressor.compress(content, false)))
+    assert.isFalse(threads().has(begun[0] ?? ""), "the first one has ended")
     assert.deepStrictEqual(await begunFor(false), [true])
   })
 })

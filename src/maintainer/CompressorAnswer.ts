@@ -1,0 +1,64 @@
+/**
+ * The answer of a compressing thread, in shared memory: written once, by that thread, and looked for by the one that asked.
+ * Neither side ever waits for a lock.
+ *
+ * @since 0.1.0
+ */
+
+const textBytesMax = 240
+const headBytes = 16
+const state = 0
+const bytes = 1
+const micros = 2
+const State = { Pending: 0, Done: 1, Failed: 2 } as const
+
+/**
+ * How it went: the length of the result, or what was thrown. `millis` is how long it took since it was asked for, or since the
+ * thread was done with the piece before; that is long where the thread does not get a processor.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CompressorAnswer =
+  & { readonly millis: number }
+  & ({ readonly length: number } | { readonly error: string })
+
+/**
+ * Memory for one answer.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): SharedArrayBuffer => new SharedArrayBuffer(headBytes + textBytesMax)
+
+/**
+ * Compressing thread: gives the answer.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const put = (memory: SharedArrayBuffer, answer: CompressorAnswer): void => {
+  const words = new Int32Array(memory, 0, headBytes / 4)
+  const text = "error" in answer ? Buffer.from(answer.error).subarray(0, textBytesMax) : undefined
+  if (text !== undefined) new Uint8Array(memory, headBytes).set(text)
+  words[bytes] = "error" in answer ? text?.length ?? 0 : answer.length
+  words[micros] = Math.min(2 ** 31 - 1, Math.round(answer.millis * 1000))
+  Atomics.store(words, state, text === undefined ? State.Done : State.Failed)
+}
+
+/**
+ * Asking thread: the answer, if it was given.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const get = (memory: SharedArrayBuffer): CompressorAnswer | undefined => {
+  const words = new Int32Array(memory, 0, headBytes / 4)
+  const found = Atomics.load(words, state)
+  if (found === State.Pending) return undefined
+  const length = words[bytes] ?? 0
+  const millis = (words[micros] ?? 0) / 1000
+  return found === State.Done
+    ? { millis, length }
+    : { millis, error: Buffer.from(new Uint8Array(memory, headBytes, length)).toString() }
+}
