@@ -10,7 +10,7 @@
 import { Worker } from "node:worker_threads"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import * as CompressorAnswer from "./CompressorAnswer.ts"
-import type { CompressorRequest, CompressorStart } from "./compressorThread.ts"
+import type { CompressorRequest } from "./compressorThread.ts"
 import { takeResultMemory } from "./ResultMemory.ts"
 
 interface Job {
@@ -29,7 +29,8 @@ const lookEveryMillis = 1
  * @category models
  */
 export class CompressingThread {
-  readonly start: CompressorStart
+  /** What is asked from now on is to be done on idle processors only. It cannot be taken back. */
+  onlyWhenIdle = false
   readonly #worker: Worker
   readonly #onAnswer: (millis: number) => void
   #jobs: Array<Job> = []
@@ -38,11 +39,9 @@ export class CompressingThread {
   #isRetired = false
 
   /** `onAnswer` is told how long the thread took for each job. */
-  constructor(module: URL, start: CompressorStart, onAnswer: (millis: number) => void) {
-    this.start = start
+  constructor(module: URL, onAnswer: (millis: number) => void) {
     this.#onAnswer = onAnswer
     this.#worker = new Worker(module, {
-      workerData: start,
       // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
@@ -67,7 +66,14 @@ export class CompressingThread {
       const output = new Uint8Array(takeResultMemory(outputBytesMax))
       this.#jobs.push({ answer, output, resolve, reject })
       this.#worker.postMessage(
-        { askedMillis: monotonicMillis(), task, input, output, answer } satisfies CompressorRequest
+        {
+          askedMillis: monotonicMillis(),
+          onlyWhenIdle: this.onlyWhenIdle,
+          task,
+          input,
+          output,
+          answer
+        } satisfies CompressorRequest
       )
       this.#looking ??= setTimeout(() => this.#look(), lookEveryMillis).unref()
       if (isWaitedFor) this.#looking.ref()

@@ -1,7 +1,7 @@
 /**
  * The door to the compressor. The default compresses in one thread of its own, so the thread that asks goes on;
  * `blocking` does it at once on the asking thread, which makes a test or a simulation deterministic. Decoding takes 0.5 to 1
- * ms a MiB and is done on the asking thread by both, except where that must not be kept waiting (`aside`).
+ * ms a MiB and is done on the asking thread by both, except where that must not be kept waiting (see `FreezePace`).
  *
  * Why not on Node's thread pool: the native library's allocator keeps what it frees for the thread that allocated it, so
  * every pool thread that ever compresses keeps about 13 MiB, and every one that decodes more. Measured while a segment of
@@ -18,7 +18,7 @@ import { pieceBytes } from "../format/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import { CompressingThread } from "./CompressingThread.ts"
 import { CompressorPriority } from "./CompressorPriority.ts"
-import type { CompressorStart } from "./compressorThread.ts"
+import type { Pace } from "./FreezePace.ts"
 import { keepPiece, takePiece } from "./PieceMemory.ts"
 import { keepResultMemory } from "./ResultMemory.ts"
 
@@ -36,15 +36,15 @@ export interface RawCompressor {
    */
   readonly start: () => Promise<void> | void
   /**
-   * u32 content size + one LZ4 block. The bytes must not change until it is done. `isAwaited` says whether anything waits for
-   * the freeze (see `FreezePace`); if not, it may take as long as processors are wanted for something else.
+   * u32 content size + one LZ4 block. The bytes must not change until it is done. At a pace that gives way it takes as long
+   * as processors are wanted for something else.
    */
-  readonly compress: (bytes: Uint8Array, isAwaited: boolean) => Promise<Uint8Array> | Uint8Array
+  readonly compress: (bytes: Uint8Array, pace: Pace) => Promise<Uint8Array> | Uint8Array
   /**
-   * The content of what `compress` made. With `aside` the compressing thread decodes, if there is one: it has less time to
-   * compress, the asking thread goes on, and the bytes must not change until it is done.
+   * The content of what `compress` made. At a pace that gives way the compressing thread decodes, if there is one: it has less
+   * time to compress, the asking thread goes on, and the bytes must not change until it is done.
    */
-  readonly uncompress: (bytes: Uint8Array, aside: boolean) => Promise<Uint8Array> | Uint8Array
+  readonly uncompress: (bytes: Uint8Array, pace: Pace) => Promise<Uint8Array> | Uint8Array
   /** Gives the memory of a result back at once, and not when the garbage collector comes by. Its bytes are gone then. */
   readonly release: (result: Uint8Array) => void
 }
@@ -72,16 +72,22 @@ const contentBytesOf = (bytes: Uint8Array): number =>
 const threadedBy = (module: () => URL): RawCompressor => {
   const priority = new CompressorPriority()
   let thread: CompressingThread | undefined
-  const living = (start: CompressorStart): CompressingThread => {
-    if (thread === undefined || !thread.isAlive || thread.start.onlyWhenIdle !== start.onlyWhenIdle) {
-      thread?.retire()
-      thread = new CompressingThread(module(), start, (millis) => {
-        if (start.onlyWhenIdle) priority.tookWhenIdle(millis)
-      })
+  const begin = (): CompressingThread => {
+    const begun = new CompressingThread(module(), (millis) => {
+      if (begun.onlyWhenIdle) priority.tookWhenIdle(millis)
+    })
+    return begun
+  }
+  const threadFor = (pace: Pace): CompressingThread => {
+    const onlyWhenIdle = priority.onlyWhenIdle(pace, thread?.onlyWhenIdle === true)
+    if (thread !== undefined && thread.onlyWhenIdle && !onlyWhenIdle) {
+      thread.retire()
+      thread = undefined
     }
+    if (thread === undefined || !thread.isAlive) thread = begin()
+    thread.onlyWhenIdle = onlyWhenIdle
     return thread
   }
-  const forCompressing = (isAwaited: boolean) => living({ onlyWhenIdle: priority.onlyWhenIdle(isAwaited) })
   const release = (result: Uint8Array): void => {
     if (result.buffer instanceof SharedArrayBuffer) keepResultMemory(result.buffer)
     else releaseNative(result)
@@ -91,14 +97,14 @@ const threadedBy = (module: () => URL): RawCompressor => {
     start: () => {
       const piece = takePiece()
       const content = piece.subarray(0, pieceBytes)
-      return forCompressing(false).ask("compress", content, resultBytesMax(pieceBytes), false).then((result) => {
+      return threadFor("free").ask("compress", content, resultBytesMax(pieceBytes), false).then((result) => {
         release(result)
         keepPiece(piece)
       })
     },
-    compress: (bytes, isAwaited) => forCompressing(isAwaited).ask("compress", bytes, resultBytesMax(bytes.length)),
-    uncompress: (bytes, aside) =>
-      aside && thread?.isAlive === true
+    compress: (bytes, pace) => threadFor(pace).ask("compress", bytes, resultBytesMax(bytes.length)),
+    uncompress: (bytes, pace) =>
+      pace === "givesWay" && thread?.isAlive === true
         ? thread.ask("uncompress", bytes, contentBytesOf(bytes))
         : uncompressSync(bytes),
     release

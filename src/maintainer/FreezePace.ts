@@ -25,18 +25,26 @@ export interface Pressure {
 }
 
 /**
+ * - `free`: nobody commits, and nobody waits for the freeze
+ * - `givesWay`: commits come
+ * - `awaited`: something waits for the freeze, whether commits come or not
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Pace = "free" | "givesWay" | "awaited"
+
+/**
  * The pace of one freeze.
  *
  * @since 0.1.0
  * @category models
  */
 export interface FreezePace {
-  /** Asked once for each piece: whether to give way. */
-  readonly look: () => boolean
+  /** Looked for once for each piece. */
+  readonly look: () => Pace
   /** What `look` said the last time. */
-  readonly givesWay: () => boolean
-  /** Whether anything waited for the freeze at the last `look`. */
-  readonly isAwaited: () => boolean
+  readonly last: () => Pace
   /** What is run in turn never overlaps with anything else that is. */
   readonly inTurn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -45,7 +53,7 @@ export interface FreezePace {
 const quietPiecesMin = 16
 
 /**
- * A pace for one freeze, full speed to begin with.
+ * A pace for one freeze, free to begin with.
  *
  * @since 0.1.0
  * @category constructors
@@ -54,19 +62,16 @@ export const make = ({ commitsAsked, isAwaited }: Pressure): Effect.Effect<Freez
   Effect.map(Semaphore.make(1), (turn) => {
     let seen = commitsAsked()
     let quietPieces = quietPiecesMin
-    let givesWay = false
-    let awaited = false
+    let pace: Pace = "free"
     return {
       look: () => {
         const asked = commitsAsked()
         quietPieces = asked === seen ? quietPieces + 1 : 0
         seen = asked
-        awaited = isAwaited()
-        givesWay = quietPieces < quietPiecesMin && !awaited
-        return givesWay
+        pace = isAwaited() ? "awaited" : quietPieces < quietPiecesMin ? "givesWay" : "free"
+        return pace
       },
-      givesWay: () => givesWay,
-      isAwaited: () => awaited,
+      last: () => pace,
       inTurn: turn.withPermit
     }
   })

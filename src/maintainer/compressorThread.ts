@@ -5,23 +5,12 @@
  * @since 0.1.0
  */
 import { compressSync, uncompressSync } from "lz4-napi"
-import { parentPort, workerData } from "node:worker_threads"
+import { parentPort } from "node:worker_threads"
 import { releaseNative } from "../format/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { runOnlyWhenIdle, yieldToOtherThreads } from "../internal/threadPriority.ts"
 import * as CompressorAnswer from "./CompressorAnswer.ts"
-
-/**
- * How a thread begins.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CompressorStart {
-  /** It runs only on processors that nobody else wants, where the operating system can do that. */
-  readonly onlyWhenIdle: boolean
-}
 
 /**
  * What is to be done with one piece.
@@ -32,6 +21,8 @@ export interface CompressorStart {
 export interface CompressorRequest {
   /** When it was asked for, by `monotonicMillis`. */
   readonly askedMillis: number
+  /** From now on the thread runs only on processors that nobody else wants, where the operating system can do that. */
+  readonly onlyWhenIdle: boolean
   readonly task: "compress" | "uncompress"
   readonly input: Uint8Array
   /** Shared memory with room for the result. */
@@ -45,9 +36,8 @@ invariant(port !== null, "compressorThread is run by Compressor")
 
 // Recording never waits for compression.
 yieldToOtherThreads()
-const start: CompressorStart = workerData
-if (start.onlyWhenIdle) runOnlyWhenIdle()
 
+let isOnlyWhenIdle = false
 let freeMillis = monotonicMillis()
 
 const tasks = { compress: compressSync, uncompress: uncompressSync }
@@ -66,6 +56,10 @@ const done = ({ input, output, task }: CompressorRequest) => {
 }
 
 const work = (request: CompressorRequest): void => {
+  if (request.onlyWhenIdle && !isOnlyWhenIdle) {
+    isOnlyWhenIdle = true
+    runOnlyWhenIdle()
+  }
   const since = Math.max(request.askedMillis, freeMillis)
   const result = done(request)
   freeMillis = monotonicMillis()

@@ -29,18 +29,18 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   let isProving = false
   const compressor: RawCompressor = {
     ...blocking,
-    compress: async (bytes, isAwaited) => {
-      if (isAwaited) seen.awaited += 1
+    compress: async (bytes, pace) => {
+      if (pace === "awaited") seen.awaited += 1
       if (isProving) seen.overlaps += 1
       compressing += 1
       for (let turn = 0; turn < turnsOfCompressing; turn++) await nextTurn()
       compressing -= 1
-      return blocking.compress(bytes, false)
+      return blocking.compress(bytes, pace)
     },
-    uncompress: (bytes, aside) => {
+    uncompress: (bytes, pace) => {
       isProving = true
-      if (aside) seen.aside += 1
-      return blocking.uncompress(bytes, aside)
+      if (pace === "givesWay") seen.aside += 1
+      return blocking.uncompress(bytes, pace)
     }
   }
   const begin: ProofMaker["begin"] = (segmentIndex) => {
@@ -196,17 +196,17 @@ describe("FreezePace", () => {
       let asked = 7
       let isAwaited = false
       const pace = yield* FreezePace.make({ commitsAsked: () => asked, isAwaited: () => isAwaited })
-      assert.isFalse(pace.look(), "commits before the freeze are over")
+      assert.strictEqual(pace.look(), "free", "commits before the freeze are over")
       asked += 1
-      for (let piece = 0; piece < 16; piece++) assert.isTrue(pace.look(), `piece ${piece}`)
-      assert.isFalse(pace.look())
+      for (let piece = 0; piece < 16; piece++) assert.strictEqual(pace.look(), "givesWay", `piece ${piece}`)
+      assert.strictEqual(pace.look(), "free")
       asked += 100
-      assert.isTrue(pace.look())
-      assert.isTrue(pace.givesWay())
+      assert.strictEqual(pace.look(), "givesWay")
+      assert.strictEqual(pace.last(), "givesWay")
       isAwaited = true
-      assert.isFalse(pace.look())
-      assert.isFalse(pace.givesWay())
+      assert.strictEqual(pace.look(), "awaited")
+      assert.strictEqual(pace.last(), "awaited")
       isAwaited = false
-      assert.isTrue(pace.look(), "the commits were seen meanwhile")
+      assert.strictEqual(pace.look(), "givesWay", "the commits were seen meanwhile")
     }))
 })
