@@ -28,7 +28,7 @@ import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { Deleted } from "./ReplayError.ts"
 import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
-import { isOldestDamaged, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./SegmentDirectoryReader.ts"
+import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./SegmentDirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./SegmentDirectoryReader.ts"
 
 /**
@@ -292,8 +292,9 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
     ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= fromId
   )
   if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
-  // What is damaged may hold the event, and says so when it is read.
-  if (yield* isOldestDamaged(reader)) return start
+  // What is damaged may hold the event, and says so when it is read; or that it was deleted meanwhile.
+  const damaged = yield* damagedBeforeOldest(reader)
+  if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
   return yield* new Deleted({ directory: reader.directory, wanted: `event ${fromId}`, firstAvailableId: oldest })

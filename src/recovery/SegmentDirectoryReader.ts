@@ -107,20 +107,21 @@ export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirector
 })
 
 /**
- * Whether a damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
+ * The segment whose damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
+ * `undefined` when there is none.
  *
  * @since 0.1.0
  * @category locating
  */
-export const isOldestDamaged = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
+export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const { segmentIndex } of reader.segments()) {
-    const answer = yield* startOf(reader, segmentIndex).pipe(
-      Effect.map((start) => start?.firstEventId === undefined ? undefined : false),
-      Effect.catchTag("SegmentCorrupt", () => Effect.succeed(true))
-    )
-    if (answer !== undefined) return answer
+    const start = yield* Effect.result(startOf(reader, segmentIndex))
+    if (start._tag === "Failure") {
+      return start.failure._tag === "SegmentCorrupt" ? segmentIndex : yield* start.failure
+    }
+    if (start.success?.firstEventId !== undefined) return undefined
   }
-  return false
+  return undefined
 })
 
 /**

@@ -171,6 +171,35 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       assert.deepStrictEqual(yield* idsOf({ from: { id: 11 } }), range(11, 20))
     }).pipe(onSimulatedDisk))
 
+  it.effect("never begins behind what was asked for, whenever the damaged oldest segment is deleted", () =>
+    Effect.gen(function*() {
+      const disk = yield* Disk
+      const wal = buildWal({ layout, segments: [10, 10, 10] })
+      wal[0]!.bytes[32]! ^= 1
+      const [damaged = "", next = ""] = wal.map((segment) => `${directory}/${hot(segment).name}`)
+      const failures: Array<string> = []
+      for (let opensBefore = 0; failures.at(-1) !== "SegmentCorrupt"; opensBefore++) {
+        yield* put(directory, ...wal.map(hot))
+        let opens = 0
+        const deleting = Disk.of({
+          ...disk,
+          open: (path, mode) =>
+            Effect.andThen(
+              path === damaged && opens++ === opensBefore
+                ? Effect.andThen(disk.unlink(damaged), disk.unlink(next))
+                : Effect.void,
+              disk.open(path, mode)
+            )
+        })
+        const { failure, ids } = yield* Effect.provideService(idsUntilFailure({ from: { id: 5 } }), Disk, deleting)
+        assert.deepStrictEqual(ids, [])
+        failures.push(failure._tag)
+      }
+      // It is looked at more than once before it is read, and each time it may be gone.
+      assert.isAbove(failures.length, 2)
+      assert.deepStrictEqual([...new Set(failures)], ["Deleted", "SegmentCorrupt"])
+    }).pipe(onSimulatedDisk))
+
   it.effect("goes on when segments are frozen under its feet", () =>
     Effect.gen(function*() {
       const disk = yield* Disk
