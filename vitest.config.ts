@@ -9,8 +9,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: ["test/package/**"],
     globalSetup: ["test/build.ts"],
-    // One more than the cores of the smallest machine we test on: some tests only wait, for a drain or for a process.
-    maxWorkers: 3,
+    // Two more than the cores of the smallest machine we test on: some tests only wait, for a drain or for a process.
+    maxWorkers: 4,
     // All files of a worker share one copy of Effect's modules; loading them for each takes longer than many a file's tests.
     isolate: false,
     testTimeout: 60_000,

@@ -2,7 +2,7 @@
  * Segments and frames that were changed at random: flipped, cut, spliced, repeated, with lengths that lie. Whatever was
  * done to them, reading ends, memory stays bounded, and no event is handed out that was not recorded under its id.
  *
- * `EFFECT_WAL_FUZZ` sets how many files are tried (8,000 when it is not set), `EFFECT_WAL_SEED` where to begin.
+ * `EFFECT_WAL_FUZZ` sets how many files are tried (5,000 when it is not set), `EFFECT_WAL_SEED` where to begin.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { buildSegment, eventsNamed, flashstrikeEvents, frameOf, makeRandom } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
-const fileCount = Number(process.env["EFFECT_WAL_FUZZ"] ?? 8000)
+const fileCount = Number(process.env["EFFECT_WAL_FUZZ"] ?? 5000)
 const firstSeed = Number(process.env["EFFECT_WAL_SEED"] ?? 1)
 
 type Random = () => number
