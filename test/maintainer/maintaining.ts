@@ -70,10 +70,10 @@ export const subjects: ReadonlyArray<Subject> = [
   { name: "a fiber", executors: 1, wal: Wal.layer, alone: SegmentMaintainer.layerAlone },
   { name: "a worker", executors: 1, wal: Wal.layerWorker, alone: SegmentMaintainerWorker.layerAlone },
   {
-    name: "a pool of three workers",
-    executors: 3,
-    wal: (options) => Wal.layerWorker({ ...options, workers: 3 }),
-    alone: (options) => SegmentMaintainerWorker.layerAlone({ ...options, workers: 3 })
+    name: "a pool of two workers",
+    executors: 2,
+    wal: (options) => Wal.layerWorker({ ...options, workers: 2 }),
+    alone: (options) => SegmentMaintainerWorker.layerAlone({ ...options, workers: 2 })
   }
 ]
 
