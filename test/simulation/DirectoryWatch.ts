@@ -99,8 +99,12 @@ export class DirectoryWatch {
 
   /** Nothing is deleted before its successor is there. */
   #lookForCold(hotPath: string, segmentIndex: number): void {
-    if (segmentsOnDisk(this.#simulated).some((file) => file.segmentIndex === segmentIndex)) return
+    if (this.#isThere(segmentIndex)) return
     this.#violated(new Violation(`${hotPath} was deleted, and nothing has taken its place`))
+  }
+
+  #isThere(segmentIndex: number): boolean {
+    return segmentsOnDisk(this.#simulated).some((file) => file.segmentIndex === segmentIndex)
   }
 
   /** An executor has deleted this file. */
@@ -110,6 +114,8 @@ export class DirectoryWatch {
     const segmentIndex = Number(match[1])
     if (!isCold(path)) return this.#lookForCold(path, segmentIndex)
     this.#lookAtCold(path)
+    // One of two forms, of which a freeze leaves one.
+    if (this.#isThere(segmentIndex)) return
     for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
       if (this.isClockSet && Number.isFinite(expiresMillis)) continue
