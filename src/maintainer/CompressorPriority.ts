@@ -1,6 +1,6 @@
 /**
  * When the compressing thread runs. While a freeze gives way to commits it takes only processors that nobody else wants: whoever
- * wakes for a commit then has its processor at once, which a thread of any other priority gives up only at the end of its slice, 2 to 3 ms.
+ * wakes for a commit then has its processor at once, which a thread of any other priority gives up only at the end of its slice, some 2 ms.
  * A freeze that something waits for must not stand still on a busy machine, though, and neither must a thread that shares locks
  * with the application's, if only those of the kernel for their memory. So the thread has a usual low priority while a
  * freeze is awaited, and when it was found starving; and then for some time more, because a thread cannot get out of the other state
@@ -10,7 +10,7 @@
  */
 import type { Pace } from "./FreezePace.ts"
 
-/** Compressed in four seconds or more, in which starting a thread (50 ms) does not count. */
+/** Compressed in three seconds or more, in which starting a thread (60 ms) does not count. */
 const piecesKept = 1024
 
 /** A piece takes 2 to 5 ms. */
