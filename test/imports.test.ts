@@ -15,14 +15,11 @@ const order = [
   "telemetry",
   "disk",
   "testing",
+  "reading",
   "maintainer",
-  "recovery",
   "recorder",
   "cli"
 ]
-
-/** Folders that stand side by side and must not know each other. */
-const strangers: ReadonlyArray<readonly [string, string]> = [["recovery", "maintainer"]]
 
 const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))
 
@@ -43,8 +40,7 @@ describe("imports", () => {
       for (const imported of importsOf(file).filter((name) => name.startsWith("."))) {
         const target = relative(root, resolve(root, dirname(file), imported))
         const to = order.indexOf(folderOf(target))
-        const isStranger = strangers.some(([a, b]) => folderOf(file) === a && folderOf(target) === b)
-        if (to < 0 || to > from || isStranger) wrong.push(`${file} imports ${target}`)
+        if (to < 0 || to > from) wrong.push(`${file} imports ${target}`)
       }
     }
     assert.deepStrictEqual(wrong, [])
@@ -52,7 +48,7 @@ describe("imports", () => {
 
   it("reach the file system through one door; beside it a thread looks up its number in /proc", () => {
     const doors = files.filter((file) => importsOf(file).some((name) => /^(node:)?fs(\/promises)?$/.test(name)))
-    assert.deepStrictEqual(doors, ["disk/NodeDisk.ts", "internal/threadPriority.ts"])
+    assert.deepStrictEqual(doors, ["disk/NodeDisk.ts", "maintainer/compressor/threadPriority.ts"])
   })
 
   it("of the index are re-exports of everything but the command line", () => {

@@ -5,7 +5,7 @@
 import { compressSync } from "lz4-napi"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../../src/format/Lz4Frame.ts"
+import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../../src/format/lz4/Lz4Frame.ts"
 import { encodeHeader, headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { FormatVersion } from "../../src/format/SegmentHeader.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"

@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
-import { freeze } from "../../src/maintainer/FreezeStep.ts"
-import type { Frozen } from "../../src/maintainer/FreezeStep.ts"
+import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
+import type { Frozen } from "../../src/maintainer/steps/FreezeStep.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
 
 const pressure = { commitsAsked: () => 0, isAwaited: () => false }

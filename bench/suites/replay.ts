@@ -39,8 +39,8 @@ const blocks = (form: Form, version?: FormatVersion): Contestant => ({
     const Effect = await import("effect/Effect")
     const Stream = await import("effect/Stream")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
-    const Replay = await import("../../src/recovery/Replay.ts")
-    const { forEachEvent } = await import("../../src/recovery/BlockEvents.ts")
+    const Replay = await import("../../src/reading/Replay.ts")
+    const { forEachEvent } = await import("../../src/reading/segment/BlockEvents.ts")
     const expected = await prepare(scale, form, version)
     return {
       round: async () => {
@@ -75,7 +75,7 @@ const events = (form: Form, version?: FormatVersion): Contestant => ({
     const Effect = await import("effect/Effect")
     const Stream = await import("effect/Stream")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
-    const Replay = await import("../../src/recovery/Replay.ts")
+    const Replay = await import("../../src/reading/Replay.ts")
     const expected = await prepare(scale, form, version)
     return {
       round: async () => {

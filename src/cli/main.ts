@@ -7,9 +7,9 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import { exitCodeOf } from "./CliFailure.ts"
 import { run } from "./program.ts"
-import { quietStreams } from "./StandardStreams.ts"
+import { exitCodeOf } from "./terminal/CliFailure.ts"
+import { quietStreams } from "./terminal/StandardStreams.ts"
 
 /** As `NodeRuntime.runMain`, but signals keep their default meaning except where a command takes them over. */
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => fiber.addObserver((exit) => teardown(exit, process.exit)))

@@ -13,14 +13,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
-import { releaseNative } from "../format/Lz4Block.ts"
-import { pieceBytes } from "../format/Lz4Frame.ts"
+import { releaseNative } from "../format/lz4/Lz4Block.ts"
+import { pieceBytes } from "../format/lz4/Lz4Frame.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import { CompressingThread } from "./CompressingThread.ts"
-import { CompressorPriority } from "./CompressorPriority.ts"
-import type { Pace } from "./FreezePace.ts"
-import { keepPiece, takePiece } from "./PieceMemory.ts"
-import { keepResultMemory } from "./ResultMemory.ts"
+import { CompressingThread } from "./compressor/CompressingThread.ts"
+import { CompressorPriority } from "./compressor/CompressorPriority.ts"
+import { keepPiece, takePiece } from "./compressor/PieceMemory.ts"
+import { keepResultMemory } from "./compressor/ResultMemory.ts"
+import type { Pace } from "./steps/FreezePace.ts"
 
 /**
  * Raw LZ4 blocks with their u32 size in front, as the native library makes them. A failure is whatever it threw. A result

@@ -13,8 +13,8 @@ import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
-import * as MaintainerControl from "./MaintainerControl.ts"
-import type { MaintainerQueues, MaintainerState } from "./MaintainerState.ts"
+import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
 import type { DrainReceipt, PerQueue } from "./SegmentMaintainer.ts"
 
 /**

@@ -6,8 +6,8 @@
 import * as Schema from "effect/Schema"
 import { defaultNaming } from "../format/SegmentName.ts"
 import { millisLimit, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
-import { defaultSleepMillis } from "./MaintainerSchedule.ts"
-import { defaultLimits, RetentionLimits } from "./Retention.ts"
+import { defaultSleepMillis } from "./executor/MaintainerSchedule.ts"
+import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
 /**
  * What may be said about a maintainer; only the directory must be. A layer that is given a value outside its range dies

@@ -17,8 +17,8 @@ import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import { isClosed, readHotHeader } from "./HotHeader.ts"
-import { adaptive } from "./MaintainerSchedule.ts"
+import { isClosed, readHotHeader } from "./directory/HotHeader.ts"
+import { adaptive } from "./executor/MaintainerSchedule.ts"
 
 /**
  * What to watch.

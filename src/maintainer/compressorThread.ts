@@ -6,11 +6,11 @@
  */
 import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
-import { releaseNative } from "../format/Lz4Block.ts"
+import { releaseNative } from "../format/lz4/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
-import { monotonicMillis } from "../internal/monotonicMillis.ts"
-import { runOnlyWhenIdle, yieldToOtherThreads } from "../internal/threadPriority.ts"
-import * as CompressorAnswer from "./CompressorAnswer.ts"
+import * as CompressorAnswer from "./compressor/CompressorAnswer.ts"
+import { monotonicMillis } from "./compressor/monotonicMillis.ts"
+import { runOnlyWhenIdle, yieldToOtherThreads } from "./compressor/threadPriority.ts"
 
 /**
  * What is to be done with one piece.

@@ -17,11 +17,11 @@ import * as Queues from "../shared/SegmentQueues.ts"
 import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
 import { Compressor, threadedFrom } from "./Compressor.ts"
-import * as MaintainerControl from "./MaintainerControl.ts"
-import type { MaintainerEvent } from "./MaintainerEvent.ts"
-import * as MaintainerExecutor from "./MaintainerExecutor.ts"
-import { closedSegment, SegmentProof } from "./SegmentProof.ts"
-import type { ProofMaker } from "./SegmentProof.ts"
+import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
+import { closedSegment, SegmentProof } from "./steps/SegmentProof.ts"
+import type { ProofMaker } from "./steps/SegmentProof.ts"
+import type { MaintainerEvent } from "./steps/StepOutcome.ts"
 
 /**
  * What a maintainer thread is given.

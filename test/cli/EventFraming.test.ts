@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeSplitter } from "../../src/cli/EventFraming.ts"
-import type { Framing, SplitFault } from "../../src/cli/EventFraming.ts"
+import { makeSplitter } from "../../src/cli/events/EventFraming.ts"
+import type { Framing, SplitFault } from "../../src/cli/events/EventFraming.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
 const split = (framing: Framing, chunks: ReadonlyArray<Buffer>, eventBytesMax = 1000) => {

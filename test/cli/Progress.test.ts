@@ -1,7 +1,7 @@
 /** How far a long command is: the line, and where it is shown. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { progressLine } from "../../src/cli/Progress.ts"
+import { progressLine } from "../../src/cli/terminal/Progress.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { buildWal, hot, put } from "../fixtures/segments.ts"
 import { atTerminal, bin, hasScript, place, slowly } from "./commandLine.ts"

@@ -14,9 +14,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type * as CliFailure from "../../src/cli/CliFailure.ts"
 import type * as Program from "../../src/cli/program.ts"
-import type * as StandardStreams from "../../src/cli/StandardStreams.ts"
+import type * as CliFailure from "../../src/cli/terminal/CliFailure.ts"
+import type * as StandardStreams from "../../src/cli/terminal/StandardStreams.ts"
 
 /** The command as it is installed: the built one, which `test/build.ts` makes before the first test. */
 export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
@@ -25,8 +25,8 @@ const built = (name: string): string => new URL(`../../dist/cli/${name}.js`, imp
 
 /** What `bin` runs, but for ending the process. */
 const program: typeof Program = await import(built("program"))
-const { Output }: typeof StandardStreams = await import(built("StandardStreams"))
-const { exitCodeOf }: typeof CliFailure = await import(built("CliFailure"))
+const { Output }: typeof StandardStreams = await import(built("terminal/StandardStreams"))
+const { exitCodeOf }: typeof CliFailure = await import(built("terminal/CliFailure"))
 
 /** The names and flags of every command. */
 export const { subcommands } = Completions.fromCommand(program.command)

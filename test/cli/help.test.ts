@@ -1,7 +1,7 @@
 /** What docs/CLI.md says of commands, flags and exit codes is what the built command says of itself. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { exitCodes } from "../../src/cli/CliFailure.ts"
+import { exitCodes } from "../../src/cli/terminal/CliFailure.ts"
 import { effectWal, subcommands } from "./commandLine.ts"
 import { rowsOf } from "./document.ts"
 

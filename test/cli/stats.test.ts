@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { MonitorReport } from "../../src/recorder/MonitorReport.ts"
+import { MonitorReport } from "../../src/recorder/monitor/MonitorReport.ts"
 import { effectWal, here, place, start } from "./commandLine.ts"
 
 const lines = (count: number): string =>

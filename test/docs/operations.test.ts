@@ -6,10 +6,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { diskReasons } from "../../src/disk/Disk.ts"
-import { stepReasons } from "../../src/maintainer/StepError.ts"
-import { MonitorReason } from "../../src/recorder/MonitorSocket.ts"
+import { stepReasons } from "../../src/maintainer/steps/StepError.ts"
+import { SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
+import { MonitorReason } from "../../src/recorder/monitor/MonitorSocket.ts"
 import { RecorderReason } from "../../src/recorder/RecorderError.ts"
-import { SegmentCorrupt } from "../../src/recovery/SegmentCorrupt.ts"
 
 const root = join(import.meta.dirname, "../..")
 const textOf = (file: string): string => readFileSync(join(root, file), "utf8")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { compress } from "lz4-napi"
-import { decodeBlock, decompressWhole } from "../../src/format/Lz4Block.ts"
-import { Lz4FrameError } from "../../src/format/Lz4Frame.ts"
+import { decodeBlock, decompressWhole } from "../../src/format/lz4/Lz4Block.ts"
+import { Lz4FrameError } from "../../src/format/lz4/Lz4Frame.ts"
 
 const errorOf = (run: () => unknown): Lz4FrameError => {
   try {

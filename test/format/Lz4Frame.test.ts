@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { decodeBlock } from "../../src/format/Lz4Block.ts"
+import { decodeBlock } from "../../src/format/lz4/Lz4Block.ts"
 import {
   blockField,
   frameEnd,
@@ -11,8 +11,8 @@ import {
   Lz4FrameError,
   parseFrameHeader,
   pieceBytes
-} from "../../src/format/Lz4Frame.ts"
-import { Lz4FrameDecoder } from "../../src/format/Lz4FrameDecoder.ts"
+} from "../../src/format/lz4/Lz4Frame.ts"
+import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
 import { xxh32 } from "../../src/internal/xxh64.ts"
 import { compressPiece } from "./lz4.ts"
 

@@ -8,7 +8,7 @@ import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import type { SegmentExpectations, SegmentSummary, VerifiedBlock } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
-import { eventsOf } from "../../src/recovery/BlockEvents.ts"
+import { eventsOf } from "../../src/reading/segment/BlockEvents.ts"
 import { buildSegment, eventsNamed, flashstrikeEvents, smallBlocks } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 

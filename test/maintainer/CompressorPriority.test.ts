@@ -4,8 +4,8 @@ import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { threadedFrom } from "../../src/maintainer/Compressor.ts"
-import { CompressorPriority } from "../../src/maintainer/CompressorPriority.ts"
-import type { Pace } from "../../src/maintainer/FreezePace.ts"
+import { CompressorPriority } from "../../src/maintainer/compressor/CompressorPriority.ts"
+import type { Pace } from "../../src/maintainer/steps/FreezePace.ts"
 
 const pieces = 1024
 

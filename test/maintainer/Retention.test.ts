@@ -1,7 +1,7 @@
 /** Retention decides from numbers alone, so its rulings are numbers too. */
 import { assert, describe, it } from "@effect/vitest"
-import { clampLimits, defaultLimits, plan } from "../../src/maintainer/Retention.ts"
-import type { RetainedSegment, RetentionLimits, RetentionView } from "../../src/maintainer/Retention.ts"
+import { clampLimits, defaultLimits, plan } from "../../src/maintainer/retention/Retention.ts"
+import type { RetainedSegment, RetentionLimits, RetentionView } from "../../src/maintainer/retention/Retention.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
 interface Stock {

@@ -1,6 +1,6 @@
 /** A proof that takes its time over segment 0, for a drain that is longer than a worker is usually waited for. */
-import { anyBytes } from "../../src/maintainer/SegmentProof.ts"
-import type { ProofMaker } from "../../src/maintainer/SegmentProof.ts"
+import { anyBytes } from "../../src/maintainer/steps/SegmentProof.ts"
+import type { ProofMaker } from "../../src/maintainer/steps/SegmentProof.ts"
 
 export const slowMillis = 5200
 

@@ -84,7 +84,7 @@ describe.skipIf(isMissing)("bundled", () => {
   it("leaves the recorder and the maintainer out of an application that only reads", async ({ annotate }) => {
     const reader = ownFolders((await bundle("reader", { app: "replay.ts" })).chunks)
     const recorder = ownFolders((await bundle("recorder", { app: "record.ts" })).chunks)
-    assert.isTrue(reader.has("recovery"))
+    assert.isTrue(reader.has("reading"))
     for (const folder of ["recorder", "maintainer", "cli", "testing"]) assert.isFalse(reader.has(folder), folder)
     assert.isTrue(recorder.has("recorder"))
     for (const folder of ["cli", "testing"]) assert.isFalse(recorder.has(folder), folder)

@@ -10,9 +10,9 @@ import { join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import type { DiskFile } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import * as Replay from "../../src/recovery/Replay.ts"
 import { orderEvent } from "../fixtures/orders.ts"
 
 export type Options = Omit<Wal.WalOptions, "directory"> & { readonly directory: string }

@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { Disk, writeFully } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
-import * as Replay from "../../src/recovery/Replay.ts"
+import * as Replay from "../../src/reading/Replay.ts"
 import { formats } from "../fixtures/formats.ts"
 import {
   buildSegment,

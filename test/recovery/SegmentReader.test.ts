@@ -7,13 +7,19 @@ import { join } from "node:path"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import type { SegmentFile } from "../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes } from "../../src/format/Block.ts"
-import { frameHeader } from "../../src/format/Lz4Frame.ts"
+import { frameHeader } from "../../src/format/lz4/Lz4Frame.ts"
 import { blockBytesLimit, encodeHeader } from "../../src/format/SegmentHeader.ts"
 import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
 import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
-import { forEachEvent, trimBlock } from "../../src/recovery/BlockEvents.ts"
-import { rotatingMemory } from "../../src/recovery/BlockMemory.ts"
-import { forReplay, forVerification, readSegment, readStart, verifySegment } from "../../src/recovery/SegmentReader.ts"
+import { forEachEvent, trimBlock } from "../../src/reading/segment/BlockEvents.ts"
+import { rotatingMemory } from "../../src/reading/segment/BlockMemory.ts"
+import {
+  forReplay,
+  forVerification,
+  readSegment,
+  readStart,
+  verifySegment
+} from "../../src/reading/segment/SegmentReader.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { formats } from "../fixtures/formats.ts"
 import {

@@ -4,7 +4,7 @@
  * and for what is held), nothing deleted that somebody holds.
  */
 import * as Effect from "effect/Effect"
-import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
+import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import { Violation } from "./Trace.ts"
 

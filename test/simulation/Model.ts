@@ -2,8 +2,8 @@
  * What the recorder has taken and what it has promised, kept beside it in the plainest way there is, and the rulings on
  * what a directory and a replay may show.
  */
-import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
-import type { RecordedEvent } from "../../src/recovery/BlockEvents.ts"
+import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import { Violation } from "./Trace.ts"
 
 /** How the last life of the process ended. */

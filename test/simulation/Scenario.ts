@@ -1,7 +1,7 @@
 /**
  * What a seed stands for: how the recorder is set up, how the disk misbehaves, and how each life of the process ends.
  */
-import type { RetentionLimits } from "../../src/maintainer/Retention.ts"
+import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { WalOptions } from "../../src/recorder/Wal.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { Faults } from "../../src/testing/SimulatedDisk.ts"

@@ -1,0 +1,48 @@
+/**
+ * `effect-wal backup`: a copy of a directory, which may be in use, that verifies. Exit code 1 when the copy has faults. A signal
+ * takes away what was copied, and ends the command.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Backup from "../../reading/recovery/Backup.ts"
+import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
+import { directoryFlag, formatSize, jsonFlag, newDirectoryFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { withReadProgress } from "../terminal/Progress.ts"
+import { untilSignal } from "../terminal/Signals.ts"
+import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const backup = Command.make(
+  "backup",
+  {
+    dir: directoryFlag,
+    to: newDirectoryFlag,
+    json: jsonFlag
+  },
+  Effect.fnUntraced(function*({ dir, json, to }) {
+    yield* requireDirectory(dir)
+    // Copied, and then verified.
+    const copied = yield* withReadProgress(
+      Backup.backup({ directory: dir, to }),
+      { label: "copying", directory: dir, passes: 2, isWanted: !json }
+    )
+    const { bytes, faults, firstEventId, lastEventId, segmentCount } = copied
+    const write = json ? writeJson(copied) : writeLines([
+      ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
+      `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
+      `${faults.length} faults`
+    ])
+    yield* report(write, faults.length > 0)
+  }, untilSignal)
+).pipe(
+  Command.withDescription("Copy a directory, also while it is recorded into, and verify the copy"),
+  Command.withExamples([{ command: "effect-wal backup --dir ./log --to /mnt/log-2026-01-31", description: "A copy" }])
+)

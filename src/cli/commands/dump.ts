@@ -1,0 +1,181 @@
+/**
+ * `effect-wal dump`: a segment's header, one of its blocks or one of its events, in hex and as text. What is damaged is
+ * shown too, and said to be.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { hex } from "../../format/SegmentHeader.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { defaultNaming } from "../../format/SegmentName.ts"
+import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
+import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
+import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
+import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
+import { directoryFlag, jsonFlag, numberFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
+import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const dump = Command.make(
+  "dump",
+  {
+    dir: directoryFlag,
+    segment: numberFlag("segment", "N", 0, "The index of the segment"),
+    block: Flag.optional(numberFlag("block", "B", 0, "A block, counted from 0")),
+    event: Flag.optional(numberFlag("event", "ID", 1, "An event")),
+    json: jsonFlag
+  },
+  Effect.fnUntraced(function*({ block, dir, event, json, segment }) {
+    if (Option.isSome(block) && Option.isSome(event)) {
+      return yield* new UsageFailure({ message: "--block and --event do not go together; give one" })
+    }
+    yield* requireDirectory(dir)
+    const reader = yield* makeDirectoryReader(dir, defaultNaming)
+    const wanted = Option.getOrUndefined(Option.orElse(block, () => event))
+    const isEvent = Option.isSome(event)
+    const found = yield* reader.use(segment, (file) => find(file, wanted, isEvent))
+    if (found === undefined) {
+      return yield* new OperatingFailure({ message: `${dir} has no segment ${segment}; see effect-wal inspect` })
+    }
+    yield* json ? writeJson(jsonOf(found)) : writeLines(linesOf(found))
+  })
+).pipe(
+  Command.withDescription("Show a segment's header, a block or an event in hex and as text"),
+  Command.withExamples([
+    { command: "effect-wal dump --dir ./log --segment 12", description: "The header" },
+    { command: "effect-wal dump --dir ./log --segment 12 --block 3", description: "A block" },
+    { command: "effect-wal dump --dir ./log --segment 12 --event 4711", description: "An event" },
+    {
+      command: "effect-wal dump --dir ./log --segment 12 --event 4711 --json | jq -r .base64 | base64 -d",
+      description: "Its bytes"
+    }
+  ])
+)
+
+/** What was asked for: a segment's header, and with it one of its blocks, and with that one of its events. */
+interface Found {
+  readonly path: string
+  readonly header: SegmentHeader
+  readonly headerBytes: Uint8Array
+  readonly block: (RawBlock & { readonly index: number }) | undefined
+  /** `offset` is that in the uncompressed segment. */
+  readonly event: { readonly id: number; readonly offset: number; readonly bytes: Uint8Array } | undefined
+}
+
+const find = Effect.fnUntraced(function*(file: SegmentFile, wanted: number | undefined, isEvent: boolean) {
+  let index = -1
+  const { block, header, headerBytes } = yield* findRawBlock(file, (candidate) => {
+    index += 1
+    if (wanted === undefined) return true
+    const { firstEventId, lastEventId } = candidate.header
+    return isEvent ? firstEventId <= wanted && wanted <= lastEventId : index === wanted
+  })
+  const found: Found = { path: file.path, header, headerBytes, block: undefined, event: undefined }
+  if (wanted === undefined) return found
+  if (block === undefined) {
+    const message = `${file.path} has no ${isEvent ? "event" : "block"} ${wanted}, as far as its blocks can be walked`
+    return yield* new OperatingFailure({ message })
+  }
+  const withBlock: Found = { ...found, block: { ...block, index } }
+  if (!isEvent) return withBlock
+  const place = eventIn(block, header, wanted)
+  if (place === undefined) {
+    return yield* new OperatingFailure({
+      message: `event ${wanted} cannot be told apart in block ${index} of ${file.path}, which is damaged; ` +
+        `see --block ${index}`
+    })
+  }
+  const [start, end] = place
+  const offset = block.offset + block.headerBytes.length + start
+  const withEvent: Found = { ...withBlock, event: { id: wanted, offset, bytes: block.payload.subarray(start, end) } }
+  return withEvent
+})
+
+const linesOf = ({ block, event, header, headerBytes, path }: Found): ReadonlyArray<string> => {
+  if (block === undefined) {
+    const fields = Object.entries(valuesOf(header)).map(([name, value]) => `  ${name}: ${value}`)
+    return [path, ...fields, ...hexLines(headerBytes, 0)]
+  }
+  const about = [`${path}, block ${block.index} at offset ${block.offset}`, ...claimsOf(block)]
+  return event === undefined
+    ? [
+      ...about,
+      ...hexLines(block.headerBytes, block.offset),
+      "payload",
+      ...hexLines(block.payload, block.offset + block.headerBytes.length)
+    ]
+    : [...about, `event ${event.id}, ${event.bytes.length} bytes`, ...hexLines(event.bytes, event.offset)]
+}
+
+const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
+
+/** The bytes are those of the event, else of the block's payload, else of the header. */
+const jsonOf = ({ block, event, header, headerBytes, path }: Found) => {
+  if (block === undefined) return { path, header: valuesOf(header), base64: base64Of(headerBytes) }
+  const { headerHolds, index, offset, payload, payloadHolds } = block
+  const about = { index, offset, headerHolds, payloadHolds, header: valuesOf(block.header) }
+  return event === undefined
+    ? { path, block: about, base64: base64Of(payload) }
+    : { path, block: about, event: { id: event.id, offset: event.offset }, base64: base64Of(event.bytes) }
+}
+
+/** Where an event lies in a payload. Only a payload that holds can be cut into events. */
+const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): readonly [number, number] | undefined => {
+  if (!block.payloadHolds || !block.headerHolds) return undefined
+  const { blockIndex, eventCount, firstEventId, lastEventId } = block.header
+  const { offset, payload } = block
+  let found: readonly [number, number] | undefined
+  const idsInEvents = segment.version === 1
+  const { eventSize } = segment
+  forEachEvent(
+    { offset, blockIndex, firstEventId, lastEventId, eventCount, eventSize, idsInEvents, payload },
+    (id, _, start, end) => {
+      if (id === wanted) found = [start, end]
+    }
+  )
+  return found
+}
+
+/** What a header says. Numbers of 64 bits are text, checksums in hex. */
+const valuesOf = (header: object): Readonly<Record<string, string | number | boolean>> =>
+  Object.fromEntries(
+    Object.entries(header).map(([name, value]: [string, unknown]) => [name, valueOf(name, value)])
+  )
+
+const valueOf = (name: string, value: unknown): string | number | boolean => {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex")
+  if (typeof value === "bigint" && name.endsWith("Checksum")) return hex(value)
+  return typeof value === "number" || typeof value === "boolean" ? value : String(value)
+}
+
+const claimsOf = ({ header, headerHolds, payload, payloadHolds }: RawBlock): ReadonlyArray<string> => [
+  `  header ${headerHolds ? "holds" : "DOES NOT HOLD"}: block ${header.blockIndex}, ${header.eventCount} events, ids ` +
+  `${header.firstEventId} to ${header.lastEventId}, chain ${hex(header.chainedChecksum)}`,
+  `  payload ${payloadHolds ? "holds" : "DOES NOT HOLD"}: ${payload.length} of ${header.payloadBytes} bytes, ` +
+  `checksum ${hex(header.blockChecksum)}`
+]
+
+const rowBytes = 16
+
+/** As `hexdump -C`: where, 16 bytes in hex, and what of them is printable ASCII. */
+const hexLines = (bytes: Uint8Array, offset: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  for (let at = 0; at < bytes.length; at += rowBytes) {
+    const row = Buffer.from(bytes.subarray(at, at + rowBytes))
+    const digits = (row.toString("hex").match(/../g) ?? []).join(" ")
+    const text = row.toString("latin1").replace(/[^\x20-\x7e]/g, ".")
+    lines.push(`${(offset + at).toString(16).padStart(8, "0")}  ${digits.padEnd(rowBytes * 3 - 1)}  |${text}|`)
+  }
+  return lines
+}

@@ -1,0 +1,61 @@
+/**
+ * `effect-wal export`: events for other programs, checked, in order, without a gap.
+ *
+ * - `ndjson`: one object a line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` when the event is no UTF-8
+ * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { isUtf8 } from "node:buffer"
+import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
+import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
+import { makeJoiner } from "../events/EventFraming.ts"
+import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
+import { directoryFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const exportEvents = Command.make(
+  "export",
+  {
+    dir: directoryFlag,
+    from: fromFlag,
+    to: toFlag,
+    format: Flag.Literals("format", ["ndjson", "length-prefixed"]).pipe(
+      Flag.withDescription("A JSON object a line, or u32 little-endian length + bytes"),
+      Flag.withDefault("ndjson")
+    )
+  },
+  Effect.fnUntraced(function*({ dir, format, from, to }) {
+    const range = yield* rangeOf(from, to)
+    yield* requireDirectory(dir)
+    yield* writeEvents(
+      { directory: dir, ...range },
+      "exporting",
+      format === "ndjson" ? jsonLines : makeJoiner("length-prefixed")
+    )
+  })
+).pipe(
+  Command.withDescription("Write events as NDJSON or length-prefixed messages"),
+  Command.withExamples([
+    { command: "effect-wal export --dir ./log --from 1000 --to 1999 > events.ndjson", description: "A thousand events" }
+  ])
+)
+
+const jsonLines = (block: VerifiedBlock): string => {
+  let lines = ""
+  forEachEvent(block, (id, bytes, start, end) => {
+    const event = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
+    const content = isUtf8(event) ? { text: event.toString() } : { base64: event.toString("base64") }
+    lines += `${JSON.stringify({ id, ...content })}\n`
+  })
+  return lines
+}

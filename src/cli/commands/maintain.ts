@@ -1,0 +1,120 @@
+/**
+ * `effect-wal maintain`: the maintainer alone, for a directory that another program writes. Segments that their writer has
+ * finished are made durable, compressed and, past the limits, deleted; the newest one and those that are still open are left
+ * alone. Runs until SIGINT or SIGTERM, then works off what it has begun. A second signal ends it at once; nothing is lost
+ * by that either.
+ *
+ * A recorder of this package maintains its own directory and holds it, so `maintain` refuses to work beside one.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import type { DiskError } from "../../disk/Disk.ts"
+import { lockName } from "../../disk/SegmentDirectory.ts"
+import { defaultNaming } from "../../format/SegmentName.ts"
+import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
+import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
+import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
+import type { MaintainerEvent } from "../../maintainer/steps/StepOutcome.ts"
+import * as SegmentQueues from "../../shared/SegmentQueues.ts"
+import * as Telemetry from "../../telemetry/Telemetry.ts"
+import { directoryFlag, switchFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
+import { OperatingFailure } from "../terminal/CliFailure.ts"
+import { firstSignal } from "../terminal/Signals.ts"
+import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const maintain = Command.make(
+  "maintain",
+  {
+    dir: directoryFlag,
+    ...retentionFlags,
+    json: switchFlag("json", "Print each action as a line of JSON")
+  },
+  Effect.fnUntraced(function*({ dir, json, ...limits }) {
+    yield* requireDirectory(dir)
+    const receipt = yield* runMaintainer(dir, yield* clampLimits(limits), json)
+    yield* json ? writeJson({ action: "drained", ...receipt }) : say(formatReceipt(dir, receipt))
+  })
+).pipe(
+  Command.withDescription("Compress and delete the segments that another program writes, until SIGINT or SIGTERM"),
+  Command.withExamples([
+    {
+      command: "effect-wal maintain --dir ./log --max-segments 8 --max-compressed-segments 64",
+      description: "Keep 8 segments as they are and 64 compressed ones"
+    }
+  ])
+)
+
+const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
+  const stopped = yield* firstSignal()
+  const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
+    Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
+  )
+  // The stream of events ends when the maintainer has closed, so the printing of the last one is waited for outside.
+  const { printing, receipt } = yield* Effect.scoped(Effect.gen(function*() {
+    const services = yield* Layer.build(layer).pipe(Effect.mapError((error) => refusal(directory, error)))
+    const maintainer = Context.get(services, SegmentMaintainer)
+    const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.events, (event) => print(event, json)))
+    const watching = yield* Effect.forkChild(
+      Effect.provideContext(SegmentWatcher.watch({ directory, naming: defaultNaming }), services)
+    )
+    yield* Effect.raceFirst(Effect.raceFirst(stopped, maintainer.down), Fiber.join(printing))
+    yield* Fiber.interrupt(watching)
+    return { printing, receipt: yield* maintainer.drain }
+  }))
+  yield* Fiber.join(printing)
+  return receipt
+}, Effect.scoped)
+
+const refusal = (directory: string, error: DiskError): OperatingFailure | DiskError =>
+  error.reason === "Held"
+    ? new OperatingFailure({
+      message: `${directory} is held by ${error.detail} (${lockName}); a recorder maintains its own directory, ` +
+        `and only one maintainer at a time may work on one`
+    })
+    : error
+
+const print = (event: MaintainerEvent, json: boolean) => json ? writeJson(actionOf(event)) : writeLines([lineOf(event)])
+
+/** One action, as data. */
+const actionOf = (event: MaintainerEvent): { readonly action: string } => {
+  const { _tag, ...rest } = event
+  return { action: _tag.toLowerCase(), ...rest }
+}
+
+const lineOf = (event: MaintainerEvent): string => {
+  switch (event._tag) {
+    case "Opened":
+      return `opened segment ${event.segmentIndex}`
+    case "Persisted":
+      return `persisted segment ${event.segmentIndex}: ${event.bytes} bytes`
+    case "Frozen": {
+      const events = event.firstEventId === undefined
+        ? "no events"
+        : `events ${event.firstEventId} to ${event.lastEventId}`
+      return `froze segment ${event.segmentIndex}: ${event.hotBytes} to ${event.coldBytes} bytes, ${events}`
+    }
+    case "Freed":
+      return `deleted segment ${event.segmentIndex}`
+    case "Failed":
+      return `failed${event.isFinal ? "" : ", will be tried again"}: ${event.message}`
+  }
+}
+
+const formatReceipt = (directory: string, { done, left, millis }: DrainReceipt): string =>
+  `${directory}: drained in ${millis} ms: ${done.persist} persisted, ${done.freeze} frozen, ${done.free} deleted; ` +
+  `${left.persist + left.freeze + left.free} left`

@@ -1,0 +1,271 @@
+/**
+ * `effect-wal record`: standard input becomes events. Everything that was read is recorded and durable when the command
+ * ends, whether the input ended or SIGINT or SIGTERM did; while the disk is behind, the input waits.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { workersMax } from "../../maintainer/SegmentMaintainerWorker.ts"
+import * as Recovery from "../../reading/recovery/Recovery.ts"
+import * as Monitor from "../../recorder/monitor/Monitor.ts"
+import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
+import * as Wal from "../../recorder/Wal.ts"
+import * as WalConfig from "../../recorder/WalConfig.ts"
+import * as Doorbell from "../../shared/Doorbell.ts"
+import * as SegmentArena from "../../shared/SegmentArena.ts"
+import { makeSplitter } from "../events/EventFraming.ts"
+import type { EventSplitter, Framing } from "../events/EventFraming.ts"
+import {
+  directoryFlag,
+  formatSize,
+  framingFlag,
+  jsonFlag,
+  parseBytes,
+  parseDuration,
+  switchFlag
+} from "../flags/flags.ts"
+import { layerMetrics, metricsFlag } from "../flags/metricsFlag.ts"
+import { refuseFile } from "../flags/requireDirectory.ts"
+import { clamp, clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
+import { OperatingFailure } from "../terminal/CliFailure.ts"
+import { withProgress } from "../terminal/Progress.ts"
+import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
+import type { StandardInput } from "../terminal/StandardStreams.ts"
+import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from "../views/Recording.ts"
+import type { Counts, Recording } from "../views/Recording.ts"
+
+/**
+ * The smallest `--segment-bytes`, 4 KiB: one page, and room for a block of a few events.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const segmentBytesMin = 4096
+
+/** The arena has four slots of this size, in memory. */
+const segmentBytesLimit = SegmentArena.slotBytesLimit
+
+/** When events become durable: as soon as possible, this often, or with their segment. */
+type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
+
+const parseCommit = (text: string): Option.Option<CommitPolicy> => {
+  if (text === "every" || text === "rotate") return Option.some(text)
+  return Option.flatMap(parseDuration(text), (duration) => {
+    const everyMillis = Duration.toMillis(duration)
+    return everyMillis >= 1 ? Option.some({ everyMillis }) : Option.none()
+  })
+}
+
+const flags = {
+  dir: directoryFlag,
+  segmentBytes: Flag.String("segment-bytes").pipe(
+    Flag.withMetavar("BYTES"),
+    Flag.withDescription(
+      `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
+        formatSize(segmentBytesLimit)
+      }, default ${formatSize(WalConfig.defaults.segmentBytesMax)}`
+    ),
+    Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
+    Flag.filter(
+      (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
+      () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
+    ),
+    Flag.withDefault(WalConfig.defaults.segmentBytesMax)
+  ),
+  ...retentionFlags,
+  framing: framingFlag,
+  commit: Flag.String("commit").pipe(
+    Flag.withMetavar("WHEN"),
+    Flag.withDescription(
+      "When events become durable: `every` (at once, the default), a duration as in 250ms, or `rotate`"
+    ),
+    Flag.filterMap(parseCommit, () => "every, rotate, or a duration of at least 1ms as in 250ms or 2s"),
+    Flag.withDefault<CommitPolicy>("every")
+  ),
+  acks: switchFlag("acks", "Print `durable ID` on standard output whenever more events are durable"),
+  threads: Flag.Int("threads").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(
+      `Maintainer threads, up to ${workersMax}; 0 = none, the maintainer is a fiber of the main thread; default 1`
+    ),
+    Flag.withDefault(1)
+  ),
+  metrics: metricsFlag,
+  json: jsonFlag
+}
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const record = Command.make(
+  "record",
+  flags,
+  Effect.fnUntraced(function*(given) {
+    yield* refuseFile(given.dir)
+    const limits = yield* clampLimits(given)
+    const threads = yield* clamp("--threads", given.threads, 0, workersMax)
+    const { commit } = given
+    const options: Wal.WalOptions = {
+      directory: given.dir,
+      segmentBytesMax: given.segmentBytes,
+      limits,
+      flushEveryMillis: typeof commit === "object" ? commit.everyMillis : 0,
+      commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
+    }
+    const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })
+    const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetrics })
+    const layer = Layer.provideMerge(Layer.merge(Monitor.layer, metrics), wal)
+    const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
+    yield* given.json ? writeJson(summary) : say(formatSummary(summary))
+  })
+).pipe(
+  Command.withDescription("Record standard input: each line, or each length-prefixed message, is an event"),
+  Command.withExamples([
+    { command: "effect-wal record --dir ./log < access.log", description: "Record the lines of a file" },
+    {
+      command: "tail -F app.log | effect-wal record --dir ./log --commit 250ms",
+      description: "Record lines as they come, durable four times a second"
+    }
+  ])
+)
+
+interface RecordingOptions {
+  readonly dir: string
+  readonly framing: Framing
+  readonly acks: boolean
+  readonly json: boolean
+  readonly asksFlush: boolean
+}
+
+const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal, E, R>, options: RecordingOptions) {
+  const input = yield* standardInput
+  const counts: Counts = { bytes: 0, events: 0, startMillis: performance.now(), drainStartMillis: 0 }
+  let running: Recording | undefined
+
+  // The drain is the closing of the layer's scope, so what is said and counted around it lives outside.
+  const recording = Effect.scoped(Effect.gen(function*() {
+    const context = yield* Layer.build(layer)
+    const services = servicesOf(context)
+    running = services
+    yield* sayRecovery(services)
+    const background = [yield* Effect.forkChild(sayFailures(services))]
+    const acks = options.acks ? makeAcks(services) : undefined
+    if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
+    const firstEventId = services.recorder.writer.lastEventId + 1
+    counts.startMillis = performance.now()
+    // Without a maintainer nothing more becomes durable: whoever writes the input must hear that now.
+    const exit = yield* Effect.exit(
+      Effect.raceFirst(pump(input, services, options, counts), services.maintainer.down)
+    )
+    counts.drainStartMillis = performance.now()
+    return { services, exit, acks, background, firstEventId }
+  }))
+  const { acks, background, exit, firstEventId, services } = yield* withProgress(
+    recording,
+    () => progressOf(running, counts, input.bytes),
+    // Not between lines of its own.
+    !options.json && !options.acks
+  )
+  yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
+  if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)
+  yield* requireDurable(services)
+  yield* exit
+  return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
+}, Effect.scoped)
+
+/** From the input to the recorder until the input ends. Effects are spent per chunk, none per event. */
+const pump = Effect.fnUntraced(function*(
+  input: StandardInput,
+  { arena, recorder }: Recording,
+  options: RecordingOptions,
+  counts: Counts
+) {
+  const before = recorder.writer.lastEventId
+  const bytesMax = eventBytesMax(arena.layout)
+  const splitter = makeSplitter(options.framing, bytesMax)
+  while (true) {
+    const chunk = yield* input.next
+    const lastEventId = yield* recorder.appendAll(chunk === undefined ? splitter.end() : splitter.push(chunk))
+    counts.events = lastEventId - before
+    counts.bytes += chunk?.length ?? 0
+    yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())
+    if (chunk === undefined) return
+    if (options.asksFlush) {
+      recorder.writer.shareUnsafe()
+      SegmentArena.askFlushUnsafe(arena)
+    }
+  }
+})
+
+/** A message that a signal cut off was never whole; the sender knows it was not acknowledged. */
+const checkSplit = (
+  splitter: EventSplitter,
+  framing: Framing,
+  bytesMax: number,
+  endedBy: string | undefined
+): Effect.Effect<void, OperatingFailure> => {
+  const fault = splitter.fault()
+  if (fault === undefined) return Effect.void
+  const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
+  const before = `events recorded before it: ${fault.events}`
+  if (fault.kind === "TooLarge") {
+    const size = framing === "lines"
+      ? `is longer than ${bytesMax} bytes`
+      : `claims ${fault.bytes} bytes, more than ${bytesMax}`
+    return Effect.fail(
+      new OperatingFailure({
+        message: `${name} ${size}, the most an event can have; ${before}; ` +
+          (bytesMax < WalConfig.defaults.blockBytesMax - 4
+            ? "raise --segment-bytes, or cut it into parts"
+            : "cut it into parts")
+      })
+    )
+  }
+  const missing = `${name} is cut off after ${fault.bytes} of ${fault.bytesExpected} bytes, its prefix included`
+  return endedBy === undefined
+    ? Effect.fail(new OperatingFailure({ message: `${missing}; ${before}; check --framing, and what wrote the input` }))
+    : say(`${missing}, by ${endedBy}; ${before}`)
+}
+
+/** What was found at the start, when a crash or a person left something to say. */
+const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
+  const { recovery } = recorder
+  const isRemarkable = recovery.closedSegmentIndex !== undefined || recovery.missingSegmentCount > 0
+  return isRemarkable ? say(`recovered ${Recovery.formatReport(recovery)}`) : Effect.void
+}
+
+/** Steps that fail are tried again, so the same message is said once. */
+const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
+  let last = ""
+  return Stream.runForEach(maintainer.events, (event) => {
+    if (event._tag !== "Failed" || event.message === last) return Effect.void
+    last = event.message
+    return say(`warning: ${event.message}`)
+  })
+}
+
+/** `print` says what is durable, when that has grown; `run` does it for ever. Nobody reading is no reason to stop recording. */
+const makeAcks = ({ arena }: Recording) => {
+  let printed = SegmentArena.durableEventId(arena)
+  const print = Effect.uninterruptible(Effect.suspend(() => {
+    const durable = SegmentArena.durableEventId(arena)
+    if (durable === printed) return Effect.void
+    printed = durable
+    return writeOutput(`durable ${durable}\n`)
+  }))
+  const run = Effect.forever(Effect.suspend(() => {
+    const seen = Doorbell.readUnsafe(arena.durable)
+    return Effect.andThen(print, Doorbell.wait(arena.durable, seen))
+  }))
+  return { print, run: Effect.ignore(run) }
+}

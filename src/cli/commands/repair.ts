@@ -1,0 +1,82 @@
+/**
+ * `effect-wal repair`: says what is damaged and what would be kept; with `--apply` moves the damaged segments to
+ * `quarantine/`. Nothing is ever deleted. Exit code 1 while something is wrong that was not repaired.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Repair from "../../reading/recovery/Repair.ts"
+import type { RepairReport, RepairStep } from "../../reading/recovery/Repair.ts"
+import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
+import { directoryFlag, jsonFlag, switchFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { withReadProgress } from "../terminal/Progress.ts"
+import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const repair = Command.make(
+  "repair",
+  {
+    dir: directoryFlag,
+    apply: switchFlag(
+      "apply",
+      "Do it; without this flag nothing is written. Not while a recorder holds the directory"
+    ),
+    json: jsonFlag
+  },
+  Effect.fnUntraced(function*({ apply, dir, json }) {
+    yield* requireDirectory(dir)
+    const repaired = yield* withReadProgress(
+      Repair.repair({ directory: dir, apply }),
+      { label: "repairing", directory: dir, passes: 1, isWanted: !json }
+    )
+    yield* report(
+      json ? writeJson(repaired) : writeLines(linesOf(repaired)),
+      repaired.left.length > 0 || (!apply && repaired.steps.length > 0)
+    )
+  })
+).pipe(
+  Command.withDescription("Move damaged segments to quarantine and keep what is whole"),
+  Command.withExamples([
+    { command: "effect-wal repair --dir ./log", description: "Only say what would be done" },
+    { command: "effect-wal repair --dir ./log --apply", description: "Do it" },
+    {
+      command: "effect-wal replay --diagnostic --dir ./log/quarantine/2026-01-31T12-00-00-000Z",
+      description: "Everything that verifies in what was moved"
+    }
+  ])
+)
+
+const linesOf = (
+  { applied, directory, lastEventId, lastGivenId, left, quarantine, steps }: RepairReport
+): ReadonlyArray<string> => [
+  ...steps.flatMap((step) => [
+    `fault: ${formatVerifyFault(step.fault)}`,
+    `  ${applied ? "moved" : "would be moved"} to quarantine; in its place ${keptOf(step)}`
+  ]),
+  ...left.map((fault) => `left: ${formatVerifyFault(fault)}`),
+  `${directory}: ${steps.length} segments ${
+    applied ? `moved${quarantine === null ? "" : ` to ${quarantine}`}` : "to move"
+  }, ${left.length} faults left`,
+  ...(lastGivenId > lastEventId
+    ? [`ids ${lastEventId + 1} to ${lastGivenId} are lost; recording goes on with ${lastGivenId + 1}`]
+    : []),
+  ...(!applied && steps.length > 0 ? ["nothing was changed; --apply does it"] : [])
+]
+
+const keptOf = ({ eventCount, firstEventId, kept, lastEventId }: RepairStep): string => {
+  switch (kept) {
+    case "other form":
+      return "the same segment in its other form, which holds"
+    case "whole blocks":
+      return `its whole blocks before the damage, ${eventCount} events, ids ${firstEventId} to ${lastEventId}`
+    case "nothing":
+      return "nothing"
+  }
+}

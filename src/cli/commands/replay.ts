@@ -1,0 +1,75 @@
+/**
+ * `effect-wal replay`: the recorded events on standard output, checked, in order, without a gap.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import type * as Replay from "../../reading/Replay.ts"
+import { makeJoiner } from "../events/EventFraming.ts"
+import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
+import { directoryFlag, framingFlag, switchFlag } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { FaultsFound } from "../terminal/CliFailure.ts"
+import { say } from "../terminal/StandardStreams.ts"
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const replay = Command.make(
+  "replay",
+  {
+    dir: directoryFlag,
+    from: fromFlag,
+    to: toFlag,
+    framing: framingFlag,
+    follow: switchFlag(
+      "follow",
+      "At the end, wait for what another process records; until --to, or until interrupted"
+    ),
+    diagnostic: switchFlag(
+      "diagnostic",
+      "Go on behind damage, and say on standard error what is missing; exit code 1 when something is"
+    )
+  },
+  Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, to }) {
+    const range = yield* rangeOf(from, to)
+    yield* requireDirectory(dir)
+    let holes = 0
+    const onHole = (hole: Replay.Hole) => {
+      holes += 1
+      return Effect.forEach(linesOf(hole), say, { discard: true })
+    }
+    yield* writeEvents(
+      {
+        directory: dir,
+        ...range,
+        ...(follow ? { follow: "poll" as const } : {}),
+        ...(diagnostic ? { onHole } : {})
+      },
+      "replaying",
+      makeJoiner(framing)
+    )
+    if (holes > 0) return yield* new FaultsFound()
+  })
+).pipe(
+  Command.withDescription("Write the recorded events to standard output"),
+  Command.withExamples([
+    { command: "effect-wal replay --dir ./log > access.log", description: "Everything that is there" },
+    { command: "effect-wal replay --dir ./log --from 1000 --to 1999", description: "A thousand events" },
+    { command: "effect-wal replay --dir ./log --follow", description: "Everything, and what comes" },
+    { command: "effect-wal replay --dir ./log --diagnostic", description: "What can be read of a damaged log" }
+  ])
+)
+
+const linesOf = ({ damage, firstMissingId, lastMissingId }: Replay.Hole): ReadonlyArray<string> => [
+  ...damage.map(({ error }) => error.message),
+  lastMissingId === undefined
+    ? `events from ${firstMissingId} on may be missing`
+    : lastMissingId < firstMissingId
+    ? "no events are missing there"
+    : `events ${firstMissingId} to ${lastMissingId} are missing`
+]

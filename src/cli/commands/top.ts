@@ -1,0 +1,120 @@
+/**
+ * `effect-wal top`: a live view of a running recorder. It takes the terminal's alternate screen and draws in place;
+ * `q`, Ctrl-C, Escape and signals end it, and the terminal is then as it was. Where standard output is no terminal it
+ * prints one picture and ends.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Queue from "effect/Queue"
+import * as Terminal from "effect/Terminal"
+import { directoryFlag, parseDuration } from "../flags/flags.ts"
+import { requireDirectory } from "../flags/requireDirectory.ts"
+import { endingSignals, firstSignal } from "../terminal/Signals.ts"
+import { writeLines } from "../terminal/StandardStreams.ts"
+import { topFrame } from "../views/TopFrame.ts"
+import { readStats } from "./stats.ts"
+import type { Stats } from "./stats.ts"
+
+/** A picture costs the recorder a snapshot, some tenths of a millisecond. */
+const intervalMillisMin = 100
+
+/**
+ * The command.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const top = Command.make(
+  "top",
+  {
+    dir: directoryFlag,
+    interval: Flag.String("interval").pipe(
+      Flag.withMetavar("DURATION"),
+      Flag.withDescription("How often to draw, as in 500ms or 2s"),
+      Flag.filterMap(
+        (text) => Option.filter(parseDuration(text), (duration) => Duration.toMillis(duration) >= intervalMillisMin),
+        () => `a duration of at least ${intervalMillisMin}ms, as in 500ms or 2s`
+      ),
+      Flag.withDefault(Duration.seconds(1))
+    )
+  },
+  Effect.fnUntraced(function*({ dir, interval }) {
+    yield* requireDirectory(dir)
+    if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir, true), undefined))
+    // A hangup would leave the terminal in disorder, too.
+    const signal = yield* firstSignal([...endingSignals, "SIGHUP"])
+    yield* Effect.raceFirst(
+      live(readStats(dir, false), interval, {
+        isColoured: (process.env.NO_COLOR ?? "") === "",
+        hasKeys: process.stdin.isTTY
+      }),
+      signal
+    )
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription("Watch a running recorder: rates, latencies, rings, segments, lag"),
+  Command.withExamples([{
+    command: "effect-wal top --dir ./log --interval 500ms",
+    description: "Two pictures a second"
+  }])
+)
+
+/** For a terminal that does not say how large it is. */
+const unknownSize = { columns: 80, rows: 24 }
+
+const escape = "\u001b["
+/** The alternate screen, without a cursor. */
+const enter = `${escape}?1049h${escape}?25l${escape}2J`
+const leave = `${escape}?25h${escape}?1049l`
+const home = `${escape}H`
+const clearToEndOfLine = `${escape}K`
+const clearBelow = `${escape}J`
+const bold = (text: string): string => `${escape}1m${text}${escape}0m`
+
+/**
+ * Draws what `look` finds, again and again, until a key ends it. A look that fails is shown and does not end it.
+ * Without keys (`hasKeys` is false where standard input is no terminal) it goes on until it is interrupted.
+ *
+ * @since 0.1.0
+ * @category views
+ */
+export const live = <E extends { readonly message: string }, R>(
+  look: Effect.Effect<Stats, E, R>,
+  interval: Duration.Duration,
+  options: { readonly isColoured: boolean; readonly hasKeys: boolean }
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    const terminal = yield* Terminal.Terminal
+    yield* Effect.acquireRelease(terminal.display(enter), () => Effect.ignore(terminal.display(leave)))
+    let before: Stats | undefined
+
+    const draw = Effect.gen(function*() {
+      const found = yield* Effect.result(look)
+      const lines = found._tag === "Failure" ? [found.failure.message] : topFrame(found.success, before)
+      before = found._tag === "Failure" ? before : found.success
+      const columns = (yield* terminal.columns) || unknownSize.columns
+      const rows = (yield* terminal.rows) || unknownSize.rows
+      const shown = lines.slice(0, rows - 1).map((line) => line.slice(0, columns))
+      if (options.isColoured && shown[0] !== undefined) shown[0] = bold(shown[0])
+      yield* terminal.display(home + shown.map((line) => `${line}${clearToEndOfLine}`).join("\r\n") + clearBelow)
+    })
+
+    const drawing = Effect.forever(Effect.andThen(draw, Effect.sleep(interval)))
+    yield* options.hasKeys ? Effect.raceFirst(drawing, untilKey(terminal)) : drawing
+  }))
+
+/** Ctrl-C, Ctrl-D and Escape end the queue of keys itself. */
+const untilKey = (terminal: Terminal.Terminal) =>
+  Effect.gen(function*() {
+    const keys = yield* terminal.readInput
+    while (true) {
+      const { key } = yield* Queue.take(keys)
+      if (key.name === "q" || (key.ctrl && key.name === "c")) return
+    }
+  }).pipe(Pull.catchDone(() => Effect.void))

@@ -1,0 +1,198 @@
+/**
+ * What a doctor makes of what was found: what is wrong, and which `--segment-bytes` and `--commit` to use. Pure. The rules are
+ * those of `docs/CLI.md`:
+ *
+ * - segment size: the smallest of 16, 32 and 64 MiB whose rotation (p50) takes at most 1 % of the time that writing one takes;
+ *   64 MiB when none does
+ * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes at
+ *   most 5 % of the time
+ *
+ * @since 0.1.0
+ */
+import * as Retention from "../../maintainer/retention/Retention.ts"
+import * as WalConfig from "../../recorder/WalConfig.ts"
+import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { formatSize } from "../flags/flags.ts"
+import type { DiskMeasures, Times } from "./DiskProbe.ts"
+import type { HostFacts } from "./HostFacts.ts"
+
+/**
+ * Something to know. A `warning`: recording here will fail, or does not hold what it promises.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Finding {
+  readonly level: "warning" | "note"
+  readonly text: string
+}
+
+/**
+ * What to give `record`, and why.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Advice {
+  readonly segmentBytes: number
+  /** The share of the disk's time that rotations take while it writes as fast as it can, 0 to 1. */
+  readonly rotationShare: number
+  /** As `--commit` reads it. */
+  readonly commit: string
+  /** How often a second one caller can commit that waits each time, as far as the disk is concerned: 1 / p50 of a sync. */
+  readonly commitsPerSecond: number
+}
+
+/**
+ * What was found, as far as something was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Found {
+  readonly host: HostFacts
+  readonly freeBytes: number
+  readonly measures: DiskMeasures | null
+  /** How far the wall clock was set while it was measured. */
+  readonly clockJumpMillis: number
+}
+
+const mebibyte = 1024 * 1024
+const segmentSizes = [16, 32, 64].map((size) => size * mebibyte)
+const rotationShareMax = 0.01
+
+const everyNanosMax = 10e6
+const syncsPerCommit = 20
+const durationsMillis = [250, 500, 1000, 2000, 5000]
+
+/**
+ * The advice for measured figures.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
+export const adviseSegments = (
+  { rotation, write }: Pick<DiskMeasures, "rotation" | "write">
+): Pick<Advice, "segmentBytes" | "rotationShare"> => {
+  const shareOf = (bytes: number): number => {
+    const writeNanos = bytes / write.bytesPerSecond * 1e9
+    return rotation.p50Nanos / (rotation.p50Nanos + writeNanos)
+  }
+  const segmentBytes = segmentSizes.find((bytes) => shareOf(bytes) <= rotationShareMax) ?? 64 * mebibyte
+  return { segmentBytes, rotationShare: shareOf(segmentBytes) }
+}
+
+/**
+ * The advice for the measured cost of a sync.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
+export const adviseCommit = ({ p50Nanos }: Times): Pick<Advice, "commit" | "commitsPerSecond"> => {
+  const millisMin = p50Nanos / 1e6 * syncsPerCommit
+  const millis = durationsMillis.find((duration) => duration >= millisMin) ?? 10_000
+  return {
+    commit: p50Nanos <= everyNanosMax ? "every" : `${millis}ms`,
+    commitsPerSecond: Math.floor(1e9 / Math.max(1, p50Nanos))
+  }
+}
+
+/** In memory, so gone with the machine. */
+const memoryTypes = ["tmpfs", "ramfs", "devtmpfs"]
+/** On another machine: whether a sync reaches its device, and whether the lock holds, depends on that one. */
+const networkTypes =
+  /^(nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|lustre|gpfs|beegfs|fuse\.(sshfs|glusterfs|s3fs|rclone|ceph.*))$/
+
+/** What the recorder, its threads and a few readers need, several times over. */
+const openFilesMin = 256
+/** A clock that is disciplined is moved by less. */
+const clockJumpMillisMax = 50
+
+/**
+ * What is to be known about the directory and the machine.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
+export const findings = (
+  { clockJumpMillis, freeBytes, host, measures }: Found,
+  advice: Pick<Advice, "segmentBytes" | "rotationShare"> | undefined
+): ReadonlyArray<Finding> => {
+  const found: Array<Finding> = []
+  const warn = (text: string) => found.push({ level: "warning", text })
+  const note = (text: string) => found.push({ level: "note", text })
+  const type = host.fileSystem?.type ?? ""
+  if (memoryTypes.includes(type)) {
+    warn(`${type} is memory: nothing recorded here survives a restart of the machine; use a directory on a disk`)
+  } else if (networkTypes.test(type)) {
+    warn(`${type} is a network file system: durability and locking depend on the server; use a local disk`)
+  } else if (type === "overlay") {
+    note("overlay is a container's own layer, which goes with the container; mount a volume for what is to stay")
+  }
+  const segmentBytes = advice?.segmentBytes ?? WalConfig.defaults.segmentBytesMax
+  const needed = bytesAtMost(segmentBytes)
+  if (freeBytes < needed) {
+    warn(
+      `${formatBytes(freeBytes)} are free, and segments of ${
+        formatSize(segmentBytes)
+      } within the default limits may take ` +
+        `${formatBytes(needed)}; make room, or lower --max-compressed-segments`
+    )
+  }
+  if (host.openFilesMax !== null && host.openFilesMax < openFilesMin) {
+    warn(`only ${host.openFilesMax} files may be open; raise the limit to at least ${openFilesMin} (ulimit -n)`)
+  }
+  if (Math.abs(clockJumpMillis) > clockJumpMillisMax) {
+    warn(
+      `the wall clock was set by ${clockJumpMillis} ms meanwhile; segments are stamped with it, so let one program set it slowly`
+    )
+  }
+  if (advice !== undefined && advice.rotationShare > rotationShareMax) {
+    note(
+      `at full speed rotations take ${percent(advice.rotationShare)} of the disk's time even with ` +
+        `${formatSize(advice.segmentBytes)}; slower traffic pays less`
+    )
+  }
+  if (measures !== null && measures.sync.p99Nanos > 20 * measures.sync.p50Nanos) {
+    note(
+      `one sync in a hundred takes ${formatNanos(measures.sync.p99Nanos)} or more, against ${
+        formatNanos(measures.sync.p50Nanos)
+      } as a rule: something else uses this disk, or it pauses by itself`
+    )
+  }
+  return found
+}
+
+/** Hot and cold segments at the default limits, none of them compressible, and one more while it is compressed. */
+const bytesAtMost = (segmentBytes: number): number => {
+  const { maxCompressedSegments, maxSegments } = Retention.defaultLimits
+  const cold = maxCompressedSegments === "unlimited" ? 0 : maxCompressedSegments
+  return (maxSegments + cold + 1) * segmentBytes
+}
+
+const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
+
+/**
+ * The advice for people.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
+export const adviceLines = (
+  { commit, commitsPerSecond, rotationShare, segmentBytes }: Advice
+): ReadonlyArray<string> => [
+  `advice: --segment-bytes ${flagSize(segmentBytes)}: rotations take ${
+    percent(rotationShare)
+  } of the disk's time at full ` +
+  `speed; the recorder's memory is ${formatSize(segmentBytes * WalConfig.defaults.slots)}`,
+  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from this ` +
+  "disk; callers that wait together share a sync"
+]
+
+/**
+ * A size as `--segment-bytes` reads it without quotes.
+ *
+ * @since 0.1.0
+ * @category advice
+ */
+export const flagSize = (bytes: number): string => formatSize(bytes).replace(" ", "")

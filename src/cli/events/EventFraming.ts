@@ -1,0 +1,207 @@
+/**
+ * How a stream of bytes is cut into events, and how events become the stream again.
+ *
+ * - `lines`: an event is a line with its line feed; only a last line without one is an event without one. So replay writes
+ *   the events one after the other and nothing between them, and gives back exactly the bytes that were recorded: empty
+ *   lines, CRLF, bytes that are no UTF-8, and a missing line feed at the end. Several recordings into one directory
+ *   give back their inputs in order, as `cat` would.
+ * - `length-prefixed`: a message is u32 little-endian length + that many bytes, and the event is the bytes.
+ *
+ * Splitting copies nothing but events that lie across two chunks, and buffers no more than the largest event.
+ *
+ * @since 0.1.0
+ */
+import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
+import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
+
+/**
+ * The framings, as the flag names them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const framings = ["lines", "length-prefixed"] as const
+
+/**
+ * One of `framings`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Framing = typeof framings[number]
+
+/**
+ * Why the input cannot go on. `events` counts the events before it.
+ *
+ * - `TooLarge`: the next event has more bytes than an event may have (`bytes`: as many as are known)
+ * - `Truncated`: the input ended in the middle of a message, `bytes` of which `bytesExpected` are there
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SplitFault =
+  | { readonly kind: "TooLarge"; readonly events: number; readonly bytes: number }
+  | { readonly kind: "Truncated"; readonly events: number; readonly bytes: number; readonly bytesExpected: number }
+
+/**
+ * Cuts chunks into events. The events of a chunk are views on it: use them before the next chunk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EventSplitter {
+  /** The events that this chunk completes. Ends early when there is a `fault`. */
+  readonly push: (chunk: Buffer) => Iterable<Uint8Array>
+  /** The event that the end of the input completes, if there is one. */
+  readonly end: () => Iterable<Uint8Array>
+  readonly fault: () => SplitFault | undefined
+}
+
+/**
+ * A splitter for events of at most `eventBytesMax` bytes.
+ *
+ * @since 0.1.0
+ * @category splitting
+ */
+export const makeSplitter = (framing: Framing, eventBytesMax: number): EventSplitter =>
+  framing === "lines" ? lineSplitter(eventBytesMax) : messageSplitter(eventBytesMax)
+
+const lineFeed = 10
+
+const lineSplitter = (eventBytesMax: number): EventSplitter => {
+  const rest = new Rest()
+  let events = 0
+  let fault: SplitFault | undefined
+
+  const isTooLarge = (bytes: number): boolean => {
+    if (bytes <= eventBytesMax) return false
+    fault = { kind: "TooLarge", events, bytes }
+    return true
+  }
+  return {
+    *push(chunk) {
+      let position = 0
+      while (position < chunk.length) {
+        const end = chunk.indexOf(lineFeed, position) + 1
+        const piece = chunk.subarray(position, end === 0 ? chunk.length : end)
+        if (isTooLarge(rest.length + piece.length)) return
+        position += piece.length
+        if (end === 0) {
+          rest.add(piece)
+          return
+        }
+        events += 1
+        yield rest.length === 0 ? piece : rest.take(piece)
+      }
+    },
+    *end() {
+      if (rest.length === 0 || fault !== undefined) return
+      events += 1
+      yield rest.take(new Uint8Array(0))
+    },
+    fault: () => fault
+  }
+}
+
+const prefixBytes = 4
+
+const messageSplitter = (eventBytesMax: number): EventSplitter => {
+  const rest = new Rest()
+  let events = 0
+  let fault: SplitFault | undefined
+
+  return {
+    *push(chunk) {
+      let position = 0
+      const take = (bytes: number): Uint8Array => {
+        const piece = chunk.subarray(position, position + bytes)
+        position += piece.length
+        return piece
+      }
+      while (true) {
+        const isPrefixSplit = rest.length > 0 || chunk.length - position < prefixBytes
+        if (isPrefixSplit && rest.length < prefixBytes) {
+          rest.add(take(prefixBytes - rest.length))
+          if (rest.length < prefixBytes) return
+        }
+        const length = isPrefixSplit ? lengthAt(rest.bytes(), 0) : lengthAt(chunk, position)
+        if (length > eventBytesMax) {
+          fault = { kind: "TooLarge", events, bytes: length }
+          return
+        }
+        const piece = take(prefixBytes + length - rest.length)
+        if (rest.length + piece.length < prefixBytes + length) {
+          rest.add(piece)
+          return
+        }
+        events += 1
+        yield (rest.length === 0 ? piece : rest.take(piece)).subarray(prefixBytes)
+      }
+    },
+    *end() {
+      if (rest.length === 0 || fault !== undefined) return
+      const bytesExpected = rest.length < prefixBytes ? prefixBytes : prefixBytes + lengthAt(rest.bytes(), 0)
+      fault = { kind: "Truncated", events, bytes: rest.length, bytesExpected }
+    },
+    fault: () => fault
+  }
+}
+
+const lengthAt = (bytes: Uint8Array, at: number): number =>
+  new DataView(bytes.buffer, bytes.byteOffset + at, prefixBytes).getUint32(0, true)
+
+/** The beginning of an event whose end is still to come. */
+class Rest {
+  length = 0
+  private buffer = new Uint8Array(4096)
+
+  bytes(): Uint8Array {
+    return this.buffer.subarray(0, this.length)
+  }
+
+  add(piece: Uint8Array): void {
+    const length = this.length + piece.length
+    if (length > this.buffer.length) {
+      const larger = new Uint8Array(Math.max(length, this.buffer.length * 2))
+      larger.set(this.bytes())
+      this.buffer = larger
+    }
+    this.buffer.set(piece, this.length)
+    this.length = length
+  }
+
+  /** The whole event, valid until the next `add`; leaves nothing. */
+  take(piece: Uint8Array): Uint8Array {
+    this.add(piece)
+    const whole = this.bytes()
+    this.length = 0
+    return whole
+  }
+}
+
+/**
+ * Makes the bytes of a stream from blocks. What `join` returns may be a view on the block, or on memory that the next
+ * `join` uses again.
+ *
+ * @since 0.1.0
+ * @category joining
+ */
+export const makeJoiner = (framing: Framing): (block: VerifiedBlock) => Uint8Array => {
+  let buffer = Buffer.allocUnsafe(0)
+  const gather = (block: VerifiedBlock, prefix: number): Uint8Array => {
+    const bytesMax = block.payload.length + block.eventCount * prefix
+    if (buffer.length < bytesMax) buffer = Buffer.allocUnsafe(bytesMax)
+    const payload = Buffer.from(block.payload.buffer, block.payload.byteOffset, block.payload.length)
+    let position = 0
+    forEachEvent(block, (_, __, start, end) => {
+      if (prefix > 0) buffer.writeUInt32LE(end - start, position)
+      position += prefix
+      payload.copy(buffer, position, start, end)
+      position += end - start
+    })
+    return buffer.subarray(0, position)
+  }
+  if (framing === "lines") return (block) => gather(block, 0)
+  // In a block of events of any length, each has this very prefix.
+  return (block) => block.eventSize === 0 ? block.payload : gather(block, prefixBytes)
+}

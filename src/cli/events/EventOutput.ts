@@ -1,0 +1,106 @@
+/**
+ * Recorded events on standard output, checked, in order, without a gap, for every command that writes them: the range that
+ * the flags name, where the log begins, and how far the writing is.
+ *
+ * @since 0.1.0
+ */
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
+import * as Replay from "../../reading/Replay.ts"
+import { numberFlag } from "../flags/flags.ts"
+import { UsageFailure } from "../terminal/CliFailure.ts"
+import { isShown, withProgress } from "../terminal/Progress.ts"
+import type { Progress } from "../terminal/Progress.ts"
+import { say, writeOutput } from "../terminal/StandardStreams.ts"
+import { newestEventId } from "../views/DirectoryReport.ts"
+
+/**
+ * `--from ID`: the first event.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const fromFlag = Flag.optional(
+  numberFlag("from", "ID", 1, "The first event; without it the oldest there is")
+)
+
+/**
+ * `--to ID`: the last event, included.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const toFlag = Flag.optional(
+  numberFlag("to", "ID", 1, "The last event, included; without it the newest there is")
+)
+
+/**
+ * The range that `--from` and `--to` name.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const rangeOf = (
+  from: Option.Option<number>,
+  to: Option.Option<number>
+): Effect.Effect<Pick<Replay.ReplayOptions, "from" | "to">, UsageFailure> =>
+  Option.isSome(from) && Option.isSome(to) && to.value < from.value
+    ? Effect.fail(new UsageFailure({ message: `--to ${to.value} lies before --from ${from.value}; swap them` }))
+    : Effect.succeed({
+      ...(Option.isSome(from) ? { from: { id: from.value } } : {}),
+      ...(Option.isSome(to) ? { to: { id: to.value } } : {})
+    })
+
+/**
+ * Writes the events of a replay as `join` makes bytes of them. When its beginning was deleted and nobody asked for a certain
+ * one, says where the log begins. Shows how far it is when the events go to a file: whoever reads them from a pipe may
+ * write to the same terminal.
+ *
+ * @since 0.1.0
+ * @category output
+ */
+export const writeEvents = Effect.fnUntraced(function*(
+  options: Replay.ReplayOptions,
+  label: string,
+  join: (block: VerifiedBlock) => string | Uint8Array
+) {
+  const firstId = options.from !== undefined && "id" in options.from
+    ? options.from.id
+    : yield* sayWhatIsGone(options.directory)
+  const output = yield* Effect.option(FileSystem.FileSystem.use((fileSystem) => fileSystem.stat("/dev/stdout")))
+  const isWanted = Option.exists(output, ({ type }) => type === "File")
+  const newestId = isShown(isWanted) && options.follow === undefined
+    ? yield* newestEventId(options.directory)
+    : undefined
+  const lastId = options.to?.id ?? newestId
+  let writtenId = firstId - 1
+  const look = (): Progress => ({
+    label,
+    unit: "events",
+    done: writtenId - firstId + 1,
+    total: lastId === undefined ? undefined : Math.min(lastId, newestId ?? lastId) - firstId + 1
+  })
+  const writing = Stream.runForEachArray(
+    Replay.blocks(options),
+    // A block lies in memory that the next read uses again, so each is written before more is asked for.
+    (blocks) =>
+      Effect.forEach(blocks, (block) => {
+        writtenId = block.lastEventId
+        return writeOutput(join(block))
+      }, { discard: true })
+  )
+  yield* withProgress(writing, look, isWanted)
+})
+
+/** The oldest event; 1 when there is none yet. */
+const sayWhatIsGone = Effect.fnUntraced(function*(directory: string) {
+  const firstAvailableId = yield* Replay.firstAvailableId(directory)
+  if (firstAvailableId > 1) {
+    yield* say(`replay starts at event ${firstAvailableId}; older ones were deleted by retention`)
+  }
+  return Math.max(1, firstAvailableId)
+})

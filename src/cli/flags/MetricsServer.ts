@@ -1,0 +1,38 @@
+/**
+ * `record --metrics PORT`: the telemetry of a recorder at `http://127.0.0.1:PORT/metrics`. On the loopback address
+ * alone: whoever wants more puts a proxy in front that knows who may ask.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import { createServer } from "node:http"
+import type { Telemetry } from "../../telemetry/Telemetry.ts"
+import { layerPrometheus } from "../../telemetry/TelemetryExport.ts"
+import { OperatingFailure } from "../terminal/CliFailure.ts"
+import { say } from "../terminal/StandardStreams.ts"
+
+/**
+ * Serves the metrics, and says where, on standard error.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (port: number): Layer.Layer<never, OperatingFailure, Telemetry> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const { address } = yield* HttpServer.HttpServer
+    yield* say(`metrics at ${HttpServer.formatAddress(address)}/metrics`)
+  })).pipe(
+    Layer.provideMerge(HttpRouter.serve(layerPrometheus(), { disableLogger: true, disableListenLog: true })),
+    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "1 second" })),
+    Layer.catch((error) =>
+      Layer.effectDiscard(Effect.fail(
+        new OperatingFailure({
+          message: `metrics cannot be served at 127.0.0.1:${port} (${String(error.cause)}); give --metrics another port`
+        })
+      ))
+    )
+  )

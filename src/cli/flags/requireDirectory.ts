@@ -1,0 +1,87 @@
+/**
+ * Looks at `--dir` before a command uses it, so that a wrong path gets a plain answer; and knows which files in it are no
+ * segments although they are ours.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../../disk/Disk.ts"
+import type { DiskError } from "../../disk/Disk.ts"
+import { metaName, metaTemporaryName } from "../../disk/MetaStore.ts"
+import { lockName } from "../../disk/SegmentDirectory.ts"
+import { reserveName } from "../../maintainer/directory/DiskReserve.ts"
+import { backupLockName } from "../../reading/recovery/Backup.ts"
+import { quarantineName } from "../../reading/recovery/Repair.ts"
+import { verifiedName, verifiedTemporaryName } from "../../reading/recovery/VerifiedFiles.ts"
+import { monitorName, monitorTemporaryName } from "../../recorder/monitor/Monitor.ts"
+import { OperatingFailure } from "../terminal/CliFailure.ts"
+
+/**
+ * For commands that read: the directory must be there. `advice` is for when it is not.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const requireDirectory = (
+  directory: string,
+  advice = "give --dir a directory that was recorded into"
+): Effect.Effect<void, OperatingFailure, Disk> =>
+  Effect.flatMap(look(directory), (found) =>
+    found === "directory"
+      ? Effect.void
+      : Effect.fail(
+        new OperatingFailure({
+          message: found === "nothing"
+            ? `${directory} does not exist; ${advice}`
+            : `${directory} is a file; give --dir the directory that the segments are in`
+        })
+      ))
+
+/**
+ * For commands that write: the directory is made when it is missing, so only something else in its place is wrong.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+  Effect.flatMap(
+    look(directory),
+    (found) =>
+      found === "file"
+        ? Effect.fail(
+          new OperatingFailure({ message: `${directory} is a file; give --dir a directory to record into` })
+        )
+        : Effect.void
+  )
+
+/** Listing follows a link to a directory, as opening files in it does. */
+const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing", OperatingFailure, Disk> =>
+  Disk.use((disk) => disk.list(directory)).pipe(
+    Effect.as("directory" as const),
+    Effect.catch((error: DiskError) => {
+      if (error.reason === "NotFound") return Effect.succeed("nothing" as const)
+      if (error.reason === "NotDirectory") return Effect.succeed("file" as const)
+      return Effect.fail(new OperatingFailure({ message: `--dir ${directory} cannot be used: ${error.message}` }))
+    })
+  )
+
+const ownNames = [
+  metaName,
+  metaTemporaryName,
+  reserveName,
+  monitorName,
+  monitorTemporaryName,
+  verifiedName,
+  verifiedTemporaryName,
+  quarantineName,
+  backupLockName
+]
+
+/**
+ * Of the names that are no segments', those that nobody here has made.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
+  names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))

@@ -1,0 +1,209 @@
+/**
+ * One line on standard error that shows how far a long command is: a bar where the end is known, the rate, the time that is
+ * left. Only when standard error is a terminal, only from half a second on, and not beside `--json`. It has no colours, and
+ * the terminal is left as it was.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { Disk } from "../../disk/Disk.ts"
+import { filesOf, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { defaultNaming, parseName } from "../../format/SegmentName.ts"
+import { formatBytes } from "../../telemetry/TelemetryDump.ts"
+
+const firstMillis = 500
+const everyMillis = 200
+/** Back to the beginning of the line, and clear to its end. */
+const overwrite = "\r\u001b[K"
+
+/**
+ * How far something is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Progress {
+  /** What is going on, as in `verify`. */
+  readonly label: string
+  readonly unit: "bytes" | "events" | "segments" | "seconds"
+  readonly done: number
+  /** `undefined` while nobody knows the end. */
+  readonly total: number | undefined
+  /** Stands behind everything else. */
+  readonly note?: string
+}
+
+const barCells = 16
+
+const amount = (unit: Progress["unit"], value: number): string =>
+  unit === "bytes" ? formatBytes(Math.round(value)) : `${Math.round(value)} ${unit}`
+
+/** `12 s`, `3 min 20 s`, `2 h 5 min`. */
+const formatSeconds = (seconds: number): string => {
+  const whole = Math.ceil(seconds)
+  if (whole < 60) return `${whole} s`
+  const minutes = Math.floor(whole / 60)
+  return whole < 3600 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/**
+ * The line for people, after so many seconds; what matters most stands first, for narrow terminals. The rate is that since the beginning, and so is the time that is left.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const progressLine = ({ done, label, note, total, unit }: Progress, seconds: number): string => {
+  const rate = done / Math.max(0.001, seconds)
+  const parts = [label]
+  const share = total === undefined ? undefined : total <= 0 ? 1 : Math.min(1, done / total)
+  if (share !== undefined) {
+    parts.push(`[${"#".repeat(Math.floor(share * barCells)).padEnd(barCells, "-")}] ${Math.floor(share * 100)} %`)
+  }
+  if (total !== undefined && rate > 0) parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`)
+  if (unit !== "seconds") {
+    parts.push(`${amount(unit, rate)}/s`)
+    if (total === undefined) parts.push(amount(unit, done))
+    else {
+      const part = Math.min(done, total)
+      parts.push(`${unit === "bytes" ? amount(unit, part) : Math.round(part)} of ${amount(unit, total)}`)
+    }
+  }
+  if (note !== undefined) parts.push(note)
+  return parts.join("  ")
+}
+
+/**
+ * Whether progress is shown to anybody.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const isShown = (isWanted: boolean): boolean =>
+  isWanted && process.stderr.isTTY === true && process.env.TERM !== "dumb"
+
+/**
+ * Shows what `look` finds while `work` runs. Time counts from now.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const withProgress = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  look: () => Progress,
+  isWanted: boolean
+): Effect.Effect<A, E, R> =>
+  !isShown(isWanted) ? work : Effect.gen(function*() {
+    const begunMillis = performance.now()
+    const show = Effect.sync(() => {
+      const line = progressLine(look(), (performance.now() - begunMillis) / 1000)
+      process.stderr.write(overwrite + line.slice(0, (process.stderr.columns || 80) - 1))
+    })
+    const shown = yield* Effect.forkChild(
+      Effect.andThen(Effect.sleep(firstMillis), Effect.forever(Effect.andThen(show, Effect.sleep(everyMillis))))
+    )
+    return yield* Effect.ensuring(
+      work,
+      Effect.andThen(Fiber.interrupt(shown), Effect.sync(() => process.stderr.write(overwrite)))
+    )
+  })
+
+/**
+ * Shows how much of a directory's segments `work` has read. `passes`: how often it reads each of them. A segment counts as
+ * read when the next one is opened, however much of it was left out.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const withReadProgress = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  options: {
+    readonly label: string
+    readonly directory: string
+    readonly passes: number
+    readonly isWanted: boolean
+  }
+) =>
+  !isShown(options.isWanted) ? work : Effect.gen(function*() {
+    const disk = yield* Disk
+    const bytesByName = yield* segmentBytes(options.directory)
+    let total = 0
+    for (const bytes of bytesByName.values()) total += bytes * options.passes
+    let before = 0
+    let current = { path: "", bytes: 0, read: 0 }
+    const metered = Disk.of({
+      ...disk,
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) => {
+          const bytes = mode === "read" ? bytesByName.get(nameOf(path)) : undefined
+          if (bytes === undefined) return file
+          if (current.path !== path) {
+            before += current.bytes
+            current = { path, bytes, read: 0 }
+          }
+          const segment = current
+          return {
+            ...file,
+            read: (target: Uint8Array, offset: number) =>
+              Effect.tap(file.read(target, offset), (count) =>
+                Effect.sync(() => {
+                  segment.read = Math.max(segment.read, offset + count)
+                }))
+          }
+        })
+    })
+    const look = (): Progress => ({
+      label: options.label,
+      unit: "bytes",
+      done: Math.min(total, before + Math.min(current.read, current.bytes)),
+      total
+    })
+    return yield* withProgress(Effect.provideService(work, Disk, metered), look, true)
+  })
+
+/**
+ * Shows how many of a directory's segments `work` has come to, for work that reads little of each.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const withSegmentProgress = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  options: { readonly label: string; readonly directory: string; readonly isWanted: boolean }
+) =>
+  !isShown(options.isWanted) ? work : Effect.gen(function*() {
+    const disk = yield* Disk
+    const { length: total } = segmentsOf(yield* scan(options.directory, defaultNaming))
+    const seen = new Set<number>()
+    const see = (path: string): void => {
+      const parsed = parseName(defaultNaming, nameOf(path))
+      if (parsed !== undefined) seen.add(parsed.index)
+    }
+    const watched = Disk.of({
+      ...disk,
+      open: (path, mode) => Effect.tap(disk.open(path, mode), () => Effect.sync(() => see(path))),
+      stat: (path) => Effect.tap(disk.stat(path), () => Effect.sync(() => see(path)))
+    })
+    const look = (): Progress => ({
+      label: options.label,
+      unit: "segments",
+      done: Math.min(total, seen.size),
+      total
+    })
+    return yield* withProgress(Effect.provideService(work, Disk, watched), look, true)
+  })
+
+const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
+
+/** On disk, by name. One that is gone meanwhile is left out. */
+const segmentBytes = Effect.fnUntraced(function*(directory: string) {
+  const disk = yield* Disk
+  const bytesByName = new Map<string, number>()
+  for (const entry of segmentsOf(yield* scan(directory, defaultNaming))) {
+    for (const { path } of filesOf(directory, defaultNaming, entry)) {
+      const bytes = yield* Effect.catch(Effect.map(disk.stat(path), (stat) => stat.bytes), () => Effect.succeed(0))
+      bytesByName.set(nameOf(path), bytes)
+    }
+  }
+  return bytesByName
+})

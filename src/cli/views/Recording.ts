@@ -1,0 +1,186 @@
+/**
+ * A recording that goes on, for whoever wants to know about it: how far it is, whether everything became durable, and what it
+ * did.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import { Recorder } from "../../recorder/Recorder.ts"
+import type * as Wal from "../../recorder/Wal.ts"
+import * as SegmentArena from "../../shared/SegmentArena.ts"
+import { Telemetry } from "../../telemetry/Telemetry.ts"
+import { formatBytes } from "../../telemetry/TelemetryDump.ts"
+import { OperatingFailure } from "../terminal/CliFailure.ts"
+import type { Progress } from "../terminal/Progress.ts"
+
+/**
+ * What a recording is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recording {
+  readonly recorder: Recorder["Service"]
+  readonly maintainer: SegmentMaintainer["Service"]
+  readonly telemetry: Telemetry["Service"]
+  readonly arena: SegmentArena.Arena
+}
+
+/**
+ * The services of a layer that records.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const servicesOf = (context: Context.Context<Wal.Wal>): Recording => ({
+  recorder: Context.get(context, Recorder),
+  maintainer: Context.get(context, SegmentMaintainer),
+  telemetry: Context.get(context, Telemetry),
+  arena: Context.get(context, SegmentArena.SegmentArena)
+})
+
+/**
+ * What has happened so far; changes while it is recorded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Counts {
+  /** Read from standard input. */
+  bytes: number
+  events: number
+  startMillis: number
+  /** 0 before the drain. */
+  drainStartMillis: number
+}
+
+/**
+ * How far it is with what there is to read; in events when nobody knows how much that is.
+ *
+ * @since 0.1.0
+ * @category progress
+ */
+export const progressOf = (running: Recording | undefined, counts: Counts, bytes: number | undefined): Progress => {
+  const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
+  const lag = running === undefined
+    ? 0
+    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+  return bytes === undefined
+    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
+    : {
+      label,
+      unit: "bytes",
+      done: counts.bytes,
+      total: bytes,
+      note: `${counts.events} events, ${lag} not durable yet`
+    }
+}
+
+/**
+ * Fails when there are events that the drain could not make durable.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effect.Effect<void, OperatingFailure> => {
+  const durable = SegmentArena.durableEventId(arena)
+  const missing = recorder.writer.lastEventId - durable
+  return missing === 0 ? Effect.void : Effect.fail(
+    new OperatingFailure({
+      message: `the last ${missing} events could not be made durable in ${maintainer.directory}; ` +
+        `record again from event ${durable + 1}`
+    })
+  )
+}
+
+/**
+ * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecordSummary {
+  readonly directory: string
+  /** `input` when the input ended; else the signal. */
+  readonly endedBy: string
+  readonly events: number
+  /** Read from standard input. */
+  readonly bytes: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly durableEventId: number
+  readonly hotSegments: number
+  readonly hotBytes: number
+  readonly coldSegments: number
+  readonly coldBytes: number
+  /** By retention, in this run. */
+  readonly deletedSegments: number
+  /** Of the segments compressed in this run, uncompressed to compressed; 0 when there were none. */
+  readonly ratio: number
+  /** Steps of the maintainer that failed for good. */
+  readonly failures: number
+  /** From the first read to the end of the drain. */
+  readonly millis: number
+  readonly drainMillis: number
+  readonly eventsPerSecond: number
+}
+
+/**
+ * What the recording did, after its drain.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const summarize = Effect.fnUntraced(function*(
+  directory: string,
+  { arena, maintainer, recorder, telemetry }: Recording,
+  counts: Counts,
+  firstEventId: number,
+  endedBy: string
+) {
+  const status = yield* maintainer.status
+  const { counters, operations } = yield* telemetry.snapshot
+  const now = performance.now()
+  const millis = now - counts.startMillis
+  const summary: RecordSummary = {
+    directory,
+    endedBy,
+    events: counts.events,
+    bytes: counts.bytes,
+    firstEventId: counts.events === 0 ? 0 : firstEventId,
+    lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
+    durableEventId: SegmentArena.durableEventId(arena),
+    hotSegments: status.hotSegments,
+    hotBytes: status.hotBytes,
+    coldSegments: status.coldSegments,
+    coldBytes: status.coldBytes,
+    deletedSegments: operations.deletion.success,
+    ratio: counters.compressionBytesOut === 0
+      ? 0
+      : Number((counters.compressionBytesIn / counters.compressionBytesOut).toFixed(3)),
+    failures: status.failures,
+    millis: Math.round(millis),
+    drainMillis: Math.round(now - counts.drainStartMillis),
+    eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
+  }
+  return summary
+})
+
+/**
+ * The summary as a line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatSummary = (summary: RecordSummary): string => {
+  const events = summary.events === 0
+    ? "nothing to record"
+    : `${summary.events} events (${summary.firstEventId} to ${summary.lastEventId}), ${formatBytes(summary.bytes)}, ` +
+      `in ${(summary.millis / 1000).toFixed(2)} s, ${summary.eventsPerSecond} events/s`
+  const ratio = summary.ratio === 0 ? "" : `, compressed ${summary.ratio.toFixed(2)} to 1`
+  return `${summary.directory}: ${events}; ${summary.hotSegments} hot, ${summary.coldSegments} cold, ` +
+    `${summary.deletedSegments} deleted segments${ratio}` +
+    (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
+}

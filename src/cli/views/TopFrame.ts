@@ -1,0 +1,150 @@
+/**
+ * One picture of `effect-wal top`, as lines of plain text: from what was found now and what was found before. Pure, so
+ * what a person sees is decided here and nowhere else.
+ *
+ * Rates and latencies are those between the two; without an earlier report they are those since the start.
+ *
+ * @since 0.1.0
+ */
+import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { OperationName } from "../../telemetry/Counters.ts"
+import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
+import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
+import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { directoryLines } from "../commands/stats.ts"
+import type { Stats } from "../commands/stats.ts"
+
+/**
+ * The lines of a picture, the first being its title.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<string> => {
+  if (now.source === "directory") return [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
+  // Another process is another start: its counters have begun again.
+  const isSame = before?.source === "recorder" && before.report.pid === now.report.pid &&
+    before.report.startedMillis === now.report.startedMillis && before.report.atMillis < now.report.atMillis
+  return recorderFrame(now.report, isSame ? before.report : undefined)
+}
+
+const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): ReadonlyArray<string> => {
+  const { counters, gauges } = now.telemetry
+  const seconds = (now.atMillis - (before?.atMillis ?? now.startedMillis)) / 1000
+  const rate = (value: (report: MonitorReport) => number): number =>
+    seconds <= 0 ? 0 : (value(now) - (before === undefined ? 0 : value(before))) / seconds
+  const events = rate((report) => report.telemetry.counters.eventsWritten)
+  const bytes = rate((report) => report.telemetry.counters.bytesWritten)
+  const frozen = rate((report) => report.telemetry.operations.retention.success)
+  const freed = rate((report) => report.telemetry.operations.deletion.success)
+  const ratio = counters.compressionBytesOut === 0
+    ? "-"
+    : (counters.compressionBytesIn / counters.compressionBytesOut).toFixed(2)
+  const { appended, compressed, deletedBefore, durable } = now.positions
+  return [
+    `effect-wal top  ${now.directory}  process ${now.pid}  up ${duration(now.atMillis - now.startedMillis)}`,
+    "",
+    row(
+      "events",
+      `${appended} appended, ${durable} durable, ${compressed} compressed, deleted before ${deletedBefore}`
+    ),
+    row("lag", `${gauges.durableLagEvents} events not durable, the oldest for ${millis(gauges.durableLagMillis)}`),
+    row(
+      "rates",
+      `${perSecond(events)} events/s durable, ${formatBytes(Math.round(bytes))}/s written, ` +
+        `${perSecond(frozen)} frozen/s, ${perSecond(freed)} freed/s`
+    ),
+    row(
+      "segments",
+      `hot ${gauges.hotSegments} of ${gauges.maxHotSegments} (${formatBytes(gauges.hotBytes)}), ` +
+        `cold ${gauges.coldSegments} of ${gauges.maxColdSegments === 0 ? "any" : gauges.maxColdSegments} ` +
+        `(${formatBytes(gauges.coldBytes)}), ratio ${ratio}, disk free ${formatBytes(gauges.diskFreeBytes)}`
+    ),
+    row("arena", arenaText(now.arena)),
+    row(
+      "trouble",
+      `${now.maintainer.isDown ? "MAINTAINER DOWN, " : ""}${now.maintainer.failures} steps failed for good, ` +
+        `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsShed} events shed`
+    ),
+    "",
+    `${"ring".padEnd(12)}${cells(["tasks", "bytes", "oldest"])}`,
+    ...rings.map((ring) => {
+      const tasks = String(gauges[`${ring}PendingTasks`])
+      const bytes = formatBytes(gauges[`${ring}PendingBytes`])
+      return `${ring.padEnd(12)}${cells([tasks, bytes, millis(gauges[`${ring}OldestPendingMillis`])])}`
+    }),
+    "",
+    `${(before === undefined ? "since start" : `last ${seconds.toFixed(1)} s`).padEnd(12)}${
+      cells(["count", "p50", "p99", "max"])
+    }`,
+    ...operations.map(([name, operation]) => `${name.padEnd(12)}${cells(latency(operation, now, before))}`),
+    ...(now.failures.length === 0
+      ? []
+      : ["", "failures", ...now.failures.slice(-failuresMax).toReversed().map(failureText)])
+  ]
+}
+
+const failuresMax = 5
+
+const rings = ["persist", "freeze", "free"] as const
+
+/** What they are called where people look, and in the telemetry. */
+const operations: ReadonlyArray<readonly [name: string, operation: OperationName]> = [
+  ["append", "append"],
+  ["rotate", "rotation"],
+  ["commit", "commit"],
+  ["flush", "flush"],
+  ["sync", "sync"],
+  ["persist", "persist"],
+  ["freeze", "retention"],
+  ["compress", "compression"],
+  ["free", "deletion"],
+  ["cycle", "iteration"]
+]
+
+const row = (name: string, text: string): string => name.padEnd(12) + text
+
+const cells = (values: ReadonlyArray<string>): string => values.map((value) => value.padStart(12)).join("")
+
+const duration = (millis: number): string => formatNanos(millis * 1e6)
+const millis = (value: number): string => value === 0 ? "-" : duration(value)
+
+const perSecond = (rate: number): string => rate >= 100 || rate === 0 ? rate.toFixed(0) : rate.toFixed(1)
+
+const arenaText = (arena: MonitorReport["arena"]): string =>
+  `${arena.full} of ${arena.slots} slots wait for the disk, ${arena.blank} blank, ` +
+  `the active one holds ${formatBytes(arena.activeBytes)} of ${formatBytes(arena.slotBytes)}` +
+  (arena.heldBack === "None" ? "" : `, HELD BACK: ${arena.heldBack}`)
+
+const failureCount = (report: MonitorReport): number =>
+  Object.values(report.telemetry.failures).reduce((sum, count) => sum + count, 0)
+
+const failureText = (failure: MonitorReport["failures"][number]): string =>
+  `${new Date(failure.atMillis).toISOString().slice(11, 19)}  ${failure.message.replace(/\s*\n\s*/g, "; ")}`
+
+const latency = (
+  operation: OperationName,
+  now: MonitorReport,
+  before: MonitorReport | undefined
+): ReadonlyArray<string> => {
+  const all = now.telemetry.operations[operation]
+  const counts = subtract(all.latency, before?.telemetry.operations[operation].latency ?? [])
+  const newest = counts.at(-1)
+  if (newest === undefined) return ["0", "-", "-", "-"]
+  // Since the start the maximum is exact; in between it is known within 1 %.
+  const max = before === undefined ? all.maxNanos : Math.min(all.maxNanos, bucketMiddleNanos(newest[0]))
+  return [
+    String(countOf(counts)),
+    formatNanos(Math.min(max, percentileNanos(counts, percentiles.p50))),
+    formatNanos(Math.min(max, percentileNanos(counts, percentiles.p99))),
+    formatNanos(max)
+  ]
+}
+
+/** The counts of `later` without those of `earlier`; both ascending. */
+const subtract = (later: BucketCounts, earlier: BucketCounts): BucketCounts => {
+  const known = new Map(earlier)
+  return later
+    .map(([bucket, count]): readonly [number, number] => [bucket, count - (known.get(bucket) ?? 0)])
+    .filter(([, count]) => count > 0)
+}

@@ -1,0 +1,142 @@
+/**
+ * Brings a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
+ * losing an event.
+ *
+ * - `.tmp` files are garbage: nothing in them was ever promised. They are removed.
+ * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze: it is on the list
+ *   to freeze, and that step proves the cold file again before the hot one goes.
+ * - An empty `.wal` at the newest end never held an event: it is removed. Anywhere else it is a fault and stays.
+ * - The newest segment, and those right before it that were never closed, are open: nothing is done to them until they are
+ *   said to be closed.
+ * - More segments than the limits allow are retention's, as always.
+ *
+ * The caller holds the lock of the directory, so what others left of taking it goes too.
+ *
+ * Where another process writes, its `.tmp` files and its empty newest file are its own; only unfinished freezes are removed,
+ * and every hot segment counts as open until it is persisted.
+ *
+ * Reads names, asks for the length of hot files, and reads the headers of the newest ones up to the first that is closed.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk } from "../../disk/Disk.ts"
+import { isPrivateName } from "../../disk/LockFile.ts"
+import { metaTemporaryName } from "../../disk/MetaStore.ts"
+import { hotPath, lockName, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentEntry } from "../../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { freezingName, preparingName } from "../../format/SegmentName.ts"
+import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
+import { isOpen, readHotHeader } from "./HotHeader.ts"
+
+/**
+ * What was found and done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reconciled {
+  readonly entries: ReadonlyArray<CatalogEntry>
+  /** Names that were removed. */
+  readonly removed: ReadonlyArray<string>
+  /** Segments whose freeze must be finished. */
+  readonly unfinished: ReadonlyArray<number>
+  /** Empty files among older segments. */
+  readonly empty: ReadonlyArray<number>
+  /** Names that are not ours; they are left alone. */
+  readonly foreign: ReadonlyArray<string>
+  /** Links and directories with the name of a segment; they are left alone. */
+  readonly unsafe: ReadonlyArray<string>
+}
+
+/**
+ * Reconciles a directory.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
+  function*(directory: string, naming: SegmentNaming, writer: "ours" | "other") {
+    const disk = yield* Disk
+    const listing = yield* scan(directory, naming)
+    const removed: Array<string> = []
+    const remove = Effect.fnUntraced(function*(name: string) {
+      yield* disk.unlink(pathIn(directory, name))
+      removed.push(name)
+    })
+
+    for (const entry of listing.entries) {
+      if (entry.preparing && writer === "ours") yield* remove(preparingName(naming, entry.segmentIndex))
+      for (const compression of entry.freezing) yield* remove(freezingName(naming, entry.segmentIndex, compression))
+    }
+    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") yield* remove(metaTemporaryName)
+    for (const name of listing.foreign) {
+      // Its owner may be there still, taking the lock in vain, and remove it first.
+      if (isPrivateName(lockName, name)) {
+        yield* Effect.catchIf(remove(name), (error) => error.reason === "NotFound", () => Effect.void)
+      }
+    }
+
+    const segments = segmentsOf(listing)
+    const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, naming, segments)
+    const entries: Array<CatalogEntry> = []
+    const unfinished: Array<number> = []
+    const empty: Array<number> = []
+    for (const [position, segment] of segments.entries()) {
+      const { segmentIndex } = segment
+      const isNewest = position === segments.length - 1
+      const isStillOpen = isNewest || position >= openFrom
+      let bytes = 0
+      if (segment.hot) {
+        const path = hotPath(directory, naming, segmentIndex)
+        bytes = (yield* disk.stat(path)).bytes
+        if (bytes === 0 && isNewest && segment.cold.length === 0 && writer === "ours") {
+          yield* disk.unlink(path)
+          removed.push(path.slice(directory.length + 1))
+          continue
+        }
+        if (bytes === 0 && writer === "ours") empty.push(segmentIndex)
+        if (segment.cold.length > 0) unfinished.push(segmentIndex)
+      }
+      entries.push({
+        segmentIndex,
+        state: !segment.hot ? "cold" : empty.at(-1) === segmentIndex ? "faulty" : isStillOpen ? "open" : "hot",
+        isHot: segment.hot,
+        compression: segment.cold[0] ?? "frame",
+        bytes,
+        closedMillis: 0,
+        firstEventId: undefined,
+        lastEventId: undefined
+      })
+    }
+    if (removed.length > 0) yield* disk.syncDirectory(directory)
+    const reconciled: Reconciled = {
+      entries,
+      removed,
+      unfinished,
+      empty,
+      foreign: listing.foreign.filter((name) => !removed.includes(name)),
+      unsafe: listing.unsafe
+    }
+    return reconciled
+  }
+)
+
+/** Where the open segments at the newest end begin. An empty file says nothing and ends nothing. */
+const firstOpenPosition = Effect.fnUntraced(function*(
+  directory: string,
+  naming: SegmentNaming,
+  segments: ReadonlyArray<SegmentEntry>
+) {
+  const disk = yield* Disk
+  let first = segments.length
+  while (first > 0) {
+    const { cold, hot, segmentIndex } = segments[first - 1]!
+    if (!hot || cold.length > 0) break
+    const { bytes } = yield* disk.stat(hotPath(directory, naming, segmentIndex))
+    if (bytes > 0 && !isOpen(yield* readHotHeader(directory, naming, segmentIndex))) break
+    first -= 1
+  }
+  return first
+})

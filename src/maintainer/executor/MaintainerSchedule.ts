@@ -1,0 +1,125 @@
+/**
+ * When the maintainer looks again. The schedule is an ordinary Effect `Schedule` whose input is the result of a cycle;
+ * a doorbell ends a sleep early, so a rotated segment is durable after about one fdatasync and not after a sleep.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as Doorbell from "../../shared/Doorbell.ts"
+
+/**
+ * The shortest and the longest sleep of the loop, in milliseconds: those of the ancestor.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const defaultSleepMillis = { min: 10, max: 1000 } as const
+
+/**
+ * Sleeps `sleepMin` after a cycle that worked (`true`), and twice as long after each idle one, up to `sleepMax`. It never
+ * ends. Its output is the sleep.
+ *
+ * @since 0.1.0
+ * @category schedules
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { MaintainerSchedule } from "effect-wal"
+ *
+ * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.
+ * let cycles = 0
+ * const cycle = Effect.sync(() => {
+ *   cycles += 1
+ *   return cycles < 5
+ * })
+ * const loop = Effect.repeat(cycle, {
+ *   schedule: MaintainerSchedule.adaptive("1 millis", "1 second"),
+ *   while: (worked) => worked
+ * })
+ *
+ * await Effect.runPromise(loop)
+ * console.log(cycles) // => 5
+ * ```
+ */
+export const adaptive = (
+  sleepMin: Duration.Input = defaultSleepMillis.min,
+  sleepMax: Duration.Input = defaultSleepMillis.max
+): Schedule.Schedule<Duration.Duration, boolean> => {
+  const min = Duration.fromInputUnsafe(sleepMin)
+  const max = Duration.fromInputUnsafe(sleepMax)
+  return Schedule.fromStep(Effect.sync(() => {
+    let next = min
+    return (_now: number, worked: boolean) => {
+      const sleep = worked ? min : next
+      next = Duration.min(Duration.times(sleep, 2), max)
+      return Effect.succeed<[Duration.Duration, Duration.Duration]>([sleep, sleep])
+    }
+  }))
+}
+
+/** Suspends until one of the doorbells has been rung since its count was `seen`. */
+const anyRing = (doorbells: ReadonlyArray<Doorbell.Doorbell>, seen: ReadonlyArray<number>): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const cancels: Array<() => void> = []
+    const cancelAll = () => cancels.forEach((cancel) => cancel())
+    let rung = false
+    doorbells.forEach((doorbell, i) => {
+      if (rung) return
+      cancels.push(Doorbell.onRingUnsafe(doorbell, seen[i] ?? 0, () => {
+        if (rung) return
+        rung = true
+        cancelAll()
+        resume(Effect.void)
+      }))
+    })
+    if (rung) cancelAll()
+    return Effect.sync(cancelAll)
+  })
+
+/**
+ * Runs cycles for ever, with the sleeps of `schedule` between them, each ended early by a ring of any of the doorbells. A
+ * ring during a cycle counts: the next cycle follows at once. `onCycle` is told of each cycle and its sleep when the
+ * sleep is over.
+ *
+ * @since 0.1.0
+ * @category loops
+ */
+export const repeatWakeable = <E, R, E2, R2>(options: {
+  /** `true` when there was something to do. */
+  readonly cycle: Effect.Effect<boolean, E, R>
+  readonly schedule: Schedule.Schedule<unknown, boolean, E2, R2>
+  readonly doorbells: ReadonlyArray<Doorbell.Doorbell>
+  /** No sleep is longer than this. */
+  readonly sleepMillisMax: () => number
+  readonly begin: () => number
+  readonly onCycle: (worked: boolean, begun: number, asleep: number) => void
+  /**
+   * Asked before each sleep with what the doorbells counted before the cycle: a thread of its own may wait for a moment
+   * where it stands. `true` when it was rung.
+   */
+  readonly lingerUnsafe?: (seen: ReadonlyArray<number>) => boolean
+}): Effect.Effect<void, E | E2, R | R2> =>
+  Effect.flatMap(Schedule.toStep(options.schedule), (step) =>
+    Effect.gen(function*() {
+      while (true) {
+        const begun = options.begin()
+        const seen = options.doorbells.map(Doorbell.readUnsafe)
+        const worked = yield* options.cycle
+        const [, delay] = yield* step(yield* Clock.currentTimeMillis, worked)
+        const asleep = options.begin()
+        if (options.lingerUnsafe?.(seen) === true) {
+          options.onCycle(worked, begun, asleep)
+          continue
+        }
+        const sleep = Duration.min(delay, Duration.millis(options.sleepMillisMax()))
+        const woken = yield* Effect.timeoutOption(anyRing(options.doorbells, seen), sleep)
+        // A ring that came during the cycle resumes at once; other fibers of this thread get their turn all the same.
+        if (Option.isSome(woken)) yield* Effect.yieldNow
+        options.onCycle(worked, begun, asleep)
+      }
+    })).pipe(Pull.catchDone(() => Effect.void))

@@ -1,0 +1,112 @@
+/**
+ * How an executor takes tasks from a queue: one at a time, claimed until it is done.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as TaskQueue from "../../shared/TaskQueue.ts"
+import * as TaskRing from "../../shared/TaskRing.ts"
+import type { Task } from "../../shared/TaskRing.ts"
+
+/**
+ * The task that is being worked on: one that a predecessor left claimed, one that failed and is tried again, or a new one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Current {
+  readonly next: () => Task | undefined
+  readonly done: () => void
+}
+
+/**
+ * With `end` only tasks before that position of the queue are taken.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue, end?: () => number) {
+  let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
+  const record = new TaskRing.TaskRecord()
+  const self: Current = {
+    next: () => {
+      if (current === undefined && TaskQueue.pollUnsafe(queue, record, end?.())) current = { ...record }
+      return current
+    },
+    done: () => {
+      current = undefined
+    }
+  }
+  return self
+})
+
+/**
+ * Works on the tasks of a queue one after the other, in a fiber of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Lane {
+  /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
+  readonly poll: Effect.Effect<boolean, never, Scope.Scope>
+  readonly isBusy: () => boolean
+  /** Interrupts the task that is under way; it stays claimed. */
+  readonly stop: Effect.Effect<void>
+}
+
+/**
+ * A lane, to be polled by the executor's loop; `wake` has it poll again.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeLane = Effect.fnUntraced(function*(
+  queue: TaskQueue.Dequeue,
+  work: (task: Task) => Effect.Effect<void>,
+  complete: (queue: TaskQueue.Dequeue) => void,
+  wake: () => void,
+  end?: () => number
+) {
+  const current = yield* makeCurrent(queue, end)
+  let fiber: Fiber.Fiber<void> | undefined
+  let isBusy = false
+  let hasFinished = false
+  let death: Cause.Cause<never> | undefined
+  const self: Lane = {
+    poll: Effect.gen(function*() {
+      if (death !== undefined) return yield* Effect.failCause(death)
+      const finished = hasFinished
+      hasFinished = false
+      if (isBusy) return finished
+      const task = current.next()
+      if (task === undefined) return finished
+      // Said before the fork: the task may be over before this fiber learns which fiber it was.
+      isBusy = true
+      fiber = yield* Effect.forkScoped(
+        work(task).pipe(Effect.onExit((exit) =>
+          Effect.sync(() => {
+            isBusy = false
+            hasFinished = true
+            if (Exit.isSuccess(exit)) {
+              current.done()
+              complete(queue)
+            } else if (!Cause.hasInterruptsOnly(exit.cause)) {
+              // A defect is the executor's: it is found at the next poll, and the supervisor's answer is a new executor.
+              death = exit.cause
+            }
+            wake()
+          })
+        ))
+      )
+      return true
+    }),
+    isBusy: () => isBusy,
+    stop: Effect.suspend(() => fiber === undefined || !isBusy ? Effect.void : Fiber.interrupt(fiber))
+  }
+  return self
+})

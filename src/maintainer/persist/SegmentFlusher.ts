@@ -1,0 +1,338 @@
+/**
+ * Makes what lies in the arena durable: flushes of the active segment, and the persisting of full ones. The order of
+ * effects, each arrow meaning "durable before":
+ *
+ * ```text
+ * first flush    header + blocks in the .tmp → fdatasync → renamed to .wal → directory synced → positions published
+ * later flush    the next blocks → fdatasync → positions published
+ * persist        the last blocks, the file cut to its length → fdatasync → closed header → fdatasync → slot given back
+ * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
+ * ```
+ *
+ * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
+ * replaces the open one in two writes, so that who reads meanwhile finds one of the two (see `SegmentHeader`).
+ *
+ * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
+ *
+ * Segments are persisted in the order of their indices, by one flusher at a time, since each chain starts from the one
+ * before. All that must be remembered lies in the arena (the seal record of each slot), so a flusher that dies may be
+ * followed by another that knows nothing.
+ *
+ * After a failed fdatasync the file is never synced again: its pages may be gone although the next sync would say ok. The
+ * whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { Disk, writeFully } from "../../disk/Disk.ts"
+import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
+import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { hotName } from "../../format/SegmentName.ts"
+import { seal, sealStart } from "../../format/SegmentSealer.ts"
+import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
+import { invariant } from "../../internal/invariant.ts"
+import * as Doorbell from "../../shared/Doorbell.ts"
+import type { Arena } from "../../shared/SegmentArena.ts"
+import * as SegmentArena from "../../shared/SegmentArena.ts"
+import { SlotState } from "../../shared/SegmentArena.ts"
+import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
+import { fromDisk } from "../steps/StepError.ts"
+import type { StepError, StepName } from "../steps/StepError.ts"
+import * as BlockRoom from "./Format1Room.ts"
+import * as SegmentPreparer from "./SegmentPreparer.ts"
+import * as SegmentStage from "./SegmentStage.ts"
+
+/**
+ * What a persisted segment was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PersistedSegment {
+  readonly segmentIndex: number
+  readonly bytes: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+  readonly closedMillis: number
+}
+
+/**
+ * One flusher. All effects are to be run one at a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentFlusher {
+  /** Whether this slot's segment is next in order and may have a file. */
+  readonly mayWrite: (slot: number) => "yes" | "not next" | "hot limit"
+  /** Makes everything up to the slot's watermark durable; says whether there was anything. */
+  readonly flush: (slot: number) => Effect.Effect<boolean, StepError, Disk>
+  /** Makes a full slot's segment durable and closed, and gives the slot back. */
+  readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
+  /** Makes one file ahead, if one is missing; says whether it did. */
+  readonly prepare: Effect.Effect<boolean, never, Disk>
+  /** What the last durable step left behind, for the meta file. */
+  readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
+  /** Closes the files; what is in the arena stays. */
+  readonly close: Effect.Effect<void, never, Disk>
+}
+
+/** The file of the segment that is being written. */
+interface OpenFile {
+  readonly slot: number
+  readonly segmentIndex: number
+  readonly file: DiskFile
+  /** It has its `.wal` name. */
+  named: boolean
+  /** All blocks of the full segment lie in the file already, behind room for the header. */
+  readonly staged: SegmentStage.StagedBlocks | undefined
+}
+
+/**
+ * A flusher for the segments of an arena.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: {
+  readonly arena: Arena
+  readonly directory: string
+  readonly naming: SegmentNaming
+  readonly telemetry: SegmentMaintainerUpdater
+  /** A segment's file has got its `.wal` name. */
+  readonly onOpened: (segmentIndex: number) => void
+}): SegmentFlusher => {
+  const { arena, directory, naming, telemetry } = options
+  const { layout } = arena
+  const fileBytesOfFlashstrike = BlockRoom.fileBytesOf(arena.slotBytes)
+  const preparer = SegmentPreparer.make({
+    directory,
+    naming,
+    fileBytes: layout.version === 1 ? fileBytesOfFlashstrike : headerBytesOf(2) + arena.slotBytes
+  })
+  let open: OpenFile | undefined
+  const stage = SegmentStage.make(layout.version, preparer.take)
+  let last = { segmentIndex: 0, fileOffset: 0, eventId: 0 }
+
+  const hotPath = (segmentIndex: number) => `${directory}/${hotName(naming, segmentIndex)}`
+
+  const headerOf = (slot: number, state: SealState, closedNanos: bigint): Uint8Array => {
+    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
+    const isClosed = closedNanos !== 0n
+    return encodeHeader({
+      version: layout.version,
+      segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
+      blockCount: isClosed ? state.blockCount : 0,
+      eventCount: isClosed ? state.eventCount : 0,
+      firstEventId: isClosed ? firstEventId : 0,
+      lastEventId: isClosed ? firstEventId + state.eventCount - 1 : 0,
+      createdNanos: SegmentArena.createdNanosOf(arena, slot),
+      closedNanos,
+      lastChainedChecksum: isClosed ? state.chainedChecksum : 0n,
+      walId: SegmentArena.walId(arena),
+      previousChainedChecksum: layout.version === 1 ? 0n : SegmentArena.chainStart(arena, slot),
+      blockBytesMax: layout.blockBytesMax,
+      eventSize: layout.eventSize
+    })
+  }
+
+  /** After this the next write goes to a fresh file, with every byte of the slot. */
+  const abandon = Effect.suspend(() => {
+    const abandoned = open
+    open = undefined
+    return abandoned === undefined ? Effect.void : abandoned.file.close
+  })
+
+  const timedSync = Effect.fnUntraced(function*(file: DiskFile) {
+    const startNanos = telemetry.nowNanos()
+    return yield* file.sync.pipe(
+      Effect.tap(() => Effect.sync(() => telemetry.onSync(true, startNanos))),
+      Effect.tapError(() => Effect.sync(() => telemetry.onSync(false, startNanos)))
+    )
+  })
+
+  /**
+   * The file to go on with and what of the slot it holds durably. A slot that has a record but no open file belongs to a
+   * predecessor that died or to a failed sync: its segment is written again from its first byte.
+   */
+  const fileFor = Effect.fnUntraced(function*(slot: number) {
+    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    if (open !== undefined && open.slot === slot && open.segmentIndex === segmentIndex) {
+      return { open, state: open.named ? SegmentArena.sealStateOf(arena, slot) : startOf(slot) }
+    }
+    yield* abandon
+    if (SegmentArena.sealRecord(arena, slot) === undefined) {
+      // Only the first one to write a segment may take the chain from the one before; a repeated step finds it stored.
+      const closed = SegmentArena.closed(arena)
+      invariant(closed.index + 1 === segmentIndex, "segments are written in order")
+      SegmentArena.putChainStart(arena, slot, layout.version === 1 ? 0n : closed.chain)
+    }
+    const chainStart = SegmentArena.chainStart(arena, slot)
+    const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
+      if (staged === undefined) return undefined
+      open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
+      return open
+    }))
+    if (staged !== undefined) return { open: staged, state: startOf(slot) }
+    const opened = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
+      open = { slot, segmentIndex, file, named: false, staged: undefined }
+      return open
+    }))
+    return { open: opened, state: startOf(slot) }
+  })
+
+  /** Stages the segment after `slot`'s, if it is full. */
+  const stageNext = (slot: number, chain: bigint): Effect.Effect<void, never, Disk> =>
+    Effect.suspend(() => {
+      const next = (slot + 1) % arena.slots
+      const segmentIndex = SegmentArena.segmentIndexOf(arena, slot) + 1
+      const isDue = stage.isEmpty() && SegmentArena.stateOf(arena, next) === SlotState.Full &&
+        SegmentArena.segmentIndexOf(arena, next) === segmentIndex
+      if (!isDue) return Effect.void
+      const chainStart = layout.version === 1 ? 0n : chain
+      return stage.put(
+        segmentIndex,
+        chainStart,
+        () => sealTo(next, sealStart(layout.version, chainStart), SegmentArena.watermarkOf(arena, next))
+      )
+    })
+
+  const startOf = (slot: number): SealState => sealStart(layout.version, SegmentArena.chainStart(arena, slot))
+
+  const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
+    const disk = yield* Disk
+    yield* disk.rename(opened.file.path, hotPath(opened.segmentIndex))
+    yield* disk.syncDirectory(directory)
+    opened.named = true
+    options.onOpened(opened.segmentIndex)
+  })
+
+  const publish = (slot: number, state: SealState, bytes: number, events: number) => {
+    const eventId = SegmentArena.firstEventIdOf(arena, slot) + state.eventCount - 1
+    last = { segmentIndex: SegmentArena.segmentIndexOf(arena, slot), fileOffset: state.fileOffset, eventId }
+    telemetry.count("bytesWritten", bytes)
+    telemetry.count("eventsWritten", events)
+    SegmentArena.putSealRecord(arena, slot, state)
+    if (eventId > SegmentArena.durableEventId(arena)) SegmentArena.putDurableEventId(arena, eventId)
+    Doorbell.ringUnsafe(arena.durable)
+  }
+
+  /** The events of a slot behind `state`, sealed up to `end`. */
+  const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
+    const payload = SegmentArena.slotData(arena, slot).subarray(state.sealedBytes, end)
+    const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
+    invariant(layout.version === 2 || sealed.state.fileOffset <= fileBytesOfFlashstrike, "a segment fits into its file")
+    return sealed
+  }
+
+  /** Any failure of a sync, or of a write by the device, ends the use of the file. Lack of space does not. */
+  const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
+    effect.pipe(
+      Effect.tapError((error) => error.reason === "Full" && error.operation === "write" ? Effect.void : abandon),
+      Effect.onInterrupt(() => abandon),
+      Effect.mapError(fromDisk(step, SegmentArena.segmentIndexOf(arena, slot)))
+    )
+
+  const flush = Effect.fnUntraced(function*(slot: number) {
+    const watermark = SegmentArena.watermarkOf(arena, slot)
+    if (watermark === 0 || watermark === (SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0)) return false
+    const startNanos = telemetry.nowNanos()
+    const { open: opened, state } = yield* fileFor(slot)
+    if (layout.version === 1) BlockRoom.keepRoomUnsafe(arena, slot, state)
+    const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+    const bytes = opened.named
+      ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
+      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
+    yield* timedSync(opened.file)
+    if (!opened.named) yield* giveName(opened)
+    publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
+    telemetry.onFlush(true, startNanos)
+    return true
+  })
+
+  /** The segment of this slot is durable and closed. */
+  const giveBack = (slot: number, state: SealState, closedMillis: number): PersistedSegment => {
+    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
+    const lastEventId = firstEventId + state.eventCount - 1
+    const bytes = layout.version === 1 ? fileBytesOfFlashstrike : state.fileOffset
+    SegmentArena.giveBackUnsafe(arena, slot)
+    Doorbell.ringUnsafe(arena.durable)
+    return { segmentIndex, bytes, firstEventId, lastEventId, closedMillis }
+  }
+
+  const persist = Effect.fnUntraced(function*(slot: number) {
+    const startNanos = telemetry.nowNanos()
+    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    if (SegmentArena.closed(arena).index >= segmentIndex) {
+      // A predecessor died before it gave the slot back. The file may be frozen by now, and is not made again.
+      const sealed = SegmentArena.sealStateOf(arena, slot)
+      return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
+    }
+    const { open: opened, state } = yield* fileFor(slot)
+    const sealed = opened.staged === undefined
+      ? sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+      : { state: opened.staged.state, chunks: [] }
+    const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
+      concurrency: 2,
+      discard: true
+    })
+    const closedMillis = yield* Clock.currentTimeMillis
+    // 0 would mean open; a clock that stands at 0 is a test's.
+    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
+    const fileBytes = layout.version === 1 ? fileBytesOfFlashstrike : sealed.state.fileOffset
+    let bytes: number
+    if (opened.named) {
+      bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
+      yield* opened.file.truncate(fileBytes)
+      yield* syncAndStage
+      for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
+      yield* timedSync(opened.file)
+    } else {
+      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))
+      yield* opened.file.truncate(fileBytes)
+      yield* syncAndStage
+      yield* giveName(opened)
+    }
+    publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
+    SegmentArena.putClosed(arena, segmentIndex, sealed.state.chainedChecksum)
+    yield* abandon
+    telemetry.onPersist(true, startNanos)
+    return giveBack(slot, sealed.state, closedMillis)
+  })
+
+  return {
+    mayWrite: (slot) => {
+      const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+      if (open?.segmentIndex === segmentIndex || SegmentArena.sealRecord(arena, slot) !== undefined) return "yes"
+      if (SegmentArena.closed(arena).index + 1 !== segmentIndex) return "not next"
+      return SegmentArena.mayOpenHot(arena, segmentIndex) ? "yes" : "hot limit"
+    },
+    flush: (slot) => {
+      const startNanos = telemetry.nowNanos()
+      return flush(slot).pipe(
+        Effect.tapError(() => Effect.sync(() => telemetry.onFlush(false, startNanos))),
+        guard("flush", slot)
+      )
+    },
+    persist: (slot) => {
+      const startNanos = telemetry.nowNanos()
+      return persist(slot).pipe(
+        Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
+        guard("persist", slot),
+        Effect.withSpan("SegmentSteps.persist", {
+          attributes: { segmentIndex: SegmentArena.segmentIndexOf(arena, slot) }
+        })
+      )
+    },
+    prepare: Effect.suspend(() => {
+      const active = SegmentArena.activeSlot(arena)
+      if (active < 0) return Effect.succeed(false)
+      return preparer.prepareNext(SegmentArena.segmentIndexOf(arena, active) + 1)
+    }).pipe(Effect.catch(() => Effect.succeed(false))),
+    lastDurable: () => last,
+    close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Writes the blocks of the next full segment to its `.tmp` while the one before it is being synced. Nothing of what is staged
+ * is synced, named or published before its own turn, and what was staged for a chain that came to be another is thrown away.
+ * Staging that fails is no harm: the segment is written when its turn comes.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk, writeFully } from "../../disk/Disk.ts"
+import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import type { FormatVersion } from "../../format/SegmentHeader.ts"
+import { headerBytesOf } from "../../format/SegmentHeader.ts"
+import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
+
+/**
+ * All blocks of a segment, in its file behind room for the header.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StagedBlocks {
+  readonly state: SealState
+  /** Written, in bytes. */
+  readonly bytes: number
+}
+
+/**
+ * A segment that was written before its turn.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StagedSegment {
+  readonly file: DiskFile
+  readonly blocks: StagedBlocks
+}
+
+/**
+ * Holds at most one segment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentStage {
+  readonly isEmpty: () => boolean
+  /** Writes all blocks of a segment, sealed for the chain that begins so. Only while the stage is empty. */
+  readonly put: (
+    segmentIndex: number,
+    chainStart: bigint,
+    seal: () => SealedBlocks
+  ) => Effect.Effect<void, never, Disk>
+  /** What is staged, if it is this segment, whole, on this chain: the caller closes it. Otherwise the stage is emptied. */
+  readonly take: (segmentIndex: number, chainStart: bigint) => Effect.Effect<StagedSegment | undefined, never, Disk>
+  /** Throws away what is staged. */
+  readonly discard: Effect.Effect<void, never, Disk>
+}
+
+/**
+ * An empty stage. `open` gives the `.tmp` of a segment.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  version: FormatVersion,
+  open: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
+): SegmentStage => {
+  let staged: {
+    readonly segmentIndex: number
+    readonly chainStart: bigint
+    readonly file: DiskFile
+    /** `undefined` until every block is written. */
+    blocks: StagedBlocks | undefined
+  } | undefined
+
+  const discard = Effect.suspend(() => {
+    const discarded = staged
+    staged = undefined
+    if (discarded === undefined) return Effect.void
+    const unlink = Disk.use((disk) => Effect.ignore(disk.unlink(discarded.file.path)))
+    return Effect.andThen(discarded.file.close, unlink)
+  })
+
+  return {
+    isEmpty: () => staged === undefined,
+    put: Effect.fnUntraced(function*(segmentIndex, chainStart, seal) {
+      // A file that is open is noted: whoever interrupts this may discard it.
+      const begun = yield* Effect.uninterruptible(Effect.map(open(segmentIndex), (file) => {
+        staged = { segmentIndex, chainStart, file, blocks: undefined }
+        return staged
+      }))
+      const sealed = seal()
+      const bytes = yield* writeFully(begun.file, sealed.chunks, headerBytesOf(version))
+      begun.blocks = { state: sealed.state, bytes }
+    }, Effect.catch(() => discard)),
+    take: (segmentIndex, chainStart) =>
+      Effect.suspend(() => {
+        const ready = staged
+        if (ready?.blocks === undefined || ready.segmentIndex !== segmentIndex || ready.chainStart !== chainStart) {
+          return Effect.as(discard, undefined)
+        }
+        staged = undefined
+        return Effect.succeed({ file: ready.file, blocks: ready.blocks })
+      }),
+    discard
+  }
+}

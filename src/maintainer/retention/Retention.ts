@@ -1,0 +1,253 @@
+/**
+ * Decides, and does nothing else: from what is on disk and what the limits are follows what to do next. Hot becomes cold
+ * becomes deleted, oldest first. The maintainer executes; a dry run prints.
+ *
+ * - Of the hot segments, one place is kept free for the file that the next rotation needs: with a limit of 8, at most 6
+ *   closed segments stay hot beside the active one and the one being frozen. So a rotation finds its place ready and
+ *   persisting never waits for freezing, as long as freezing keeps up.
+ * - Every freeze makes one more cold segment, so for each that is due or under way there must be a place among the cold
+ *   ones: when there is none, the oldest goes first. What is frozen meanwhile is still there as it was.
+ * - Only cold segments are deleted, only the oldest, only past a limit, and never one that a hold needs.
+ * - The cost of a decision depends on what there is to do, not on how many segments there are.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { clampedWhole, clampedWholeOr, whole } from "../../internal/options.ts"
+
+/**
+ * The ranges of the two counts, those of the ancestor's system-wide limits.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const limitRanges = {
+  maxSegments: { minimum: 2, maximum: 128 },
+  maxCompressedSegments: { minimum: 4, maximum: 512 }
+} as const
+
+/**
+ * What may stay on disk. Every limit that is given holds; the strictest decides.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RetentionLimits = Schema.Struct({
+  /** Hot segments, the active one included: 2 to 128. */
+  maxSegments: clampedWhole(limitRanges.maxSegments.minimum, limitRanges.maxSegments.maximum),
+  /** Cold segments: 4 to 512, or as many as there come. */
+  maxCompressedSegments: clampedWholeOr(
+    limitRanges.maxCompressedSegments.minimum,
+    limitRanges.maxCompressedSegments.maximum,
+    "unlimited"
+  ),
+  /** Hot and cold together, in bytes on disk. */
+  bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
+  /** In milliseconds, counted from when a segment was closed. */
+  ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
+  /** While the file system has less than this, in bytes, the oldest cold segments go. */
+  freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
+})
+
+/**
+ * What retention may keep. Values outside `limitRanges` are clamped when they are used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RetentionLimits = typeof RetentionLimits.Type
+
+/**
+ * The default: 8 hot and 64 cold segments.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const defaultLimits: RetentionLimits = { maxSegments: 8, maxCompressedSegments: 64 }
+
+/**
+ * A limit outside its range, and what it was brought to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClampedLimit {
+  readonly field: "maxSegments" | "maxCompressedSegments"
+  readonly given: number
+  readonly used: number
+}
+
+/**
+ * Brings the counts into their ranges and says which were outside.
+ *
+ * @since 0.1.0
+ * @category limits
+ * @example
+ * ```ts
+ * import { Retention } from "effect-wal"
+ *
+ * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
+ * for (const limit of clamped) console.log(Retention.formatClamped(limit)) // => maxSegments 1 is outside 2 to 128; using 2
+ * console.log(limits.maxSegments) // => 2
+ * ```
+ */
+export const clampLimits = (
+  limits: RetentionLimits
+): { readonly limits: RetentionLimits; readonly clamped: ReadonlyArray<ClampedLimit> } => {
+  const clamped: Array<ClampedLimit> = []
+  const clamp = (field: ClampedLimit["field"], given: number): number => {
+    const { maximum, minimum } = limitRanges[field]
+    const used = Math.min(maximum, Math.max(minimum, given))
+    if (used !== given) clamped.push({ field, given, used })
+    return used
+  }
+  const { maxCompressedSegments, maxSegments } = limits
+  return {
+    limits: {
+      ...limits,
+      maxSegments: clamp("maxSegments", maxSegments),
+      maxCompressedSegments: maxCompressedSegments === "unlimited"
+        ? maxCompressedSegments
+        : clamp("maxCompressedSegments", maxCompressedSegments)
+    },
+    clamped
+  }
+}
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatClamped = (clamped: ClampedLimit): string => {
+  const { maximum, minimum } = limitRanges[clamped.field]
+  return `${clamped.field} ${clamped.given} is outside ${minimum} to ${maximum}; using ${clamped.used}`
+}
+
+/**
+ * What retention must know of one closed segment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetainedSegment {
+  readonly segmentIndex: number
+  /** In its present form. */
+  readonly bytes: number
+  /** Unix time; 0 while not known: such a segment does not count as old. */
+  readonly closedMillis: number
+}
+
+/**
+ * What is on disk, seen from the oldest end. `hotAt(0)` is the oldest closed hot segment that can still be frozen,
+ * `coldAt(0)` the oldest cold one that can still be deleted; what is being worked on already, or failed for good, is left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionView {
+  readonly hotCount: number
+  /** Closed hot segments that can still be frozen, 0 = the oldest. */
+  readonly hotAt: (position: number) => RetainedSegment
+  readonly coldCount: number
+  /** Cold segments that can still be deleted, 0 = the oldest. */
+  readonly coldAt: (position: number) => RetainedSegment
+  /** Freezes that are under way or about to begin: each will be one more cold segment. */
+  readonly arrivingCount: number
+  /** Of all segments but those that are being freed. */
+  readonly bytes: number
+  readonly nowMillis: number
+  /** Of the file system; `undefined` when not known. */
+  readonly freeBytes: number | undefined
+  /** Segments with this index or a later one are held by a reader. */
+  readonly heldFromIndex: number
+}
+
+/**
+ * What to do next.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionAction {
+  readonly action: "freeze" | "free"
+  readonly segmentIndex: number
+  readonly bytes: number
+  /** Which limit asks for it. */
+  readonly because: "maxSegments" | "maxCompressedSegments" | "bytesMax" | "ageMillisMax" | "freeBytesMin"
+}
+
+/**
+ * The actions that are due, in the order in which they should be begun.
+ *
+ * @since 0.1.0
+ * @category planning
+ */
+export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
+  const frees: Array<RetentionAction> = []
+  let bytes = view.bytes
+  let freeBytes = view.freeBytes ?? Number.POSITIVE_INFINITY
+  /** Deletes the oldest cold segments for as long as there is a reason to. */
+  const freeWhile = (why: (oldest: RetainedSegment) => RetentionAction["because"] | undefined): void => {
+    while (frees.length < view.coldCount) {
+      const oldest = view.coldAt(frees.length)
+      const because = oldest.segmentIndex < view.heldFromIndex ? why(oldest) : undefined
+      if (because === undefined) return
+      frees.push(actionOn("free", because, oldest))
+      bytes -= oldest.bytes
+      freeBytes += oldest.bytes
+    }
+  }
+  const coldMax = limits.maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : limits.maxCompressedSegments
+  const coldLeft = (): number => view.coldCount - frees.length
+
+  freeWhile((oldest) =>
+    coldLeft() + view.arrivingCount > coldMax
+      ? "maxCompressedSegments"
+      : whyLess(limits, view, oldest, bytes, freeBytes)
+  )
+  const freezes: Array<RetentionAction> = []
+  const closedHotMax = Math.max(0, limits.maxSegments - 2)
+  for (let frozen = 0; frozen < view.hotCount; frozen++) {
+    const oldest = view.hotAt(frozen)
+    // Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go. So is
+    // one that is older than what must go, as after a freeze that had been given up.
+    const isInTheWay = coldLeft() > coldMax && oldest.segmentIndex <= view.heldFromIndex &&
+      oldest.segmentIndex < view.coldAt(frees.length).segmentIndex
+    const because = view.hotCount - frozen > closedHotMax
+      ? "maxSegments"
+      : isInTheWay
+      ? "maxCompressedSegments"
+      : whyLess(limits, view, oldest, bytes, freeBytes)
+    if (because === undefined) break
+    freezes.push(actionOn("freeze", because, oldest))
+  }
+  const arrivingCount = view.arrivingCount + freezes.length
+  freeWhile(() => coldLeft() + arrivingCount > coldMax ? "maxCompressedSegments" : undefined)
+  return [...frees, ...freezes]
+}
+
+const actionOn = (
+  action: RetentionAction["action"],
+  because: RetentionAction["because"],
+  { bytes, segmentIndex }: RetainedSegment
+): RetentionAction => ({ action, segmentIndex, bytes, because })
+
+const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
+  limits.ageMillisMax !== undefined && segment.closedMillis > 0 &&
+  view.nowMillis - segment.closedMillis > limits.ageMillisMax
+
+/** The limit other than a count that asks for less. */
+const whyLess = (
+  limits: RetentionLimits,
+  view: RetentionView,
+  oldest: RetainedSegment,
+  bytes: number,
+  freeBytes: number
+): RetentionAction["because"] | undefined => {
+  if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
+  if (isExpired(limits, view, oldest)) return "ageMillisMax"
+  if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
+  return undefined
+}

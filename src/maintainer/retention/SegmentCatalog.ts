@@ -1,0 +1,222 @@
+/**
+ * What the maintainer knows to be on disk, kept up to date by the outcomes of its own steps, so the directory is listed
+ * once at the start and never again per rotation. Adding, moving and asking for the oldest cost the same with ten
+ * segments and with ten thousand.
+ *
+ * @since 0.1.0
+ */
+import type { Compression } from "../../format/SegmentName.ts"
+import type { RetainedSegment } from "./Retention.ts"
+
+/**
+ * Where a segment is in its life.
+ *
+ * - `open`: being filled, or the newest one found at the start, not known to be closed
+ * - `hot`, `cold`: durable in that form, nothing under way
+ * - `freezing`, `freeing`: handed to the rings
+ * - `faulty`: a step was given up on it; it is left alone until the maintainer is started again, or for some seconds if the
+ *   step may succeed later
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
+
+/**
+ * One segment. What was never read is `undefined`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CatalogEntry {
+  readonly segmentIndex: number
+  state: SegmentState
+  /** A `.wal` exists. */
+  isHot: boolean
+  compression: Compression
+  /** On disk, in its present form; 0 until known. */
+  bytes: number
+  closedMillis: number
+  firstEventId: number | undefined
+  lastEventId: number | undefined
+}
+
+/**
+ * What is known of a segment of which nothing but its state is known.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
+  segmentIndex,
+  state,
+  isHot,
+  compression: "frame",
+  bytes: 0,
+  closedMillis: 0,
+  firstEventId: undefined,
+  lastEventId: undefined
+})
+
+/** Indices in ascending order: cheap at both ends, right everywhere. */
+class AscendingIndices {
+  private items: Array<number> = []
+  private head = 0
+
+  get count(): number {
+    return this.items.length - this.head
+  }
+
+  at(position: number): number | undefined {
+    return this.items[this.head + position]
+  }
+
+  add(index: number): void {
+    const last = this.items.at(-1)
+    if (this.count === 0 || last === undefined || index > last) this.items.push(index)
+    else this.items.splice(this.find(index), 0, index)
+  }
+
+  remove(index: number): void {
+    const position = this.find(index)
+    if (this.items[position] !== index) return
+    if (position > this.head) this.items.splice(position, 1)
+    else if (++this.head > 1024 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head)
+      this.head = 0
+    }
+  }
+
+  private find(index: number): number {
+    let low = this.head
+    let high = this.items.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.items[middle] ?? 0) < index) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+/**
+ * The catalog of one directory.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class SegmentCatalog {
+  private readonly entries = new Map<number, CatalogEntry>()
+  private readonly byState: Record<SegmentState, AscendingIndices> = {
+    open: new AscendingIndices(),
+    hot: new AscendingIndices(),
+    freezing: new AscendingIndices(),
+    cold: new AscendingIndices(),
+    freeing: new AscendingIndices(),
+    faulty: new AscendingIndices()
+  }
+  /** The highest index ever known here; -1 = none. */
+  newestIndex = -1
+  hotBytes = 0
+  coldBytes = 0
+  /** Of the cold ones, those being freed. */
+  freeingBytes = 0
+
+  get size(): number {
+    return this.entries.size
+  }
+
+  get(segmentIndex: number): CatalogEntry | undefined {
+    return this.entries.get(segmentIndex)
+  }
+
+  count(state: SegmentState): number {
+    return this.byState[state].count
+  }
+
+  /** Every segment of which a `.wal` exists, but for those that failed for good. */
+  get hotCount(): number {
+    return this.count("open") + this.count("hot") + this.count("freezing")
+  }
+
+  /** Every segment that exists only compressed, but for those that failed for good. */
+  get coldCount(): number {
+    return this.count("cold") + this.count("freeing")
+  }
+
+  /**
+   * The oldest segment that is hot or failed for good; `Infinity` when there is none. Deleting a newer one would leave a
+   * hole in the log.
+   */
+  get oldestKeptIndex(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const state of ["open", "hot", "freezing", "faulty"] satisfies ReadonlyArray<SegmentState>) {
+      oldest = Math.min(oldest, this.byState[state].at(0) ?? oldest)
+    }
+    return oldest
+  }
+
+  /**
+   * The newest segment there is; `Infinity` when there is none. It is never deleted: the ids and the chain go on from it.
+   */
+  get newestKeptIndex(): number {
+    let newest = -1
+    for (const indices of Object.values(this.byState)) {
+      newest = Math.max(newest, indices.at(indices.count - 1) ?? newest)
+    }
+    return newest < 0 ? Number.POSITIVE_INFINITY : newest
+  }
+
+  /** The position-th oldest segment in a state. */
+  at(state: SegmentState, position: number): CatalogEntry | undefined {
+    const index = this.byState[state].at(position)
+    return index === undefined ? undefined : this.entries.get(index)
+  }
+
+  retainedAt(state: "hot" | "cold", position: number): RetainedSegment {
+    const entry = this.at(state, position)
+    if (entry === undefined) throw new RangeError(`no ${state} segment at ${position}`)
+    return entry
+  }
+
+  /** All segments, oldest first. */
+  list(): ReadonlyArray<CatalogEntry> {
+    return [...this.entries.values()].sort((a, b) => a.segmentIndex - b.segmentIndex)
+  }
+
+  /** Adds a segment, or replaces what was known of it. */
+  put(entry: CatalogEntry): void {
+    this.remove(entry.segmentIndex)
+    this.entries.set(entry.segmentIndex, entry)
+    this.byState[entry.state].add(entry.segmentIndex)
+    this.newestIndex = Math.max(this.newestIndex, entry.segmentIndex)
+    this.addBytes(entry, 1)
+  }
+
+  /** Changes what is known of a segment; one that is not known is left unknown. */
+  update(segmentIndex: number, change: Partial<Omit<CatalogEntry, "segmentIndex">>): void {
+    const entry = this.entries.get(segmentIndex)
+    if (entry === undefined) return
+    this.addBytes(entry, -1)
+    if (change.state !== undefined && change.state !== entry.state) {
+      this.byState[entry.state].remove(segmentIndex)
+      this.byState[change.state].add(segmentIndex)
+    }
+    Object.assign(entry, change)
+    this.addBytes(entry, 1)
+  }
+
+  remove(segmentIndex: number): void {
+    const entry = this.entries.get(segmentIndex)
+    if (entry === undefined) return
+    this.addBytes(entry, -1)
+    this.byState[entry.state].remove(segmentIndex)
+    this.entries.delete(segmentIndex)
+  }
+
+  private addBytes(entry: CatalogEntry, sign: 1 | -1): void {
+    if (entry.isHot) this.hotBytes += sign * entry.bytes
+    else this.coldBytes += sign * entry.bytes
+    if (entry.state === "freeing") this.freeingBytes += sign * entry.bytes
+  }
+}

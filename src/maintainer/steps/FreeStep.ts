@@ -1,0 +1,43 @@
+/**
+ * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed; a
+ * file that is already gone counts as done, so the step may be repeated.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { Disk, removeIfThere } from "../../disk/Disk.ts"
+import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import { coldName, hotName } from "../../format/SegmentName.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+
+/**
+ * Deletes one cold segment, in whichever compression it exists.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const free = Effect.fn("SegmentSteps.free")(
+  function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
+    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
+    const disk = yield* Disk
+    const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
+    const hot = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const isHot = yield* Effect.as(disk.stat(hot), true).pipe(
+      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+      onDisk
+    )
+    if (isHot) {
+      return yield* new StepError({
+        step: "free",
+        reason: "NotFound",
+        segmentIndex,
+        path: hot,
+        detail: "the segment is hot, and only a cold one is freed"
+      })
+    }
+    for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
+      yield* onDisk(removeIfThere(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`))
+    }
+    yield* onDisk(disk.syncDirectory(options.directory))
+  }
+)

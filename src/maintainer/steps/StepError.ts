@@ -1,0 +1,140 @@
+/**
+ * The one error of the maintainer's steps: flush, persist, freeze and free. It says which step failed on which segment
+ * and file, why, and whether doing it again later may help. A step that failed has left the older form of the segment in
+ * place. No `Schema`, for the reason that `Disk` gives.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type { DiskError } from "../../disk/Disk.ts"
+
+/**
+ * Why a step failed.
+ *
+ * - `NotFound`: the segment's file is not there
+ * - `DiskFull`: no space, or too many open files
+ * - `Denied`: permissions, or a read-only file system
+ * - `SyncFailed`: fdatasync failed; the bytes are still in memory and go to a fresh file
+ * - `WriteFailed`, `ReadFailed`: the device failed
+ * - `CompressFailed`: the compressor failed
+ * - `VerifyFailed`: what was read back is not what was compressed
+ * - `Corrupt`: the segment itself does not hold; it is left as it is, for `repair`
+ * - `Unsafe`: a link, a directory or something else stands where the file should be
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const stepReasons = [
+  "NotFound",
+  "DiskFull",
+  "Denied",
+  "SyncFailed",
+  "WriteFailed",
+  "ReadFailed",
+  "CompressFailed",
+  "VerifyFailed",
+  "Corrupt",
+  "Unsafe"
+] as const
+
+/**
+ * One of the reasons why a step failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StepReason = typeof stepReasons[number]
+
+/**
+ * The steps of a segment's life after it was filled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const stepNames = ["flush", "persist", "freeze", "free"] as const
+
+/**
+ * One of the steps.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StepName = typeof stepNames[number]
+
+const advice: Record<StepReason, string> = {
+  NotFound: "the file is not there",
+  DiskFull: "no disk space or file descriptors left; free some, or lower the retention limits",
+  Denied: "permission denied, or the file system is read-only",
+  SyncFailed: "the device did not confirm the bytes; they are kept in memory and written to a fresh file",
+  WriteFailed: "the device did not take the bytes",
+  ReadFailed: "the device did not give the bytes",
+  CompressFailed: "the compressor failed; the original is kept",
+  VerifyFailed: "what was read back differs from what was written; the original is kept",
+  Corrupt: "the segment does not verify; it is kept as it is, see `effect-wal repair`",
+  Unsafe: "something that is no regular file stands there; remove it"
+}
+
+/**
+ * A step failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StepError extends Data.TaggedError("StepError")<{
+  readonly step: StepName
+  readonly reason: StepReason
+  readonly segmentIndex: number
+  readonly path: string
+  /** What there is to say beyond the reason; empty when nothing. */
+  readonly detail: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const detail = this.detail === "" ? "" : ` (${this.detail})`
+    return `${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`
+  }
+  /** Whether the same step may succeed later with nothing else changed. */
+  get isRetryable(): boolean {
+    return this.reason !== "NotFound" && this.reason !== "Corrupt" && this.reason !== "Unsafe"
+  }
+}
+
+/**
+ * A disk error in the words of a step.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const fromDisk = (step: StepName, segmentIndex: number) => (error: DiskError): StepError =>
+  new StepError({
+    step,
+    reason: reasonOf(error),
+    segmentIndex,
+    path: error.path,
+    detail: error.detail === "" ? error.operation : `${error.operation}: ${error.detail}`,
+    cause: error
+  })
+
+const reasonOf = (error: DiskError): StepReason => {
+  switch (error.reason) {
+    case "NotFound":
+    case "NotDirectory":
+      return "NotFound"
+    case "Full":
+    case "TooManyFiles":
+      return "DiskFull"
+    case "Denied":
+      return "Denied"
+    case "Unsafe":
+    case "IsDirectory":
+      return "Unsafe"
+    case "Exists":
+    case "Held":
+    case "Io":
+      return error.operation === "sync" || error.operation === "syncDirectory"
+        ? "SyncFailed"
+        : error.operation === "read"
+        ? "ReadFailed"
+        : "WriteFailed"
+  }
+}

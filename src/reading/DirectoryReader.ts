@@ -1,0 +1,160 @@
+/**
+ * Finds segments in a directory that others change meanwhile: a freeze renames a segment under its reader's feet, and
+ * retention deletes it. A name that is gone decides nothing; the directory is looked at again first.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { filesOf, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+import type { SegmentStart } from "./segment/SegmentReader.ts"
+import { readStart } from "./segment/SegmentReader.ts"
+
+/** A listing may miss a file that is renamed while it is made, so one that misses a segment is not believed alone. */
+const looksMax = 2
+
+/**
+ * The segments of a directory as they were last seen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentDirectoryReader {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** By index. */
+  readonly segments: () => ReadonlyArray<SegmentEntry>
+  /** Looks again. */
+  readonly look: Effect.Effect<void, DiskError, Disk>
+  /**
+   * Does something with the file of a segment; `undefined` when the segment is in none of its forms, looked for several
+   * times.
+   */
+  readonly use: <A, E, R>(
+    segmentIndex: number,
+    f: (file: SegmentFile) => Effect.Effect<A, E | DiskError, R>
+  ) => Effect.Effect<A | undefined, E | DiskError, R | Disk>
+}
+
+/**
+ * Looks at a directory for the first time.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeDirectoryReader = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
+  let segments: ReadonlyArray<SegmentEntry> = []
+  let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
+  const look = Effect.map(scan(directory, naming), (listing) => {
+    segments = segmentsOf(listing)
+    byIndex = new Map(segments.map((entry) => [entry.segmentIndex, entry]))
+  })
+  yield* look
+  const use: SegmentDirectoryReader["use"] = Effect.fnUntraced(function*(segmentIndex, f) {
+    for (let looks = 0;; looks++) {
+      const entry = byIndex.get(segmentIndex)
+      for (const file of entry === undefined ? [] : filesOf(directory, naming, entry)) {
+        const done = yield* Effect.catchIf(
+          Effect.map(f(file), (value) => ({ value })),
+          (error) => isGone(error, file),
+          () => Effect.succeed(undefined)
+        )
+        if (done !== undefined) return done.value
+      }
+      if (looks === looksMax) return undefined
+      yield* look
+    }
+  })
+  const reader: SegmentDirectoryReader = { directory, naming, segments: () => segments, look, use }
+  return reader
+})
+
+const isGone = (error: unknown, file: SegmentFile): boolean =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "DiskError" &&
+  "reason" in error && error.reason === "NotFound" && "path" in error && error.path === file.path
+
+/**
+ * What the beginning of a segment says; `undefined` when the segment is gone.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const startOf = (
+  reader: SegmentDirectoryReader,
+  segmentIndex: number
+): Effect.Effect<SegmentStart | undefined, DiskError | SegmentCorrupt, Disk> => reader.use(segmentIndex, readStart)
+
+/** As `startOf`; a damaged beginning says nothing. */
+const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
+  Effect.catchTag(startOf(reader, segmentIndex), "SegmentCorrupt", () => Effect.succeed(undefined))
+
+/**
+ * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose beginning is
+ * damaged, are passed over.
+ *
+ * @since 0.1.0
+ * @category locating
+ */
+export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
+  for (const entry of reader.segments()) {
+    const start = yield* knownStart(reader, entry.segmentIndex)
+    if (start?.firstEventId !== undefined) return start.firstEventId
+  }
+  return undefined
+})
+
+/**
+ * The segment whose damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
+ * `undefined` when there is none.
+ *
+ * @since 0.1.0
+ * @category locating
+ */
+export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
+  for (const { segmentIndex } of reader.segments()) {
+    const start = yield* Effect.result(startOf(reader, segmentIndex))
+    if (start._tag === "Failure") {
+      return start.failure._tag === "SegmentCorrupt" ? segmentIndex : yield* start.failure
+    }
+    if (start.success?.firstEventId !== undefined) return undefined
+  }
+  return undefined
+})
+
+/**
+ * The newest segment for whose beginning `isNotAfter` holds; `undefined` when it holds for none. Beginnings that say
+ * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) beginnings.
+ *
+ * @since 0.1.0
+ * @category locating
+ */
+export const lastSegmentWhere = Effect.fnUntraced(function*(
+  reader: SegmentDirectoryReader,
+  isNotAfter: (start: SegmentStart) => boolean | undefined
+) {
+  const segments = reader.segments()
+  let found: number | undefined
+  let low = 0
+  let high = segments.length - 1
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    let answer: boolean | undefined
+    let probe = middle
+    for (; probe >= low; probe--) {
+      const segmentIndex = segments[probe]!.segmentIndex
+      const start = yield* knownStart(reader, segmentIndex)
+      answer = start === undefined ? undefined : isNotAfter(start)
+      if (answer !== undefined) break
+    }
+    if (answer === false) {
+      high = probe - 1
+    } else {
+      if (answer === true) found = segments[probe]!.segmentIndex
+      low = middle + 1
+    }
+  }
+  return found
+})

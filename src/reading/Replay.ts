@@ -1,0 +1,301 @@
+/**
+ * The events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while a
+ * maintainer freezes and deletes behind it. There is never a silent gap. What retention has deleted is `Deleted`, a missing
+ * segment is `SegmentMissing`, damage is `SegmentCorrupt`; everything before the fault was handed out.
+ *
+ * While the consumer is busy with one read (4 MiB, or what the largest block needs), the next one is made in the
+ * background, across the borders of segments. No more is read ahead.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { defaultNaming } from "../format/SegmentName.ts"
+import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
+import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
+import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
+import { makeReplayCursor } from "./ReplayCursor.ts"
+import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
+import { Deleted } from "./ReplayError.ts"
+import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
+import type { RecordedEvent } from "./segment/BlockEvents.ts"
+import { eventsOf } from "./segment/BlockEvents.ts"
+import type { BlockMemory } from "./segment/BlockMemory.ts"
+import { freshMemory, rotatingMemory } from "./segment/BlockMemory.ts"
+import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+
+/**
+ * Where to begin.
+ *
+ * - `id`: with this event; `Deleted` when retention has deleted it
+ * - `segmentIndex`: with the first event of this segment; `Deleted` when it is gone
+ * - `timeMillis` (Unix time): with the newest segment that was created at this time or before, from its first event; with
+ *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReplayFrom =
+  | { readonly id: number }
+  | { readonly segmentIndex: number }
+  | { readonly timeMillis: number }
+
+/**
+ * What to replay.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReplayOptions {
+  readonly directory: string
+  readonly naming?: SegmentNaming
+  /** The oldest event there is, when not given. */
+  readonly from?: ReplayFrom
+  /** The last event, included. To the end, when not given. */
+  readonly to?: { readonly id: number }
+  /**
+   * Not to end at the end, but to wait for more, across rotation, freezing and deletion. Given what the recorder in this
+   * process has made durable, no other event is handed out. `poll` is for the segments of another process: it looks again
+   * after 10 ms, then less and less often, at least every 250 ms; whole blocks that the file shows are handed out, durable or
+   * not.
+   */
+  readonly follow?: "poll" | Durable
+  /**
+   * When given, the replay does not stop at damage: it goes on with the next block that verifies, and says here what lies
+   * between. For looking at what is left; the events behind a hole are whole, but may not be all, see
+   * `SegmentSalvage`. When not given, the first fault ends the replay. `Deleted` and a failing disk end it either way.
+   */
+  readonly onHole?: (hole: Hole) => Effect.Effect<void>
+  /** Told of each segment that is opened: from now on no older one is needed. So a hold can move with the replay. */
+  readonly onSegment?: (segmentIndex: number) => Effect.Effect<void>
+}
+
+/**
+ * Damage that a replay went past, between two events that it handed out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hole {
+  /** The first id behind the last event before the hole. */
+  readonly firstMissingId: number
+  /** The last id before the first event behind the hole, below `firstMissingId` when none is missing; `undefined` at the end. */
+  readonly lastMissingId: number | undefined
+  readonly damage: ReadonlyArray<Damage>
+}
+
+/**
+ * One fault of a hole.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Damage {
+  readonly error: SegmentCorrupt | SegmentMissing
+  /** Where in the uncompressed segment reading went on; `undefined` when it went on in a later one. */
+  readonly resumedAt: number | undefined
+}
+
+/**
+ * What a recorder has made durable.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Durable {
+  /** Waits until an event above `id` is durable, then gives the last durable id. */
+  readonly above: (id: number) => Effect.Effect<number>
+}
+
+const pollMillisMin = 10
+const pollMillisMax = 250
+
+/**
+ * The checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. They lie in memory that is
+ * used again: a block is valid until the next chunk is pulled. So consume chunk by chunk (`Stream.runForEachArray`, `Stream.map`),
+ * and put nothing behind this stream that holds elements back.
+ *
+ * @since 0.1.0
+ * @category streams
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ *
+ * const record = Effect.gen(function*() {
+ *   const { appendAll } = yield* Recorder.Recorder
+ *   yield* appendAll(Array.from({ length: 1000 }, (_, i) => new Uint8Array(i % 100)))
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * let bytes = 0
+ * const sum = Stream.runForEachArray(Replay.blocks({ directory: "./log" }), (blocks) =>
+ *   Effect.sync(() => {
+ *     // Nothing is allocated for an event; a block is valid until the next chunk.
+ *     for (const block of blocks) BlockEvents.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
+ *   }))
+ *
+ * await Effect.runPromise(Effect.andThen(record, sum).pipe(Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(Console.log(bytes)) // => 49500
+ * ```
+ */
+export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
+  // One read is being consumed, the other made.
+  blocksIn(options, () => rotatingMemory(2))
+
+/**
+ * The events, in chunks of one block. They may be kept; keeping one event keeps the memory it was read with (4 MiB), so
+ * who keeps few copies their bytes.
+ *
+ * @since 0.1.0
+ * @category streams
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ *
+ * const record = Effect.gen(function*() {
+ *   const { appendAll } = yield* Recorder.Recorder
+ *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
+ *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
+ *   Effect.catchTag("Deleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
+ * )
+ *
+ * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, ReplayFailure, Disk> =>
+  blocksIn(options, freshMemory).pipe(
+    Stream.map(eventsOf),
+    Stream.filter(Arr.isArrayNonEmpty),
+    Stream.flattenArray
+  )
+
+const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
+  Stream.unwrap(Effect.gen(function*() {
+    const cursor = yield* makeReplayCursor({
+      ...(yield* locate(options)),
+      memory: makeMemory(),
+      onSegment: options.onSegment ?? (() => Effect.void)
+    })
+    const toId = options.to?.id ?? Number.MAX_SAFE_INTEGER
+    const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
+    const { onHole } = options
+    const read = onHole === undefined
+      ? Effect.map(next, (blocks): Read => ({ blocks, hole: undefined }))
+      : nextPastDamage(cursor, next)
+    const pull = Effect.flatMap(readAhead(read, yield* Effect.scope), ({ blocks, hole }) => {
+      const given = blocks !== undefined && Arr.isReadonlyArrayNonEmpty(blocks) ? Effect.succeed(blocks) : Cause.done()
+      return hole === undefined || onHole === undefined ? given : Effect.andThen(onHole(hole), given)
+    })
+    return Stream.fromPull(Effect.succeed(pull))
+  }))
+
+/** As `next`, but waits where that has nothing yet; `undefined` only behind `toId`. */
+const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {
+  let sleepMillis = pollMillisMin
+  while (cursor.lastEventId() < toId) {
+    const limitId = follow === "poll" ? toId : Math.min(toId, yield* follow.above(cursor.lastEventId()))
+    const blocks = yield* cursor.next(limitId)
+    if (blocks !== undefined) return blocks
+    // With a recorder this happens only while its segment is replaced or renamed.
+    yield* Effect.sleep(sleepMillis)
+    sleepMillis = Math.min(pollMillisMax, sleepMillis * 2)
+  }
+  return undefined
+})
+
+/** What one pull gives: a hole, and the blocks behind it; no blocks at the end. */
+interface Read {
+  readonly blocks: ReadonlyArray<VerifiedBlock> | undefined
+  readonly hole: Hole | undefined
+}
+
+/** As `next`, but goes past damage. */
+const nextPastDamage = Effect.fnUntraced(function*(
+  cursor: ReplayCursor,
+  next: ReturnType<ReplayCursor["next"]>
+) {
+  const firstMissingId = cursor.lastEventId() + 1
+  const damage: Array<Damage> = []
+  let skipping: Effect.Effect<number | undefined, ReplayFailure, Disk> | undefined
+  while (true) {
+    const result = yield* Effect.result(skipping === undefined ? next : Effect.andThen(skipping, next))
+    if (Result.isSuccess(result)) {
+      const blocks = result.success
+      const lastMissingId = blocks?.[0] === undefined ? undefined : blocks[0].firstEventId - 1
+      const read: Read = { blocks, hole: damage.length === 0 ? undefined : { firstMissingId, lastMissingId, damage } }
+      return read
+    }
+    const error = result.failure
+    if (error._tag !== "SegmentCorrupt" && error._tag !== "SegmentMissing") return yield* Effect.fail(error)
+    skipping = Effect.tap(cursor.skip(error), (resumedAt) => Effect.sync(() => damage.push({ error, resumedAt })))
+  }
+})
+
+/** Each pull gives what was read since the last one, and begins the next read, unless there are no more blocks. */
+const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): Effect.Effect<Read, E, R> => {
+  let ahead: Fiber.Fiber<Read, E> | undefined
+  return Effect.gen(function*() {
+    const done = yield* (ahead === undefined ? read : Fiber.join(ahead))
+    if (done.blocks !== undefined) ahead = yield* Effect.forkIn(read, scope)
+    return done
+  })
+}
+
+/**
+ * The oldest event in a directory; 0 when there is none.
+ *
+ * @since 0.1.0
+ * @category locating
+ */
+export const firstAvailableId = (
+  directory: string,
+  naming: SegmentNaming = defaultNaming
+): Effect.Effect<number, DiskError, Disk> =>
+  Effect.flatMap(makeDirectoryReader(directory, naming), (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0))
+
+type Located = Omit<ReplayStart, "memory" | "onSegment">
+
+/** Finds where to begin. */
+const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
+  const reader = yield* makeDirectoryReader(options.directory, options.naming ?? defaultNaming)
+  const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
+  const { from } = options
+  if (from === undefined) return start
+  if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
+  if ("timeMillis" in from) {
+    const nanos = BigInt(Math.floor(from.timeMillis)) * 1_000_000n
+    const segmentIndex = yield* lastSegmentWhere(reader, ({ header }) => header.createdNanos <= nanos)
+    return { ...start, segmentIndex } satisfies Located
+  }
+  return yield* locateId(reader, { ...start, fromId: Math.max(1, from.id) })
+})
+
+const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, start: Located) {
+  const { fromId } = start
+  const segmentIndex = yield* lastSegmentWhere(
+    reader,
+    ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= fromId
+  )
+  if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
+  // What is damaged may hold the event, and says so when it is read; or that it was deleted meanwhile.
+  const damaged = yield* damagedBeforeOldest(reader)
+  if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
+  const oldest = yield* oldestEventId(reader)
+  if (oldest === undefined) return { ...start, isBeforeFirst: true }
+  return yield* new Deleted({ directory: reader.directory, wanted: `event ${fromId}`, firstAvailableId: oldest })
+})

@@ -1,0 +1,360 @@
+/**
+ * Walks over the segments of a directory in the order of their indices, hot and cold mixed, and gives their checked
+ * blocks. From one segment to the next the wal_id, the chain and the event ids must go on; where they do not, or where a
+ * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
+ *
+ * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
+ * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
+ * unclosed after a crash).
+ *
+ * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
+ * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
+ * blocks may be cut differently, and it goes on by event id.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
+import { oldestEventId, startOf } from "./DirectoryReader.ts"
+import { Deleted, SegmentMissing } from "./ReplayError.ts"
+import type { ReplayFailure } from "./ReplayError.ts"
+import { trimBlock } from "./segment/BlockEvents.ts"
+import type { BlockMemory } from "./segment/BlockMemory.ts"
+import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "./segment/SegmentChain.ts"
+import { corrupt } from "./segment/SegmentCorrupt.ts"
+import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+import type { SegmentCursor } from "./segment/SegmentReader.ts"
+import { forReplay, openSegment, verifySegment } from "./segment/SegmentReader.ts"
+import { openSegmentPast } from "./segment/SegmentSalvage.ts"
+import { openSegmentAt, openSegmentBehind } from "./segment/SegmentSeek.ts"
+
+/**
+ * Where a walk begins and which ids it is about.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReplayStart {
+  readonly reader: SegmentDirectoryReader
+  /** `undefined`: the oldest there is, whatever was deleted before it. */
+  readonly segmentIndex: number | undefined
+  readonly fromId: number
+  /** There was no event yet: the first one to come must not be above `fromId`. */
+  readonly isBeforeFirst: boolean
+  readonly memory: BlockMemory
+  /** Told of each segment that is opened. */
+  readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
+}
+
+/**
+ * A walk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReplayCursor {
+  /**
+   * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
+   * have a higher limit.
+   */
+  readonly next: (limitId: number) => Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk>
+  /**
+   * Goes on behind damage that `next` failed with, with what verifies next. Returns where in the damaged segment that is;
+   * `undefined` when it is in a later one.
+   */
+  readonly skip: (
+    damage: SegmentCorrupt | SegmentMissing
+  ) => Effect.Effect<number | undefined, DiskError, Disk>
+  /** The last event that was handed out; `fromId - 1` before the first. */
+  readonly lastEventId: () => number
+}
+
+/** A segment being read, in a scope of its own. */
+interface Current {
+  readonly cursor: SegmentCursor
+  readonly scope: Scope.Closeable
+}
+
+/** What the segment before leaves to the next one. */
+interface Inheritance {
+  readonly expectations: SegmentExpectations
+  /** An unclosed segment before it, of format 1: it is whole only when the next id follows. */
+  readonly unclosed: { readonly file: SegmentFile; readonly offset: number } | undefined
+}
+
+/** How far an open segment was read. */
+interface Mark {
+  readonly segmentIndex: number
+  readonly identity: string
+  readonly point: SegmentPoint
+}
+
+const nothing: Inheritance = { expectations: {}, unclosed: undefined }
+
+/**
+ * Begins a walk. What is open when the scope closes is closed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
+  const { fromId, memory, reader } = start
+  const outer = yield* Effect.scope
+  let nextIndex = start.segmentIndex
+  let current: Current | undefined
+  let inherited = nothing
+  let lastEventId = fromId - 1
+  let { isBeforeFirst } = start
+  let mark: Mark | undefined
+  /** Read, and above the limit so far. */
+  let pending: ReadonlyArray<VerifiedBlock> = []
+
+  const leave = Effect.suspend(() => {
+    const left = current
+    current = undefined
+    return left === undefined ? Effect.void : Scope.close(left.scope, Exit.void)
+  })
+
+  /**
+   * Whether a segment that does not go on from the one before goes on from what that one is now; then it is to be entered
+   * again. An executor that dies after it has closed a segment and before it has said so is followed by one that writes it
+   * once more, perhaps in other blocks, and a reader may have read the first.
+   */
+  const relink = Effect.fnUntraced(function*({ fault, segmentIndex }: SegmentCorrupt) {
+    const { expectations } = inherited
+    if (fault.kind !== "BrokenChain" || expectations.previousChainedChecksum === undefined) return false
+    const header = (yield* startOf(reader, segmentIndex - 1))?.header
+    if (
+      header === undefined || header.closedNanos === 0n || header.lastEventId !== expectations.previousEventId ||
+      header.lastChainedChecksum === expectations.previousChainedChecksum
+    ) return false
+    inherited = { ...inherited, expectations: { ...expectations, previousChainedChecksum: header.lastChainedChecksum } }
+    return true
+  })
+
+  /** Opens the segment that comes next; false at the end of what there is. */
+  const enter = Effect.fnUntraced(function*() {
+    if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
+    while (true) {
+      const wanted: number | undefined = nextIndex ?? reader.segments()[0]?.segmentIndex
+      if (wanted === undefined) return false
+      const expectations = { ...inherited.expectations, segmentIndex: wanted }
+      const opened = yield* reader.use(
+        wanted,
+        (file) => openInScope(outer, { file, expectations, mark, fromId: lastEventId + 1, memory })
+      )
+      if (opened !== undefined) {
+        nextIndex = wanted
+        current = opened
+        yield* start.onSegment(wanted)
+        return true
+      }
+      const segments = reader.segments()
+      const oldest = segments[0]
+      const newest = segments.at(-1)
+      if (oldest === undefined || newest === undefined || wanted > newest.segmentIndex) return false
+      if (wanted > oldest.segmentIndex) {
+        const following = segments.find((entry) => entry.segmentIndex > wanted)
+        const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
+        return yield* new SegmentMissing({ directory: reader.directory, firstMissingIndex: wanted, lastMissingIndex })
+      }
+      if (nextIndex !== undefined) {
+        const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
+        return yield* new Deleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+      }
+    }
+  })
+
+  /** The segment at hand has no more blocks. True when the walk goes on with another, or with this one anew. */
+  const pass = Effect.fnUntraced(function*({ cursor }: Current) {
+    const summary = cursor.summary()
+    const { file, identity } = cursor
+    const { segmentIndex } = file
+    yield* leave
+    if (!summary.closed) {
+      const point = cursor.progress()?.point
+      mark = point === undefined ? undefined : { segmentIndex, identity, point }
+      const isFollowed = yield* successorHasEvents(reader, segmentIndex)
+      if (!isFollowed) return false
+      const now = yield* startOf(reader, segmentIndex)
+      // Deleted meanwhile, which entering it will say, or closed.
+      if (now === undefined || now.header.closedNanos !== 0n) return true
+      if (summary.header.version === 2) {
+        return yield* corrupt(file, openThoughFollowed)
+      }
+      const whole = yield* reader.use(segmentIndex, verifySegment)
+      if (whole?.torn !== undefined) return yield* corrupt(file, whole.torn)
+    }
+    inherited = inheritanceOf(summary, file, inherited)
+    nextIndex = segmentIndex + 1
+    return true
+  })
+
+  /** The blocks of one read of the segment at hand, which is entered if need be; `undefined` at the end. */
+  const readHere: Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk> = Effect.gen(
+    function*() {
+      if (current === undefined && !(yield* enter())) return undefined
+      return current === undefined ? [] : yield* current.cursor.next
+    }
+  ).pipe(Effect.catchTag("SegmentCorrupt", (damage) =>
+    current?.cursor.progress() === undefined
+      ? Effect.flatMap(
+        relink(damage),
+        (isRelinked) => isRelinked ? Effect.andThen(leave, readHere) : Effect.fail(damage)
+      )
+      : Effect.fail(damage)))
+
+  /** Reads on; false when there is nothing more now. */
+  const readOn = Effect.fnUntraced(function*() {
+    while (true) {
+      const blocks = yield* readHere
+      if (blocks === undefined) return false
+      const at: Current | undefined = current
+      if (at === undefined) continue
+      if (blocks.length === 0) {
+        if (!(yield* pass(at))) return false
+        continue
+      }
+      const { firstEventId } = blocks[0]!
+      if (isBeforeFirst && firstEventId > fromId) {
+        const { directory } = reader
+        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+      }
+      isBeforeFirst = false
+      pending = blocks
+      const { expectations, unclosed } = inherited
+      inherited = { expectations, unclosed: undefined }
+      yield* checkUnclosed(expectations.previousEventId, unclosed, firstEventId)
+      return true
+    }
+  })
+
+  const next: ReplayCursor["next"] = Effect.fnUntraced(function*(limitId) {
+    while (lastEventId < limitId) {
+      if (pending.length === 0 && !(yield* readOn())) return undefined
+      const wanted = trimBlocks(pending, lastEventId + 1, limitId)
+      pending = pending.at(-1)!.lastEventId > limitId ? pending : []
+      if (wanted.length > 0) {
+        lastEventId = wanted.at(-1)!.lastEventId
+        return wanted
+      }
+      if (pending.length > 0) return undefined
+    }
+    return undefined
+  })
+
+  const skip = Effect.fnUntraced(function*(damage: SegmentCorrupt | SegmentMissing) {
+    if (damage._tag === "SegmentMissing") {
+      nextIndex = damage.lastMissingIndex + 1
+      inherited = nothing
+      return undefined
+    }
+    // An unclosed segment that was passed already: what follows it was read and waits.
+    if (pending.length > 0) return undefined
+    const progress = current?.cursor.progress()
+    const file = current?.cursor.file
+    // A segment of which nothing was read because it does not go on from the one before may hold by itself, as behind one that
+    // was repaired. It is tried once more, with nothing before it.
+    const isUnlinked = progress === undefined && inherited !== nothing && damage.fault.kind === "BrokenChain"
+    yield* leave
+    mark = undefined
+    inherited = nothing
+    nextIndex = isUnlinked ? damage.segmentIndex : damage.segmentIndex + 1
+    if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined
+    const scope = yield* Scope.fork(outer)
+    // Damage of the same file that is met while looking says no more than that nothing is left of it.
+    const salvaged = yield* openSegmentPast(file, progress.header, progress.point, memory).pipe(
+      Scope.provide(scope),
+      Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)),
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
+    if (salvaged === undefined) {
+      yield* Scope.close(scope, Exit.void)
+      return undefined
+    }
+    current = { cursor: salvaged.cursor, scope }
+    pending = salvaged.blocks
+    nextIndex = damage.segmentIndex
+    return salvaged.offset
+  })
+
+  const cursor: ReplayCursor = { next, skip, lastEventId: () => lastEventId }
+  return cursor
+})
+
+interface Opening {
+  readonly file: SegmentFile
+  readonly expectations: SegmentExpectations
+  readonly mark: Mark | undefined
+  readonly fromId: number
+  readonly memory: BlockMemory
+}
+
+const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Current, DiskError | SegmentCorrupt, Disk> =>
+  Effect.flatMap(Scope.fork(outer), (scope) =>
+    openFrom(opening).pipe(
+      Scope.provide(scope),
+      Effect.map((cursor) => ({ cursor, scope })),
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    ))
+
+const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, memory }: Opening) {
+  if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
+    const cursor = yield* openSegmentBehind(file, expectations, mark.identity, mark.point, memory)
+    if (cursor !== undefined) return cursor
+  }
+  const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
+  return yield* isBegun
+    ? openSegmentAt(file, expectations, fromId, memory)
+    : openSegment(file, expectations, forReplay(memory))
+})
+
+/** Segments behind an open one that hold no event were prepared and never used; they end nothing and prove nothing. */
+const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {
+  yield* reader.look
+  for (const entry of reader.segments()) {
+    if (entry.segmentIndex <= segmentIndex) continue
+    const start = yield* startOf(reader, entry.segmentIndex)
+    if (start?.firstEventId !== undefined) return true
+  }
+  return false
+})
+
+const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inheritance): Inheritance => {
+  const { header } = summary
+  // A walk that came back to a segment, closed meanwhile, may have found nothing more in it; its header says how it ends.
+  const previousEventId = summary.eventCount > 0
+    ? summary.lastEventId
+    : summary.closed && header.eventCount > 0
+    ? header.lastEventId
+    : before.expectations.previousEventId
+  const expectations = expectationsBehind(header, summary.chainedChecksum, previousEventId)
+  const unclosed = summary.closed ? undefined : { file, offset: summary.validBytes }
+  return { expectations, unclosed: summary.eventCount === 0 ? before.unclosed ?? unclosed : unclosed }
+}
+
+const checkUnclosed = (
+  previousEventId: number | undefined,
+  unclosed: Inheritance["unclosed"],
+  firstEventId: number
+): Effect.Effect<void, SegmentCorrupt> => {
+  const fault = unclosed && faultOfUnclosed(unclosed.offset, previousEventId, firstEventId)
+  return unclosed === undefined || fault === undefined ? Effect.void : corrupt(unclosed.file, fault)
+}
+
+const trimBlocks = (
+  blocks: ReadonlyArray<VerifiedBlock>,
+  fromId: number,
+  toId: number
+): ReadonlyArray<VerifiedBlock> => {
+  const first = blocks[0]
+  const last = blocks.at(-1)
+  if (first === undefined || last === undefined) return []
+  if (first.firstEventId >= fromId && last.lastEventId <= toId) return blocks
+  return blocks.map((block) => trimBlock(block, fromId, toId)).filter((block) => block !== undefined)
+}

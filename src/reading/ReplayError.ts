@@ -1,0 +1,85 @@
+/**
+ * What can stand between a reader and the events it asked for, beside a disk that fails and a segment that is damaged.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { DiskError } from "../disk/Disk.ts"
+import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+
+/**
+ * The events that were asked for, or come next, were deleted by retention. Never a silent gap: go on from
+ * `firstAvailableId`, or hold segments before reading them.
+ *
+ * @since 0.1.0
+ * @category errors
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import { NodeDisk, Recorder, Replay, ReplayError, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * // From an id, or from the oldest event that is left.
+ * const from = (id: number) =>
+ *   Replay.events({ directory: "./log", from: { id } }).pipe(
+ *     Stream.catchTag("Deleted", ({ firstAvailableId }: ReplayError.Deleted) =>
+ *       Replay.events({ directory: "./log", from: { id: firstAvailableId } }))
+ *   )
+ *
+ * const program = Effect.flatMap(Stream.runCount(from(1)), Console.log) // => 1
+ *
+ * await Effect.runPromise(Effect.andThen(record, program).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export class Deleted extends Schema.TaggedError<Deleted>()("Deleted", {
+  directory: Schema.String,
+  /** What was asked for, as in `event 17` or `segment 3`. */
+  wanted: Schema.String,
+  /** The oldest event that is still there; 0 when there is none. */
+  firstAvailableId: Schema.Int
+}) {
+  override get message(): string {
+    const rest = this.firstAvailableId === 0 ? "nothing is left" : `the oldest event is ${this.firstAvailableId}`
+    return `${this.directory}: ${this.wanted} was deleted by retention; ${rest}`
+  }
+  /** What was deleted does not come back. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Segments are missing although older ones are there, so retention did not delete them.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SegmentMissing extends Schema.TaggedError<SegmentMissing>()("SegmentMissing", {
+  directory: Schema.String,
+  firstMissingIndex: Schema.Int,
+  lastMissingIndex: Schema.Int
+}) {
+  override get message(): string {
+    const which = this.firstMissingIndex === this.lastMissingIndex
+      ? `segment ${this.firstMissingIndex} is`
+      : `segments ${this.firstMissingIndex} to ${this.lastMissingIndex} are`
+    return `${this.directory}: ${which} missing between others; put back what was moved away`
+  }
+  /** A file that was moved away may be put back, but not by itself. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Everything that can end a replay early.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ReplayFailure = DiskError | SegmentCorrupt | Deleted | SegmentMissing

@@ -1,0 +1,423 @@
+/**
+ * What happens when a recorder opens a directory: the true end is found, the torn tail of a crash is cut, and the segment
+ * that was open is closed, so that recording goes on with the next id.
+ *
+ * The caller holds the directory's lock. What is read is bounded however many segments there are: the names, the newest
+ * segment, and the beginning of the one before it.
+ *
+ * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
+ * - An open segment without a whole block held nothing that was promised; it is removed.
+ * - What recovery returns is durable, whatever the syncs of its predecessors and its own earlier attempts have lost. So
+ *   the open segment is written to a fresh file, which needs as much space as it has bytes.
+ * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the name
+ *   of the old one when it is durable; removing is one unlink.
+ * - An id that was durable once is not given out again, as far as the meta file knows. Where that is ahead of the directory,
+ *   events are lost, by a repair, by hand or by a device that lied; recording goes on behind their ids and segments, so
+ *   verification and replay find the gap.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
+import * as MetaStore from "../../disk/MetaStore.ts"
+import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { flashstrikeBlockBytes } from "../../format/Block.ts"
+import { segmentFault } from "../../format/SegmentFault.ts"
+import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
+import { headerBytesOf } from "../../format/SegmentHeader.ts"
+import { hotName, preparingName } from "../../format/SegmentName.ts"
+import type { SegmentNaming } from "../../format/SegmentName.ts"
+import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { makeDirectoryReader } from "../DirectoryReader.ts"
+import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
+import { openThoughFollowed } from "../segment/SegmentChain.ts"
+import { corrupt } from "../segment/SegmentCorrupt.ts"
+import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { readStart, verifySegment } from "../segment/SegmentReader.ts"
+import { writePrefix } from "./SegmentPrefix.ts"
+
+/**
+ * The newest segment has another format than the one to be written. One directory holds one format.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat", {
+  path: Schema.String,
+  wantedVersion: Schema.Int,
+  foundVersion: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.path} has format ${this.foundVersion}; open the directory with it, or record format ` +
+      `${this.wantedVersion} into another directory`
+  }
+  /** The format of a file does not change. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * From where recording goes on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Origin {
+  /** 16 bytes; `undefined` in an empty directory and in format 1. */
+  readonly walId: Uint8Array | undefined
+  /** The last index that was used, whether or not its segment is still there; -1 when none was. */
+  readonly lastSegmentIndex: number
+  /** What the chain of the next segment starts from. */
+  readonly chainedChecksum: bigint
+  /** The last id that was durable once, whether or not its event is still there; 0 when there was none. */
+  readonly lastEventId: number
+}
+
+/**
+ * What recovery found and did.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryReport {
+  readonly directory: string
+  /** Segments that remain. */
+  readonly segmentCount: number
+  readonly lastSegmentIndex: number
+  readonly lastEventId: number
+  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  readonly lastGivenId: number
+  /** The segment that was open and is closed now. */
+  readonly closedSegmentIndex: number | undefined
+  /** Bytes behind the last whole block that were cut, up to the end of the file. */
+  readonly cutBytes: number
+  /** Why the first of the bytes that were cut was no block; empty when none were cut. */
+  readonly cutBecause: string
+  /** Open segments without an event, newest first; they were removed. */
+  readonly removedSegmentIndices: ReadonlyArray<number>
+  /** Indices that are missing between others. Recovery leaves that to `verify`. */
+  readonly missingSegmentCount: number
+}
+
+/**
+ * What to open.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecoveryOptions {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** The format that will be written. */
+  readonly version: FormatVersion
+}
+
+/**
+ * What opening gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recovered {
+  readonly origin: Origin
+  readonly report: RecoveryReport
+}
+
+/**
+ * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is closed and damaged, has no
+ * header, or does not go on from the one before; with `OtherFormat`; with `DiskError` (`Unsafe` when a segment's name
+ * stands for a link or a directory).
+ *
+ * @since 0.1.0
+ * @category recovery
+ */
+export const open: (
+  options: RecoveryOptions
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
+  function*({ directory, naming, version }: RecoveryOptions) {
+    const listing = yield* scan(directory, naming)
+    // The maintainer is at work already, and may freeze a segment between the listing and the opening of its file.
+    const reader = yield* makeDirectoryReader(directory, naming)
+    const unsafe = listing.unsafe[0]
+    if (unsafe !== undefined) {
+      const path = pathIn(directory, unsafe)
+      return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
+    }
+    const segments = segmentsOf(listing)
+    const removed: Array<number> = []
+    let end: End | undefined
+    let position = segments.length - 1
+    for (; position >= 0; position--) {
+      const { segmentIndex } = segments[position]!
+      const found = yield* reader.use(segmentIndex, (newest) => findEnd(newest, reader, version))
+      if (found === undefined) {
+        const path = pathIn(directory, hotName(naming, segmentIndex))
+        return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
+      }
+      if (found !== "empty") {
+        end = found
+        break
+      }
+      removed.push(segmentIndex)
+    }
+    const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
+    const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
+    const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
+    const given = yield* lastGiven(directory, lastSegmentIndex, lastEventId)
+    const report: RecoveryReport = {
+      directory,
+      segmentCount: position + 1,
+      lastSegmentIndex,
+      lastEventId,
+      lastGivenId: given.lastEventId,
+      closedSegmentIndex: end?.wasOpen === true ? lastSegmentIndex : undefined,
+      cutBytes: end?.cutBytes ?? 0,
+      cutBecause: end?.cutBecause ?? "",
+      removedSegmentIndices: removed,
+      missingSegmentCount: missingCount(segments.slice(0, position + 1))
+    }
+    const chainedChecksum = end === undefined || end.header.version === 1 ? 0n : end.chainedChecksum
+    return { origin: { walId, chainedChecksum, ...given }, report }
+  }
+)
+
+/** How far the log had come, by what is there and by its meta file. One that cannot be read knows nothing. */
+const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
+  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory), () => undefined)
+  const isAhead = meta !== undefined && meta.lastEventId > lastEventId && meta.lastSegmentIndex >= lastSegmentIndex
+  return isAhead
+    ? { lastSegmentIndex: meta.lastSegmentIndex, lastEventId: meta.lastEventId }
+    : { lastSegmentIndex, lastEventId }
+})
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Recovery, Wal } from "effect-wal"
+ *
+ * const open = Effect.gen(function*() {
+ *   const { append, recovery } = yield* Recorder.Recorder
+ *   yield* Console.log(Recovery.formatReport(recovery))
+ *   yield* append(Buffer.from("hello"))
+ *   return recovery.lastEventId
+ * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* open
+ *   yield* Console.log(`goes on after event ${yield* open}`) // => goes on after event 1
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export const formatReport = (report: RecoveryReport): string => {
+  const parts = [
+    report.lastSegmentIndex < 0
+      ? "no segments"
+      : `${report.segmentCount} segments to index ${report.lastSegmentIndex}, last event ${report.lastEventId}`
+  ]
+  if (report.closedSegmentIndex !== undefined) parts.push(`closed segment ${report.closedSegmentIndex}`)
+  if (report.lastGivenId > report.lastEventId) {
+    parts.push(`ids ${report.lastEventId + 1} to ${report.lastGivenId} are lost and not used again`)
+  }
+  if (report.cutBytes > 0) parts.push(`cut ${report.cutBytes} bytes (${report.cutBecause})`)
+  if (report.removedSegmentIndices.length > 0) {
+    parts.push(`removed without events: ${report.removedSegmentIndices.join(", ")}`)
+  }
+  if (report.missingSegmentCount > 0) parts.push(`${report.missingSegmentCount} segments missing, see verify`)
+  return `${report.directory}: ${parts.join("; ")}`
+}
+
+/** The end of the newest segment, which is closed by now. */
+interface End {
+  readonly header: SegmentHeader
+  readonly chainedChecksum: bigint
+  /** 0 when the segment has no event. */
+  readonly lastEventId: number
+  readonly wasOpen: boolean
+  readonly cutBytes: number
+  readonly cutBecause: string
+}
+
+/** Finds the end of the newest segment, and closes it; one that is open and holds nothing is removed: `empty`. */
+const findEnd = Effect.fnUntraced(function*(
+  newest: SegmentFile,
+  reader: SegmentDirectoryReader,
+  version: FormatVersion
+) {
+  const { header } = yield* readStart(newest)
+  if (header.version !== version) {
+    return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
+  }
+  const isClosed = header.closedNanos !== 0n
+  if (isClosed && newest.form === "cold") return endOfClosed(header)
+  const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
+  if (!isClosed && summary.eventCount === 0 && newest.form === "hot") {
+    yield* remove(reader.directory, newest.path)
+    return "empty" as const
+  }
+  yield* checkContinues(newest, summary, reader)
+  if (isClosed) {
+    yield* makeDurable(reader.directory, newest, version)
+    return endOfClosed(header)
+  }
+  if (newest.form === "cold") {
+    return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
+  }
+  return yield* close(reader, newest, summary)
+})
+
+/**
+ * What a killed predecessor wrote is seen by every reader, and may not have reached the device. It must, before it is
+ * believed. The blocks of a closed segment are durable: a header says closed only after they were synced. The header itself
+ * is written once more, since a sync that has failed, here or in a predecessor, says ok the next time without writing
+ * anything.
+ */
+const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile, version: FormatVersion) {
+  const disk = yield* Disk
+  yield* Effect.scoped(Effect.gen(function*() {
+    const opened = yield* openScoped(file.path, "write")
+    const bytes = new Uint8Array(headerBytesOf(version))
+    yield* readFully(opened, bytes, 0)
+    yield* writeFully(opened, [bytes], 0)
+    yield* opened.sync
+  }))
+  yield* disk.syncDirectory(directory)
+})
+
+const endOfClosed = (header: SegmentHeader): End => ({
+  header,
+  chainedChecksum: header.lastChainedChecksum,
+  lastEventId: header.lastEventId,
+  wasOpen: false,
+  cutBytes: 0,
+  cutBecause: ""
+})
+
+/** The newest segment must go on from the one before it, if that one is there and can say how it ended. */
+const checkContinues = Effect.fnUntraced(function*(
+  newest: SegmentFile,
+  summary: SegmentSummary,
+  reader: SegmentDirectoryReader
+) {
+  const before = newest.segmentIndex - 1
+  if (summary.header.version === 1 || !reader.segments().some((entry) => entry.segmentIndex === before)) return
+  yield* reader.use(
+    before,
+    Effect.fnUntraced(function*(file: SegmentFile) {
+      const { header } = yield* readStart(file)
+      if (header.closedNanos === 0n) {
+        return yield* corrupt(file, openThoughFollowed)
+      }
+      yield* verifyBeginning(newest, summary, header, header.eventCount === 0 ? undefined : header.lastEventId)
+    })
+  )
+})
+
+const verifyBeginning = (
+  newest: SegmentFile,
+  summary: SegmentSummary,
+  before: SegmentHeader,
+  previousEventId: number | undefined
+): Effect.Effect<void, SegmentCorrupt> => {
+  const { header } = summary
+  const fail = (offset: number, expected: string, found: string) =>
+    corrupt(newest, segmentFault("BrokenChain", offset, expected, found))
+  if (Buffer.compare(header.walId, before.walId) !== 0) {
+    return fail(64, `wal_id ${hexOf(before.walId)}`, hexOf(header.walId))
+  }
+  // Between them events are lost, as behind a segment that was repaired. Verification says so; no id is given out twice.
+  if (previousEventId !== undefined && summary.firstEventId > previousEventId + 1) return Effect.void
+  if (header.previousChainedChecksum !== before.lastChainedChecksum) {
+    return fail(80, String(before.lastChainedChecksum), String(header.previousChainedChecksum))
+  }
+  if (previousEventId !== undefined && summary.eventCount > 0 && summary.firstEventId !== previousEventId + 1) {
+    return fail(headerBytesOf(2), `first event id ${previousEventId + 1}`, String(summary.firstEventId))
+  }
+  return Effect.void
+}
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+/** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
+const flashstrikeBlocksMin = 16
+
+/**
+ * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
+ * the old file would prove nothing: one that has failed, here or in a predecessor, says ok the next time although the
+ * device has not got what readers see. Format 1 keeps its preallocated length, of zeros.
+ */
+const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: SegmentFile, summary: SegmentSummary) {
+  const { directory, naming } = reader
+  const disk = yield* Disk
+  const { header, torn, validBytes } = summary
+  const { bytes } = yield* disk.stat(file.path)
+  const now = yield* Clock.currentTimeNanos
+  const closedNanos = now > 0n ? now : 1n
+  const fresh = pathIn(directory, preparingName(naming, file.segmentIndex))
+  yield* removeIfThere(fresh)
+  yield* Effect.gen(function*() {
+    yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
+    if (header.version === 1) {
+      const bytesMin = headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes
+      yield* extend(fresh, Math.max(bytes, bytesMin))
+    }
+    yield* disk.rename(fresh, file.path)
+  }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
+  yield* disk.syncDirectory(directory)
+  const end: End = {
+    header: { ...header, closedNanos },
+    chainedChecksum: summary.chainedChecksum,
+    lastEventId: summary.lastEventId,
+    wasOpen: true,
+    cutBytes: torn === undefined ? 0 : bytes - validBytes,
+    cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
+  }
+  return end
+})
+
+const extend = (path: string, bytes: number) =>
+  Effect.scoped(Effect.gen(function*() {
+    const opened = yield* openScoped(path, "write")
+    yield* opened.truncate(bytes)
+    yield* opened.sync
+  }))
+
+const remove = (directory: string, path: string) =>
+  Disk.use((disk) => Effect.andThen(disk.unlink(path), disk.syncDirectory(directory)))
+
+/** A segment that remains without events has no last id; an older one has. */
+const lastIdOf = Effect.fnUntraced(function*(
+  end: End | undefined,
+  older: ReadonlyArray<SegmentEntry>,
+  reader: SegmentDirectoryReader
+) {
+  if (end === undefined || end.lastEventId > 0) return end?.lastEventId ?? 0
+  for (const { segmentIndex } of older.toReversed()) {
+    const lastEventId = yield* reader.use(segmentIndex, lastIdIn)
+    if (lastEventId === undefined) break
+    if (lastEventId > 0) return lastEventId
+  }
+  return 0
+})
+
+const lastIdIn = Effect.fnUntraced(function*(file: SegmentFile) {
+  const { header } = yield* readStart(file)
+  return header.closedNanos === 0n ? (yield* verifySegment(file)).lastEventId : header.lastEventId
+})
+
+const missingCount = (segments: ReadonlyArray<SegmentEntry>): number => {
+  const first = segments[0]
+  const last = segments.at(-1)
+  return first === undefined || last === undefined ? 0 : last.segmentIndex - first.segmentIndex + 1 - segments.length
+}

@@ -1,0 +1,239 @@
+/**
+ * Takes damaged segments out of the way of a log, and destroys nothing: each goes to a directory of its own under
+ * `quarantine/`, byte for byte and under its name, so every command that reads can read it there.
+ *
+ * What stays in its place:
+ *
+ * - nothing, when the same segment is also there in another form that holds
+ * - its whole blocks before the damage, as a closed segment (format 2). Behind it replay says that the chain is broken, or,
+ *   when no event was lost, goes on
+ * - nothing, when there is no whole block, and in format 1, whose chain begins anew with every segment and so could not tell
+ *   that events are missing: replay says that the segment is missing
+ *
+ * No id is given out twice. When the newest segment is damaged, the last id that it, its successors and the meta file show goes
+ * into the meta file before anything is moved, and recording goes on behind it (see `Recovery`), under the next index. Replay
+ * and verification say then that events are missing (format 2) or that the segment is (format 1). What was durable for
+ * less than a second when its process died and can be read nowhere any more is not known.
+ *
+ * A segment that holds and only does not go on from the one before is left where it is, as is what is no regular file or
+ * cannot be read.
+ *
+ * A crash at any point leaves each damaged segment where it was or in quarantine, never in neither. The caller's
+ * directory must not be held by a recorder: applying takes its lock.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { copyFile } from "../../disk/CopyFile.ts"
+import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
+import type { DiskError } from "../../disk/Disk.ts"
+import * as MetaStore from "../../disk/MetaStore.ts"
+import { filesOf, lockName, makeDirectoryDurable, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { defaultNaming, hotName, preparingName } from "../../format/SegmentName.ts"
+import type { SegmentNaming } from "../../format/SegmentName.ts"
+import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { lastIdIn } from "./SegmentLastId.ts"
+import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
+import type { SegmentPrefix } from "./SegmentPrefix.ts"
+import { verify } from "./Verify.ts"
+import type { VerifyFault } from "./Verify.ts"
+
+/**
+ * The directory for damaged segments, and the report in each of its directories.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const quarantineName = "quarantine"
+
+/**
+ * The report in each directory under quarantine.
+ *
+ * @since 0.1.0
+ * @category names
+ */
+export const repairReportName = "report.json"
+
+/**
+ * What is done about one damaged file. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairStep {
+  readonly segmentIndex: number
+  readonly path: string
+  readonly fault: VerifyFault
+  /** What stays readable in its place: the segment's other form, its whole blocks before the damage, or nothing. */
+  readonly kept: "other form" | "whole blocks" | "nothing"
+  /** Of the whole blocks that are kept; 0 when none are. */
+  readonly eventCount: number
+  readonly firstEventId: number
+  readonly lastEventId: number
+}
+
+/**
+ * What is to be repaired, or was.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairReport {
+  readonly directory: string
+  readonly applied: boolean
+  /** Where the damaged segments are; null when nothing was moved. */
+  readonly quarantine: string | null
+  readonly steps: ReadonlyArray<RepairStep>
+  /** The last event when all steps are done; 0 when none is left. */
+  readonly lastEventId: number
+  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  readonly lastGivenId: number
+  /** Faults that moving a file does not mend. */
+  readonly left: ReadonlyArray<VerifyFault>
+}
+
+/**
+ * What to repair.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RepairOptions {
+  readonly directory: string
+  readonly naming?: SegmentNaming
+  /** False: say what would be done, and write nothing. */
+  readonly apply: boolean
+}
+
+/**
+ * Repairs a directory. Fails with `Held` when it is to be applied while a recorder holds the directory.
+ *
+ * @since 0.1.0
+ * @category repair
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Repair, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * // Says what it would do; `apply: true` does it, and needs the directory for itself.
+ * const look = Effect.gen(function*() {
+ *   const { left, steps } = yield* Repair.repair({ directory: "./log", apply: false })
+ *   yield* Console.log(`${steps.length} steps, ${left.length} faults left`) // => 0 steps, 0 faults left
+ * })
+ *
+ * await Effect.runPromise(Effect.andThen(record, look).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export const repair: (
+  options: RepairOptions
+) => Effect.Effect<RepairReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Repair.repair")(
+  function*(options: RepairOptions) {
+    const { apply, directory } = options
+    const naming = options.naming ?? defaultNaming
+    const disk = yield* Disk
+    if (apply) yield* disk.lock(pathIn(directory, lockName))
+    const { given, lastEventId, left, plans } = yield* plan(directory, naming)
+    const steps = plans.map(({ step }) => step)
+    const found = {
+      directory,
+      applied: apply,
+      quarantine: null,
+      steps,
+      lastEventId,
+      lastGivenId: given.lastEventId,
+      left
+    }
+    if (!apply || plans.length === 0) return found
+    const now = yield* Clock.currentTimeMillis
+    const name = new Date(now).toISOString().replace(/[:.]/g, "-")
+    const quarantine = pathIn(pathIn(directory, quarantineName), name)
+    yield* makeDirectoryDurable(quarantine)
+    const report: RepairReport = { ...found, quarantine }
+    // Before anything is moved: a crash half-way leaves word of what was found.
+    yield* Effect.scoped(Effect.gen(function*() {
+      const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
+      yield* writeFully(file, [Buffer.from(`${JSON.stringify(report, undefined, 2)}\n`)], 0)
+      yield* file.sync
+    }))
+    yield* disk.syncDirectory(quarantine)
+    if (given.lastEventId > lastEventId) yield* MetaStore.write(directory, given)
+    for (const { file, prefix } of plans) {
+      const hotFile = pathIn(directory, hotName(naming, file.segmentIndex))
+      const moved = pathIn(quarantine, file.path.slice(file.path.lastIndexOf("/") + 1))
+      if (prefix !== undefined) {
+        const prepared = pathIn(directory, preparingName(naming, file.segmentIndex))
+        yield* removeIfThere(prepared)
+        const { closedNanos } = prefix.header
+        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        if (file.form === "hot") {
+          // The rename that puts the whole blocks in place takes the damaged file's name away, so it is copied first.
+          yield* copyFile(file.path, moved)
+          yield* disk.syncDirectory(quarantine)
+          yield* disk.rename(prepared, hotFile)
+          yield* disk.syncDirectory(directory)
+          continue
+        }
+        yield* disk.rename(prepared, hotFile)
+        yield* disk.syncDirectory(directory)
+      }
+      yield* disk.rename(file.path, moved)
+      yield* disk.syncDirectory(quarantine)
+      yield* disk.syncDirectory(directory)
+    }
+    return report
+  },
+  Effect.scoped
+)
+
+interface Plan {
+  readonly step: RepairStep
+  readonly file: SegmentFile
+  /** What is put in the file's place. */
+  readonly prefix: SegmentPrefix | undefined
+}
+
+const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
+  const meta = yield* MetaStore.read(directory)
+  const { faults, segments } = yield* verify({ directory, naming })
+  const files = segmentsOf(yield* scan(directory, naming)).flatMap((entry) => filesOf(directory, naming, entry))
+  const left: Array<VerifyFault> = []
+  const plans: Array<Plan> = []
+  let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
+  let lastGivenId = Math.max(lastEventId, meta?.lastEventId ?? 0)
+  for (const fault of faults) {
+    const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
+    const isWhole = (other: { readonly path: string }) => other.path === file?.path
+    if (file === undefined || segments.some(isWhole) || plans.some((other) => other.file === file)) {
+      left.push(fault)
+      continue
+    }
+    const { path, segmentIndex } = file
+    const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
+    const found = hasOther ? undefined : yield* readPrefix(file)
+    const prefix = found !== undefined && found.header.version === 2 && found.eventCount > 0 ? found : undefined
+    lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
+    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
+    plans.push({
+      file,
+      prefix,
+      step: {
+        segmentIndex,
+        path,
+        fault,
+        kept: hasOther ? "other form" : prefix === undefined ? "nothing" : "whole blocks",
+        eventCount: prefix?.eventCount ?? 0,
+        firstEventId: prefix?.firstEventId ?? 0,
+        lastEventId: prefix?.lastEventId ?? 0
+      }
+    })
+  }
+  const lastSegmentIndex = Math.max(meta?.lastSegmentIndex ?? -1, files.at(-1)?.segmentIndex ?? -1)
+  return { left, plans, lastEventId, given: { lastOffset: 0, lastSegmentIndex, lastEventId: lastGivenId } }
+})

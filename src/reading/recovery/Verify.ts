@@ -1,0 +1,433 @@
+/**
+ * Checks every byte of every segment in a directory, hot and cold, and that each goes on from the one before: wal_id,
+ * chain, event ids. It stops at nothing: what is wrong comes as values, at least one for each damaged segment, and all
+ * segments are visited. A segment behind a damaged one is held against that one's header, where it still holds. One that only
+ * does not go on from the one before is a fault, and is checked by itself.
+ *
+ * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention deletes is
+ * left out.
+ *
+ * Incrementally, closed files that an earlier verification found whole are not read again: of them only the header is
+ * read, and held against the segment before. What rots in such a file later is found by verifying again.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { Disk } from "../../disk/Disk.ts"
+import type { DiskError } from "../../disk/Disk.ts"
+import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { filesOf, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
+import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { defaultNaming } from "../../format/SegmentName.ts"
+import type { SegmentExpectations, SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "../segment/SegmentChain.ts"
+import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { readStart, verifySegment } from "../segment/SegmentReader.ts"
+import * as VerifiedFiles from "./VerifiedFiles.ts"
+
+/**
+ * Something that is wrong. Plain data.
+ *
+ * - `Corrupt`: a segment does not hold, or does not go on from the one before
+ * - `Unreadable`: the disk did not give the bytes
+ * - `Missing`: segments are not there although older ones are
+ * - `Unsafe`: a segment's name stands for a link, a directory or a device
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type VerifyFault =
+  | {
+    readonly kind: "Corrupt"
+    readonly path: string
+    readonly segmentIndex: number
+    readonly reason: SegmentFaultKind
+    readonly offset: number
+    readonly expected: string
+    readonly found: string
+  }
+  | { readonly kind: "Unreadable"; readonly path: string; readonly segmentIndex: number; readonly detail: string }
+  | { readonly kind: "Missing"; readonly firstSegmentIndex: number; readonly lastSegmentIndex: number }
+  | { readonly kind: "Unsafe"; readonly path: string }
+
+/**
+ * A file that holds by itself, whether or not it goes on from the one before.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifiedSegment {
+  readonly segmentIndex: number
+  readonly path: string
+  readonly form: "hot" | "cold"
+  readonly version: number
+  readonly closed: boolean
+  readonly blockCount: number
+  readonly eventCount: number
+  /** 0 when there are no events. */
+  readonly firstEventId: number
+  readonly lastEventId: number
+  /** Uncompressed; of a remembered segment those on disk. */
+  readonly bytes: number
+  /** Of an open segment: bytes from the end of its last whole block to its end, if they are not zeros. A crash leaves such a tail. */
+  readonly tornBytes: number
+  /** Found whole by an earlier verification, and not read now. */
+  readonly remembered: boolean
+}
+
+/**
+ * What verification found. Plain data, fit for JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifyReport {
+  readonly directory: string
+  /** By index; a segment that is there hot and cold comes twice. */
+  readonly segments: ReadonlyArray<VerifiedSegment>
+  readonly faults: ReadonlyArray<VerifyFault>
+  /** Indices that are there in several forms: a freeze under way, or one that a crash ended. No fault. */
+  readonly severalForms: ReadonlyArray<number>
+  /** Names that are none of the naming's. No fault. */
+  readonly foreign: ReadonlyArray<string>
+}
+
+/**
+ * What to verify.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VerifyOptions {
+  readonly directory: string
+  readonly naming?: SegmentNaming
+  /**
+   * Remember in the directory which closed files were found whole (see `VerifiedFiles`). `onlyNew` leaves out those
+   * that are remembered, `again` reads all. When not given, all are read and nothing is written.
+   */
+  readonly incremental?: "onlyNew" | "again"
+}
+
+/**
+ * Verifies a directory. Fails only when the directory itself cannot be listed, or what is to be remembered cannot be read
+ * or written.
+ *
+ * @since 0.1.0
+ * @category verification
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, Verify, Wal } from "effect-wal"
+ *
+ * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * )
+ *
+ * const verify = Effect.gen(function*() {
+ *   const { faults, segments } = yield* Verify.verify({ directory: "./log" })
+ *   for (const fault of faults) yield* Console.error(Verify.formatVerifyFault(fault))
+ *   yield* Console.log(`${segments.length} segments, ${faults.length} faults`) // => 1 segments, 0 faults
+ * })
+ *
+ * await Effect.runPromise(Effect.andThen(record, verify).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
+  "Verify.verify"
+)(function*(options: VerifyOptions) {
+  const { directory } = options
+  const naming = options.naming ?? defaultNaming
+  const listing = yield* scan(directory, naming)
+  const { incremental } = options
+  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory) : new Set<string>()
+  const walk = new Walk(listing, directory, remembered)
+  for (const entry of segmentsOf(listing)) yield* visit(walk, naming, entry)
+  // A file that is gone is forgotten, and so is one in which something was found.
+  if (incremental !== undefined) yield* VerifiedFiles.write(directory, walk.whole)
+  return walk.report(listing)
+})
+
+/**
+ * One line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatVerifyFault = (fault: VerifyFault): string => {
+  switch (fault.kind) {
+    case "Corrupt":
+      return `${fault.path}: ${formatFault(segmentFault(fault.reason, fault.offset, fault.expected, fault.found))}`
+    case "Unreadable":
+      return `${fault.path}: cannot be read: ${fault.detail}`
+    case "Missing":
+      return fault.firstSegmentIndex === fault.lastSegmentIndex
+        ? `segment ${fault.firstSegmentIndex} is missing`
+        : `segments ${fault.firstSegmentIndex} to ${fault.lastSegmentIndex} are missing`
+    case "Unsafe":
+      return `${fault.path}: not a regular file`
+  }
+}
+
+/** How the segment before ended, as far as it is known. */
+interface Before {
+  readonly segmentIndex: number
+  readonly version: number
+  readonly expectations: SegmentExpectations
+  /** The last open one, when nothing but segments without events followed it. */
+  readonly unclosed: Unclosed | undefined
+}
+
+interface Unclosed {
+  readonly file: SegmentFile
+  readonly summary: SegmentSummary
+}
+
+/** What has been found so far, and what the next segment is held against. */
+class Walk {
+  readonly segments: Array<VerifiedSegment> = []
+  readonly faults: Array<VerifyFault> = []
+  readonly severalForms: Array<number> = []
+  readonly directory: string
+  /** Closed files that need not be read, and those of this walk that were found whole, by key. */
+  readonly remembered: ReadonlySet<string>
+  readonly whole = new Set<string>()
+  before: Before | undefined
+  lastSegmentIndex: number | undefined
+
+  constructor(listing: Listing, directory: string, remembered: ReadonlySet<string>) {
+    this.directory = directory
+    this.remembered = remembered
+    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: pathIn(directory, name) })
+  }
+
+  corrupt(file: SegmentFile, fault: SegmentFault): void {
+    const { expected, found, kind: reason, offset } = fault
+    const { path, segmentIndex } = file
+    this.faults.push({ kind: "Corrupt", path, segmentIndex, reason, offset, expected, found })
+  }
+
+  report(listing: Listing): VerifyReport {
+    const { directory, faults, segments, severalForms } = this
+    return { directory, segments, faults, severalForms, foreign: listing.foreign }
+  }
+}
+
+const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, entry: SegmentEntry) {
+  const { segmentIndex } = entry
+  const { before } = walk
+  const expectations: SegmentExpectations = before?.segmentIndex === segmentIndex - 1
+    ? { ...before.expectations, segmentIndex }
+    : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
+  const files = filesOf(walk.directory, naming, entry)
+  let visited = yield* visitFiles(walk, files, expectations)
+  // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
+  for (let look = 0; look < 3 && visited.length === 0; look++) {
+    const listing = yield* scan(walk.directory, naming)
+    const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
+    if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
+    else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
+      // Retention has taken this one and all before it: no gap, although some of them were seen.
+      walk.lastSegmentIndex = segmentIndex
+      return
+    }
+  }
+  const first = visited[0]
+  if (first === undefined) return
+  noteMissing(walk, segmentIndex)
+  if (visited.length > 1) walk.severalForms.push(segmentIndex)
+  const whole = visited.find((file) => file.summary !== undefined) ?? first
+  if (whole.summary === undefined) {
+    walk.before = yield* beforeOfDamaged(whole.file, expectations, before)
+    return
+  }
+  checkOrder(walk, whole.file, whole.summary)
+  walk.before = beforeOf(whole.file, whole.summary, walk.before)
+})
+
+interface Visited {
+  readonly file: SegmentFile
+  readonly summary: SegmentSummary | undefined
+}
+
+/** Verifies each of the files that are still there. */
+const visitFiles = Effect.fnUntraced(function*(
+  walk: Walk,
+  files: ReadonlyArray<SegmentFile>,
+  expectations: SegmentExpectations
+) {
+  const visited: Array<Visited> = []
+  for (const file of files) {
+    const result = yield* Effect.result(checkFile(walk, file, expectations))
+    if (Result.isSuccess(result)) {
+      noteWhole(walk, file, result.success)
+      visited.push({ file, summary: result.success.summary })
+      continue
+    }
+    if (isGone(result.failure)) continue
+    noteFailure(walk, file, result.failure)
+    if (isOfOrder(result.failure)) {
+      const alone = yield* Effect.result(checkFile(walk, file, { segmentIndex: file.segmentIndex }))
+      if (Result.isSuccess(alone)) noteWhole(walk, file, alone.success)
+    }
+    visited.push({ file, summary: undefined })
+  }
+  return visited
+})
+
+/** What a file that holds turned out to be. */
+interface Checked {
+  readonly key: string
+  readonly summary: SegmentSummary
+  readonly remembered: boolean
+}
+
+const noteWhole = (walk: Walk, file: SegmentFile, { key, remembered, summary }: Checked): void => {
+  if (summary.closed) walk.whole.add(key)
+  walk.segments.push(verifiedSegment(file, summary, remembered))
+}
+
+/** The segment may hold by itself, and only not go on from the one before. */
+const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
+  error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
+
+/** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
+const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, expectations: SegmentExpectations) {
+  // Before it is read: should its name pass to another file meanwhile, that one is not remembered.
+  const stat = yield* Disk.use((disk) => disk.stat(file.path))
+  const key = VerifiedFiles.keyOf(stat)
+  if (walk.remembered.has(key)) {
+    const { header } = yield* readStart(file)
+    if (header.closedNanos !== 0n && goesOn(header, expectations)) {
+      const checked: Checked = { key, summary: summaryOf(header, stat.bytes), remembered: true }
+      return checked
+    }
+  }
+  const checked: Checked = { key, summary: yield* verifySegment(file, expectations), remembered: false }
+  return checked
+})
+
+/** What a closed header says of a segment whose bytes were found to agree with it. */
+const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
+  header,
+  closed: true,
+  blockCount: header.blockCount,
+  eventCount: header.eventCount,
+  firstEventId: header.eventCount === 0 ? 0 : header.firstEventId,
+  lastEventId: header.eventCount === 0 ? 0 : header.lastEventId,
+  validBytes: bytes,
+  bytes,
+  chainedChecksum: header.lastChainedChecksum,
+  torn: undefined
+})
+
+const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
+  const { previousEventId } = expected
+  if (!belongs(header, expected)) return false
+  if (previousEventId === undefined || header.eventCount === 0) return true
+  return header.version === 2 ? header.firstEventId === previousEventId + 1 : header.firstEventId > previousEventId
+}
+
+const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
+
+const noteFailure = (walk: Walk, file: SegmentFile, error: DiskError | SegmentCorrupt): void => {
+  if (error._tag === "SegmentCorrupt") walk.corrupt(file, error.fault)
+  else {
+    const { path, segmentIndex } = file
+    walk.faults.push({ kind: "Unreadable", path, segmentIndex, detail: error.message })
+  }
+}
+
+const noteMissing = (walk: Walk, segmentIndex: number): void => {
+  const { lastSegmentIndex } = walk
+  walk.lastSegmentIndex = segmentIndex
+  if (lastSegmentIndex === undefined || lastSegmentIndex === segmentIndex - 1) return
+  walk.faults.push({
+    kind: "Missing",
+    firstSegmentIndex: lastSegmentIndex + 1,
+    lastSegmentIndex: segmentIndex - 1
+  })
+}
+
+const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered: boolean): VerifiedSegment => ({
+  segmentIndex: file.segmentIndex,
+  path: file.path,
+  form: file.form,
+  version: summary.header.version,
+  closed: summary.closed,
+  blockCount: summary.blockCount,
+  eventCount: summary.eventCount,
+  firstEventId: summary.firstEventId,
+  lastEventId: summary.lastEventId,
+  bytes: summary.bytes,
+  tornBytes: summary.torn === undefined ? 0 : summary.bytes - summary.validBytes,
+  remembered
+})
+
+/** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */
+const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): void => {
+  const { before } = walk
+  if (before === undefined) return
+  const { version } = summary.header
+  if (before.version !== version) {
+    walk.corrupt(file, segmentFault("BadHeader", 2, `format ${before.version} as before`, `format ${version}`))
+  }
+  if (before.unclosed === undefined || summary.eventCount === 0) return
+  const { file: unclosedFile, summary: unclosed } = before.unclosed
+  // An open segment that others follow is whole only in format 1, and only when the next id follows.
+  const fault = unclosed.header.version === 2
+    ? openThoughFollowed
+    : unclosed.torn ??
+      faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
+  if (fault !== undefined) walk.corrupt(unclosedFile, fault)
+}
+
+const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
+  const isEmpty = summary.eventCount === 0
+  const previousEventId = isEmpty ? older?.expectations.previousEventId : summary.lastEventId
+  const unclosed = summary.closed ? undefined : { file, summary }
+  return {
+    segmentIndex: file.segmentIndex,
+    version: summary.header.version,
+    expectations: expectationsBehind(summary.header, summary.chainedChecksum, previousEventId),
+    unclosed: isEmpty ? older?.unclosed ?? unclosed : unclosed
+  }
+}
+
+/**
+ * A damaged segment whose closed header holds, and goes on from the one before, still says how it ended. One that does not
+ * belong here says nothing; what was known before it stays.
+ */
+const beforeOfDamaged = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  expected: SegmentExpectations,
+  older: Before | undefined
+) {
+  const unknown = older === undefined ? undefined : { ...older, unclosed: undefined }
+  const start = yield* Effect.result(readStart(file))
+  if (Result.isFailure(start) || start.success.header.closedNanos === 0n) return unknown
+  const { header } = start.success
+  if (!belongs(header, expected)) return unknown
+  const before: Before = {
+    segmentIndex: file.segmentIndex,
+    version: header.version,
+    expectations: expectationsBehind(
+      header,
+      header.lastChainedChecksum,
+      header.eventCount > 0 ? header.lastEventId : undefined
+    ),
+    unclosed: undefined
+  }
+  return before
+})
+
+const belongs = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
+  const { previousChainedChecksum, segmentIndex, walId } = expected
+  return header.segmentIndex === segmentIndex &&
+    (walId === undefined || Buffer.compare(header.walId, walId) === 0) &&
+    (previousChainedChecksum === undefined || header.previousChainedChecksum === previousChainedChecksum)
+}

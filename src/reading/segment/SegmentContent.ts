@@ -1,0 +1,156 @@
+/**
+ * The uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one LZ4
+ * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
+ * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
+ * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { Disk, DiskError, DiskFile } from "../../disk/Disk.ts"
+import { openScoped, readFully } from "../../disk/Disk.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { contentBytesPerDataByteMax, decompressWhole } from "../../format/lz4/Lz4Block.ts"
+import { segmentFault } from "../../format/SegmentFault.ts"
+import { FrameMemory, makeFrameReader } from "./FrameReader.ts"
+import { corrupt, decoding } from "./SegmentCorrupt.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+
+/**
+ * The bytes of one segment, read from the front.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentContent {
+  /**
+   * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. What could be had before a
+   * failure is given first; the failure comes with the call after that.
+   */
+  readonly read: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
+  /** At most so many bytes are still to come, as far as can be told without reading. */
+  readonly restBytesMax: () => number
+  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  readonly identity: string
+}
+
+/**
+ * The largest segment that is read from the block form: 1 GiB.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const blockFileBytesMax = 1024 * 1024 * 1024
+
+/**
+ * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
+ *
+ * `isProven` says that from now on the reader proves every byte by what the content says itself; then a frame's own checksum
+ * of its content is left out. `memory` serves one content at a time.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openContent = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  isProven: () => boolean = () => false,
+  memory: FrameMemory = new FrameMemory()
+): Effect.fn.Return<SegmentContent, DiskError | SegmentCorrupt, Disk | Scope.Scope> {
+  const opened = yield* openScoped(file.path, "read")
+  const { bytes, identity } = yield* opened.stat
+  if (file.form === "hot") return hotContent(opened, bytes, identity, 0)
+  if (file.compression === "block") return yield* blockContent(file, opened, bytes)
+  const { next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
+  return contentOfPieces(next, restBytesMax)
+})
+
+/**
+ * The bytes of an open hot file from `offset`.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const hotContent = (
+  opened: DiskFile,
+  fileBytes: number,
+  identity: string,
+  offset: number
+): SegmentContent => {
+  let position = offset
+  return {
+    read: (target) =>
+      Effect.map(readFully(opened, target, position), (count) => {
+        position += count
+        return count
+      }),
+    restBytesMax: () => Math.max(0, fileBytes - position),
+    identity
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+/**
+ * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is asked again.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const contentOfPieces = (
+  next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,
+  restBytesMax: () => number
+): SegmentContent => {
+  let piece: Uint8Array = nothing
+  let taken = 0
+  let ended = false
+  let failure: DiskError | SegmentCorrupt | undefined
+  return {
+    read: Effect.fnUntraced(function*(target: Uint8Array) {
+      if (failure !== undefined) return yield* Effect.fail(failure)
+      let done = 0
+      while (done < target.length) {
+        if (taken === piece.length) {
+          if (ended) break
+          piece = nothing
+          taken = 0
+          const following = yield* Effect.result(next)
+          if (Result.isFailure(following)) {
+            failure = following.failure
+            if (done === 0) return yield* Effect.fail(failure)
+            break
+          }
+          if (following.success === undefined) {
+            ended = true
+            break
+          }
+          piece = following.success
+        }
+        const count = Math.min(piece.length - taken, target.length - done)
+        target.set(piece.subarray(taken, taken + count), done)
+        taken += count
+        done += count
+      }
+      return done
+    }),
+    restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
+    identity: ""
+  }
+}
+
+const blockContent = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile, fileBytes: number) {
+  if (fileBytes > blockFileBytesMax) {
+    const expected = `a block file of at most ${blockFileBytesMax} bytes`
+    return yield* corrupt(file, segmentFault("BadFrame", 0, expected, `${fileBytes} bytes`))
+  }
+  let content: Uint8Array | undefined
+  const next = Effect.gen(function*() {
+    if (content !== undefined) return undefined
+    const compressed = new Uint8Array(fileBytes)
+    const count = yield* readFully(opened, compressed, 0)
+    content = yield* decoding(file, () => decompressWhole(compressed.subarray(0, count), blockFileBytesMax))
+    return content
+  })
+  return contentOfPieces(next, () => (content === undefined ? fileBytes * contentBytesPerDataByteMax : 0))
+})

@@ -1,0 +1,97 @@
+/**
+ * A segment does not hold. The error names the file, the byte, what should have stood there and what did.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
+import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
+import type { SegmentFault } from "../../format/SegmentFault.ts"
+
+const FaultKind = Schema.Literals([
+  "Truncated",
+  "BadHeader",
+  "BadBlockHeader",
+  "BadPayload",
+  "BrokenChain",
+  "BadOrder",
+  "BadEvent",
+  "NotZero",
+  "TrailingBytes",
+  "CountMismatch",
+  "BadFrame"
+])
+
+/**
+ * A segment is damaged, or does not belong where it stands. Reading it again does not help.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("SegmentCorrupt", {
+  path: Schema.String,
+  segmentIndex: Schema.Int,
+  reason: FaultKind,
+  /** Counts the bytes of the uncompressed segment; for `BadFrame` those of the compressed file. */
+  offset: Schema.Int,
+  expected: Schema.String,
+  found: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path}: ${formatFault(this.fault)}; see \`effect-wal repair\``
+  }
+  get fault(): SegmentFault {
+    return segmentFault(this.reason, this.offset, this.expected, this.found)
+  }
+  /** A damaged file stays damaged. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The error of a fault in a file.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const corrupt = (
+  file: { readonly path: string; readonly segmentIndex: number },
+  fault: SegmentFault
+): SegmentCorrupt =>
+  new SegmentCorrupt({
+    path: file.path,
+    segmentIndex: file.segmentIndex,
+    reason: fault.kind,
+    offset: fault.offset,
+    expected: fault.expected,
+    found: fault.found
+  })
+
+/**
+ * What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const frameFault = (error: unknown): SegmentFault => {
+  if (!(error instanceof Lz4FrameError)) throw error
+  return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
+}
+
+/**
+ * Runs a step of the decoder; what it throws about the file is the file's fault.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(step())
+    } catch (error) {
+      return Effect.fail(corrupt(file, frameFault(error)))
+    }
+  })

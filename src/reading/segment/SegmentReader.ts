@@ -1,0 +1,268 @@
+/**
+ * Reads one segment, hot or cold, of either format, and hands out nothing that it has not checked. Memory is bounded by
+ * the largest of 4 MiB and twice the segment's largest block, beside what decompression needs (see `SegmentContent`).
+ *
+ * Effects are spent per read of a file, not per block and not per event: blocks come as arrays, events through a plain
+ * function.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Disk, DiskError } from "../../disk/Disk.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
+import type { SegmentFault } from "../../format/SegmentFault.ts"
+import { isSegmentFault } from "../../format/SegmentFault.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { decodeHeader, headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
+import type {
+  Hashes,
+  SegmentExpectations,
+  SegmentPoint,
+  SegmentSummary,
+  VerifiedBlock
+} from "../../format/SegmentVerifier.ts"
+import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
+import { invariant } from "../../internal/invariant.ts"
+import type { BlockMemory } from "./BlockMemory.ts"
+import { rotatingMemory } from "./BlockMemory.ts"
+import type { SegmentContent } from "./SegmentContent.ts"
+import { openContent } from "./SegmentContent.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { corrupt } from "./SegmentCorrupt.ts"
+
+/** Bytes of segment read at once: few at first, for there may be little that is new, then more, if no block needs more. */
+const readBytesMin = 64 * 1024
+const readBytesMax = 4 * 1024 * 1024
+
+/**
+ * An open segment that gives its blocks read by read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentCursor {
+  readonly file: SegmentFile
+  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  readonly identity: string
+  /**
+   * The blocks of the next read, in the memory given; empty at the end of the segment. What was checked before a fault is handed out first;
+   * the fault comes with the call after that, and with every call from then on.
+   */
+  readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock>, DiskError | SegmentCorrupt>
+  /** What the segment was. Only after `next` gave nothing. */
+  readonly summary: () => SegmentSummary
+  /** The header and where the last whole block so far ended; `undefined` before there is a header that belongs here. */
+  readonly progress: () => { readonly header: SegmentHeader; readonly point: SegmentPoint } | undefined
+}
+
+/**
+ * How a segment is read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reading {
+  readonly memory: BlockMemory
+  /**
+   * Whether an open segment is read up to the end of its file (`checked`: the summary says if anything but zeros follows its
+   * last block), or only to the first zeros behind it (`left`: files are as long as full segments from the beginning).
+   */
+  readonly tail: "checked" | "left"
+  /**
+   * `sufficient` leaves out what others imply: see `Hashes`, and of a closed segment the content checksum of its frame, since every
+   * byte of the content is checked by what the segment says itself.
+   */
+  readonly hashes: Hashes
+}
+
+/**
+ * Reading events to hand them out: every changed byte that changes an event is found, in the least time.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const forReplay = (memory: BlockMemory): Reading => ({ memory, tail: "left", hashes: "sufficient" })
+
+/**
+ * Checking every byte and every checksum.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail: "checked", hashes: "all" })
+
+/**
+ * What a cursor is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CursorParts {
+  readonly file: SegmentFile
+  readonly content: SegmentContent
+  /** May have been told to resume where `content` begins. */
+  readonly verifier: SegmentVerifier
+  readonly memory: BlockMemory
+  readonly tail: Reading["tail"]
+}
+
+/**
+ * Reads a segment's content through its verifier.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const makeCursor = ({ content, file, memory, tail, verifier }: CursorParts): SegmentCursor => {
+  let buffer: Uint8Array = new Uint8Array(0)
+  /** What the verifier has not taken yet stands in `buffer` from `start` to `end`. */
+  let start = 0
+  let end = 0
+  let readBytes = readBytesMin
+  let ended = false
+  let failure: DiskError | SegmentCorrupt | undefined
+
+  /** Makes room behind the rest. More room than a read takes is made only when that was full and not enough. */
+  const makeRoom = (): void => {
+    const rest = buffer.subarray(start, end)
+    const wanted = rest.length < readBytes ? readBytes : Math.min(verifier.neededBytes, rest.length * 2)
+    const enough = rest.length + content.restBytesMax() + blockHeaderBytes
+    const bytes = Math.max(headerBytesMax, rest.length + blockHeaderBytes, Math.min(wanted, enough))
+    buffer = memory.take(bytes).subarray(0, bytes)
+    buffer.set(rest)
+    start = 0
+    end = rest.length
+    readBytes = Math.min(readBytesMax, readBytes * 4)
+  }
+
+  const next: SegmentCursor["next"] = Effect.gen(function*() {
+    while (true) {
+      if (failure !== undefined) return yield* Effect.fail(failure)
+      if (ended) return []
+      makeRoom()
+      const count = yield* content.read(buffer.subarray(end))
+      end += count
+      const atEnd = count === 0
+      const blocks: Array<VerifiedBlock> = []
+      start += verifier.push(buffer.subarray(0, end), atEnd, (block) => blocks.push(block))
+      if (verifier.fault !== undefined) failure = corrupt(file, verifier.fault)
+      else if (atEnd || (tail === "left" && verifier.isBehindBlocks)) ended = true
+      if (blocks.length > 0) {
+        memory.handOut()
+        return blocks
+      }
+    }
+  })
+
+  return {
+    file,
+    identity: content.identity,
+    next,
+    summary: () => {
+      invariant(ended, "a segment is summed up after its end")
+      const summary = verifier.end()
+      invariant(!isSegmentFault(summary), "a faulty segment never ends")
+      return summary
+    },
+    progress: () => {
+      const { header, point } = verifier
+      return header === undefined || point === undefined ? undefined : { header, point }
+    }
+  }
+}
+
+/**
+ * Opens a segment for reading from its first byte.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openSegment = (
+  file: SegmentFile,
+  expectations: SegmentExpectations,
+  { hashes, memory, tail }: Reading
+): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> => {
+  const verifier = new SegmentVerifier(expectations, hashes)
+  const isProven = () => hashes === "sufficient" && verifier.provesEveryByte
+  return Effect.map(
+    openContent(file, isProven, memory.frame),
+    (content) => makeCursor({ file, content, verifier, memory, tail })
+  )
+}
+
+/**
+ * Reads a whole segment and hands every checked block to `onBlock`, which must not keep it. Returns what the segment
+ * was; fails at the first fault, after the blocks before it were handed out.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readSegment = (
+  file: SegmentFile,
+  expectations: SegmentExpectations,
+  onBlock: (block: VerifiedBlock) => void,
+  reading: Reading = forVerification()
+): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const cursor = yield* openSegment(file, expectations, reading)
+    while (true) {
+      const blocks = yield* cursor.next
+      if (blocks.length === 0) return cursor.summary()
+      for (const block of blocks) onBlock(block)
+    }
+  }))
+
+/**
+ * Checks every byte of a segment.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const verifySegment = (
+  file: SegmentFile,
+  expectations: SegmentExpectations = {}
+): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> => readSegment(file, expectations, () => undefined)
+
+/**
+ * What the beginning of a segment says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentStart {
+  readonly header: SegmentHeader
+  /** `undefined` when there is no event, or no first block that can be believed. */
+  readonly firstEventId: number | undefined
+}
+
+/**
+ * Reads the header and, of an open segment, the first block's header. Of a cold segment the first block of its frame is
+ * decoded. Nothing further is checked.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readStart = (
+  file: SegmentFile
+): Effect.Effect<SegmentStart, DiskError | SegmentCorrupt, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const content = yield* openContent(file)
+    const bytes = new Uint8Array(headerBytesMax + blockHeaderBytes)
+    const count = yield* content.read(bytes)
+    const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
+    if (isSegmentFault(header)) return yield* corrupt(file, header)
+    if (header.closedNanos !== 0n) {
+      return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
+    }
+    const at = headerBytesOf(header.version)
+    return { header, firstEventId: firstIdOf(header, bytes.subarray(at, Math.max(at, Math.min(count, at + 64)))) }
+  }))
+
+const firstIdOf = (header: SegmentHeader, bytes: Uint8Array): number | undefined => {
+  if (bytes.length < blockHeaderBytes) return undefined
+  const { computed, stored } = blockHeaderChecksums(bytes)
+  if (computed !== stored) return undefined
+  const { blockIndex, firstEventId } = decodeBlockHeader(header.version, bytes)
+  return blockIndex === 0 && firstEventId >= 1 ? firstEventId : undefined
+}

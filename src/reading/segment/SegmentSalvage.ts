@@ -1,0 +1,186 @@
+/**
+ * Goes on behind damage inside a segment: finds the next block that verifies. For people who look for what is left, not for
+ * programs that rely on it: a block behind damage has its own checksums and its ids to speak for it, but nothing proves
+ * what lay before it, and recorded bytes that look like a block can pass for one.
+ *
+ * A block whose header holds and whose payload does not is stepped over whole, so what it holds is not taken for blocks.
+ * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are tried;
+ * in other compressed forms nothing can be decoded behind damage.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import { openScoped } from "../../disk/Disk.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import {
+  blockAlignment,
+  blockBytesInFile,
+  blockHeaderBytes,
+  blockHeaderChecksums,
+  decodeBlockHeader,
+  flashstrikeBlockBytes
+} from "../../format/Block.ts"
+import type { BlockHeader } from "../../format/Block.ts"
+import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
+import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
+import type { BlockMemory } from "./BlockMemory.ts"
+import { seekable } from "./SeekableContent.ts"
+import type { SeekableContent } from "./SeekableContent.ts"
+import type { SegmentContent } from "./SegmentContent.ts"
+import { openContent } from "./SegmentContent.ts"
+import type { SegmentCursor } from "./SegmentReader.ts"
+import { makeCursor } from "./SegmentReader.ts"
+
+/** So many places that look like blocks and do not verify are tried in one segment. */
+const refutedMax = 256
+
+/** Bytes that are searched at once. */
+const windowBytes = 64 * 1024
+
+/**
+ * A segment that is read on behind damage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Salvaged {
+  readonly cursor: SegmentCursor
+  /** The first blocks, read already. */
+  readonly blocks: ReadonlyArray<VerifiedBlock>
+  /** Where the first of them begins. */
+  readonly offset: number
+}
+
+/**
+ * The next block at `point` or behind it that verifies; `undefined` when there is none. The blocks before the point were
+ * read, the one at the point is damaged or does not go on from them.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openSegmentPast = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  header: SegmentHeader,
+  point: SegmentPoint,
+  memory: BlockMemory
+) {
+  const outer = yield* Effect.scope
+  const opened = yield* openScoped(file.path, "read")
+  const content = yield* Effect.orElseSucceed(
+    Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
+    () => undefined
+  )
+  const stepBytes = header.version === 1 ? flashstrikeBlockBytes : blockAlignment
+  let refuted = 0
+  let offset = point.offset
+  while (refuted < refutedMax) {
+    const candidate = yield* search(file, content, header, { ...point, offset }, stepBytes)
+    if (candidate === undefined) return undefined
+    const { block } = candidate
+    const scope = yield* Scope.fork(outer)
+    const verifier = new SegmentVerifier({}, "sufficient")
+    verifier.resume(header, {
+      offset: candidate.offset,
+      blockIndex: block.blockIndex,
+      lastEventId: block.firstEventId - 1,
+      chainedChecksum: undefined
+    })
+    const rest = yield* Scope.provide(contentFrom(file, content, candidate.offset), scope)
+    const cursor = makeCursor({ file, content: rest, verifier, memory, tail: "left" })
+    const first = yield* Effect.result(cursor.next)
+    if (Result.isSuccess(first) && first.success.length > 0) {
+      const salvaged: Salvaged = { cursor, blocks: first.success, offset: candidate.offset }
+      return salvaged
+    }
+    yield* Scope.close(scope, Exit.void)
+    refuted += 1
+    offset = candidate.offset + blockBytesInFile(header.version, block.payloadBytes)
+  }
+  return undefined
+})
+
+const contentFrom = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  content: SeekableContent | undefined,
+  offset: number
+) {
+  if (content !== undefined) return content.from(offset)
+  const fromTheFront = yield* openContent(file)
+  const scratch = new Uint8Array(windowBytes)
+  let passed = 0
+  while (passed < offset) {
+    const count = yield* fromTheFront.read(scratch.subarray(0, Math.min(scratch.length, offset - passed)))
+    if (count === 0) break
+    passed += count
+  }
+  return fromTheFront
+})
+
+interface Candidate {
+  readonly offset: number
+  readonly block: BlockHeader
+}
+
+/** The next place at `point.offset` or behind it where a block header holds that can follow. */
+const search = (
+  file: SegmentFile,
+  content: SeekableContent | undefined,
+  header: SegmentHeader,
+  point: SegmentPoint,
+  stepBytes: number
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    let windowStart = point.offset
+    let source: SegmentContent | undefined = yield* contentFrom(file, content, windowStart)
+    const window = new Uint8Array(windowBytes)
+    // In format 1 only the header of each block is looked at, so a step is longer than a window.
+    while (source !== undefined) {
+      const read = yield* Effect.result(source.read(window))
+      if (Result.isFailure(read)) {
+        // Behind a damaged block of the frame the next one may be whole.
+        const beyond: number = (Math.floor(windowStart / pieceBytes) + 1) * pieceBytes
+        if (content === undefined || beyond >= content.bytes) return undefined
+        windowStart = firstPlaceFrom(beyond, point.offset, stepBytes)
+        source = content.from(windowStart)
+        continue
+      }
+      const count = read.success
+      if (count === 0) return undefined
+      const first = firstPlaceFrom(windowStart, point.offset, stepBytes)
+      for (let offset = first; offset + blockHeaderBytes <= windowStart + count; offset += stepBytes) {
+        const at = offset - windowStart
+        const block = headerThatFollows(header, point, window.subarray(at, at + blockHeaderBytes))
+        if (block !== undefined) return { offset, block } satisfies Candidate
+      }
+      windowStart += count
+    }
+    return undefined
+  }))
+
+/** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
+const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
+  from + Math.ceil((offset - from) / stepBytes) * stepBytes
+
+const headerThatFollows = (
+  header: SegmentHeader,
+  point: SegmentPoint,
+  bytes: Uint8Array
+): BlockHeader | undefined => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
+  if (view.getUint16(44, true) === 0 || view.getUint16(46, true) !== 0) return undefined
+  const block = decodeBlockHeader(header.version, bytes)
+  if (block.blockIndex < point.blockIndex || !(block.firstEventId > point.lastEventId)) return undefined
+  if (
+    header.closedNanos !== 0n && (block.blockIndex >= header.blockCount || !(block.lastEventId <= header.lastEventId))
+  ) {
+    return undefined
+  }
+  if (block.payloadBytes === 0 || block.payloadBytes > header.blockBytesMax) return undefined
+  const { computed, stored } = blockHeaderChecksums(bytes)
+  return computed === stored ? block : undefined
+}

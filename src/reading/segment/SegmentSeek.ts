@@ -1,0 +1,210 @@
+/**
+ * Opens a segment at an event, without reading or decoding most of what lies before it. The cursor may begin at an earlier
+ * event; the caller drops what it did not ask for.
+ *
+ * What is and is not verified after a seek: the segment header is, and every byte from the block where reading begins,
+ * up to the last id and the last chained checksum that the closed header names. What lies before that block is not, nor
+ * is the number of events in the whole segment, nor the content checksum of a frame.
+ *
+ * How the block is found. Blocks of format 1 lie at fixed places. Blocks of format 2 do not, and recorded bytes may look like
+ * blocks (someone records a copy of this very file). So a block header found at an arbitrary place is believed only
+ * when the blocks that follow it verify and go on from each other for longer than one payload can be, or up to the
+ * end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading begins further in
+ * front, in the last resort at the segment's first byte. An open segment is always read from there.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Disk, DiskError } from "../../disk/Disk.ts"
+import { openScoped, readFully } from "../../disk/Disk.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import {
+  blockAlignment,
+  blockBytesInFile,
+  blockHeaderBytes,
+  blockHeaderChecksums,
+  decodeBlockHeader,
+  flashstrikeBlockBytes
+} from "../../format/Block.ts"
+import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
+import type { SegmentExpectations, SegmentPoint } from "../../format/SegmentVerifier.ts"
+import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
+import type { BlockMemory } from "./BlockMemory.ts"
+import type { SeekableContent } from "./SeekableContent.ts"
+import { seekable } from "./SeekableContent.ts"
+import { hotContent } from "./SegmentContent.ts"
+import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
+import { corrupt } from "./SegmentCorrupt.ts"
+import type { SegmentCursor } from "./SegmentReader.ts"
+import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
+
+/** Distance of the places that are tried: the content of one block of our frames. */
+const strideBytes = pieceBytes
+
+/**
+ * Opens a segment for reading from event `fromId` or before it.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openSegmentAt = (
+  file: SegmentFile,
+  expectations: SegmentExpectations,
+  fromId: number,
+  memory: BlockMemory
+): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
+  Effect.gen(function*() {
+    const opened = yield* openScoped(file.path, "read")
+    const content = yield* seekable(file, opened, yield* opened.stat)
+    const fromTheFront = openSegment(file, expectations, forReplay(memory))
+    if (content === undefined || content.bytes < 4 * strideBytes) return yield* fromTheFront
+    const verifier = new SegmentVerifier(expectations, "sufficient")
+    const start = new Uint8Array(headerBytesMax)
+    const count = yield* content.from(0).read(start)
+    verifier.push(start.subarray(0, count), false, () => {})
+    if (verifier.fault !== undefined) return yield* corrupt(file, verifier.fault)
+    const { header } = verifier
+    // The place of a payload as large as this costs more to prove than reading from the front.
+    if (header === undefined || header.closedNanos === 0n || header.blockBytesMax * 4 > content.bytes) {
+      return yield* fromTheFront
+    }
+    const point = yield* lastPointBefore(content, header, fromId)
+    if (point === undefined) return yield* fromTheFront
+    verifier.resume(header, point)
+    return makeCursor({ file, content: content.from(point.offset), verifier, memory, tail: "left" })
+  })
+
+/**
+ * Opens a hot segment behind what was read of it before, when it is still the same file; `undefined` when it is not.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const openSegmentBehind = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  expectations: SegmentExpectations,
+  identity: string,
+  point: SegmentPoint,
+  memory: BlockMemory
+) {
+  if (file.form !== "hot") return undefined
+  const opened = yield* openScoped(file.path, "read")
+  const stat = yield* opened.stat
+  if (stat.identity !== identity) return undefined
+  const verifier = new SegmentVerifier(expectations, "sufficient")
+  const start = new Uint8Array(headerBytesMax)
+  const count = yield* readFully(opened, start, 0)
+  verifier.push(start.subarray(0, count), true, () => {})
+  if (verifier.header === undefined) return undefined
+  verifier.resume(verifier.header, point)
+  const content = hotContent(opened, stat.bytes, identity, point.offset)
+  return makeCursor({ file, content, verifier, memory, tail: "left" })
+})
+
+/** The last of the points that are tried which has nothing but earlier events before it. */
+const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, fromId: number) {
+  let found: SegmentPoint | undefined
+  let low = 1
+  let high = Math.floor((content.bytes - 1) / strideBytes)
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    const position = middle * strideBytes
+    const probe = header.version === 1 ? fixedPoint(content, header, position) : provenPoint(content, header, position)
+    // Damage at a place that is only tried is no fault yet: what is wanted may lie before it.
+    const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
+    if (point !== undefined && point.lastEventId < fromId) {
+      found = point
+      low = middle + 1
+    } else {
+      high = middle - 1
+    }
+  }
+  return found
+})
+
+/** Format 1: the point behind the first block that begins at `position` or later. */
+const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
+  const first = headerBytesOf(1)
+  const blockIndex = Math.ceil((position - first) / flashstrikeBlockBytes)
+  if (blockIndex >= header.blockCount) return undefined
+  const offset = first + blockIndex * flashstrikeBlockBytes
+  const bytes = new Uint8Array(blockHeaderBytes)
+  yield* content.from(offset).read(bytes)
+  const point = pointBehind(header, bytes, offset)
+  return point?.blockIndex === blockIndex + 1 ? point : undefined
+})
+
+/** So many places that look like blocks and turn out to be none are tried; a hostile file could hold millions. */
+const refutedMax = 256
+
+/** Format 2: the point behind the first block at `position` or later that is proven to be one. */
+const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
+  const source = content.from(position)
+  // A block begins within one block's length; a run longer than a payload and the block that it breaks off in follow.
+  const blockBytes = blockBytesInFile(2, header.blockBytesMax)
+  const buffer = new Uint8Array(Math.min(content.bytes - position, 4 * blockBytes))
+  let end = 0
+  let refuted = 0
+  for (
+    let at = 0;
+    at <= blockBytes && at + blockHeaderBytes <= buffer.length && refuted < refutedMax;
+    at += blockAlignment
+  ) {
+    while (true) {
+      const atEnd = position + end === content.bytes
+      const verdict = end < at + blockHeaderBytes
+        ? "more"
+        : tryBlock(header, buffer.subarray(at, end), position + at, atEnd)
+      if (verdict === "refuted") refuted += 1
+      if (verdict === "no" || verdict === "refuted") break
+      if (verdict !== "more") return verdict
+      if (end === buffer.length) break
+      const count = yield* source.read(buffer.subarray(end, Math.min(buffer.length, end + strideBytes)))
+      if (count === 0) return undefined
+      end += count
+    }
+  }
+  return undefined
+})
+
+/** Whether a block begins with the first of `bytes`; then the point behind it. */
+const tryBlock = (
+  header: SegmentHeader,
+  bytes: Uint8Array,
+  offset: number,
+  atEnd: boolean
+): SegmentPoint | "no" | "refuted" | "more" => {
+  const point = pointBehind(header, bytes, offset)
+  if (point === undefined) return "no"
+  const begin = point.offset - offset
+  if (bytes.length < begin) return atEnd ? "no" : "more"
+  const verifier = new SegmentVerifier({}, "sufficient")
+  verifier.resume(header, point)
+  const used = verifier.push(bytes.subarray(begin), atEnd, () => {})
+  if (verifier.fault !== undefined) return "refuted"
+  return atEnd || begin + used > blockBytesInFile(2, header.blockBytesMax) ? point : "more"
+}
+
+/** What a block header at `offset` leaves to the next block, if it can be one of this segment's. */
+const pointBehind = (header: SegmentHeader, bytes: Uint8Array, offset: number): SegmentPoint | undefined => {
+  // The cheap checks first: nearly all places are none.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
+  if (view.getUint16(44, true) === 0 || view.getUint16(46, true) !== 0 || view.getUint32(60, true) !== 0) {
+    return undefined
+  }
+  if (view.getUint32(40, true) >= header.blockCount) return undefined
+  const block = decodeBlockHeader(header.version, bytes)
+  const { blockIndex, chainedChecksum, eventCount, firstEventId, lastEventId, payloadBytes } = block
+  if (payloadBytes === 0 || payloadBytes > header.blockBytesMax) return undefined
+  if (!(firstEventId >= header.firstEventId && lastEventId >= firstEventId && lastEventId <= header.lastEventId)) {
+    return undefined
+  }
+  if (header.version === 2 && lastEventId - firstEventId + 1 !== eventCount) return undefined
+  const { computed, stored } = blockHeaderChecksums(bytes.subarray(0, blockHeaderBytes))
+  if (computed !== stored) return undefined
+  const next = offset + blockBytesInFile(header.version, payloadBytes)
+  return { offset: next, blockIndex: blockIndex + 1, lastEventId, chainedChecksum }
+}

@@ -1,0 +1,147 @@
+/**
+ * How a running recorder stands, as one JSON document: what its monitor answers, and what `effect-wal stats` and `top`
+ * show. Its schema checks what another process says.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
+import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
+import * as SegmentArena from "../../shared/SegmentArena.ts"
+import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
+import { Telemetry } from "../../telemetry/Telemetry.ts"
+import { TelemetrySnapshot } from "../../telemetry/TelemetrySnapshot.ts"
+import { Recorder } from "../Recorder.ts"
+
+/** The newest failures are enough for a view; the service keeps more. */
+const failuresShown = 20
+
+const heldBackNames = Object.keys(HeldBack) as ReadonlyArray<keyof typeof HeldBack>
+
+/**
+ * A report. Times are Unix times in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const MonitorReport = Schema.Struct({
+  version: Schema.Literal(1),
+  pid: Schema.Int,
+  directory: Schema.String,
+  startedMillis: Schema.Number,
+  atMillis: Schema.Number,
+  /** Event ids, see `Positions`. */
+  positions: Schema.Struct({
+    appended: Schema.Number,
+    durable: Schema.Number,
+    compressed: Schema.Number,
+    deletedBefore: Schema.Number
+  }),
+  maintainer: Schema.Struct({
+    isDown: Schema.Boolean,
+    restarts: Schema.Int,
+    /** Steps that failed for good. */
+    failures: Schema.Int,
+    limits: RetentionLimits,
+    /** `expiresMillis` is null for a hold that does not expire. */
+    holds: Schema.Array(Schema.Struct({
+      name: Schema.String,
+      fromSegmentIndex: Schema.Int,
+      expiresMillis: Schema.NullOr(Schema.Number)
+    }))
+  }),
+  /** How many slots are in which state, and why events are held back. */
+  arena: Schema.Struct({
+    slots: Schema.Int,
+    slotBytes: Schema.Int,
+    blank: Schema.Int,
+    active: Schema.Int,
+    full: Schema.Int,
+    spent: Schema.Int,
+    /** Bytes in the slot that is being filled. */
+    activeBytes: Schema.Int,
+    heldBack: Schema.Literals(heldBackNames)
+  }),
+  /** The last failures, oldest first. */
+  failures: Schema.Array(Schema.Struct({
+    atMillis: Schema.Number,
+    step: Schema.Literals(stepNames),
+    reason: Schema.Literals(stepReasons),
+    segmentIndex: Schema.Int,
+    message: Schema.String
+  })),
+  telemetry: TelemetrySnapshot
+})
+
+/**
+ * The type of {@link MonitorReport}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type MonitorReport = typeof MonitorReport.Type
+
+/**
+ * An effect that reports how things stand now.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeReporter = Effect.gen(function*() {
+  const recorder = yield* Recorder
+  const maintainer = yield* SegmentMaintainer
+  const arena = yield* SegmentArena.SegmentArena
+  const telemetry = yield* Telemetry
+  const startedMillis = yield* Clock.currentTimeMillis
+  return Effect.gen(function*() {
+    const { failures, holds, isDown, limits, restarts } = yield* maintainer.status
+    const report: MonitorReport = {
+      version: 1,
+      pid: process.pid,
+      directory: maintainer.directory,
+      startedMillis,
+      atMillis: yield* Clock.currentTimeMillis,
+      positions: yield* recorder.positions,
+      maintainer: {
+        isDown,
+        restarts,
+        failures,
+        limits,
+        holds: holds.map((hold) => ({
+          ...hold,
+          expiresMillis: Number.isFinite(hold.expiresMillis) ? hold.expiresMillis : null
+        }))
+      },
+      arena: occupancy(arena),
+      failures: (yield* maintainer.failures).slice(-failuresShown).map((failure) => ({
+        atMillis: failure.atMillis,
+        step: failure.step,
+        reason: failure.reason,
+        segmentIndex: failure.segmentIndex,
+        message: failure.message
+      })),
+      telemetry: yield* telemetry.snapshot
+    }
+    return report
+  })
+})
+
+const occupancy = (arena: SegmentArena.Arena): MonitorReport["arena"] => {
+  const states = Array.from({ length: arena.slots }, (_, slot) => SegmentArena.stateOf(arena, slot))
+  const count = (state: number): number => states.filter((other) => other === state).length
+  const active = SegmentArena.activeSlot(arena)
+  const heldBack = SegmentArena.heldBack(arena)
+  return {
+    slots: arena.slots,
+    slotBytes: arena.slotBytes,
+    blank: count(SlotState.Blank),
+    active: count(SlotState.Active),
+    full: count(SlotState.Full),
+    spent: count(SlotState.Spent),
+    activeBytes: active < 0 ? 0 : SegmentArena.watermarkOf(arena, active),
+    heldBack: heldBackNames.find((name) => HeldBack[name] === heldBack) ?? "None"
+  }
+}
