@@ -1,0 +1,99 @@
+/** What a recorder's monitor shows to other processes: `stats`, and `record --metrics`. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { MonitorReport } from "../../../src/recorder/monitor/MonitorReport.ts"
+import { effectWal, here, place, start } from "../commandLine.ts"
+
+const lines = (count: number): string =>
+  Array.from({ length: count }, (_, line) => `line ${line} of the log, with some words in it\n`).join("")
+
+const record = (directory: string, ...args: ReadonlyArray<string>) =>
+  start(["record", "--dir", directory, "--acks", ...args])
+
+describe.concurrent("stats", () => {
+  it.live("asks the recorder that runs in the directory; its socket is its user's alone", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("log")
+      const recorder = yield* record(directory)
+      recorder.write(lines(1_000))
+      yield* recorder.durable(1_000)
+      const json = yield* effectWal(["stats", "--dir", directory, "--json"])
+      assert.strictEqual(json.code, 0, json.stderr)
+      const { source, ...rest } = JSON.parse(json.stdout)
+      assert.strictEqual(source, "recorder")
+      const report = Schema.decodeUnknownSync(MonitorReport)(rest)
+      assert.strictEqual(report.pid, recorder.child.pid)
+      assert.strictEqual(report.positions.durable, 1_000)
+      assert.strictEqual(report.telemetry.counters.eventsWritten, 1_000)
+      assert.strictEqual(report.telemetry.gauges.durableLagEvents, 0)
+
+      const text = yield* here("stats", "--dir", directory)
+      assert.include(text.stdout, `process ${recorder.child.pid}`)
+      assert.match(text.stdout, /^newest event +1000, durable 1000, compressed 0$/m)
+      assert.match(text.stdout, /^events written +1000$/m)
+      const prometheus = yield* here("stats", "--dir", directory, "--prometheus")
+      assert.include(prometheus.stdout, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 1000\n`)
+
+      const { socket } = JSON.parse(readFileSync(join(directory, "wal.monitor"), "utf8"))
+      assert.strictEqual(statSync(socket).mode & 0o777, 0o600)
+      assert.strictEqual(statSync(dirname(socket)).mode & 0o777, 0o700)
+
+      assert.strictEqual((yield* recorder.end()).code, 0)
+      assert.notInclude(readdirSync(directory), "wal.monitor")
+      assert.isFalse(existsSync(dirname(socket)))
+    }))
+
+  it.live("looks at the directory when no recorder runs, and after one that was killed", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("log")
+      const small = ["--segment-bytes", "64KiB", "--max-segments", "2"]
+      const first = yield* record(directory, ...small)
+      assert.strictEqual((yield* first.end(lines(20_000))).code, 0, first.said())
+      const report = JSON.parse((yield* here("stats", "--dir", directory, "--json")).stdout)
+      assert.strictEqual(report.source, "directory")
+      assert.strictEqual(report.firstEventId, 1)
+      assert.strictEqual(report.lastEventId, 20_000)
+      assert.strictEqual(report.meta.lastEventId, 20_000)
+      const names = readdirSync(directory)
+      const cold = names.filter((name) => name.endsWith(".lz4"))
+      assert.isAbove(cold.length, 5)
+      assert.strictEqual(report.coldSegments, cold.length)
+      assert.strictEqual(report.hotSegments, names.filter((name) => name.endsWith(".wal")).length)
+      assert.isAbove(report.ratio, 2)
+      assert.isAbove(report.diskFreeBytes, 0)
+
+      const second = yield* record(directory, ...small)
+      second.write("one more\n")
+      yield* second.durable(20_001)
+      yield* second.crash
+      assert.isTrue(existsSync(join(directory, "wal.monitor")))
+      const text = yield* here("stats", "--dir", directory)
+      assert.strictEqual(text.code, 0, text.stderr)
+      assert.match(text.stdout, /^events +1 to 20001$/m)
+      assert.match(text.stdout, /^recorder +none/m)
+      const prometheus = yield* here("stats", "--dir", directory, "--prometheus")
+      assert.match(prometheus.stdout, new RegExp(`^effect_wal_cold_segments\\{.*\\} ${cold.length}$`, "m"))
+      // Its file is no foreign one.
+      assert.notInclude((yield* here("inspect", "--dir", directory)).stdout, "wal.monitor")
+    }))
+})
+
+describe.concurrent("record --metrics", () => {
+  it.live("serves what is true now, on the loopback address alone", () =>
+    Effect.gen(function*() {
+      const recorder = yield* record((yield* place)("log"), "--metrics", "0")
+      const [, url = ""] = yield* recorder.says(/metrics at (\S+)/)
+      assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
+      recorder.write(lines(10))
+      yield* recorder.durable(10)
+      const scrape = Effect.promise(() => fetch(url).then((response) => response.text()))
+      assert.include(yield* scrape, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 10\n`)
+      recorder.write(lines(5))
+      yield* recorder.durable(15)
+      assert.include(yield* scrape, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 15\n`)
+      assert.strictEqual((yield* recorder.end()).code, 0)
+    }))
+})

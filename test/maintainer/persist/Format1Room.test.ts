@@ -1,0 +1,126 @@
+/**
+ * A writer and a flusher on the same slot, step by step: between any two steps of a flush the writer does what it likes.
+ * Whatever it does, every event that it has published finds room in the file.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { flashstrikeBlockBytes } from "../../../src/format/Block.ts"
+import { flashstrikeLayout, seal } from "../../../src/format/SegmentSealer.ts"
+import * as BlockRoom from "../../../src/maintainer/persist/Format1Room.ts"
+import { SegmentWriter } from "../../../src/recorder/SegmentWriter.ts"
+import * as SegmentArena from "../../../src/shared/SegmentArena.ts"
+import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
+import { makeRandom } from "../../fixtures/segments.ts"
+
+const { blockBytesMax: blockBytes } = flashstrikeLayout
+const eventBytes = 64
+
+const race = (slotBytes: number, random: () => number) => {
+  const arena = SegmentArena.make({ slots: 2, slotBytes, layout: flashstrikeLayout })
+  let rotations = 0
+  const isHandedOver = () => rotations > 0
+  const writer = new SegmentWriter({
+    arena,
+    toPersist: Effect.runSync(TaskQueue.make({ capacity: 8, consumersMax: 1, isShared: false })),
+    firstSegmentIndex: 0,
+    firstEventId: 1,
+    nowMillis: () => 0,
+    nowNanos: () => 0,
+    onRotate: () => {
+      rotations += 1
+    }
+  })
+  const below = (count: number) => Math.floor(random() * count)
+
+  /** The writer loads the limit in `reserveUnsafe` and publishes the watermark in `publishUnsafe`. */
+  let isReserved = false
+  const reserve = () => {
+    if (isReserved || isHandedOver()) return
+    writer.reserveUnsafe(eventBytes)
+    isReserved = !isHandedOver()
+  }
+  const publish = () => {
+    if (isReserved) writer.publishUnsafe()
+    isReserved = false
+  }
+  const append = (count: number) => {
+    publish()
+    for (let i = 0; i < count && !isHandedOver(); i++) {
+      reserve()
+      publish()
+    }
+  }
+  const roomUpToLimit = () =>
+    Math.floor((Atomics.load(arena.words, SegmentArena.limitWord(0)) - writer.activeBytes) / eventBytes)
+  const write = () => {
+    switch (below(6)) {
+      case 0:
+        return reserve()
+      case 1:
+        return publish()
+      case 2:
+        return append(1)
+      case 3:
+        return append(254 + below(4))
+      case 4:
+        // To the very edge of the limit, or just short of it, with the last event still in flight.
+        append(roomUpToLimit() - below(3))
+        return reserve()
+      default:
+        return undefined
+    }
+  }
+
+  const sealTo = (watermark: number) => {
+    const state = SegmentArena.sealStateOf(arena, 0)
+    const payload = SegmentArena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
+    const sealed = seal(flashstrikeLayout, 1, state, payload)
+    SegmentArena.putSealRecord(arena, 0, sealed.state)
+    assert.isAtMost(sealed.state.blockCount, BlockRoom.blocksOf(slotBytes))
+  }
+  const flush = () => {
+    if (SegmentArena.watermarkOf(arena, 0) === SegmentArena.sealStateOf(arena, 0).sealedBytes) return
+    write()
+    BlockRoom.keepRoomUnsafe(arena, 0, SegmentArena.sealStateOf(arena, 0))
+    write()
+    const watermark = SegmentArena.watermarkOf(arena, 0)
+    write()
+    sealTo(watermark)
+  }
+
+  while (!isHandedOver()) {
+    write()
+    if (!isHandedOver() && below(3) > 0) flush()
+  }
+  sealTo(SegmentArena.watermarkOf(arena, 0))
+  const { blockCount, eventCount, fileOffset } = SegmentArena.sealStateOf(arena, 0)
+  assert.strictEqual(eventCount, writer.lastEventId)
+  assert.strictEqual(fileOffset, 64 + blockCount * flashstrikeBlockBytes)
+  assert.isAtMost(fileOffset, BlockRoom.fileBytesOf(slotBytes))
+  return { blockCount, eventCount }
+}
+
+describe("the room of a segment of format 1", () => {
+  it("is enough for every published event, however a writer races a flusher", () => {
+    let fullest = 0
+    for (let seed = 1; seed <= 3000; seed++) {
+      // From 14 blocks of events on, nothing but the blocks kept back is left over.
+      const slotBytes = [14, 15, 14.5][seed % 3]! * blockBytes
+      const { blockCount } = race(slotBytes, makeRandom(seed))
+      fullest = Math.max(fullest, blockCount - BlockRoom.blocksOf(slotBytes))
+    }
+    // The protocol gives nothing away: some race needs the very last block.
+    assert.strictEqual(fullest, 0)
+  })
+
+  it("is used up by events alone when nothing is flushed in the middle of a block", () => {
+    const slotBytes = 20 * blockBytes
+    assert.deepStrictEqual(race(slotBytes, () => 0.55), { blockCount: 20, eventCount: 20 * 256 })
+    assert.strictEqual(BlockRoom.blocksOf(slotBytes), 22)
+  })
+
+  it("is never less than the engine makes", () => {
+    assert.strictEqual(BlockRoom.blocksOf(64), 16)
+    assert.strictEqual(BlockRoom.fileBytesOf(300 * eventBytes), 263_232)
+  })
+})

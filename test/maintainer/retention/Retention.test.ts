@@ -1,0 +1,214 @@
+/** Retention decides from numbers alone, so its rulings are numbers too. */
+import { assert, describe, it } from "@effect/vitest"
+import { clampLimits, defaultLimits, plan } from "../../../src/maintainer/retention/Retention.ts"
+import type { RetainedSegment, RetentionLimits, RetentionView } from "../../../src/maintainer/retention/Retention.ts"
+import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
+
+interface Stock {
+  readonly cold: ReadonlyArray<RetainedSegment>
+  readonly hot: ReadonlyArray<RetainedSegment>
+}
+
+/** Cold segments before hot ones, 10 bytes each, closed one millisecond after the other. */
+const stock = (cold: number, hot: number): Stock => {
+  const all = Array.from({ length: cold + hot }, (_, index) => ({
+    segmentIndex: index,
+    bytes: 10,
+    closedMillis: 1000 + index
+  }))
+  return { cold: all.slice(0, cold), hot: all.slice(cold) }
+}
+
+const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): RetentionView => ({
+  hotCount: hot.length,
+  hotAt: (position) => hot[position]!,
+  coldCount: cold.length,
+  coldAt: (position) => cold[position]!,
+  arrivingCount: 0,
+  bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
+  nowMillis: 2000,
+  freeBytes: undefined,
+  heldFromIndex: Number.POSITIVE_INFINITY,
+  ...more
+})
+
+const roomy: RetentionLimits = { maxSegments: 128, maxCompressedSegments: "unlimited" }
+
+const decided = (stock: Stock, limits: Partial<RetentionLimits>, more: Partial<RetentionView> = {}) =>
+  plan(viewOf(stock, more), { ...roomy, ...limits }).map(({ action, because, segmentIndex }) =>
+    `${action} ${segmentIndex} ${because}`
+  )
+
+describe("Retention.plan", () => {
+  it("does nothing within the limits", () => {
+    assert.deepStrictEqual(decided(stock(64, 6), defaultLimits), [])
+  })
+
+  it("freezes the oldest hot segments past the limit, with a place kept free for the active one and the next", () => {
+    assert.deepStrictEqual(decided(stock(0, 5), { maxSegments: 4 }), [
+      "freeze 0 maxSegments",
+      "freeze 1 maxSegments",
+      "freeze 2 maxSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(0, 1), { maxSegments: 2 }), ["freeze 0 maxSegments"])
+  })
+
+  it("frees the oldest cold segments past the limit", () => {
+    assert.deepStrictEqual(decided(stock(6, 0), { maxCompressedSegments: 4 }), [
+      "free 0 maxCompressedSegments",
+      "free 1 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(10_000, 0), { maxCompressedSegments: "unlimited" }), [])
+  })
+
+  it("freezes what is older than cold segments that must go, and not where a hold keeps it all", () => {
+    const all = stock(0, 8).hot
+    // The freezes of 0 and 1 had been given up.
+    const left = { hot: all.slice(0, 2), cold: all.slice(2) }
+    const inTheWay = ["freeze 0 maxCompressedSegments"]
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: 0 }), inTheWay)
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: -1 }), [])
+    assert.deepStrictEqual(decided(left, { maxCompressedSegments: 6 }, { heldFromIndex: 0 }), [])
+  })
+
+  it("makes a place for every freeze that is due or under way, and for none that is not", () => {
+    assert.deepStrictEqual(decided(stock(4, 4), { maxCompressedSegments: 4, maxSegments: 4 }), [
+      "free 0 maxCompressedSegments",
+      "free 1 maxCompressedSegments",
+      "freeze 4 maxSegments",
+      "freeze 5 maxSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [
+      "free 0 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [])
+    assert.deepStrictEqual(decided(stock(2, 3), { maxCompressedSegments: 4, maxSegments: 4 }), ["freeze 2 maxSegments"])
+    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingCount: 9 }), [])
+  })
+
+  it("brings the bytes under their limit: cold ones go, hot ones are made smaller", () => {
+    assert.deepStrictEqual(decided(stock(3, 0), { bytesMax: 15 }), ["free 0 bytesMax", "free 1 bytesMax"])
+    assert.deepStrictEqual(decided(stock(1, 2), { bytesMax: 15 }), [
+      "free 0 bytesMax",
+      "freeze 1 bytesMax",
+      "freeze 2 bytesMax"
+    ])
+    assert.deepStrictEqual(decided(stock(3, 0), { bytesMax: 30 }), [])
+  })
+
+  it("lets segments go by age, the age of an unknown one being none", () => {
+    assert.deepStrictEqual(decided(stock(2, 2), { ageMillisMax: 999 }), ["free 0 ageMillisMax"])
+    assert.deepStrictEqual(decided(stock(2, 2), { ageMillisMax: 997 }), [
+      "free 0 ageMillisMax",
+      "free 1 ageMillisMax",
+      "freeze 2 ageMillisMax"
+    ])
+    const unknown = { cold: stock(2, 0).cold.map((segment) => ({ ...segment, closedMillis: 0 })), hot: [] }
+    assert.deepStrictEqual(decided(unknown, { ageMillisMax: 1 }), [])
+  })
+
+  it("makes room while the file system has too little, and no more than that", () => {
+    assert.deepStrictEqual(decided(stock(4, 0), { freeBytesMin: 100 }, { freeBytes: 85 }), [
+      "free 0 freeBytesMin",
+      "free 1 freeBytesMin"
+    ])
+    assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: 100 }), [])
+    assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: undefined }), [])
+  })
+
+  it("keeps what a hold needs, whatever the limit, and freezes it all the same", () => {
+    assert.deepStrictEqual(
+      decided(stock(8, 3), { maxCompressedSegments: 4, maxSegments: 4, bytesMax: 0 }, { heldFromIndex: 2 }),
+      [
+        "free 0 maxCompressedSegments",
+        "free 1 maxCompressedSegments",
+        "freeze 8 maxSegments",
+        "freeze 9 bytesMax",
+        "freeze 10 bytesMax"
+      ]
+    )
+  })
+
+  it("holds every limit, oldest first, and never frees a hot segment: 2,000 random stocks", () => {
+    const random = new SeededRandom(20_261_122)
+    for (let run = 0; run < 2000; run++) {
+      const words = `run ${run}`
+      const given = stock(random.below(12), random.below(12))
+      const limits: RetentionLimits = {
+        maxSegments: 2 + random.below(6),
+        maxCompressedSegments: random.chance(0.3) ? "unlimited" : 4 + random.below(6),
+        ...(random.chance(0.3) ? { bytesMax: random.below(200) } : {}),
+        ...(random.chance(0.3) ? { ageMillisMax: 970 + random.below(40) } : {}),
+        ...(random.chance(0.3) ? { freeBytesMin: random.below(200) } : {})
+      }
+      const heldFromIndex = random.chance(0.3) ? random.below(20) : Number.POSITIVE_INFINITY
+      const freeBytes = random.chance(0.5) ? random.below(200) : undefined
+      const arrivingCount = random.below(4)
+      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingCount })
+      const actions = plan(view, limits)
+      const freed = actions.filter((action) => action.action === "free").map((action) => action.segmentIndex)
+      const frozen = actions.filter((action) => action.action === "freeze").map((action) => action.segmentIndex)
+      assert.deepStrictEqual(freed, given.cold.slice(0, freed.length).map((segment) => segment.segmentIndex), words)
+      assert.deepStrictEqual(frozen, given.hot.slice(0, frozen.length).map((segment) => segment.segmentIndex), words)
+      assert.isTrue(freed.every((segmentIndex) => segmentIndex < heldFromIndex), words)
+      assert.isAtMost(given.hot.length - frozen.length, Math.max(0, limits.maxSegments - 2), words)
+      // What is left is within every limit, or held, or nothing cold is left.
+      const left = given.cold.slice(freed.length)
+      const mayGo = left[0] !== undefined && left[0].segmentIndex < heldFromIndex
+      if (mayGo) {
+        const { ageMillisMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } =
+          limits
+        if (limits.maxCompressedSegments !== "unlimited") {
+          assert.isAtMost(left.length + arrivingCount + frozen.length, limits.maxCompressedSegments, words)
+        }
+        assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
+        assert.isAtMost(view.nowMillis - left[0]!.closedMillis, ageMillisMax, words)
+        if (freeBytes !== undefined) assert.isAtLeast(freeBytes + 10 * freed.length, freeBytesMin, words)
+      }
+      // No action without its reason: without the last one some limit would be broken.
+      const last = freed.length - 1
+      if (last >= 0) {
+        const segment = given.cold[last]!
+        const reasons = [
+          limits.maxCompressedSegments !== "unlimited" &&
+          given.cold.length - last + arrivingCount + frozen.length > limits.maxCompressedSegments,
+          limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
+          limits.ageMillisMax !== undefined && view.nowMillis - segment.closedMillis > limits.ageMillisMax,
+          limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin
+        ]
+        assert.isTrue(reasons.includes(true), words)
+      }
+    }
+  })
+
+  it("looks at no more segments than it acts on, and one of each kind", () => {
+    for (const count of [10, 10_000]) {
+      let looks = 0
+      const given = stock(count, count)
+      const actions = plan({
+        ...viewOf(given),
+        hotAt: (position) => (looks++, given.hot[position]!),
+        coldAt: (position) => (looks++, given.cold[position]!)
+      }, { maxSegments: count, maxCompressedSegments: count - 3 })
+      assert.strictEqual(actions.length, 3 + 2 + 2)
+      assert.isAtMost(looks, actions.length + 3)
+    }
+  })
+})
+
+describe("Retention.clampLimits", () => {
+  it("brings counts into the ranges of the ancestor and says which were outside", () => {
+    assert.deepStrictEqual(clampLimits({ maxSegments: 1, maxCompressedSegments: 1000 }), {
+      limits: { maxSegments: 2, maxCompressedSegments: 512 },
+      clamped: [
+        { field: "maxSegments", given: 1, used: 2 },
+        { field: "maxCompressedSegments", given: 1000, used: 512 }
+      ]
+    })
+    assert.deepStrictEqual(clampLimits({ maxSegments: 200, maxCompressedSegments: 0 }).limits, {
+      maxSegments: 128,
+      maxCompressedSegments: 4
+    })
+    assert.deepStrictEqual(clampLimits({ maxSegments: 2, maxCompressedSegments: "unlimited" }).clamped, [])
+  })
+})
