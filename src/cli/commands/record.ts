@@ -20,17 +20,9 @@ import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { makeSplitter } from "../events/EventFraming.ts"
+import { framingFlag, makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter, Framing } from "../events/EventFraming.ts"
-import {
-  directoryFlag,
-  formatSize,
-  framingFlag,
-  jsonFlag,
-  parseBytes,
-  parseDuration,
-  switchFlag
-} from "../flags/flags.ts"
+import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { layerMetrics, metricsFlag } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
 import { clamp, clampLimits, retentionFlags } from "../flags/retentionFlags.ts"

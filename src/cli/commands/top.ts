@@ -17,9 +17,9 @@ import { directoryFlag, parseDuration } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { endingSignals, firstSignal } from "../terminal/Signals.ts"
 import { writeLines } from "../terminal/StandardStreams.ts"
+import { readStats } from "../views/Stats.ts"
+import type { Stats } from "../views/Stats.ts"
 import { topFrame } from "../views/TopFrame.ts"
-import { readStats } from "./stats.ts"
-import type { Stats } from "./stats.ts"
 
 /** A picture costs the recorder a snapshot, some tenths of a millisecond. */
 const intervalMillisMin = 100

@@ -11,6 +11,7 @@
  *
  * @since 0.1.0
  */
+import * as Flag from "effect/cli/Flag"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 
@@ -29,6 +30,17 @@ export const framings = ["lines", "length-prefixed"] as const
  * @category models
  */
 export type Framing = typeof framings[number]
+
+/**
+ * `--framing lines|length-prefixed`.
+ *
+ * @since 0.1.0
+ * @category flags
+ */
+export const framingFlag = Flag.Literals("framing", framings).pipe(
+  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
+  Flag.withDefault("lines")
+)
 
 /**
  * Why the input cannot go on. `events` counts the events before it.

@@ -5,7 +5,6 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Flag from "effect/cli/Flag"
-import { framings } from "../events/EventFraming.ts"
 
 export { parseBytes, parseDuration } from "../../internal/notations.ts"
 
@@ -69,17 +68,6 @@ export const numberFlag = (name: string, metavar: string, least: number, descrip
  * @category flags
  */
 export const jsonFlag = switchFlag("json", "Print one JSON object on standard output")
-
-/**
- * `--framing lines|length-prefixed`.
- *
- * @since 0.1.0
- * @category flags
- */
-export const framingFlag = Flag.Literals("framing", framings).pipe(
-  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
-  Flag.withDefault("lines")
-)
 
 /**
  * An amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`.

@@ -18,7 +18,7 @@ import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { groupOf } from "../../telemetry/CounterLayout.ts"
 import { defaultPrefix } from "../../telemetry/TelemetryCollect.ts"
-import { ratioOf } from "../commands/inspect.ts"
+import { ratioOf } from "./SegmentTable.ts"
 
 /**
  * A directory at one moment.

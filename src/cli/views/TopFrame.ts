@@ -11,8 +11,8 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { directoryLines } from "../commands/stats.ts"
-import type { Stats } from "../commands/stats.ts"
+import { directoryLines } from "./Stats.ts"
+import type { Stats } from "./Stats.ts"
 
 /**
  * The lines of a picture, the first being its title.
