@@ -1,6 +1,6 @@
 /**
- * `effect-wal inspect`: one row a segment, from headers; the content is not checked (`verify` does that). Only a segment
- * that is still open is read whole, because its header does not count yet.
+ * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
+ * that. Only a segment that is still open is read to its end, because its header has no counts yet.
  *
  * @since 0.1.0
  */
@@ -36,7 +36,7 @@ export const inspect = Command.make(
     const inspecting = Effect.gen(function*() {
       for (const { segmentIndex } of reader.segments()) {
         const segment = yield* reader.use(segmentIndex, inspectFile)
-        // Undefined when retention has deleted it meanwhile.
+        // Undefined if retention has deleted it meanwhile.
         if (segment !== undefined) segments.push(segment)
       }
     })
@@ -47,16 +47,16 @@ export const inspect = Command.make(
     yield* writeLines([
       ...table(segments),
       ...segments.filter(({ detail }) => detail !== "").map(({ detail }) => `note: ${detail}`),
-      ...unsafe.map((name) => `note: ${name} has the name of a segment and is no regular file; it is left alone`),
-      ...foreign.map((name) => `note: ${name} is no segment; it is left alone`)
+      ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
+      ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
     ])
   })
 ).pipe(
   Command.withDescription("List the segments: state, events, ids, bytes, ratio, times"),
-  Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row a segment" }])
+  Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row per segment" }])
 )
 
-/** A file that is gone fails with `NotFound`, and the reader looks for the segment's other form. */
+/** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
 const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
   const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
   const described = describe(file, bytes)

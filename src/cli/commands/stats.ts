@@ -1,6 +1,6 @@
 /**
- * `effect-wal stats`: how things stand, once. From the recorder that runs in the directory, on this machine; or from
- * the directory alone when none runs.
+ * `effect-wal stats`: prints the state once, of the recorder that runs in the directory on this machine, or of the
+ * directory alone if none runs.
  *
  * @since 0.1.0
  */
@@ -33,14 +33,14 @@ export const stats = Command.make(
     if (json) return yield* writeJson({ source: found.source, ...found.report })
     if (prometheus) {
       if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
-      // Loaded when it is asked for: exporters bring an HTTP server along.
+      // Loaded only if needed, because the exporters import an HTTP server.
       const { prometheusText } = yield* Effect.promise(() => import("../../telemetry/TelemetryExport.ts"))
       return yield* writeOutput(prometheusText(found.report.telemetry))
     }
     yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))
   })
 ).pipe(
-  Command.withDescription("Print once how a running recorder stands, or the directory when none runs"),
+  Command.withDescription("Print the state of a running recorder once, or of the directory if none runs"),
   Command.withExamples([
     { command: "effect-wal stats --dir ./log", description: "For people" },
     { command: "effect-wal stats --dir ./log --prometheus", description: "For a textfile collector" }

@@ -1,5 +1,5 @@
 /**
- * The segments of a directory as rows of a table, and what a row tells of a file.
+ * Formats the segments of a directory as a table, and describes its rows.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { frameHeaderBytesMax, Lz4FrameError, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
 
 /**
- * A row. Ids are 0 while there are no events.
+ * A row of the table. Ids are 0 while there are no events.
  *
  * @since 0.1.0
  * @category models
@@ -24,17 +24,17 @@ export interface InspectedSegment {
   readonly lastEventId: number
   /** On disk. */
   readonly bytes: number
-  /** Uncompressed to compressed; 1 when hot, 0 when a cold file does not tell. */
+  /** Uncompressed to compressed; 1 for a hot file, 0 for a cold file whose header has no length. */
   readonly ratio: number
-  /** ISO 8601, UTC; empty when there is none. */
+  /** ISO 8601, UTC; empty when the header has no time. */
   readonly created: string
   readonly closed: string
   readonly detail: string
 }
 
 /**
- * Uncompressed to compressed of a cold file, as its frame's header claims; `verify` finds out whether it is true. 0 when
- * the file does not tell.
+ * Gives the ratio uncompressed to compressed of a cold file, as its frame's header claims; `verify` checks the claim. 0
+ * if the header has no length.
  *
  * @since 0.1.0
  * @category reading
@@ -63,7 +63,7 @@ export const ratioOf = (file: SegmentFile, bytes: number) =>
 export const timeOf = (nanos: bigint): string => nanos === 0n ? "" : new Date(Number(nanos / 1_000_000n)).toISOString()
 
 const columns = ["index", "state", "events", "first", "last", "bytes", "ratio", "created", "closed"]
-/** Numbers stand to the right. */
+/** The columns of numbers, which are aligned to the right. */
 const rightColumns = [0, 2, 3, 4, 5, 6]
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The state of a directory at one moment, and its lines for people: as the recorder that runs in it reports it, or as the
- * files show it when none runs.
+ * Reads the state of a directory at one moment and formats it for people: as the recorder that runs in the directory
+ * reports it, or as the files show it if none runs.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import { readDirectory } from "./DirectoryReport.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
 
 /**
- * What was found: a recorder that answered, or a directory without one.
+ * The report of a recorder that answered, or of a directory without a recorder.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +26,7 @@ export type Stats =
   | { readonly source: "directory"; readonly report: DirectoryReport }
 
 /**
- * Asks the recorder of a directory; looks at the directory when there is none, and shows how far that is.
+ * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that.
  *
  * @since 0.1.0
  * @category reading
@@ -49,7 +49,7 @@ export const readStats = (
 const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
 
 /**
- * Where the log stands and who holds it back; then the whole telemetry.
+ * Formats the report of a recorder: the state of the log and what holds it back, then the whole telemetry.
  *
  * @since 0.1.0
  * @category formatting
@@ -78,7 +78,7 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
 }
 
 /**
- * What the files say.
+ * Formats the report of a directory.
  *
  * @since 0.1.0
  * @category formatting
