@@ -161,11 +161,15 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
-        return yield* new SegmentMissing({ directory: reader.directory, firstMissingIndex: wanted, lastMissingIndex })
+        return yield* new SegmentMissing({
+          directory: reader.directory.path,
+          firstMissingIndex: wanted,
+          lastMissingIndex
+        })
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new Deleted({ directory: reader.directory.path, wanted: `segment ${wanted}`, firstAvailableId })
       }
     }
   })
@@ -222,7 +226,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
-        const { directory } = reader
+        const directory = reader.directory.path
         return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false

@@ -8,10 +8,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
@@ -41,7 +41,7 @@ export const dump = Command.make(
       return yield* new UsageFailure({ message: "--block and --event do not go together; give one" })
     }
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(dir, defaultNaming)
+    const reader = yield* makeDirectoryReader(new SegmentDirectory(dir))
     const wanted = Option.getOrUndefined(Option.orElse(block, () => event))
     const isEvent = Option.isSome(event)
     const found = yield* reader.use(segment, (file) => find(file, wanted, isEvent))

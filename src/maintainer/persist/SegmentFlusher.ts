@@ -27,9 +27,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { hotName } from "../../format/SegmentName.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -98,25 +97,21 @@ interface OpenFile {
  */
 export const make = (options: {
   readonly arena: Arena
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   readonly telemetry: SegmentMaintainerUpdater
   /** A segment's file has got its `.wal` name. */
   readonly onOpened: (segmentIndex: number) => void
 }): SegmentFlusher => {
-  const { arena, directory, naming, telemetry } = options
+  const { arena, directory, telemetry } = options
   const { layout } = arena
   const fileBytesOfFlashstrike = BlockRoom.fileBytesOf(arena.slotBytes)
   const preparer = SegmentPreparer.make({
     directory,
-    naming,
     fileBytes: layout.version === 1 ? fileBytesOfFlashstrike : headerBytesOf(2) + arena.slotBytes
   })
   let open: OpenFile | undefined
   const stage = SegmentStage.make(layout.version, preparer.take)
   let last = { segmentIndex: 0, fileOffset: 0, eventId: 0 }
-
-  const hotPath = (segmentIndex: number) => `${directory}/${hotName(naming, segmentIndex)}`
 
   const headerOf = (slot: number, state: SealState, closedNanos: bigint): Uint8Array => {
     const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
@@ -203,8 +198,8 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory)
+    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    yield* disk.syncDirectory(directory.path)
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })
