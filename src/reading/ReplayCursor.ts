@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
@@ -188,7 +189,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const now = yield* startOf(reader, segmentIndex)
       // Deleted meanwhile, which entering it will say, or closed.
       if (now === undefined || now.header.closedNanos !== 0n) return true
-      if (summary.header.version === 2) {
+      if (!mayStayOpen(summary.header.version)) {
         return yield* corrupt(file, openThoughFollowed)
       }
       const whole = yield* reader.use(segmentIndex, verifySegment)

@@ -12,6 +12,7 @@ import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { idsInEvents } from "../../format/SegmentLayout.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
@@ -136,10 +137,18 @@ const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): reado
   const { blockIndex, eventCount, firstEventId, lastEventId } = block.header
   const { offset, payload } = block
   let found: readonly [number, number] | undefined
-  const idsInEvents = segment.version === 1
-  const { eventSize } = segment
+  const { eventSize, version } = segment
   forEachEvent(
-    { offset, blockIndex, firstEventId, lastEventId, eventCount, eventSize, idsInEvents, payload },
+    {
+      offset,
+      blockIndex,
+      firstEventId,
+      lastEventId,
+      eventCount,
+      eventSize,
+      idsInEvents: idsInEvents(version),
+      payload
+    },
     (id, _, start, end) => {
       if (id === wanted) found = [start, end]
     }

@@ -15,6 +15,7 @@ import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
 import { decodeHeader, headerBytesMax, hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
@@ -140,7 +141,7 @@ const linkFaults = (path: string, before: SegmentHeader, header: SegmentHeader):
   const faults: Array<string> = []
   if (header.version !== before.version) return [`${path}: another format than the segment before it`]
   const isBeforeClosed = before.closedNanos !== 0n
-  if (header.version === 2) {
+  if (chainsSegments(header.version)) {
     if (header.walId.some((byte, at) => byte !== before.walId[at])) faults.push(`${path}: a segment of another wal`)
     if (!isBeforeClosed) faults.push(`${path}: the segment before it is not closed`)
     else if (header.previousChainedChecksum !== before.lastChainedChecksum) {

@@ -24,10 +24,10 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { flashstrikeBlockBytes } from "../../format/Block.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
@@ -165,7 +165,8 @@ export const open: (
       }
       removed.push(segmentIndex)
     }
-    const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
+    const isChained = chainsSegments(version)
+    const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
     const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
     const given = yield* lastGiven(directory.path, lastSegmentIndex, lastEventId)
@@ -181,7 +182,7 @@ export const open: (
       removedSegmentIndices: removed,
       missingSegmentCount: missingCount(segments.slice(0, position + 1))
     }
-    const chainedChecksum = end === undefined || end.header.version === 1 ? 0n : end.chainedChecksum
+    const chainedChecksum = end === undefined || !isChained ? 0n : end.chainedChecksum
     return { origin: { walId, chainedChecksum, ...given }, report }
   }
 )
@@ -312,7 +313,9 @@ const checkContinues = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader
 ) {
   const before = newest.segmentIndex - 1
-  if (summary.header.version === 1 || !reader.segments().some((entry) => entry.segmentIndex === before)) return
+  if (!chainsSegments(summary.header.version) || !reader.segments().some((entry) => entry.segmentIndex === before)) {
+    return
+  }
   yield* reader.use(
     before,
     Effect.fnUntraced(function*(file: SegmentFile) {
@@ -350,9 +353,6 @@ const verifyBeginning = (
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
-/** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
-const flashstrikeBlocksMin = 16
-
 /**
  * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
  * the old file would prove nothing: one that has failed, here or in a predecessor, says ok the next time although the
@@ -369,10 +369,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   yield* removeIfThere(fresh)
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
-    if (header.version === 1) {
-      const bytesMin = headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes
-      yield* extend(fresh, Math.max(bytes, bytesMin))
-    }
+    if (keepsFileLength(header.version)) yield* extend(fresh, Math.max(bytes, fileBytesOf(header.version, 0)))
     yield* disk.rename(fresh, file.path)
   }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
   yield* disk.syncDirectory(directory.path)

@@ -38,6 +38,7 @@ import {
   segmentsOf
 } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
@@ -223,7 +224,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     const { path, segmentIndex } = file
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
     const found = hasOther ? undefined : yield* readPrefix(file)
-    const prefix = found !== undefined && found.header.version === 2 && found.eventCount > 0 ? found : undefined
+    const prefix = found !== undefined && chainsSegments(found.header.version) && found.eventCount > 0
+      ? found
+      : undefined
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
     lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
     plans.push({

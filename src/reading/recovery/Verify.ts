@@ -21,6 +21,7 @@ import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { idsInEvents, mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentExpectations, SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "../segment/SegmentChain.ts"
@@ -327,7 +328,9 @@ const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean =
   const { previousEventId } = expected
   if (!belongs(header, expected)) return false
   if (previousEventId === undefined || header.eventCount === 0) return true
-  return header.version === 2 ? header.firstEventId === previousEventId + 1 : header.firstEventId > previousEventId
+  return !idsInEvents(header.version)
+    ? header.firstEventId === previousEventId + 1
+    : header.firstEventId > previousEventId
 }
 
 const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
@@ -377,7 +380,7 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): voi
   if (before.unclosed === undefined || summary.eventCount === 0) return
   const { file: unclosedFile, summary: unclosed } = before.unclosed
   // An open segment that others follow is whole only in format 1, and only when the next id follows.
-  const fault = unclosed.header.version === 2
+  const fault = !mayStayOpen(unclosed.header.version)
     ? openThoughFollowed
     : unclosed.torn ??
       faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
