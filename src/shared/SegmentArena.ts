@@ -32,7 +32,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { SealState, SegmentLayout } from "../format/SegmentSealer.ts"
+import { versionOf } from "../format/SegmentLayout.ts"
+import type { SegmentLayout } from "../format/SegmentLayout.ts"
+import type { SealState } from "../format/SegmentSealer.ts"
 import { sealStart } from "../format/SegmentSealer.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
@@ -197,7 +199,7 @@ export const attach = (buffer: SharedArrayBuffer): Arena => {
     slots: constant(word.slots),
     slotBytes: constant(word.slotBytes),
     layout: {
-      version: constant(word.version) === 1 ? 1 : 2,
+      version: versionOf(constant(word.version)),
       eventSize: constant(word.eventSize),
       blockBytesMax: constant(word.blockBytesMax)
     },

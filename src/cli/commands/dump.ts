@@ -8,10 +8,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
+import { idsInEvents } from "../../format/SegmentLayout.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
@@ -41,7 +42,7 @@ export const dump = Command.make(
       return yield* new UsageFailure({ message: "--block and --event cannot be combined; give one" })
     }
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(dir, defaultNaming)
+    const reader = yield* makeDirectoryReader(new SegmentDirectory(dir))
     const wanted = Option.getOrUndefined(Option.orElse(block, () => event))
     const isEvent = Option.isSome(event)
     const found = yield* reader.use(segment, (file) => find(file, wanted, isEvent))
@@ -136,10 +137,18 @@ const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): reado
   const { blockIndex, eventCount, firstEventId, lastEventId } = block.header
   const { offset, payload } = block
   let found: readonly [number, number] | undefined
-  const idsInEvents = segment.version === 1
-  const { eventSize } = segment
+  const { eventSize, version } = segment
   forEachEvent(
-    { offset, blockIndex, firstEventId, lastEventId, eventCount, eventSize, idsInEvents, payload },
+    {
+      offset,
+      blockIndex,
+      firstEventId,
+      lastEventId,
+      eventCount,
+      eventSize,
+      idsInEvents: idsInEvents(version),
+      payload
+    },
     (id, _, start, end) => {
       if (id === wanted) found = [start, end]
     }

@@ -7,9 +7,8 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { scan } from "../../disk/SegmentDirectory.ts"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
@@ -30,8 +29,9 @@ export const inspect = Command.make(
   { dir: directoryFlag, json: jsonFlag },
   Effect.fnUntraced(function*({ dir, json }) {
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(dir, defaultNaming)
-    const listing = yield* scan(dir, defaultNaming)
+    const directory = new SegmentDirectory(dir)
+    const reader = yield* makeDirectoryReader(directory)
+    const listing = yield* directory.scan
     const segments: Array<InspectedSegment> = []
     const inspecting = Effect.gen(function*() {
       for (const { segmentIndex } of reader.segments()) {

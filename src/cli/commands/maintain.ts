@@ -16,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
@@ -70,7 +69,7 @@ const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: Ret
     const maintainer = Context.get(services, SegmentMaintainer)
     const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.events, (event) => print(event, json)))
     const watching = yield* Effect.forkChild(
-      Effect.provideContext(SegmentWatcher.watch({ directory, naming: defaultNaming }), services)
+      Effect.provideContext(SegmentWatcher.watch({ directory }), services)
     )
     yield* Effect.raceFirst(Effect.raceFirst(stopped, maintainer.down), Fiber.join(printing))
     yield* Fiber.interrupt(watching)

@@ -8,8 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Disk } from "../../disk/Disk.ts"
-import { filesOf, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming, parseName } from "../../format/SegmentName.ts"
+import { nameIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 
 const firstMillis = 500
@@ -127,7 +126,7 @@ export const withReadProgress = <A, E, R>(
 ) =>
   !isShown(options.isWanted) ? work : Effect.gen(function*() {
     const disk = yield* Disk
-    const bytesByName = yield* segmentBytes(options.directory)
+    const bytesByName = yield* segmentBytes(new SegmentDirectory(options.directory))
     let total = 0
     for (const bytes of bytesByName.values()) total += bytes * options.passes
     let before = 0
@@ -136,7 +135,7 @@ export const withReadProgress = <A, E, R>(
       ...disk,
       open: (path, mode) =>
         Effect.map(disk.open(path, mode), (file) => {
-          const bytes = mode === "read" ? bytesByName.get(nameOf(path)) : undefined
+          const bytes = mode === "read" ? bytesByName.get(nameIn(path)) : undefined
           if (bytes === undefined) return file
           if (current.path !== path) {
             before += current.bytes
@@ -174,10 +173,11 @@ export const withSegmentProgress = <A, E, R>(
 ) =>
   !isShown(options.isWanted) ? work : Effect.gen(function*() {
     const disk = yield* Disk
-    const { length: total } = segmentsOf(yield* scan(options.directory, defaultNaming))
+    const directory = new SegmentDirectory(options.directory)
+    const { length: total } = segmentsOf(yield* directory.scan)
     const seen = new Set<number>()
     const see = (path: string): void => {
-      const parsed = parseName(defaultNaming, nameOf(path))
+      const parsed = directory.parse(nameIn(path))
       if (parsed !== undefined) seen.add(parsed.index)
     }
     const watched = Disk.of({
@@ -194,16 +194,14 @@ export const withSegmentProgress = <A, E, R>(
     return yield* withProgress(Effect.provideService(work, Disk, watched), look, true)
   })
 
-const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
-
 /** Gives the bytes on disk of each file of a segment, by name; 0 for a file that was deleted meanwhile. */
-const segmentBytes = Effect.fnUntraced(function*(directory: string) {
+const segmentBytes = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const disk = yield* Disk
   const bytesByName = new Map<string, number>()
-  for (const entry of segmentsOf(yield* scan(directory, defaultNaming))) {
-    for (const { path } of filesOf(directory, defaultNaming, entry)) {
+  for (const entry of segmentsOf(yield* directory.scan)) {
+    for (const { path } of directory.filesOf(entry)) {
       const bytes = yield* Effect.catch(Effect.map(disk.stat(path), (stat) => stat.bytes), () => Effect.succeed(0))
-      bytesByName.set(nameOf(path), bytes)
+      bytesByName.set(nameIn(path), bytes)
     }
   }
   return bytesByName

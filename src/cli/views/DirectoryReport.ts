@@ -10,8 +10,8 @@ import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Meta } from "../../disk/MetaStore.ts"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
@@ -53,7 +53,7 @@ export interface DirectoryReport {
  */
 export const readDirectory = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
-  const reader = yield* makeDirectoryReader(directory, defaultNaming)
+  const reader = yield* makeDirectoryReader(new SegmentDirectory(directory))
   const totals = { hotSegments: 0, hotBytes: 0, coldSegments: 0, coldBytes: 0 }
   let toldBytes = 0
   let contentBytes = 0
@@ -93,7 +93,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
  * @category reading
  */
 export const newestEventId = (directory: string): Effect.Effect<number, DiskError | SegmentCorrupt, Disk> =>
-  Effect.flatMap(makeDirectoryReader(directory, defaultNaming), newestIn)
+  Effect.flatMap(makeDirectoryReader(new SegmentDirectory(directory)), newestIn)
 
 /** Reads the last two segments, because the newest one may have no event yet. */
 const newestIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
