@@ -25,6 +25,10 @@ const numbers = new Set(promises.map(([number]) => number))
 const hasRuling = (file: string, ruling: string): boolean =>
   existsSync(join(root, file)) && ["\"", "`"].some((quote) => textOf(file).includes(`${quote}${ruling}`))
 
+/** In the README the promises are grouped by theme, with their numbers in parentheses. */
+const guaranteed = textOf("README.md").split("\n## ").find((section) => section.startsWith("What is guaranteed\n")) ??
+  ""
+
 /** `promise 3`, `promises 3 and 4`, `promises 3, 4 and 5`. */
 const referencesIn = (text: string): ReadonlyArray<string> =>
   [...text.matchAll(/\bpromises? (\d+(?:(?:,| and) \d+)*)/gi)].flatMap(([, list = ""]) => list.match(/\d+/g) ?? [])
@@ -53,7 +57,12 @@ describe("docs/RELIABILITY.md", () => {
 })
 
 describe("references to promises", () => {
-  it("lead to promises that exist, in the README, in the pages and in the sources", () => {
+  it("are made in the README to every promise, and to nothing else", () => {
+    const cited = [...guaranteed.matchAll(/\((\d+(?:, \d+)*)\)/g)].flatMap(([, list = ""]) => list.split(", "))
+    assert.deepStrictEqual(cited.sort(), [...numbers].sort())
+  })
+
+  it("lead to promises that exist, in the pages and in the sources", () => {
     const files = [
       "README.md",
       "SECURITY.md",
