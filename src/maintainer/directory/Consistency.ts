@@ -13,9 +13,10 @@ import { decompressWhole } from "../../format/lz4/Lz4Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
-import { decodeHeader, headerBytesMax, hex } from "../../format/SegmentHeader.ts"
+import { decodeHeader, headerBytesMax } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { chainsSegments } from "../../format/SegmentLayout.ts"
+import { mayStayOpen } from "../../format/SegmentLayout.ts"
+import { endOf, faultBetween, firstIdOf } from "../../reading/segment/SegmentChain.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
@@ -139,21 +140,13 @@ const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string
 /** What keeps a segment from being the one that follows. */
 const linkFaults = (path: string, before: SegmentHeader, header: SegmentHeader): ReadonlyArray<string> => {
   const faults: Array<string> = []
-  if (header.version !== before.version) return [`${path}: another format than the segment before it`]
-  const isBeforeClosed = before.closedNanos !== 0n
-  if (chainsSegments(header.version)) {
-    if (header.walId.some((byte, at) => byte !== before.walId[at])) faults.push(`${path}: a segment of another wal`)
-    if (!isBeforeClosed) faults.push(`${path}: the segment before it is not closed`)
-    else if (header.previousChainedChecksum !== before.lastChainedChecksum) {
-      faults.push(
-        `${path}: the chain begins with ${hex(header.previousChainedChecksum)}, ` +
-          `and ended with ${hex(before.lastChainedChecksum)}`
-      )
-    }
-  }
-  const bothSay = isBeforeClosed && before.eventCount > 0 && header.eventCount > 0
-  if (bothSay && header.firstEventId <= before.lastEventId) {
-    faults.push(`${path}: begins with event ${header.firstEventId}, after event ${before.lastEventId}`)
+  const firstEventId = firstIdOf(header)
+  const fault = faultBetween(endOf(before), header, firstEventId)
+  // Lost events leave a gap in the ids, and the chain whole: that is for `verify` to report.
+  const isGap = fault?.kind === "BadOrder" && firstEventId !== undefined && firstEventId > before.lastEventId
+  if (fault !== undefined && !isGap) faults.push(`${path}: ${formatFault(fault)}`)
+  if (before.closedNanos === 0n && !mayStayOpen(header.version)) {
+    faults.push(`${path}: the segment before it is not closed`)
   }
   return faults
 }

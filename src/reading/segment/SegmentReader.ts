@@ -12,17 +12,12 @@ import type * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
+import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { decodeHeader, headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
-import type {
-  Hashes,
-  SegmentExpectations,
-  SegmentPoint,
-  SegmentSummary,
-  VerifiedBlock
-} from "../../format/SegmentVerifier.ts"
+import type { Hashes, SegmentPoint, SegmentSummary, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { invariant } from "../../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"

@@ -27,10 +27,11 @@ import {
   decodeBlockHeader
 } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
 import { blockStepBytes, hasFixedBlocks, idsInEvents } from "../../format/SegmentLayout.ts"
-import type { SegmentExpectations, SegmentPoint } from "../../format/SegmentVerifier.ts"
+import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
