@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
@@ -218,6 +219,22 @@ export const verifySegment = (
   file: SegmentFile,
   expectations: SegmentExpectations = {}
 ): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> => readSegment(file, expectations, () => undefined)
+
+/**
+ * Reads the header of a hot segment; `undefined` when the file is gone, or does not start with a header of either format:
+ * damaged, still empty, or written by an application in a format of its own.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefined, DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const file = yield* openScoped(path, "read")
+    const bytes = new Uint8Array(headerBytesMax)
+    const count = yield* readFully(file, bytes, 0)
+    const header = decodeHeader(bytes.subarray(0, count))
+    return isSegmentFault(header) ? undefined : header
+  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
 
 /**
  * What the beginning of a segment says.
