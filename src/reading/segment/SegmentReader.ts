@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
+import { blockHeaderBytes, readBlockHeader } from "../../format/Block.ts"
 import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { isSegmentFault } from "../../format/SegmentFault.ts"
@@ -267,14 +267,7 @@ export const readStart = (
     if (header.closedNanos !== 0n) {
       return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
     }
-    const at = headerBytesOf(header.version)
-    return { header, firstEventId: firstIdOf(header, bytes.subarray(at, Math.max(at, Math.min(count, at + 64)))) }
+    const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
+    const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
+    return { header, firstEventId: isFirst ? block.firstEventId : undefined }
   }))
-
-const firstIdOf = (header: SegmentHeader, bytes: Uint8Array): number | undefined => {
-  if (bytes.length < blockHeaderBytes) return undefined
-  const { computed, stored } = blockHeaderChecksums(bytes)
-  if (computed !== stored) return undefined
-  const { blockIndex, firstEventId } = decodeBlockHeader(header.version, bytes)
-  return blockIndex === 0 && firstEventId >= 1 ? firstEventId : undefined
-}
