@@ -284,18 +284,24 @@ const make = (call: Call): Disk["Service"] => {
   const unlink = (path: string) =>
     call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
 
-  const syncDirectory = (path: string) =>
-    Effect.gen(function*() {
-      const fd = yield* call<number>(
+  // The kernel reports a failed sync once to each descriptor that was open when it failed.
+  const changeNames = <A, E, R>(path: string, change: Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      call<number>(
         "syncDirectory",
         path,
         (done) => fs.open(path, O_RDONLY | O_DIRECTORY, done),
         () => fs.openSync(path, O_RDONLY | O_DIRECTORY)
-      )
-      yield* call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd)).pipe(
-        Effect.ensuring(Effect.ignore(closeDescriptor(call, path, fd)))
-      )
-    }).pipe(Effect.uninterruptible)
+      ),
+      (fd) =>
+        Effect.tap(
+          change,
+          () => call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd))
+        ),
+      (fd) => Effect.ignore(closeDescriptor(call, path, fd))
+    )
+
+  const syncDirectory = (path: string) => changeNames(path, Effect.void)
 
   // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that goes away
   // between the two fails the whole listing, which is then begun again.
@@ -374,7 +380,19 @@ const make = (call: Call): Disk["Service"] => {
         readLink: (link) => call<string>("lock", link, (done) => fs.readlink(link, done), () => fs.readlinkSync(link))
       }))
 
-  return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
+  return {
+    open,
+    list,
+    stat,
+    rename,
+    unlink,
+    makeDirectory,
+    removeDirectory,
+    syncDirectory,
+    changeNames,
+    freeBytes,
+    lock
+  }
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>

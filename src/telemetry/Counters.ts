@@ -214,6 +214,7 @@ export const failureReasons = [
   "SyncFailed",
   "WriteFailed",
   "ReadFailed",
+  "NameFailed",
   "CompressFailed",
   "VerifyFailed",
   "Corrupt",

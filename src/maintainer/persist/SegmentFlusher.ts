@@ -19,7 +19,8 @@
  * followed by another that knows nothing.
  *
  * After a failed fdatasync the file is never synced again: its pages may be gone although the next sync would say ok. The
- * whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
+ * whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename. The same
+ * is done after a failed sync of the directory, which may have lost the file's name.
  *
  * @since 0.1.0
  */
@@ -202,8 +203,10 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory.path)
+    yield* disk.changeNames(
+      directory.path,
+      disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    )
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })

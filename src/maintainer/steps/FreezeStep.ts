@@ -3,12 +3,12 @@
  *
  * ```text
  * .wal synced → .lz4.tmp written → read back, decoded, proved, compared → .lz4.tmp synced → renamed to .lz4
- *             → directory synced → .wal unlinked → directory synced
+ *             → directory synced → .wal renamed to .lz4.tmp → directory synced → that unlinked
  * ```
  *
  * A failure or an interruption at any point leaves the `.wal` in place and removes the `.tmp`. Doing the step again is
- * always right: when the `.lz4` already stands (a crash between the rename and the unlink), it is proved and compared
- * again before the `.wal` goes.
+ * always right: when the `.lz4` already stands (a crash between the two renames), it is proved, compared and given its
+ * name again before the `.wal` goes. Names change as `DurableNames` describes.
  *
  * Reading back overlaps with compressing: a piece is decoded from the file while later ones are compressed. What is
  * compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and the
@@ -27,6 +27,7 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import { moveName, removeName } from "../../disk/DurableNames.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
@@ -128,13 +129,13 @@ export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: Freeze
     onDisk
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
-  yield* onDisk(removeIfThere(job.hot))
-  yield* onDisk(disk.syncDirectory(job.directory))
+  yield* onDisk(removeName(job.directory, job.hot, job.temporary)).pipe(
+    Effect.tapError(() => Effect.sync(() => job.leftBehind.add(job.temporary)))
+  )
   return done
 })
 
 const compressAndRename = Effect.fnUntraced(function*(job: Job) {
-  const disk = yield* Disk
   const onDisk = Effect.mapError(fromDisk("freeze", job.segmentIndex))
   return yield* Effect.scoped(Effect.gen(function*() {
     const source = yield* onDisk(openScoped(job.hot, "read"))
@@ -159,8 +160,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: Job) {
     yield* onDisk(target.sync)
     // A predecessor that compressed in the other form may have left it; two would be one cold file too many.
     yield* onDisk(removeIfThere(job.otherCold))
-    yield* onDisk(disk.rename(job.temporary, job.cold))
-    yield* onDisk(disk.syncDirectory(job.directory))
+    yield* onDisk(moveName(job.directory, job.temporary, job.cold))
     const frozen: Frozen = { hotBytes: bytes, coldBytes, facts }
     return frozen
   }))
@@ -196,8 +196,11 @@ const proveAgain = Effect.fnUntraced(function*(job: Job, coldBytes: number) {
     return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
   }
   yield* onDisk(removeIfThere(job.otherCold))
-  // A predecessor may have died, or failed, between the rename and the sync of the directory.
-  yield* onDisk(disk.syncDirectory(job.directory))
+  // A predecessor may have died after a sync of the directory that failed, so a sync now would prove nothing.
+  if (original !== undefined) {
+    yield* onDisk(disk.rename(job.cold, job.temporary))
+    yield* onDisk(moveName(job.directory, job.temporary, job.cold))
+  }
   const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }
   return frozen
 })

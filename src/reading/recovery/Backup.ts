@@ -15,6 +15,7 @@
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError } from "../../disk/Disk.ts"
+import { moveName } from "../../disk/DurableNames.ts"
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -158,12 +159,10 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   })
   yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
   return Effect.fnUntraced(function*(to: string) {
-    yield* disk.rename(partial, to)
+    yield* moveName(parentOf(to), partial, to)
     isNamed = true
     // Only then: an unfinished copy without its lock would be nobody's.
-    yield* disk.syncDirectory(parentOf(to))
-    yield* disk.unlink(pathIn(to, backupLockName))
-    yield* disk.syncDirectory(to)
+    yield* disk.changeNames(to, disk.unlink(pathIn(to, backupLockName)))
   }, Effect.uninterruptible)
 })
 
