@@ -6,16 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "../../disk/Disk.ts"
+import { reserveName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 import type { ResolvedMaintainerOptions } from "../MaintainerOptions.ts"
-
-/**
- * The file's name.
- *
- * @since 0.1.0
- * @category names
- */
-export const reserveName = "wal.reserve"
 
 /**
  * Makes the reserve, if one is asked for, and removes what an earlier life has left of one. It is gone when the scope
