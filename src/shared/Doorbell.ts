@@ -15,9 +15,7 @@
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
  * something else open (a message port with a listener, say).
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { invariant } from "../internal/invariant.ts"
 
 interface Waiter {
@@ -213,12 +211,3 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
   } while (performance.now() < until)
   return false
 }
-
-/**
- * Waits as `wait` does, but at most `duration` by Effect's clock. Gives `true` if the doorbell was rung.
- *
- * @since 0.1.0
- * @category operations
- */
-export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)
