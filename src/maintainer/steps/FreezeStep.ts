@@ -270,7 +270,7 @@ const writePieces = Effect.fnUntraced(function*(
     hash.update(content)
     yield* Effect.yieldNow
     const now = pace.look()
-    const compress = () => compressor.compress(content, now)
+    const compress = () => compressor.compress(content, FreezePace.compressOptions[now])
     const result = yield* now === "givesWay"
       ? pace.inTurn(settle(compress, compressFailed))
       : begin(compress, compressFailed)
@@ -344,7 +344,7 @@ const readBackPieces = Effect.fnUntraced(function*(
         // The native decoder wants the content's size where the frame has the block's.
         view.setUint32(0, contentBytes, true)
         content = yield* settle(
-          () => compressor.uncompress(block, pace.last()),
+          () => compressor.uncompress(block, FreezePace.compressOptions[pace.last()]),
           (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
         )
       }
@@ -373,7 +373,7 @@ const writeBlock = Effect.fnUntraced(function*(job: Job, source: DiskFile, bytes
   const read = yield* onDisk(readFully(source, content, 0))
   if (read < bytes) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
   const compressed = yield* settle(
-    () => compressor.compress(content, job.pressure.isAwaited() ? "awaited" : "free"),
+    () => compressor.compress(content, FreezePace.compressOptions[job.pressure.isAwaited() ? "awaited" : "free"]),
     (cause) => job.fail("CompressFailed", job.hot, String(cause), cause)
   )
   const coldBytes = yield* onDisk(writeFully(target, [compressed], 0))
@@ -401,7 +401,7 @@ const readBackWhole = Effect.fnUntraced(function*(job: Job, cold: DiskFile, cold
   if (job.compression === "block") {
     const file = new Uint8Array(coldBytes)
     yield* onDisk(readFully(cold, file, 0))
-    take(yield* settle(() => compressor.uncompress(file, "free"), verifyFailed))
+    take(yield* settle(() => compressor.uncompress(file), verifyFailed))
   } else {
     const decoder = new Lz4FrameDecoder()
     const buffer = new Uint8Array(pieceBytes)

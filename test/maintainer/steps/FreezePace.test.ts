@@ -29,18 +29,18 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   let isProving = false
   const compressor: RawCompressor = {
     ...blocking,
-    compress: async (bytes, pace) => {
-      if (pace === "awaited") seen.awaited += 1
+    compress: async (bytes, options) => {
+      if (options?.urgent === true) seen.awaited += 1
       if (isProving) seen.overlaps += 1
       compressing += 1
       for (let turn = 0; turn < turnsOfCompressing; turn++) await nextTurn()
       compressing -= 1
-      return blocking.compress(bytes, pace)
+      return blocking.compress(bytes)
     },
-    uncompress: (bytes, pace) => {
+    uncompress: (bytes, options) => {
       isProving = true
-      if (pace === "givesWay") seen.aside += 1
-      return blocking.uncompress(bytes, pace)
+      if (options?.urgent === false) seen.aside += 1
+      return blocking.uncompress(bytes)
     }
   }
   const begin: ProofMaker["begin"] = (segmentIndex) => {
