@@ -247,10 +247,10 @@ const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
 /** Steps that fail are tried again, so the same message is said once. */
 const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   let last = ""
-  return Stream.runForEach(maintainer.events, (event) => {
-    if (event._tag !== "Failed" || event.message === last) return Effect.void
-    last = event.message
-    return say(`warning: ${event.message}`)
+  return Stream.runForEach(maintainer.outcomes, (outcome) => {
+    if (outcome._tag !== "Failed" || outcome.message === last) return Effect.void
+    last = outcome.message
+    return say(`warning: ${outcome.message}`)
   })
 }
 

@@ -16,7 +16,7 @@ import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepError } from "../steps/StepError.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 
@@ -55,7 +55,7 @@ export const make: (
   shared: {
     readonly arena: Arena
     readonly telemetry: SegmentMaintainerUpdater
-    readonly emit: (event: MaintainerEvent) => void
+    readonly emit: (outcome: StepOutcome) => void
   }
 ) => Effect.Effect<Persister, never, Disk | Scope> = Effect.fnUntraced(function*(options, { arena, emit, telemetry }) {
   const flusher = SegmentFlusher.make({

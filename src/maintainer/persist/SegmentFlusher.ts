@@ -322,7 +322,7 @@ export const make = (options: {
       return persist(slot).pipe(
         Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
         guard("persist", slot),
-        Effect.withSpan("SegmentSteps.persist", {
+        Effect.withSpan("SegmentFlusher.persist", {
           attributes: { segmentIndex: SegmentArena.segmentIndexOf(arena, slot) }
         })
       )

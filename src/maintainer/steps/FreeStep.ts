@@ -16,7 +16,7 @@ import { fromDisk, StepError } from "./StepError.ts"
  * @since 0.1.0
  * @category steps
  */
-export const free = Effect.fn("SegmentSteps.free")(
+export const free = Effect.fn("FreeStep.free")(
   function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk

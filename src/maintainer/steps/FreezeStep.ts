@@ -117,7 +117,7 @@ const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
  * @since 0.1.0
  * @category steps
  */
-export const freeze = Effect.fn("SegmentSteps.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
+export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
   yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
   const job = makeJob(options, segmentIndex)
   const disk = yield* Disk

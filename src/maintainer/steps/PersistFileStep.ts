@@ -15,7 +15,7 @@ import { fromDisk, StepError } from "./StepError.ts"
  * @since 0.1.0
  * @category steps
  */
-export const persistFile = Effect.fn("SegmentSteps.persist")(
+export const persistFile = Effect.fn("PersistFileStep.persist")(
   function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
