@@ -178,10 +178,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
-  const freezeOne = Effect.fnUntraced(function*(task: Task) {
-    const { segmentIndex } = task
+  const freezeOptions = { ...options, telemetry, pressure, leftBehind }
+  const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, pressure, leftBehind }, segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(freeze(freezeOptions, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
     const { coldBytes, facts, hotBytes } = exit.value
