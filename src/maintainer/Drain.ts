@@ -86,7 +86,7 @@ export const drain = (parts: Drainable, drainMillisMax: number | undefined): Eff
 
 const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: number | undefined) {
   const { executors, reports, state } = parts
-  const { arena, control, options: { directory }, queues } = state
+  const { arena, control, directory: { path }, queues } = state
   const begun = yield* Clock.currentTimeMillis
   const before = { ...state.counts }
   // When a drain ends, the limits in bytes and age hold too, even right after the start.
@@ -117,7 +117,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     state.stopFreezing()
     Doorbell.ringUnsafe(control.progress)
   }).pipe(
-    Effect.andThen(Effect.logWarning(`the drain of ${directory} abandons compression; the segments stay hot`)),
+    Effect.andThen(Effect.logWarning(`the drain of ${path} abandons compression; the segments stay hot`)),
     Effect.delay(Duration.millis(drainMillisMax ?? 0))
   )
   const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
@@ -133,6 +133,6 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     failures: state.counts.failures - before.failures,
     millis: (yield* Clock.currentTimeMillis) - begun
   }
-  yield* Effect.logDebug(`drained ${directory}`, receipt)
+  yield* Effect.logDebug(`drained ${path}`, receipt)
   return receipt
 })

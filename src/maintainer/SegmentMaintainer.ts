@@ -36,7 +36,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
+import { lockName, makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -229,6 +229,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
 ) {
   const options = resolve(given)
   const { directory, naming } = options
+  const segmentDirectory = new SegmentDirectory(directory, naming)
   const disk = yield* Disk
   const queues = {
     toPersist: yield* SegmentsToPersist,
@@ -241,14 +242,22 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
-  yield* disk.lock(pathIn(directory, lockName))
-  const reconciled = yield* reconcile(directory, naming, given.writer ?? "ours")
+  yield* disk.lock(segmentDirectory.pathOf(lockName))
+  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
   const control = MaintainerControl.make(host.count)
   const now = () => clock.currentTimeMillisUnsafe()
-  const state = new MaintainerState({ options, arena, queues, control, executors: host.count, now })
+  const state = new MaintainerState({
+    options,
+    directory: segmentDirectory,
+    arena,
+    queues,
+    control,
+    executors: host.count,
+    now
+  })
   const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
     const clamped = state.setLimits(limits)
     setLimitGauges(telemetry, state.limits)
@@ -331,7 +340,7 @@ const retainWhatIsOffered = (state: MaintainerState) =>
 /** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
 const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
   Effect.forever(Effect.gen(function*() {
-    const freeBytes = Effect.option(disk.freeBytes(state.options.directory))
+    const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
     // A drain ends: what is abandoned meanwhile stays as it is.
     if (!MaintainerControl.isDraining(state.control)) state.tryAgain()

@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
-import { coldPath, hotPath } from "../../disk/SegmentDirectory.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
 import { SlotState } from "../../shared/SegmentArena.ts"
@@ -30,7 +29,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
   disk: Disk["Service"],
   apply: (outcome: StepOutcome) => void
 ) {
-  const { catalog, options, queues: { toPersist } } = state
+  const { catalog, directory, queues: { toPersist } } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
     SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
@@ -43,7 +42,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
   for (let index = catalog.newestIndex + 1; index <= through; index++) lost.push(index)
   for (const segmentIndex of lost) {
     // What killed the executor may strike here too; an unknown length is asked for later.
-    const stat = yield* Effect.exit(disk.stat(hotPath(options.directory, options.naming, segmentIndex)))
+    const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
     const ids = { firstEventId: undefined, lastEventId: undefined }
     apply({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
@@ -69,29 +68,28 @@ export const isAnythingLost = ({ catalog, gate }: MaintainerState): boolean =>
  * @category learning
  */
 export const learnLost = (
-  { catalog, gate, options }: MaintainerState,
+  { catalog, directory, gate, options }: MaintainerState,
   disk: Disk["Service"],
   apply: (outcome: StepOutcome) => void
 ): Effect.Effect<void, DiskError> => {
-  const { directory, naming } = options
   const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
     disk.stat(path).pipe(
       Effect.map(({ bytes }) => bytes),
       Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
     )
   // The next deletion must not become durable before this one.
-  const settled = disk.syncDirectory(directory)
+  const settled = disk.syncDirectory(directory.path)
 
   const learnFreed = Effect.fnUntraced(function*({ compression, segmentIndex }: Readonly<CatalogEntry>) {
-    const bytes = yield* bytesOf(coldPath(directory, naming, segmentIndex, compression))
+    const bytes = yield* bytesOf(directory.coldPath(segmentIndex, compression))
     yield* settled
     if (catalog.get(segmentIndex)?.state !== "freeing") return
     if (bytes === undefined) apply({ _tag: "Freed", segmentIndex })
     else catalog.update(segmentIndex, { state: "cold" })
   })
   const learnFrozen = Effect.fnUntraced(function*(segmentIndex: number) {
-    const hotBytes = yield* bytesOf(hotPath(directory, naming, segmentIndex))
-    const coldBytes = yield* bytesOf(coldPath(directory, naming, segmentIndex, options.compression))
+    const hotBytes = yield* bytesOf(directory.hotPath(segmentIndex))
+    const coldBytes = yield* bytesOf(directory.coldPath(segmentIndex, options.compression))
     yield* settled
     gate.ended(segmentIndex)
     const known = catalog.get(segmentIndex)

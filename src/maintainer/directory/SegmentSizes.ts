@@ -6,7 +6,6 @@
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../../disk/Disk.ts"
-import { filesOf } from "../../disk/SegmentDirectory.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
@@ -15,14 +14,12 @@ import type { MaintainerState } from "../retention/MaintainerState.ts"
  * @since 0.1.0
  * @category learning
  */
-export const learnSizes = ({ catalog, options }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
+export const learnSizes = ({ catalog, directory }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
   Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {
-    const file = filesOf(options.directory, options.naming, {
+    const file = directory.filesOf({
       segmentIndex: entry.segmentIndex,
       hot: entry.isHot,
-      preparing: false,
-      cold: entry.isHot ? [] : [entry.compression],
-      freezing: []
+      cold: entry.isHot ? [] : [entry.compression]
     })[0]
     if (file === undefined) return Effect.void
     return disk.stat(file.path).pipe(

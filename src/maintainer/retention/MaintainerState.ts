@@ -4,7 +4,8 @@
  *
  * @since 0.1.0
  */
-import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import type { Compression } from "../../format/SegmentName.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
@@ -41,8 +42,6 @@ export interface MaintainerQueues {
  * @category models
  */
 export interface StateOptions {
-  readonly directory: string
-  readonly naming: SegmentNaming
   readonly compression: Compression
   readonly onHotLimit: "wait" | "exceed"
 }
@@ -61,6 +60,7 @@ export class MaintainerState {
   freeBytes: number | undefined
 
   readonly options: StateOptions
+  readonly directory: SegmentDirectory
   readonly arena: Arena | undefined
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl
@@ -72,6 +72,7 @@ export class MaintainerState {
 
   constructor(parts: {
     readonly options: StateOptions
+    readonly directory: SegmentDirectory
     /** Without a recorder there is none. */
     readonly arena: Arena | undefined
     readonly queues: MaintainerQueues
@@ -81,6 +82,7 @@ export class MaintainerState {
     readonly now: () => number
   }) {
     this.options = parts.options
+    this.directory = parts.directory
     this.arena = parts.arena
     this.queues = parts.queues
     this.control = parts.control

@@ -5,10 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { DiskError } from "../../disk/Disk.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
-import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
-import { coldName, freezingName, hotName } from "../../format/SegmentName.ts"
+import type { Compression } from "../../format/SegmentName.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { Pressure } from "./FreezePace.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
@@ -22,8 +22,7 @@ import type { StepReason } from "./StepError.ts"
  * @category models
  */
 export interface FreezeOptions {
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   readonly compression: Compression
   readonly telemetry: SegmentMaintainerUpdater
   readonly pressure: Pressure
@@ -57,14 +56,14 @@ export interface FreezeJob {
  * @category constructors
  */
 export const makeJob = (options: FreezeOptions, segmentIndex: number): FreezeJob => {
-  const { compression, directory, naming } = options
+  const { compression, directory } = options
   return {
     options,
     segmentIndex,
-    hot: `${directory}/${hotName(naming, segmentIndex)}`,
-    temporary: `${directory}/${freezingName(naming, segmentIndex, compression)}`,
-    cold: `${directory}/${coldName(naming, segmentIndex, compression)}`,
-    otherCold: `${directory}/${coldName(naming, segmentIndex, compression === "frame" ? "block" : "frame")}`,
+    hot: directory.hotPath(segmentIndex),
+    temporary: directory.freezingPath(segmentIndex, compression),
+    cold: directory.coldPath(segmentIndex, compression),
+    otherCold: directory.coldPath(segmentIndex, compression === "frame" ? "block" : "frame"),
     fail: (reason, path, detail, cause) => new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause }),
     onDisk: Effect.mapError(fromDisk("freeze", segmentIndex))
   }

@@ -62,7 +62,7 @@ export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOp
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
   yield* job.onDisk(removeIfThere(job.hot))
-  yield* job.onDisk(disk.syncDirectory(job.options.directory))
+  yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
   return done
 })
 
@@ -92,7 +92,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
     // An earlier executor that compressed in the other form may have left it; two would be one cold file too many.
     yield* job.onDisk(removeIfThere(job.otherCold))
     yield* job.onDisk(disk.rename(job.temporary, job.cold))
-    yield* job.onDisk(disk.syncDirectory(job.options.directory))
+    yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
     const frozen: Frozen = { hotBytes: bytes, coldBytes, facts }
     return frozen
   }))
@@ -128,7 +128,7 @@ const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number
   }
   yield* job.onDisk(removeIfThere(job.otherCold))
   // The earlier executor may have died, or failed, between the rename and the sync of the directory.
-  yield* job.onDisk(disk.syncDirectory(job.options.directory))
+  yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
   const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }
   return frozen
 })
