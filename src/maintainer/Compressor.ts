@@ -1,11 +1,12 @@
 /**
- * The door to the compressor. The default, `threaded`, compresses in one thread of its own, so the asking thread continues.
- * `blocking` compresses at once on the asking thread, which makes a test or a simulation deterministic. Decoding takes 0.5
- * to 1 ms a MiB; both decode on the asking thread, except where that thread has other work to do (`urgent: false`).
+ * The door to the compressor. The default, `threaded`, compresses in one thread of its own, so the asking thread
+ * continues. `blocking` compresses at once on the asking thread, which makes a test or a simulation deterministic.
+ * Decoding takes 0.5 to 1 ms a MiB; both decode on the asking thread, except where that thread has other work to do
+ * (`urgent: false`).
  *
- * Why not on Node's thread pool: the native library's allocator keeps what it frees for the thread that allocated it. So
- * every pool thread that ever compresses keeps about 13 MiB, and every one that decodes keeps more. Measured while a segment
- * of 512 MiB was frozen:
+ * Why not on Node's thread pool: the native library's allocator keeps what it frees for the thread that allocated it.
+ * So every pool thread that ever compresses keeps about 13 MiB, and every one that decodes keeps more. Measured while a
+ * segment of 512 MiB was frozen:
  *
  * - 195 MiB with both on the pool and results left to the garbage collector
  * - 40 MiB with decoding on the asking thread and results released at once
@@ -24,8 +25,8 @@ import * as ThreadedCompressor from "./compressor/ThreadedCompressor.ts"
 export type { CompressOptions } from "./compressor/ThreadedCompressor.ts"
 
 /**
- * Makes raw LZ4 blocks with their u32 size in front, as the native library does. A failure is what that library throws. A
- * result belongs to the caller until it is given to `release`.
+ * Makes raw LZ4 blocks with their u32 size in front, as the native library does. A failure is what that library throws.
+ * A result belongs to the caller until it is given to `release`.
  *
  * @since 0.1.0
  * @category models
@@ -58,9 +59,9 @@ export const blocking: RawCompressor = {
 }
 
 /**
- * In a thread of its own, one for each asking thread. It starts with `start` or with the first piece, and stays; a thread
- * that died, or that has the wrong priority, is replaced. A thread costs about 16 MiB of resident memory. With `urgent:
- * false` it runs only on processors that nothing else wants (on Linux), and decodes too.
+ * In a thread of its own, one for each asking thread. It starts with `start` or with the first piece, and stays; a
+ * thread that died, or that has the wrong priority, is replaced. A thread costs about 16 MiB of resident memory. With
+ * `urgent: false` it runs only on processors that nothing else wants (on Linux), and decodes too.
  *
  * @since 0.1.0
  * @category compressors

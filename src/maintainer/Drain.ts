@@ -1,7 +1,7 @@
 /**
- * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome calls
- * for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing is left. A
- * deadline ends compression, never persistence.
+ * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome
+ * calls for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing
+ * is left. A deadline ends compression, never persistence.
  *
  * @since 0.1.0
  */

@@ -1,7 +1,7 @@
 /**
- * Which outcomes the executors have sent, which of them have come, and which were lost with an executor that died. Every
- * outcome is counted in shared memory before it is sent, so a loss shows as a difference. What the lost ones were, the arena
- * and the disk tell (see `LostReports`).
+ * Which outcomes the executors have sent, which of them have come, and which were lost with an executor that died.
+ * Every outcome is counted in shared memory before it is sent, so a loss shows as a difference. What the lost ones
+ * were, the arena and the disk tell (see `LostReports`).
  *
  * @since 0.1.0
  */
@@ -27,14 +27,14 @@ export interface ExecutorReports {
   /** Whether every outcome that was sent has come, or is known to be lost. */
   readonly areComplete: () => boolean
   /**
-   * Learns and applies the outcomes that were lost. Does nothing while a freeze or a deletion is under way, since its own
-   * outcome is still to come.
+   * Learns and applies the outcomes that were lost. Does nothing while a freeze or a deletion is under way, since its
+   * own outcome is still to come.
    */
   readonly recoverLost: Effect.Effect<void>
   /**
-   * To be run after the death of an executor, before its successor starts. What the executor had not completed, its successor
-   * finds and reports. Of what it had completed and whose report died with it, the arena remembers what the lead had
-   * persisted; `recoverLost` learns the rest.
+   * To be run after the death of an executor, before its successor starts. What the executor had not completed, its
+   * successor finds and reports. Of what it had completed and whose report died with it, the arena remembers what the
+   * lead had persisted; `recoverLost` learns the rest.
    */
   readonly beforeRestart: (executor: number) => Effect.Effect<void>
 }

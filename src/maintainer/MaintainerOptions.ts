@@ -10,8 +10,8 @@ import { defaultSleepMillis } from "./executor/MaintainerSchedule.ts"
 import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
 /**
- * Options of a maintainer; only `directory` is required. A value out of range is a defect whose message names the field, the
- * value and the range.
+ * Options of a maintainer; only `directory` is required. A value out of range is a defect whose message names the
+ * field, the value and the range.
  *
  * @since 0.1.0
  * @category models
@@ -31,8 +31,8 @@ export const MaintainerOptions = Schema.Struct({
   /** Flush the active segment this often, in milliseconds. Default 0: only for a commit, and at rotation. */
   flushEveryMillis: withDefault(whole("milliseconds", 0, millisLimit), 0),
   /**
-   * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds at
-   * every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
+   * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds
+   * at every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
    */
   onHotLimit: withDefault(oneOf(["wait", "exceed"]), "wait"),
   /** The shortest sleep of the loop, in milliseconds. Default: 10. */
@@ -41,7 +41,9 @@ export const MaintainerOptions = Schema.Struct({
   sleepMillisMax: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.max),
   /** A drain abandons compression after this many milliseconds, never persistence. Default: it does not. */
   drainMillisMax: Schema.optional(whole("milliseconds", 0, millisLimit)),
-  /** This many restarts of an executor within a minute are tolerated; one more, and the maintainer is down. Default: 5. */
+  /**
+   * This many restarts of an executor within a minute are tolerated; one more, and the maintainer is down. Default: 5.
+   */
   restartsMax: withDefault(whole("count", 0, 1000), 5),
   /** A file of this size is kept in reserve, and removed when a drain finds the disk full. Default: 0, none. */
   reserveBytes: withDefault(whole("bytes", 0, Number.MAX_SAFE_INTEGER), 0)
@@ -63,8 +65,8 @@ export interface MaintainerOptions extends Schema.Codec.Encoded<typeof Maintaine
  */
 export interface AloneOptions extends MaintainerOptions {
   /**
-   * Which process writes into the directory: this one, or another. What another one makes is left alone until it is offered
-   * to be persisted. Default: `ours`.
+   * Which process writes into the directory: this one, or another. What another one makes is left alone until it is
+   * offered to be persisted. Default: `ours`.
    */
   readonly writer?: "ours" | "other"
 }

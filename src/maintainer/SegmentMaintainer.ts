@@ -1,22 +1,22 @@
 /**
- * The maintainer of one directory: makes full segments durable, compresses the older ones, deletes the oldest, and keeps the
- * limits. This module is the service; it decides. An executor works (`MaintainerExecutor`); a layer runs it:
- * `SegmentMaintainer.layer` as a fiber of this runtime, `SegmentMaintainerWorker.layer` in a thread or in a pool of threads.
- * The service and the application's code are the same for all of them.
+ * The maintainer of one directory: makes full segments durable, compresses the older ones, deletes the oldest, and
+ * keeps the limits. This module is the service; it decides. An executor works (`MaintainerExecutor`); a layer runs it:
+ * `SegmentMaintainer.layer` as a fiber of this runtime, `SegmentMaintainerWorker.layer` in a thread or in a pool of
+ * threads. The service and the application's code are the same for all of them.
  *
  * What is guaranteed:
  *
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. There are never more than `maxSegments` hot segments (with `onHotLimit: "wait"`) or `maxCompressedSegments` cold ones:
- *    the oldest is deleted before the next freeze starts. Two exceptions: a segment whose step was abandoned does not count,
- *    and a limit is exceeded rather than delete a segment that is held or that is newer than a hot one, because that would
- *    leave a hole in the log.
+ * 3. There are never more than `maxSegments` hot segments (with `onHotLimit: "wait"`) or `maxCompressedSegments` cold
+ *    ones: the oldest is deleted before the next freeze starts. Two exceptions: a segment whose step was abandoned does
+ *    not count, and a limit is exceeded rather than delete a segment that is held or that is newer than a hot one,
+ *    because that would leave a hole in the log.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
  *    persisting.
- * 5. An executor that dies is followed by another, which finds every task. After too many deaths in a minute the maintainer
- *    is down: everything that waits for it fails with the reason.
+ * 5. An executor that dies is followed by another, which finds every task. After too many deaths in a minute the
+ *    maintainer is down: everything that waits for it fails with the reason.
  *
  * @since 0.1.0
  */
@@ -168,8 +168,8 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
     readonly expiresMillis?: number
   }) => Effect.Effect<Hold, never, Scope.Scope>
   /**
-   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the layer
-   * drains when its scope closes.
+   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
+   * layer drains when its scope closes.
    */
   readonly drain: Effect.Effect<DrainReceipt>
   /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */

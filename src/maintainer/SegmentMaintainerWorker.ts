@@ -1,11 +1,11 @@
 /**
- * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared memory
- * as in the other layer; the service and its guarantees are the same too. The thread that appends never waits for the disk,
- * and flushing uses blocking calls, which have the lowest latency.
+ * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared
+ * memory as in the other layer; the service and its guarantees are the same too. The thread that appends never waits
+ * for the disk, and flushing uses blocking calls, which have the lowest latency.
  *
- * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and its
- * successor finds every task. When the scope closes, the drain comes first, for as long as it takes; then each thread closes
- * its files and ends.
+ * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and
+ * its successor finds every task. When the scope closes, the drain comes first, for as long as it takes; then each
+ * thread closes its files and ends.
  *
  * @since 0.1.0
  */
@@ -43,20 +43,20 @@ export interface WorkerOptions {
   /** 1 to 16; default: 1. More of them compress side by side. */
   readonly workers?: number | undefined
   /**
-   * A module that exports the `ProofMaker` to use as `proof`, for applications whose segments only they can prove. A proof is
-   * code and cannot be sent to a thread, so the thread imports it.
+   * A module that exports the `ProofMaker` to use as `proof`, for applications whose segments only they can prove. A
+   * proof is code and cannot be sent to a thread, so the thread imports it.
    */
   readonly proofModule?: URL
   /**
-   * Where a bundled application has `effect-wal/maintainerThread`; `effect-wal/compressorThread` must lie beside it under that
-   * name and with the same ending. Default: beside this module, where the package has both.
+   * Where a bundled application has `effect-wal/maintainerThread`; `effect-wal/compressorThread` must lie beside it
+   * under that name and with the same ending. Default: beside this module, where the package has both.
    */
   readonly threadModule?: URL
 }
 
 /**
- * A freeze allocates some 25 KiB of short-lived objects per MiB (fibers and views). Without this limit the thread's heap grows
- * by 20 to 30 MiB while it freezes 1 GiB.
+ * A freeze allocates some 25 KiB of short-lived objects per MiB (fibers and views). Without this limit the thread's
+ * heap grows by 20 to 30 MiB while it freezes 1 GiB.
  */
 const maxYoungGenerationSizeMb = 3
 

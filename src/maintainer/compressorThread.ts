@@ -48,6 +48,6 @@ const work = (request: CompressorRequest): void => {
   CompressorAnswer.put(request.answer, { millis: freeMillis - since, ...result })
 }
 
-// Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives the
-// memory of released results back only between turns: under load that would be hundreds of results.
+// Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives
+// the memory of released results back only between turns: under load that would be hundreds of results.
 port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))

@@ -1,6 +1,6 @@
 /**
- * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use blocking
- * disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
+ * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use
+ * blocking disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
  *
  * @since 0.1.0
  */

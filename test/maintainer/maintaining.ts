@@ -1,6 +1,6 @@
 /**
- * A maintainer under test, in the words of the tests: segments are filled and handed over the way a recorder does it, the
- * directory is looked at from outside, and what was recorded is read back.
+ * A maintainer under test, in the words of the tests: segments are filled and handed over the way a recorder does it,
+ * the directory is looked at from outside, and what was recorded is read back.
  */
 import { assert } from "@effect/vitest"
 import type * as Context from "effect/Context"
@@ -98,8 +98,9 @@ export const temporaryDirectory = Effect.acquireRelease(
 )
 
 /**
- * How long a test waits for anything at all, in milliseconds of real time: not as long as the runner, which says nothing. With
- * three runs beside each other on a loaded machine a drain of threads that die has been seen to take 10 s.
+ * How long a test waits for anything at all, in milliseconds of real time: not as long as the runner, which says
+ * nothing. With three runs beside each other on a loaded machine a drain of threads that die has been seen to take 10
+ * s.
  */
 const patienceMillis = 45_000
 

@@ -1,10 +1,10 @@
 /**
  * A compressing thread, seen from the thread that asks it.
  *
- * While an answer is due, the asking thread polls for it every millisecond. A message instead would wake the asking thread
- * while the compressing thread holds the lock of the port. If an idle-only thread loses its processor at that moment, the
- * asking thread waits for the lock until the idle-only thread runs again: on a busy machine its event loop stood still for
- * 200 ms at every piece.
+ * While an answer is due, the asking thread polls for it every millisecond. A message instead would wake the asking
+ * thread while the compressing thread holds the lock of the port. If an idle-only thread loses its processor at that
+ * moment, the asking thread waits for the lock until the idle-only thread runs again: on a busy machine its event loop
+ * stood still for 200 ms at every piece.
  *
  * @since 0.1.0
  */

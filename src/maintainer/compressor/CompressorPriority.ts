@@ -1,12 +1,12 @@
 /**
- * When the compressing thread runs. While a freeze gives way to commits, the thread takes only processors that nothing else
- * wants. A thread that wakes for a commit then has its processor at once; from a thread of any other priority it would get
- * it only at the end of a slice, some 2 ms.
+ * When the compressing thread runs. While a freeze gives way to commits, the thread takes only processors that nothing
+ * else wants. A thread that wakes for a commit then has its processor at once; from a thread of any other priority it
+ * would get it only at the end of a slice, some 2 ms.
  *
- * On a busy machine an idle-only thread can starve, and while it starves it may hold a lock that the application needs (the
- * kernel's memory locks, at least). So the thread runs at ordinary low priority whenever something waits for the freeze, and
- * for the next 1,024 pieces after it was seen starving. Linux does not let a thread leave the idle class, so changing back
- * means starting another thread.
+ * On a busy machine an idle-only thread can starve, and while it starves it may hold a lock that the application needs
+ * (the kernel's memory locks, at least). So the thread runs at ordinary low priority whenever something waits for the
+ * freeze, and for the next 1,024 pieces after it was seen starving. Linux does not let a thread leave the idle class,
+ * so changing back means starting another thread.
  *
  * @since 0.1.0
  */

@@ -1,7 +1,7 @@
 /**
- * Memory for the pieces of a freeze, kept from one freeze to the next: what is compressed, what is read back, and what the
- * compressing thread makes of either. V8 learns late of memory outside its heap: with new memory for every piece, a busy
- * maintainer held tens of MiB that nothing used any more.
+ * Memory for the pieces of a freeze, kept from one freeze to the next: what is compressed, what is read back, and what
+ * the compressing thread makes of either. V8 learns late of memory outside its heap: with new memory for every piece, a
+ * busy maintainer held tens of MiB that nothing used any more.
  *
  * @since 0.1.0
  */
@@ -24,8 +24,8 @@ const usualBytes = compressedBytesMax(pieceBytes)
 const kept: Array<SharedArrayBuffer> = []
 
 /**
- * Room for one piece of content, for its block in the file, or for any result of at most `bytes`. Shared memory, so that
- * another thread reads and writes it where it is.
+ * Room for one piece of content, for its block in the file, or for any result of at most `bytes`. Shared memory, so
+ * that another thread reads and writes it where it is.
  *
  * @since 0.1.0
  * @category memory
@@ -35,8 +35,8 @@ export const takePiece = (bytes: number = usualBytes): Uint8Array =>
 
 /**
  * Gives memory back that no thread reads or writes any more: a piece, or any part of it. A piece for which this is not
- * known, as after an interruption, is left to the garbage collector; so is one of an unusual size, as the only block of a
- * segment in block compression.
+ * known, as after an interruption, is left to the garbage collector; so is one of an unusual size, as the only block of
+ * a segment in block compression.
  *
  * @since 0.1.0
  * @category memory

@@ -1,6 +1,6 @@
 /**
- * Compresses in a thread of its own, and keeps that thread at the right priority (see `CompressorPriority`): a thread that
- * died, or that must leave the idle class, is replaced.
+ * Compresses in a thread of its own, and keeps that thread at the right priority (see `CompressorPriority`): a thread
+ * that died, or that must leave the idle class, is replaced.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,8 @@ import { compressedBytesMax, keepPiece, takePiece } from "./PieceMemory.ts"
 export interface CompressOptions {
   /**
    * - `true`: something waits for the result
-   * - `false`: it may take as long as processors are wanted for anything else, and the asking thread has other work to do
+   * - `false`: it may take as long as processors are wanted for anything else, and the asking thread has other work to
+   *   do
    * - not given: neither
    */
   readonly urgent?: boolean

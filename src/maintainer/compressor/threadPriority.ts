@@ -5,8 +5,8 @@ import { setPriority } from "node:os"
 import { basename } from "node:path"
 
 /**
- * Lowers the priority of the calling thread, so that it yields to the other threads. Only on Linux, where a thread has a
- * priority of its own and may always lower it; elsewhere, or when it is refused, nothing changes.
+ * Lowers the priority of the calling thread, so that it yields to the other threads. Only on Linux, where a thread has
+ * a priority of its own and may always lower it; elsewhere, or when it is refused, nothing changes.
  *
  * @since 0.1.0
  * @category threads
@@ -23,8 +23,9 @@ export const yieldToOtherThreads = (): void => {
 
 /**
  * Puts the calling thread into the class SCHED_IDLE: it runs only on idle processors, and a thread that wakes takes the
- * processor at once, not at the end of a slice. Without privileges a thread cannot leave the class again. Only on Linux, with
- * `chrt` (of util-linux or busybox), since Node has no call for it; elsewhere, or when it is refused, nothing changes.
+ * processor at once, not at the end of a slice. Without privileges a thread cannot leave the class again. Only on
+ * Linux, with `chrt` (of util-linux or busybox), since Node has no call for it; elsewhere, or when it is refused,
+ * nothing changes.
  *
  * @since 0.1.0
  * @category threads

@@ -17,8 +17,8 @@ import { pathIn } from "../../disk/SegmentDirectory.ts"
 export const reserveName = "wal.reserve"
 
 /**
- * Makes the reserve, unless `reserveBytes` is 0, and removes one that an earlier process left. The reserve is removed when it
- * is released, or when the scope closes. Without room for it there is a warning and no reserve.
+ * Makes the reserve, unless `reserveBytes` is 0, and removes one that an earlier process left. The reserve is removed
+ * when it is released, or when the scope closes. Without room for it there is a warning and no reserve.
  *
  * @since 0.1.0
  * @category constructors

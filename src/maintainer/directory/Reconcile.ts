@@ -1,19 +1,19 @@
 /**
- * Puts a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without losing
- * an event.
+ * Puts a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
+ * losing an event.
  *
  * - `.tmp` files are garbage, since nothing in them was ever promised. They are removed.
- * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze. It is to be frozen
- *   again, and that step proves the cold file before it removes the hot one.
+ * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze. It is to be
+ *   frozen again, and that step proves the cold file before it removes the hot one.
  * - An empty `.wal` at the newest end never held an event: it is removed. Anywhere else it is a fault and stays.
- * - The newest segment, and those right before it that were never closed, are open: they are left alone until the service
- *   is told that they are closed.
+ * - The newest segment, and those right before it that were never closed, are open: they are left alone until the
+ *   service is told that they are closed.
  * - More segments than the limits allow are left to retention, as always.
  *
  * The caller holds the lock of the directory, so files that others left when they took the lock are removed too.
  *
- * Where another process writes, its `.tmp` files and its empty newest file are its own: only unfinished freezes are removed,
- * and every hot segment counts as open until it is persisted.
+ * Where another process writes, its `.tmp` files and its empty newest file are its own: only unfinished freezes are
+ * removed, and every hot segment counts as open until it is persisted.
  *
  * Reads names, the length of hot files, and the headers of the newest ones up to the first that is closed.
  *

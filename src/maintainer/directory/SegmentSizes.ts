@@ -1,6 +1,6 @@
 /**
- * The lengths and times of segments that were there before the maintainer: retention needs them for the limits in bytes and
- * age, and nothing waits for them at the start.
+ * The lengths and times of segments that were there before the maintainer: retention needs them for the limits in bytes
+ * and age, and nothing waits for them at the start.
  *
  * @since 0.1.0
  */

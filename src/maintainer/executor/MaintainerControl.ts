@@ -1,6 +1,6 @@
 /**
- * The few words that the maintainer's service and its executors share beside the queues and the arena, each in a line of 64
- * bytes of its own:
+ * The few words that the maintainer's service and its executors share beside the queues and the arena, each in a line
+ * of 64 bytes of its own:
  *
  * ```text
  *    0  progress doorbell      rung by executors for the service: a task is completed

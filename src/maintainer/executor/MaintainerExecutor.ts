@@ -1,12 +1,14 @@
 /**
- * The part of the maintainer that works: one loop that serves the three queues and flushes the active segment. It decides
- * nothing about retention and keeps nothing that must not be lost: a task stays claimed in its queue until it is done, and
- * what was written is recorded in the arena. So when an executor dies, another with the same number simply follows. The same
- * executor runs as a fiber, in a thread, or several times in a pool.
+ * The part of the maintainer that works: one loop that serves the three queues and flushes the active segment. It
+ * decides nothing about retention and keeps nothing that must not be lost: a task stays claimed in its queue until it
+ * is done, and what was written is recorded in the arena. So when an executor dies, another with the same number simply
+ * follows. The same executor runs as a fiber, in a thread, or several times in a pool.
  *
- * In a pool only executor 0 (the lead) flushes and persists, because chains are made in order; all of them freeze and free.
+ * In a pool only executor 0 (the lead) flushes and persists, because chains are made in order; all of them freeze and
+ * free.
  *
- * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for it.
+ * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for
+ * it.
  *
  * @since 0.1.0
  */
@@ -210,8 +212,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake, () => freezesEndUnsafe(control))
 
   /**
-   * An application that has just committed often commits again. An executor with a thread of its own waits for that for a
-   * moment without sleeping, unless a freeze or a deletion needs the thread.
+   * An application that has just committed often commits again. An executor with a thread of its own waits for that for
+   * a moment without sleeping, unless a freeze or a deletion needs the thread.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
     mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&

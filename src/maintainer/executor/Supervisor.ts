@@ -1,6 +1,7 @@
 /**
- * Keeps executors alive. When one dies, another with the same number follows it and finds every task. After too many deaths
- * of one executor within a minute the maintainer is down: all executors end, since either all of them run or none.
+ * Keeps executors alive. When one dies, another with the same number follows it and finds every task. After too many
+ * deaths of one executor within a minute the maintainer is down: all executors end, since either all of them run or
+ * none.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
- * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures, what is
- * offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
+ * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
+ * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
  *
  * @since 0.1.0
  */
@@ -99,8 +99,8 @@ export class MaintainerState {
   }
 
   /**
-   * Applies an outcome; `false` when it is known already: when an executor dies between reporting and completing a task, its
-   * successor does the task again. `counted`: whether drains count it.
+   * Applies an outcome; `false` when it is known already: when an executor dies between reporting and completing a
+   * task, its successor does the task again. `counted`: whether drains count it.
    */
   apply(outcome: StepOutcome, counted: boolean): boolean {
     const { segmentIndex } = outcome
@@ -186,8 +186,9 @@ export class MaintainerState {
   }
 
   /**
-   * Makes segments due again whose step was abandoned although it may succeed later (a full disk has room again). Without
-   * this, one bad minute would keep them, and every younger segment that should be deleted, until the next start.
+   * Makes segments due again whose step was abandoned although it may succeed later (a full disk has room again).
+   * Without this, one bad minute would keep them, and every younger segment that should be deleted, until the next
+   * start.
    */
   tryAgain(): void {
     for (const segmentIndex of this.toTryAgain) {
@@ -198,9 +199,9 @@ export class MaintainerState {
   }
 
   /**
-   * Offers what is due, and publishes how many segments are hot. What does not fit into a queue is due again at the next
-   * outcome. Deletions begin one at a time: with any number of executors, and whatever fails, only the oldest segment is
-   * ever missing.
+   * Offers what is due, and publishes how many segments are hot. What does not fit into a queue is due again at the
+   * next outcome. Deletions begin one at a time: with any number of executors, and whatever fails, only the oldest
+   * segment is ever missing.
    */
   retain(): void {
     for (const { action, bytes, segmentIndex } of this.plan()) {
@@ -236,16 +237,19 @@ export class MaintainerState {
     return count
   }
 
-  /** A place is made only for the next freeze, and only when it can begin: nothing is deleted for one that may never run. */
+  /**
+   * A place is made only for the next freeze, and only when it can begin: nothing is deleted for one that may never
+   * run.
+   */
   private isPlaceWaitedFor(): boolean {
     const { arriving, hasIdle, waiting } = this.gate
     return waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
   }
 
   /**
-   * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a segment that
-   * is being frozen is cold and can be deleted. But where nothing may be deleted (it is held, or there would be a hole),
-   * nothing is waited for: then there are more than the limit allows.
+   * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a
+   * segment that is being frozen is cold and can be deleted. But where nothing may be deleted (it is held, or there
+   * would be a hole), nothing is waited for: then there are more than the limit allows.
    */
   private hasPlace(): boolean {
     const { catalog, limits } = this
@@ -277,7 +281,10 @@ export class MaintainerState {
     this.publishHot()
   }
 
-  /** Marks open segments up to this index as closed. Of what is not listed up to here, no report is still to come: it is gone. */
+  /**
+   * Marks open segments up to this index as closed. Of what is not listed up to here, no report is still to come: it is
+   * gone.
+   */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
     for (let entry = catalog.at("open", 0); entry !== undefined; entry = catalog.at("open", 0)) {

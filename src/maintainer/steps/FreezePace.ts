@@ -1,15 +1,15 @@
 /**
- * How a freeze gives way to persisting. For every commit the application and the persisting thread need a processor each, and
- * a freeze has work for two more: one compresses a piece while another decodes and proves an earlier one. So while commits
- * come,
+ * How a freeze gives way to persisting. For every commit the application and the persisting thread need a processor
+ * each, and a freeze has work for two more: one compresses a piece while another decodes and proves an earlier one. So
+ * while commits come,
  *
  * - a piece is not compressed while another is proved,
  * - the compressing thread decodes too, which takes longer than any other part of the work on a piece,
  * - and the compressing thread takes only processors that nothing else wants.
  *
- * Then a freeze takes up to twice as long. That would harm anything that waits for the freeze itself: another segment that
- * is to be frozen, a drain, commits that are held back by the limit of hot segments or by a full disk. While one of them
- * waits, the freeze runs at full speed.
+ * Then a freeze takes up to twice as long. That would harm anything that waits for the freeze itself: another segment
+ * that is to be frozen, a drain, commits that are held back by the limit of hot segments or by a full disk. While one
+ * of them waits, the freeze runs at full speed.
  *
  * @since 0.1.0
  */

@@ -1,10 +1,10 @@
 /**
- * The pieces of a freeze, in frame compression: read, compressed and written one after the other, and read back, decoded and
- * proved while later ones are compressed. Fewer than 16 pieces of 1 MiB are in memory, whatever the segment's size. Syncing
- * overlaps too: what is written is synced every MiB.
+ * The pieces of a freeze, in frame compression: read, compressed and written one after the other, and read back,
+ * decoded and proved while later ones are compressed. Fewer than 16 pieces of 1 MiB are in memory, whatever the
+ * segment's size. Syncing overlaps too: what is written is synced every MiB.
  *
- * Persisting continues meanwhile, mostly in the same thread. So each part of the work on a piece has a turn of the event loop
- * of its own; `FreezePace` decides what is done one after the other while commits come.
+ * Persisting continues meanwhile, mostly in the same thread. So each part of the work on a piece has a turn of the
+ * event loop of its own; `FreezePace` decides what is done one after the other while commits come.
  *
  * @since 0.1.0
  */
@@ -26,9 +26,9 @@ import type { StepError } from "./StepError.ts"
 const piecesInFlightMax = 2
 
 /**
- * A sync starts, beside the compressing, whenever so much is written and not yet part of a sync. Then the last sync has little
- * left to do, and a commit's sync, which waits for it, waits only shortly: beside a writer that syncs every 4 MiB the p99 of a
- * commit was 2.1 to 2.7 times the idle one, beside one that syncs every MiB 1.2 to 1.4 times.
+ * A sync starts, beside the compressing, whenever so much is written and not yet part of a sync. Then the last sync has
+ * little left to do, and a commit's sync, which waits for it, waits only shortly: beside a writer that syncs every 4
+ * MiB the p99 of a commit was 2.1 to 2.7 times the idle one, beside one that syncs every MiB 1.2 to 1.4 times.
  */
 const unsyncedBytesMax = 1024 * 1024
 
@@ -120,8 +120,8 @@ const writePieces = Effect.fnUntraced(function*(
 })
 
 /**
- * Syncs while writing continues, one sync at a time. A sync that fails fails the freeze: no later sync can be trusted with
- * the bytes that it had to make durable.
+ * Syncs while writing continues, one sync at a time. A sync that fails fails the freeze: no later sync can be trusted
+ * with the bytes that it had to make durable.
  */
 const makeEarlySync = Effect.fnUntraced(function*(sync: DiskFile["sync"]) {
   let fiber: Fiber.Fiber<void, DiskError> | undefined

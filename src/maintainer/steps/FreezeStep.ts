@@ -10,8 +10,8 @@
  * always right: when the `.lz4` already stands (a crash between the rename and the unlink), it is proved and compared
  * again before the `.wal` goes.
  *
- * What is compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and the
- * segment's own proof over the decoded bytes, which follows every checksum and the chain.
+ * What is compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and
+ * the segment's own proof over the decoded bytes, which follows every checksum and the chain.
  *
  * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory.
  *

@@ -1,7 +1,7 @@
 /**
- * The one error of the maintainer's steps: flush, persist, freeze and free. It names the step, the segment, the file and the
- * reason, and tells whether the step may succeed later. A step that failed has left the older form of the segment in place.
- * No `Schema`, for the reason that `Disk` gives.
+ * The one error of the maintainer's steps: flush, persist, freeze and free. It names the step, the segment, the file
+ * and the reason, and tells whether the step may succeed later. A step that failed has left the older form of the
+ * segment in place. No `Schema`, for the reason that `Disk` gives.
  *
  * @since 0.1.0
  */

@@ -22,7 +22,9 @@ import { hotPath, open, put, quiet, simulated, whileClockTurns } from "../mainta
 const directory = "/wal"
 const pieces = 8
 
-/** A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed. */
+/**
+ * A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed.
+ */
 const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   const seen = { overlaps: 0, aside: 0, awaited: 0 }
   let compressing = 0
@@ -57,7 +59,10 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   return { seen, services: Layer.merge(simulated({}, compressor), Layer.succeed(SegmentProof, { begin })) }
 }
 
-/** Freezes eight pieces; says how often two things were done at once, or one was hurried, and how often the event loop turned. */
+/**
+ * Freezes eight pieces; says how often two things were done at once, or one was hurried, and how often the event loop
+ * turned.
+ */
 const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => {
   const { seen, services } = watched(anyBytes, turnsOfCompressing)
   let turns = 0
@@ -83,8 +88,8 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
 }
 
 /**
- * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nobody waits for anything, or for one commit
- * after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
+ * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nobody waits for anything, or for one
+ * commit after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
  */
 const recordWhile = Effect.fnUntraced(
   function*(whom: "nobody" | "commits" | "another freeze" | "a drain" | "a full disk") {
