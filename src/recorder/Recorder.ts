@@ -264,7 +264,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
+      if (SegmentArena.heldBack(arena) === HeldBack.MaintainerDown) {
         return Effect.fail(recorderError("MaintainerDown", ""))
       }
       switch (options.onFull) {
@@ -332,7 +332,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     const seen = Doorbell.readUnsafe(arena.durable)
     if (SegmentArena.activeSlot(arena) < 0) return Effect.fail(recorderError("Closed", ""))
     if (writer.rotateUnsafe()) return Effect.void
-    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
+    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerDown) {
       return Effect.fail(recorderError("MaintainerDown", ""))
     }
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
@@ -386,7 +386,7 @@ const heldBackReason = (arena: Arena): RecorderReason | undefined => {
       return "DiskFull"
     case HeldBack.DiskFailing:
       return "DiskFailing"
-    case HeldBack.MaintainerFailed:
+    case HeldBack.MaintainerDown:
       return "MaintainerDown"
     default:
       return undefined

@@ -53,7 +53,7 @@ export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
  * @since 0.1.0
  * @category models
  */
-export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerFailed: 4 } as const
+export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerDown: 4 } as const
 
 /**
  * One of the codes of `HeldBack`.

@@ -29,7 +29,7 @@ const parts = new Set([
   "LatencyHistogram",
   "Lz4Block",
   "Lz4Frame",
-  "MaintainerEvent",
+  "StepOutcome",
   "MaintainerOptions",
   "MetaStore",
   "MonitorReport",
