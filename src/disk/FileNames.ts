@@ -1,12 +1,12 @@
 /**
- * The names of our own files in a directory, beside those of segments (`SegmentName`). What has none of these names and is
- * no segment was not made by us, and nothing here touches it.
+ * The names of our own files in a directory, beside those of segments (`SegmentName`). A file with none of these names
+ * that is no segment either is foreign: it is left alone.
  *
  * @since 0.1.0
  */
 
 /**
- * The lock: names the holder of a directory. While it is being taken, other files have this name and an ending.
+ * The lock, which names the holder of a directory. While it is being taken, other files have this name and an ending.
  *
  * @since 0.1.0
  * @category names
@@ -115,7 +115,7 @@ const ownNames: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether a name in a directory of segments is that of a file of ours which is no segment.
+ * Whether a name in a directory of segments is that of a file of ours that is no segment.
  *
  * @since 0.1.0
  * @category guards

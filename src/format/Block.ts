@@ -40,7 +40,7 @@ export const blockHeaderBytes = 64
 export const blockAlignment = 64
 
 /**
- * The stride of format 1: a header and room for 256 events.
+ * Bytes from one block of format 1 to the next: a header and room for 256 events.
  *
  * @since 0.1.0
  * @category layout
@@ -48,7 +48,7 @@ export const blockAlignment = 64
 export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1EventBytes
 
 /**
- * Events that a block can count.
+ * The most events of a block.
  *
  * @since 0.1.0
  * @category limits
@@ -56,7 +56,7 @@ export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1
 export const blockEventsMax = (version: FormatVersion): number => version === 1 ? format1BlockEvents : 65_535
 
 /**
- * What a block header says, its own checksum left out.
+ * The fields of a block header, without its own checksum.
  *
  * @since 0.1.0
  * @category models
@@ -93,7 +93,7 @@ export const encodeBlockHeader = (version: FormatVersion, header: BlockHeader, t
 const headerChecksum = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(40, 64), xxh64(bytes.subarray(0, 32)))
 
 /**
- * The checksum a block header names for itself, and the one its bytes have.
+ * The checksum that a block header names for itself, and the one that its bytes have.
  *
  * @since 0.1.0
  * @category codec
@@ -104,7 +104,7 @@ export const blockHeaderChecksums = (bytes: Uint8Array): { readonly stored: bigi
 })
 
 /**
- * Reads the fields of a block header; whether they make sense is for the verifier to say. Ids above 2^53 read as `NaN`.
+ * Reads the fields of a block header; the verifier checks whether they make sense. Ids above 2^53 read as `NaN`.
  *
  * @since 0.1.0
  * @category codec
@@ -124,8 +124,8 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
 }
 
 /**
- * The block header that `bytes` hold at `at`; `undefined` unless its own checksum is right. The cheap checks come first (a
- * block has events, and zeros after their count and at the end), since nearly every place in a payload fails them.
+ * Reads the block header that starts at `at`; `undefined` unless its own checksum is right. The cheap checks come first
+ * (a block has events, and zeros after their count and at the end), since nearly every place in a payload fails them.
  *
  * @since 0.1.0
  * @category codec
@@ -140,7 +140,7 @@ export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: n
 }
 
 /**
- * Reads a u64 event id; `NaN` when it is above 2^53 and so cannot be one of ours.
+ * Reads a u64 event id; `NaN` above 2^53, where no id of ours can be.
  *
  * @since 0.1.0
  * @category codec

@@ -1,5 +1,5 @@
 /**
- * What the neighbours of a segment demand of it, and how a segment fails to meet that.
+ * What the neighbours of a segment demand of it, and how a segment can fail to meet that.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,8 @@ export interface SegmentExpectations {
 }
 
 /**
- * Why a segment with this header does not stand where it is expected; `undefined` when it does. Event ids are not looked at.
+ * Why a segment with this header does not belong where it is expected; `undefined` when it does. Event ids are not
+ * looked at.
  *
  * @since 0.1.0
  * @category faults
@@ -45,8 +46,8 @@ export const headerFault = (expected: SegmentExpectations, header: SegmentHeader
 }
 
 /**
- * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`; `undefined`
- * when it does.
+ * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`;
+ * `undefined` when it does.
  *
  * @since 0.1.0
  * @category faults
