@@ -176,7 +176,7 @@ export class SegmentVerifier {
   }
 
   /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
-  get isBehindBlocks(): boolean {
+  get isPastBlocks(): boolean {
     return this.state === "tail" && this.header?.closedNanos === 0n
   }
 

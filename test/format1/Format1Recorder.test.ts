@@ -33,7 +33,7 @@ const fileOf = (directory: string, index: number) => readFileSync(`${directory}/
 const idsAndEvents = (count: number) =>
   format1Events(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
-describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_layer, walLayer) => {
+describe.each(layers.slice(0, 2))("a recorder of format 1, maintainer in a %s", (_layer, walLayer) => {
   const wal = (directory: string, options: { readonly blocks: number; readonly maxSegments?: number }) =>
     Layer.provide(
       walLayer({
@@ -46,7 +46,7 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
     )
 
   it.live.each(ways)(
-    "writes the engine's file by %s, but for the two times and the checksum over them",
+    "writes the same file as another writer of format 1 by %s, but for the two times and the checksum over them",
     ([, put]) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory

@@ -1,7 +1,9 @@
 /**
- * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain, ids),
- * and when it may be open although another one follows. Replay and verification hand what a segment leaves to the
- * reader of the next one as expectations; where only headers are read, `faultBetween` compares them.
+ * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain,
+ * ids), and when it may be open although another one follows.
+ *
+ * Where content is read, what a segment leaves is handed to the reader of the next one as expectations. Where only
+ * headers are read, `faultBetween` compares them.
  *
  * @since 0.1.0
  */
@@ -43,7 +45,7 @@ export const expectationsAfter = (
 })
 
 /**
- * How a segment ended, by its header alone: an open one tells only its log.
+ * How a segment ended, by its header alone: an open one tells only which log it belongs to.
  *
  * @since 0.1.0
  * @category order
@@ -55,7 +57,7 @@ export const endOf = (header: SegmentHeader): SegmentEnd => {
 }
 
 /**
- * What a segment of the same log must meet when segments or events between the two are missing.
+ * What a segment must meet when segments or events before it are missing: it belongs to the same log.
  *
  * @since 0.1.0
  * @category order
@@ -63,17 +65,18 @@ export const endOf = (header: SegmentHeader): SegmentEnd => {
 export const sameLog = ({ walId }: SegmentExpectations): SegmentExpectations => walId === undefined ? {} : { walId }
 
 /**
- * Why the segment with this header does not continue the one that ended so; `undefined` when it does. `firstEventId` is its
- * first event, `undefined` where ids need not continue or are not known.
+ * Why the segment with this header does not continue the one that ended as `before`; `undefined` when it does.
+ * `firstEventId` is its first event, `undefined` where ids need not continue or are not known.
  *
  * @since 0.1.0
  * @category faults
  */
 export const faultBetween = (
-  { expectations, version }: SegmentEnd,
+  before: SegmentEnd,
   header: SegmentHeader,
   firstEventId: number | undefined
 ): SegmentFault | undefined => {
+  const { expectations, version } = before
   if (version !== undefined && header.version !== version) {
     return segmentFault("BadHeader", 2, `format ${version} as before`, `format ${header.version}`)
   }
@@ -93,8 +96,8 @@ export const firstIdOf = (header: SegmentHeader): number | undefined =>
   header.closedNanos === 0n || header.eventCount === 0 ? undefined : header.firstEventId
 
 /**
- * The fault of an open segment that another one with events follows, as far as the segment tells it alone. In format 2 it
- * must have been closed; in format 1 it must be whole.
+ * The fault of an open segment that another one with events follows, as far as this segment tells it alone. In format 2
+ * it must have been closed; in format 1 it must be whole.
  *
  * @since 0.1.0
  * @category faults
@@ -105,8 +108,8 @@ export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" 
     : segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
 
 /**
- * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id. When
- * nothing is known of its last id, there is none.
+ * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id.
+ * When nothing is known of its last id, there is none.
  *
  * @since 0.1.0
  * @category faults

@@ -120,7 +120,7 @@ describe("the room of a segment of format 1", () => {
     assert.strictEqual(format1BlocksOf(slotBytes), 22)
   })
 
-  it("is never less than the engine makes", () => {
+  it("is never less than 16 blocks", () => {
     assert.strictEqual(format1BlocksOf(64), 16)
     assert.strictEqual(fileBytesOf(1, 300 * eventBytes), 263_232)
   })
