@@ -97,7 +97,7 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  * // What `Wal.layerWorker` is made of, for whoever wants to replace a part.
  * const options = { directory: "./log", workers: 2 }
  * const layout = Wal.layoutOf(options)
- * const RecorderLive = Recorder.Recorder.layer().pipe(
+ * const RecorderLive = Recorder.layer().pipe(
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,

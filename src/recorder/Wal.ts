@@ -39,7 +39,7 @@ import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
-import { Recorder } from "./Recorder.ts"
+import * as Recorder from "./Recorder.ts"
 import * as WalConfig from "./WalConfig.ts"
 import type { ResolvedWalOptions, WalOptions } from "./WalConfig.ts"
 
@@ -51,7 +51,12 @@ export type { WalOptions } from "./WalConfig.ts"
  * @since 0.1.0
  * @category models
  */
-export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.SegmentQueues | Telemetry.Telemetry
+export type Wal =
+  | Recorder.Recorder
+  | SegmentMaintainer
+  | SegmentArena
+  | SegmentQueues.SegmentQueues
+  | Telemetry.Telemetry
 
 /**
  * What can go wrong when a directory is opened.

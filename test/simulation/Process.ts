@@ -21,7 +21,8 @@ import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { VerifyFault } from "../../src/reading/recovery/Verify.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
-import { Recorder } from "../../src/recorder/Recorder.ts"
+import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
+import type { Recorder } from "../../src/recorder/Recorder.ts"
 import { layoutOf } from "../../src/recorder/Wal.ts"
 import type { Wal, WalError } from "../../src/recorder/Wal.ts"
 import type { Doorbell } from "../../src/shared/Doorbell.ts"
@@ -243,7 +244,7 @@ export const makeProcess = (options: {
   return {
     disk: mainDisk.disk,
     maintainerLayer: maintainer.pipe(Layer.provideMerge(foundation), Layer.provide(withDisk)),
-    recorderLayer: Recorder.layer(wal).pipe(Layer.provide(withDisk)),
+    recorderLayer: recorderLayer(wal).pipe(Layer.provide(withDisk)),
     run: (effect) => Effect.runForkWith(ambient)(effect, { scheduler: world.main.scheduler }),
     reported,
     hasDied: () => died,
