@@ -21,7 +21,7 @@
  */
 import { xxh64 } from "../internal/xxh64.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { flashstrikeBlockEvents, flashstrikeEventBytes } from "./SegmentHeader.ts"
+import { format1BlockEvents, format1EventBytes } from "./SegmentHeader.ts"
 
 /**
  * Bytes of a block header.
@@ -32,7 +32,7 @@ import { flashstrikeBlockEvents, flashstrikeEventBytes } from "./SegmentHeader.t
 export const blockHeaderBytes = 64
 
 /**
- * Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `flashstrikeBlockBytes`.
+ * Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `format1BlockBytes`.
  *
  * @since 0.1.0
  * @category layout
@@ -45,7 +45,7 @@ export const blockAlignment = 64
  * @since 0.1.0
  * @category layout
  */
-export const flashstrikeBlockBytes = blockHeaderBytes + flashstrikeBlockEvents * flashstrikeEventBytes
+export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1EventBytes
 
 /**
  * Events that a block can count.
@@ -53,7 +53,7 @@ export const flashstrikeBlockBytes = blockHeaderBytes + flashstrikeBlockEvents *
  * @since 0.1.0
  * @category limits
  */
-export const blockEventsMax = (version: FormatVersion): number => version === 1 ? flashstrikeBlockEvents : 65_535
+export const blockEventsMax = (version: FormatVersion): number => version === 1 ? format1BlockEvents : 65_535
 
 /**
  * What a block header says, its own checksum left out.
@@ -119,7 +119,7 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
     chainedChecksum: view.getBigUint64(24, true),
     blockIndex: view.getUint32(40, true),
     eventCount,
-    payloadBytes: version === 1 ? eventCount * flashstrikeEventBytes : view.getUint32(48, true)
+    payloadBytes: version === 1 ? eventCount * format1EventBytes : view.getUint32(48, true)
   }
 }
 
@@ -142,5 +142,5 @@ export const readId = (view: DataView, offset: number): number => {
  */
 export const blockBytesInFile = (version: FormatVersion, payloadBytes: number): number =>
   version === 1
-    ? flashstrikeBlockBytes
+    ? format1BlockBytes
     : blockHeaderBytes + Math.ceil(payloadBytes / blockAlignment) * blockAlignment

@@ -12,7 +12,7 @@ import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
 import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { flashstrikeBlockEvents, flashstrikeEventBytes, headerBytesOf } from "./SegmentHeader.ts"
+import { format1BlockEvents, format1EventBytes, headerBytesOf } from "./SegmentHeader.ts"
 
 /**
  * What must be known to seal and to read the events of a segment.
@@ -34,10 +34,10 @@ export interface SegmentLayout {
  * @since 0.1.0
  * @category models
  */
-export const flashstrikeLayout: SegmentLayout = {
+export const format1Layout: SegmentLayout = {
   version: 1,
-  eventSize: flashstrikeEventBytes,
-  blockBytesMax: flashstrikeEventBytes * flashstrikeBlockEvents
+  eventSize: format1EventBytes,
+  blockBytesMax: format1EventBytes * format1BlockEvents
 }
 
 /**
@@ -82,7 +82,7 @@ export interface SealedBlocks {
   readonly state: SealState
 }
 
-const zeros = new Uint8Array(flashstrikeBlockEvents * flashstrikeEventBytes)
+const zeros = new Uint8Array(format1BlockEvents * format1EventBytes)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.

@@ -30,7 +30,7 @@ import type { BlockHeader } from "./Block.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
 import type { SegmentHeader } from "./SegmentHeader.ts"
-import { decodeHeader, flashstrikeEventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+import { decodeHeader, format1EventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
 
 /**
  * A block that was checked. `payload` is a view that is valid until the next `push`.
@@ -403,7 +403,7 @@ export class SegmentVerifier {
   private checkEventIds(block: BlockHeader, payload: Uint8Array, at: number): SegmentFault | undefined {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
     let previous = block.firstEventId - 1
-    for (let position = 0; position < payload.length; position += flashstrikeEventBytes) {
+    for (let position = 0; position < payload.length; position += format1EventBytes) {
       const id = readId(view, position)
       if (!(id > previous)) return segmentFault("BadEvent", at + position, `an id above ${previous}`, String(id))
       previous = id

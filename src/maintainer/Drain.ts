@@ -8,10 +8,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
@@ -39,7 +38,7 @@ export const drain = Effect.fnUntraced(function*(options: {
   readonly state: MaintainerState
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl.MaintainerControl
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   /** Every report that was sent has come. */
   readonly isAllHeard: () => boolean
   readonly isDown: () => boolean
@@ -72,7 +71,7 @@ export const drain = Effect.fnUntraced(function*(options: {
         yield* options.settle
         if (isQuiet()) return
       }
-      if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* options.releaseReserve
+      if (arena !== undefined && Arena.heldBack(arena) === HeldBack.DiskFull) yield* options.releaseReserve
       yield* Doorbell.wait(control.progress, seen)
     }
   })

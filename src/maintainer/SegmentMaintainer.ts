@@ -39,10 +39,10 @@ import type { DiskError } from "../disk/Disk.ts"
 import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { resolveUnsafe } from "../internal/options.ts"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
@@ -204,26 +204,32 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
   /** Never succeeds; fails when the maintainer is given up. */
   readonly down: Effect.Effect<never, MaintainerDown>
-}>()("effect-wal/maintainer/SegmentMaintainer") {
-  /**
-   * The executor is a fiber of this runtime.
-   */
-  static readonly layer = (
-    options: MaintainerOptions
-  ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
-    Layer.effect(
-      SegmentMaintainer,
-      Effect.flatMap(SegmentArena.SegmentArena, (arena) => make(options, arena, { count: 1, spawn: spawnFiber }))
-    )
+}>()("effect-wal/maintainer/SegmentMaintainer") {}
 
-  /**
-   * The same without a recorder of ours: whoever writes segments offers their files to the queues.
-   */
-  static readonly layerAlone = (
-    options: AloneOptions
-  ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
-    Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
-}
+/**
+ * The executor is a fiber of this runtime.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: MaintainerOptions
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena | Telemetry> =>
+  Layer.effect(
+    SegmentMaintainer,
+    Effect.flatMap(SegmentArena, (arena) => make(options, arena, { count: 1, spawn: spawnFiber }))
+  )
+
+/**
+ * The same without a recorder of ours: the application that writes segments offers their files to the queues.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAlone = (
+  options: AloneOptions
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
+  Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
 
 /**
  * What it takes to run an executor.
@@ -235,7 +241,7 @@ export interface ExecutorSeat {
   readonly executor: number
   readonly options: MaintainerExecutor.ExecutorOptions
   readonly control: MaintainerControl.MaintainerControl
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   /** Tells the service what was done. */
   readonly emit: (event: MaintainerEvent) => void
   /** Has the service write a warning to the application's log. */
@@ -275,7 +281,7 @@ const tickMillis = 10_000
  */
 export const make = Effect.fnUntraced(function*<E, R>(
   given: AloneOptions,
-  arena: Arena | undefined,
+  arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
   const options = resolve(given)
@@ -297,7 +303,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
-  const control = MaintainerControl.make(host.count)
+  const control = MaintainerControl.makeUnsafe(host.count)
   const state = new MaintainerState(options, arena, queues, new FreezeGate(queues.toFreeze, control, host.count))
   const clamped = state.setLimits(options.limits, telemetry)
   yield* Effect.forEach(clamped, (limit) => Effect.logWarning(Retention.formatClamped(limit)), { discard: true })
@@ -361,7 +367,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
 
   const onGivenUp = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
-    if (arena !== undefined) SegmentArena.putHeldBack(arena, HeldBack.MaintainerFailed)
+    if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
     const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
     yield* Effect.logError(error.message)
     yield* Deferred.fail(down, error)

@@ -16,7 +16,7 @@ import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
@@ -101,7 +101,7 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,
- *     SegmentArena.SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
  *     Telemetry.layer({ writersMax: 1 + options.workers })
  *   )),
  *   Layer.provide(NodeDisk.layer)
@@ -114,11 +114,11 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions
-): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena | Telemetry> =>
   Layer.effect(
     SegmentMaintainer,
     Effect.gen(function*() {
-      const arena = yield* SegmentArena.SegmentArena
+      const arena = yield* SegmentArena
       return yield* make(options, arena, host(options))
     })
   )

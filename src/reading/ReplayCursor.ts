@@ -21,7 +21,7 @@ import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
-import { Deleted, SegmentMissing } from "./ReplayError.ts"
+import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
@@ -165,7 +165,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new EventsDeleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
       }
     }
   })
@@ -223,7 +223,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
         const { directory } = reader
-        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+        return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
       pending = blocks

@@ -5,10 +5,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
 import { RecorderError } from "./RecorderError.ts"
 import type { RecorderReason } from "./RecorderError.ts"
 
@@ -28,13 +27,13 @@ export interface CommitLine {
 }
 
 /** Why nothing can become durable now; `undefined` when it can. */
-export const heldBackReason = (arena: Arena): RecorderReason | undefined => {
-  switch (SegmentArena.heldBack(arena)) {
+export const heldBackReason = (arena: Arena.Arena): RecorderReason | undefined => {
+  switch (Arena.heldBack(arena)) {
     case HeldBack.DiskFull:
       return "DiskFull"
     case HeldBack.DiskFailing:
       return "DiskFailing"
-    case HeldBack.MaintainerFailed:
+    case HeldBack.MaintainerDown:
       return "MaintainerDown"
     default:
       return undefined
@@ -45,13 +44,13 @@ export const heldBackReason = (arena: Arena): RecorderReason | undefined => {
  * An empty line. `onRing` is called at once and at every ring of the arena's durable doorbell, before the callers that
  * wait are served.
  */
-export const make = (arena: Arena, onRing: () => void): Effect.Effect<CommitLine, never, Scope.Scope> =>
+export const make = (arena: Arena.Arena, onRing: () => void): Effect.Effect<CommitLine, never, Scope.Scope> =>
   Effect.gen(function*() {
     const waiting: Array<Waiter> = []
     let stopListening: (() => void) | undefined
 
     const serve = (): void => {
-      const reached = SegmentArena.durableEventId(arena)
+      const reached = Arena.durableEventId(arena)
       let served = 0
       while (served < waiting.length && (waiting[served]?.eventId ?? 0) <= reached) {
         waiting[served]?.resume(Effect.succeed(reached))
@@ -84,7 +83,7 @@ export const make = (arena: Arena, onRing: () => void): Effect.Effect<CommitLine
     return {
       wait: (eventId, ask) =>
         Effect.callback<number, RecorderError>((resume) => {
-          const reached = SegmentArena.durableEventId(arena)
+          const reached = Arena.durableEventId(arena)
           if (reached >= eventId) return resume(Effect.succeed(reached))
           const waiter: Waiter = { eventId, resume }
           let position = waiting.length

@@ -5,7 +5,7 @@
  * under the name given, and ends with the stream.
  *
  * The hold begins before the first segment is looked for. What was deleted, or given to be deleted, before that is
- * `Deleted`, never a gap.
+ * `EventsDeleted`, never a gap.
  *
  * @since 0.1.0
  */
@@ -17,9 +17,9 @@ import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Replay from "../reading/Replay.ts"
 import type { ReplayFailure } from "../reading/ReplayError.ts"
 import type { RecordedEvent } from "../reading/segment/BlockEvents.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import { Recorder } from "./Recorder.ts"
 
 /**
@@ -43,7 +43,7 @@ export interface FollowOptions {
  * @since 0.1.0
  * @category models
  */
-export type Followed = Recorder | SegmentMaintainer | SegmentArena.SegmentArena | Disk
+export type Followed = Recorder | SegmentMaintainer | SegmentArena | Disk
 
 /**
  * The checked blocks, for speed; see `Replay.blocks` for how long they are valid.
@@ -88,18 +88,18 @@ const follow = <A>(
   Stream.unwrap(Effect.gen(function*() {
     // Only when the recorder is open does the arena know what is durable.
     yield* Recorder
-    const arena = yield* SegmentArena.SegmentArena
+    const arena = yield* SegmentArena
     const { directory, hold, naming } = yield* SegmentMaintainer
     const held = yield* hold({ name, fromSegmentIndex: 0 })
     return replay({ ...range, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
   }))
 
 /** Asks for no flush: a reader does not change when events become durable. */
-const durableOf = (arena: Arena): Replay.Durable => {
+const durableOf = (arena: Arena.Arena): Replay.Durable => {
   const above = (id: number): Effect.Effect<number> =>
     Effect.suspend(() => {
       const seen = Doorbell.readUnsafe(arena.durable)
-      const durableId = SegmentArena.durableEventId(arena)
+      const durableId = Arena.durableEventId(arena)
       return durableId > id
         ? Effect.succeed(durableId)
         : Effect.flatMap(Doorbell.wait(arena.durable, seen), () => above(id))

@@ -5,9 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
 import type { SegmentWriter } from "./SegmentWriter.ts"
 
 /**
@@ -33,7 +32,7 @@ export interface Positions {
  * positions stay as they were.
  */
 export const make = (
-  arena: Arena,
+  arena: Arena.Arena,
   writer: SegmentWriter,
   maintainer: SegmentMaintainer["Service"],
   report: RecoveryReport
@@ -51,7 +50,7 @@ export const make = (
     }
     return {
       appended: writer.lastEventId,
-      durable: SegmentArena.durableEventId(arena),
+      durable: Arena.durableEventId(arena),
       compressed,
       deletedBefore
     }
@@ -59,7 +58,7 @@ export const make = (
 }
 
 /** `positions` now, and again whenever one of the last three has moved. */
-export const changes = (arena: Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
+export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
   Stream.suspend(() => {
     // Read before the positions are, so a ring in between makes the next look come at once.
     let seen = Doorbell.readUnsafe(arena.durable)

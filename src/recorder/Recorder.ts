@@ -28,10 +28,11 @@ import * as EventCodec from "../format/EventCodec.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
-import type { OtherFormat, RecoveryReport } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as CommitLine from "./CommitLine.ts"
@@ -125,8 +126,8 @@ export const layer = (
   options: RecorderOptions = {}
 ): Layer.Layer<
   Recorder,
-  DiskError | SegmentCorrupt | OtherFormat,
-  SegmentMaintainer | SegmentArena.SegmentArena | SegmentsToPersist | Telemetry | Disk
+  DiskError | SegmentCorrupt | FormatMismatch,
+  SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
 > => Layer.effect(Recorder, make(options))
 
 /**
@@ -192,7 +193,7 @@ const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", 
 
 const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const options = resolveUnsafe(RecorderOptions, given)
-  const arena = yield* SegmentArena.SegmentArena
+  const arena = yield* SegmentArena
   const maintainer = yield* SegmentMaintainer
   const toPersist = yield* SegmentsToPersist
   const telemetryService = yield* Telemetry
@@ -213,7 +214,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const walId = origin.walId ?? new Uint8Array(
     yield* Effect.all(Array.from({ length: walIdBytes }, () => Random.nextIntBetween(0, 256)))
   )
-  SegmentArena.setOrigin(arena, {
+  Arena.setOriginUnsafe(arena, {
     walId,
     closedIndex: origin.lastSegmentIndex,
     closedChain: origin.chainedChecksum,
@@ -234,7 +235,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const durableLag = new DurableLag()
   const noteLag = (): void =>
-    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, SegmentArena.durableEventId(arena))
+    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, Arena.durableEventId(arena))
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
@@ -300,7 +301,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return writer.lastEventId
   })
 
-  const ask = (): void => SegmentArena.askFlushUnsafe(arena)
+  const ask = (): void => Arena.askFlushUnsafe(arena)
   const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
@@ -317,7 +318,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
-    if (SegmentArena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
+    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
     if (writer.rotateUnsafe()) return Effect.void
     if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
@@ -327,7 +328,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()
-    const durable = SegmentArena.durableEventId(arena)
+    const durable = Arena.durableEventId(arena)
     telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
     telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
   })

@@ -23,9 +23,8 @@
  * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { SlotState } from "../shared/SegmentArena.ts"
+import * as Arena from "../shared/Arena.ts"
+import { SlotState } from "../shared/Arena.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 
 /**
@@ -99,7 +98,7 @@ export class SegmentWriter {
   /** The same memory, for writing numbers. */
   readonly view: DataView
 
-  private readonly arena: Arena
+  private readonly arena: Arena.Arena
   private readonly toPersist: TaskQueue.Enqueue
   private readonly nowMillis: () => number
   private readonly onRotate: (startedNanos: number) => void
@@ -137,7 +136,7 @@ export class SegmentWriter {
   private isClosed = false
 
   constructor(options: {
-    readonly arena: Arena
+    readonly arena: Arena.Arena
     readonly toPersist: TaskQueue.Enqueue
     readonly firstSegmentIndex: number
     readonly firstEventId: number
@@ -249,7 +248,7 @@ export class SegmentWriter {
   rotateUnsafe(): boolean {
     if (this.position === 0) return true
     const next = (this.slot + 1) % this.arena.slots
-    if (SegmentArena.stateOf(this.arena, next) !== SlotState.Blank) return false
+    if (Arena.stateOf(this.arena, next) !== SlotState.Blank) return false
     const startedNanos = this.nowNanos()
     this.handOver()
     this.segmentIndex += 1
@@ -262,9 +261,9 @@ export class SegmentWriter {
   closeUnsafe(): void {
     if (this.isClosed) return
     this.isClosed = true
-    SegmentArena.deactivateUnsafe(this.arena)
+    Arena.deactivateUnsafe(this.arena)
     if (this.position > 0) this.handOver()
-    else SegmentArena.abandonUnsafe(this.arena, this.slot)
+    else Arena.abandonUnsafe(this.arena, this.slot)
     // From here on no event fits.
     this.position = Number.MAX_SAFE_INTEGER
   }
@@ -310,7 +309,7 @@ export class SegmentWriter {
   private handOver(): void {
     this.shareUnsafe()
     const { position, segmentIndex, slot } = this
-    SegmentArena.rotateUnsafe(this.arena, slot)
+    Arena.rotateUnsafe(this.arena, slot)
     const isOffered = TaskQueue.offerSilentlyUnsafe(this.toPersist, { segmentIndex, slot, bytes: position })
     invariant(isOffered, "the persist queue has room for every slot of the arena")
     if (this.isWakeDue) this.wake()
@@ -325,12 +324,12 @@ export class SegmentWriter {
 
   private activate(slot: number): void {
     this.slot = slot
-    this.slotStart = SegmentArena.slotStart(this.arena, slot)
-    this.watermarkWord = SegmentArena.watermarkWord(slot)
-    this.limitWord = SegmentArena.limitWord(slot)
+    this.slotStart = Arena.slotStart(this.arena, slot)
+    this.watermarkWord = Arena.watermarkWord(slot)
+    this.limitWord = Arena.limitWord(slot)
     this.position = 0
     this.gatheredStart = this.gatheredEnd = 0
-    SegmentArena.activateUnsafe(this.arena, slot, {
+    Arena.activateUnsafe(this.arena, slot, {
       segmentIndex: this.segmentIndex,
       firstEventId: this.nextEventId,
       createdNanos: BigInt(Math.floor(this.nowMillis())) * 1_000_000n

@@ -73,7 +73,7 @@ export const open = Effect.fnUntraced(
     options: { readonly ringBytes?: number } = {}
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const recorder = yield* Recorder
-    const ring = ByteRing.make(options.ringBytes ?? 1 << 20)
+    const ring = ByteRing.makeUnsafe(options.ringBytes ?? 1 << 20)
     const take = takeAll(ring, recorder)
     yield* Effect.addFinalizer(() => Effect.ignore(take))
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {

@@ -28,15 +28,15 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import { flashstrikeEventBytes } from "../format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../format/SegmentSealer.ts"
+import { format1EventBytes } from "../format/SegmentHeader.ts"
+import { format1Layout } from "../format/SegmentSealer.ts"
 import type { SegmentLayout } from "../format/SegmentSealer.ts"
-import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
-import type { OtherFormat } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import { SegmentArena } from "../shared/SegmentArena.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
 import * as Recorder from "./Recorder.ts"
@@ -53,8 +53,8 @@ export type { WalOptions } from "./WalConfig.ts"
  */
 export type Wal =
   | Recorder.Recorder
-  | SegmentMaintainer
-  | SegmentArena
+  | SegmentMaintainer.SegmentMaintainer
+  | SegmentArena.SegmentArena
   | SegmentQueues.SegmentQueues
   | Telemetry.Telemetry
 
@@ -64,7 +64,7 @@ export type Wal =
  * @since 0.1.0
  * @category models
  */
-export type WalError = DiskError | SegmentCorrupt | OtherFormat
+export type WalError = DiskError | SegmentCorrupt | FormatMismatch
 
 /**
  * The layout of the events that these options describe. Throws `WrongOptions`.
@@ -75,7 +75,7 @@ export type WalError = DiskError | SegmentCorrupt | OtherFormat
 export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
-  options.format === "flashstrike" ? flashstrikeLayout : {
+  options.format === "flashstrike" ? format1Layout : {
     version: 2,
     eventSize: options.eventSize,
     blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
@@ -94,7 +94,7 @@ const foundation = (given: WalOptions, writersMax: number) =>
 
 /** Whole events only, so a segment's last bytes are not left unused by the format. */
 const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
-  const bytes = format === "flashstrike" ? flashstrikeEventBytes : eventSize
+  const bytes = format === "flashstrike" ? format1EventBytes : eventSize
   return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
 }
 

@@ -6,10 +6,10 @@
  *
  * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
  *   doorbell too.
- * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
+ * - A shared doorbell (`makeSharedUnsafe`) is also heard from other threads. For this a thread keeps at most one
  *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending one
  *   cannot be cancelled, it goes away with the next ring.
- * - A local doorbell (`make`) never creates a promise.
+ * - A local doorbell (`makeUnsafe`) never creates a promise.
  *
  * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
@@ -62,7 +62,8 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
  * @since 0.1.0
  * @category constructors
  */
-export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
+export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+  makeDoorbell(buffer, byteOffset, false)
 
 /**
  * A shared doorbell on the counter at `byteOffset` of `buffer`: heard by every thread that made one there, in any order.
@@ -71,7 +72,7 @@ export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
  * @since 0.1.0
  * @category constructors
  */
-export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+export const makeSharedUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, true)
 
 /**
@@ -180,7 +181,7 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  * import { Doorbell } from "effect-wal"
  *
  * const program = Effect.gen(function*() {
- *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
+ *   const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
  *   // Read before you look whether there is work: a ring in between ends the wait at once.
  *   const seen = Doorbell.readUnsafe(doorbell)
  *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))

@@ -133,7 +133,7 @@ const open = (memory: TaskQueueMemory, ring: TaskRing.TaskRing, consumer: number
   Effect.clockWith((clock) =>
     Effect.sync(() => {
       checkConsumer(ring, consumer)
-      const makeDoorbell = memory.isShared ? Doorbell.makeShared : Doorbell.make
+      const makeDoorbell = memory.isShared ? Doorbell.makeSharedUnsafe : Doorbell.makeUnsafe
       return {
         memory,
         ring,
@@ -184,7 +184,7 @@ export const make = (options: {
   Effect.suspend(() => {
     const buffer = new SharedArrayBuffer(ringAt + TaskRing.bytesNeeded(options.capacity, options.consumersMax))
     const memory = { buffer, byteOffset: 0, isShared: options.isShared }
-    return open(memory, TaskRing.make(buffer, ringAt, options), 0)
+    return open(memory, TaskRing.makeUnsafe(buffer, ringAt, options), 0)
   })
 
 /**

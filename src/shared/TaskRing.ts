@@ -177,7 +177,7 @@ export const bytesNeeded = (capacity: number, consumersMax: number): number => {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
+export const makeUnsafe = (
   buffer: SharedArrayBuffer,
   byteOffset: number,
   options: { readonly capacity: number; readonly consumersMax: number }
@@ -190,7 +190,7 @@ export const make = (
 }
 
 /**
- * The ring that `make` has laid out at `byteOffset`, to be used from this thread.
+ * The ring that `makeUnsafe` has laid out at `byteOffset`, to be used from this thread.
  *
  * @since 0.1.0
  * @category constructors

@@ -12,7 +12,7 @@ import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as WalConfig from "../../src/recorder/WalConfig.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 const directory = "/log"
@@ -157,7 +157,7 @@ describe("options from the environment", () => {
     Effect.gen(function*() {
       const recorder = yield* Recorder
       assert.strictEqual(yield* recorder.appendDurable(Buffer.from("hello")), 1)
-      assert.strictEqual((yield* SegmentArena.SegmentArena).slots, 3)
+      assert.strictEqual((yield* SegmentArena).slots, 3)
     }).pipe(
       Effect.provide(Wal.layerConfig(WalConfig.config).pipe(Layer.provide(disk))),
       Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({
@@ -172,7 +172,7 @@ describe("options from the environment", () => {
 
   it.effect("takes a record of one's own instead", () =>
     Effect.gen(function*() {
-      assert.strictEqual((yield* SegmentArena.SegmentArena).slotBytes, 8192)
+      assert.strictEqual((yield* SegmentArena).slotBytes, 8192)
     }).pipe(
       Effect.provide(
         Wal.layerConfig({

@@ -25,10 +25,10 @@ import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
 import type { Recorder } from "../../src/recorder/Recorder.ts"
 import { layoutOf } from "../../src/recorder/Wal.ts"
 import type { Wal, WalError } from "../../src/recorder/Wal.ts"
+import type * as Arena from "../../src/shared/Arena.ts"
 import type { Doorbell } from "../../src/shared/Doorbell.ts"
 import { ringUnsafe } from "../../src/shared/Doorbell.ts"
-import type { Arena } from "../../src/shared/SegmentArena.ts"
-import { SegmentArena } from "../../src/shared/SegmentArena.ts"
+import { layer as arenaLayer, SegmentArena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
@@ -54,7 +54,7 @@ export interface Seams {
   /** The maintainer as the recorder and the workload see it. */
   readonly maintainer?: (service: SegmentMaintainer["Service"]) => SegmentMaintainer["Service"]
   /** The recorder as the workload sees it. */
-  readonly recorder?: (service: Recorder["Service"], arena: Arena) => Recorder["Service"]
+  readonly recorder?: (service: Recorder["Service"], arena: Arena.Arena) => Recorder["Service"]
   /** A replay, and the faults that verification reports. */
   readonly replay?: (events: ReplayedEvents) => ReplayedEvents
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
@@ -214,7 +214,7 @@ export const makeProcess = (options: {
   const segmentBytes = wal.segmentBytesMax ?? 4096
   const foundation = Layer.mergeAll(
     SegmentQueues.layer,
-    SegmentArena.layer({
+    arenaLayer({
       slots: wal.slots ?? 4,
       slotBytes: eventSize === 0 ? segmentBytes : Math.floor(segmentBytes / eventSize) * eventSize,
       layout: layoutOf(wal)

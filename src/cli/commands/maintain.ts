@@ -18,7 +18,7 @@ import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/SegmentDirectory.ts"
 import { defaultNaming } from "../../format/SegmentName.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
-import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
 import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
 import type { MaintainerEvent } from "../../maintainer/steps/StepOutcome.ts"
@@ -61,7 +61,7 @@ export const maintain = Command.make(
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
   const stopped = yield* firstSignal()
-  const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
+  const layer = layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
   // The stream of events ends when the maintainer has closed, so the printing of the last one is waited for outside.

@@ -8,9 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import { coldPath, filesOf, hotPath } from "../../disk/SegmentDirectory.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SlotState } from "../../shared/Arena.ts"
 import type * as TaskQueue from "../../shared/TaskQueue.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
@@ -55,7 +54,7 @@ export const learnSizes = ({ catalog, options }: MaintainerState, disk: Disk["Se
  */
 export const learnPersisted = Effect.fnUntraced(function*(
   state: MaintainerState,
-  arena: Arena,
+  arena: Arena.Arena,
   toPersist: TaskQueue.Dequeue,
   disk: Disk["Service"],
   report: (event: MaintainerEvent) => void
@@ -63,9 +62,9 @@ export const learnPersisted = Effect.fnUntraced(function*(
   const { catalog, options } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
-    SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
-    SegmentArena.segmentIndexOf(arena, task.slot) === task.segmentIndex
-  const closedIndex = SegmentArena.closed(arena).index
+    Arena.stateOf(arena, task.slot) === SlotState.Full &&
+    Arena.segmentIndexOf(arena, task.slot) === task.segmentIndex
+  const closedIndex = Arena.closed(arena).index
   const through = isInSlot ? Math.min(closedIndex, task.segmentIndex - 1) : closedIndex
   const unheard = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
     .map((entry) => entry.segmentIndex)

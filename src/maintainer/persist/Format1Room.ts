@@ -23,12 +23,11 @@
  *
  * @since 0.1.0
  */
-import { flashstrikeBlockBytes } from "../../format/Block.ts"
+import { format1BlockBytes } from "../../format/Block.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../format/SegmentSealer.ts"
+import { format1Layout } from "../../format/SegmentSealer.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
 
 /** The engine makes no file with fewer. */
 const blocksMin = 16
@@ -43,7 +42,7 @@ const blocksKeptBack = 2
  * @category limits
  */
 export const blocksOf = (slotBytes: number): number =>
-  Math.max(blocksMin, Math.ceil(slotBytes / flashstrikeLayout.blockBytesMax) + blocksKeptBack)
+  Math.max(blocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + blocksKeptBack)
 
 /**
  * Bytes that the file of a segment has from its beginning to its end, in bytes.
@@ -51,7 +50,7 @@ export const blocksOf = (slotBytes: number): number =>
  * @since 0.1.0
  * @category limits
  */
-export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blocksOf(slotBytes) * flashstrikeBlockBytes
+export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blocksOf(slotBytes) * format1BlockBytes
 
 /**
  * Maintainer: keeps the writer within the room that is left behind `state`. To be called before the watermark is read that
@@ -60,7 +59,7 @@ export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blo
  * @since 0.1.0
  * @category limits
  */
-export const keepRoomUnsafe = (arena: Arena, slot: number, state: SealState): void => {
+export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
   const blocksLeft = blocksOf(arena.slotBytes) - blocksKeptBack - state.blockCount
-  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * flashstrikeLayout.blockBytesMax)
+  Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

@@ -4,10 +4,9 @@
  *
  * @since 0.1.0
  */
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
@@ -80,14 +79,14 @@ export class MaintainerState {
 
   readonly options: ResolvedMaintainerOptions
   readonly gate: FreezeGate
-  private readonly arena: Arena | undefined
+  private readonly arena: Arena.Arena | undefined
   private readonly queues: MaintainerQueues
   private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
 
   constructor(
     options: ResolvedMaintainerOptions,
-    arena: Arena | undefined,
+    arena: Arena.Arena | undefined,
     queues: MaintainerQueues,
     gate: FreezeGate
   ) {
@@ -271,8 +270,8 @@ export class MaintainerState {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
     const limit = options.onHotLimit === "wait" && !this.isFreezingStopped ? limits.maxSegments : 0
-    SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
-    if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+    Arena.putHotSegmentsUnsafe(this.arena, catalog.hotCount, catalog.newestIndex, limit)
+    if (Arena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
   }
 
   /** A drain gives up freezing: from now on more hot segments than the limit may be opened. */

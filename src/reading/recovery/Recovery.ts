@@ -24,7 +24,7 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { flashstrikeBlockBytes } from "../../format/Block.ts"
+import { format1BlockBytes } from "../../format/Block.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
@@ -45,7 +45,7 @@ import { writePrefix } from "./SegmentPrefix.ts"
  * @since 0.1.0
  * @category errors
  */
-export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat", {
+export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("FormatMismatch", {
   path: Schema.String,
   wantedVersion: Schema.Int,
   foundVersion: Schema.Int
@@ -129,7 +129,7 @@ export interface Recovered {
 
 /**
  * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is closed and damaged, has no
- * header, or does not go on from the one before; with `OtherFormat`; with `DiskError` (`Unsafe` when a segment's name
+ * header, or does not go on from the one before; with `FormatMismatch`; with `DiskError` (`Unsafe` when a segment's name
  * stands for a link or a directory).
  *
  * @since 0.1.0
@@ -137,7 +137,7 @@ export interface Recovered {
  */
 export const open: (
   options: RecoveryOptions
-) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch, Disk> = Effect.fn("Recovery.open")(
   function*({ directory, naming, version }: RecoveryOptions) {
     const listing = yield* scan(directory, naming)
     // The maintainer is at work already, and may freeze a segment between the listing and the opening of its file.
@@ -257,7 +257,7 @@ const findEnd = Effect.fnUntraced(function*(
 ) {
   const { header } = yield* readStart(newest)
   if (header.version !== version) {
-    return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
+    return yield* new FormatMismatch({ path: newest.path, wantedVersion: version, foundVersion: header.version })
   }
   const isClosed = header.closedNanos !== 0n
   if (isClosed && newest.form === "cold") return endOfClosed(header)
@@ -350,7 +350,7 @@ const verifyBeginning = (
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
 /** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
-const flashstrikeBlocksMin = 16
+const format1BlocksMin = 16
 
 /**
  * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
@@ -369,7 +369,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
     if (header.version === 1) {
-      const bytesMin = headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes
+      const bytesMin = headerBytesOf(1) + format1BlocksMin * format1BlockBytes
       yield* extend(fresh, Math.max(bytes, bytesMin))
     }
     yield* disk.rename(fresh, file.path)

@@ -21,7 +21,7 @@ import {
   blockHeaderBytes,
   blockHeaderChecksums,
   decodeBlockHeader,
-  flashstrikeBlockBytes
+  format1BlockBytes
 } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
@@ -75,7 +75,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
     () => undefined
   )
-  const stepBytes = header.version === 1 ? flashstrikeBlockBytes : blockAlignment
+  const stepBytes = header.version === 1 ? format1BlockBytes : blockAlignment
   let refuted = 0
   let offset = point.offset
   while (refuted < refutedMax) {

@@ -25,7 +25,7 @@ import {
   blockHeaderBytes,
   blockHeaderChecksums,
   decodeBlockHeader,
-  flashstrikeBlockBytes
+  format1BlockBytes
 } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
@@ -128,9 +128,9 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
 /** Format 1: the point behind the first block that begins at `position` or later. */
 const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
   const first = headerBytesOf(1)
-  const blockIndex = Math.ceil((position - first) / flashstrikeBlockBytes)
+  const blockIndex = Math.ceil((position - first) / format1BlockBytes)
   if (blockIndex >= header.blockCount) return undefined
-  const offset = first + blockIndex * flashstrikeBlockBytes
+  const offset = first + blockIndex * format1BlockBytes
   const bytes = new Uint8Array(blockHeaderBytes)
   yield* content.from(offset).read(bytes)
   const point = pointBehind(header, bytes, offset)

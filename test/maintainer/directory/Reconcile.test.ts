@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../../src/disk/Disk.ts"
 import type { MaintainerOptions } from "../../../src/maintainer/MaintainerOptions.ts"
-import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import { SegmentsToFreeze } from "../../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
@@ -55,7 +55,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
     }).pipe(Effect.provideContext(services))
     const limits = { maxSegments: 32, maxCompressedSegments: "unlimited" } as const
     const opened = yield* open(
-      SegmentMaintainer.layerAlone({ directory, limits, ...options }).pipe(
+      layerAlone({ directory, limits, ...options }).pipe(
         Layer.provide(Layer.succeedContext(services))
       )
     )

@@ -11,7 +11,7 @@ import { Disk } from "../../../src/disk/Disk.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { adaptive, repeatWakeable } from "../../../src/maintainer/executor/MaintainerSchedule.ts"
-import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/Wal.ts"
 import * as Doorbell from "../../../src/shared/Doorbell.ts"
@@ -57,7 +57,7 @@ describe("adaptive", () => {
 describe("repeatWakeable", () => {
   it.effect("runs at exactly those times, begins again after work, and at once when the doorbell rings", () =>
     Effect.gen(function*() {
-      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(64), 0)
       const cycles: Array<number> = []
       let worked = false
       yield* Effect.forkScoped(repeatWakeable({
@@ -87,7 +87,7 @@ describe("repeatWakeable", () => {
 
   it.effect("runs again at once when the doorbell rang during a cycle", () =>
     Effect.gen(function*() {
-      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(64), 0)
       const cycles: Array<number> = []
       yield* Effect.forkScoped(repeatWakeable({
         cycle: Effect.map(Clock.currentTimeMillis, (now) => {
@@ -118,7 +118,7 @@ const aloneOn =
         yield* Effect.provideService(put(hotPath(directory, segmentIndex), bytes), Disk, disk)
       }
       const opened = yield* open(
-        SegmentMaintainer.layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
+        layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
           .pipe(
             Layer.provide(Layer.succeedContext(services))
           )

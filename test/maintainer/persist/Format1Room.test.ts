@@ -4,19 +4,19 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { flashstrikeBlockBytes } from "../../../src/format/Block.ts"
-import { flashstrikeLayout, seal } from "../../../src/format/SegmentSealer.ts"
+import { format1BlockBytes } from "../../../src/format/Block.ts"
+import { format1Layout, seal } from "../../../src/format/SegmentSealer.ts"
 import * as BlockRoom from "../../../src/maintainer/persist/Format1Room.ts"
 import { SegmentWriter } from "../../../src/recorder/SegmentWriter.ts"
-import * as SegmentArena from "../../../src/shared/SegmentArena.ts"
+import * as Arena from "../../../src/shared/Arena.ts"
 import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import { makeRandom } from "../../fixtures/segments.ts"
 
-const { blockBytesMax: blockBytes } = flashstrikeLayout
+const { blockBytesMax: blockBytes } = format1Layout
 const eventBytes = 64
 
 const race = (slotBytes: number, random: () => number) => {
-  const arena = SegmentArena.make({ slots: 2, slotBytes, layout: flashstrikeLayout })
+  const arena = Arena.makeUnsafe({ slots: 2, slotBytes, layout: format1Layout })
   let rotations = 0
   const isHandedOver = () => rotations > 0
   const writer = new SegmentWriter({
@@ -51,7 +51,7 @@ const race = (slotBytes: number, random: () => number) => {
     }
   }
   const roomUpToLimit = () =>
-    Math.floor((Atomics.load(arena.words, SegmentArena.limitWord(0)) - writer.activeBytes) / eventBytes)
+    Math.floor((Atomics.load(arena.words, Arena.limitWord(0)) - writer.activeBytes) / eventBytes)
   const write = () => {
     switch (below(6)) {
       case 0:
@@ -72,18 +72,18 @@ const race = (slotBytes: number, random: () => number) => {
   }
 
   const sealTo = (watermark: number) => {
-    const state = SegmentArena.sealStateOf(arena, 0)
-    const payload = SegmentArena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
-    const sealed = seal(flashstrikeLayout, 1, state, payload)
-    SegmentArena.putSealRecord(arena, 0, sealed.state)
+    const state = Arena.sealStateOf(arena, 0)
+    const payload = Arena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
+    const sealed = seal(format1Layout, 1, state, payload)
+    Arena.putSealRecordUnsafe(arena, 0, sealed.state)
     assert.isAtMost(sealed.state.blockCount, BlockRoom.blocksOf(slotBytes))
   }
   const flush = () => {
-    if (SegmentArena.watermarkOf(arena, 0) === SegmentArena.sealStateOf(arena, 0).sealedBytes) return
+    if (Arena.watermarkOf(arena, 0) === Arena.sealStateOf(arena, 0).sealedBytes) return
     write()
-    BlockRoom.keepRoomUnsafe(arena, 0, SegmentArena.sealStateOf(arena, 0))
+    BlockRoom.keepRoomUnsafe(arena, 0, Arena.sealStateOf(arena, 0))
     write()
-    const watermark = SegmentArena.watermarkOf(arena, 0)
+    const watermark = Arena.watermarkOf(arena, 0)
     write()
     sealTo(watermark)
   }
@@ -92,10 +92,10 @@ const race = (slotBytes: number, random: () => number) => {
     write()
     if (!isHandedOver() && below(3) > 0) flush()
   }
-  sealTo(SegmentArena.watermarkOf(arena, 0))
-  const { blockCount, eventCount, fileOffset } = SegmentArena.sealStateOf(arena, 0)
+  sealTo(Arena.watermarkOf(arena, 0))
+  const { blockCount, eventCount, fileOffset } = Arena.sealStateOf(arena, 0)
   assert.strictEqual(eventCount, writer.lastEventId)
-  assert.strictEqual(fileOffset, 64 + blockCount * flashstrikeBlockBytes)
+  assert.strictEqual(fileOffset, 64 + blockCount * format1BlockBytes)
   assert.isAtMost(fileOffset, BlockRoom.fileBytesOf(slotBytes))
   return { blockCount, eventCount }
 }

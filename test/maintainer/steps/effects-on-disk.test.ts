@@ -13,7 +13,7 @@ import type { Compression } from "../../../src/format/SegmentName.ts"
 import { defaultNaming } from "../../../src/format/SegmentName.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
-import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone } from "../../../src/maintainer/SegmentMaintainer.ts"
 import { free } from "../../../src/maintainer/steps/FreeStep.ts"
 import { freeze } from "../../../src/maintainer/steps/FreezeStep.ts"
 import { anyBytes, SegmentProof } from "../../../src/maintainer/steps/SegmentProof.ts"
@@ -183,7 +183,7 @@ describe("persisting an application's own file", () => {
           openScoped(hotPath(directory, 0), "create"),
           (file) => writeFully(file, [Buffer.from("not synced")], 0)
         ))
-        const { close } = yield* open(SegmentMaintainer.layerAlone({ directory }))
+        const { close } = yield* open(layerAlone({ directory }))
         yield* settle
         const before = (yield* changes).length
         const toPersist = Context.get(services, SegmentsToPersist)
