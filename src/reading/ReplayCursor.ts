@@ -4,8 +4,8 @@
  * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
  *
  * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
- * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
- * unclosed after a crash).
+ * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; a crash of another writer
+ * of that format leaves several unclosed).
  *
  * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
  * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its

@@ -75,7 +75,7 @@ export type WalError = DiskError | SegmentCorrupt | FormatMismatch
 export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
-  options.format === "flashstrike" ? format1Layout : {
+  options.format === 1 ? format1Layout : {
     version: 2,
     eventSize: options.eventSize,
     blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
@@ -94,7 +94,7 @@ const foundation = (given: WalOptions, writersMax: number) =>
 
 /** Whole events only, so a segment's last bytes are not left unused by the format. */
 const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
-  const bytes = format === "flashstrike" ? format1EventBytes : eventSize
+  const bytes = format === 1 ? format1EventBytes : eventSize
   return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
 }
 

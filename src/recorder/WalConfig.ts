@@ -26,8 +26,8 @@ import { RecorderOptions } from "./Recorder.ts"
 const unchecked = Schema.Struct({
   ...MaintainerOptions.fields,
   ...RecorderOptions.fields,
-  /** `effect-wal` (format 2): any bytes. `flashstrike` (format 1): 64-byte events that begin with their id. */
-  format: withDefault(oneOf(["effect-wal", "flashstrike"]), "effect-wal"),
+  /** The on-disk format. 2: events of any bytes. 1: events of 64 bytes that begin with their id. Default: 2. */
+  format: withDefault(oneOf([1, 2]), 2),
   /** Payload bytes of a segment, and of each slot of the arena. Default: 16 MiB. */
   segmentBytesMax: withDefault(whole("bytes", format1EventBytes, slotBytesLimit), 16 * 1024 * 1024),
   /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */

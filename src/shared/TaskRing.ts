@@ -63,7 +63,7 @@ export interface Task {
 }
 
 /**
- * A task record to be filled again and again by `pollUnsafe` and `claimUnsafe`. Its numbers begin as NaN: so the engine
+ * A task record to be filled again and again by `pollUnsafe` and `claimUnsafe`. Its numbers begin as NaN: so V8
  * keeps their fields as doubles and fills them in place, where a field that begins as a small integer would get a fresh
  * number object for every task.
  *

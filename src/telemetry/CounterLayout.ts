@@ -3,7 +3,8 @@
  *
  * Every writer owns one block of this layout. A block is made of groups; a group starts on a 64-byte line and no two
  * groups share a line. The last four bytes of a group are its sequence word: odd while its writer is inside it (the
- * iteration is guarded by the lifecycle's, because one call changes both). The groups of the first 320 bytes lie as in the maintainer's reference layout (their padding holds the sequence word):
+ * iteration is guarded by the lifecycle's, because one call changes both). The groups of maintenance come first; their
+ * padding holds the sequence word:
  *
  * ```text
  *   0  persistence lifecycle   cycles, cycles with work, cycle ns, active ns, last sleep ms (u32)
@@ -161,12 +162,12 @@ export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((ope
 export const blockBytes = groupsBytes + histograms.length * histogramBytes
 
 /**
- * Bytes of the maintainer's reference layout at the start of a block.
+ * Bytes of the groups of maintenance at the start of a block: the lifecycle, three operations and the limits.
  *
  * @since 0.1.0
  * @category layout
  */
-export const referenceBytes = 320
+export const maintenanceBytes = 320
 
 /**
  * The group of that name.
@@ -184,5 +185,8 @@ invariant(groups.every((group) => group.offset % lineBytes === 0), "every group 
 invariant(groups.every((group) => group.bytes % lineBytes === 0), "every group fills its lines")
 invariant(histograms.every((place) => place.offset % lineBytes === 0), "every histogram starts on a line of its own")
 invariant(histogramBytes % lineBytes === 0, "every histogram fills its lines")
-invariant(groupOf("limits").offset + groupOf("limits").bytes === referenceBytes, "the reference layout has 320 bytes")
+invariant(
+  groupOf("limits").offset + groupOf("limits").bytes === maintenanceBytes,
+  "the groups of maintenance have 320 bytes"
+)
 invariant(blockBytes % lineBytes === 0, "a block fills its lines")

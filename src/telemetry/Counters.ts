@@ -367,8 +367,8 @@ export interface GroupDefinition {
   readonly guardedBy?: "lifecycle" | undefined
 }
 
-/** The first three operations belong to the reference layout; the limits follow them, then everything else. */
-const referenceOperations = 3
+/** The first three operations are those of maintenance; the limits follow them, then everything else. */
+const maintenanceOperations = 3
 
 /**
  * Every group in the order of the layout.
@@ -384,9 +384,9 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
     exported: "persistence_lifecycle_",
     fields: lifecycleFields
   },
-  ...operationNames.slice(0, referenceOperations).map(operationGroup),
+  ...operationNames.slice(0, maintenanceOperations).map(operationGroup),
   { name: "limits", kind: "gauges", subsystem: worker, exported: "persistence_", fields: limitFields },
-  ...operationNames.slice(referenceOperations).map(operationGroup),
+  ...operationNames.slice(maintenanceOperations).map(operationGroup),
   { name: "traffic", kind: "counters", subsystem: worker, exported: "", fields: trafficFields },
   { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },

@@ -1,5 +1,5 @@
 /**
- * Hands a snapshot to a collector, value by value, under the names of the reference: a prefix, the name of the group, the
+ * Hands a snapshot to a collector, value by value, under the names of the counters: a prefix, the name of the group, the
  * name of the field; times in nanoseconds or milliseconds as the name says; the label `subsystem` on each.
  *
  * Samples and successes of an operation are always there, its total time from the first sample on, and minimum, maximum,

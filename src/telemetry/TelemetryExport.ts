@@ -2,11 +2,11 @@
  * Telemetry for monitoring systems: into Effect's `Metric`, from where any exporter takes it (OTLP, StatsD, Prometheus),
  * and as Prometheus text. Values are read when they are asked for; nothing runs in between.
  *
- * Names. The reference measures in nanoseconds, milliseconds and percent, and says so in its names. Monitoring systems
- * want base units, so here they become seconds and ratios, and a counter's name ends in `_total`, by one rule:
+ * Names. The recorder counts in nanoseconds, milliseconds and percent, and each name ends in its unit. Monitoring
+ * systems want base units, so here they become seconds and ratios, and a counter's name ends in `_total`, by one rule:
  * `…_total_ns` is `…_seconds_total`, `…_ns` and `…_ms` are `…_seconds`, `…_percent` is dropped after a ratio, and what
- * has no unit stays. `promtool check metrics` has no complaint then. `names: "reference"` keeps the reference's names and
- * units to the letter.
+ * has no unit stays. `promtool check metrics` has no complaint then. `names: "as-counted"` keeps the names and units in
+ * which the recorder counts.
  *
  * Latency histograms have a bucket for each power of two from 128 ns to 17.2 s. A bucket counts the times below its
  * bound; a time that is exactly the bound counts in the next one.
@@ -34,8 +34,8 @@ import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.t
 export interface ExportOptions {
   /** Stands before every name; `effect_wal` by default. */
   readonly prefix?: string | undefined
-  /** Base units (the default) or the reference's own names and units. */
-  readonly names?: "base-units" | "reference" | undefined
+  /** Base units (the default), or the names and units in which the recorder counts. */
+  readonly names?: "base-units" | "as-counted" | undefined
 }
 
 /** A series as an exporter sees it. */
@@ -69,18 +69,18 @@ const baseName = (type: Series["type"], name: string, unit: Unit): string => {
 
 const seriesOf = (snapshot: TelemetrySnapshot, options: ExportOptions): Array<Series> => {
   const series: Array<Series> = []
-  const isReference = options.names === "reference"
+  const isAsCounted = options.names === "as-counted"
   const value = (type: "counter" | "gauge") => (sample: Sample) => {
-    const name = isReference ? sample.name : baseName(type, sample.name, sample.unit)
-    const scale = isReference ? 1 : scaleOf(sample.unit)
+    const name = isAsCounted ? sample.name : baseName(type, sample.name, sample.unit)
+    const scale = isAsCounted ? 1 : scaleOf(sample.unit)
     series.push({ type, sample: { ...sample, name, value: sample.value / scale } })
   }
   collect(snapshot, {
     counter: value("counter"),
     gauge: value("gauge"),
     histogram: (sample) => {
-      const name = isReference ? sample.name : baseName("histogram", sample.name, sample.unit)
-      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isReference ? 1 : 1e9 })
+      const name = isAsCounted ? sample.name : baseName("histogram", sample.name, sample.unit)
+      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isAsCounted ? 1 : 1e9 })
     }
   }, options.prefix ?? defaultPrefix)
   return series

@@ -1,4 +1,4 @@
-/** The recorder with `format: "flashstrike"`, held against what the engine itself wrote. */
+/** The recorder with `format: 1`, compared with what another writer of that format wrote. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -34,12 +34,12 @@ const fileOf = (directory: string, index: number) => readFileSync(`${directory}/
 const idsAndEvents = (count: number) =>
   format1Events(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
-describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_layer, walLayer) => {
+describe.each(layers.slice(0, 2))("Recorder of format 1, maintainer in a %s", (_layer, walLayer) => {
   const wal = (directory: string, options: { readonly blocks: number; readonly maxSegments?: number }) =>
     Layer.provide(
       walLayer({
         directory,
-        format: "flashstrike",
+        format: 1,
         segmentBytesMax: options.blocks * blockBytes,
         limits: { maxSegments: options.maxSegments ?? 128, maxCompressedSegments: "unlimited" }
       }),
@@ -47,7 +47,7 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
     )
 
   it.live.each(ways)(
-    "writes the engine's file by %s, but for the two times and the checksum over them",
+    "writes the file that another writer wrote by %s, but for the two times and the checksum over them",
     ([, put]) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory

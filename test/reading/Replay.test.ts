@@ -17,7 +17,7 @@ import {
   put,
   temporaryDirectory,
   torn,
-  unclosedByEngine
+  unclosedByAnother
 } from "../fixtures/segments.ts"
 import type { BuiltSegment, NamedFile } from "../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
@@ -382,19 +382,19 @@ describe("Replay of format 1", () => {
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(unclosedByEngine(0, 1, 10)),
-        hot(unclosedByEngine(1, 11, 0)),
-        hot(unclosedByEngine(2, 11, 10)),
-        hot(unclosedByEngine(3, 21, 0))
+        hot(unclosedByAnother(0, 1, 10)),
+        hot(unclosedByAnother(1, 11, 0)),
+        hot(unclosedByAnother(2, 11, 10)),
+        hot(unclosedByAnother(3, 21, 0))
       )
       assert.deepStrictEqual(yield* idsOf(), range(1, 20))
-      yield* put(directory, hot(unclosedByEngine(2, 12, 10)))
+      yield* put(directory, hot(unclosedByAnother(2, 12, 10)))
       const skipped = yield* idsUntilFailure()
       assert.deepStrictEqual(skipped.ids, range(1, 10))
       assert.strictEqual(skipped.failure._tag === "SegmentCorrupt" ? skipped.failure.reason : "", "Truncated")
-      const torn = unclosedByEngine(0, 1, 10)
+      const torn = unclosedByAnother(0, 1, 10)
       torn.bytes[torn.blockEnds.at(-1)!.offset + 5] = 1
-      yield* put(directory, hot(torn), hot(unclosedByEngine(2, 11, 10)))
+      yield* put(directory, hot(torn), hot(unclosedByAnother(2, 11, 10)))
       assert.strictEqual((yield* idsUntilFailure()).failure._tag, "SegmentCorrupt")
     }).pipe(onSimulatedDisk))
 })

@@ -210,7 +210,7 @@ export const makeProcess = (options: {
     spawn
   }
 
-  const eventSize = wal.format === "flashstrike" ? 64 : wal.eventSize ?? 0
+  const eventSize = wal.format === 1 ? 64 : wal.eventSize ?? 0
   const segmentBytes = wal.segmentBytesMax ?? 4096
   const foundation = Layer.mergeAll(
     SegmentQueues.layer,

@@ -74,7 +74,7 @@ const drawSetup = (
   return {
     wal: {
       directory,
-      format: isFormat1 ? "flashstrike" : "effect-wal",
+      format: isFormat1 ? 1 : 2,
       segmentBytesMax,
       slots: 2 + random.below(3),
       eventSize,
@@ -106,4 +106,4 @@ export const drawScenario = (random: SeededRandom): Scenario => ({
 
 /** The next life of the process, which may be set up anew. */
 export const drawNextScenario = (random: SeededRandom, before: Scenario): Scenario =>
-  random.chance(0.6) ? before : { ...before, ...drawSetup(random, before.wal.format === "flashstrike") }
+  random.chance(0.6) ? before : { ...before, ...drawSetup(random, before.wal.format === 1) }

@@ -13,7 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
 /**
- * The shortest and the longest sleep of the loop, in milliseconds: those of the ancestor.
+ * The shortest and the longest sleep of the loop, in milliseconds.
  *
  * @since 0.1.0
  * @category limits

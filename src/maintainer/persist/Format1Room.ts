@@ -29,7 +29,7 @@ import { format1Layout } from "../../format/SegmentSealer.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
 import * as Arena from "../../shared/Arena.ts"
 
-/** The engine makes no file with fewer. */
+/** No writer of format 1 makes a file with fewer. */
 const blocksMin = 16
 
 /** Room that the limit never gives away, see above. */

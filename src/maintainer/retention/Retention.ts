@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import { clampedWhole, clampedWholeOr, whole } from "../../internal/options.ts"
 
 /**
- * The ranges of the two counts, those of the ancestor's system-wide limits.
+ * The ranges of the two counts.
  *
  * @since 0.1.0
  * @category limits

@@ -81,8 +81,8 @@ export const closedSegment: ProofMaker = {
 }
 
 /**
- * An unclosed segment of format 1 that verifies to its end is whole, even without an event: the engine leaves such files
- * after a crash, one of them prepared and never used.
+ * An unclosed segment of format 1 that verifies to its end is whole, even without an event: after a crash
+ * another writer leaves such files, one of them prepared and never used.
  */
 const isWhole = (summary: {
   readonly closed: boolean

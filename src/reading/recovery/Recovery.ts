@@ -349,7 +349,7 @@ const verifyBeginning = (
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
-/** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
+/** No writer of format 1 makes a file with fewer blocks, or one that is not preallocated. */
 const format1BlocksMin = 16
 
 /**

@@ -119,7 +119,7 @@ describe("the room of a segment of format 1", () => {
     assert.strictEqual(BlockRoom.blocksOf(slotBytes), 22)
   })
 
-  it("is never less than the engine makes", () => {
+  it("is never less than 16 blocks", () => {
     assert.strictEqual(BlockRoom.blocksOf(64), 16)
     assert.strictEqual(BlockRoom.fileBytesOf(300 * eventBytes), 263_232)
   })

@@ -23,7 +23,7 @@ import {
   smallBlocks,
   temporaryDirectory,
   torn,
-  unclosedByEngine,
+  unclosedByAnother,
   walIdOfTests
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../../fixtures/simulatedWal.ts"
@@ -329,13 +329,13 @@ describe("Recovery", () => {
       assert.include(failure.message, `has format ${layout.version}`)
     }).pipe(onSimulatedDisk))
 
-  it.effect("opens what the engine leaves in a crash: several unclosed, the newest never used", () =>
+  it.effect("opens what a crash of another writer of format 1 leaves: several unclosed, the newest never used", () =>
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(unclosedByEngine(4, 100, 300)),
-        hot(unclosedByEngine(5, 400, 10)),
-        hot(unclosedByEngine(6, 410, 0))
+        hot(unclosedByAnother(4, 100, 300)),
+        hot(unclosedByAnother(5, 400, 10)),
+        hot(unclosedByAnother(6, 410, 0))
       )
       const { origin, report } = yield* open(1)
       assert.strictEqual(origin.lastEventId, 409)
