@@ -2,7 +2,7 @@
  * The one door to the hash functions. XXH64 protects headers, blocks and chains; XXH32 is what the LZ4 frame format asks
  * for. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
  */
-import { Xxh32, xxh32 as nativeXxh32, Xxh64, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
+import { Xxh32, xxh32 as nativeXxh32, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
 
 /**
  * XXH64 of `bytes`, an unsigned 64-bit value.
@@ -19,14 +19,6 @@ export const xxh64 = (bytes: Uint8Array, seed = 0n): bigint => nativeXxh64(bytes
  * @category hashing
  */
 export const xxh32 = (bytes: Uint8Array, seed = 0): number => nativeXxh32(bytes, seed)
-
-/**
- * A running XXH64.
- *
- * @since 0.1.0
- * @category hashing
- */
-export const makeXxh64 = (seed = 0n): Xxh64 => new Xxh64(seed)
 
 /**
  * A running XXH32.

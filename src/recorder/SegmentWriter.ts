@@ -40,14 +40,6 @@ import * as TaskQueue from "../shared/TaskQueue.ts"
  */
 export const Refusal = { Full: 0, TooLarge: -1, WrongSize: -2, Closed: -3 } as const
 
-/**
- * The largest event id, 2^53 - 1.
- *
- * @since 0.1.0
- * @category limits
- */
-export const eventIdMax = Number.MAX_SAFE_INTEGER
-
 const lengthBytes = 4
 
 /** Small enough that copying it is no long pause (about 2 µs), large enough that one copy serves many events. */

@@ -15,9 +15,7 @@
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
  * something else open (a message port with a listener, say).
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { invariant } from "../internal/invariant.ts"
 
 interface Waiter {
@@ -173,25 +171,6 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  *
  * @since 0.1.0
  * @category operations
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Fiber from "effect/Fiber"
- * import { Doorbell } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
- *   // Read before you look whether there is work: a ring in between ends the wait at once.
- *   const seen = Doorbell.readUnsafe(doorbell)
- *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
- *   Doorbell.ringUnsafe(doorbell)
- *   yield* Fiber.join(waiting)
- *   yield* Console.log("rung") // => rung
- * })
- *
- * await Effect.runPromise(program)
- * ```
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -213,12 +192,3 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
   } while (performance.now() < until)
   return false
 }
-
-/**
- * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.
- *
- * @since 0.1.0
- * @category operations
- */
-export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)

@@ -27,6 +27,9 @@ import * as Doorbell from "./Doorbell.ts"
 import * as TaskRing from "./TaskRing.ts"
 import * as WaitingLine from "./WaitingLine.ts"
 
+export type { Task } from "./TaskRing.ts"
+export { TaskRecord } from "./TaskRing.ts"
+
 /**
  * A task on its way into a queue; the queue adds `offeredAtMillis`.
  *

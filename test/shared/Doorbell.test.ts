@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/testing/TestClock"
 import { Worker } from "node:worker_threads"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 
@@ -43,20 +42,6 @@ for (const [kind, make] of kinds) {
         assert.strictEqual(bell.waiters.size, 1)
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(bell.waiters.size, 0)
-      }))
-
-    it.effect("gives up after a time of the Effect clock", () =>
-      Effect.gen(function*() {
-        const bell = makeBell()
-        const late = yield* Effect.forkChild(Doorbell.waitTimeout(bell, 0, 1000), { startImmediately: true })
-        yield* TestClock.adjust(999)
-        assert.isUndefined(late.pollUnsafe())
-        yield* TestClock.adjust(1)
-        assert.isFalse(yield* Fiber.join(late))
-        assert.strictEqual(bell.waiters.size, 0)
-        const early = yield* Effect.forkChild(Doorbell.waitTimeout(bell, 0, 1000), { startImmediately: true })
-        Doorbell.ringUnsafe(bell)
-        assert.isTrue(yield* Fiber.join(early))
       }))
 
     it("hears a ring across the wrap of its counter", () => {

@@ -27,6 +27,8 @@ import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
 import { MonitorError } from "./MonitorSocket.ts"
 
+export type { MonitorError } from "./MonitorSocket.ts"
+
 /**
  * The file that names the socket.
  *
