@@ -3,6 +3,10 @@
  * suspend (they never spin) until a doorbell rings; waiters are served in the order in which they came; an ended queue
  * drains and then fails with `Cause.Done`; a shut down queue discards what it holds and interrupts its takers.
  *
+ * The maintainer offers, polls and recovers. The other verbs of Effect's `Queue` (`offerAll`, `take`, `takeAll`, `takeUpTo`,
+ * `toStream`, `end`, `awaitShutdown`, `size`, `isFull`) are a promise to applications that fill or empty the queues
+ * themselves.
+ *
  * The queue's memory can be handed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers live in one
  * thread and share one `Enqueue`; every thread that consumes has a consumer number of its own and one `Dequeue` for it.
  *
@@ -106,28 +110,12 @@ export interface Dequeue extends Half {
 }
 
 /**
- * Both halves of a queue, as one thread sees it.
+ * Both halves of a queue, as one thread sees it; a value of this type is a write half and a read half as well.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TaskQueue extends Enqueue, Dequeue {}
-
-/**
- * The queue as its write half only.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const asEnqueue = (self: TaskQueue): Enqueue => self
-
-/**
- * The queue as its read half only.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const asDequeue = (self: TaskQueue): Dequeue => self
 
 const notFullAt = Doorbell.doorbellBytes
 const ringAt = 2 * Doorbell.doorbellBytes

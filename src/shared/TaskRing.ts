@@ -132,21 +132,11 @@ const phaseShutDown = 2
 const claimNone = 0
 const claimHeld = 1
 
-/**
- * The largest number of consumers of one ring: the state of a cell is one byte, of which two values mean free and ready.
- *
- * @since 0.1.0
- * @category layout
- */
-export const consumersLimit = 254
+/** The most consumers of one ring: the state of a cell is one byte, of which two values mean free and ready. */
+const consumersLimit = 254
 
-/**
- * The largest capacity of a ring.
- *
- * @since 0.1.0
- * @category layout
- */
-export const capacityLimit = 2 ** 20
+/** The largest capacity of a ring. */
+const capacityLimit = 2 ** 20
 
 const checkSizes = (capacity: number, consumersMax: number): void => {
   invariant(

@@ -318,14 +318,6 @@ export type GaugeName =
 export type LifecycleName = keyof typeof lifecycleFields
 
 /**
- * The name of a field of an operation.
- *
- * @since 0.1.0
- * @category models
- */
-export type OperationFieldName = keyof typeof operationFields
-
-/**
  * What the fields of a group are.
  *
  * @since 0.1.0
