@@ -12,33 +12,9 @@ import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
 import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { format1BlockEvents, format1EventBytes, headerBytesOf } from "./SegmentHeader.ts"
-
-/**
- * What must be known to seal and to read the events of a segment.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentLayout {
-  readonly version: FormatVersion
-  /** Bytes of every event; 0 = variable length. */
-  readonly eventSize: number
-  /** Largest payload of a block, in bytes. */
-  readonly blockBytesMax: number
-}
-
-/**
- * The layout of format 1: events of 64 bytes whose first 8 are the event id, 256 to a block.
- *
- * @since 0.1.0
- * @category models
- */
-export const format1Layout: SegmentLayout = {
-  version: 1,
-  eventSize: format1EventBytes,
-  blockBytesMax: format1EventBytes * format1BlockEvents
-}
+import { headerBytesOf } from "./SegmentHeader.ts"
+import { format1Layout } from "./SegmentLayout.ts"
+import type { SegmentLayout } from "./SegmentLayout.ts"
 
 /**
  * How far a segment is sealed. The state after a durable write is all that is needed to go on.
@@ -82,7 +58,7 @@ export interface SealedBlocks {
   readonly state: SealState
 }
 
-const zeros = new Uint8Array(format1BlockEvents * format1EventBytes)
+const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.

@@ -31,6 +31,7 @@ import type { SegmentFault } from "./SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
 import type { SegmentHeader } from "./SegmentHeader.ts"
 import { decodeHeader, format1EventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+import { chainsSegments, idsInEvents, keepsFileLength } from "./SegmentLayout.ts"
 
 /**
  * A block that was checked. `payload` is a view that is valid until the next `push`.
@@ -262,7 +263,7 @@ export class SegmentVerifier {
     if (segmentIndex !== undefined && header.segmentIndex !== segmentIndex) {
       return segmentFault("BadOrder", 4, `segment index ${segmentIndex}`, String(header.segmentIndex))
     }
-    if (header.version === 1) return undefined
+    if (!chainsSegments(header.version)) return undefined
     if (walId !== undefined && !equalBytes(walId, header.walId)) {
       return segmentFault("BrokenChain", 64, `wal_id ${hexBytes(walId)}`, hexBytes(header.walId))
     }
@@ -317,7 +318,7 @@ export class SegmentVerifier {
       lastEventId: found.lastEventId,
       eventCount: found.eventCount,
       eventSize: header.eventSize,
-      idsInEvents: header.version === 1,
+      idsInEvents: idsInEvents(header.version),
       payload
     })
     if (this.eventCount === 0) this.firstEventId = found.firstEventId
@@ -348,7 +349,7 @@ export class SegmentVerifier {
     if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
       return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)
     }
-    if (header.version === 2 && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
+    if (!idsInEvents(header.version) && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
       const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
       return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
     }
@@ -356,7 +357,7 @@ export class SegmentVerifier {
   }
 
   private checkContinues(header: SegmentHeader, block: BlockHeader, previous: number): SegmentFault | undefined {
-    const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
+    const continues = idsInEvents(header.version) ? block.firstEventId > previous : block.firstEventId === previous + 1
     return continues
       ? undefined
       : segmentFault("BadOrder", this.offset, `first event id ${previous + 1}`, String(block.firstEventId))
@@ -376,7 +377,7 @@ export class SegmentVerifier {
 
   private checkEvents(header: SegmentHeader, block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
     const at = this.offset + blockHeaderBytes
-    if (header.version === 1) return this.checkEventIds(block, payload, at)
+    if (idsInEvents(header.version)) return this.checkEventIds(block, payload, at)
     if (header.eventSize > 0) {
       return payload.length === block.eventCount * header.eventSize ? undefined : segmentFault(
         "BadEvent",
@@ -438,7 +439,7 @@ export class SegmentVerifier {
         segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum ?? 0n))
       )
     }
-    if (header.version === 1) {
+    if (keepsFileLength(header.version)) {
       this.state = "tail"
       return this.stepTail(bytes)
     }

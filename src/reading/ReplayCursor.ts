@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
@@ -161,11 +162,19 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
-        return yield* new SegmentMissing({ directory: reader.directory, firstMissingIndex: wanted, lastMissingIndex })
+        return yield* new SegmentMissing({
+          directory: reader.directory.path,
+          firstMissingIndex: wanted,
+          lastMissingIndex
+        })
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new EventsDeleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new EventsDeleted({
+          directory: reader.directory.path,
+          wanted: `segment ${wanted}`,
+          firstAvailableId
+        })
       }
     }
   })
@@ -184,7 +193,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const now = yield* startOf(reader, segmentIndex)
       // Deleted meanwhile, which entering it will say, or closed.
       if (now === undefined || now.header.closedNanos !== 0n) return true
-      if (summary.header.version === 2) {
+      if (!mayStayOpen(summary.header.version)) {
         return yield* corrupt(file, openThoughFollowed)
       }
       const whole = yield* reader.use(segmentIndex, verifySegment)
@@ -222,7 +231,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
-        const { directory } = reader
+        const directory = reader.directory.path
         return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false

@@ -27,7 +27,9 @@
  *        data of slot 0, slot 1, …, each from a multiple of 4,096
  * ```
  */
-import type { SealState, SegmentLayout } from "../format/SegmentSealer.ts"
+import { versionOf } from "../format/SegmentLayout.ts"
+import type { SegmentLayout } from "../format/SegmentLayout.ts"
+import type { SealState } from "../format/SegmentSealer.ts"
 import { sealStart } from "../format/SegmentSealer.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
@@ -38,7 +40,7 @@ import * as Doorbell from "./Doorbell.ts"
 export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 
 /**
- * Why the maintainer cannot make appended events durable at the moment; 0 when it can.
+ * Why the maintainer cannot make appended events durable now; 0 if it can.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +48,7 @@ export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerDown: 4 } as const
 
 /**
- * One of the codes.
+ * One of the codes of `HeldBack`.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +110,7 @@ invariant(long.recordA * 8 === 2 * line && long.recordB * 8 === 3 * line, "a sea
 export const slotBytesLimit = 1024 * 1024 * 1024
 
 /**
- * An arena as one thread sees it.
+ * An arena, as one thread sees it.
  *
  * @since 0.1.0
  * @category models
@@ -116,12 +118,12 @@ export const slotBytesLimit = 1024 * 1024 * 1024
 export interface Arena {
   readonly buffer: SharedArrayBuffer
   readonly slots: number
-  /** Payload bytes that a slot has room for. */
+  /** The payload bytes of a slot. */
   readonly slotBytes: number
   readonly layout: SegmentLayout
-  /** Rung by the writer: there is something to do. */
+  /** The writer rings it when there is work for the maintainer. */
   readonly work: Doorbell.Doorbell
-  /** Rung by the maintainer: something became durable, a slot is blank again, or events are held back. */
+  /** The maintainer rings it when events became durable, when a slot is blank again, and when events are held back. */
   readonly durable: Doorbell.Doorbell
   readonly words: Int32Array
   readonly longs: BigInt64Array
@@ -129,13 +131,13 @@ export interface Arena {
 }
 
 /**
- * What an arena is made of.
+ * The sizes of an arena, and the layout of its segments.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ArenaOptions {
-  /** 2 or more: one is filled while the others are written. */
+  /** At least 2: one is filled while the others are written. */
   readonly slots: number
   /** Payload bytes of a segment. */
   readonly slotBytes: number
@@ -149,7 +151,7 @@ const dataStart = (slots: number): number =>
 const slotStride = (slotBytes: number): number => Math.ceil(slotBytes / dataAlignment) * dataAlignment
 
 /**
- * A new arena, all slots blank.
+ * Makes an arena whose slots are all blank.
  */
 export const makeUnsafe = (options: ArenaOptions): Arena => {
   const { layout, slotBytes, slots } = options
@@ -169,7 +171,7 @@ export const makeUnsafe = (options: ArenaOptions): Arena => {
 }
 
 /**
- * The arena in a buffer that another thread made.
+ * Attaches to the arena in a buffer that another thread made.
  */
 export const attach = (buffer: SharedArrayBuffer): Arena => {
   const words = new Int32Array(buffer)
@@ -180,7 +182,7 @@ export const attach = (buffer: SharedArrayBuffer): Arena => {
     slots: constant(word.slots),
     slotBytes: constant(word.slotBytes),
     layout: {
-      version: constant(word.version) === 1 ? 1 : 2,
+      version: versionOf(constant(word.version)),
       eventSize: constant(word.eventSize),
       blockBytesMax: constant(word.blockBytesMax)
     },
@@ -193,69 +195,69 @@ export const attach = (buffer: SharedArrayBuffer): Arena => {
 }
 
 /**
- * Where the payload of a slot begins in the arena's buffer; never 0.
+ * Gives the offset of a slot's payload in the arena's buffer; never 0.
  */
 export const slotStart = (self: Arena, slot: number): number =>
   dataStart(self.slots) + slot * slotStride(self.slotBytes)
 
 /**
- * The payload bytes of a slot, all of them.
+ * Gives a view on all payload bytes of a slot.
  */
 export const slotData = (self: Arena, slot: number): Uint8Array =>
   new Uint8Array(self.buffer, slotStart(self, slot), self.slotBytes)
 
 /**
- * Where a slot's watermark lies in `words`, for the writer's single store per event.
+ * Gives the index of a slot's watermark in `words`, for the writer's single store per event.
  */
 export const watermarkWord = (slot: number): number => slotWord(slot, word.watermark)
 
 /**
- * Where a slot's limit lies in `words`: the writer must not go beyond it. It only ever shrinks while the slot is active
- * (format 1: a block that was sealed short takes the room of a whole one).
+ * Gives the index of a slot's limit in `words`. The writer must not write past the limit. While the slot is active, the
+ * limit only becomes lower (format 1: a block that was sealed before it was full takes the room of a full one).
  */
 export const limitWord = (slot: number): number => slotWord(slot, word.limit)
 
 /**
- * Maintainer: lowers a slot's limit; it is never raised while the slot is in use.
+ * Maintainer: lowers a slot's limit. It is never raised while the slot is in use.
  */
 export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void => {
   if (limit < Atomics.load(self.words, limitWord(slot))) Atomics.store(self.words, limitWord(slot), limit)
 }
 
 /**
- * A `SlotState`.
+ * Reads the state of a slot, a `SlotState`.
  */
 export const stateOf = (self: Arena, slot: number): number => Atomics.load(self.words, slotWord(slot, word.state))
 
 /**
- * Bytes of a slot's segment that the writer has published.
+ * Reads how many bytes of a slot's segment the writer has published.
  */
 export const watermarkOf = (self: Arena, slot: number): number => Atomics.load(self.words, watermarkWord(slot))
 
 /**
- * The index of the segment in a slot.
+ * Reads the index of the segment in a slot.
  */
 export const segmentIndexOf = (self: Arena, slot: number): number =>
   Atomics.load(self.words, slotWord(slot, word.segmentIndex)) >>> 0
 
 /**
- * The id of the first event in a slot.
+ * Reads the id of the first event in a slot.
  */
 export const firstEventIdOf = (self: Arena, slot: number): number =>
   self.doubles[slotLong(slot, long.firstEventId)] ?? 0
 
 /**
- * When a slot's segment was begun: Unix time in nanoseconds.
+ * Reads when a slot's segment was begun: Unix time in nanoseconds.
  */
 export const createdNanosOf = (self: Arena, slot: number): bigint => self.longs[slotLong(slot, long.createdNanos)] ?? 0n
 
 /**
- * The slot that is being filled; -1 while there is none.
+ * Reads the number of the slot that is being filled; -1 while there is none.
  */
 export const activeSlot = (self: Arena): number => Atomics.load(self.words, word.activeSlot)
 
 /**
- * What an activation puts into a blank slot.
+ * The values that an activation stores in a blank slot.
  */
 export interface Activation {
   readonly segmentIndex: number
@@ -264,7 +266,7 @@ export interface Activation {
 }
 
 /**
- * Writer: takes a blank slot into use. The fields are stored before the state, and the state before `activeSlot`.
+ * Writer: activates a blank slot. The fields are stored before the state, and the state before `activeSlot`.
  */
 export const activateUnsafe = (self: Arena, slot: number, activation: Activation): void => {
   invariant(stateOf(self, slot) === SlotState.Blank, "only a blank slot is activated")
@@ -279,29 +281,29 @@ export const activateUnsafe = (self: Arena, slot: number, activation: Activation
 }
 
 /**
- * Writer: hands the active slot over; its watermark stands still from here on.
+ * Writer: hands the active slot over to the maintainer. Its watermark no longer changes.
  */
 export const rotateUnsafe = (self: Arena, slot: number): void => {
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Full)
 }
 
 /**
- * Writer: no slot is being filled any more.
+ * Writer: declares that no slot is being filled any more.
  */
 export const deactivateUnsafe = (self: Arena): void => {
   Atomics.store(self.words, word.activeSlot, -1)
 }
 
 /**
- * Writer: gives an active slot back that was never written to.
+ * Writer: gives back an active slot to which nothing was written.
  */
 export const abandonUnsafe = (self: Arena, slot: number): void => {
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Blank)
 }
 
 /**
- * Maintainer: the segment of this slot is durable and closed. The bytes are zeroed before the slot is blank again, so
- * nothing of an old event can be published with a new one.
+ * Maintainer: gives back a slot whose segment is durable and closed. The bytes are zeroed before the slot is blank
+ * again, so no part of an old event can be published with a new one.
  */
 export const giveBackUnsafe = (self: Arena, slot: number): void => {
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Spent)
@@ -312,7 +314,7 @@ export const giveBackUnsafe = (self: Arena, slot: number): void => {
 }
 
 /**
- * Maintainer: finishes the giving back of slots that a predecessor left half-way.
+ * Maintainer: finishes giving back the slots that a predecessor was giving back when it died.
  */
 export const giveBackSpentUnsafe = (self: Arena): void => {
   for (let slot = 0; slot < self.slots; slot++) {
@@ -321,7 +323,7 @@ export const giveBackSpentUnsafe = (self: Arena): void => {
 }
 
 /**
- * How much of a slot is durable; `undefined` when its file was never completed.
+ * Reads how much of a slot is durable; `undefined` if its segment has no seal record yet.
  */
 export const sealRecord = (self: Arena, slot: number): SealState | undefined => {
   const selected = Atomics.load(self.words, slotWord(slot, word.record))
@@ -338,7 +340,7 @@ export const sealRecord = (self: Arena, slot: number): SealState | undefined => 
 }
 
 /**
- * Maintainer: `state` is durable.
+ * Maintainer: publishes that `state` is durable.
  */
 export const putSealRecordUnsafe = (self: Arena, slot: number, state: SealState): void => {
   const selector = slotWord(slot, word.record)
@@ -353,7 +355,8 @@ export const putSealRecordUnsafe = (self: Arena, slot: number, state: SealState)
 }
 
 /**
- * The segment that the first one of this run follows: its index and chain. Called once, before the first activation.
+ * Sets the segment that the first one of this run follows, by its index and chain, with the id of the log and the
+ * durable position. Called once, before the first activation.
  */
 export const setOriginUnsafe = (
   self: Arena,
@@ -370,13 +373,13 @@ export const setOriginUnsafe = (
 }
 
 /**
- * The 16 bytes that name the log, in every header of its segments. A copy.
+ * Gives a copy of the 16 bytes that identify the log in the headers of all its segments.
  */
 export const walId = (self: Arena): Uint8Array => new Uint8Array(self.buffer, word.walId * 4, 16).slice()
 
 /**
- * The last segment that was closed and made durable in order, and the chain the next one starts from. An index of -1
- * stands for "none yet", as before index 0.
+ * Reads the index of the last segment that was closed and made durable in order, and the chain from which the next one
+ * starts. An index of -1 means "none yet", as before index 0.
  */
 export const closed = (self: Arena): { readonly index: number; readonly chain: bigint } => ({
   index: Atomics.load(self.words, word.closedIndex),
@@ -384,7 +387,8 @@ export const closed = (self: Arena): { readonly index: number; readonly chain: b
 })
 
 /**
- * Maintainer: segment `index` is closed; the chain is stored first, so whoever sees the index sees its chain.
+ * Maintainer: publishes that segment `index` is closed. The chain is stored first, so a reader that sees the index sees
+ * its chain.
  */
 export const putClosedUnsafe = (self: Arena, index: number, chain: bigint): void => {
   Atomics.store(self.longs, long.closedChain, BigInt.asIntN(64, chain))
@@ -392,26 +396,27 @@ export const putClosedUnsafe = (self: Arena, index: number, chain: bigint): void
 }
 
 /**
- * The chain that a slot's segment starts from: kept with the slot, so a step may be repeated after `putClosedUnsafe`.
+ * Reads the chain from which a slot's segment starts. It is stored with the slot, so a step may be repeated after
+ * `putClosedUnsafe`.
  */
 export const chainStart = (self: Arena, slot: number): bigint =>
   BigInt.asUintN(64, self.longs[slotLong(slot, long.chainStart)] ?? 0n)
 
 /**
- * Maintainer: sets what `chainStart` reads.
+ * Maintainer: sets the value that `chainStart` reads.
  */
 export const putChainStartUnsafe = (self: Arena, slot: number, chain: bigint): void => {
   self.longs[slotLong(slot, long.chainStart)] = BigInt.asIntN(64, chain)
 }
 
 /**
- * The state to go on sealing from: the durable record, or the start of the segment.
+ * Gives the state from which sealing continues: the durable record, or the start of the segment.
  */
 export const sealStateOf = (self: Arena, slot: number): SealState =>
   sealRecord(self, slot) ?? sealStart(self.layout.version, chainStart(self, slot))
 
 /**
- * Every event up to this id is durable. Never goes backwards.
+ * Reads the durable position: every event up to this id is durable. It never decreases.
  */
 export const durableEventId = (self: Arena): number => Number(Atomics.load(self.longs, long.durableEventId))
 
@@ -423,7 +428,7 @@ export const putDurableEventIdUnsafe = (self: Arena, id: number): void => {
 }
 
 /**
- * Writer: asks for everything up to the watermark to be made durable, and says so at the door.
+ * Writer: asks the maintainer to make durable everything up to the watermark, and rings `work`.
  */
 export const askFlushUnsafe = (self: Arena): void => {
   Atomics.add(self.words, word.flushAsked, 1)
@@ -431,30 +436,32 @@ export const askFlushUnsafe = (self: Arena): void => {
 }
 
 /**
- * How often a flush was asked for, read before the watermark, to be given to `flushServedUnsafe` afterwards.
+ * Reads how often a flush was asked for. The maintainer reads it before the watermark and passes it to
+ * `flushServedUnsafe` after the flush.
  */
 export const flushAsked = (self: Arena): number => Atomics.load(self.words, word.flushAsked)
 
 /**
- * Whether a flush that was asked for is still to come.
+ * Tells whether a flush was asked for and is not done yet.
  */
 export const flushPending = (self: Arena): boolean => flushAsked(self) !== Atomics.load(self.words, word.flushServed)
 
 /**
- * Maintainer: what was asked for up to then is done.
+ * Maintainer: publishes that every flush asked for up to `asked` is done.
  */
 export const flushServedUnsafe = (self: Arena, asked: number): void => {
   Atomics.store(self.words, word.flushServed, asked)
 }
 
 /**
- * A code of `HeldBack`: why appended events cannot be made durable now.
+ * Reads why appended events cannot be made durable now, as a code of `HeldBack`.
  */
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
 /**
- * Maintainer: why events cannot be made durable now; `HeldBack.None` when they can again. Rings when it changes and at
- * every further failure, so a committer who comes while it lasts is told by the next attempt.
+ * Maintainer: publishes why events cannot be made durable now; `HeldBack.None` when they can again. Rings `durable`
+ * when the code changes, and again at every further failure, so that a caller that begins a commit meanwhile learns of
+ * it at the next attempt.
  */
 export const putHeldBackUnsafe = (self: Arena, code: HeldBack): void => {
   const before = Atomics.exchange(self.words, word.heldBack, code)
@@ -462,7 +469,7 @@ export const putHeldBackUnsafe = (self: Arena, code: HeldBack): void => {
 }
 
 /**
- * Retention: how many hot segments there are with an index up to `throughIndex`, and how many there may be (0: any
+ * Retention: publishes how many hot segments have an index up to `throughIndex`, and how many are allowed (0: any
  * number).
  */
 export const putHotSegmentsUnsafe = (self: Arena, count: number, throughIndex: number, limit: number): void => {
@@ -471,8 +478,8 @@ export const putHotSegmentsUnsafe = (self: Arena, count: number, throughIndex: n
 }
 
 /**
- * Whether a file for segment `index` may be made without exceeding the limit of hot segments: those that retention
- * knows, and those begun since.
+ * Tells whether a file for segment `index` may be created without exceeding the limit of hot segments. Counted are the
+ * segments that retention knows, and those begun since.
  */
 export const mayOpenHot = (self: Arena, index: number): boolean => {
   const limit = Atomics.load(self.words, word.hotLimit)

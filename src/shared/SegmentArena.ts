@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Arena from "./Arena.ts"
 
-export type { SegmentLayout } from "../format/SegmentSealer.ts"
+export type { SegmentLayout } from "../format/SegmentLayout.ts"
 export type { Arena, ArenaOptions, HeldBack } from "./Arena.ts"
 
 /**

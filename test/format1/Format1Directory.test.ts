@@ -9,9 +9,9 @@ import * as Layer from "effect/Layer"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import type { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { format1BlockBytes } from "../../src/format/Block.ts"
 import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import { finishedAfter } from "../../src/maintainer/SegmentWatcher.ts"
@@ -153,7 +153,7 @@ describe.each(["fiber", "worker"] as const)("a directory that another writer wri
     const maintainer = Context.get(opened.context, SegmentMaintainer)
     const events = yield* watch(maintainer)
     yield* Effect.forkScoped(
-      Effect.provideContext(SegmentWatcher.watch({ directory, naming: defaultNaming }), context)
+      Effect.provideContext(SegmentWatcher.watch({ directory }), context)
     )
     return { ...opened, maintainer, events }
   })
@@ -203,7 +203,7 @@ const finished = (...files: ReadonlyArray<NamedFile>) =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     yield* put(directory, ...files)
-    const entries = yield* finishedAfter({ directory, naming: defaultNaming }, -1)
+    const entries = yield* finishedAfter(new SegmentDirectory(directory), -1)
     return entries.map((entry) => entry.segmentIndex)
   }).pipe(Effect.provide(NodeDisk.layer))
 const closed = (index: number) => hot(segmentOfAnother({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))

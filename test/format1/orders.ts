@@ -1,5 +1,5 @@
 /** What another writer of format 1 leaves on disk: segments with orders. */
-import { format1Layout } from "../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import { buildSegment, format1Events } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, readFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { filesOf, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { decompressWhole } from "../../format/lz4/Lz4Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
@@ -15,6 +15,7 @@ import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
 import { decodeHeader, headerBytesMax, hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
@@ -42,9 +43,8 @@ export const verifyConsistency = (
 ): Effect.Effect<Consistency, DiskError> =>
   Effect.gen(function*() {
     const faults: Array<string> = []
-    const { catalog, limits } = state
-    const { directory, naming } = state.options
-    const listing = yield* Effect.provideService(scan(directory, naming), Disk, disk)
+    const { catalog, directory, limits } = state
+    const listing = yield* Effect.provideService(directory.scan, Disk, disk)
     const segments = segmentsOf(listing)
     if (catalog.hotCount > limits.maxSegments) {
       faults.push(`${catalog.hotCount} hot segments where ${limits.maxSegments} are allowed`)
@@ -60,11 +60,11 @@ export const verifyConsistency = (
       const known = catalog.get(segmentIndex)
       if (known === undefined) faults.push(`segment ${segmentIndex} is on disk but not known`)
       else if (known.isHot !== segment.hot) faults.push(`segment ${segmentIndex} is known in another form than on disk`)
-      for (const file of filesOf(directory, naming, segment)) {
+      for (const file of directory.filesOf(segment)) {
         const bytes = yield* unlessGone(Effect.map(disk.stat(file.path), (stat) => stat.bytes))
         if (bytes === 0) faults.push(`${file.path} is empty`)
       }
-      const file = filesOf(directory, naming, segment)[0]
+      const file = directory.filesOf(segment)[0]
       const bytes = file === undefined
         ? undefined
         : yield* unlessGone(Effect.provideService(readBeginning(file), Disk, disk))
@@ -141,7 +141,7 @@ const linkFaults = (path: string, before: SegmentHeader, header: SegmentHeader):
   const faults: Array<string> = []
   if (header.version !== before.version) return [`${path}: another format than the segment before it`]
   const isBeforeClosed = before.closedNanos !== 0n
-  if (header.version === 2) {
+  if (chainsSegments(header.version)) {
     if (header.walId.some((byte, at) => byte !== before.walId[at])) faults.push(`${path}: a segment of another wal`)
     if (!isBeforeClosed) faults.push(`${path}: the segment before it is not closed`)
     else if (header.previousChainedChecksum !== before.lastChainedChecksum) {

@@ -6,11 +6,10 @@
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import { openScoped, readFully } from "../../disk/Disk.ts"
-import { hotPath } from "../../disk/SegmentDirectory.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { decodeHeader, headerBytesMax } from "../../format/SegmentHeader.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
 
 /**
  * Reads the header of a hot segment; `undefined` when the file is gone, or does not begin with a header of either format:
@@ -20,12 +19,11 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
  * @category reading
  */
 export const readHotHeader = (
-  directory: string,
-  naming: SegmentNaming,
+  directory: SegmentDirectory,
   segmentIndex: number
 ): Effect.Effect<SegmentHeader | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(hotPath(directory, naming, segmentIndex), "read")
+    const file = yield* openScoped(directory.hotPath(segmentIndex), "read")
     const bytes = new Uint8Array(headerBytesMax)
     const count = yield* readFully(file, bytes, 0)
     const header = decodeHeader(bytes.subarray(0, count))

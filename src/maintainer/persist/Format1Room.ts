@@ -23,34 +23,9 @@
  *
  * @since 0.1.0
  */
-import { format1BlockBytes } from "../../format/Block.ts"
-import { headerBytesOf } from "../../format/SegmentHeader.ts"
-import { format1Layout } from "../../format/SegmentSealer.ts"
+import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
 import * as Arena from "../../shared/Arena.ts"
-
-/** No writer of format 1 makes a file with fewer. */
-const blocksMin = 16
-
-/** Room that the limit never gives away, see above. */
-const blocksKeptBack = 2
-
-/**
- * Blocks that the file of a segment has room for.
- *
- * @since 0.1.0
- * @category limits
- */
-export const blocksOf = (slotBytes: number): number =>
-  Math.max(blocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + blocksKeptBack)
-
-/**
- * Bytes that the file of a segment has from its beginning to its end, in bytes.
- *
- * @since 0.1.0
- * @category limits
- */
-export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blocksOf(slotBytes) * format1BlockBytes
 
 /**
  * Maintainer: keeps the writer within the room that is left behind `state`. To be called before the watermark is read that
@@ -60,6 +35,6 @@ export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blo
  * @category limits
  */
 export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
-  const blocksLeft = blocksOf(arena.slotBytes) - blocksKeptBack - state.blockCount
+  const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
   Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
@@ -50,7 +50,7 @@ const metaMillisMin = 1000
  * @category constructors
  */
 export const make: (
-  options: { readonly directory: string; readonly naming: SegmentNaming; readonly flushEveryMillis: number },
+  options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {
     readonly arena: Arena.Arena
     readonly telemetry: SegmentMaintainerUpdater
@@ -60,7 +60,6 @@ export const make: (
   const flusher = SegmentFlusher.make({
     arena,
     directory: options.directory,
-    naming: options.naming,
     telemetry,
     onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
   })
@@ -70,7 +69,7 @@ export const make: (
   let metaWritten = { millis: 0, eventId: -1 }
   let isMetaWhole = true
   yield* Effect.addFinalizer(() =>
-    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory))
+    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory.path))
   )
 
   const writeMeta = Effect.gen(function*() {
@@ -79,7 +78,7 @@ export const make: (
     metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
     const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
     isMetaWhole = false
-    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory, meta), () => {
+    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory.path, meta), () => {
       isMetaWhole = true
     }))
   })

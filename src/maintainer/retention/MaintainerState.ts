@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
@@ -78,6 +79,7 @@ export class MaintainerState {
   now: () => number = () => 0
 
   readonly options: ResolvedMaintainerOptions
+  readonly directory: SegmentDirectory
   readonly gate: FreezeGate
   private readonly arena: Arena.Arena | undefined
   private readonly queues: MaintainerQueues
@@ -86,11 +88,13 @@ export class MaintainerState {
 
   constructor(
     options: ResolvedMaintainerOptions,
+    directory: SegmentDirectory,
     arena: Arena.Arena | undefined,
     queues: MaintainerQueues,
     gate: FreezeGate
   ) {
     this.options = options
+    this.directory = directory
     this.arena = arena
     this.queues = queues
     this.gate = gate

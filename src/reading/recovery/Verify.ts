@@ -17,12 +17,12 @@ import * as Result from "effect/Result"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { filesOf, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { idsInEvents, mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import type { SegmentExpectations, SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "../segment/SegmentChain.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
@@ -140,15 +140,14 @@ export interface VerifyOptions {
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
 )(function*(options: VerifyOptions) {
-  const { directory } = options
-  const naming = options.naming ?? defaultNaming
-  const listing = yield* scan(directory, naming)
+  const directory = new SegmentDirectory(options.directory, options.naming)
+  const listing = yield* directory.scan
   const { incremental } = options
-  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory) : new Set<string>()
+  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : new Set<string>()
   const walk = new Walk(listing, directory, remembered)
-  for (const entry of segmentsOf(listing)) yield* visit(walk, naming, entry)
+  for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
   // A file that is gone is forgotten, and so is one in which something was found.
-  if (incremental !== undefined) yield* VerifiedFiles.write(directory, walk.whole)
+  if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
   return walk.report(listing)
 })
 
@@ -192,17 +191,17 @@ class Walk {
   readonly segments: Array<VerifiedSegment> = []
   readonly faults: Array<VerifyFault> = []
   readonly severalForms: Array<number> = []
-  readonly directory: string
+  readonly directory: SegmentDirectory
   /** Closed files that need not be read, and those of this walk that were found whole, by key. */
   readonly remembered: ReadonlySet<string>
   readonly whole = new Set<string>()
   before: Before | undefined
   lastSegmentIndex: number | undefined
 
-  constructor(listing: Listing, directory: string, remembered: ReadonlySet<string>) {
+  constructor(listing: Listing, directory: SegmentDirectory, remembered: ReadonlySet<string>) {
     this.directory = directory
     this.remembered = remembered
-    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: pathIn(directory, name) })
+    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: directory.pathOf(name) })
   }
 
   corrupt(file: SegmentFile, fault: SegmentFault): void {
@@ -213,23 +212,23 @@ class Walk {
 
   report(listing: Listing): VerifyReport {
     const { directory, faults, segments, severalForms } = this
-    return { directory, segments, faults, severalForms, foreign: listing.foreign }
+    return { directory: directory.path, segments, faults, severalForms, foreign: listing.foreign }
   }
 }
 
-const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, entry: SegmentEntry) {
+const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   const { segmentIndex } = entry
-  const { before } = walk
+  const { before, directory } = walk
   const expectations: SegmentExpectations = before?.segmentIndex === segmentIndex - 1
     ? { ...before.expectations, segmentIndex }
     : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
-  const files = filesOf(walk.directory, naming, entry)
+  const files = directory.filesOf(entry)
   let visited = yield* visitFiles(walk, files, expectations)
   // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
   for (let look = 0; look < 3 && visited.length === 0; look++) {
-    const listing = yield* scan(walk.directory, naming)
+    const listing = yield* directory.scan
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
-    if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
+    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), expectations)
     else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
       // Retention has taken this one and all before it: no gap, although some of them were seen.
       walk.lastSegmentIndex = segmentIndex
@@ -329,7 +328,9 @@ const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean =
   const { previousEventId } = expected
   if (!belongs(header, expected)) return false
   if (previousEventId === undefined || header.eventCount === 0) return true
-  return header.version === 2 ? header.firstEventId === previousEventId + 1 : header.firstEventId > previousEventId
+  return !idsInEvents(header.version)
+    ? header.firstEventId === previousEventId + 1
+    : header.firstEventId > previousEventId
 }
 
 const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
@@ -379,7 +380,7 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): voi
   if (before.unclosed === undefined || summary.eventCount === 0) return
   const { file: unclosedFile, summary: unclosed } = before.unclosed
   // An open segment that others follow is whole only in format 1, and only when the next id follows.
-  const fault = unclosed.header.version === 2
+  const fault = !mayStayOpen(unclosed.header.version)
     ? openThoughFollowed
     : unclosed.torn ??
       faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)

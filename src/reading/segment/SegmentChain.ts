@@ -7,6 +7,7 @@
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentExpectations } from "../../format/SegmentVerifier.ts"
 
 /**
@@ -21,7 +22,7 @@ export const expectationsBehind = (
   previousEventId: number | undefined
 ): SegmentExpectations => ({
   ...(previousEventId === undefined ? {} : { previousEventId }),
-  ...(header.version === 1 ? {} : { walId: header.walId, previousChainedChecksum: chainedChecksum })
+  ...(chainsSegments(header.version) ? { walId: header.walId, previousChainedChecksum: chainedChecksum } : {})
 })
 
 /**

@@ -15,17 +15,11 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { openScoped } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import {
-  blockAlignment,
-  blockBytesInFile,
-  blockHeaderBytes,
-  blockHeaderChecksums,
-  decodeBlockHeader,
-  format1BlockBytes
-} from "../../format/Block.ts"
+import { blockBytesInFile, blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { blockStepBytes } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -75,7 +69,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
     () => undefined
   )
-  const stepBytes = header.version === 1 ? format1BlockBytes : blockAlignment
+  const stepBytes = blockStepBytes(header.version)
   let refuted = 0
   let offset = point.offset
   while (refuted < refutedMax) {

@@ -24,12 +24,12 @@ import {
   blockBytesInFile,
   blockHeaderBytes,
   blockHeaderChecksums,
-  decodeBlockHeader,
-  format1BlockBytes
+  decodeBlockHeader
 } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
+import { blockStepBytes, hasFixedBlocks, idsInEvents } from "../../format/SegmentLayout.ts"
 import type { SegmentExpectations, SegmentPoint } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -112,7 +112,9 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
   while (low <= high) {
     const middle = (low + high) >>> 1
     const position = middle * strideBytes
-    const probe = header.version === 1 ? fixedPoint(content, header, position) : provenPoint(content, header, position)
+    const probe = hasFixedBlocks(header.version)
+      ? fixedPoint(content, header, position)
+      : provenPoint(content, header, position)
     // Damage at a place that is only tried is no fault yet: what is wanted may lie before it.
     const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
     if (point !== undefined && point.lastEventId < fromId) {
@@ -127,10 +129,11 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
 
 /** Format 1: the point behind the first block that begins at `position` or later. */
 const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
-  const first = headerBytesOf(1)
-  const blockIndex = Math.ceil((position - first) / format1BlockBytes)
+  const first = headerBytesOf(header.version)
+  const stepBytes = blockStepBytes(header.version)
+  const blockIndex = Math.ceil((position - first) / stepBytes)
   if (blockIndex >= header.blockCount) return undefined
-  const offset = first + blockIndex * format1BlockBytes
+  const offset = first + blockIndex * stepBytes
   const bytes = new Uint8Array(blockHeaderBytes)
   yield* content.from(offset).read(bytes)
   const point = pointBehind(header, bytes, offset)
@@ -144,7 +147,7 @@ const refutedMax = 256
 const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
   const source = content.from(position)
   // A block begins within one block's length; a run longer than a payload and the block that it breaks off in follow.
-  const blockBytes = blockBytesInFile(2, header.blockBytesMax)
+  const blockBytes = blockBytesInFile(header.version, header.blockBytesMax)
   const buffer = new Uint8Array(Math.min(content.bytes - position, 4 * blockBytes))
   let end = 0
   let refuted = 0
@@ -185,7 +188,7 @@ const tryBlock = (
   verifier.resume(header, point)
   const used = verifier.push(bytes.subarray(begin), atEnd, () => {})
   if (verifier.fault !== undefined) return "refuted"
-  return atEnd || begin + used > blockBytesInFile(2, header.blockBytesMax) ? point : "more"
+  return atEnd || begin + used > blockBytesInFile(header.version, header.blockBytesMax) ? point : "more"
 }
 
 /** What a block header at `offset` leaves to the next block, if it can be one of this segment's. */
@@ -202,7 +205,7 @@ const pointBehind = (header: SegmentHeader, bytes: Uint8Array, offset: number): 
   if (!(firstEventId >= header.firstEventId && lastEventId >= firstEventId && lastEventId <= header.lastEventId)) {
     return undefined
   }
-  if (header.version === 2 && lastEventId - firstEventId + 1 !== eventCount) return undefined
+  if (!idsInEvents(header.version) && lastEventId - firstEventId + 1 !== eventCount) return undefined
   const { computed, stored } = blockHeaderChecksums(bytes.subarray(0, blockHeaderBytes))
   if (computed !== stored) return undefined
   const next = offset + blockBytesInFile(header.version, payloadBytes)
