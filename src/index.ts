@@ -1,7 +1,7 @@
 /**
  * A write-ahead-log recorder for Effect. Start with {@link Wal}: one layer from one set of options. {@link Recorder}
- * appends and commits, {@link Replay} reads back, {@link SegmentMaintainer} does the slow work in the background. Tests of
- * an application find a simulated disk in `effect-wal/testing`.
+ * appends and commits, {@link Replay} reads back, {@link SegmentMaintainer} does the slow work in the background. Tests
+ * of an application find a simulated disk in `effect-wal/testing`.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
- * Options as a schema. Each field carries its unit, its range and its default, so what checks a value, what reads it from
- * the environment and what the documentation says of it are one thing.
+ * Options as a schema. Each field carries its unit, its range and its default, so what checks a value, what reads it
+ * from the environment and what the documentation says of it are one thing.
  *
  * A wrong value gets a line that names the field, the value and what would have been right.
  *

@@ -1,6 +1,6 @@
 /**
- * The one door to the hash functions. XXH64 protects headers, blocks and chains; XXH32 is what the LZ4 frame format asks
- * for. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
+ * The one door to the hash functions. XXH64 protects headers, blocks and chains; XXH32 is what the LZ4 frame format
+ * asks for. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
  */
 import { Xxh32, xxh32 as nativeXxh32, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
 

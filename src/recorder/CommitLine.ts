@@ -20,8 +20,8 @@ interface Waiter {
 /** Where callers wait until an event is durable. */
 export interface CommitLine {
   /**
-   * Succeeds with the durable position when it has reached `eventId`. `ask` is called if the caller has to wait: it asks
-   * the maintainer for a flush. Interruptible; leaves nothing behind.
+   * Succeeds with the durable position when it has reached `eventId`. `ask` is called if the caller has to wait: it
+   * asks the maintainer for a flush. Interruptible; leaves nothing behind.
    */
   readonly wait: (eventId: number, ask: (() => void) | undefined) => Effect.Effect<number, RecorderError>
 }

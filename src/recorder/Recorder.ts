@@ -9,8 +9,8 @@
  *
  * 1. Ids are consecutive, begin at 1, and continue where the directory ends.
  * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
- * 3. An append that fails has written nothing. No append drops an earlier event to make room. With the policy `shed` the
- *    new event is dropped, and counted.
+ * 3. An append that fails has written nothing. No append drops an earlier event to make room. With the policy `shed`
+ *    the new event is dropped, and counted.
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *
@@ -56,8 +56,8 @@ export const RecorderOptions = Schema.Struct({
    */
   commit: withDefault(oneOf(["onCommit", "onTimer", "onRotate"]), "onCommit"),
   /**
-   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts it
-   * (its id is then 0). Default: `suspend`.
+   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts
+   * it (its id is then 0). Default: `suspend`.
    */
   onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend")
 })
@@ -89,7 +89,9 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
  *   yield* Console.log(yield* recorder.positions) // => durable: 3
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class Recorder extends Context.Service<Recorder, {
@@ -166,7 +168,9 @@ export interface TypedRecorder<A> {
  *   yield* Console.log(refused.reason) // => Unencodable
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>

@@ -1,6 +1,6 @@
 /**
- * The arena of one recorder as a service: the memory between the thread that appends and the executor that writes. `Wal`
- * makes one; an application that builds a recorder from its parts provides this layer.
+ * The arena of one recorder as a service: the memory between the thread that appends and the executor that writes.
+ * `Wal` makes one; an application that builds a recorder from its parts provides this layer.
  *
  * @since 0.1.0
  */

@@ -6,9 +6,9 @@
  * - An ended queue drains, and then its takers fail with `Cause.Done`.
  * - A queue that is shut down discards its tasks and interrupts its takers.
  *
- * The product itself offers, polls, completes and recovers. The other operations of Effect's `Queue` (`offerAll`, `take`,
- * `takeAll`, `takeUpTo`, `toStream`, `end`, `awaitShutdown`, `size`, `isFull`) are a promise to applications that fill or
- * empty the queues themselves.
+ * The product itself offers, polls, completes and recovers. The other operations of Effect's `Queue` (`offerAll`,
+ * `take`, `takeAll`, `takeUpTo`, `toStream`, `end`, `awaitShutdown`, `size`, `isFull`) are a promise to applications
+ * that fill or empty the queues themselves.
  *
  * The queue's memory can be passed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers run in one
  * thread and share one `Enqueue`. Every thread that consumes has a consumer number of its own and one `Dequeue` for it.

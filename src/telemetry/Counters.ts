@@ -1,6 +1,6 @@
 /**
- * What is counted, as data: the one table that the layout, the merging of writers, the dump, the exported names and their
- * help texts all follow from.
+ * What is counted, as data: the one table that the layout, the merging of writers, the dump, the exported names and
+ * their help texts all follow from.
  */
 
 /**

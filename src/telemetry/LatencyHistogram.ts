@@ -2,8 +2,8 @@
  * Log-linear buckets for times in nanoseconds, and what can be read from their counts.
  *
  * Below 64 ns every nanosecond has a bucket. From there on every power of two is cut into 64 buckets of equal width, so
- * the middle of a bucket is at most 1/128 (0.78 %) away from any value that was counted in it: the stated error of every
- * percentile is 1 %. Times of {@link rangeNanos} (18.3 minutes) and more are counted in the last bucket.
+ * the middle of a bucket is at most 1/128 (0.78 %) away from any value that was counted in it: the stated error of
+ * every percentile is 1 %. Times of {@link rangeNanos} (18.3 minutes) and more are counted in the last bucket.
  *
  * The coarse histogram, 64 buckets of floor(log2(ns)), is a fold of the fine one, so the two can never disagree.
  */

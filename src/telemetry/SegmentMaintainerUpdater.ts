@@ -2,9 +2,9 @@
  * The write half of the telemetry. One updater writes one block, and a block belongs to one thread at a time: so plain
  * arithmetic loses no counts. Nothing is allocated, and nothing waits.
  *
- * A group is changed between `enter` and `leave` of its sequence word (see Sequence.ts), so readers never see half of an
- * update. A thread that dies in the middle leaves the word odd: readers then keep the last whole state of that group,
- * and the next updater of the block makes the word even again. At most that one update is half counted.
+ * A group is changed between `enter` and `leave` of its sequence word (see Sequence.ts), so readers never see half of
+ * an update. A thread that dies in the middle leaves the word odd: readers then keep the last whole state of that
+ * group, and the next updater of the block makes the word even again. At most that one update is half counted.
  */
 import { invariant } from "../internal/invariant.ts"
 import { blockBytes, groupOf, groups, histograms } from "./CounterLayout.ts"
@@ -31,8 +31,8 @@ export type NowNanos = () => number
 export const monotonicNanos: NowNanos = () => performance.now() * 1e6
 
 /**
- * Reports what happened. Every method is synchronous and allocates nothing. A start is what {@link NowNanos} of the same
- * updater returned before the operation; an operation counts as a sample whether it was ok or not.
+ * Reports what happened. Every method is synchronous and allocates nothing. A start is what {@link NowNanos} of the
+ * same updater returned before the operation; an operation counts as a sample whether it was ok or not.
  *
  * @since 0.1.0
  * @category models

@@ -7,14 +7,15 @@
  *
  * - A word is an element of an `Int32Array`; those never tear, by the language's memory model.
  * - The copy is whole when the writer's stores become visible in their order (odd word, changes, even word) and the
- *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd word,
- *   or a later one, at its second look.
+ *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd
+ *   word, or a later one, at its second look.
  * - V8 keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
  *   across, and it does not reorder the plain stores that follow.
  * - x64 never reorders stores with stores, or loads with loads. So the even store may be a plain one there.
  * - ARM64 does. There `Atomics.store` is a store-release, which nothing before it can pass, and `Atomics.load` a
  *   load-acquire, which nothing after it can pass, and which cannot pass a store-release before it. So the odd store is
- *   followed by a load, the even store is atomic, and the second look is preceded by a store (to a word of the reader's).
+ *   followed by a load, the even store is atomic, and the second look is preceded by a store (to a word of the
+ *   reader's).
  * - The language's model alone promises an order only if every word is stored and loaded with `Atomics`. That was
  *   measured at 7 to 8 ns a word on x64, and an update has five or more; so we lean on the three points above instead,
  *   and on a test that drives several threads through millions of updates.

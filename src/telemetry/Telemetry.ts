@@ -38,7 +38,9 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  *   yield* Console.log(TelemetryDump.dump(snapshot))
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class Telemetry extends Context.Service<Telemetry, {

@@ -1,9 +1,9 @@
 /**
- * Hands a snapshot to a collector, value by value, under the names of the counters: a prefix, the name of the group, the
- * name of the field; times in nanoseconds or milliseconds as the name says; the label `subsystem` on each.
+ * Hands a snapshot to a collector, value by value, under the names of the counters: a prefix, the name of the group,
+ * the name of the field; times in nanoseconds or milliseconds as the name says; the label `subsystem` on each.
  *
- * Samples and successes of an operation are always there, its total time from the first sample on, and minimum, maximum,
- * average, jitter and rate from the second. Its latency histogram comes with the first sample.
+ * Samples and successes of an operation are always there, its total time from the first sample on, and minimum,
+ * maximum, average, jitter and rate from the second. Its latency histogram comes with the first sample.
  */
 import { type Field, type Group, groups } from "./CounterLayout.ts"
 import { type OperationName, operations, type Unit } from "./Counters.ts"
@@ -68,8 +68,8 @@ export const defaultPrefix = "effect_wal"
  * Hands every value of `snapshot` to `collector`, in the order of the layout.
  *
  * Derived values: `avg` is total over samples; `jitter` is maximum minus minimum; `rate_per_second` is samples for each
- * second spent in the operation; `active_ratio_percent` is active time over cycle time; `avg_active_time_ms` is over the
- * cycles that did work.
+ * second spent in the operation; `active_ratio_percent` is active time over cycle time; `avg_active_time_ms` is over
+ * the cycles that did work.
  *
  * @since 0.1.0
  * @category conversions

@@ -1,6 +1,6 @@
 /**
- * Telemetry for monitoring systems: into Effect's `Metric`, from where any exporter takes it (OTLP, StatsD, Prometheus),
- * and as Prometheus text. Values are read when they are asked for; nothing runs in between.
+ * Telemetry for monitoring systems: into Effect's `Metric`, from where any exporter takes it (OTLP, StatsD,
+ * Prometheus), and as Prometheus text. Values are read when they are asked for; nothing runs in between.
  *
  * Names. The recorder counts in nanoseconds, milliseconds and percent, and each name ends in its unit. Monitoring
  * systems want base units, so here they become seconds and ratios, and a counter's name ends in `_total`, by one rule:

@@ -15,8 +15,8 @@ import { blockOffset, resetMinima, writersOf } from "./TelemetryBuffer.ts"
 import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
 /**
- * A running writer is inside a group for some 20 ns, and this many looks take well over that. One that the system has put
- * to sleep inside a group may stay there for milliseconds, which is not worth waiting for.
+ * A running writer is inside a group for some 20 ns, and this many looks take well over that. One that the system has
+ * put to sleep inside a group may stay there for milliseconds, which is not worth waiting for.
  */
 const attemptsMax = 1_000
 

@@ -74,8 +74,8 @@ export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field)
 
 /**
  * Writes the groups of maintenance to `target`, as they lie in the first 320 bytes of a block: the lifecycle, the three
- * maintenance operations and the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit maximum. Throws when
- * `target` is shorter.
+ * maintenance operations and the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit
+ * maximum. Throws when `target` is shorter.
  *
  * @since 0.1.0
  * @category conversions

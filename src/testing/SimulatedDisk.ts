@@ -9,8 +9,8 @@
  * 2. At a crash the writes and truncations of a file since its last successful sync survive wholly, partly or not at
  *    all, in any order, torn at 512-byte sectors; so does its length, on its own. Each byte is old, written, or zero.
  * 3. At a crash a create, rename, unlink, makeDirectory or removeDirectory that no `syncDirectory` has followed may be
- *    lost, each on its own, but never one that a surviving change to the same name rests on. A rename happens whole or not at all.
- *    A directory whose own name is lost takes everything in it along.
+ *    lost, each on its own, but never one that a surviving change to the same name rests on. A rename happens whole or
+ *    not at all. A directory whose own name is lost takes everything in it along.
  * 4. A failed sync loses: some of the unsynced sectors, and the length, may have got to the device, the others never
  *    will. Readers see them until the crash, and the next sync says ok. A file may instead be stuck: all its syncs
  *    fail until the crash.
@@ -93,13 +93,13 @@ export const isPowerOff = (cause: Cause.Cause<unknown>): boolean => {
  */
 export interface Observer {
   /**
-   * An operation is about to begin. What this returns, if anything, is a defect: the operation dies of it without having
-   * begun.
+   * An operation is about to begin. What this returns, if anything, is a defect: the operation dies of it without
+   * having begun.
    */
   readonly begin: (operation: Operation, path: string) => unknown
   /**
-   * An operation has come to an end: `ok` or a number, why it failed, or `power off`. What this returns, if anything, is a
-   * defect that takes the place of the outcome. Not called for one that was interrupted.
+   * An operation has come to an end: `ok` or a number, why it failed, or `power off`. What this returns, if anything,
+   * is a defect that takes the place of the outcome. Not called for one that was interrupted.
    */
   readonly end: (operation: Operation, path: string, detail: string, outcome: string | number) => unknown
 }
@@ -146,8 +146,8 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
   Effect.sync(() => makeUnsafe(options))
 
 /**
- * A disk in memory as both services: `Disk` for the code under test, `SimulatedDisk` for the test. The same seed gives the
- * same run.
+ * A disk in memory as both services: `Disk` for the code under test, `SimulatedDisk` for the test. The same seed gives
+ * the same run.
  *
  * @since 0.1.0
  * @category layers
@@ -261,8 +261,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
         }
         const entry = log.begin(request)
         if (entry.number >= crashOperation) {
-          // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
-          // everything may survive.
+          // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as
+          // well: everything may survive.
           if (request.operation !== "sync" && request.operation !== "syncDirectory") {
             request.effect(clock.currentTimeMillisUnsafe())
           }

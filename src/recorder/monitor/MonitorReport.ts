@@ -1,6 +1,6 @@
 /**
- * How a running recorder stands, as one JSON document: what its monitor answers, and what `effect-wal stats` and `top`
- * show. Its schema checks what another process says.
+ * The state of a running recorder as one JSON document: its monitor answers with it, and `effect-wal stats` and `top`
+ * show it. Its schema checks the answer of another process.
  *
  * @since 0.1.0
  */
@@ -86,7 +86,7 @@ export const MonitorReport = Schema.Struct({
 export type MonitorReport = typeof MonitorReport.Type
 
 /**
- * An effect that reports how things stand now.
+ * An effect that reports the state now.
  *
  * @since 0.1.0
  * @category constructors
