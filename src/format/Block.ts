@@ -124,6 +124,22 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
 }
 
 /**
+ * The block header that `bytes` hold at `at`; `undefined` unless its own checksum is right. The cheap checks come first (a
+ * block has events, and zeros after their count and at the end), since nearly every place in a payload fails them.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: number): BlockHeader | undefined => {
+  if (at + blockHeaderBytes > bytes.length) return undefined
+  const hasEvents = bytes[at + 44] !== 0 || bytes[at + 45] !== 0
+  if (!hasEvents || bytes[at + 46] !== 0 || bytes[at + 47] !== 0 || bytes[at + 60] !== 0) return undefined
+  const header = bytes.subarray(at, at + blockHeaderBytes)
+  const { computed, stored } = blockHeaderChecksums(header)
+  return computed === stored ? decodeBlockHeader(version, header) : undefined
+}
+
+/**
  * Reads a u64 event id; `NaN` when it is above 2^53 and so cannot be one of ours.
  *
  * @since 0.1.0

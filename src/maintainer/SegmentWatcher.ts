@@ -15,9 +15,9 @@ import type { DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { readHeader } from "../reading/segment/SegmentReader.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import { isClosed, readHotHeader } from "./directory/HotHeader.ts"
 import { adaptive } from "./executor/MaintainerSchedule.ts"
 
 /**
@@ -101,7 +101,8 @@ export const finishedAfter: (
     const later = segmentsOf(yield* directory.scan).filter((entry) => entry.segmentIndex > segmentIndex)
     for (let position = later.length - 1; position >= 0; position--) {
       const entry = later[position]!
-      if (entry.cold.length > 0 || isClosed(yield* readHotHeader(directory, entry.segmentIndex))) {
+      const header = entry.cold.length > 0 ? undefined : yield* readHeader(directory.hotPath(entry.segmentIndex))
+      if (entry.cold.length > 0 || (header !== undefined && header.closedNanos !== 0n)) {
         return later.slice(0, Math.min(position + 1, later.length - 1))
       }
     }

@@ -65,7 +65,7 @@ export interface Task {
 }
 
 /**
- * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so the engine keeps
+ * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so V8 keeps
  * their fields as doubles and fills them in place. A field that begins as a small integer would get a new number object
  * for every task.
  *

@@ -28,7 +28,7 @@ const isOrdered = process.arch === "x64"
 const fence = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * The writer begins a change. Only the one writer of the word may call this, and then only `leave`.
+ * Writer: begins a change. Only the one writer of the word may call this, and must call `leave` next.
  *
  * @since 0.1.0
  * @category writing
@@ -39,7 +39,7 @@ export const enter = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * The change is complete.
+ * Writer: completes the change.
  *
  * @since 0.1.0
  * @category writing
@@ -51,7 +51,7 @@ export const leave = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * Makes the word even after a writer died inside; for the next writer, before its first change.
+ * Makes the word even if a writer died inside. The next writer calls it before its first change.
  *
  * @since 0.1.0
  * @category writing
@@ -62,7 +62,7 @@ export const recover = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * The reader's first look. What it returns goes to {@link isWhole} after the copy.
+ * Reader: takes the first look. Pass its result to {@link isWhole} after the copy.
  *
  * @since 0.1.0
  * @category reading
@@ -70,7 +70,7 @@ export const recover = (words: Int32Array, sequence: number): void => {
 export const look = (words: Int32Array, sequence: number): number => Atomics.load(words, sequence)
 
 /**
- * Whether what was copied since `look` returned `seen` is whole.
+ * Reader: tells whether the copy made since `look` returned `seen` is whole.
  *
  * @since 0.1.0
  * @category reading

@@ -189,8 +189,8 @@ export const adviceLines = (
     percent(rotationShare)
   } of the disk's time at full ` +
   `speed; the recorder's memory is ${formatSize(segmentBytes * WalConfig.defaults.slots)}`,
-  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from this ` +
-  "disk; callers that wait together share a sync"
+  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from ` +
+  "this disk; callers that wait together share a sync"
 ]
 
 /**

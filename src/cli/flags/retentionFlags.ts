@@ -31,7 +31,8 @@ export const retentionFlags = {
   maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Cold segments to keep at most, 4 to 512, or \`unlimited\`; default ${Retention.defaultLimits.maxCompressedSegments}`
+      "Cold segments to keep at most, 4 to 512, or `unlimited`; " +
+        `default ${Retention.defaultLimits.maxCompressedSegments}`
     ),
     Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
     Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)

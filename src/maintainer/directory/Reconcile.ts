@@ -25,8 +25,8 @@ import { isPrivateName } from "../../disk/LockFile.ts"
 import { metaTemporaryName } from "../../disk/MetaStore.ts"
 import { lockName, nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
+import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
-import { isOpen, readHotHeader } from "./HotHeader.ts"
 
 /**
  * What was found and done.
@@ -132,8 +132,9 @@ const firstOpenPosition = Effect.fnUntraced(function*(
   while (first > 0) {
     const { cold, hot, segmentIndex } = segments[first - 1]!
     if (!hot || cold.length > 0) break
-    const { bytes } = yield* disk.stat(directory.hotPath(segmentIndex))
-    if (bytes > 0 && !isOpen(yield* readHotHeader(directory, segmentIndex))) break
+    const path = directory.hotPath(segmentIndex)
+    const { bytes } = yield* disk.stat(path)
+    if (bytes > 0 && (yield* readHeader(path))?.closedNanos !== 0n) break
     first -= 1
   }
   return first

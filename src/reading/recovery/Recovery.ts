@@ -24,7 +24,6 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { segmentFault } from "../../format/SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
@@ -32,7 +31,7 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
-import { openThoughFollowed } from "../segment/SegmentChain.ts"
+import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/SegmentChain.ts"
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
@@ -321,37 +320,21 @@ const checkContinues = Effect.fnUntraced(function*(
     Effect.fnUntraced(function*(file: SegmentFile) {
       const { header } = yield* readStart(file)
       if (header.closedNanos === 0n) {
-        return yield* corrupt(file, openThoughFollowed)
+        const fault = faultOfFollowed({ header, torn: undefined })
+        if (fault !== undefined) return yield* corrupt(file, fault)
       }
-      yield* verifyBeginning(newest, summary, header, header.eventCount === 0 ? undefined : header.lastEventId)
+      const end = endOf(header)
+      const { previousEventId } = end.expectations
+      const firstEventId = summary.eventCount === 0 ? undefined : summary.firstEventId
+      // Between them events are lost, as after a segment that was repaired. Verification reports it; no id is given out twice.
+      const isLossBetween = previousEventId !== undefined && firstEventId !== undefined &&
+        firstEventId > previousEventId + 1
+      const before = isLossBetween ? { ...end, expectations: sameLog(end.expectations) } : end
+      const fault = faultBetween(before, summary.header, firstEventId)
+      if (fault !== undefined) return yield* corrupt(newest, fault)
     })
   )
 })
-
-const verifyBeginning = (
-  newest: SegmentFile,
-  summary: SegmentSummary,
-  before: SegmentHeader,
-  previousEventId: number | undefined
-): Effect.Effect<void, SegmentCorrupt> => {
-  const { header } = summary
-  const fail = (offset: number, expected: string, found: string) =>
-    corrupt(newest, segmentFault("BrokenChain", offset, expected, found))
-  if (Buffer.compare(header.walId, before.walId) !== 0) {
-    return fail(64, `wal_id ${hexOf(before.walId)}`, hexOf(header.walId))
-  }
-  // Between them events are lost, as behind a segment that was repaired. Verification says so; no id is given out twice.
-  if (previousEventId !== undefined && summary.firstEventId > previousEventId + 1) return Effect.void
-  if (header.previousChainedChecksum !== before.lastChainedChecksum) {
-    return fail(80, String(before.lastChainedChecksum), String(header.previousChainedChecksum))
-  }
-  if (previousEventId !== undefined && summary.eventCount > 0 && summary.firstEventId !== previousEventId + 1) {
-    return fail(headerBytesOf(2), `first event id ${previousEventId + 1}`, String(summary.firstEventId))
-  }
-  return Effect.void
-}
-
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
 /**
  * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of

@@ -21,10 +21,18 @@ import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { idsInEvents, mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
-import type { SegmentExpectations, SegmentSummary } from "../../format/SegmentVerifier.ts"
-import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "../segment/SegmentChain.ts"
+import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import {
+  endOf,
+  expectationsAfter,
+  faultBetween,
+  faultOfFollowed,
+  faultOfUnclosed,
+  firstIdOf,
+  sameLog
+} from "../segment/SegmentChain.ts"
+import type { SegmentEnd } from "../segment/SegmentChain.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
 import * as VerifiedFiles from "./VerifiedFiles.ts"
@@ -173,10 +181,8 @@ export const formatVerifyFault = (fault: VerifyFault): string => {
 }
 
 /** How the segment before ended, as far as it is known. */
-interface Before {
+interface Before extends SegmentEnd {
   readonly segmentIndex: number
-  readonly version: number
-  readonly expectations: SegmentExpectations
   /** The last open one, when nothing but segments without events followed it. */
   readonly unclosed: Unclosed | undefined
 }
@@ -219,16 +225,21 @@ class Walk {
 const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   const { segmentIndex } = entry
   const { before, directory } = walk
-  const expectations: SegmentExpectations = before?.segmentIndex === segmentIndex - 1
-    ? { ...before.expectations, segmentIndex }
-    : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
+  const { expectations = {}, version } = before ?? {}
+  const end: SegmentEnd = {
+    version,
+    expectations: {
+      ...(before?.segmentIndex === segmentIndex - 1 ? expectations : sameLog(expectations)),
+      segmentIndex
+    }
+  }
   const files = directory.filesOf(entry)
-  let visited = yield* visitFiles(walk, files, expectations)
+  let visited = yield* visitFiles(walk, files, end)
   // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
   for (let look = 0; look < 3 && visited.length === 0; look++) {
     const listing = yield* directory.scan
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
-    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), expectations)
+    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), end)
     else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
       // Retention has taken this one and all before it: no gap, although some of them were seen.
       walk.lastSegmentIndex = segmentIndex
@@ -241,10 +252,10 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   if (visited.length > 1) walk.severalForms.push(segmentIndex)
   const whole = visited.find((file) => file.summary !== undefined) ?? first
   if (whole.summary === undefined) {
-    walk.before = yield* beforeOfDamaged(whole.file, expectations, before)
+    walk.before = yield* beforeOfDamaged(whole.file, end, before)
     return
   }
-  checkOrder(walk, whole.file, whole.summary)
+  checkOrder(walk, whole.file, whole.summary, end)
   walk.before = beforeOf(whole.file, whole.summary, walk.before)
 })
 
@@ -257,11 +268,11 @@ interface Visited {
 const visitFiles = Effect.fnUntraced(function*(
   walk: Walk,
   files: ReadonlyArray<SegmentFile>,
-  expectations: SegmentExpectations
+  end: SegmentEnd
 ) {
   const visited: Array<Visited> = []
   for (const file of files) {
-    const result = yield* Effect.result(checkFile(walk, file, expectations))
+    const result = yield* Effect.result(checkFile(walk, file, end))
     if (Result.isSuccess(result)) {
       noteWhole(walk, file, result.success)
       visited.push({ file, summary: result.success.summary })
@@ -270,13 +281,16 @@ const visitFiles = Effect.fnUntraced(function*(
     if (isGone(result.failure)) continue
     noteFailure(walk, file, result.failure)
     if (isOfOrder(result.failure)) {
-      const alone = yield* Effect.result(checkFile(walk, file, { segmentIndex: file.segmentIndex }))
-      if (Result.isSuccess(alone)) noteWhole(walk, file, alone.success)
+      const single = yield* Effect.result(checkFile(walk, file, alone(file.segmentIndex)))
+      if (Result.isSuccess(single)) noteWhole(walk, file, single.success)
     }
     visited.push({ file, summary: undefined })
   }
   return visited
 })
+
+/** Of a segment that is checked by itself. */
+const alone = (segmentIndex: number): SegmentEnd => ({ version: undefined, expectations: { segmentIndex } })
 
 /** What a file that holds turned out to be. */
 interface Checked {
@@ -295,18 +309,18 @@ const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
   error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
 
 /** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
-const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, expectations: SegmentExpectations) {
+const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, end: SegmentEnd) {
   // Before it is read: should its name pass to another file meanwhile, that one is not remembered.
   const stat = yield* Disk.use((disk) => disk.stat(file.path))
   const key = VerifiedFiles.keyOf(stat)
   if (walk.remembered.has(key)) {
     const { header } = yield* readStart(file)
-    if (header.closedNanos !== 0n && goesOn(header, expectations)) {
+    if (header.closedNanos !== 0n && faultBetween(end, header, firstIdOf(header)) === undefined) {
       const checked: Checked = { key, summary: summaryOf(header, stat.bytes), remembered: true }
       return checked
     }
   }
-  const checked: Checked = { key, summary: yield* verifySegment(file, expectations), remembered: false }
+  const checked: Checked = { key, summary: yield* verifySegment(file, end.expectations), remembered: false }
   return checked
 })
 
@@ -323,15 +337,6 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   chainedChecksum: header.lastChainedChecksum,
   torn: undefined
 })
-
-const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
-  const { previousEventId } = expected
-  if (!belongs(header, expected)) return false
-  if (previousEventId === undefined || header.eventCount === 0) return true
-  return !idsInEvents(header.version)
-    ? header.firstEventId === previousEventId + 1
-    : header.firstEventId > previousEventId
-}
 
 const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
 
@@ -370,20 +375,16 @@ const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered:
 })
 
 /** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */
-const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): void => {
+const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end: SegmentEnd): void => {
   const { before } = walk
   if (before === undefined) return
-  const { version } = summary.header
-  if (before.version !== version) {
-    walk.corrupt(file, segmentFault("BadHeader", 2, `format ${before.version} as before`, `format ${version}`))
-  }
+  const misfit = faultBetween(end, summary.header, firstIdOf(summary.header))
+  if (misfit !== undefined) walk.corrupt(file, misfit)
   if (before.unclosed === undefined || summary.eventCount === 0) return
   const { file: unclosedFile, summary: unclosed } = before.unclosed
   // An open segment that others follow is whole only in format 1, and only when the next id follows.
-  const fault = !mayStayOpen(unclosed.header.version)
-    ? openThoughFollowed
-    : unclosed.torn ??
-      faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
+  const fault = faultOfFollowed(unclosed) ??
+    faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
   if (fault !== undefined) walk.corrupt(unclosedFile, fault)
 }
 
@@ -394,7 +395,7 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
   return {
     segmentIndex: file.segmentIndex,
     version: summary.header.version,
-    expectations: expectationsBehind(summary.header, summary.chainedChecksum, previousEventId),
+    expectations: expectationsAfter(summary.header, summary.chainedChecksum, previousEventId),
     unclosed: isEmpty ? older?.unclosed ?? unclosed : unclosed
   }
 }
@@ -405,30 +406,15 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
  */
 const beforeOfDamaged = Effect.fnUntraced(function*(
   file: SegmentFile,
-  expected: SegmentExpectations,
+  end: SegmentEnd,
   older: Before | undefined
 ) {
   const unknown = older === undefined ? undefined : { ...older, unclosed: undefined }
   const start = yield* Effect.result(readStart(file))
   if (Result.isFailure(start) || start.success.header.closedNanos === 0n) return unknown
   const { header } = start.success
-  if (!belongs(header, expected)) return unknown
-  const before: Before = {
-    segmentIndex: file.segmentIndex,
-    version: header.version,
-    expectations: expectationsBehind(
-      header,
-      header.lastChainedChecksum,
-      header.eventCount > 0 ? header.lastEventId : undefined
-    ),
-    unclosed: undefined
-  }
+  // Events may be lost between the two: ids need not continue.
+  if (faultBetween(end, header, undefined) !== undefined) return unknown
+  const before: Before = { ...endOf(header), segmentIndex: file.segmentIndex, unclosed: undefined }
   return before
 })
-
-const belongs = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
-  const { previousChainedChecksum, segmentIndex, walId } = expected
-  return header.segmentIndex === segmentIndex &&
-    (walId === undefined || Buffer.compare(header.walId, walId) === 0) &&
-    (previousChainedChecksum === undefined || header.previousChainedChecksum === previousChainedChecksum)
-}
