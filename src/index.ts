@@ -43,7 +43,7 @@ export * as SegmentCorrupt from "./reading/segment/SegmentCorrupt.ts"
 export * as Verify from "./reading/recovery/Verify.ts"
 
 /** @since 0.1.0 @category maintenance */
-export * as MaintainerEvent from "./maintainer/steps/StepOutcome.ts"
+export * as StepOutcome from "./maintainer/steps/StepOutcome.ts"
 /** @since 0.1.0 @category maintenance */
 export * as MaintainerOptions from "./maintainer/MaintainerOptions.ts"
 /** @since 0.1.0 @category maintenance */

@@ -1,22 +1,22 @@
 /**
- * The maintainer of one directory: makes full segments durable, compresses the older ones, deletes the oldest, and keeps
- * the limits. This module is the service and the part that decides; what works is an executor (`MaintainerExecutor`), run
- * by one of the layers: `SegmentMaintainer.layer` runs it as a fiber here, `SegmentMaintainerWorker.layer` in a thread, or
- * in a pool of threads. The service is the same, and so is the application's code.
+ * The maintainer of one directory: makes full segments durable, compresses the older ones, deletes the oldest, and
+ * keeps the limits. This module is the service; it decides. An executor works (`MaintainerExecutor`); a layer runs it:
+ * `SegmentMaintainer.layer` as a fiber of this runtime, `SegmentMaintainerWorker.layer` in a thread or in a pool of
+ * threads. The service and the application's code are the same for all of them.
  *
  * What is guaranteed:
  *
  * 1. One maintainer at a time holds a directory.
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
- * 3. Hot segments never exceed `maxSegments` (with `onHotLimit: "wait"`), and cold ones never `maxCompressedSegments`: the
- *    oldest is deleted before the freeze of another begins. Not counted are those on which a step was given up, and where
- *    nothing may be deleted there are more: what is held is kept, and so is what is newer than a hot segment, since a log
- *    has no holes.
+ * 3. There are never more than `maxSegments` hot segments (with `onHotLimit: "wait"`) or `maxCompressedSegments` cold
+ *    ones: the oldest is deleted before the next freeze starts. Two exceptions: a segment whose step was abandoned does
+ *    not count, and a limit is exceeded rather than delete a segment that is held or that is newer than a hot one,
+ *    because that would leave a hole in the log.
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
  *    persisting.
- * 5. An executor that dies is followed by another, which finds every task; too many deaths in a minute, and the service is
- *    down: whoever waits for it is told.
+ * 5. An executor that dies is followed by another, which finds every task. After too many deaths in a minute the
+ *    maintainer is down: everything that waits for it fails with the reason.
  *
  * @since 0.1.0
  */
@@ -36,7 +36,8 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { lockName, makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import { lockName } from "../disk/FileNames.ts"
+import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { resolveUnsafe } from "../internal/options.ts"
 import * as Arena from "../shared/Arena.ts"
@@ -45,30 +46,34 @@ import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
-import * as TaskRing from "../shared/TaskRing.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { verifyConsistency } from "./directory/Consistency.ts"
 import type { Consistency } from "./directory/Consistency.ts"
 import { makeReserve } from "./directory/DiskReserve.ts"
-import { isSomethingUnheard, learnPersisted, learnSizes, learnUnheard } from "./directory/LostReports.ts"
-import { reconcile } from "./directory/Reconcile.ts"
+import { logReconciled, reconcile } from "./directory/Reconcile.ts"
 import type { Reconciled } from "./directory/Reconcile.ts"
+import { learnSizes } from "./directory/SegmentSizes.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
+import type { DrainReceipt, PerQueue } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
+import type { ExecutorHost, ExecutorSeat, Supervised } from "./executor/Supervisor.ts"
+import * as ExecutorReports from "./ExecutorReports.ts"
+import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
-import { FreezeGate } from "./retention/FreezeGate.ts"
+import type { HoldStatus } from "./retention/Holds.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
-import type { DatedFailure, HoldStatus, MaintainerQueues } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
-import type { MaintainerEvent } from "./steps/StepOutcome.ts"
+import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
+
+export type { DrainReceipt, PerQueue } from "./Drain.ts"
 
 /**
- * The maintainer has given up: its executor died too often. Nothing more becomes durable; what is durable is safe.
+ * The maintainer is down: its executor died too often. Nothing more becomes durable; what is durable is safe.
  *
  * @since 0.1.0
  * @category errors
@@ -79,39 +84,13 @@ export class MaintainerDown extends Schema.TaggedError<MaintainerDown>()("Mainta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and was given up; ` +
+    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
       `the last cause: ${String(this.cause)}`
   }
 }
 
 /**
- * A count for each queue.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PerQueue {
-  readonly persist: number
-  readonly freeze: number
-  readonly free: number
-}
-
-/**
- * What a drain has done, what it left and how long it took.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DrainReceipt {
-  readonly done: PerQueue
-  /** Tasks still in the queues: only compression after a deadline, or anything when the maintainer is down. */
-  readonly left: PerQueue
-  readonly failures: number
-  readonly millis: number
-}
-
-/**
- * How things stand.
+ * The state of a maintainer at a moment.
  *
  * @since 0.1.0
  * @category models
@@ -122,7 +101,7 @@ export interface MaintainerStatus {
   readonly coldSegments: number
   readonly coldBytes: number
   readonly pending: PerQueue
-  /** Steps that failed for good since the start. */
+  /** Steps that were abandoned since the start. */
   readonly failures: number
   readonly restarts: number
   readonly isDown: boolean
@@ -131,7 +110,7 @@ export interface MaintainerStatus {
 }
 
 /**
- * A hold, in the hands of its owner. It ends with the owner's scope.
+ * A hold, for its owner. It ends with the owner's scope.
  *
  * @since 0.1.0
  * @category models
@@ -177,32 +156,32 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly status: Effect.Effect<MaintainerStatus>
   /** Every segment that is known, oldest first. */
   readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
-  /** The steps that failed for good, oldest first; the last 1,000 of them. */
-  readonly failures: Effect.Effect<ReadonlyArray<DatedFailure>>
+  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
+  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
   /** What retention would do now: a dry run. */
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; says what had to be clamped. A value that is no limit at all is a defect. */
+  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
-  /** Keeps this segment and later ones until the scope closes or the time has come. */
+  /** Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time). */
   readonly hold: (options: {
     readonly name: string
     readonly fromSegmentIndex: number
     readonly expiresMillis?: number
   }) => Effect.Effect<Hold, never, Scope.Scope>
   /**
-   * Works off everything that was offered before and after, until nothing is left. Only for whoever has stopped offering;
-   * the layer does it when its scope closes.
+   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
+   * layer drains when its scope closes.
    */
   readonly drain: Effect.Effect<DrainReceipt>
-  /** Limits held, no empty file, the lists equal to the directory. */
+  /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
   readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
   /** Every outcome, from now on until the maintainer has drained and closed. */
-  readonly events: Stream.Stream<MaintainerEvent>
-  /** Tells the maintainer that recovery has closed this segment: nobody writes to it or to an older one any more. */
+  readonly outcomes: Stream.Stream<StepOutcome>
+  /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
   readonly closed: (segmentIndex: number) => Effect.Effect<void>
-  /** Tells the maintainer that a segment's file was removed beside it. */
+  /** Tells the maintainer that something else removed a segment's file. */
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
-  /** Never succeeds; fails when the maintainer is given up. */
+  /** Never succeeds; fails when the maintainer is down. */
   readonly down: Effect.Effect<never, MaintainerDown>
 }>()("effect-wal/maintainer/SegmentMaintainer") {}
 
@@ -230,35 +209,6 @@ export const layerAlone = (
   options: AloneOptions
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
   Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
-
-/**
- * What it takes to run an executor.
- *
- * @since 0.1.0
- * @category executors
- */
-export interface ExecutorSeat {
-  readonly executor: number
-  readonly options: MaintainerExecutor.ExecutorOptions
-  readonly control: MaintainerControl.MaintainerControl
-  readonly arena: Arena.Arena | undefined
-  /** Tells the service what was done. */
-  readonly emit: (event: MaintainerEvent) => void
-  /** Has the service write a warning to the application's log. */
-  readonly warn: (message: string) => void
-}
-
-/**
- * How a layer runs its executors: how many there are, and an effect that is one, for as long as it lives.
- *
- * @since 0.1.0
- * @category executors
- */
-export interface ExecutorHost<E, R> {
-  readonly count: number
-  /** Runs one executor until it dies or its scope closes. */
-  readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
-}
 
 const spawnFiber = (seat: ExecutorSeat) =>
   Effect.flatMap(Telemetry, (telemetry) =>
@@ -288,7 +238,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const { directory, naming } = options
   const segmentDirectory = new SegmentDirectory(directory, naming)
   const disk = yield* Disk
-  const queues: MaintainerQueues = {
+  const queues = {
     toPersist: yield* SegmentsToPersist,
     toFreeze: yield* SegmentsToFreeze,
     toFree: yield* SegmentsToFree
@@ -305,224 +255,131 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const reserve = yield* makeReserve(options)
 
   const control = MaintainerControl.makeUnsafe(host.count)
-  const gate = new FreezeGate(queues.toFreeze, control, host.count)
-  const state = new MaintainerState(options, segmentDirectory, arena, queues, gate)
-  const clamped = state.setLimits(options.limits, telemetry)
-  yield* Effect.forEach(clamped, (limit) => Effect.logWarning(Retention.formatClamped(limit)), { discard: true })
-  for (const entry of reconciled.entries) state.catalog.put(entry)
-  state.now = () => clock.currentTimeMillisUnsafe()
+  const now = () => clock.currentTimeMillisUnsafe()
+  const state = new MaintainerState({
+    options,
+    directory: segmentDirectory,
+    arena,
+    queues,
+    control,
+    executors: host.count,
+    now
+  })
+  const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
+    const clamped = state.setLimits(limits)
+    setLimitGauges(telemetry, state.limits)
+    return clamped
+  }
+  for (const limit of setLimits(options.limits)) yield* Effect.logWarning(Retention.formatClamped(limit))
 
-  const events = yield* PubSub.unbounded<Take.Take<MaintainerEvent>>()
-  yield* Effect.addFinalizer(() => PubSub.end(events, Exit.void))
+  const outcomes = yield* PubSub.unbounded<Take.Take<StepOutcome>>()
+  yield* Effect.addFinalizer(() => PubSub.end(outcomes, Exit.void))
+  const publish = (outcome: StepOutcome) => PubSub.publishUnsafe(outcomes, [outcome])
+  const reports = ExecutorReports.make({ executors: host.count, state, disk, publish })
   const down = yield* Deferred.make<never, MaintainerDown>()
-  const handled = Array.from({ length: host.count }, () => 0)
-  let isDown = false
-  let restarts = 0
 
-  const retain = (): void => {
-    state.retain()
-    state.publishHot()
-  }
-
-  const hear = (event: MaintainerEvent, counts: boolean): void => {
-    if (state.apply(event, counts)) PubSub.publishUnsafe(events, [event])
-  }
-
-  const handle = (executor: number, event: MaintainerEvent): void => {
-    handled[executor] = (handled[executor] ?? 0) + 1
-    hear(event, true)
-    retain()
-    Doorbell.ringUnsafe(control.progress)
-    // Whoever watches the positions looks again.
-    if (arena !== undefined) Doorbell.ringUnsafe(arena.durable)
-  }
-
-  const isAllHeard = (): boolean =>
-    handled.every((count, executor) => count === MaintainerControl.eventsSentBy(control, executor))
-
-  /** What somebody did who died with the report, perhaps long ago: a drain does not count it as its own. */
-  const hearLate = (event: MaintainerEvent): void => hear(event, false)
-
-  /** Only after a death can something be under way that nobody works on and nobody will report. */
-  const settle = Effect.suspend(() => {
-    const isAtWork = state.gate.unfinished + TaskRing.unfinishedUnsafe(queues.toFree.ring) > 0
-    if (restarts === 0 || isAtWork || !isAllHeard() || !isSomethingUnheard(state)) return Effect.void
-    const learning = learnUnheard(state, disk, hearLate)
-    return Effect.andThen(Effect.exit(learning), Effect.sync(retain))
-  })
-
-  /**
-   * Before the successor of an executor that died begins. What the executor had not completed its successor finds and
-   * reports. Of what it had completed and whose report died with it, the arena remembers what the lead had persisted; the
-   * rest see `settle`.
-   */
-  const beforeRestart = Effect.fnUntraced(function*(executor: number) {
-    handled[executor] = MaintainerControl.eventsSentBy(control, executor)
-    if (arena !== undefined && executor === 0) {
-      yield* learnPersisted(state, arena, queues.toPersist, disk, hearLate)
-      // The supervisor must outlive what the executor died of.
-      yield* Effect.exit(learnSizes(state, disk))
-    }
-    retain()
-    // A drain may be waiting for the reports that are lost.
-    Doorbell.ringUnsafe(control.progress)
-  })
-
-  const onGivenUp = Effect.fnUntraced(function*(cause: Cause.Cause<unknown>) {
-    if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
-    const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
-    yield* Effect.logError(error.message)
-    yield* Deferred.fail(down, error)
-    Doorbell.ringUnsafe(control.progress)
-  })
-
-  /** Lengths and times of what was found at the start are asked for in the background. */
-  let learning: Fiber.Fiber<void> | undefined
-
-  const drainOnce = Effect.acquireUseRelease(
-    Effect.sync(() => MaintainerControl.drainBegunUnsafe(control)),
-    () =>
-      drain({
-        state,
-        queues,
-        control,
-        arena,
-        isAllHeard,
-        isDown: () => isDown,
-        settle,
-        untilSizesKnown: Effect.suspend(() =>
-          learning === undefined ? Effect.void : Effect.andThen(Fiber.await(learning), Effect.sync(retain))
-        ),
-        releaseReserve: reserve.release
-      }),
-    () => Effect.sync(() => MaintainerControl.drainEndedUnsafe(control))
-  )
-
-  yield* telemetryService.beforeSnapshot(() => state.setGauges(telemetry))
-  state.begin(reconciled.unfinished)
-  retain()
-  learning = yield* Effect.forkScoped(learnSizes(state, disk))
-  yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
-    // What an application offers by itself waits for its place too.
-    const { notEmpty } = queues.toFreeze
-    const seen = Doorbell.readUnsafe(notEmpty)
-    retain()
-    yield* Doorbell.wait(notEmpty, seen)
-  })))
-  yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
-    state.freeBytes = yield* Effect.option(disk.freeBytes(directory)).pipe(Effect.map(Option.getOrUndefined))
-    // A drain ends: what is given up meanwhile stays as it is.
-    if (!MaintainerControl.isDraining(control)) state.tryAgain()
-    yield* settle
-    retain()
-    yield* Effect.sleep(tickMillis)
-  })))
-  yield* superviseAll({
+  yield* telemetryService.beforeSnapshot(() => setGauges(telemetry, state))
+  state.begin(reconciled)
+  const learning = yield* Effect.forkScoped(learnSizes(state, disk))
+  yield* Effect.forkScoped(retainWhatIsOffered(state))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports))
+  const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
+    telemetry,
     seat: (executor) => ({
       executor,
-      options: {
-        directory,
-        naming,
-        compression: options.compression,
-        sleepMillisMin: options.sleepMillisMin,
-        sleepMillisMax: options.sleepMillisMax,
-        flushEveryMillis: options.flushEveryMillis
-      },
+      options,
       control,
       arena,
-      emit: (event) => handle(executor, event),
+      emit: (outcome) => reports.apply(executor, outcome),
       warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
     }),
-    onDeath: (executor, cause) =>
-      Effect.suspend(() => {
-        restarts += 1
-        telemetry.count("restarts", 1)
-        return Effect.logWarning(`restarting executor ${executor} of ${directory}`, cause)
-      }),
-    beforeRestart,
-    onGivingUp: () => {
-      isDown = true
-    },
-    onGivenUp
+    beforeRestart: reports.beforeRestart,
+    onDown: Effect.fnUntraced(function*(cause) {
+      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
+      const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
+      yield* Effect.logError(error.message)
+      yield* Deferred.fail(down, error)
+      Doorbell.ringUnsafe(control.progress)
+    })
   })
+  const untilSizesKnown = Effect.andThen(Fiber.await(learning), Effect.sync(() => state.retain()))
+  const drainOnce = drain(
+    { state, reports, executors, untilSizesKnown, releaseReserve: reserve.release },
+    options.drainMillisMax
+  )
   yield* Effect.addFinalizer(() => drainOnce)
 
   return SegmentMaintainer.of({
     directory,
     naming,
     reconciled,
-    status: Effect.sync(() => ({
-      hotSegments: state.catalog.hotCount,
-      hotBytes: state.catalog.hotBytes,
-      coldSegments: state.catalog.coldCount,
-      coldBytes: state.catalog.coldBytes,
-      pending: pendingUnsafe(queues),
-      failures: state.counts.failures,
-      restarts,
-      isDown,
-      limits: state.limits,
-      holds: state.heldBy()
-    })),
+    status: Effect.sync(() => statusOf(state, executors)),
     segments: Effect.sync(() => state.catalog.list().map((entry) => ({ ...entry }))),
     failures: Effect.sync(() => [...state.failures]),
     plan: Effect.sync(() => state.plan()),
     setLimits: (limits) =>
       Effect.sync(() => {
-        const clamped = state.setLimits(resolveUnsafe(Retention.RetentionLimits, limits), telemetry)
-        retain()
+        const clamped = setLimits(resolveUnsafe(Retention.RetentionLimits, limits))
+        state.retain()
         return clamped
       }),
-    hold: (hold) =>
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() =>
-            state.addHold(hold.name, hold.fromSegmentIndex, hold.expiresMillis ?? Number.POSITIVE_INFINITY)
-          ),
-          (held) =>
-            Effect.sync(() => {
-              state.holds.delete(held)
-              retain()
-            })
-        ),
-        (held) => ({
-          advanceTo: (segmentIndex) =>
-            Effect.sync(() => {
-              if (segmentIndex <= held.fromSegmentIndex) return
-              held.fromSegmentIndex = segmentIndex
-              retain()
-            })
-        })
-      ),
+    hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
     drain: drainOnce,
     verifyConsistency: verifyConsistency(state, disk),
-    events: Stream.fromPubSubTake(events),
-    closed: (segmentIndex) =>
-      Effect.sync(() => {
-        state.closeThrough(segmentIndex)
-        // What is not listed up to here was lost, and not closed unheard.
-        state.catalog.newestIndex = Math.max(state.catalog.newestIndex, segmentIndex)
-        retain()
-      }),
-    removed: (segmentIndex) =>
-      Effect.sync(() => {
-        state.catalog.remove(segmentIndex)
-        retain()
-      }),
+    outcomes: Stream.fromPubSubTake(outcomes),
+    closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
+    removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
     down: Deferred.await(down)
   })
 })
 
-const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    if (reconciled.removed.length > 0) {
-      yield* Effect.logInfo(`removed what a crash left unfinished: ${reconciled.removed.join(", ")}`)
-    }
-    for (const segmentIndex of reconciled.empty) {
-      yield* Effect.logWarning(`segment ${segmentIndex} is an empty file; it is left alone`)
-    }
-    for (const name of reconciled.unsafe) {
-      yield* Effect.logWarning(`${name} has the name of a segment but is no regular file; it is left alone`)
-    }
-  })
+/** What an application offers by itself waits for its place too. */
+const retainWhatIsOffered = (state: MaintainerState) =>
+  Effect.forever(Effect.gen(function*() {
+    const { notEmpty } = state.queues.toFreeze
+    const seen = Doorbell.readUnsafe(notEmpty)
+    state.retain()
+    yield* Doorbell.wait(notEmpty, seen)
+  }))
+
+/** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
+const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
+  Effect.forever(Effect.gen(function*() {
+    const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
+    state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
+    // A drain ends: what is abandoned meanwhile stays as it is.
+    if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
+    yield* reports.recoverLost
+    state.retain()
+    yield* Effect.sleep(tickMillis)
+  }))
+
+const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStatus => ({
+  hotSegments: state.catalog.hotCount,
+  hotBytes: state.catalog.hotBytes,
+  coldSegments: state.catalog.coldCount,
+  coldBytes: state.catalog.coldBytes,
+  pending: pendingUnsafe(state.queues),
+  failures: state.counts.failures,
+  restarts: executors.restarts(),
+  isDown: executors.isDown(),
+  limits: state.limits,
+  holds: state.holds.list()
+})
+
+const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => state.holds.add(hold)),
+    (held) =>
+      Effect.sync(() => {
+        state.holds.remove(held)
+        state.retain()
+      })
+  ).pipe(Effect.map((held) => ({
+    advanceTo: (segmentIndex) =>
+      Effect.sync(() => {
+        if (state.holds.advance(held, segmentIndex)) state.retain()
+      })
+  })))

@@ -14,7 +14,7 @@ const parts = new Set([
   "BlockEvents",
   "Compressor",
   "Disk",
-  "MaintainerEvent",
+  "StepOutcome",
   "MaintainerOptions",
   "MonitorReport",
   "SegmentArena",

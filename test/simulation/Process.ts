@@ -15,9 +15,9 @@ import type * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as Compressor from "../../src/maintainer/Compressor.ts"
 import * as MaintainerExecutor from "../../src/maintainer/executor/MaintainerExecutor.ts"
+import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/executor/Supervisor.ts"
 import { make as makeMaintainer, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { VerifyFault } from "../../src/reading/recovery/Verify.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
@@ -145,8 +145,8 @@ export const makeProcess = (options: {
     const isThread = scenario.hosting === "threads"
     const thread = isThread ? world.thread() : world.main
     /** Reports of a thread arrive later, in order, or, when it dies, perhaps not at all. */
-    const underWay: Array<MaintainerEvent> = []
-    const report = (event: MaintainerEvent) => {
+    const underWay: Array<StepOutcome> = []
+    const report = (event: StepOutcome) => {
       if (event._tag === "Persisted") reported.persist += 1
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1
@@ -158,7 +158,7 @@ export const makeProcess = (options: {
       if (event !== undefined) report(event)
     }
     const emit = isThread
-      ? (event: MaintainerEvent) => {
+      ? (event: StepOutcome) => {
         underWay.push(event)
         world.schedule(world.main, deliver)
       }

@@ -243,10 +243,10 @@ const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
 /** Reports steps that failed. A step that fails is tried again, so a repeated message is reported once. */
 const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   let last = ""
-  return Stream.runForEach(maintainer.events, (event) => {
-    if (event._tag !== "Failed" || event.message === last) return Effect.void
-    last = event.message
-    return say(`warning: ${event.message}`)
+  return Stream.runForEach(maintainer.outcomes, (outcome) => {
+    if (outcome._tag !== "Failed" || outcome.message === last) return Effect.void
+    last = outcome.message
+    return say(`warning: ${outcome.message}`)
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * The answer of a compressing thread, in shared memory: written once, by that thread, and looked for by the one that asked.
+ * The answer of a compressing thread, in shared memory. That thread writes it once, and the asking thread polls for it.
  * Neither side ever waits for a lock.
  *
  * @since 0.1.0
@@ -13,8 +13,8 @@ const micros = 2
 const State = { Pending: 0, Done: 1, Failed: 2 } as const
 
 /**
- * How it went: the length of the result, or what was thrown. `millis` is how long it took since it was asked for, or since the
- * thread was done with the piece before; that is long where the thread does not get a processor.
+ * The length of the result, or what was thrown. `millis` counts from the request or from the end of the previous piece,
+ * whichever is later; it is long when the thread does not get a processor.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,6 @@
 /**
- * A clock that all threads of a process share and nobody sets, in milliseconds. `performance.now()` begins anew in every thread.
+ * A clock in milliseconds that all threads of a process share and that never jumps. `performance.now()` starts at 0 in
+ * each thread.
  *
  * @since 0.1.0
  * @category clocks

@@ -1,12 +1,14 @@
 /**
- * The few words that the maintainer's service and its executors share beside the queues and the arena.
+ * The few words that the maintainer's service and its executors share beside the queues and the arena, each in a line
+ * of 64 bytes of its own:
  *
  * ```text
- *    0  progress doorbell      rung by executors for the service: a task was completed
- *   64  attention doorbell     rung for executors: look again although no queue says so
+ *    0  progress doorbell      rung by executors for the service: a task is completed
+ *   64  attention doorbell     rung for executors: look again although no queue has news
  *  128  stop freezing          set by the service when a drain has run out of time for compression
  *  192  freezes let through    set by the service: the position in the queue up to which freezes may be taken
- *  256  events sent            one line for each executor
+ *  256  drains                 counted by the service: how many are under way
+ *  320  outcomes sent          counted by the executors: one line for each
  * ```
  *
  * @since 0.1.0
@@ -31,7 +33,7 @@ const attention = 1 * lineWords
 const stopFreezing = 2 * lineWords
 const freezesEnd = 3 * lineWords
 const drains = 4 * lineWords
-const eventsSent = 5 * lineWords
+const outcomesSent = 5 * lineWords
 
 /**
  * A control block for this many executors.
@@ -40,7 +42,7 @@ const eventsSent = 5 * lineWords
  * @category constructors
  */
 export const makeUnsafe = (executors: number): MaintainerControl =>
-  attach(new SharedArrayBuffer((5 + executors) * lineWords * 4))
+  attach(new SharedArrayBuffer((outcomesSent + executors * lineWords) * 4))
 
 /**
  * A control block that another thread made.
@@ -56,7 +58,7 @@ export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
 })
 
 /**
- * Service: no more compression; what is under way is interrupted.
+ * Service: no more compression; a freeze that is under way is interrupted.
  *
  * @since 0.1.0
  * @category operations
@@ -122,20 +124,20 @@ export const drainEndedUnsafe = (self: MaintainerControl): void => {
 export const isDraining = (self: MaintainerControl): boolean => Atomics.load(self.words, drains) !== 0
 
 /**
- * Executor: one more event is on its way. Counted before the task behind it is completed.
+ * Executor: one more outcome is on its way. To be counted before its task is completed.
  *
  * @since 0.1.0
  * @category operations
  */
-export const countEventUnsafe = (self: MaintainerControl, executor: number): void => {
-  Atomics.add(self.words, eventsSent + executor * lineWords, 1)
+export const countOutcomeUnsafe = (self: MaintainerControl, executor: number): void => {
+  Atomics.add(self.words, outcomesSent + executor * lineWords, 1)
 }
 
 /**
- * How many events an executor has ever sent.
+ * How many outcomes an executor has ever sent.
  *
  * @since 0.1.0
  * @category queries
  */
-export const eventsSentBy = (self: MaintainerControl, executor: number): number =>
-  Atomics.load(self.words, eventsSent + executor * lineWords)
+export const outcomesSentBy = (self: MaintainerControl, executor: number): number =>
+  Atomics.load(self.words, outcomesSent + executor * lineWords)

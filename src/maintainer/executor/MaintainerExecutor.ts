@@ -1,14 +1,14 @@
 /**
- * The part of the maintainer that works: one loop that serves the three queues and the flushing of the active segment. It
- * decides nothing about retention and keeps nothing that may not be lost: what it has taken from a queue stays claimed
- * until it is done, what it has written is recorded in the arena. So an executor that dies is simply followed by another
- * with the same number. The same executor runs as a fiber, in a thread, or several times in a pool.
+ * The part of the maintainer that works: one loop that serves the three queues and flushes the active segment. It
+ * decides nothing about retention and keeps nothing that must not be lost: a task stays claimed in its queue until it
+ * is done, and what was written is recorded in the arena. So when an executor dies, another with the same number simply
+ * follows. The same executor runs as a fiber, in a thread, or several times in a pool.
  *
- * In a pool, executor 0 (the lead) alone flushes and persists, because chains are made in order; all of them freeze and
+ * In a pool only executor 0 (the lead) flushes and persists, because chains are made in order; all of them freeze and
  * free.
  *
- * A cycle serves everything there is to serve and only then sleeps. Freezing runs beside the cycle, so persisting never
- * waits for it.
+ * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for
+ * it.
  *
  * @since 0.1.0
  */
@@ -27,23 +27,23 @@ import * as Doorbell from "../../shared/Doorbell.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../shared/SegmentQueues.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
-import type { FailureReason } from "../../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { Compressor, settle } from "../Compressor.ts"
 import * as Persister from "../persist/Persister.ts"
 import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
 import { persistFile } from "../steps/PersistFileStep.ts"
+import { countedReason } from "../steps/StepError.ts"
 import type { StepError } from "../steps/StepError.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
-import { countEventUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
+import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
 
 /**
- * What an executor must know. Plain data, so it can be handed to another thread.
+ * What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +59,7 @@ export interface ExecutorOptions {
 }
 
 /**
- * How often a freeze or a deletion is tried before it is put on the list of failures.
+ * How often a freeze or a deletion is tried before it is abandoned and put on the list of failures.
  *
  * @since 0.1.0
  * @category limits
@@ -68,7 +68,7 @@ export const attemptsMax = 5
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
- * docs/PERFORMANCE.md, and an application hears of its commit and makes the next one in about 60.
+ * docs/PERFORMANCE.md, and an application makes its next commit about 60 µs after the last one.
  */
 const lingerMicrosMax = 100
 
@@ -87,10 +87,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
   readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
-  /** Given by a thread of its own, whose other disk blocks: the disk for freezing and freeing, see `maintainerThread`. */
+  /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
   readonly backgroundDisk?: Disk["Service"]
-  /** Must not fail or suspend: hands the event to the service. */
-  readonly emit: (event: MaintainerEvent) => void
+  /** Must not fail or suspend: hands the outcome to the service. */
+  readonly emit: (outcome: StepOutcome) => void
   /** Must not fail or suspend: has the service write a warning to the application's log. */
   readonly warn: (message: string) => void
 }) {
@@ -102,10 +102,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const toFreeze = TaskQueue.withConsumer(yield* SegmentsToFreeze, executor)
   const toFree = TaskQueue.withConsumer(yield* SegmentsToFree, executor)
 
-  const emit = (event: MaintainerEvent): void => {
-    if (event._tag === "Failed") telemetry.onFailure(failureReasonOf[event.reason])
-    countEventUnsafe(control, executor)
-    shared.emit(event)
+  const emit = (outcome: StepOutcome): void => {
+    if (outcome._tag === "Failed") telemetry.onFailure(countedReason(outcome.reason))
+    countOutcomeUnsafe(control, executor)
+    shared.emit(outcome)
   }
   const complete = (queue: TaskQueue.Dequeue): void => {
     TaskQueue.completeUnsafe(queue)
@@ -118,7 +118,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     : undefined
   const persisting = yield* makeCurrent(toPersist)
 
-  /** `true` when the task is done with. */
+  /** `true` when the task is complete. */
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
     const result = yield* Effect.result(persistFile(directory, segmentIndex))
@@ -146,12 +146,12 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
       worked = true
       if (persister !== undefined) yield* persister.renewMeta
     }
-    // Once for all that waited: under load there is always a next one, and the meta file takes as long as a small sync.
+    // Once for all that waited: under load one more always waits, and the meta file takes as long as a small sync.
     if (worked && persister !== undefined) yield* persister.writeMeta
     return worked
   })
 
-  const giveUp = Effect.fnUntraced(function*(error: StepError) {
+  const abandon = Effect.fnUntraced(function*(error: StepError) {
     emit(failed(error, yield* Clock.currentTimeMillis, true))
   })
   const tryAgain = <A, R>(step: Effect.Effect<A, StepError, R>) =>
@@ -169,7 +169,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const exit = yield* Effect.exit(tryAgain(free(directory, task.segmentIndex)))
     telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
     if (Exit.isSuccess(exit)) return emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
-    return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+    return yield* Effect.catch(Effect.asVoid(exit), abandon)
   })
 
   const pressure = {
@@ -182,14 +182,12 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
-  const freezeOne = Effect.fnUntraced(function*(task: Task) {
-    const { segmentIndex } = task
+  const freezeOptions = { directory, compression, telemetry, pressure, leftBehind }
+  const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(
-      tryAgain(freeze({ directory, compression, telemetry, pressure, leftBehind }, segmentIndex))
-    )
+    const exit = yield* Effect.exit(tryAgain(freeze(freezeOptions, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
-    if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+    if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
     const { coldBytes, facts, hotBytes } = exit.value
     telemetry.count("compressionBytesIn", hotBytes)
     telemetry.count("compressionBytesOut", coldBytes)
@@ -197,7 +195,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
   const compressor = yield* Compressor
-  // Every freeze will fail by the same, but the first may be hours away.
+  // Every freeze will fail for the same reason, but the first may be hours away.
   yield* Effect.forkScoped(
     Effect.catch(
       settle(compressor.start, String),
@@ -213,8 +211,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake, () => freezesEndUnsafe(control))
 
   /**
-   * Whoever has just committed often commits again. For a moment a thread of its own waits for that without sleeping, unless
-   * a freeze or a deletion needs it.
+   * An application that has just committed often commits again. An executor with a thread of its own waits for that for
+   * a moment without sleeping, unless a freeze or a deletion needs the thread.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
     mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&
@@ -247,16 +245,3 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)
   })
 }, Effect.scoped)
-
-const failureReasonOf: Record<StepError["reason"], FailureReason> = {
-  NotFound: "NotFound",
-  DiskFull: "DiskFull",
-  Denied: "Denied",
-  SyncFailed: "SyncFailed",
-  WriteFailed: "WriteFailed",
-  ReadFailed: "ReadFailed",
-  CompressFailed: "CompressFailed",
-  VerifyFailed: "VerifyFailed",
-  Corrupt: "Corrupt",
-  Unsafe: "Io"
-}

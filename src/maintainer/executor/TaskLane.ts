@@ -14,7 +14,8 @@ import * as TaskRing from "../../shared/TaskRing.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 
 /**
- * The task that is being worked on: one that a predecessor left claimed, one that failed and is tried again, or a new one.
+ * The task that is under way: one that an earlier executor left claimed, one that failed and is tried again, or a new
+ * one.
  *
  * @since 0.1.0
  * @category models
@@ -52,15 +53,15 @@ export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue,
  * @category models
  */
 export interface Lane {
-  /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
+  /** Starts a task if none is under way and one waits. `true` when it did, or when a task has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
   readonly isBusy: () => boolean
-  /** Interrupts the task that is under way; it stays claimed. */
+  /** Interrupts the task that is under way. It stays claimed. */
   readonly stop: Effect.Effect<void>
 }
 
 /**
- * A lane, to be polled by the executor's loop; `wake` has it poll again.
+ * A lane for the executor's loop to poll; `wake` makes it poll again.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,7 +86,7 @@ export const makeLane = Effect.fnUntraced(function*(
       if (isBusy) return finished
       const task = current.next()
       if (task === undefined) return finished
-      // Said before the fork: the task may be over before this fiber learns which fiber it was.
+      // Set before the fork: the task may be over before `fiber` is assigned.
       isBusy = true
       fiber = yield* Effect.forkScoped(
         work(task).pipe(Effect.onExit((exit) =>
@@ -96,7 +97,7 @@ export const makeLane = Effect.fnUntraced(function*(
               current.done()
               complete(queue)
             } else if (!Cause.hasInterruptsOnly(exit.cause)) {
-              // A defect is the executor's: it is found at the next poll, and the supervisor's answer is a new executor.
+              // A defect is the executor's: the next poll fails with it, and the supervisor starts another executor.
               death = exit.cause
             }
             wake()

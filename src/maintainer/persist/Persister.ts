@@ -1,6 +1,6 @@
 /**
- * When the arena's slots become durable: full ones in their order, the active one when somebody waits for it or its time has
- * come. How is the matter of `SegmentFlusher`. Persisting is tried for ever: what was appended is never given up.
+ * When the slots of the arena become durable: full ones in their order, the active one when a commit waits for it or
+ * its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never abandoned.
  *
  * @since 0.1.0
  */
@@ -15,32 +15,34 @@ import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepError } from "../steps/StepError.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 
 /**
- * The part of the lead that nobody else has. All effects are to be run one at a time.
+ * The part that only the lead has. All effects are to be run one at a time.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Persister {
-  /** Makes the segment of a full slot durable; `true` when the task is done with. */
+  /** Makes the segment of a full slot durable; `true` when the task is complete. */
   readonly persist: (task: Task) => Effect.Effect<boolean, never, Disk>
-  /** Makes the active segment durable up to its watermark, if that is asked for or due; says whether there was anything. */
+  /**
+   * Makes the active segment durable up to its watermark, if that is asked for or due; `false` when there was nothing.
+   */
   readonly flush: Effect.Effect<boolean, never, Disk>
-  /** Whether the last flush was one that somebody waited for. */
+  /** Whether a commit waited for the last flush. */
   readonly hasServedFlush: () => boolean
-  /** Makes one file ahead, if one is missing; says whether it did. */
+  /** Prepares one file, if one is missing; `true` when it did. */
   readonly prepare: Effect.Effect<boolean, never, Disk>
-  /** Writes down how far the log is durable, as the hint that it is. */
+  /** Writes how far the log is durable, as a hint for the next start. */
   readonly writeMeta: Effect.Effect<void, never, Disk>
-  /** The same, but not so soon after the last time. */
+  /** The same, but at most once a second. */
   readonly renewMeta: Effect.Effect<void, never, Disk>
 }
 
-/** The meta file is a hint: besides when no full segment waits any more it is renewed at most this often. */
+/** The meta file is a hint. It is renewed when no full segment waits any more, and otherwise at most this often. */
 const metaMillisMin = 1000
 
 /**
@@ -54,7 +56,7 @@ export const make: (
   shared: {
     readonly arena: Arena.Arena
     readonly telemetry: SegmentMaintainerUpdater
-    readonly emit: (event: MaintainerEvent) => void
+    readonly emit: (outcome: StepOutcome) => void
   }
 ) => Effect.Effect<Persister, never, Disk | Scope> = Effect.fnUntraced(function*(options, { arena, emit, telemetry }) {
   const flusher = SegmentFlusher.make({
@@ -91,7 +93,10 @@ export const make: (
   /** Failures since the last success. */
   let failuresInARow = 0
 
-  /** One failure of the device is no news to committers: the segment is written to a fresh file. A second one in a row is. */
+  /**
+   * One failure of the device is not reported to commits: the segment is written to a fresh file. A second one in a row
+   * is.
+   */
   const onError = Effect.fnUntraced(function*(error: StepError) {
     failuresInARow += 1
     if (error.reason === "DiskFull") Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull)
@@ -132,7 +137,7 @@ export const make: (
   const flush = Effect.gen(function*() {
     hasServedFlush = false
     const now = yield* Clock.currentTimeMillis
-    // A clock that was set back says nothing about how long ago the last flush was.
+    // After a clock was set back it is unknown how long ago the last flush was.
     const isDue = options.flushEveryMillis > 0 &&
       (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
     const asked = Arena.flushAsked(arena)
@@ -140,12 +145,13 @@ export const make: (
     if (!isDue && !isAsked) return false
     lastFlushMillis = now
     const slot = Arena.activeSlot(arena)
-    // Whoever asked has appended before: it lies in a full segment. What comes now is not let through unseen.
+    // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
+    // by this.
     if (slot < 0 || Arena.watermarkOf(arena, slot) === 0) {
       Arena.flushServedUnsafe(arena, asked)
       return false
     }
-    // A full segment that comes before this one is in the queue by now, or will be: the next cycle persists it first.
+    // An earlier full segment is in the queue by now, or will be: the next cycle persists it first.
     if (!mayWrite(slot)) return false
     return yield* flusher.flush(slot).pipe(Effect.matchEffect({
       onFailure: (error) => Effect.as(onError(error), false),

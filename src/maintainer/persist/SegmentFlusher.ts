@@ -1,6 +1,6 @@
 /**
- * Makes what lies in the arena durable: flushes of the active segment, and the persisting of full ones. The order of
- * effects, each arrow meaning "durable before":
+ * Makes the contents of the arena durable: flushes the active segment, and persists full ones. The order of effects,
+ * each arrow meaning "durable before":
  *
  * ```text
  * first flush    header + blocks in the .tmp → fdatasync → renamed to .wal → directory synced → positions published
@@ -10,16 +10,16 @@
  * ```
  *
  * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
- * replaces the open one in two writes, so that who reads meanwhile finds one of the two (see `SegmentHeader`).
+ * replaces the open one in two writes, so that a reader finds one of the two meanwhile (see `SegmentHeader`).
  *
  * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
  * Segments are persisted in the order of their indices, by one flusher at a time, since each chain starts from the one
- * before. All that must be remembered lies in the arena (the seal record of each slot), so a flusher that dies may be
- * followed by another that knows nothing.
+ * before. Everything that must be remembered is in the arena (the seal record of each slot), so after a flusher dies
+ * another that knows nothing may follow.
  *
- * After a failed fdatasync the file is never synced again: its pages may be gone although the next sync would say ok. The
- * whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
+ * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
+ * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
  *
  * @since 0.1.0
  */
@@ -66,15 +66,15 @@ export interface PersistedSegment {
 export interface SegmentFlusher {
   /** Whether this slot's segment is next in order and may have a file. */
   readonly mayWrite: (slot: number) => "yes" | "not next" | "hot limit"
-  /** Makes everything up to the slot's watermark durable; says whether there was anything. */
+  /** Makes everything up to the slot's watermark durable; `false` when there was nothing. */
   readonly flush: (slot: number) => Effect.Effect<boolean, StepError, Disk>
   /** Makes a full slot's segment durable and closed, and gives the slot back. */
   readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
-  /** Makes one file ahead, if one is missing; says whether it did. */
+  /** Prepares one file, if one is missing; `true` when it did. */
   readonly prepare: Effect.Effect<boolean, never, Disk>
-  /** What the last durable step left behind, for the meta file. */
+  /** How far the log is durable, for the meta file. */
   readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
-  /** Closes the files; what is in the arena stays. */
+  /** Closes the files; the arena stays as it is. */
   readonly close: Effect.Effect<void, never, Disk>
 }
 
@@ -83,9 +83,9 @@ interface OpenFile {
   readonly slot: number
   readonly segmentIndex: number
   readonly file: DiskFile
-  /** It has its `.wal` name. */
+  /** Whether it has its `.wal` name. */
   named: boolean
-  /** All blocks of the full segment lie in the file already, behind room for the header. */
+  /** The blocks of the full segment, if all of them are in the file already, after room for the header. */
   readonly staged: SegmentStage.StagedBlocks | undefined
 }
 
@@ -152,8 +152,8 @@ export const make = (options: {
   })
 
   /**
-   * The file to go on with and what of the slot it holds durably. A slot that has a record but no open file belongs to a
-   * predecessor that died or to a failed sync: its segment is written again from its first byte.
+   * The file to continue with, and how much of the slot it holds durably. When a slot has a record but no open file, an
+   * earlier flusher died or a sync failed: its segment is written again from its first byte.
    */
   const fileFor = Effect.fnUntraced(function*(slot: number) {
     const segmentIndex = Arena.segmentIndexOf(arena, slot)
@@ -162,7 +162,7 @@ export const make = (options: {
     }
     yield* abandon
     if (Arena.sealRecord(arena, slot) === undefined) {
-      // Only the first one to write a segment may take the chain from the one before; a repeated step finds it stored.
+      // Only the first attempt to write a segment takes the chain from the one before; a repeated one finds it stored.
       const closed = Arena.closed(arena)
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
       Arena.putChainStartUnsafe(arena, slot, chainsSegments(version) ? closed.chain : 0n)
@@ -217,7 +217,7 @@ export const make = (options: {
     Doorbell.ringUnsafe(arena.durable)
   }
 
-  /** The events of a slot behind `state`, sealed up to `end`. */
+  /** The events of a slot after `state`, sealed up to `end`. */
   const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
     const payload = Arena.slotData(arena, slot).subarray(state.sealedBytes, end)
     const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload)
@@ -225,7 +225,7 @@ export const make = (options: {
     return sealed
   }
 
-  /** Any failure of a sync, or of a write by the device, ends the use of the file. Lack of space does not. */
+  /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
   const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
     effect.pipe(
       Effect.tapError((error) => error.reason === "Full" && error.operation === "write" ? Effect.void : abandon),
@@ -250,7 +250,7 @@ export const make = (options: {
     return true
   })
 
-  /** The segment of this slot is durable and closed. */
+  /** Gives back the slot of a segment that is durable and closed. */
   const giveBack = (slot: number, state: SealState, closedMillis: number): PersistedSegment => {
     const segmentIndex = Arena.segmentIndexOf(arena, slot)
     const firstEventId = Arena.firstEventIdOf(arena, slot)
@@ -265,7 +265,7 @@ export const make = (options: {
     const startNanos = telemetry.nowNanos()
     const segmentIndex = Arena.segmentIndexOf(arena, slot)
     if (Arena.closed(arena).index >= segmentIndex) {
-      // A predecessor died before it gave the slot back. The file may be frozen by now, and is not made again.
+      // An earlier flusher died before it gave the slot back. The file may be frozen by now, and is not made again.
       const sealed = Arena.sealStateOf(arena, slot)
       return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
     }
@@ -319,7 +319,7 @@ export const make = (options: {
       return persist(slot).pipe(
         Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
         guard("persist", slot),
-        Effect.withSpan("SegmentSteps.persist", {
+        Effect.withSpan("SegmentFlusher.persist", {
           attributes: { segmentIndex: Arena.segmentIndexOf(arena, slot) }
         })
       )

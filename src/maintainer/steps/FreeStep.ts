@@ -1,5 +1,5 @@
 /**
- * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed; a
+ * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed. A
  * file that is already gone counts as done, so the step may be repeated.
  *
  * @since 0.1.0
@@ -11,12 +11,12 @@ import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
 /**
- * Deletes one cold segment, in whichever compression it exists.
+ * Deletes one cold segment, in either compression.
  *
  * @since 0.1.0
  * @category steps
  */
-export const free = Effect.fn("SegmentSteps.free")(
+export const free = Effect.fn("FreeStep.free")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk

@@ -148,8 +148,8 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         yield* Context.get(services, SimulatedDisk.SimulatedDisk).failAlways("unlink", "Io", /lz4$/)
         const clamped = yield* maintainer.setLimits({ maxSegments: 1, maxCompressedSegments: 4 })
         assert.deepStrictEqual(clamped, [{ field: "maxSegments", given: 1, used: 2 }])
-        // The deletion of 0 is under way; the freezing of 6 waits for its place, for which 2 will go. Looking at the plan,
-        // however often, begins nothing.
+        // The deletion of 0 is under way; the freezing of 6 waits for its place, for which 2 will go. Looking at the
+        // plan, however often, begins nothing.
         for (let look = 0; look < 3; look++) {
           assert.deepStrictEqual(
             (yield* maintainer.plan).map(({ action, because, segmentIndex }) => [action, segmentIndex, because]),

@@ -7,10 +7,10 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../../src/disk/Disk.ts"
-import { countEventUnsafe } from "../../../src/maintainer/executor/MaintainerControl.ts"
+import { countOutcomeUnsafe } from "../../../src/maintainer/executor/MaintainerControl.ts"
+import type { ExecutorSeat } from "../../../src/maintainer/executor/Supervisor.ts"
 import { make, SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
-import type { ExecutorSeat } from "../../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../../src/maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/Wal.ts"
 import * as Arena from "../../../src/shared/Arena.ts"
@@ -41,7 +41,7 @@ import {
 } from "../maintaining.ts"
 import { mortal } from "../mortalDisk.ts"
 
-const indices = (events: ReadonlyArray<MaintainerEvent>, tag: MaintainerEvent["_tag"]) =>
+const indices = (events: ReadonlyArray<StepOutcome>, tag: StepOutcome["_tag"]) =>
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
 
@@ -202,7 +202,7 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
         const segments = recorder.writer.activeSegmentIndex + 1
         assert.deepStrictEqual(indices(events, "Persisted"), upTo(segments))
         const found = yield* look(directory)
-        const sorted = (tag: MaintainerEvent["_tag"]) => indices(events, tag).sort((a, b) => a - b)
+        const sorted = (tag: StepOutcome["_tag"]) => indices(events, tag).sort((a, b) => a - b)
         assert.deepStrictEqual(sorted("Frozen"), upTo(segments - found.hot.length))
         assert.deepStrictEqual(sorted("Freed"), upTo(segments - found.hot.length - found.cold.length))
         // Files that a thread had prepared when it ended are removed at the next start.
@@ -237,8 +237,8 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
 describe("an executor whose predecessor died between reporting and completing", () => {
   const directory = "/wal"
   const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1 }
-  const frozen: MaintainerEvent = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
-  const freed: MaintainerEvent = { _tag: "Freed", segmentIndex: 0 }
+  const frozen: StepOutcome = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
+  const freed: StepOutcome = { _tag: "Freed", segmentIndex: 0 }
 
   it.effect("reports again what is known, and nobody hears it twice", () =>
     Effect.gen(function*() {
@@ -247,9 +247,9 @@ describe("an executor whose predecessor died between reporting and completing", 
       const spawn = ({ control, emit, executor }: ExecutorSeat) =>
         Effect.gen(function*() {
           yield* Deferred.await(report)
-          const persisted: MaintainerEvent = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
+          const persisted: StepOutcome = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
           for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
-            countEventUnsafe(control, executor)
+            countOutcomeUnsafe(control, executor)
             emit(event)
           }
           return yield* Effect.never
@@ -270,7 +270,7 @@ describe("an executor whose predecessor died between reporting and completing", 
       assert.deepStrictEqual((yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex), [1])
     }).pipe(Effect.scoped, quiet))
 
-  const persisted = (segmentIndex: number): MaintainerEvent => ({ _tag: "Persisted", segmentIndex, bytes: 100, ...ids })
+  const persisted = (segmentIndex: number): StepOutcome => ({ _tag: "Persisted", segmentIndex, bytes: 100, ...ids })
 
   /** A maintainer whose two executors do what the test says, one life after the other; the lead begins. */
   const acted = Effect.fnUntraced(function*(
@@ -294,8 +294,8 @@ describe("an executor whose predecessor died between reporting and completing", 
     const events = yield* watch(Context.get(context, SegmentMaintainer))
     return { events, queue }
   })
-  const say = ({ control, emit, executor }: ExecutorSeat, event: MaintainerEvent): void => {
-    countEventUnsafe(control, executor)
+  const say = ({ control, emit, executor }: ExecutorSeat, event: StepOutcome): void => {
+    countOutcomeUnsafe(control, executor)
     emit(event)
   }
   const arenaOf = (): Arena.Arena => Arena.makeUnsafe({ slots: 2, slotBytes: 1024, layout: kinds[0]!.layout })

@@ -1,6 +1,6 @@
 /**
- * A writer and a flusher on the same slot, step by step: between any two steps of a flush the writer does what it likes.
- * Whatever it does, every event that it has published finds room in the file.
+ * A writer and a flusher on the same slot, step by step: between any two steps of a flush the writer does what it
+ * likes. Whatever it does, every event that it has published finds room in the file.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -45,7 +45,9 @@ import {
 
 const directory = "/wal"
 
-/** The changes to the disk in their order, as `operation name`; reads are left out, and so are the lock and meta files. */
+/**
+ * The changes to the disk in their order, as `operation name`; reads are left out, and so are the lock and meta files.
+ */
 const changes = Effect.gen(function*() {
   const log = yield* SimulatedDisk.SimulatedDisk.use((simulated) => simulated.log)
   return log.flatMap((line) => {
