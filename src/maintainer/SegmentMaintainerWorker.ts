@@ -22,8 +22,8 @@ import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import type { ExecutorHost } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
+import { make, SegmentMaintainer } from "./MaintainerService.ts"
 import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
-import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
 
 /**
  * More threads than this would only wait for each other: the disk limits compression long before.

@@ -2,9 +2,13 @@
  * What a user calls has an example.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { publicModules, textOf } from "./publicModules.ts"
+import { commentAbove, exportsOf, publicModules, textOf } from "./publicModules.ts"
 
-const modules = publicModules.map(({ file, name }) => ({ name, text: textOf(file) }))
+/** A module with the comments of everything that it exports, wherever that is declared. */
+const modules = publicModules.map(({ file, name }) => ({
+  name,
+  text: [textOf(file), ...exportsOf(file).map(({ at, file }) => commentAbove(textOf(file), at))].join("\n")
+}))
 
 /**
  * Parts of a recorder, exported for applications that replace one of them, and plain data. They explain themselves in

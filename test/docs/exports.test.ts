@@ -4,23 +4,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync } from "node:fs"
-import { declarationsIn, entries, exportsOf, publicModules, source, textOf } from "./publicModules.ts"
+import { commentAbove, declarationsIn, entries, exportsOf, publicModules, source, textOf } from "./publicModules.ts"
 import type { Declaration } from "./publicModules.ts"
 
 const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))
 
-const docComment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n$/
-
 /** What is missing from a comment; a comment that is not there lacks everything. */
-const missingFrom = (comment: string | undefined, tags: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const text = comment ?? ""
+const missingFrom = (text: string, tags: ReadonlyArray<string>): ReadonlyArray<string> => {
   const words = text.replace(/@.*/g, "").replace(/[/*\s]/g, "")
   return [...(words === "" ? ["a description"] : []), ...tags.filter((tag) => !new RegExp(`${tag} \\S`).test(text))]
 }
 
 const undocumented = (declarations: ReadonlyArray<Declaration>, text: string): ReadonlyArray<string> =>
   declarations.flatMap(({ at, file, name }) => {
-    const missing = missingFrom(docComment.exec(text.slice(0, at))?.[0], ["@since", "@category"])
+    const missing = missingFrom(commentAbove(text, at), ["@since", "@category"])
     return missing.length === 0 ? [] : [`${file}: ${name} lacks ${missing.join(", ")}`]
   })
 
@@ -42,7 +39,7 @@ describe("documentation in the source", () => {
     const uncategorized = entries.flatMap((entry) => {
       const text = textOf(entry)
       return [...text.matchAll(/^export .*/gm)].filter(
-        (line) => missingFrom(docComment.exec(text.slice(0, line.index))?.[0], ["@since", "@category"]).length > 1
+        (line) => missingFrom(commentAbove(text, line.index), ["@since", "@category"]).length > 1
       )
     })
     assert.isAbove(publicModules.length, 30)

@@ -36,6 +36,11 @@ export interface Declaration {
   readonly at: number
 }
 
+const docComment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n$/
+
+/** The comment above a place in a text; empty if there is none. */
+export const commentAbove = (text: string, at: number): string => docComment.exec(text.slice(0, at))?.[0] ?? ""
+
 /** What a file itself declares and exports. */
 export const declarationsIn = (file: string, text: string): ReadonlyArray<Declaration> =>
   [...text.matchAll(
