@@ -18,24 +18,9 @@ import { readId } from "../format/Block.ts"
 import { segmentIndexMax } from "../format/SegmentName.ts"
 import { Disk, openScoped, readFully } from "./Disk.ts"
 import type { DiskError } from "./Disk.ts"
+import { metaName, metaTemporaryName } from "./FileNames.ts"
 import { replaceFile } from "./ReplaceFile.ts"
 import { pathIn } from "./SegmentDirectory.ts"
-
-/**
- * The file's name.
- *
- * @since 0.1.0
- * @category names
- */
-export const metaName = "wal_meta.dat"
-
-/**
- * The name it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const metaTemporaryName = "wal_meta.dat.tmp"
 
 /**
  * Where the log ends.

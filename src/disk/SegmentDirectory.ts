@@ -15,14 +15,6 @@ import type { DirectoryEntry, DiskError } from "./Disk.ts"
 import { Disk } from "./Disk.ts"
 
 /**
- * The file that names the holder of a directory.
- *
- * @since 0.1.0
- * @category names
- */
-export const lockName = "wal.lock"
-
-/**
  * The files that bear one segment index. During a freeze, and after a crash in one, there are several.
  *
  * @since 0.1.0

@@ -11,15 +11,9 @@
 import * as Effect from "effect/Effect"
 import { randomFillSync } from "node:crypto"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
-import { lockName, pathIn } from "../../disk/SegmentDirectory.ts"
+import { lockName, probeNames } from "../../disk/FileNames.ts"
+import { pathIn } from "../../disk/SegmentDirectory.ts"
 
-/**
- * Lists the names of the probe's files: data, meta, and the temporary names from which they are renamed.
- *
- * @since 0.1.0
- * @category names
- */
-export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.meta", "wal_doctor.meta.tmp"] as const
 const [dataName, temporaryName, metaName, metaTemporaryName] = probeNames
 
 const piecesMax = 16

@@ -7,13 +7,7 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { metaName, metaTemporaryName } from "../../disk/MetaStore.ts"
-import { lockName } from "../../disk/SegmentDirectory.ts"
-import { reserveName } from "../../maintainer/directory/DiskReserve.ts"
-import { backupLockName } from "../../reading/recovery/Backup.ts"
-import { quarantineName } from "../../reading/recovery/Repair.ts"
-import { verifiedName, verifiedTemporaryName } from "../../reading/recovery/VerifiedFiles.ts"
-import { monitorName, monitorTemporaryName } from "../../recorder/monitor/Monitor.ts"
+import { isOwnName } from "../../disk/FileNames.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 
 /**
@@ -66,18 +60,6 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     })
   )
 
-const ownNames = [
-  metaName,
-  metaTemporaryName,
-  reserveName,
-  monitorName,
-  monitorTemporaryName,
-  verifiedName,
-  verifiedTemporaryName,
-  quarantineName,
-  backupLockName
-]
-
 /**
  * Filters names that are not of segments: leaves those of files that effect-wal did not create.
  *
@@ -85,4 +67,4 @@ const ownNames = [
  * @category formatting
  */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))
+  names.filter((name) => !isOwnName(name))

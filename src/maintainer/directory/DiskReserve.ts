@@ -6,15 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "../../disk/Disk.ts"
+import { reserveName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
-
-/**
- * The file's name.
- *
- * @since 0.1.0
- * @category names
- */
-export const reserveName = "wal.reserve"
 
 /**
  * Makes the reserve, unless `reserveBytes` is 0, and removes one that an earlier process left. The reserve is removed

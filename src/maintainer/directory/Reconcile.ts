@@ -21,9 +21,9 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
+import { lockName, metaTemporaryName } from "../../disk/FileNames.ts"
 import { isPrivateName } from "../../disk/LockFile.ts"
-import { metaTemporaryName } from "../../disk/MetaStore.ts"
-import { lockName, nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"

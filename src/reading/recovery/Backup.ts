@@ -15,6 +15,7 @@
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError } from "../../disk/Disk.ts"
+import { backupLockName } from "../../disk/FileNames.ts"
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -58,14 +59,6 @@ export interface BackupOptions {
 
 /** How often a directory that showed nothing to copy is looked at. */
 const looksMax = 3
-
-/**
- * The lock in an unfinished copy, which says who makes it and that it is one.
- *
- * @since 0.1.0
- * @category names
- */
-export const backupLockName = "wal.backup"
 
 /**
  * Copies a directory. Fails with `Exists` when `to` is already there, or a `to.partial` that is no unfinished copy; with

@@ -28,15 +28,9 @@ import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { lockName, quarantineName, repairReportName } from "../../disk/FileNames.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import {
-  lockName,
-  makeDirectoryDurable,
-  nameIn,
-  pathIn,
-  SegmentDirectory,
-  segmentsOf
-} from "../../disk/SegmentDirectory.ts"
+import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -46,22 +40,6 @@ import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
 import { verify } from "./Verify.ts"
 import type { VerifyFault } from "./Verify.ts"
-
-/**
- * The directory for damaged segments, and the report in each of its directories.
- *
- * @since 0.1.0
- * @category names
- */
-export const quarantineName = "quarantine"
-
-/**
- * The report in each directory under quarantine.
- *
- * @since 0.1.0
- * @category names
- */
-export const repairReportName = "report.json"
 
 /**
  * What is done about one damaged file. Plain data.

@@ -11,24 +11,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { Disk, DiskError, FileStat } from "../../disk/Disk.ts"
+import { verifiedName, verifiedTemporaryName } from "../../disk/FileNames.ts"
 import { replaceFile } from "../../disk/ReplaceFile.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
-
-/**
- * The file's name, and the one it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const verifiedName = "wal_verified.json"
-
-/**
- * The name that the file has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const verifiedTemporaryName = "wal_verified.json.tmp"
 
 /** More is not believed to be ours: 512 + 128 files take about 60 KB. */
 const fileBytesMax = 64 * 1024 * 1024

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
@@ -26,22 +27,6 @@ import type { Recorder } from "../Recorder.ts"
 import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
 import { MonitorError } from "./MonitorSocket.ts"
-
-/**
- * The file that names the socket.
- *
- * @since 0.1.0
- * @category names
- */
-export const monitorName = "wal.monitor"
-
-/**
- * The name it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const monitorTemporaryName = "wal.monitor.tmp"
 
 const Address = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Literal(1), pid: Schema.Int, socket: Schema.String })
