@@ -83,14 +83,6 @@ export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/")
  *
  * @since 0.1.0
  * @category models
- * @example
- * ```ts
- * import { SegmentDirectory } from "effect-wal"
- *
- * const directory = new SegmentDirectory.SegmentDirectory("./log/")
- * console.log(directory.hotPath(12)) // => ./log/FS.00000012.wal
- * console.log(directory.coldPath(12, "frame")) // => ./log/FS.00000012.wal.lz4
- * ```
  */
 export class SegmentDirectory {
   readonly path: string

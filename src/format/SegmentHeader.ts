@@ -36,7 +36,7 @@ import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 
 /**
- * The on-disk format: 1 = fixed 64-byte events, byte-compatible with the FlashStrike engine; 2 = opaque records.
+ * The on-disk format: 1 = fixed 64-byte events, compatible with other writers of that format; 2 = opaque records.
  *
  * @since 0.1.0
  * @category models
@@ -70,7 +70,7 @@ export interface SegmentHeader {
 }
 
 const magic = 0x4653
-/** What the magic of an unclosed segment of the engine reads: it touches the first byte of every page. */
+/** What the magic of an unclosed segment of another writer reads: it touches the first byte of every page. */
 const magicTouched = 0x4600
 
 /**
@@ -185,7 +185,7 @@ const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
- * unclosed header of the engine (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
+ * unclosed header of another writer of format 1 (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
  * was open, or what it will be.
  *
  * @since 0.1.0
@@ -207,13 +207,13 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   const foundMagic = view.getUint16(0, true)
   const stored = view.getBigUint64(checksumOffset, true)
   const closedNanos = view.getBigUint64(40, true)
-  const unclosedByEngine = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
+  const unclosedByAnother = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
     view.getUint32(12, true) === 0
-  if (foundMagic !== magic && !(unclosedByEngine && foundMagic === magicTouched)) {
+  if (foundMagic !== magic && !(unclosedByAnother && foundMagic === magicTouched)) {
     return segmentFault("BadHeader", 0, "magic 0x4653", `0x${foundMagic.toString(16)}`)
   }
   if (bytes.length < size) return segmentFault("Truncated", 0, `a header of ${size} bytes`, `${bytes.length} bytes`)
-  if (!unclosedByEngine) {
+  if (!unclosedByAnother) {
     const sized = bytes.subarray(0, size)
     const computed = checksumOf(sized)
     if (stored !== computed) {

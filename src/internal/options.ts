@@ -17,12 +17,12 @@ import { inspect } from "node:util"
 import { parseBytes, parseDuration } from "./notations.ts"
 
 /**
- * The unit of a number; text and choices have none.
+ * The kind of a value: an amount in a unit, a number without a unit, or text.
  *
  * @since 0.1.0
  * @category options
  */
-export type Unit = "bytes" | "milliseconds" | "count" | "text"
+export type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
 
 /**
  * The unit of a field and its expected values.
@@ -82,13 +82,15 @@ export const clampedWholeOr = <const Word extends string>(minimum: number, maxim
   )
 
 /**
- * Makes a field for one of some words.
+ * Makes a field for one of some words, or for one of some numbers.
  *
  * @since 0.1.0
  * @category options
  */
-export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): Schema.Literals<Words> =>
-  Schema.Literals(words).annotate(notes("text", words.join(", ")))
+export const oneOf = <const Choices extends ReadonlyArray<string> | ReadonlyArray<number>>(
+  choices: Choices
+): Schema.Literals<Choices> =>
+  Schema.Literals(choices).annotate(notes(typeof choices[0] === "number" ? "number" : "text", choices.join(", ")))
 
 /**
  * Makes a field for text that is not empty.
@@ -151,6 +153,7 @@ export const fromText = (unit: Unit, text: string): unknown => {
     case "text":
       return text
     case "count":
+    case "number":
       return /^-?\d+$/.test(text) ? Number(text) : text
     case "bytes":
       return Option.getOrElse(parseBytes(text), () => text)

@@ -2,7 +2,7 @@
  * The only import of the hash functions. XXH64 protects headers, blocks and chains; the LZ4 frame format requires
  * XXH32. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
  */
-import { Xxh32, xxh32 as nativeXxh32, Xxh64, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
+import { Xxh32, xxh32 as nativeXxh32, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
 
 /**
  * Computes the XXH64 of `bytes`, an unsigned 64-bit value.
@@ -19,14 +19,6 @@ export const xxh64 = (bytes: Uint8Array, seed = 0n): bigint => nativeXxh64(bytes
  * @category hashing
  */
 export const xxh32 = (bytes: Uint8Array, seed = 0): number => nativeXxh32(bytes, seed)
-
-/**
- * Starts an incremental XXH64.
- *
- * @since 0.1.0
- * @category hashing
- */
-export const makeXxh64 = (seed = 0n): Xxh64 => new Xxh64(seed)
 
 /**
  * Starts an incremental XXH32.

@@ -8,9 +8,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { Supervised } from "./executor/Supervisor.ts"
@@ -107,7 +107,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
         yield* reports.recoverLost
         if (isQuiet()) return
       }
-      if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* parts.releaseReserve
+      if (arena !== undefined && Arena.heldBack(arena) === HeldBack.DiskFull) yield* parts.releaseReserve
       yield* Doorbell.wait(control.progress, seen)
     }
   })

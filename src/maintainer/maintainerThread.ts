@@ -12,7 +12,7 @@ import { Disk } from "../disk/Disk.ts"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { invariant } from "../internal/invariant.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
@@ -63,7 +63,7 @@ const program = Effect.gen(function*() {
   yield* MaintainerExecutor.run(data.options, {
     executor: data.executor,
     control: MaintainerControl.attach(data.control),
-    arena: data.arena === undefined ? undefined : SegmentArena.attach(data.arena),
+    arena: data.arena === undefined ? undefined : Arena.attach(data.arena),
     telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
     backgroundDisk,
     emit: (outcome) => port.postMessage(outcome satisfies ThreadMessage),

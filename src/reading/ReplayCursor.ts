@@ -4,8 +4,8 @@
  * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
  *
  * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
- * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
- * unclosed after a crash).
+ * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; a crash of another writer
+ * of that format leaves several unclosed).
  *
  * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
  * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
@@ -23,7 +23,7 @@ import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
-import { Deleted, SegmentMissing } from "./ReplayError.ts"
+import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
@@ -171,7 +171,11 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory.path, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new EventsDeleted({
+          directory: reader.directory.path,
+          wanted: `segment ${wanted}`,
+          firstAvailableId
+        })
       }
     }
   })
@@ -228,7 +232,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
         const directory = reader.directory.path
-        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+        return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
       pending = blocks

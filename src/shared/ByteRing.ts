@@ -62,7 +62,7 @@ export interface ByteRing {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (capacityBytes: number): ByteRing => {
+export const makeUnsafe = (capacityBytes: number): ByteRing => {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes)))
   invariant(capacity <= 2 ** 30, "a byte ring has at most 1 GiB")
   const buffer = new SharedArrayBuffer(dataStart + capacity)
@@ -87,8 +87,8 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
     capacityBytes,
     // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
     eventBytesMax: capacityBytes / 2 - 8,
-    data: Doorbell.makeShared(buffer, at.data * 4),
-    space: Doorbell.makeShared(buffer, at.space * 4),
+    data: Doorbell.makeSharedUnsafe(buffer, at.data * 4),
+    space: Doorbell.makeSharedUnsafe(buffer, at.space * 4),
     words,
     bytes: new Uint8Array(buffer, dataStart),
     view: new DataView(buffer, dataStart)

@@ -6,18 +6,16 @@
  *
  * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
  *   doorbell too.
- * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
+ * - A shared doorbell (`makeSharedUnsafe`) is also heard from other threads. For this a thread keeps at most one
  *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending
  *   one cannot be cancelled, it goes away with the next ring.
- * - A local doorbell (`make`) never creates a promise.
+ * - A local doorbell (`makeUnsafe`) never creates a promise.
  *
  * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
  * something else open (a message port with a listener, say).
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { invariant } from "../internal/invariant.ts"
 
 interface Waiter {
@@ -62,7 +60,8 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
  * @since 0.1.0
  * @category constructors
  */
-export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
+export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+  makeDoorbell(buffer, byteOffset, false)
 
 /**
  * Makes a shared doorbell on the counter at `byteOffset` of `buffer`: a ring wakes waiters in every thread that made
@@ -71,7 +70,7 @@ export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
  * @since 0.1.0
  * @category constructors
  */
-export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+export const makeSharedUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, true)
 
 /**
@@ -172,25 +171,6 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  *
  * @since 0.1.0
  * @category operations
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Fiber from "effect/Fiber"
- * import { Doorbell } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
- *   // Read the counter before you look for work: then a ring in between ends the wait at once.
- *   const seen = Doorbell.readUnsafe(doorbell)
- *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
- *   Doorbell.ringUnsafe(doorbell)
- *   yield* Fiber.join(waiting)
- *   yield* Console.log("rung") // => rung
- * })
- *
- * await Effect.runPromise(program)
- * ```
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -213,12 +193,3 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
   } while (performance.now() < until)
   return false
 }
-
-/**
- * Waits as `wait` does, but at most `duration` by Effect's clock. Gives `true` if the doorbell was rung.
- *
- * @since 0.1.0
- * @category operations
- */
-export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)

@@ -65,7 +65,7 @@ export interface Task {
 }
 
 /**
- * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so the engine keeps
+ * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so V8 keeps
  * their fields as doubles and fills them in place. A field that begins as a small integer would get a new number object
  * for every task.
  *
@@ -137,19 +137,13 @@ const claimHeld = 1
 /**
  * The largest number of consumers of one ring: the state of a cell is one byte, of which two values mean free and
  * ready.
- *
- * @since 0.1.0
- * @category layout
  */
-export const consumersLimit = 254
+const consumersLimit = 254
 
 /**
  * The largest capacity of a ring.
- *
- * @since 0.1.0
- * @category layout
  */
-export const capacityLimit = 2 ** 20
+const capacityLimit = 2 ** 20
 
 const checkSizes = (capacity: number, consumersMax: number): void => {
   invariant(
@@ -180,7 +174,7 @@ export const bytesNeeded = (capacity: number, consumersMax: number): number => {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
+export const makeUnsafe = (
   buffer: SharedArrayBuffer,
   byteOffset: number,
   options: { readonly capacity: number; readonly consumersMax: number }
@@ -193,7 +187,7 @@ export const make = (
 }
 
 /**
- * Attaches to the ring that `make` has laid out at `byteOffset`, for use from this thread.
+ * Attaches to the ring that `makeUnsafe` has laid out at `byteOffset`, for use from this thread.
  *
  * @since 0.1.0
  * @category constructors

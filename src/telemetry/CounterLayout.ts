@@ -4,8 +4,8 @@
  *
  * Every writer owns one block of this layout. A block consists of groups. A group starts on a 64-byte line, and no two
  * groups share a line. The last four bytes of a group are its sequence word, which is odd while its writer is inside
- * the group. (The iteration is guarded by the lifecycle's word, because one call changes both.) The groups of the first
- * 320 bytes are placed as in the maintainer's reference layout, with the sequence words in its padding:
+ * the group. (The iteration is guarded by the lifecycle's word, because one call changes both.) The groups of
+ * maintenance come first, with the sequence words in their padding:
  *
  * ```text
  *   0  persistence lifecycle   cycles, cycles with work, cycle ns, active ns, last sleep ms (u32)
@@ -164,12 +164,12 @@ export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((ope
 export const blockBytes = groupsBytes + histograms.length * histogramBytes
 
 /**
- * The bytes of the maintainer's reference layout at the start of a block.
+ * The bytes of the groups of maintenance at the start of a block: the lifecycle, three operations and the limits.
  *
  * @since 0.1.0
  * @category layout
  */
-export const referenceBytes = 320
+export const maintenanceBytes = 320
 
 /**
  * Finds the group of that name.
@@ -187,5 +187,8 @@ invariant(groups.every((group) => group.offset % lineBytes === 0), "every group 
 invariant(groups.every((group) => group.bytes % lineBytes === 0), "every group fills its lines")
 invariant(histograms.every((place) => place.offset % lineBytes === 0), "every histogram starts on a line of its own")
 invariant(histogramBytes % lineBytes === 0, "every histogram fills its lines")
-invariant(groupOf("limits").offset + groupOf("limits").bytes === referenceBytes, "the reference layout has 320 bytes")
+invariant(
+  groupOf("limits").offset + groupOf("limits").bytes === maintenanceBytes,
+  "the groups of maintenance have 320 bytes"
+)
 invariant(blockBytes % lineBytes === 0, "a block fills its lines")

@@ -319,14 +319,6 @@ export type GaugeName =
 export type LifecycleName = keyof typeof lifecycleFields
 
 /**
- * The name of a field of an operation.
- *
- * @since 0.1.0
- * @category models
- */
-export type OperationFieldName = keyof typeof operationFields
-
-/**
  * The kind of a group's fields.
  *
  * @since 0.1.0
@@ -368,8 +360,8 @@ export interface GroupDefinition {
   readonly guardedBy?: "lifecycle" | undefined
 }
 
-/** The first three operations belong to the reference layout. The limits follow them, and then all other groups. */
-const referenceOperations = 3
+/** The first three operations are those of maintenance. The limits follow them, and then all other groups. */
+const maintenanceOperations = 3
 
 /**
  * Lists every group, in the order of the layout.
@@ -385,9 +377,9 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
     exported: "persistence_lifecycle_",
     fields: lifecycleFields
   },
-  ...operationNames.slice(0, referenceOperations).map(operationGroup),
+  ...operationNames.slice(0, maintenanceOperations).map(operationGroup),
   { name: "limits", kind: "gauges", subsystem: worker, exported: "persistence_", fields: limitFields },
-  ...operationNames.slice(referenceOperations).map(operationGroup),
+  ...operationNames.slice(maintenanceOperations).map(operationGroup),
   { name: "traffic", kind: "counters", subsystem: worker, exported: "", fields: trafficFields },
   { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },

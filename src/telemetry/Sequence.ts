@@ -9,7 +9,7 @@
  * - The copy is whole when the writer's stores become visible in their order (odd word, changes, even word) and the
  *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd
  *   word, or a later one, at its second look.
- * - The engine keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
+ * - V8 keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
  *   across, and it does not reorder the plain stores that follow.
  * - x64 never reorders stores with stores, or loads with loads. So the even store may be a plain one there.
  * - ARM64 does. There `Atomics.store` is a store-release, which nothing before it can pass, and `Atomics.load` a

@@ -1,5 +1,5 @@
 /**
- * Passes a snapshot to a collector, value by value, under the names of the reference: a prefix, the name of the group,
+ * Passes a snapshot to a collector, value by value, under the names of the counters: a prefix, the name of the group,
  * the name of the field. Times are in nanoseconds or milliseconds, as the end of the name states. Each value has the
  * label `subsystem`.
  *

@@ -18,8 +18,8 @@ import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
 import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
+import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
 import { framingFlag, makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter, Framing } from "../events/EventFraming.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
@@ -42,7 +42,7 @@ import type { Counts, Recording } from "../views/Recording.ts"
 export const segmentBytesMin = 4096
 
 /** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
-const segmentBytesLimit = SegmentArena.slotBytesLimit
+const segmentBytesLimit = Arena.slotBytesLimit
 
 /** When events become durable: as soon as possible, at this interval, or when their segment is full. */
 type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
@@ -195,7 +195,7 @@ const pump = Effect.fnUntraced(function*(
     if (chunk === undefined) return
     if (options.asksFlush) {
       recorder.writer.shareUnsafe()
-      SegmentArena.askFlushUnsafe(arena)
+      Arena.askFlushUnsafe(arena)
     }
   }
 })
@@ -255,9 +255,9 @@ const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
  * reader that goes away does not stop the recording.
  */
 const makeAcks = ({ arena }: Recording) => {
-  let printed = SegmentArena.durableEventId(arena)
+  let printed = Arena.durableEventId(arena)
   const print = Effect.uninterruptible(Effect.suspend(() => {
-    const durable = SegmentArena.durableEventId(arena)
+    const durable = Arena.durableEventId(arena)
     if (durable === printed) return Effect.void
     printed = durable
     return writeOutput(`durable ${durable}\n`)

@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
 import type * as Wal from "../../recorder/Wal.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
@@ -24,7 +25,7 @@ export interface Recording {
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]
   readonly telemetry: Telemetry["Service"]
-  readonly arena: SegmentArena.Arena
+  readonly arena: Arena.Arena
 }
 
 /**
@@ -37,7 +38,7 @@ export const servicesOf = (context: Context.Context<Wal.Wal>): Recording => ({
   recorder: Context.get(context, Recorder),
   maintainer: Context.get(context, SegmentMaintainer),
   telemetry: Context.get(context, Telemetry),
-  arena: Context.get(context, SegmentArena.SegmentArena)
+  arena: Context.get(context, SegmentArena)
 })
 
 /**
@@ -66,7 +67,7 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
   const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
   const lag = running === undefined
     ? 0
-    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+    : running.recorder.writer.lastEventId - Arena.durableEventId(running.arena)
   return bytes === undefined
     ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
     : {
@@ -85,7 +86,7 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
  * @category guards
  */
 export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effect.Effect<void, OperatingFailure> => {
-  const durable = SegmentArena.durableEventId(arena)
+  const durable = Arena.durableEventId(arena)
   const missing = recorder.writer.lastEventId - durable
   return missing === 0 ? Effect.void : Effect.fail(
     new OperatingFailure({
@@ -151,7 +152,7 @@ export const summarize = Effect.fnUntraced(function*(
     bytes: counts.bytes,
     firstEventId: counts.events === 0 ? 0 : firstEventId,
     lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
-    durableEventId: SegmentArena.durableEventId(arena),
+    durableEventId: Arena.durableEventId(arena),
     hotSegments: status.hotSegments,
     hotBytes: status.hotBytes,
     coldSegments: status.coldSegments,

@@ -7,9 +7,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SlotState } from "../../shared/Arena.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
@@ -25,16 +24,16 @@ import type { StepOutcome } from "../steps/StepOutcome.ts"
  */
 export const learnPersisted = Effect.fnUntraced(function*(
   state: MaintainerState,
-  arena: Arena,
+  arena: Arena.Arena,
   disk: Disk["Service"],
   apply: (outcome: StepOutcome) => void
 ) {
   const { catalog, directory, queues: { toPersist } } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
-    SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
-    SegmentArena.segmentIndexOf(arena, task.slot) === task.segmentIndex
-  const closedIndex = SegmentArena.closed(arena).index
+    Arena.stateOf(arena, task.slot) === SlotState.Full &&
+    Arena.segmentIndexOf(arena, task.slot) === task.segmentIndex
+  const closedIndex = Arena.closed(arena).index
   const through = isInSlot ? Math.min(closedIndex, task.segmentIndex - 1) : closedIndex
   const lost = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
     .map((entry) => entry.segmentIndex)

@@ -41,7 +41,7 @@ const outcomesSent = 5 * lineWords
  * @since 0.1.0
  * @category constructors
  */
-export const make = (executors: number): MaintainerControl =>
+export const makeUnsafe = (executors: number): MaintainerControl =>
   attach(new SharedArrayBuffer((outcomesSent + executors * lineWords) * 4))
 
 /**
@@ -52,8 +52,8 @@ export const make = (executors: number): MaintainerControl =>
  */
 export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
   buffer,
-  progress: Doorbell.makeShared(buffer, 0),
-  attention: Doorbell.makeShared(buffer, attention * 4),
+  progress: Doorbell.makeSharedUnsafe(buffer, 0),
+  attention: Doorbell.makeSharedUnsafe(buffer, attention * 4),
   words: new Int32Array(buffer)
 })
 

@@ -21,10 +21,9 @@ import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../shared/SegmentQueues.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
@@ -86,7 +85,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   readonly executor: number
   readonly control: MaintainerControl
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
   /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
   readonly backgroundDisk?: Disk["Service"]
@@ -174,10 +173,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   })
 
   const pressure = {
-    commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
+    commitsAsked: () => arena === undefined ? 0 : Arena.flushAsked(arena),
     isAwaited: () =>
       TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
-      (arena !== undefined && SegmentArena.heldBack(arena) !== HeldBack.None)
+      (arena !== undefined && Arena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>

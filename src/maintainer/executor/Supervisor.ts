@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Arena } from "../../shared/SegmentArena.ts"
+import type * as Arena from "../../shared/Arena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
@@ -27,7 +27,7 @@ export interface ExecutorSeat {
   readonly executor: number
   readonly options: ExecutorOptions
   readonly control: MaintainerControl
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   /** Reports an outcome to the service. */
   readonly emit: (outcome: StepOutcome) => void
   /** Has the service write a warning to the application's log. */

@@ -25,8 +25,7 @@
  */
 import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
 
 /**
  * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up
@@ -35,7 +34,7 @@ import * as SegmentArena from "../../shared/SegmentArena.ts"
  * @since 0.1.0
  * @category limits
  */
-export const keepRoomUnsafe = (arena: Arena, slot: number, state: SealState): void => {
+export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
   const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
-  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
+  Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

@@ -10,9 +10,8 @@ import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepError } from "../steps/StepError.ts"
@@ -55,7 +54,7 @@ const metaMillisMin = 1000
 export const make: (
   options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {
-    readonly arena: Arena
+    readonly arena: Arena.Arena
     readonly telemetry: SegmentMaintainerUpdater
     readonly emit: (outcome: StepOutcome) => void
   }
@@ -67,7 +66,7 @@ export const make: (
     onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
   })
   yield* Effect.addFinalizer(() => flusher.close)
-  SegmentArena.giveBackSpentUnsafe(arena)
+  Arena.giveBackSpentUnsafe(arena)
 
   let metaWritten = { millis: 0, eventId: -1 }
   let isMetaWhole = true
@@ -100,23 +99,23 @@ export const make: (
    */
   const onError = Effect.fnUntraced(function*(error: StepError) {
     failuresInARow += 1
-    if (error.reason === "DiskFull") SegmentArena.putHeldBack(arena, HeldBack.DiskFull)
-    else if (failuresInARow > 1) SegmentArena.putHeldBack(arena, HeldBack.DiskFailing)
+    if (error.reason === "DiskFull") Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull)
+    else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing)
     emit(failed(error, yield* Clock.currentTimeMillis, false))
   })
   const onSuccess = (): void => {
     failuresInARow = 0
-    SegmentArena.putHeldBack(arena, HeldBack.None)
+    Arena.putHeldBackUnsafe(arena, HeldBack.None)
   }
   const mayWrite = (slot: number): boolean => {
     const may = flusher.mayWrite(slot)
-    if (may === "hot limit") SegmentArena.putHeldBack(arena, HeldBack.HotLimit)
+    if (may === "hot limit") Arena.putHeldBackUnsafe(arena, HeldBack.HotLimit)
     return may === "yes"
   }
 
   const persist = Effect.fnUntraced(function*({ segmentIndex, slot }: Task) {
-    const isHere = SegmentArena.stateOf(arena, slot) === SlotState.Full &&
-      SegmentArena.segmentIndexOf(arena, slot) === segmentIndex
+    const isHere = Arena.stateOf(arena, slot) === SlotState.Full &&
+      Arena.segmentIndexOf(arena, slot) === segmentIndex
     if (!isHere) return true
     if (!mayWrite(slot)) return false
     return yield* flusher.persist(slot).pipe(
@@ -141,15 +140,15 @@ export const make: (
     // After a clock was set back it is unknown how long ago the last flush was.
     const isDue = options.flushEveryMillis > 0 &&
       (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
-    const asked = SegmentArena.flushAsked(arena)
-    const isAsked = SegmentArena.flushPending(arena)
+    const asked = Arena.flushAsked(arena)
+    const isAsked = Arena.flushPending(arena)
     if (!isDue && !isAsked) return false
     lastFlushMillis = now
-    const slot = SegmentArena.activeSlot(arena)
+    const slot = Arena.activeSlot(arena)
     // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
     // by this.
-    if (slot < 0 || SegmentArena.watermarkOf(arena, slot) === 0) {
-      SegmentArena.flushServedUnsafe(arena, asked)
+    if (slot < 0 || Arena.watermarkOf(arena, slot) === 0) {
+      Arena.flushServedUnsafe(arena, asked)
       return false
     }
     // An earlier full segment is in the queue by now, or will be: the next cycle persists it first.
@@ -159,7 +158,7 @@ export const make: (
       onSuccess: (flushed) =>
         Effect.sync(() => {
           onSuccess()
-          SegmentArena.flushServedUnsafe(arena, asked)
+          Arena.flushServedUnsafe(arena, asked)
           hasServedFlush = isAsked
           return flushed
         })

@@ -6,10 +6,9 @@
  */
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { MaintainerControl } from "../executor/MaintainerControl.ts"
 import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
@@ -61,7 +60,7 @@ export class MaintainerState {
 
   readonly options: StateOptions
   readonly directory: SegmentDirectory
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl
   readonly gate: FreezeGate
@@ -74,7 +73,7 @@ export class MaintainerState {
     readonly options: StateOptions
     readonly directory: SegmentDirectory
     /** Without a recorder there is none. */
-    readonly arena: Arena | undefined
+    readonly arena: Arena.Arena | undefined
     readonly queues: MaintainerQueues
     readonly control: MaintainerControl
     /** How many executors there are. */
@@ -271,8 +270,8 @@ export class MaintainerState {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
     const limit = options.onHotLimit === "wait" && !this.isFreezingStopped ? limits.maxSegments : 0
-    SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
-    if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+    Arena.putHotSegmentsUnsafe(this.arena, catalog.hotCount, catalog.newestIndex, limit)
+    if (Arena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
   }
 
   /** A drain abandons freezing: from now on more hot segments than the limit may be opened. */

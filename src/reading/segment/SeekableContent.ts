@@ -1,7 +1,7 @@
 /**
  * The uncompressed bytes of a segment from any position, without reading what lies before it: a hot file, or a frame
  * that says how long its content is and whose blocks are independent and all full but the last. Of such a frame only the
- * size fields are read to find a block. The engine's frames (linked blocks, no content size) and the block form are not
+ * size fields are read to find a block. Frames with linked blocks or without a content size and the block form are not
  * seekable; they are read from the front.
  *
  * What a frame says of its whole content (its checksum) is not checked this way; its blocks are, and the segment's own
