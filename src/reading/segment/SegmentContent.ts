@@ -36,13 +36,8 @@ export interface SegmentContent {
   readonly identity: string
 }
 
-/**
- * The largest segment that is read from the block form: 1 GiB.
- *
- * @since 0.1.0
- * @category limits
- */
-export const blockFileBytesMax = 1024 * 1024 * 1024
+/** The largest segment that is read from the block form: 1 GiB. */
+const blockFileBytesMax = 1024 * 1024 * 1024
 
 /**
  * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
