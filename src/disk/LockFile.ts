@@ -32,7 +32,7 @@ import type { DiskFile, OpenMode } from "./Disk.ts"
 import { DiskError, readFully, writeFully } from "./Disk.ts"
 
 /** The file calls that a lock file needs. @since 0.1.0 @category models */
-export interface LockFileCalls {
+interface LockFileCalls {
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>

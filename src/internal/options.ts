@@ -22,7 +22,7 @@ import { parseBytes, parseDuration } from "./notations.ts"
  * @since 0.1.0
  * @category options
  */
-export type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
+type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
 
 /**
  * The unit of a field and its expected values.
@@ -30,7 +30,7 @@ export type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
  * @since 0.1.0
  * @category options
  */
-export interface FieldNotes {
+interface FieldNotes {
   readonly unit: Unit
   /** The expected values, as a phrase: `2 to 128`. */
   readonly expected: string
@@ -171,7 +171,7 @@ export const fromText = (unit: Unit, text: string): unknown => {
  * @since 0.1.0
  * @category options
  */
-export class WrongOptions extends Error {
+class WrongOptions extends Error {
   override readonly name = "WrongOptions"
 }
 

@@ -61,7 +61,7 @@ export const pendingUnsafe = ({ toFree, toFreeze, toPersist }: MaintainerQueues)
  * @since 0.1.0
  * @category models
  */
-export interface Drainable {
+interface Drainable {
   readonly state: MaintainerState
   readonly reports: ExecutorReports
   readonly executors: Supervised

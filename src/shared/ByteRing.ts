@@ -126,7 +126,7 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
  * @since 0.1.0
  * @category producing
  */
-export const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
+const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
 
 /**
  * Producer: asks the consumer to make durable everything that was put in. Returns the number of the request.

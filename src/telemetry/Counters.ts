@@ -26,7 +26,7 @@ export type Merge = "sum" | "min" | "max"
  * @since 0.1.0
  * @category models
  */
-export interface FieldDefinition {
+interface FieldDefinition {
   /** The last part of the exported name, after the group's `exported`. */
   readonly exported: string
   readonly unit: Unit
@@ -77,7 +77,7 @@ const operationFields = {
  * @since 0.1.0
  * @category models
  */
-export interface OperationDefinition {
+interface OperationDefinition {
   readonly exported: string
   readonly subsystem: Subsystem
   readonly help: string

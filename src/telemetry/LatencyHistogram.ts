@@ -108,7 +108,7 @@ export const percentiles = {
  * @since 0.1.0
  * @category models
  */
-export type PercentileName = keyof typeof percentiles
+type PercentileName = keyof typeof percentiles
 
 /**
  * The names of the reported percentiles in ascending order.

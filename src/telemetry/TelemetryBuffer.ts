@@ -21,7 +21,7 @@ const version = 1
  * @since 0.1.0
  * @category layout
  */
-export const writersLimit = 256
+const writersLimit = 256
 
 /**
  * Makes memory for `writersMax` writers, with all counts at zero and all minima at the unsigned 64-bit maximum.

@@ -49,7 +49,7 @@ export interface HistogramSample {
  * @since 0.1.0
  * @category models
  */
-export interface Collector {
+interface Collector {
   /** A value that only grows. */
   readonly counter: (sample: Sample) => void
   /** A value that grows and shrinks. */

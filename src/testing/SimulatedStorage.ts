@@ -18,7 +18,7 @@ import { SimulatedFile } from "./SimulatedFile.ts"
  * @since 0.1.0
  * @category models
  */
-export class SimulatedDirectory {
+class SimulatedDirectory {
   readonly kind = "directory"
   readonly number: number
   modifiedMillis: number

@@ -59,7 +59,7 @@ export const doctor = Command.make(
  * @since 0.1.0
  * @category models
  */
-export interface Diagnosis extends HostFacts {
+interface Diagnosis extends HostFacts {
   readonly directory: string
   readonly freeBytes: number
   /** The process that holds the directory; then nothing is measured. Null when none does. */

@@ -39,7 +39,7 @@ import type { Counts, Recording } from "../views/Recording.ts"
  * @since 0.1.0
  * @category limits
  */
-export const segmentBytesMin = 4096
+const segmentBytesMin = 4096
 
 /** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
 const segmentBytesLimit = Arena.slotBytesLimit

@@ -14,7 +14,7 @@ import { availableParallelism } from "node:os"
  * @since 0.1.0
  * @category models
  */
-export interface FileSystemFacts {
+interface FileSystemFacts {
   /** As the kernel calls it: `ext4`, `tmpfs`, `nfs4`, `fuse.sshfs`. */
   readonly type: string
   readonly device: string

@@ -22,7 +22,7 @@ import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
  * @since 0.1.0
  * @category models
  */
-export const framings = ["lines", "length-prefixed"] as const
+const framings = ["lines", "length-prefixed"] as const
 
 /**
  * One of `framings`.

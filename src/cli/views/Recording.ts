@@ -102,7 +102,7 @@ export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effe
  * @since 0.1.0
  * @category models
  */
-export interface RecordSummary {
+interface RecordSummary {
   readonly directory: string
   /** `input` if the input ended; otherwise the name of the signal. */
   readonly endedBy: string

@@ -19,7 +19,7 @@ const State = { Pending: 0, Done: 1, Failed: 2 } as const
  * @since 0.1.0
  * @category models
  */
-export type CompressorAnswer =
+type CompressorAnswer =
   & { readonly millis: number }
   & ({ readonly length: number } | { readonly error: string })
 

@@ -64,7 +64,7 @@ export interface ExecutorOptions {
  * @since 0.1.0
  * @category limits
  */
-export const attemptsMax = 5
+const attemptsMax = 5
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of

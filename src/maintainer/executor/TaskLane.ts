@@ -20,7 +20,7 @@ import type { Task } from "../../shared/TaskRing.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Current {
+interface Current {
   readonly next: () => Task | undefined
   readonly done: () => void
 }
@@ -52,7 +52,7 @@ export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue,
  * @since 0.1.0
  * @category models
  */
-export interface Lane {
+interface Lane {
   /** Starts a task if none is under way and one waits. `true` when it did, or when a task has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
   readonly isBusy: () => boolean

@@ -25,7 +25,7 @@ import * as SegmentFlusher from "./SegmentFlusher.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Persister {
+interface Persister {
   /** Makes the segment of a full slot durable; `true` when the task is complete. */
   readonly persist: (task: Task) => Effect.Effect<boolean, never, Disk>
   /**

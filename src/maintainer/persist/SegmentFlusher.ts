@@ -49,7 +49,7 @@ import * as SegmentStage from "./SegmentStage.ts"
  * @since 0.1.0
  * @category models
  */
-export interface PersistedSegment {
+interface PersistedSegment {
   readonly segmentIndex: number
   readonly bytes: number
   readonly firstEventId: number
@@ -63,7 +63,7 @@ export interface PersistedSegment {
  * @since 0.1.0
  * @category models
  */
-export interface SegmentFlusher {
+interface SegmentFlusher {
   /** Whether this slot's segment is next in order and may have a file. */
   readonly mayWrite: (slot: number) => "yes" | "not next" | "hot limit"
   /** Makes everything up to the slot's watermark durable; `false` when there was nothing. */

@@ -16,7 +16,7 @@ import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
  * @since 0.1.0
  * @category limits
  */
-export const segmentsAhead = 2
+const segmentsAhead = 2
 
 /**
  * Holds prepared files until they are taken or the preparer is closed.
@@ -24,7 +24,7 @@ export const segmentsAhead = 2
  * @since 0.1.0
  * @category models
  */
-export interface SegmentPreparer {
+interface SegmentPreparer {
   /** The file for this segment: a prepared one, or a new one. The caller closes it. */
   readonly take: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
   /** Prepares one more file, if one is missing; `true` when it did. A failure does no harm: `take` tries again. */

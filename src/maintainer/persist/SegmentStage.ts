@@ -30,7 +30,7 @@ export interface StagedBlocks {
  * @since 0.1.0
  * @category models
  */
-export interface StagedSegment {
+interface StagedSegment {
   readonly file: DiskFile
   readonly blocks: StagedBlocks
 }
@@ -41,7 +41,7 @@ export interface StagedSegment {
  * @since 0.1.0
  * @category models
  */
-export interface SegmentStage {
+interface SegmentStage {
   readonly isEmpty: () => boolean
   /** Writes all blocks of a segment, sealed for a chain with this start. Only while the stage is empty. */
   readonly put: (

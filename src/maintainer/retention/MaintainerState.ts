@@ -40,7 +40,7 @@ export interface MaintainerQueues {
  * @since 0.1.0
  * @category models
  */
-export interface StateOptions {
+interface StateOptions {
   readonly compression: Compression
   readonly onHotLimit: "wait" | "exceed"
 }

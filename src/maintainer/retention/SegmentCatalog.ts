@@ -20,7 +20,7 @@ import type { RetainedSegment } from "./Retention.ts"
  * @since 0.1.0
  * @category models
  */
-export type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
+type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
 
 /**
  * One segment. What is not known is `undefined`.

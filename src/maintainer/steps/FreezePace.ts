@@ -38,7 +38,7 @@ export interface Pressure {
  * @since 0.1.0
  * @category models
  */
-export type Pace = "free" | "givesWay" | "awaited"
+type Pace = "free" | "givesWay" | "awaited"
 
 /**
  * What a compressor is told at each pace.

@@ -25,7 +25,7 @@ export const refutedMax = 256
  * @since 0.1.0
  * @category models
  */
-export interface BlockBounds {
+interface BlockBounds {
   readonly header: SegmentHeader
   readonly blockIndexMin: number
   readonly firstEventIdMin: number

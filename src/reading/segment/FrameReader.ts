@@ -47,7 +47,7 @@ export class FrameMemory {
  * @since 0.1.0
  * @category models
  */
-export interface FrameReader {
+interface FrameReader {
   /** The next piece, which is valid until the next call; `undefined` at the end. */
   readonly next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>
   /** At most so many bytes are still to come. */

@@ -95,7 +95,7 @@ export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail
  * @since 0.1.0
  * @category models
  */
-export interface CursorParts {
+interface CursorParts {
   readonly file: SegmentFile
   readonly content: SegmentContent
   /** May have been told to resume where `content` begins. */

@@ -40,7 +40,7 @@ const windowBytes = 64 * 1024
  * @since 0.1.0
  * @category models
  */
-export interface Salvaged {
+interface Salvaged {
   readonly cursor: SegmentCursor
   /** The first blocks, read already. */
   readonly blocks: ReadonlyArray<VerifiedBlock>
