@@ -10,8 +10,6 @@
  * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
  * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
  * blocks may be cut differently, and it goes on by event id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -35,12 +33,7 @@ import { forReplay, openSegment, verifySegment } from "./segment/SegmentReader.t
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
 import { openSegmentAt, openSegmentBehind } from "./segment/SegmentSeek.ts"
 
-/**
- * Where a walk begins and which ids it is about.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where a walk begins and which ids it is about. */
 export interface ReplayStart {
   readonly reader: SegmentDirectoryReader
   /** `undefined`: the oldest there is, whatever was deleted before it. */
@@ -53,12 +46,7 @@ export interface ReplayStart {
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
 
-/**
- * A walk.
- *
- * @since 0.1.0
- * @category models
- */
+/** A walk. */
 export interface ReplayCursor {
   /**
    * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
@@ -98,12 +86,7 @@ interface Mark {
 
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
-/**
- * Begins a walk. What is open when the scope closes is closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Begins a walk. What is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
   const { fromId, memory, reader } = start
   const outer = yield* Effect.scope

@@ -18,7 +18,7 @@ interface Waiter {
 }
 
 /** Where callers wait until an event is durable. */
-export interface CommitLine {
+interface CommitLine {
   /**
    * Succeeds with the durable position when it has reached `eventId`. `ask` is called if the caller has to wait: it
    * asks the maintainer for a flush. Interruptible; leaves nothing behind.

@@ -6,25 +6,15 @@
  * So the age is never too high. It is too low by at most the time between two notes: about one flush or rotation while
  * there is traffic. An event that is appended after a silence and not committed is dated by the first snapshot after
  * it.
- *
- * @since 0.1.0
  */
 
 /**
  * The most notes that are kept. When they are full, every second one is dropped, and new ones are taken further apart:
  * the age is then too low by at most a sixteenth of the oldest event's age, and still never too high.
- *
- * @since 0.1.0
- * @category limits
  */
 export const notesMax = 64
 
-/**
- * The notes of one recorder.
- *
- * @since 0.1.0
- * @category models
- */
+/** The notes of one recorder. */
 export class DurableLag {
   /** Ascending, as `eventIds` are. No noted event is durable. */
   private readonly times: Array<number> = []

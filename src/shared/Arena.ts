@@ -259,7 +259,7 @@ export const activeSlot = (self: Arena): number => Atomics.load(self.words, word
 /**
  * The values that an activation stores in a blank slot.
  */
-export interface Activation {
+interface Activation {
   readonly segmentIndex: number
   readonly firstEventId: number
   readonly createdNanos: bigint

@@ -23,12 +23,7 @@ interface Waiter {
   readonly wake: () => void
 }
 
-/**
- * A doorbell, as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A doorbell, as one thread sees it. */
 export interface Doorbell {
   /** Whether rings are exchanged with other threads. */
   readonly isShared: boolean
@@ -42,9 +37,6 @@ export interface Doorbell {
 
 /**
  * The bytes that a doorbell takes in shared memory: a 64-byte line of its own, whose first four bytes are the counter.
- *
- * @since 0.1.0
- * @category layout
  */
 export const doorbellBytes = 64
 
@@ -56,9 +48,6 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
 /**
  * Makes a local doorbell on the counter at `byteOffset` of `buffer`: a ring wakes the waiters of the ringing thread
  * only. The counter keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, false)
@@ -66,27 +55,18 @@ export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorb
 /**
  * Makes a shared doorbell on the counter at `byteOffset` of `buffer`: a ring wakes waiters in every thread that made
  * one there. Threads may make theirs in any order. The counter keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeSharedUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, true)
 
 /**
  * Reads the counter: how often the doorbell was rung, modulo 2^32, as a signed integer. Compare it for equality only.
- *
- * @since 0.1.0
- * @category operations
  */
 export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, self.index)
 
 /**
  * Rings: wakes every waiter. Waiters in this thread run before the call returns, those in other threads (if the
  * doorbell is shared) as soon as their thread is free. A woken waiter sees all changes made before the ring.
- *
- * @since 0.1.0
- * @category operations
  */
 export const ringUnsafe = (self: Doorbell): void => {
   countUnsafe(self)
@@ -96,20 +76,12 @@ export const ringUnsafe = (self: Doorbell): void => {
 /**
  * Does the first half of a ring: adds one to the counter and wakes no waiter. The caller must call `wakeUnsafe` later.
  * The two are separate because waking a thread is a system call, and the woken thread may take the caller's core.
- *
- * @since 0.1.0
- * @category operations
  */
 export const countUnsafe = (self: Doorbell): void => {
   Atomics.add(self.words, self.index, 1)
 }
 
-/**
- * Does the second half of a ring: wakes every waiter that has not seen the present count.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Does the second half of a ring: wakes every waiter that has not seen the present count. */
 export const wakeUnsafe = (self: Doorbell): void => {
   if (self.isShared) Atomics.notify(self.words, self.index)
   if (self.waiters.size > 0) wakeChanged(self, Atomics.load(self.words, self.index))
@@ -148,9 +120,6 @@ const cancelNothing = (): void => {}
 /**
  * Calls `wake` once, as soon as the counter differs from `seen`; at once if it already does. Returns the function that
  * cancels the waiting.
- *
- * @since 0.1.0
- * @category operations
  */
 export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): () => void => {
   if (readUnsafe(self) !== seen) {
@@ -168,9 +137,6 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
 /**
  * Waits until the counter differs from `seen`; returns at once if it already does. Interruptible: an interruption
  * removes the listener.
- *
- * @since 0.1.0
- * @category operations
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -182,9 +148,6 @@ export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
  * Reads the counter repeatedly, without releasing the thread, until it differs from `seen` or `microsMax` microseconds
  * are over. Returns `true` if it differs. For a ring that is expected at once: waking a sleeping thread would take
  * longer.
- *
- * @since 0.1.0
- * @category operations
  */
 export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boolean => {
   const until = performance.now() + microsMax / 1000

@@ -5,8 +5,6 @@
  * and nothing is lost either.
  *
  * A recorder maintains its own directory and holds its lock, so `maintain` refuses to work beside one.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Context from "effect/Context"
@@ -30,12 +28,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const maintain = Command.make(
   "maintain",
   {

@@ -1,8 +1,6 @@
 /**
  * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by SIGINT or
  * SIGTERM, everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -33,13 +31,8 @@ import type { StandardInput } from "../terminal/StandardStreams.ts"
 import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from "../views/Recording.ts"
 import type { Counts, Recording } from "../views/Recording.ts"
 
-/**
- * The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events.
- *
- * @since 0.1.0
- * @category limits
- */
-export const segmentBytesMin = 4096
+/** The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events. */
+const segmentBytesMin = 4096
 
 /** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
 const segmentBytesLimit = Arena.slotBytesLimit
@@ -93,12 +86,7 @@ const flags = {
   json: jsonFlag
 }
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const record = Command.make(
   "record",
   flags,

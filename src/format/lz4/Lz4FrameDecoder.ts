@@ -16,9 +16,6 @@ import { Lz4FrameParser } from "./Lz4FrameParser.ts"
  * keep or change it. The content checksum comes last in a frame, so the content is proven only when `end` returns.
  *
  * After an error the decoder is spent.
- *
- * @since 0.1.0
- * @category reading
  */
 export class Lz4FrameDecoder {
   readonly #parser = new Lz4FrameParser()

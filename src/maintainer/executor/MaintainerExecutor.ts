@@ -9,8 +9,6 @@
  *
  * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for
  * it.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -42,12 +40,7 @@ import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } f
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
 
-/**
- * What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread.
- *
- * @since 0.1.0
- * @category models
- */
+/** What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread. */
 export interface ExecutorOptions {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -58,13 +51,8 @@ export interface ExecutorOptions {
   readonly flushEveryMillis: number
 }
 
-/**
- * How often a freeze or a deletion is tried before it is abandoned and put on the list of failures.
- *
- * @since 0.1.0
- * @category limits
- */
-export const attemptsMax = 5
+/** How often a freeze or a deletion is tried before it is abandoned and put on the list of failures. */
+const attemptsMax = 5
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
@@ -74,12 +62,7 @@ const lingerMicrosMax = 100
 
 const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
 
-/**
- * Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number.
- *
- * @since 0.1.0
- * @category executors
- */
+/** Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number. */
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
   /** From 0; 0 is the lead. */
   readonly executor: number

@@ -1,8 +1,6 @@
 /**
  * When the slots of the arena become durable: full ones in their order, the active one when a commit waits for it or
  * its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never abandoned.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,13 +17,8 @@ import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 
-/**
- * The part that only the lead has. All effects are to be run one at a time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Persister {
+/** The part that only the lead has. All effects are to be run one at a time. */
+interface Persister {
   /** Makes the segment of a full slot durable; `true` when the task is complete. */
   readonly persist: (task: Task) => Effect.Effect<boolean, never, Disk>
   /**
@@ -45,12 +38,7 @@ export interface Persister {
 /** The meta file is a hint. It is renewed when no full segment waits any more, and otherwise at most this often. */
 const metaMillisMin = 1000
 
-/**
- * A persister for the segments of an arena. At the end of the scope its files are closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A persister for the segments of an arena. At the end of the scope its files are closed. */
 export const make: (
   options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {

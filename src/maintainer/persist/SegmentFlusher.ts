@@ -20,8 +20,6 @@
  *
  * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
  * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -43,13 +41,8 @@ import * as Format1Room from "./Format1Room.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
 import * as SegmentStage from "./SegmentStage.ts"
 
-/**
- * What a persisted segment was.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PersistedSegment {
+/** What a persisted segment was. */
+interface PersistedSegment {
   readonly segmentIndex: number
   readonly bytes: number
   readonly firstEventId: number
@@ -57,13 +50,8 @@ export interface PersistedSegment {
   readonly closedMillis: number
 }
 
-/**
- * One flusher. All effects are to be run one at a time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentFlusher {
+/** One flusher. All effects are to be run one at a time. */
+interface SegmentFlusher {
   /** Whether this slot's segment is next in order and may have a file. */
   readonly mayWrite: (slot: number) => "yes" | "not next" | "hot limit"
   /** Makes everything up to the slot's watermark durable; `false` when there was nothing. */
@@ -89,12 +77,7 @@ interface OpenFile {
   readonly staged: SegmentStage.StagedBlocks | undefined
 }
 
-/**
- * A flusher for the segments of an arena.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A flusher for the segments of an arena. */
 export const make = (options: {
   readonly arena: Arena.Arena
   readonly directory: SegmentDirectory

@@ -1,8 +1,6 @@
 /**
  * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
  * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
- *
- * @since 0.1.0
  */
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
@@ -22,35 +20,20 @@ import type { CatalogEntry } from "./SegmentCatalog.ts"
 /** How many failures are remembered. */
 const failuresKept = 1000
 
-/**
- * The queues that the service fills and watches.
- *
- * @since 0.1.0
- * @category models
- */
+/** The queues that the service fills and watches. */
 export interface MaintainerQueues {
   readonly toPersist: TaskQueue.TaskQueue
   readonly toFreeze: TaskQueue.TaskQueue
   readonly toFree: TaskQueue.TaskQueue
 }
 
-/**
- * What the state must know of the maintainer's options.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StateOptions {
+/** What the state must know of the maintainer's options. */
+interface StateOptions {
   readonly compression: Compression
   readonly onHotLimit: "wait" | "exceed"
 }
 
-/**
- * What the service keeps in memory, and how outcomes change it. Synchronous throughout.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
   readonly failures: Array<StepFailure> = []

@@ -5,8 +5,6 @@
  * Only the user whose process serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode
  * 0700 under the system's directory for temporary files. It does not lie beside the segments because the path of a
  * socket may have only some 100 bytes.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -20,18 +18,10 @@ import * as net from "node:net"
  * - `NoAnswer`: it exists but does not answer in time
  * - `Unreadable`: its answer is not one of this version
  * - `Io`: the socket cannot be made or used
- *
- * @since 0.1.0
- * @category models
  */
 export const MonitorReason = Schema.Literals(["Denied", "NoAnswer", "Unreadable", "Io"])
 
-/**
- * One of the reasons why a monitor cannot be asked.
- *
- * @since 0.1.0
- * @category errors
- */
+/** One of the reasons why a monitor cannot be asked. */
 export type MonitorReason = typeof MonitorReason.Type
 
 const advice: Record<MonitorReason, string> = {
@@ -75,9 +65,6 @@ const ioError = (path: string, error: unknown): MonitorError =>
 /**
  * Answers every connection with what `answer` returns at that moment, until the scope closes. Returns the socket's
  * path. The server does not keep the process alive.
- *
- * @since 0.1.0
- * @category serving
  */
 export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) {
   const fs = yield* FileSystem.FileSystem
@@ -115,12 +102,7 @@ export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) 
 const isNobody = (code: string | undefined): boolean =>
   code === "ECONNREFUSED" || code === "ENOENT" || code === "ENOTDIR" || code === "ENOTSOCK"
 
-/**
- * The answer of the socket's owner; `undefined` if no process listens there any more.
- *
- * @since 0.1.0
- * @category asking
- */
+/** The answer of the socket's owner; `undefined` if no process listens there any more. */
 export const ask = (path: string): Effect.Effect<string | undefined, MonitorError> =>
   Effect.callback((resume) => {
     const socket = net.createConnection(path)
