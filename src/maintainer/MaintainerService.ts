@@ -121,7 +121,9 @@ export interface Hold {
  *   yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
