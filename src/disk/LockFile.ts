@@ -32,7 +32,7 @@ import type { DiskFile, OpenMode } from "./Disk.ts"
 import { DiskError, readFully, writeFully } from "./Disk.ts"
 
 /** The file calls that a lock file needs. @since 0.1.0 @category models */
-export interface LockFileCalls {
+interface LockFileCalls {
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
@@ -46,9 +46,6 @@ export interface LockFileCalls {
  * Whether a name beside the lock file `lockName` is the private name of a process that takes the lock or took it. A
  * crash leaves such files. Only the holder of the lock may delete them; a process that is taking the lock at that
  * moment tries again.
- *
- * @since 0.1.0
- * @category names
  */
 export const isPrivateName = (lockName: string, name: string): boolean =>
   name.startsWith(`${lockName}.`) && name.endsWith(".tmp")
@@ -83,9 +80,6 @@ const attemptsMax = 100
 /**
  * Takes the lock and gives it back when the scope closes. Fails with `Held` and the holder in `detail` while another
  * living holder has it, this very process included.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const holdLock = (path: string, calls: LockFileCalls): Effect.Effect<void, DiskError, Scope.Scope> =>
   Effect.asVoid(Effect.acquireRelease(

@@ -32,8 +32,6 @@
  * - a checksum whose first bytes are those of the new one and whose others are those of the old one: it is the closed
  *   header
  * - anything else: damage
- *
- * @since 0.1.0
  */
 import { xxh64 } from "../internal/xxh64.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
@@ -41,18 +39,10 @@ import { segmentFault } from "./SegmentFault.ts"
 
 /**
  * The on-disk format: 1 = events of 64 bytes that start with their id; 2 = any bytes. docs/FORMAT.md describes both.
- *
- * @since 0.1.0
- * @category models
  */
 export type FormatVersion = 1 | 2
 
-/**
- * The fields of a segment header.
- *
- * @since 0.1.0
- * @category models
- */
+/** The fields of a segment header. */
 export interface SegmentHeader {
   readonly version: FormatVersion
   readonly segmentIndex: number
@@ -80,44 +70,19 @@ const magic = 0x4653
  */
 const magicTouched = 0x4600
 
-/**
- * Bytes of the header of each format.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Bytes of the header of each format. */
 export const headerBytesOf = (version: FormatVersion): number => version === 1 ? 64 : 128
 
-/**
- * Bytes that are enough to decode the header of either format.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Bytes that are enough to decode the header of either format. */
 export const headerBytesMax = 128
 
-/**
- * Bytes of every event of format 1.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Bytes of every event of format 1. */
 export const format1EventBytes = 64
 
-/**
- * The most events of a block of format 1.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The most events of a block of format 1. */
 export const format1BlockEvents = 256
 
-/**
- * The largest `block_bytes_max` that is written or believed: it bounds the memory of a reader.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The largest `block_bytes_max` that is written or believed: it bounds the memory of a reader. */
 export const blockBytesLimit = 64 * 1024 * 1024
 
 const checksumOffset = 48
@@ -142,12 +107,7 @@ const isPartOf = (found: bigint, begun: bigint, before: bigint): boolean => {
   return false
 }
 
-/**
- * The bytes of a header.
- *
- * @since 0.1.0
- * @category codec
- */
+/** The bytes of a header. */
 export const encodeHeader = (header: SegmentHeader): Uint8Array => {
   const size = headerBytesOf(header.version)
   const bytes = new Uint8Array(size)
@@ -176,9 +136,6 @@ export const encodeHeader = (header: SegmentHeader): Uint8Array => {
 /**
  * What is written over the header of an open segment to close it, in this order: all fields of the closed header, under
  * the checksum of the open one; then the checksum of the closed one.
- *
- * @since 0.1.0
- * @category codec
  */
 export const closingWrites = (
   closed: Uint8Array
@@ -197,9 +154,6 @@ const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). A
  * header of format 1 without a checksum, as its writer leaves it in an open segment, is accepted as open. A header that
  * is being closed is read as the open one or the closed one.
- *
- * @since 0.1.0
- * @category codec
  */
 export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault => {
   if (bytes.length < 64) return segmentFault("Truncated", 0, "a header of 64 or 128 bytes", `${bytes.length} bytes`)
@@ -217,13 +171,13 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   const foundMagic = view.getUint16(0, true)
   const stored = view.getBigUint64(checksumOffset, true)
   const closedNanos = view.getBigUint64(40, true)
-  const isNeverClosed = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
+  const unclosedByAnother = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
     view.getUint32(12, true) === 0
-  if (foundMagic !== magic && !(isNeverClosed && foundMagic === magicTouched)) {
+  if (foundMagic !== magic && !(unclosedByAnother && foundMagic === magicTouched)) {
     return segmentFault("BadHeader", 0, "magic 0x4653", `0x${foundMagic.toString(16)}`)
   }
   if (bytes.length < size) return segmentFault("Truncated", 0, `a header of ${size} bytes`, `${bytes.length} bytes`)
-  if (!isNeverClosed) {
+  if (!unclosedByAnother) {
     const sized = bytes.subarray(0, size)
     const computed = checksumOf(sized)
     if (stored !== computed) {
@@ -268,10 +222,5 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   }
 }
 
-/**
- * A 64-bit checksum as people compare it.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** A 64-bit checksum as people compare it. */
 export const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, "0")}`

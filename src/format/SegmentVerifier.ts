@@ -13,8 +13,6 @@
  *
  * A payload has two checksums, its own and its place in the chain, and an intact block header vouches for both numbers.
  * So one of them finds every change of the payload. See `Hashes`.
- *
- * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
@@ -61,18 +59,10 @@ export interface VerifiedBlock {
  * - `all`: its own, and the one that chains it to the block before
  * - `sufficient`: the chained one. Its own is computed only where the block before is not known, or to tell the faults
  *   apart. A writer that put a wrong checksum beside a right chain is not found this way.
- *
- * @since 0.1.0
- * @category models
  */
 export type Hashes = "all" | "sufficient"
 
-/**
- * What a segment turned out to be, after its last byte.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a segment turned out to be, after its last byte. */
 export interface SegmentSummary {
   readonly header: SegmentHeader
   /** The header is closed: counts, ids and the end of the file were checked against it. */
@@ -91,12 +81,7 @@ export interface SegmentSummary {
   readonly torn: SegmentFault | undefined
 }
 
-/**
- * The start of a block inside a segment, with what the block before leaves to it.
- *
- * @since 0.1.0
- * @category models
- */
+/** The start of a block inside a segment, with what the block before leaves to it. */
 export interface SegmentPoint {
   /** Where the block starts in the uncompressed segment. */
   readonly offset: number
@@ -110,12 +95,7 @@ export interface SegmentPoint {
   readonly chainedChecksum: bigint | undefined
 }
 
-/**
- * Takes the bytes of one segment, from its first, or from a block that `resume` names.
- *
- * @since 0.1.0
- * @category verification
- */
+/** Takes the bytes of one segment, from its first, or from a block that `resume` names. */
 export class SegmentVerifier {
   header: SegmentHeader | undefined
   fault: SegmentFault | undefined

@@ -1,8 +1,6 @@
 /**
  * Finds segments in a directory that a maintainer changes meanwhile: a freeze renames a segment while it is being read,
  * and retention deletes it. A name that is gone proves nothing: the directory is listed again first.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
@@ -17,12 +15,7 @@ import { readStart } from "./segment/SegmentReader.ts"
  */
 const looksMax = 2
 
-/**
- * The segments of a directory as they were last seen.
- *
- * @since 0.1.0
- * @category models
- */
+/** The segments of a directory as they were last seen. */
 export interface SegmentDirectoryReader {
   readonly directory: SegmentDirectory
   /** By index. */
@@ -36,12 +29,7 @@ export interface SegmentDirectoryReader {
   ) => Effect.Effect<A | undefined, E | DiskError, R | Disk>
 }
 
-/**
- * Lists a directory for the first time.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Lists a directory for the first time. */
 export const makeDirectoryReader = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   let segments: ReadonlyArray<SegmentEntry> = []
   let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
@@ -73,12 +61,7 @@ const isGone = (error: unknown, file: SegmentFile): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "DiskError" &&
   "reason" in error && error.reason === "NotFound" && "path" in error && error.path === file.path
 
-/**
- * Reads the start of a segment; `undefined` when the segment is gone.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reads the start of a segment; `undefined` when the segment is gone. */
 export const startOf = (
   reader: SegmentDirectoryReader,
   segmentIndex: number
@@ -91,9 +74,6 @@ const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
 /**
  * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose start is
  * damaged, are passed over.
- *
- * @since 0.1.0
- * @category locating
  */
 export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const entry of reader.segments()) {
@@ -106,9 +86,6 @@ export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirector
 /**
  * A segment with a damaged start that lies before the oldest event; `undefined` when there is none. Because of it
  * nothing can tell which events were deleted.
- *
- * @since 0.1.0
- * @category locating
  */
 export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const { segmentIndex } of reader.segments()) {
@@ -124,9 +101,6 @@ export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDi
 /**
  * The newest segment for whose start `isNotAfter` is true; `undefined` when it is true for none. Starts that tell
  * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) starts.
- *
- * @since 0.1.0
- * @category locating
  */
 export const lastSegmentWhere = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader,

@@ -27,7 +27,7 @@ import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEvent
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
-import { Deleted } from "./ReplayError.ts"
+import { EventsDeleted } from "./ReplayError.ts"
 import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
 import type { RecordedEvent } from "./segment/BlockEvents.ts"
 import { eventsOf } from "./segment/BlockEvents.ts"
@@ -181,7 +181,7 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
  *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
- *   Effect.catchTag("Deleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
+ *   Effect.catchTag("EventsDeleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
  * )
  *
  * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
@@ -310,5 +310,9 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
-  return yield* new Deleted({ directory: reader.directory.path, wanted: `event ${fromId}`, firstAvailableId: oldest })
+  return yield* new EventsDeleted({
+    directory: reader.directory.path,
+    wanted: `event ${fromId}`,
+    firstAvailableId: oldest
+  })
 })

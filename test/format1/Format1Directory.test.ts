@@ -1,5 +1,5 @@
 /**
- * A directory as another writer of format 1 leaves it: closed segments, hot and frozen by `lz4`, several open ones after a crash, one
+ * A directory as another writer of format 1 leaves it: closed segments, hot and frozen by `lz4`, several unclosed ones after a crash, one
  * of them prepared and never used. It is verified, replayed, maintained, and recorded on.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { format1BlockBytes } from "../../src/format/Block.ts"
 import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import { finishedAfter } from "../../src/maintainer/SegmentWatcher.ts"
 import * as SegmentWatcher from "../../src/maintainer/SegmentWatcher.ts"
@@ -22,7 +22,7 @@ import type { NamedFile } from "../fixtures/segments.ts"
 import { cold, format1Events, hot, put } from "../fixtures/segments.ts"
 import { foundation, open, quiet, until, watch } from "../maintainer/maintaining.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
-import { format1Segment, goldenContent, goldenFrame } from "./orders.ts"
+import { goldenContent, goldenFrame, segmentOfAnother } from "./orders.ts"
 
 const golden: NamedFile = { name: "FS.00000001.wal.lz4", bytes: goldenFrame() }
 
@@ -31,16 +31,16 @@ const afterCrash = (newest: ReadonlyArray<NamedFile> = []) =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     const unclosedAndCold = yield* Effect.promise(() =>
-      cold(format1Segment({ segmentIndex: 0, ids: [1, 20], closed: false }))
+      cold(segmentOfAnother({ segmentIndex: 0, ids: [1, 20], closed: false }))
     )
     yield* put(
       directory,
       unclosedAndCold,
       golden,
-      hot(format1Segment({ segmentIndex: 2, ids: [41, 340] })),
-      hot(format1Segment({ segmentIndex: 3, ids: [341, 640], closed: false })),
-      hot(format1Segment({ segmentIndex: 4, ids: [641, 650], closed: false })),
-      hot(format1Segment({ segmentIndex: 5, ids: [651, 650], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 2, ids: [41, 340] })),
+      hot(segmentOfAnother({ segmentIndex: 3, ids: [341, 640], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 4, ids: [641, 650], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 5, ids: [651, 650], closed: false })),
       { name: "wal_meta.dat", bytes: new Uint8Array(16) },
       ...newest
     )
@@ -64,7 +64,7 @@ describe("a frame of linked blocks, as lz4 makes it", () => {
   })
 })
 
-describe("a directory of another writer of format 1 after a crash", () => {
+describe("a directory of another writer after its crash", () => {
   it.live("verifies whole, although segments are unclosed and one was never used", () =>
     Effect.gen(function*() {
       const directory = yield* afterCrash()
@@ -91,7 +91,7 @@ describe("a directory of another writer of format 1 after a crash", () => {
   it.live("is at fault where an unclosed segment has lost its last events", () =>
     Effect.gen(function*() {
       const directory = yield* afterCrash()
-      const shorter = hot(format1Segment({ segmentIndex: 3, ids: [341, 639], closed: false }))
+      const shorter = hot(segmentOfAnother({ segmentIndex: 3, ids: [341, 639], closed: false }))
       yield* put(directory, shorter)
       const faults = yield* faultsOf(directory)
       assert.strictEqual(faults.length, 1)
@@ -103,15 +103,15 @@ describe("a directory of another writer of format 1 after a crash", () => {
     ([, walLayer]) =>
       Effect.gen(function*() {
         // The last block of the crash is torn: its header is there, its events are not.
-        const torn = format1Segment({ segmentIndex: 4, ids: [641, 650], closed: false })
-        const tail = format1Segment({ segmentIndex: 4, ids: [651, 660] }).bytes.subarray(64, 128)
+        const torn = segmentOfAnother({ segmentIndex: 4, ids: [641, 650], closed: false })
+        const tail = segmentOfAnother({ segmentIndex: 4, ids: [651, 660] }).bytes.subarray(64, 128)
         tail.copy(torn.bytes, 64 + format1BlockBytes)
         const directory = yield* afterCrash([])
         yield* put(directory, hot(torn))
         const wal = Layer.provide(
           walLayer({
             directory,
-            format: "flashstrike",
+            format: 1,
             segmentBytesMax: 14 * 16_384,
             limits: { maxSegments: 3, maxCompressedSegments: 64 }
           }),
@@ -137,70 +137,67 @@ describe("a directory of another writer of format 1 after a crash", () => {
 })
 
 const alone = {
-  fiber: SegmentMaintainer.layerAlone,
+  fiber: layerAlone,
   worker: SegmentMaintainerWorker.layerAlone
 }
 
-describe.each(["fiber", "worker"] as const)(
-  "a directory that another writer of format 1 writes, maintained by a %s",
-  (kind) => {
-    const maintained = Effect.fnUntraced(function*(directory: string, services: Context.Context<Disk>) {
-      const queues = yield* Layer.build(foundation)
-      const context = Context.merge(services, queues)
-      const opened = yield* open(
-        alone[kind]({ directory, limits: { maxSegments: 2, maxCompressedSegments: 64 }, writer: "other" }).pipe(
-          Layer.provide(Layer.succeedContext(context))
-        )
+describe.each(["fiber", "worker"] as const)("a directory that another writer writes, maintained by a %s", (kind) => {
+  const maintained = Effect.fnUntraced(function*(directory: string, services: Context.Context<Disk>) {
+    const queues = yield* Layer.build(foundation)
+    const context = Context.merge(services, queues)
+    const opened = yield* open(
+      alone[kind]({ directory, limits: { maxSegments: 2, maxCompressedSegments: 64 }, writer: "other" }).pipe(
+        Layer.provide(Layer.succeedContext(context))
       )
-      const maintainer = Context.get(opened.context, SegmentMaintainer)
-      const events = yield* watch(maintainer)
-      yield* Effect.forkScoped(
-        Effect.provideContext(SegmentWatcher.watch({ directory }), context)
+    )
+    const maintainer = Context.get(opened.context, SegmentMaintainer)
+    const events = yield* watch(maintainer)
+    yield* Effect.forkScoped(
+      Effect.provideContext(SegmentWatcher.watch({ directory }), context)
+    )
+    return { ...opened, maintainer, events }
+  })
+
+  it.live("leaves everything alone that the other writer may still write, until it has closed a later segment", () =>
+    Effect.gen(function*() {
+      const directory = yield* afterCrash()
+      const services = yield* Layer.build(NodeDisk.layer)
+      const inProgress = ["FS.00000003.wal", "FS.00000004.wal", "FS.00000005.wal"]
+      const foreign: ReadonlyArray<NamedFile> = [
+        { name: "wal_meta.dat.tmp", bytes: new Uint8Array(16) },
+        { name: "FS.00000006.wal", bytes: new Uint8Array(0) }
+      ]
+      yield* put(directory, ...foreign)
+      const before = inProgress.map((name) => readFileSync(`${directory}/${name}`))
+      const { close, events, maintainer } = yield* maintained(directory, services)
+      const coldOnes = (count: number) => Effect.map(maintainer.status, (status) => status.coldSegments === count)
+      yield* until(maintainer, coldOnes(3))
+      yield* maintainer.drain
+      assert.deepStrictEqual(names(directory).slice(2), ["FS.00000002.wal.lz4", ...inProgress, "FS.00000006.wal"])
+      inProgress.forEach((name, i) => assert.isTrue(readFileSync(`${directory}/${name}`).equals(before[i]!)))
+      assert.isTrue(existsSync(`${directory}/wal_meta.dat.tmp`))
+
+      // The other writer is started again, fills a segment, closes it, and continues with the next.
+      yield* put(
+        directory,
+        hot(segmentOfAnother({ segmentIndex: 6, ids: [651, 700] })),
+        hot(segmentOfAnother({ segmentIndex: 7, ids: [701, 710], closed: false }))
       )
-      return { ...opened, maintainer, events }
-    })
-
-    it.live("leaves everything alone that the other writer may still write, until it has closed a later segment", () =>
-      Effect.gen(function*() {
-        const directory = yield* afterCrash()
-        const services = yield* Layer.build(NodeDisk.layer)
-        const inProgress = ["FS.00000003.wal", "FS.00000004.wal", "FS.00000005.wal"]
-        const foreign: ReadonlyArray<NamedFile> = [
-          { name: "wal_meta.dat.tmp", bytes: new Uint8Array(16) },
-          { name: "FS.00000006.wal", bytes: new Uint8Array(0) }
-        ]
-        yield* put(directory, ...foreign)
-        const before = inProgress.map((name) => readFileSync(`${directory}/${name}`))
-        const { close, events, maintainer } = yield* maintained(directory, services)
-        const coldOnes = (count: number) => Effect.map(maintainer.status, (status) => status.coldSegments === count)
-        yield* until(maintainer, coldOnes(3))
-        yield* maintainer.drain
-        assert.deepStrictEqual(names(directory).slice(2), ["FS.00000002.wal.lz4", ...inProgress, "FS.00000006.wal"])
-        inProgress.forEach((name, i) => assert.isTrue(readFileSync(`${directory}/${name}`).equals(before[i]!)))
-        assert.isTrue(existsSync(`${directory}/wal_meta.dat.tmp`))
-
-        // The other writer is started again, fills a segment, closes it, and continues with the next.
-        yield* put(
-          directory,
-          hot(format1Segment({ segmentIndex: 6, ids: [651, 700] })),
-          hot(format1Segment({ segmentIndex: 7, ids: [701, 710], closed: false }))
-        )
-        yield* until(maintainer, coldOnes(7))
-        yield* close
-        assert.deepStrictEqual(
-          events.filter((event) => event._tag === "Persisted").map((event) => event.segmentIndex),
-          [2, 3, 4, 5, 6]
-        )
-        assert.deepStrictEqual(events.filter((event) => event._tag === "Failed"), [])
-        assert.deepStrictEqual(names(directory), [
-          ...[0, 1, 2, 3, 4, 5, 6].map((index) => `FS.0000000${index}.wal.lz4`),
-          "FS.00000007.wal"
-        ])
-        assert.deepStrictEqual(yield* faultsOf(directory), [])
-        assert.deepStrictEqual(yield* replayed(directory), orders(710))
-      }).pipe(quiet, Effect.provide(NodeDisk.layer)))
-  }
-)
+      yield* until(maintainer, coldOnes(7))
+      yield* close
+      assert.deepStrictEqual(
+        events.filter((event) => event._tag === "Persisted").map((event) => event.segmentIndex),
+        [2, 3, 4, 5, 6]
+      )
+      assert.deepStrictEqual(events.filter((event) => event._tag === "Failed"), [])
+      assert.deepStrictEqual(names(directory), [
+        ...[0, 1, 2, 3, 4, 5, 6].map((index) => `FS.0000000${index}.wal.lz4`),
+        "FS.00000007.wal"
+      ])
+      assert.deepStrictEqual(yield* faultsOf(directory), [])
+      assert.deepStrictEqual(yield* replayed(directory), orders(710))
+    }).pipe(quiet, Effect.provide(NodeDisk.layer)))
+})
 
 const finished = (...files: ReadonlyArray<NamedFile>) =>
   Effect.gen(function*() {
@@ -209,9 +206,9 @@ const finished = (...files: ReadonlyArray<NamedFile>) =>
     const entries = yield* finishedAfter(new SegmentDirectory(directory), -1)
     return entries.map((entry) => entry.segmentIndex)
   }).pipe(Effect.provide(NodeDisk.layer))
-const closed = (index: number) => hot(format1Segment({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))
+const closed = (index: number) => hot(segmentOfAnother({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))
 const unclosed = (index: number) =>
-  hot(format1Segment({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10], closed: false }))
+  hot(segmentOfAnother({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10], closed: false }))
 
 describe("what a watcher takes for finished", () => {
   it.live("is never the newest segment, closed or not", () =>

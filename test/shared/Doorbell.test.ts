@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import { Worker } from "node:worker_threads"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 
-const kinds = [["local", Doorbell.make], ["shared", Doorbell.makeShared]] as const
+const kinds = [["local", Doorbell.makeUnsafe], ["shared", Doorbell.makeSharedUnsafe]] as const
 
 for (const [kind, make] of kinds) {
   const makeBell = () => make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
@@ -67,7 +67,7 @@ describe("a shared doorbell, between threads", () => {
       }) as typeof waitAsync
       yield* Effect.addFinalizer(() => Effect.sync(() => Atomics.waitAsync = waitAsync))
 
-      const bell = Doorbell.makeShared(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
+      const bell = Doorbell.makeSharedUnsafe(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
       const seen = Doorbell.readUnsafe(bell)
       for (let round = 0; round < 50; round++) {
         const given = yield* Effect.forkChild(Doorbell.wait(bell, seen), { startImmediately: true })

@@ -43,7 +43,7 @@ import { writePrefix } from "./SegmentPrefix.ts"
  * @since 0.1.0
  * @category errors
  */
-export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat", {
+export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("FormatMismatch", {
   path: Schema.String,
   wantedVersion: Schema.Int,
   foundVersion: Schema.Int
@@ -137,7 +137,7 @@ export interface Recovered {
  */
 export const open: (
   options: RecoveryOptions
-) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch, Disk> = Effect.fn("Recovery.open")(
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
@@ -262,7 +262,7 @@ const findEnd = Effect.fnUntraced(function*(
 ) {
   const { header } = yield* readStart(newest)
   if (header.version !== version) {
-    return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
+    return yield* new FormatMismatch({ path: newest.path, wantedVersion: version, foundVersion: header.version })
   }
   const isClosed = header.closedNanos !== 0n
   if (isClosed && newest.form === "cold") return endOfClosed(header)

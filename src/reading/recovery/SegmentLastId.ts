@@ -4,8 +4,6 @@
  * An intact closed header names it. Otherwise intact block headers are searched from the end of the segment. Payloads
  * are not checked, since an id was used whatever became of its event. Recorded bytes that look like a block header (an
  * application records a copy of such a file) can make the answer too high, which leaves a larger gap and repeats no id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -22,12 +20,7 @@ import { readStart } from "../segment/SegmentReader.ts"
 /** Bytes that are searched at once: the content of one block of our frames, and a multiple of `blockAlignment`. */
 const windowBytes = pieceBytes
 
-/**
- * The last id in a segment, as far as it can be read; 0 when it shows none.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The last id in a segment, as far as it can be read; 0 when it shows none. */
 export const lastIdIn = (file: SegmentFile): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const start = yield* Effect.result(readStart(file))

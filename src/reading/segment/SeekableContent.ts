@@ -6,8 +6,6 @@
  *
  * The checksum of a frame's whole content is not checked this way. Its blocks are, and so are the segment's own
  * checksums.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DiskError, DiskFile, FileStat } from "../../disk/Disk.ts"
@@ -23,24 +21,14 @@ import { contentOfPieces, hotContent } from "./SegmentContent.ts"
 import { corrupt, decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
-/**
- * Content that can be read from any position.
- *
- * @since 0.1.0
- * @category models
- */
+/** Content that can be read from any position. */
 export interface SeekableContent {
   readonly bytes: number
   /** The bytes from `position` on. Cheapest at multiples of 1 MiB. */
   readonly from: (position: number) => SegmentContent
 }
 
-/**
- * The content of an open file, if it is seekable.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The content of an open file, if it is seekable. */
 export const seekable = (
   file: SegmentFile,
   opened: DiskFile,

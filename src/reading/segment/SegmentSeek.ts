@@ -14,8 +14,6 @@
  * believed only when the blocks after it verify and continue each other for longer than one payload can be, or up to
  * the end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading starts further
  * in front, in the last resort at the segment's first byte. An open segment is always read from there.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -43,12 +41,7 @@ import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
 /** Distance of the places that are tried: the content of one block of our frames. */
 const strideBytes = pieceBytes
 
-/**
- * Opens a segment for reading from event `fromId` or before it.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Opens a segment for reading from event `fromId` or before it. */
 export const openSegmentAt = (
   file: SegmentFile,
   expectations: SegmentExpectations,
@@ -76,12 +69,7 @@ export const openSegmentAt = (
     return makeCursor({ file, content: content.from(point.offset), verifier, memory, tail: "left" })
   })
 
-/**
- * Opens a hot segment after what was read of it before, when it is still the same file; `undefined` when it is not.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Opens a hot segment after what was read of it before, when it is still the same file; `undefined` when it is not. */
 export const resumeSegment = Effect.fnUntraced(function*(
   file: SegmentFile,
   expectations: SegmentExpectations,

@@ -19,11 +19,11 @@ import {
   filesIn,
   format1Events,
   hot,
-  leftOpen,
   put,
   smallBlocks,
   temporaryDirectory,
   torn,
+  unclosedByAnother,
   walIdOfTests
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../../fixtures/simulatedWal.ts"
@@ -325,17 +325,17 @@ describe("Recovery", () => {
     Effect.gen(function*() {
       yield* put(directory, ...buildWal({ layout, segments: [10] }).map(hot))
       const failure = yield* Effect.flip(open(layout.version === 1 ? 2 : 1))
-      assert.strictEqual(failure._tag, "OtherFormat")
+      assert.strictEqual(failure._tag, "FormatMismatch")
       assert.include(failure.message, `has format ${layout.version}`)
     }).pipe(onSimulatedDisk))
 
-  it.effect("opens what a writer of format 1 leaves in a crash: several open segments, the newest never used", () =>
+  it.effect("opens what a crash of another writer of format 1 leaves: several unclosed, the newest never used", () =>
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(leftOpen(4, 100, 300)),
-        hot(leftOpen(5, 400, 10)),
-        hot(leftOpen(6, 410, 0))
+        hot(unclosedByAnother(4, 100, 300)),
+        hot(unclosedByAnother(5, 400, 10)),
+        hot(unclosedByAnother(6, 410, 0))
       )
       const { origin, report } = yield* open(1)
       assert.strictEqual(origin.lastEventId, 409)
