@@ -1,9 +1,11 @@
 /**
- * The names of our own files in a directory, beside those of segments (`SegmentName`). What has none of these names and is
- * no segment was not made by us, and nothing here touches it.
+ * The names of our own files in a directory, beside those of segments (`SegmentName`). A file with none of these names
+ * that is no segment either is foreign: it is left alone.
  */
 
-/** The lock: names the holder of a directory. While it is being taken, other files have this name and an ending. */
+/**
+ * The lock, which names the holder of a directory. While it is being taken, other files have this name and an ending.
+ */
 export const lockName = "wal.lock"
 
 /** How far the log is durable, see `MetaStore`. */
@@ -52,5 +54,5 @@ const ownNames: ReadonlySet<string> = new Set([
   ...probeNames
 ])
 
-/** Whether a name in a directory of segments is that of a file of ours which is no segment. */
+/** Whether a name in a directory of segments is that of a file of ours that is no segment. */
 export const isOwnName = (name: string): boolean => ownNames.has(name) || name.startsWith(lockName)

@@ -1,25 +1,25 @@
 /**
  * A lock that a file stands for: at most one living holder, and no false lock after a crash or a restart.
  *
- * The file holds one JSON line that names its holder. It is written under a private name and linked to the name of the
- * lock, so the name stands for a whole line or for nothing, and of two who link at once one fails.
+ * The file holds one JSON line that names its holder. The line is written under a private name and linked to the name
+ * of the lock. So the name stands for a whole line or for nothing, and of two processes that link at once one fails.
  *
- * Whether a holder lives is judged so:
+ * How it is decided whether a holder lives:
  *
  * 1. Same boot, same process namespace (off Linux: same host): by its process number. It lives when that process runs
- *    and was started at the time the holder wrote down, so a number that was given to another process deceives
- *    nobody.
+ *    and was started at the time that the holder wrote down, so a number that was given to another process does not
+ *    deceive.
  * 2. Otherwise, same host name: dead. The machine or the container was restarted since.
- * 3. Otherwise: it cannot be known from here, so it is taken to live. A person who knows better removes the file.
- * 4. A line that is cut off, or nothing but zeros, was left by a power failure: dead. Any other content is not ours
- *    and not touched (`Unsafe`).
+ * 3. Otherwise: it cannot be known from here, so it counts as living. A person who knows better removes the file.
+ * 4. A line that is cut off, or nothing but zeros, was left by a power failure: dead. Any other content is not ours and
+ *    not touched (`Unsafe`).
  *
- * Taking the place of a dead holder needs a second lock, named after the dead holder's token and taken in the same
- * way. Only its owner may replace that dead holder, and looks again before it does; the replacing is a rename of the
- * second lock to the name of the first. So two who judge the same holder dead cannot both win, whatever the timing,
- * and a taker who crashes half-way leaves a dead holder like any other.
+ * Taking the place of a dead holder needs a second lock, named after the dead holder's token and taken in the same way.
+ * Only its owner may replace that dead holder, and looks again before it does; the replacing is a rename of the second
+ * lock to the name of the first. So two processes that judge the same holder dead cannot both win, whatever the timing,
+ * and one that crashes half-way leaves a dead holder like any other.
  *
- * All private names end in `.tmp`. Whoever holds the lock may delete every such file beside it.
+ * All private names end in `.tmp`. The holder of the lock may delete every such file beside it.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -43,16 +43,17 @@ interface LockFileCalls {
 }
 
 /**
- * Whether a name beside the lock file `lockName` is a private name of somebody who takes or took it. A crash leaves such
- * files; only the holder of the lock may delete them, and whoever is taking it at that moment simply begins again.
+ * Whether a name beside the lock file `lockName` is the private name of a process that takes the lock or took it. A
+ * crash leaves such files. Only the holder of the lock may delete them; a process that is taking the lock at that
+ * moment tries again.
  */
 export const isPrivateName = (lockName: string, name: string): boolean =>
   name.startsWith(`${lockName}.`) && name.endsWith(".tmp")
 
-/** The first field of every lock file; tells a line of ours from a foreign file. */
+/** The first field of every lock file; distinguishes a line of ours from a foreign file. */
 const signature = `{"lock":"effect-wal"`
 
-/** Who holds a lock, as its file says. Texts are empty where the system does not tell. */
+/** The holder of a lock, as its file names it. Texts are empty where the system does not tell. */
 const Holder = Schema.fromJsonString(Schema.Struct({
   lock: Schema.Literal("effect-wal"),
   pid: Schema.Int.check(Schema.isGreaterThan(0)),
@@ -73,7 +74,7 @@ const decodeHolder = Schema.decodeUnknownOption(Holder)
 
 /** Larger than any line of ours. */
 const lineBytesMax = 4096
-/** The lock changes hands that often while one contender looks only when something is badly wrong. */
+/** Changes of hands that one contender may see while it looks; more happen only when something is badly wrong. */
 const attemptsMax = 100
 
 /**
@@ -91,8 +92,8 @@ export const holdLock = (path: string, calls: LockFileCalls): Effect.Effect<void
         new DiskError({ operation: "lock", path, reason: error.reason, detail: error.detail, cause: error.cause })
       )
     ),
-    // Nobody replaces a living holder, so the file is ours unless a person removed it. If it cannot be unlinked now, it
-    // says so until this process ends, and is a dead holder's afterwards.
+    // No other process replaces a living holder, so the file is ours unless a person removed it. If it cannot be
+    // unlinked now, it names this process until it ends, and a dead holder afterwards.
     (me) =>
       Effect.gen(function*() {
         if ((yield* readText(path, calls)) === lineOf(me)) yield* calls.unlink(path)
@@ -114,7 +115,7 @@ const take = (name: string, me: Holder, calls: LockFileCalls): Effect.Effect<voi
       }
       const claim = `${name}.after-${holder?.token ?? "torn"}.tmp`
       yield* take(claim, me, calls)
-      // The claim is ours: from here on nobody else may replace what was found, if it is still there.
+      // The claim is ours: from here on no other process may replace what was found, if it is still there.
       if ((yield* readText(name, calls)) === found) {
         return yield* Effect.tapError(calls.rename(claim, name), () => Effect.ignore(calls.unlink(claim)))
       }
@@ -123,7 +124,7 @@ const take = (name: string, me: Holder, calls: LockFileCalls): Effect.Effect<voi
     return yield* failure(name, "Held", "it keeps changing hands")
   })
 
-/** Whether our line got the name; false when the name is taken, or somebody swept our private file away meanwhile. */
+/** Whether our line got the name; false when the name is taken, or our private file was removed meanwhile. */
 const linkLine = (name: string, me: Holder, calls: LockFileCalls): Effect.Effect<boolean, DiskError> => {
   const temporary = `${name}.${randomBytes(8).toString("hex")}.tmp`
   return Effect.gen(function*() {
@@ -181,13 +182,13 @@ const readOrEmpty = (text: Effect.Effect<string | undefined, DiskError>): Effect
 /** State and start time of a process; undefined where /proc does not tell. */
 const processState = Effect.fnUntraced(function*(pid: number, calls: LockFileCalls) {
   const stat = yield* readOrEmpty(readText(`/proc/${pid}/stat`, calls))
-  // The second field is the program's name in brackets and may hold anything, brackets and spaces included.
+  // The second field is the program's name in brackets and may contain anything, brackets and spaces included.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
   const [state, started] = [fields[0], fields[19]]
   return state === undefined || started === undefined ? undefined : { state, started }
 })
 
-/** Who holds the lock, in words; undefined when nobody does any more. */
+/** The holder of the lock, in words; undefined when it is no longer held. */
 const judge = Effect.fnUntraced(function*(holder: Holder, me: Holder, calls: LockFileCalls) {
   const words = `process ${holder.pid} on ${holder.host}, since ${holder.since}`
   const isWithinSight = holder.boot === me.boot && holder.namespace === me.namespace &&

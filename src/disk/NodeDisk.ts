@@ -1,16 +1,16 @@
 /**
  * `Disk` on the file system of the machine, and the only file that touches it.
  *
- * Two layers hold the same promises:
+ * Two layers keep the same promises:
  *
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
- *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
- * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
- *   nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes milliseconds, in
- *   which the thread can prepare what comes next.
+ *   interrupted: an interruption waits for its end, so nothing continues in the background (rule 5 of `Disk`).
+ * - `layerBlocking` makes the call on the calling thread. It answers soonest and is meant for worker threads, which
+ *   have nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes
+ *   milliseconds, in which the thread can prepare what comes next.
  *
- * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
- * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
+ * A file opened here is a regular file: no link is followed to it, and a FIFO or device is given back at once. A file
+ * with calls under way is closed only after they have ended, so no call can hit a descriptor that was given to another
  * file meanwhile.
  */
 import * as Effect from "effect/Effect"
@@ -45,14 +45,15 @@ import { Disk, DiskError } from "./Disk.ts"
 export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
 
 /**
- * `Disk` by calls that block the calling thread: soonest answered, and meant for threads that have nothing else to do.
+ * `Disk` by calls that block the calling thread: answers soonest, and is meant for threads that have nothing else to
+ * do.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
 
-/** What each errno of POSIX that a file call can return means here; whatever is not named is `Io`. */
+/** What each errno of POSIX that a file call can return means here; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENOENT: "NotFound",
   EEXIST: "Exists",
@@ -124,7 +125,7 @@ const directoryMode = 0o750
 
 /**
  * The most bytes of one call. Linux stops at 2,147,479,552; Node refuses more than 2^31 - 1 in one piece and reports
- * nonsense for more in several. The number of pieces has no such limit: libuv goes on after each IOV_MAX of them.
+ * nonsense for more in several. The number of pieces has no such limit: libuv makes a call for every IOV_MAX of them.
  */
 const callBytesMax = 2 ** 30
 
@@ -155,8 +156,8 @@ const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8
 }
 
 /**
- * A blocking layer syncs up to so many unsynced bytes of a file where it stands. The way to the thread pool and back takes
- * some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
+ * A blocking layer syncs up to this many unsynced bytes of a file on the calling thread. The way to the thread pool and
+ * back takes some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
  */
 const bytesSyncedInPlaceMax = 2 ** 20
 
@@ -238,7 +239,7 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         statOf
       )
     ),
-    // An error of close says nothing that sync has not said: bytes that were not synced were never promised.
+    // An error of close tells nothing that sync has not told: bytes that were not synced were never promised.
     close: Effect.uninterruptible(Effect.suspend(() => {
       if (!isOpen) return Effect.void
       isOpen = false
@@ -297,8 +298,8 @@ const make = (call: Call): Disk["Service"] => {
       )
     }).pipe(Effect.uninterruptible)
 
-  // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that goes away
-  // between the two fails the whole listing, which is then begun again.
+  // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that disappears
+  // between the two fails the whole listing, which is then started again.
   const list = (directory: string) =>
     call<Array<fs.Dirent>>(
       "list",
@@ -345,7 +346,8 @@ const make = (call: Call): Disk["Service"] => {
   const followed = (path: string) =>
     call<fs.Stats>("makeDirectory", path, (done) => fs.stat(path, done), () => fs.statSync(path))
 
-  // Not Node's recursive mkdir: where a parent says ok and the child still has none, as under /proc, it never ends.
+  // Not Node's recursive mkdir: where making the parent succeeds and the child still has none, as under /proc, it never
+  // ends.
   const makeDirectory = (path: string): Effect.Effect<void, DiskError> =>
     makeOne(path).pipe(
       Effect.catchIf(
@@ -364,7 +366,8 @@ const make = (call: Call): Disk["Service"] => {
     )
 
   const lock = (path: string) =>
-    // Only who locks loads what reads a lock's file: it is made of `Schema`, which maintainer threads do without (see `Disk`).
+    // Only a caller that locks loads the module that reads a lock file: that module uses `Schema`, which maintainer
+    // threads do without (see `Disk`).
     Effect.flatMap(Effect.promise(() => import("./LockFile.ts")), ({ holdLock }) =>
       holdLock(path, {
         open,

@@ -25,7 +25,7 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 /**
  * Decodes one block of a frame into fresh memory. `block` is the size field and the data, without a block checksum;
  * `blockBytesMax` comes from the frame's header. A linked block needs `history`: the last `historyBytesMax` bytes of
- * the content before it, or all of it when there is less. `offset` is where the block begins in its file, for the
+ * the content before it, or all of it when there is less. `offset` is where the block starts in its file, for the
  * errors.
  *
  * The decoder wants a number in the size field's place, so the field is overwritten during the call and put back after
@@ -59,8 +59,8 @@ export const decodeBlock = (
 }
 
 /**
- * Gives the memory of decoded or compressed bytes back at once, and not when the garbage collector comes by. Every view on it is
- * empty then. Only for results of the native library, each of which has memory of its own.
+ * Frees the memory of decoded or compressed bytes at once, instead of at the next garbage collection. Every view on it
+ * is empty then. Only for results of the native library, each of which has memory of its own.
  */
 export const releaseNative = (result: Uint8Array): void => {
   if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
