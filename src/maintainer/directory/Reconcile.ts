@@ -110,7 +110,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Logs what was found that people should know of. */
+/** Logs what the operator should know of. */
 export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {
