@@ -14,7 +14,7 @@ import type { DiskError } from "./Disk.ts"
 import { Disk } from "./Disk.ts"
 
 /**
- * The file that names the holder of a directory.
+ * The lock of a directory. What stands for it in the directory has a name that begins so.
  *
  * @since 0.1.0
  * @category names

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { isLockName } from "../../disk/LockSocket.ts"
 import { metaName, metaTemporaryName } from "../../disk/MetaStore.ts"
 import { lockName } from "../../disk/SegmentDirectory.ts"
 import { reserveName } from "../../maintainer/directory/DiskReserve.ts"
@@ -73,9 +74,10 @@ const ownNames = [
   monitorTemporaryName,
   verifiedName,
   verifiedTemporaryName,
-  quarantineName,
-  backupLockName
+  quarantineName
 ]
+
+const lockNames = [lockName, backupLockName]
 
 /**
  * Of the names that are no segments', those that nobody here has made.
@@ -84,4 +86,4 @@ const ownNames = [
  * @category formatting
  */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))
+  names.filter((name) => !ownNames.includes(name) && !lockNames.some((lock) => isLockName(lock, name)))

@@ -21,7 +21,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { isPrivateName } from "../../disk/LockFile.ts"
+import { isPrivateName } from "../../disk/LockSocket.ts"
 import { metaTemporaryName } from "../../disk/MetaStore.ts"
 import { hotPath, lockName, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../../disk/SegmentDirectory.ts"

@@ -14,7 +14,8 @@
  */
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
-import { Disk, DiskError } from "../../disk/Disk.ts"
+import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
+import { isLockName } from "../../disk/LockSocket.ts"
 import { makeDirectoryDurable, pathIn } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { defaultNaming, parseName } from "../../format/SegmentName.ts"
@@ -147,12 +148,13 @@ const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNa
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
-  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || parseName(naming, name) !== undefined
-  if (found.length > 0 && !(found.includes(backupLockName) && found.every(isOurs))) return yield* refuse(partial)
+  const isOfLock = (name: string): boolean => isLockName(backupLockName, name)
+  const isOurs = (name: string): boolean => isOfLock(name) || parseName(naming, name) !== undefined
+  if (found.length > 0 && !(found.some(isOfLock) && found.every(isOurs))) return yield* refuse(partial)
   yield* disk.lock(pathIn(partial, backupLockName))
   const clear = Effect.gen(function*() {
     for (const { name } of yield* disk.list(partial)) {
-      if (name !== backupLockName) yield* disk.unlink(pathIn(partial, name))
+      if (!isOfLock(name)) yield* disk.unlink(pathIn(partial, name))
     }
     yield* disk.syncDirectory(partial)
   })
@@ -162,7 +164,7 @@ const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNa
     isNamed = true
     // Only then: an unfinished copy without its lock would be nobody's.
     yield* disk.syncDirectory(parentOf(to))
-    yield* disk.unlink(pathIn(to, backupLockName))
+    for (const { name } of yield* disk.list(to)) if (isOfLock(name)) yield* removeIfThere(pathIn(to, name))
     yield* disk.syncDirectory(to)
   }, Effect.uninterruptible)
 })
