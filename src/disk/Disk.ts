@@ -191,13 +191,13 @@ export class Disk extends Context.Service<Disk, {
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
   /**
-   * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in another:
-   * `Held`, with the holder named in `detail`. A holder that died, however, leaves no false lock on the same kernel, nor does
-   * a restart of the machine on a file system of its own. What cannot be known from here stays held, and `detail` tells what
-   * to do.
+   * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
+   * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
+   * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and
+   * `detail` tells what to do.
    *
-   * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it there;
-   * the next holder removes it.
+   * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it
+   * there; the next holder removes it.
    */
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
 }>()("effect-wal/disk/Disk") {}

@@ -1,25 +1,26 @@
 /**
- * A lock for which sockets stand: at most one holder, and none that has died.
+ * A lock for which sockets stand: at most one process holds it, and never one that has died.
  *
- * Who wants the lock `D/wal.lock` listens at a Unix socket of its own, `D/wal.lock.HOST.PID.BOOT.DEVICE.TOKEN`, and then looks
- * whether another such socket is alive. Who sees none has the lock until its own is gone. The kernel tells whether a socket
- * is alive (see `UnixSocket`), whatever process, host, user or mount namespace its process is in, and ends it with its
- * process, however that dies.
+ * A process that wants the lock `D/wal.lock` listens at a Unix socket of its own,
+ * `D/wal.lock.HOST.PID.BOOT.DEVICE.TOKEN`, and then looks for another such socket that is alive. If there is none, it
+ * holds the lock until it removes its own. The kernel tells whether a socket is alive (see `UnixSocket`), in whatever
+ * process, host, user or mount namespace its process is, and ends it with its process, in whatever way that dies.
  *
- * Why there is at most one holder: everyone shows its own socket before it looks at the others', and a holder's socket stays.
- * Of two, the one that looked later has seen the other's. A socket gets its name only when it listens already, so one that
- * refuses is dead for good, its name is never used again, and anyone may remove it.
+ * Why there is at most one holder: every process shows its own socket before it looks for others, and a holder's socket
+ * stays. Of two holders, the one that looked later would have seen the other's. A socket gets its name only when it
+ * listens already. So a socket that refuses is dead for good; its name is never used again, and every process may
+ * remove it.
  *
- * Two who begin at once may see each other. The one whose name is greater gives way, and the other looks again until it has.
- * If that takes longer than a second, the greater one had seen nobody and holds the lock.
+ * Two processes that begin at once may see each other. The one whose name is greater gives way; the other looks again
+ * until it has. If that takes longer than a second, the greater one had seen nobody and holds the lock.
  *
- * A socket takes no block of the disk. Its name is all that it says, so a full disk does not stand in the way, and nothing
- * that is read from it can be anything but digits, letters, dots, dashes and underscores.
+ * A socket takes no block of the disk, so a full disk does not stand in the way. Its name tells who holds the lock, and
+ * consists of letters, digits, dots, dashes and underscores: an error that quotes it does nothing to a terminal.
  *
- * A socket whose process runs on another kernel refuses as a dead one does. So a refusal counts only where it can be told
- * apart (`isDead`); otherwise the lock stays held, and the error names the file that a person may remove.
+ * A socket of another kernel's process refuses as a dead one does. So a refusal counts only where the two can be told
+ * apart (`isDead`). Otherwise the lock stays held, and the error names the file that a person may remove.
  *
- * The private names end in `.tmp`. The holder may delete every such file beside its lock.
+ * A socket has a private name, which ends in `.tmp`, before it has its own. The holder may delete every private name.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -29,7 +30,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import type { DiskReason } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
 
-/** What a file system tells about the directory of a lock. @since 0.1.0 @category models */
+/** What a file system tells about the directory of a lock. */
 export interface DirectoryStat {
   /** The number that this kernel gave to the file system. */
   readonly device: number
@@ -39,12 +40,12 @@ export interface DirectoryStat {
   readonly gid: number
 }
 
-/** What the lock asks of the system. @since 0.1.0 @category models */
+/** What the lock asks of the system. */
 export interface LockCalls {
   readonly names: (directory: string) => Effect.Effect<ReadonlyArray<string>, DiskError>
   /**
-   * When a socket was made, Unix time in milliseconds; undefined when the name stands for nothing, or for something else, as
-   * a link to a socket.
+   * When a socket was made, Unix time in milliseconds; undefined when the name stands for nothing, or for something
+   * else, as a link to a socket.
    */
   readonly madeMillis: (path: string) => Effect.Effect<number | undefined, DiskError>
   readonly directoryStat: (path: string) => Effect.Effect<DirectoryStat, DiskError>
@@ -61,25 +62,6 @@ export interface LockCalls {
   /** Some milliseconds of real time: rivals are processes, to which a test's clock means nothing. */
   readonly pause: Effect.Effect<void>
 }
-
-/**
- * Whether a name beside the lock `lockName` belongs to it: to its holder, to a process that takes it, or to one that died.
- *
- * @since 0.1.0
- * @category names
- */
-export const isLockName = (lockName: string, name: string): boolean =>
-  name === lockName || name.startsWith(`${lockName}.`)
-
-/**
- * Whether a name beside the lock `lockName` is the private name of a process that takes or took it. A crash leaves such
- * files; only the holder of the lock may delete them, and a process that is taking it at that moment begins again.
- *
- * @since 0.1.0
- * @category names
- */
-export const isPrivateName = (lockName: string, name: string): boolean =>
-  name.startsWith(`${lockName}.`) && name.endsWith(".tmp")
 
 /** Who listens at a socket, as its name says. Texts are as short and plain as `describeMyself` makes them. */
 interface Holder {
@@ -106,8 +88,8 @@ const nameOf = (prefix: string, me: Omit<Holder, "name">, token: string): string
   `${prefix}${me.host}.${me.pid}.${me.boot}.${me.device.toString(16)}.${token}`
 
 /**
- * The file systems, by the numbers of Linux' `statfs`, that one kernel at a time works on: ext2 to ext4, xfs, btrfs, f2fs,
- * bcachefs, zfs, jfs, reiserfs, nilfs2, ntfs3, tmpfs, ramfs, and overlay, whose upper layer is one of them.
+ * The file systems, by the numbers of Linux' `statfs`, that one kernel at a time works on: ext2 to ext4, xfs, btrfs,
+ * f2fs, bcachefs, zfs, jfs, reiserfs, nilfs2, ntfs3, tmpfs, ramfs, and overlay, whose upper layer is one of them.
  */
 const localFileSystems: ReadonlySet<number> = new Set([
   0xEF53,
@@ -144,9 +126,6 @@ const heldHere = new Set<string>()
 /**
  * Takes the lock and gives it back when the scope closes. Fails with `Held` and the holder in `detail` while another
  * holder has it, in this process too.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, DiskError, Scope.Scope> =>
   Effect.asVoid(Effect.acquireRelease(
@@ -243,9 +222,9 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
 })
 
 /**
- * Whether a socket that refuses is dead for certain, and not just another kernel's. On a local file system it is when it was
- * made by this kernel, before this kernel started, or on this host (whose clock may have stood wrong then). On any other, a
- * network's for instance, it is when it was made by this kernel through the same mounted file system.
+ * Whether a socket that refuses is dead for certain, and not just another kernel's. On a local file system it is when
+ * it was made by this kernel, before this kernel started, or on this host (whose clock may have stood wrong then). On
+ * any other, a network's for instance, it is when it was made by this kernel through the same mounted file system.
  */
 const isDead = (holder: Holder, madeMillis: number, { me, stat }: Place): boolean => {
   const isThisHost = holder.host === me.host

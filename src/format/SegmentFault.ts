@@ -6,7 +6,7 @@
  */
 
 /**
- * The kinds of fault.
+ * The kinds of fault, in one list.
  *
  * - `Truncated`: the file ends before what its header or a block promises
  * - `BadHeader`: the segment header does not hold
@@ -23,18 +23,27 @@
  * @since 0.1.0
  * @category models
  */
-export type SegmentFaultKind =
-  | "Truncated"
-  | "BadHeader"
-  | "BadBlockHeader"
-  | "BadPayload"
-  | "BrokenChain"
-  | "BadOrder"
-  | "BadEvent"
-  | "NotZero"
-  | "TrailingBytes"
-  | "CountMismatch"
-  | "BadFrame"
+export const segmentFaultKinds = [
+  "Truncated",
+  "BadHeader",
+  "BadBlockHeader",
+  "BadPayload",
+  "BrokenChain",
+  "BadOrder",
+  "BadEvent",
+  "NotZero",
+  "TrailingBytes",
+  "CountMismatch",
+  "BadFrame"
+] as const
+
+/**
+ * One of `segmentFaultKinds`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SegmentFaultKind = typeof segmentFaultKinds[number]
 
 /**
  * One fault. `offset` counts the bytes of the uncompressed segment, but for `BadFrame`, where it counts those of the

@@ -1,10 +1,8 @@
 /**
- * Options as a schema. Each field carries its unit, its range and its default, so what checks a value, what reads it from
- * the environment and what the documentation says of it are one thing.
+ * Describes options by a schema. Each field has its unit, its range and its default. So the check of a value, its
+ * reading from the environment and its documentation come from one place.
  *
- * A wrong value gets a line that names the field, the value and what would have been right.
- *
- * @since 0.1.0
+ * The message for a wrong value names the field, the value and the expected values.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,113 +14,60 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { inspect } from "node:util"
 import { parseBytes, parseDuration } from "./notations.ts"
 
-/**
- * In what a number counts; text and choices have no unit.
- *
- * @since 0.1.0
- * @category options
- */
-export type Unit = "bytes" | "milliseconds" | "count" | "text"
+/** The kind of a value: an amount in a unit, a number without a unit, or text. */
+type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
 
-/**
- * What is said of a field.
- *
- * @since 0.1.0
- * @category options
- */
-export interface FieldNotes {
+/** The unit of a field and its expected values. */
+interface FieldNotes {
   readonly unit: Unit
-  /** The right values, as a phrase: `2 to 128`. */
+  /** The expected values, as a phrase: `2 to 128`. */
   readonly expected: string
 }
 
 const notesKey = "effect-wal/field"
 
-/**
- * The longest timer that Node has, in milliseconds: 24.8 days.
- *
- * @since 0.1.0
- * @category options
- */
+/** The longest timer that Node has, in milliseconds: 24.8 days. */
 export const millisLimit = 2 ** 31 - 1
 
 const notes = (unit: Unit, expected: string): { readonly [notesKey]: FieldNotes } => ({
   [notesKey]: { unit, expected }
 })
 
-/**
- * A whole number of a range, both ends included.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for a whole number in a range, both ends included. */
 export const whole = (unit: Unit, minimum: number, maximum: number): Schema.Int =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate(
     notes(unit, maximum === Number.MAX_SAFE_INTEGER ? `${minimum} or more` : `${minimum} to ${maximum}`)
   )
 
-/**
- * A whole number that is brought into its range, with a warning, where it is used.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for a whole number that its user clamps to the range, with a warning. */
 export const clampedWhole = (minimum: number, maximum: number): Schema.Int =>
   Schema.Int.annotate(notes("count", `${minimum} to ${maximum}, clamped`))
 
-/**
- * The same, or a word instead of a number.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field as `clampedWhole` does, which also accepts one word instead of a number. */
 export const clampedWholeOr = <const Word extends string>(minimum: number, maximum: number, word: Word) =>
   Schema.Union([Schema.Int, Schema.Literal(word)]).annotate(
     notes("count", `${minimum} to ${maximum}, clamped, or ${word}`)
   )
 
-/**
- * One of some words.
- *
- * @since 0.1.0
- * @category options
- */
-export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): Schema.Literals<Words> =>
-  Schema.Literals(words).annotate(notes("text", words.join(", ")))
+/** Makes a field for one of some words, or for one of some numbers. */
+export const oneOf = <const Choices extends ReadonlyArray<string> | ReadonlyArray<number>>(
+  choices: Choices
+): Schema.Literals<Choices> =>
+  Schema.Literals(choices).annotate(notes(typeof choices[0] === "number" ? "number" : "text", choices.join(", ")))
 
-/**
- * Any text but the empty one.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for text that is not empty. */
 export const text = (expected: string): Schema.NonEmptyString => Schema.NonEmptyString.annotate(notes("text", expected))
 
-/**
- * What stands there when nothing is given.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives a field a default, for options in which it is missing. */
 export const withDefault = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   Schema.withDecodingDefaultType<S>(Effect.succeed(value))(schema)
 
-/**
- * A field with its place in the options.
- *
- * @since 0.1.0
- * @category options
- */
+/** A field with its path in the options. */
 export interface Field extends FieldNotes {
   readonly path: ReadonlyArray<string>
 }
 
-/**
- * The fields of a schema that hold one value each, in order; those of structs within it by their path.
- *
- * @since 0.1.0
- * @category options
- */
+/** Lists the fields of a schema that have a single value, in order, including those of nested structs. */
 export const fieldsOf = (schema: Schema.Top): ReadonlyArray<Field> => collect(schema.ast, [])
 
 const collect = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Field> => {
@@ -133,24 +78,20 @@ const collect = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray
   return found === undefined ? [] : [{ path, ...found }]
 }
 
-/** An optional field is a union with `undefined`. */
+/** Finds the notes of a field. An optional field is a union with `undefined`. */
 const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
   const own = SchemaAST.resolveAt<FieldNotes>(notesKey)(ast)
   if (own !== undefined || !SchemaAST.isUnion(ast)) return own
   return ast.types.map(notesOf).find((found) => found !== undefined)
 }
 
-/**
- * The value that text stands for; text that stands for nothing is given back, and is then no right value.
- *
- * @since 0.1.0
- * @category options
- */
+/** Parses text as a value. Text that cannot be parsed is returned unchanged, so that the check rejects it. */
 export const fromText = (unit: Unit, text: string): unknown => {
   switch (unit) {
     case "text":
       return text
     case "count":
+    case "number":
       return /^-?\d+$/.test(text) ? Number(text) : text
     case "bytes":
       return Option.getOrElse(parseBytes(text), () => text)
@@ -162,22 +103,14 @@ export const fromText = (unit: Unit, text: string): unknown => {
 }
 
 /**
- * Options that cannot be. They come from the program's own text, so they are its mistake and a defect, as with Effect's
- * own modules.
- *
- * @since 0.1.0
- * @category options
+ * The defect of wrong options. They are written in the program itself, so they are a mistake of the program, as in
+ * Effect's own modules.
  */
-export class WrongOptions extends Error {
+class WrongOptions extends Error {
   override readonly name = "WrongOptions"
 }
 
-/**
- * The options with every default in place, or what is wrong with them, one line for all fields.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives the options with all defaults filled in, or one line that lists everything that is wrong with them. */
 export const check = <A, I>(
   schema: Schema.Codec<A, I>,
   given: unknown,
@@ -193,14 +126,14 @@ export const check = <A, I>(
       const expected = field === undefined || isRight(schema, names, value) ? message : `expected ${phrase(field)}`
       return `${nameOf(names)} is ${inspect(value, { depth: 1 })}, ${expected}`
     })
-    // A value may break two rules of its field, which is said in one phrase.
+    // A value may violate two rules of its field; both have the same phrase.
     return [...new Set(lines)].join("; ")
   })
 
 const valueAt = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
 
-/** Alone the value would do: it is another field that it does not go with. */
+/** Tells whether the value alone is valid: then it is wrong only in combination with another field. */
 const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown): boolean => {
   let ast = schema.ast
   for (const name of path) {
@@ -215,12 +148,7 @@ const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown
 const phrase = ({ expected, unit }: FieldNotes): string =>
   unit === "bytes" || unit === "milliseconds" ? `${expected} ${unit}` : expected
 
-/**
- * The options with every default in place. Throws `WrongOptions`.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives the options with all defaults filled in. Throws `WrongOptions`. */
 export const resolveUnsafe = <A, I>(schema: Schema.Codec<A, I>, given: I): A => {
   const checked = check(schema, given)
   if (Result.isFailure(checked)) throw new WrongOptions(checked.failure)

@@ -1,39 +1,39 @@
 /**
- * Finds the segments that another process has finished, and offers each of them once to be persisted; retention goes on
- * from there. Looks at names, and at the headers of the newest few files.
+ * Finds the segments that another process has finished, and offers each of them once to be persisted; retention
+ * continues from there. Reads names, and the headers of the newest few files.
  *
- * A segment is finished when one with a higher index is closed, or when it is closed itself and not the newest. So the newest
- * segment is always left alone, and with it every open one that may still be written: the active one, one that was prepared
- * ahead of it, one that was filled and is not closed yet. Segments that a crash of their writer left open are finished as
- * soon as the writer, started again, has closed a later one.
+ * A segment is finished when one with a higher index is closed, or when it is closed itself and not the newest. So the
+ * newest segment is always left alone, and with it every open one that may still be written: the active one, one that
+ * was prepared ahead of it, one that was filled and is not closed yet. When a writer crashes and leaves segments open,
+ * they are finished as soon as the restarted writer has closed a later one.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { hotPath, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { readHeader } from "../reading/segment/SegmentReader.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import { isClosed, readHotHeader } from "./directory/HotHeader.ts"
 import { adaptive } from "./executor/MaintainerSchedule.ts"
 
 /**
- * What to watch.
+ * The directory to watch.
  *
  * @since 0.1.0
  * @category models
  */
 export interface WatchOptions {
   readonly directory: string
-  readonly naming: SegmentNaming
+  readonly naming?: SegmentNaming
 }
 
 /**
- * Watches until it is interrupted: looks every 10 ms while segments are being finished, and ever more rarely, down to once
- * a second, while none are. A look that fails is said once and tried again.
+ * Watches until it is interrupted: every 10 ms while segments are being finished, and less and less often, down to once
+ * a second, while none are. A failure is logged once and tried again.
  *
  * @since 0.1.0
  * @category watching
@@ -42,16 +42,16 @@ export interface WatchOptions {
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { NodeDisk, SegmentMaintainer, SegmentName, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
+ * import { NodeDisk, SegmentMaintainer, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
- * const MaintainerLive = SegmentMaintainer.SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
+ * const MaintainerLive = SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
  *   Layer.provideMerge(Layer.mergeAll(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
  * )
  *
  * const program = Effect.gen(function*() {
- *   yield* Effect.forkChild(SegmentWatcher.watch({ directory, naming: SegmentName.defaultNaming }))
+ *   yield* Effect.forkChild(SegmentWatcher.watch({ directory }))
  *   yield* Effect.sleep("20 millis") // in an application: until it is asked to end
  *   yield* Console.log(yield* (yield* SegmentMaintainer.SegmentMaintainer).drain) // => failures: 0
  * })
@@ -63,14 +63,15 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
   .fnUntraced(function*(options: WatchOptions) {
     const disk = yield* Disk
     const toPersist = yield* SegmentsToPersist
+    const directory = new SegmentDirectory(options.directory, options.naming)
     let offeredThrough = -1
     let said = ""
     const look = Effect.gen(function*() {
-      const finished = yield* finishedAfter(options, offeredThrough)
+      const finished = yield* finishedAfter(directory, offeredThrough)
       for (const { cold, hot, segmentIndex } of finished) {
-        // One that is there in both forms is in the middle of its freeze.
+        // A segment in both forms is in the middle of its freeze.
         if (hot && cold.length === 0) {
-          const { bytes } = yield* disk.stat(hotPath(options.directory, options.naming, segmentIndex))
+          const { bytes } = yield* disk.stat(directory.hotPath(segmentIndex))
           yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes })
         }
         offeredThrough = segmentIndex
@@ -87,20 +88,21 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
   })
 
 /**
- * The segments behind this index that are finished, oldest first.
+ * The finished segments after this index, oldest first.
  *
  * @since 0.1.0
  * @category watching
  */
 export const finishedAfter: (
-  options: WatchOptions,
+  directory: SegmentDirectory,
   segmentIndex: number
 ) => Effect.Effect<ReadonlyArray<SegmentEntry>, DiskError, Disk> = Effect.fnUntraced(
-  function*({ directory, naming }: WatchOptions, segmentIndex: number) {
-    const later = segmentsOf(yield* scan(directory, naming)).filter((entry) => entry.segmentIndex > segmentIndex)
+  function*(directory: SegmentDirectory, segmentIndex: number) {
+    const later = segmentsOf(yield* directory.scan).filter((entry) => entry.segmentIndex > segmentIndex)
     for (let position = later.length - 1; position >= 0; position--) {
       const entry = later[position]!
-      if (entry.cold.length > 0 || isClosed(yield* readHotHeader(directory, naming, entry.segmentIndex))) {
+      const header = entry.cold.length > 0 ? undefined : yield* readHeader(directory.hotPath(entry.segmentIndex))
+      if (entry.cold.length > 0 || (header !== undefined && header.closedNanos !== 0n)) {
         return later.slice(0, Math.min(position + 1, later.length - 1))
       }
     }

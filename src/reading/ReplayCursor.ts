@@ -4,28 +4,28 @@
  * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
  *
  * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
- * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
- * unclosed after a crash).
+ * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; a crash of another writer
+ * of that format leaves several unclosed).
  *
  * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
  * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
  * blocks may be cut differently, and it goes on by event id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type { SegmentExpectations } from "../format/SegmentExpectations.ts"
+import { mayStayOpen } from "../format/SegmentLayout.ts"
+import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
-import { Deleted, SegmentMissing } from "./ReplayError.ts"
+import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
-import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "./segment/SegmentChain.ts"
+import { expectationsAfter, faultOfFollowed, faultOfUnclosed } from "./segment/SegmentChain.ts"
 import { corrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCursor } from "./segment/SegmentReader.ts"
@@ -33,12 +33,7 @@ import { forReplay, openSegment, verifySegment } from "./segment/SegmentReader.t
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
 import { openSegmentAt, openSegmentBehind } from "./segment/SegmentSeek.ts"
 
-/**
- * Where a walk begins and which ids it is about.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where a walk begins and which ids it is about. */
 export interface ReplayStart {
   readonly reader: SegmentDirectoryReader
   /** `undefined`: the oldest there is, whatever was deleted before it. */
@@ -51,12 +46,7 @@ export interface ReplayStart {
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
 
-/**
- * A walk.
- *
- * @since 0.1.0
- * @category models
- */
+/** A walk. */
 export interface ReplayCursor {
   /**
    * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
@@ -96,12 +86,7 @@ interface Mark {
 
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
-/**
- * Begins a walk. What is open when the scope closes is closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Begins a walk. What is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
   const { fromId, memory, reader } = start
   const outer = yield* Effect.scope
@@ -161,11 +146,19 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
-        return yield* new SegmentMissing({ directory: reader.directory, firstMissingIndex: wanted, lastMissingIndex })
+        return yield* new SegmentMissing({
+          directory: reader.directory.path,
+          firstMissingIndex: wanted,
+          lastMissingIndex
+        })
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new EventsDeleted({
+          directory: reader.directory.path,
+          wanted: `segment ${wanted}`,
+          firstAvailableId
+        })
       }
     }
   })
@@ -184,11 +177,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const now = yield* startOf(reader, segmentIndex)
       // Deleted meanwhile, which entering it will say, or closed.
       if (now === undefined || now.header.closedNanos !== 0n) return true
-      if (summary.header.version === 2) {
-        return yield* corrupt(file, openThoughFollowed)
-      }
-      const whole = yield* reader.use(segmentIndex, verifySegment)
-      if (whole?.torn !== undefined) return yield* corrupt(file, whole.torn)
+      // This walk may have left the end of the file unread.
+      const followed = mayStayOpen(summary.header.version) ? yield* reader.use(segmentIndex, verifySegment) : summary
+      const fault = followed && faultOfFollowed(followed)
+      if (fault !== undefined) return yield* corrupt(file, fault)
     }
     inherited = inheritanceOf(summary, file, inherited)
     nextIndex = segmentIndex + 1
@@ -222,8 +214,8 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
-        const { directory } = reader
-        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+        const directory = reader.directory.path
+        return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
       pending = blocks
@@ -333,7 +325,7 @@ const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inher
     : summary.closed && header.eventCount > 0
     ? header.lastEventId
     : before.expectations.previousEventId
-  const expectations = expectationsBehind(header, summary.chainedChecksum, previousEventId)
+  const expectations = expectationsAfter(header, summary.chainedChecksum, previousEventId)
   const unclosed = summary.closed ? undefined : { file, offset: summary.validBytes }
   return { expectations, unclosed: summary.eventCount === 0 ? before.unclosed ?? unclosed : unclosed }
 }

@@ -1,23 +1,21 @@
 /**
- * A doorbell says "something changed, look again" to whoever sleeps. It is one counter in shared memory: whoever changes
- * something rings (adds one), whoever is about to sleep has read the counter *before* it looked, and sleeps only while
- * the counter still has that value. So a ring between looking and sleeping is never lost, and rings need no
+ * A doorbell says "something changed, look again" to whoever sleeps. It is one counter in shared memory: whoever
+ * changes something rings (adds one), whoever is about to sleep has read the counter *before* it looked, and sleeps
+ * only while the counter still has that value. So a ring between looking and sleeping is never lost, and rings need no
  * acknowledgement.
  *
  * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
  *   doorbell too.
- * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
- *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending one
- *   cannot be cancelled, it goes away with the next ring.
- * - A local doorbell (`make`) never creates a promise.
+ * - A shared doorbell (`makeSharedUnsafe`) is also heard from other threads. For this a thread keeps at most one
+ *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending
+ *   one cannot be cancelled, it goes away with the next ring.
+ * - A local doorbell (`makeUnsafe`) never creates a promise.
  *
  * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
  * something else open (a message port with a listener, say).
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { invariant } from "../internal/invariant.ts"
 
 interface Waiter {
@@ -25,14 +23,9 @@ interface Waiter {
   readonly wake: () => void
 }
 
-/**
- * A doorbell, as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A doorbell, as one thread sees it. */
 export interface Doorbell {
-  /** Whether other threads are heard and woken. */
+  /** Whether rings are exchanged with other threads. */
   readonly isShared: boolean
   readonly words: Int32Array
   readonly index: number
@@ -43,10 +36,7 @@ export interface Doorbell {
 }
 
 /**
- * Bytes a doorbell takes in shared memory: a 64-byte line of its own, of which the first four are the counter.
- *
- * @since 0.1.0
- * @category layout
+ * The bytes that a doorbell takes in shared memory: a 64-byte line of its own, whose first four bytes are the counter.
  */
 export const doorbellBytes = 64
 
@@ -56,38 +46,27 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
 }
 
 /**
- * A local doorbell on the counter at `byteOffset` of `buffer`: heard by the waiters of the thread that rings. The counter
- * keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
+ * Makes a local doorbell on the counter at `byteOffset` of `buffer`: a ring wakes the waiters of the ringing thread
+ * only. The counter keeps its value; zeroed memory is a fresh counter.
  */
-export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
+export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+  makeDoorbell(buffer, byteOffset, false)
 
 /**
- * A shared doorbell on the counter at `byteOffset` of `buffer`: heard by every thread that made one there, in any order.
- * The counter keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
+ * Makes a shared doorbell on the counter at `byteOffset` of `buffer`: a ring wakes waiters in every thread that made
+ * one there. Threads may make theirs in any order. The counter keeps its value; zeroed memory is a fresh counter.
  */
-export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+export const makeSharedUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, true)
 
 /**
- * The counter: how often the doorbell was rung, modulo 2^32, as a signed integer. To be compared for equality only.
- *
- * @since 0.1.0
- * @category operations
+ * Reads the counter: how often the doorbell was rung, modulo 2^32, as a signed integer. Compare it for equality only.
  */
 export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, self.index)
 
 /**
- * Rings: every waiter wakes, in this thread before the call returns, in other threads (if the doorbell is shared) as
- * soon as they get to it. Changes made before the ring are visible to whoever was woken by it.
- *
- * @since 0.1.0
- * @category operations
+ * Rings: wakes every waiter. Waiters in this thread run before the call returns, those in other threads (if the
+ * doorbell is shared) as soon as their thread is free. A woken waiter sees all changes made before the ring.
  */
 export const ringUnsafe = (self: Doorbell): void => {
   countUnsafe(self)
@@ -95,22 +74,14 @@ export const ringUnsafe = (self: Doorbell): void => {
 }
 
 /**
- * The first half of a ring: whoever looks from here on sees it, and nobody is woken. `wakeUnsafe` has to follow. Waking a
- * thread is a system call, and the woken one may take the core of whoever woke it.
- *
- * @since 0.1.0
- * @category operations
+ * Does the first half of a ring: adds one to the counter and wakes no waiter. The caller must call `wakeUnsafe` later.
+ * The two are separate because waking a thread is a system call, and the woken thread may take the caller's core.
  */
 export const countUnsafe = (self: Doorbell): void => {
   Atomics.add(self.words, self.index, 1)
 }
 
-/**
- * The second half of a ring: wakes whoever waits for what was counted.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Does the second half of a ring: wakes every waiter that has not seen the present count. */
 export const wakeUnsafe = (self: Doorbell): void => {
   if (self.isShared) Atomics.notify(self.words, self.index)
   if (self.waiters.size > 0) wakeChanged(self, Atomics.load(self.words, self.index))
@@ -127,8 +98,8 @@ const wakeChanged = (self: Doorbell, count: number): void => {
   }
 }
 
-// Holds on return: there are no waiters, or a waitAsync is pending that ends when the counter moves. A waitAsync begun
-// for an older count has already been notified, so its handler is on the way and looks again.
+// On return there are no waiters, or a waitAsync is pending that ends when the counter changes. A waitAsync for an
+// older count has already been notified, so its handler will run and look again.
 const listen = (self: Doorbell): void => {
   while (!self.listening && self.waiters.size > 0) {
     const count = Atomics.load(self.words, self.index)
@@ -147,11 +118,8 @@ const listen = (self: Doorbell): void => {
 const cancelNothing = (): void => {}
 
 /**
- * Calls `wake` once, as soon as the counter differs from `seen`: at once if it does already. Returns the function that
- * gives up waiting.
- *
- * @since 0.1.0
- * @category operations
+ * Calls `wake` once, as soon as the counter differs from `seen`; at once if it already does. Returns the function that
+ * cancels the waiting.
  */
 export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): () => void => {
   if (readUnsafe(self) !== seen) {
@@ -167,30 +135,8 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
 }
 
 /**
- * Returns as soon as the counter differs from `seen`, at once if it does already. Interruptible; leaves no listener
- * behind.
- *
- * @since 0.1.0
- * @category operations
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Fiber from "effect/Fiber"
- * import { Doorbell } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
- *   // Read before you look whether there is work: a ring in between ends the wait at once.
- *   const seen = Doorbell.readUnsafe(doorbell)
- *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
- *   Doorbell.ringUnsafe(doorbell)
- *   yield* Fiber.join(waiting)
- *   yield* Console.log("rung") // => rung
- * })
- *
- * await Effect.runPromise(program)
- * ```
+ * Waits until the counter differs from `seen`; returns at once if it already does. Interruptible: an interruption
+ * removes the listener.
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -199,11 +145,9 @@ export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   })
 
 /**
- * Looks again and again, without letting the thread go, until the counter differs from `seen` or `microsMax` are over;
- * `true` if it does. For a ring that is due at once: to wake a thread that sleeps takes longer.
- *
- * @since 0.1.0
- * @category operations
+ * Reads the counter repeatedly, without releasing the thread, until it differs from `seen` or `microsMax` microseconds
+ * are over. Returns `true` if it differs. For a ring that is expected at once: waking a sleeping thread would take
+ * longer.
  */
 export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boolean => {
   const until = performance.now() + microsMax / 1000
@@ -212,12 +156,3 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
   } while (performance.now() < until)
   return false
 }
-
-/**
- * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.
- *
- * @since 0.1.0
- * @category operations
- */
-export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)

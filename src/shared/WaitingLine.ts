@@ -1,15 +1,9 @@
-/**
- * Fibers of one thread that wait for what a doorbell announces, first come first served.
- *
- * @since 0.1.0
- */
+/** A line of fibers of one thread that wait for a doorbell. They are served in the order in which they came. */
 import * as Doorbell from "./Doorbell.ts"
 
 /**
- * A line, and what is being done for it.
- *
- * @since 0.1.0
- * @category models
+ * A line of waiters. `serving` is true while a step runs; `stopListening` removes the line's listener from the
+ * doorbell.
  */
 export interface WaitingLine<Waiting> {
   readonly waiting: Array<Waiting>
@@ -17,21 +11,14 @@ export interface WaitingLine<Waiting> {
   stopListening: (() => void) | undefined
 }
 
-/**
- * A line in which nobody stands.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Makes an empty line. */
 export const make = <Waiting>(): WaitingLine<Waiting> => ({ waiting: [], serving: false, stopListening: undefined })
 
 /**
- * Runs `step`, which serves whom it can. Who is left is served again at the next ring of the doorbell: it was read before
- * the step looked, so no ring is missed. `step` may run fibers that come back here; `serving` makes that a no-op, because
- * the running step, or the step that each newcomer schedules, looks again.
- *
- * @since 0.1.0
- * @category operations
+ * Runs `step`, which serves the waiters that it can. If any are left, it runs again at the next ring of the doorbell.
+ * The doorbell was read before the step looked, so no ring is missed. `step` may resume fibers that call `serve` again.
+ * That call does nothing while `serving` is true, because the running step looks again, and so does the step that each
+ * newcomer schedules.
  */
 export const serve = <Waiting>(line: WaitingLine<Waiting>, doorbell: Doorbell.Doorbell, step: () => void): void => {
   if (line.serving) return
@@ -59,12 +46,7 @@ const stopListening = <Waiting>(line: WaitingLine<Waiting>): void => {
   line.stopListening = undefined
 }
 
-/**
- * Takes somebody out of the line, whether served or no longer waiting. Does nothing if they are not in it.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes a waiter from the line, after it was served or interrupted. Does nothing if it is not in the line. */
 export const leave = <Waiting>(line: WaitingLine<Waiting>, waiting: Waiting): void => {
   const index = line.waiting.indexOf(waiting)
   if (index >= 0) line.waiting.splice(index, 1)

@@ -1,40 +1,27 @@
 /**
- * What is counted, as data: the one table that the layout, the merging of writers, the dump, the exported names and their
- * help texts all follow from.
+ * Defines everything that is counted, as data. From this one table follow the layout, the merging of writers, the dump,
+ * and the exported names with their help texts.
  */
 
-/**
- * What a value is measured in. `ns` and `ms` are turned into seconds where a monitoring system wants base units.
- *
- * @since 0.1.0
- * @category models
- */
+/** The unit of a value. `ns` and `ms` become seconds for monitoring systems, which expect base units. */
 export type Unit = "" | "ns" | "ms" | "bytes" | "percent"
 
 /**
- * How the values of several writers become one: `sum` for counters and for gauges of which every writer holds its own
- * part, `min` and `max` for extremes, and `max` also for gauges that any writer may set for all of them.
- *
- * @since 0.1.0
- * @category models
+ * How the values of several writers are merged: `sum` for counters, and for gauges of which every writer has its own
+ * part; `min` and `max` for extremes; `max` also for gauges that any writer may set for all writers.
  */
 export type Merge = "sum" | "min" | "max"
 
-/**
- * A field of a group, before it has a place.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FieldDefinition {
-  /** The last part of the exported name; the group's `exported` stands before it. */
+/** A field of a group, before it has a place. */
+interface FieldDefinition {
+  /** The last part of the exported name, after the group's `exported`. */
   readonly exported: string
   readonly unit: Unit
   readonly merge: Merge
   readonly help: string
-  /** 8 unless said. */
+  /** 8 by default. */
   readonly bytes?: 4
-  /** Labels of its own, beside the group's. */
+  /** Labels in addition to the group's. */
   readonly labels?: Readonly<Record<string, string>>
 }
 
@@ -71,33 +58,21 @@ const operationFields = {
 } as const satisfies Record<string, FieldDefinition>
 
 /**
- * What stands before the help of an operation's fields, where it is exported, and which part of the house runs it.
- *
- * @since 0.1.0
- * @category models
+ * The definition of an operation: the beginning of its exported names, the part of the recorder that runs it, and the
+ * beginning of its fields' help texts.
  */
-export interface OperationDefinition {
+interface OperationDefinition {
   readonly exported: string
   readonly subsystem: Subsystem
   readonly help: string
-  /** The group whose sequence word guards this one, when one call changes both. Its own unless said. */
+  /** The group whose sequence word guards this one, if one call changes both. By default each group has its own. */
   readonly guardedBy?: "lifecycle"
 }
 
-/**
- * The value of the label `subsystem`: the maintainer's worker or the recorder that the application calls.
- *
- * @since 0.1.0
- * @category models
- */
+/** The value of the label `subsystem`: the maintainer's worker or the recorder that the application calls. */
 export type Subsystem = "wal_persistence_worker" | "wal_recorder"
 
-/**
- * The timed operations in the order of the layout. Each has five totals and a latency histogram.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the timed operations, in the order of the layout. Each has five totals and a latency histogram. */
 export const operations = {
   retention: {
     exported: "maintenance_retention",
@@ -140,12 +115,7 @@ export const operations = {
   }
 } as const satisfies Record<string, OperationDefinition>
 
-/**
- * The name of a timed operation.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a timed operation. */
 export type OperationName = keyof typeof operations
 
 const limitFields = {
@@ -192,20 +162,10 @@ const trafficFields = {
   restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." }
 } as const satisfies Record<string, FieldDefinition>
 
-/**
- * The name of a counter: it only ever grows.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a counter, a value that only grows. */
 export type CounterName = keyof typeof trafficFields
 
-/**
- * Why an operation of the maintainer or the recorder failed.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the reasons why an operation of the maintainer or the recorder fails. */
 export const failureReasons = [
   "NotFound",
   "DiskFull",
@@ -219,12 +179,7 @@ export const failureReasons = [
   "Io"
 ] as const
 
-/**
- * One of {@link failureReasons}.
- *
- * @since 0.1.0
- * @category models
- */
+/** One of {@link failureReasons}. */
 export type FailureReason = typeof failureReasons[number]
 
 const failureFields = Object.fromEntries(failureReasons.map((reason) => [reason, {
@@ -297,49 +252,21 @@ const segmentFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
-/**
- * The name of a gauge: it is set, and holds until it is set again.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a gauge, a value that is set and stays until it is set again. */
 export type GaugeName =
   | keyof typeof limitFields
   | keyof typeof ringFields
   | keyof typeof durabilityFields
   | keyof typeof segmentFields
 
-/**
- * The name of a field of the loop's lifecycle.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a field of the loop's lifecycle. */
 export type LifecycleName = keyof typeof lifecycleFields
 
-/**
- * The name of a field of an operation.
- *
- * @since 0.1.0
- * @category models
- */
-export type OperationFieldName = keyof typeof operationFields
-
-/**
- * What the fields of a group are.
- *
- * @since 0.1.0
- * @category models
- */
+/** The kind of a group's fields. */
 export type GroupKind = "lifecycle" | "operation" | "counters" | "failures" | "gauges"
 
 const worker: Subsystem = "wal_persistence_worker"
-/**
- * The names of the operations in the order of the layout.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the names of the operations, in the order of the layout. */
 export const operationNames = Object.keys(operations) as ReadonlyArray<OperationName>
 
 const operationGroup = (name: OperationName): GroupDefinition => {
@@ -351,31 +278,21 @@ const operationGroup = (name: OperationName): GroupDefinition => {
   return { name, kind: "operation", subsystem, exported: `${exported}_`, fields, guardedBy }
 }
 
-/**
- * A group of fields that are changed and read together, before it has a place.
- *
- * @since 0.1.0
- * @category models
- */
+/** A group of fields that are changed and read together, before it has a place. */
 export interface GroupDefinition {
   readonly name: string
   readonly kind: GroupKind
   readonly subsystem: Subsystem
-  /** Stands before the exported name of each field. */
+  /** The beginning of the exported name of each field. */
   readonly exported: string
   readonly fields: Readonly<Record<string, FieldDefinition>>
   readonly guardedBy?: "lifecycle" | undefined
 }
 
-/** The first three operations belong to the reference layout; the limits follow them, then everything else. */
-const referenceOperations = 3
+/** The first three operations are those of maintenance. The limits follow them, and then all other groups. */
+const maintenanceOperations = 3
 
-/**
- * Every group in the order of the layout.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists every group, in the order of the layout. */
 export const definitions: ReadonlyArray<GroupDefinition> = [
   {
     name: "lifecycle",
@@ -384,9 +301,9 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
     exported: "persistence_lifecycle_",
     fields: lifecycleFields
   },
-  ...operationNames.slice(0, referenceOperations).map(operationGroup),
+  ...operationNames.slice(0, maintenanceOperations).map(operationGroup),
   { name: "limits", kind: "gauges", subsystem: worker, exported: "persistence_", fields: limitFields },
-  ...operationNames.slice(referenceOperations).map(operationGroup),
+  ...operationNames.slice(maintenanceOperations).map(operationGroup),
   { name: "traffic", kind: "counters", subsystem: worker, exported: "", fields: trafficFields },
   { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },

@@ -1,18 +1,19 @@
 /**
- * What the telemetry said at one moment, all writers merged: plain data that can be kept, compared, sent and stored.
+ * The values of the telemetry at one moment, with all writers merged: plain data that can be kept, compared, sent and
+ * stored.
  *
- * Every value is a number. The shared counters are 64-bit and exact; a number is exact up to 2^53, which is 104 days of
- * summed nanoseconds, and within one part in 10^16 above.
+ * Every value is a number. The shared counters have 64 bits and are exact. A number is exact up to 2^53, which is 104
+ * days of summed nanoseconds; above that its relative error is at most 10^-16.
  */
 import * as Schema from "effect/Schema"
-import { groups, referenceBytes } from "./CounterLayout.ts"
+import { groups, maintenanceBytes } from "./CounterLayout.ts"
 import type { Field, Group } from "./CounterLayout.ts"
 import { failureReasons, operations } from "./Counters.ts"
 import type { CounterName, GaugeName, GroupKind, LifecycleName, OperationName } from "./Counters.ts"
 
 /**
  * The totals and the latency histogram of one operation. Times in nanoseconds. `minNanos` is 0 while there are no
- * samples. `latency` holds the counts of the buckets that are not empty (see LatencyHistogram.ts).
+ * samples. `latency` lists the counts of the buckets that are not empty (see LatencyHistogram.ts).
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +39,7 @@ const namesOf = <Name extends string>(kind: GroupKind): ReadonlyArray<Name> =>
   groups.filter((group) => group.kind === kind).flatMap((group) => group.fields.map((field) => field.name as Name))
 
 /**
- * A snapshot. Its schema checks one that comes from outside, such as a file.
+ * A snapshot. Its schema checks a snapshot that comes from outside, such as from a file.
  *
  * @since 0.1.0
  * @category models
@@ -60,7 +61,7 @@ export const TelemetrySnapshot = Schema.Struct({
 export type TelemetrySnapshot = typeof TelemetrySnapshot.Type
 
 /**
- * The value of a field of the table in a snapshot.
+ * Gives the value of a field in a snapshot.
  *
  * @since 0.1.0
  * @category queries
@@ -73,18 +74,18 @@ export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field)
 }
 
 /**
- * Writes the first 320 bytes of the reference layout to `target`: the lifecycle, the three maintenance operations and
- * the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit maximum. Throws when
- * `target` is shorter.
+ * Writes the groups of maintenance to `target`, as they are placed in the first 320 bytes of a block: the lifecycle,
+ * the three maintenance operations and the limits, little-endian, padding zero. A minimum without samples is the
+ * unsigned 64-bit maximum. Throws if `target` is shorter.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const copyTo = (snapshot: TelemetrySnapshot, target: Uint8Array): void => {
-  const view = new DataView(target.buffer, target.byteOffset, referenceBytes)
-  target.fill(0, 0, referenceBytes)
+  const view = new DataView(target.buffer, target.byteOffset, maintenanceBytes)
+  target.fill(0, 0, maintenanceBytes)
   for (const group of groups) {
-    if (group.offset >= referenceBytes) break
+    if (group.offset >= maintenanceBytes) break
     const isEmpty = group.kind === "operation" && snapshot.operations[group.name as OperationName].samples === 0
     for (const field of group.fields) {
       const value = valueIn(snapshot, group, field)

@@ -11,8 +11,9 @@ import { dirname, join } from "node:path"
 import { isMainThread, Worker } from "node:worker_threads"
 import type { DiskReason } from "../../src/disk/Disk.ts"
 import { Disk, DiskError } from "../../src/disk/Disk.ts"
+import { isLockName, isPrivateName } from "../../src/disk/FileNames.ts"
 import type { LockCalls } from "../../src/disk/LockSocket.ts"
-import { holdLock, isLockName, isPrivateName } from "../../src/disk/LockSocket.ts"
+import { holdLock } from "../../src/disk/LockSocket.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import { fillUntil, mountMissing, withMount } from "../faults/mounts.ts"
@@ -564,7 +565,7 @@ interface ModelSocket {
   isAlive: boolean
 }
 
-/** A directory and processes in memory. Every call takes a while, in which others go on, and a process may die at any. */
+/** A directory and processes in memory. During every call others continue, and a process may die at any. */
 class Model {
   readonly sockets = new Map<string, ModelSocket>()
   holders = 0

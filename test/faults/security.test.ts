@@ -15,9 +15,8 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { isLockName } from "../../src/disk/LockSocket.ts"
+import { isLockName, lockName } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { lockName } from "../../src/disk/SegmentDirectory.ts"
 import { coldName, defaultNaming, freezingName, hotName, preparingName } from "../../src/format/SegmentName.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"

@@ -1,7 +1,7 @@
 /**
- * Random schedules: events, rotations, commits and their interruption, limits that change, holds taken and released, faults
- * of the disk, deaths of the executor, time that passes; at the end a power failure, or a drain with or without a
- * deadline. Whatever happens, the invariants hold. Everything follows from the seed that a failure prints.
+ * Random schedules: events, rotations, commits and their interruption, limits that change, holds taken and released,
+ * faults of the disk, deaths of the executor, time that passes; at the end a power failure, or a drain with or without
+ * a deadline. Whatever happens, the invariants hold. Everything follows from the seed that a failure prints.
  *
  * `EFFECT_WAL_RUNS` sets how many seeds are tried (1,000 when it is not set), `EFFECT_WAL_SEED` the first.
  */
@@ -50,7 +50,9 @@ const drawLimits = (random: SeededRandom): RetentionLimits => ({
   maxCompressedSegments: random.chance(0.1) ? "unlimited" : 4 + random.below(2)
 })
 
-/** How many segments there may be of a kind: no more than the limit, but for those that a larger limit or a hold left. */
+/**
+ * How many segments there may be of a kind: no more than the limit, but for those that a larger limit or a hold left.
+ */
 class Allowed {
   private most = 0
 

@@ -1,10 +1,8 @@
 /**
- * `effect-wal export`: events for other programs, checked, in order, without a gap.
+ * `effect-wal export`: writes events for other programs: checked, in order, without a gap.
  *
- * - `ndjson`: one object a line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` when the event is no UTF-8
- * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads
- *
- * @since 0.1.0
+ * - `ndjson`: one object per line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` if the event is not UTF-8
+ * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads them
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -17,12 +15,7 @@ import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts
 import { directoryFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const exportEvents = Command.make(
   "export",
   {
@@ -30,7 +23,7 @@ export const exportEvents = Command.make(
     from: fromFlag,
     to: toFlag,
     format: Flag.Literals("format", ["ndjson", "length-prefixed"]).pipe(
-      Flag.withDescription("A JSON object a line, or u32 little-endian length + bytes"),
+      Flag.withDescription("One JSON object per line, or u32 little-endian length + bytes"),
       Flag.withDefault("ndjson")
     )
   },

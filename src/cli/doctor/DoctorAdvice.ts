@@ -1,13 +1,11 @@
 /**
- * What a doctor makes of what was found: what is wrong, and which `--segment-bytes` and `--commit` to use. Pure. The rules are
- * those of `docs/CLI.md`:
+ * Derives the advice of a doctor from what it found: what is wrong, and which `--segment-bytes` and `--commit` to use.
+ * It is pure. The rules are those of `docs/CLI.md`:
  *
- * - segment size: the smallest of 16, 32 and 64 MiB whose rotation (p50) takes at most 1 % of the time that writing one takes;
- *   64 MiB when none does
- * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes at
- *   most 5 % of the time
- *
- * @since 0.1.0
+ * - segment size: the smallest of 16, 32 and 64 MiB whose rotation (p50) takes at most 1 % of the time that writing one
+ *   takes; 64 MiB when none does
+ * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes
+ *   at most 5 % of the time
  */
 import * as Retention from "../../maintainer/retention/Retention.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
@@ -16,44 +14,29 @@ import { formatSize } from "../flags/flags.ts"
 import type { DiskMeasures, Times } from "./DiskProbe.ts"
 import type { HostFacts } from "./HostFacts.ts"
 
-/**
- * Something to know. A `warning`: recording here will fail, or does not hold what it promises.
- *
- * @since 0.1.0
- * @category models
- */
+/** A fact that the operator should know. A `warning` means that recording here will fail or not keep its promises. */
 export interface Finding {
   readonly level: "warning" | "note"
   readonly text: string
 }
 
-/**
- * What to give `record`, and why.
- *
- * @since 0.1.0
- * @category models
- */
+/** The flags to give to `record`, and the figures behind them. */
 export interface Advice {
   readonly segmentBytes: number
   /** The share of the disk's time that rotations take while it writes as fast as it can, 0 to 1. */
   readonly rotationShare: number
   /** As `--commit` reads it. */
   readonly commit: string
-  /** How often a second one caller can commit that waits each time, as far as the disk is concerned: 1 / p50 of a sync. */
+  /** The commits per second that the disk allows one caller that waits for each of them: 1 / p50 of a sync. */
   readonly commitsPerSecond: number
 }
 
-/**
- * What was found, as far as something was.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a doctor found; null where nothing was measured. */
 export interface Found {
   readonly host: HostFacts
   readonly freeBytes: number
   readonly measures: DiskMeasures | null
-  /** How far the wall clock was set while it was measured. */
+  /** How far the wall clock was set during the measurement. */
   readonly clockJumpMillis: number
 }
 
@@ -65,12 +48,7 @@ const everyNanosMax = 10e6
 const syncsPerCommit = 20
 const durationsMillis = [250, 500, 1000, 2000, 5000]
 
-/**
- * The advice for measured figures.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Chooses the segment size for the measured figures. */
 export const adviseSegments = (
   { rotation, write }: Pick<DiskMeasures, "rotation" | "write">
 ): Pick<Advice, "segmentBytes" | "rotationShare"> => {
@@ -82,12 +60,7 @@ export const adviseSegments = (
   return { segmentBytes, rotationShare: shareOf(segmentBytes) }
 }
 
-/**
- * The advice for the measured cost of a sync.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Chooses the commit policy for the measured cost of a sync. */
 export const adviseCommit = ({ p50Nanos }: Times): Pick<Advice, "commit" | "commitsPerSecond"> => {
   const millisMin = p50Nanos / 1e6 * syncsPerCommit
   const millis = durationsMillis.find((duration) => duration >= millisMin) ?? 10_000
@@ -97,23 +70,21 @@ export const adviseCommit = ({ p50Nanos }: Times): Pick<Advice, "commit" | "comm
   }
 }
 
-/** In memory, so gone with the machine. */
+/** In memory: a restart of the machine loses the files. */
 const memoryTypes = ["tmpfs", "ramfs", "devtmpfs"]
-/** On another machine: whether a sync reaches its device, and whether the lock holds, depends on that one. */
+/**
+ * On another machine: it depends on that machine whether a sync reaches the device and whether the lock excludes
+ * others.
+ */
 const networkTypes =
   /^(nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|lustre|gpfs|beegfs|fuse\.(sshfs|glusterfs|s3fs|rclone|ceph.*))$/
 
-/** What the recorder, its threads and a few readers need, several times over. */
+/** Several times what the recorder, its threads and a few readers need. */
 const openFilesMin = 256
-/** A clock that is disciplined is moved by less. */
+/** A clock that is synchronized gradually moves by less. */
 const clockJumpMillisMax = 50
 
-/**
- * What is to be known about the directory and the machine.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Lists what the operator should know about the directory and the machine. */
 export const findings = (
   { clockJumpMillis, freeBytes, host, measures }: Found,
   advice: Pick<Advice, "segmentBytes" | "rotationShare"> | undefined
@@ -127,7 +98,7 @@ export const findings = (
   } else if (networkTypes.test(type)) {
     warn(`${type} is a network file system: durability and locking depend on the server; use a local disk`)
   } else if (type === "overlay") {
-    note("overlay is a container's own layer, which goes with the container; mount a volume for what is to stay")
+    note("overlay is a container's own layer, which is deleted with the container; mount a volume for the log")
   }
   const segmentBytes = advice?.segmentBytes ?? WalConfig.defaults.segmentBytesMax
   const needed = bytesAtMost(segmentBytes)
@@ -144,26 +115,27 @@ export const findings = (
   }
   if (Math.abs(clockJumpMillis) > clockJumpMillisMax) {
     warn(
-      `the wall clock was set by ${clockJumpMillis} ms meanwhile; segments are stamped with it, so let one program set it slowly`
+      `the wall clock was set by ${clockJumpMillis} ms during the measurement; segments carry its time, so let one ` +
+        "program adjust it slowly"
     )
   }
   if (advice !== undefined && advice.rotationShare > rotationShareMax) {
     note(
       `at full speed rotations take ${percent(advice.rotationShare)} of the disk's time even with ` +
-        `${formatSize(advice.segmentBytes)}; slower traffic pays less`
+        `${formatSize(advice.segmentBytes)}; slower traffic spends less`
     )
   }
   if (measures !== null && measures.sync.p99Nanos > 20 * measures.sync.p50Nanos) {
     note(
       `one sync in a hundred takes ${formatNanos(measures.sync.p99Nanos)} or more, against ${
         formatNanos(measures.sync.p50Nanos)
-      } as a rule: something else uses this disk, or it pauses by itself`
+      } usually: something else uses this disk, or the disk itself pauses`
     )
   }
   return found
 }
 
-/** Hot and cold segments at the default limits, none of them compressible, and one more while it is compressed. */
+/** Gives the bytes of hot and cold segments at the default limits, all incompressible, and one more during a freeze. */
 const bytesAtMost = (segmentBytes: number): number => {
   const { maxCompressedSegments, maxSegments } = Retention.defaultLimits
   const cold = maxCompressedSegments === "unlimited" ? 0 : maxCompressedSegments
@@ -172,12 +144,7 @@ const bytesAtMost = (segmentBytes: number): number => {
 
 const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
 
-/**
- * The advice for people.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Formats the advice for people. */
 export const adviceLines = (
   { commit, commitsPerSecond, rotationShare, segmentBytes }: Advice
 ): ReadonlyArray<string> => [
@@ -185,14 +152,9 @@ export const adviceLines = (
     percent(rotationShare)
   } of the disk's time at full ` +
   `speed; the recorder's memory is ${formatSize(segmentBytes * WalConfig.defaults.slots)}`,
-  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from this ` +
-  "disk; callers that wait together share a sync"
+  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from ` +
+  "this disk; callers that wait together share a sync"
 ]
 
-/**
- * A size as `--segment-bytes` reads it without quotes.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Formats a size as `--segment-bytes` reads it without quotes. */
 export const flagSize = (bytes: number): string => formatSize(bytes).replace(" ", "")

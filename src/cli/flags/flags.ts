@@ -1,11 +1,6 @@
-/**
- * The flags that several commands have, and the notations of sizes and durations as people write them.
- *
- * @since 0.1.0
- */
+/** The flags that several commands have, and the notations in which people write sizes and durations. */
 import * as ByteSize from "effect/ByteSize"
 import * as Flag from "effect/cli/Flag"
-import { framings } from "../events/EventFraming.ts"
 
 export { parseBytes, parseDuration } from "../../internal/notations.ts"
 
@@ -16,45 +11,20 @@ const pathFlag = (name: string, metavar: string, description: string) =>
     Flag.filter((path) => path !== "", () => "the path of a directory")
   )
 
-/**
- * `--dir D`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--dir D`. */
 export const directoryFlag = pathFlag("dir", "D", "The directory of the segments")
 
-/**
- * `--to E` of a command that makes a directory.
- *
- * @since 0.1.0
- * @category flags
- */
-export const newDirectoryFlag = pathFlag("to", "E", "The directory to make; it must not exist")
+/** `--to E`, for a command that creates a directory. */
+export const newDirectoryFlag = pathFlag("to", "E", "The directory to create; it must not exist")
 
-/**
- * The flags of all commands whose value is the path of a directory, for shells to complete.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Lists the flags whose value is the path of a directory, in all commands, so that shells can complete them. */
 export const directoryFlagNames: ReadonlyArray<string> = ["dir", "to"]
 
-/**
- * A flag that is given or not.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Makes a flag without a value: it is given or not. */
 export const switchFlag = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/**
- * A flag for a whole number that is not less than `least`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Makes a flag for a whole number that is at least `least`. */
 export const numberFlag = (name: string, metavar: string, least: number, description: string) =>
   Flag.Int(name).pipe(
     Flag.withMetavar(metavar),
@@ -62,29 +32,8 @@ export const numberFlag = (name: string, metavar: string, least: number, descrip
     Flag.filter((value) => value >= least, () => `a number from ${least}`)
   )
 
-/**
- * `--json`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--json`. */
 export const jsonFlag = switchFlag("json", "Print one JSON object on standard output")
 
-/**
- * `--framing lines|length-prefixed`.
- *
- * @since 0.1.0
- * @category flags
- */
-export const framingFlag = Flag.Literals("framing", framings).pipe(
-  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
-  Flag.withDefault("lines")
-)
-
-/**
- * An amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`.
- *
- * @since 0.1.0
- * @category notations
- */
+/** Formats an amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`. */
 export const formatSize = (bytes: number): string => ByteSize.format(ByteSize.bytes(bytes))

@@ -1,28 +1,14 @@
 /**
- * Looks at `--dir` before a command uses it, so that a wrong path gets a plain answer; and knows which files in it are no
- * segments although they are ours.
- *
- * @since 0.1.0
+ * Checks `--dir` before a command uses it, so that a wrong path gets a plain answer. Also knows which of its files are
+ * ours but not segments.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { isLockName } from "../../disk/LockSocket.ts"
-import { metaName, metaTemporaryName } from "../../disk/MetaStore.ts"
-import { lockName } from "../../disk/SegmentDirectory.ts"
-import { reserveName } from "../../maintainer/directory/DiskReserve.ts"
-import { backupLockName } from "../../reading/recovery/Backup.ts"
-import { quarantineName } from "../../reading/recovery/Repair.ts"
-import { verifiedName, verifiedTemporaryName } from "../../reading/recovery/VerifiedFiles.ts"
-import { monitorName, monitorTemporaryName } from "../../recorder/monitor/Monitor.ts"
+import { isOwnName } from "../../disk/FileNames.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 
-/**
- * For commands that read: the directory must be there. `advice` is for when it is not.
- *
- * @since 0.1.0
- * @category guards
- */
+/** Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure. */
 export const requireDirectory = (
   directory: string,
   advice = "give --dir a directory that was recorded into"
@@ -39,10 +25,8 @@ export const requireDirectory = (
       ))
 
 /**
- * For commands that write: the directory is made when it is missing, so only something else in its place is wrong.
- *
- * @since 0.1.0
- * @category guards
+ * Fails if a file is in the place of the directory, for commands that write. They create a missing directory
+ * themselves.
  */
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
@@ -55,7 +39,7 @@ export const refuseFile = (directory: string): Effect.Effect<void, OperatingFail
         : Effect.void
   )
 
-/** Listing follows a link to a directory, as opening files in it does. */
+/** Lists the directory to find out what it is: listing follows a link to a directory, as opening files in it does. */
 const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing", OperatingFailure, Disk> =>
   Disk.use((disk) => disk.list(directory)).pipe(
     Effect.as("directory" as const),
@@ -66,24 +50,6 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     })
   )
 
-const ownNames = [
-  metaName,
-  metaTemporaryName,
-  reserveName,
-  monitorName,
-  monitorTemporaryName,
-  verifiedName,
-  verifiedTemporaryName,
-  quarantineName
-]
-
-const lockNames = [lockName, backupLockName]
-
-/**
- * Of the names that are no segments', those that nobody here has made.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Filters names that are not of segments: leaves those of files that effect-wal did not create. */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.filter((name) => !ownNames.includes(name) && !lockNames.some((lock) => isLockName(lock, name)))
+  names.filter((name) => !isOwnName(name))

@@ -1,9 +1,7 @@
 /**
- * What commands make of signals. A command that has something to finish takes SIGINT and SIGTERM over: the first one asks
- * it to finish, a second one ends the process at once. Every other command leaves signals their default meaning, which ends
- * the process. Either way whoever started it sees 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM.
- *
- * @since 0.1.0
+ * Handles signals. A command that has something to finish takes over SIGINT and SIGTERM: the first signal asks it to
+ * finish, a second one ends the process at once. Every other command leaves signals their default meaning, which ends
+ * the process. In both cases the exit status is 128 plus the signal's number: 130 for SIGINT, 143 for SIGTERM.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,22 +9,14 @@ import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import { Stopped } from "./CliFailure.ts"
 
-/** The exit code that stands for the end by a signal. */
+/** Gives the exit code of a process that this signal ended. */
 const codeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
 
-/**
- * What people and supervisors end a program with.
- *
- * @since 0.1.0
- * @category signals
- */
+/** Lists the signals with which people and supervisors end a program. */
 export const endingSignals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 
 /**
- * Calls `onFirst` at the first of these signals, for as long as the scope lives. A second one ends the process.
- *
- * @since 0.1.0
- * @category signals
+ * Calls `onFirst` at the first of these signals; a second one ends the process. Applies as long as the scope is open.
  */
 export const onFirstSignal = (
   onFirst: (signal: NodeJS.Signals) => void,
@@ -44,24 +34,14 @@ export const onFirstSignal = (
   )
 }
 
-/**
- * As `onFirstSignal`, as something to wait for: gives the signal's name.
- *
- * @since 0.1.0
- * @category signals
- */
+/** Does the same as `onFirstSignal`, and gives an effect that waits for the first signal and returns its name. */
 export const firstSignal = Effect.fnUntraced(function*(signals?: ReadonlyArray<NodeJS.Signals>) {
   const first = yield* Deferred.make<NodeJS.Signals>()
   yield* onFirstSignal((signal) => Deferred.doneUnsafe(first, Effect.succeed(signal)), signals)
   return Deferred.await(first)
 })
 
-/**
- * Interrupts `work` at the first signal and fails with `Stopped` when everything it has to undo is undone.
- *
- * @since 0.1.0
- * @category signals
- */
+/** Interrupts `work` at the first signal. Fails with `Stopped` after `work` has undone what it had begun. */
 export const untilSignal = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Stopped, R> =>
   Effect.scoped(Effect.flatMap(firstSignal(), (signal) =>
     Effect.raceFirst(

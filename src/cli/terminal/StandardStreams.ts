@@ -1,8 +1,6 @@
 /**
- * Standard input, output and error, as commands need them: input in chunks and with an end that a signal can bring about,
- * output that is waited for and that knows a broken pipe, error in whole lines.
- *
- * @since 0.1.0
+ * Standard input, output and error, as commands need them. Input comes in chunks, and a signal can end it. Output is
+ * awaited, and a broken pipe is reported. Error is written in whole lines.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,30 +9,22 @@ import type * as Scope from "effect/Scope"
 import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
 
-/**
- * Standard input, being read.
- *
- * @since 0.1.0
- * @category models
- */
+/** An open standard input. */
 export interface StandardInput {
-  /** The next bytes, as many as there are; `undefined` at the end, and after the end was asked for. */
+  /** Reads the bytes that are available; `undefined` at the end of the input, and after a signal. */
   readonly next: Effect.Effect<Buffer | undefined, OperatingFailure>
-  /** What ended the reading early: the name of a signal. */
+  /** Gives the name of the signal that ended the input early. */
   readonly endedBy: () => string | undefined
-  /** How much there is to read, when it is a file; its position is taken to be at the beginning. */
+  /** The length of the input if it is a file; its position is assumed to be at the beginning. */
   readonly bytes: number | undefined
 }
 
 const nobody = (): void => undefined
 
 /**
- * Standard input, for as long as the scope lives. The first SIGINT or SIGTERM ends the input in good order: what was read
- * goes its way, nothing more is read. A second one ends the process at once. A directory is refused; Node would take it for
- * an empty input.
- *
- * @since 0.1.0
- * @category input
+ * Opens standard input, until the scope closes. The first SIGINT or SIGTERM ends the input in an orderly way: what was
+ * read is still processed, nothing more is read. A second one ends the process at once. A directory is refused, because
+ * Node would treat it as an empty input.
  */
 export const standardInput: Effect.Effect<
   StandardInput,
@@ -42,7 +32,7 @@ export const standardInput: Effect.Effect<
   Scope.Scope | FileSystem.FileSystem
 > = Effect.gen(function*() {
   const fileSystem = yield* FileSystem.FileSystem
-  // Where the system has no such name, nothing is known of the input.
+  // On a system without this name, nothing is known about the input.
   const stat = yield* Effect.catch(fileSystem.stat("/dev/stdin"), () => Effect.succeed(undefined))
   if (stat?.type === "Directory") {
     return yield* new OperatingFailure({ message: "standard input is a directory; pipe data or a file into it" })
@@ -51,7 +41,7 @@ export const standardInput: Effect.Effect<
   let endedBy: string | undefined
   let isAtEnd = false
   let failure: OperatingFailure | undefined
-  /** Who waits for input. Nobody, most of the time: what is read when nobody waits would be lost. */
+  /** Resumes the reader that waits for input; does nothing while none waits, because bytes read then would be lost. */
   let wake: () => void = nobody
 
   const onReadable = () => wake()
@@ -96,25 +86,18 @@ export const standardInput: Effect.Effect<
   return { next, endedBy: () => endedBy, bytes: stat?.type === "File" ? Number(stat.size) : undefined }
 })
 
-/**
- * Where commands write: the standard streams of the process, unless others are given.
- *
- * @since 0.1.0
- * @category services
- */
+/** Where commands write: to the standard streams of the process, unless a test provides others. */
 export interface Output {
-  /** To standard output; done when the bytes are taken, which may then change. `BrokenPipe` when nobody reads any more. */
+  /**
+   * Writes to standard output. It succeeds when the bytes are written; then the caller may change them. Fails with
+   * `BrokenPipe` when the reader is gone.
+   */
   readonly write: (data: string | Uint8Array) => Effect.Effect<void, BrokenPipe | OperatingFailure>
-  /** One line to standard error. */
+  /** Writes one line to standard error. */
   readonly say: (line: string) => void
 }
 
-/**
- * The service of that name.
- *
- * @since 0.1.0
- * @category services
- */
+/** The service key of `Output`, with the standard streams as its default. */
 export const Output: Context.Reference<Output> = Context.Reference("effect-wal/cli/Output", {
   defaultValue: () => ({ write: writeStandardOutput, say: sayUnsafe })
 })
@@ -132,38 +115,20 @@ const writeStandardOutput: Output["write"] = (data) =>
     })
   })
 
-/**
- * Writes to standard output and waits until it is taken. `BrokenPipe` when nobody reads any more.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes to standard output and waits until the bytes are written. Fails with `BrokenPipe` when the reader is gone. */
 export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (output) => output.write(data))
 
-/**
- * A value as one line of JSON on standard output.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes a value as one line of JSON to standard output. */
 export const writeJson = (value: unknown): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
   writeOutput(`${JSON.stringify(value)}\n`)
 
-/**
- * Lines on standard output.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes lines to standard output. */
 export const writeLines = (lines: ReadonlyArray<string>): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
   lines.length === 0 ? Effect.void : writeOutput(`${lines.join("\n")}\n`)
 
 /**
- * Writes a report that finds something wrong or not, and fails with `FaultsFound` when it does: also when nobody reads it
- * to its end, so that `verify | head` does not hide a fault from a script that asks for the exit code.
- *
- * @since 0.1.0
- * @category output
+ * Writes a report. Fails with `FaultsFound` if the report lists a fault, even when the reader goes away before its end:
+ * so `verify | head` does not hide a fault from a script that checks the exit code.
  */
 export const report = (
   write: Effect.Effect<void, BrokenPipe | OperatingFailure>,
@@ -173,30 +138,17 @@ export const report = (
     ? Effect.andThen(Effect.catchTag(write, "BrokenPipe", () => Effect.void), Effect.fail(new FaultsFound()))
     : write
 
-/**
- * Says something to the person at the terminal, or to the log of a script: one line on standard error.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes one line to standard error, for the person at the terminal or for the log of a script. */
 export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(line))
 
-/**
- * The same to the process's own standard error, at once.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes the line to the standard error of the process itself, at once. */
 export const sayUnsafe = (line: string): void => {
   process.stderr.write(`effect-wal: ${line}\n`)
 }
 
 /**
- * Errors of stdout and stderr are handled where they are written; without a listener they would end the process with a
- * stack trace.
- *
- * @since 0.1.0
- * @category output
+ * Installs listeners for errors of standard output and standard error that do nothing. Such errors are handled where
+ * the bytes are written; without a listener they would end the process with a stack trace.
  */
 export const quietStreams: Effect.Effect<void> = Effect.sync(() => {
   process.stdout.on("error", () => undefined)

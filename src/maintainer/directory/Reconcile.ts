@@ -1,41 +1,31 @@
 /**
- * Brings a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
+ * Puts a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
  * losing an event.
  *
- * - `.tmp` files are garbage: nothing in them was ever promised. They are removed.
- * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze: it is on the list
- *   to freeze, and that step proves the cold file again before the hot one goes.
+ * - `.tmp` files are garbage, since nothing in them was ever promised. They are removed.
+ * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze. It is to be
+ *   frozen again, and that step proves the cold file before it removes the hot one.
  * - An empty `.wal` at the newest end never held an event: it is removed. Anywhere else it is a fault and stays.
- * - The newest segment, and those right before it that were never closed, are open: nothing is done to them until they are
- *   said to be closed.
- * - More segments than the limits allow are retention's, as always.
+ * - The newest segment, and those right before it that were never closed, are open: they are left alone until the
+ *   service is told that they are closed.
+ * - More segments than the limits allow are left to retention, as always.
  *
- * The caller holds the lock of the directory, so what others left of taking it goes too.
+ * The caller holds the lock of the directory, so files that others left when they took the lock are removed too.
  *
- * Where another process writes, its `.tmp` files and its empty newest file are its own; only unfinished freezes are removed,
- * and every hot segment counts as open until it is persisted.
+ * Where another process writes, its `.tmp` files and its empty newest file are its own: only unfinished freezes are
+ * removed, and every hot segment counts as open until it is persisted.
  *
- * Reads names, asks for the length of hot files, and reads the headers of the newest ones up to the first that is closed.
- *
- * @since 0.1.0
+ * Reads names, the length of hot files, and the headers of the newest ones up to the first that is closed.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { isPrivateName } from "../../disk/LockSocket.ts"
-import { metaTemporaryName } from "../../disk/MetaStore.ts"
-import { hotPath, lockName, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import type { SegmentEntry } from "../../disk/SegmentDirectory.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { freezingName, preparingName } from "../../format/SegmentName.ts"
+import { isPrivateName, lockName, metaTemporaryName } from "../../disk/FileNames.ts"
+import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
+import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
-import { isOpen, readHotHeader } from "./HotHeader.ts"
 
-/**
- * What was found and done.
- *
- * @since 0.1.0
- * @category models
- */
+/** What was found and done. */
 export interface Reconciled {
   readonly entries: ReadonlyArray<CatalogEntry>
   /** Names that were removed. */
@@ -50,36 +40,33 @@ export interface Reconciled {
   readonly unsafe: ReadonlyArray<string>
 }
 
-/**
- * Reconciles a directory.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reconciles a directory. */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
-  function*(directory: string, naming: SegmentNaming, writer: "ours" | "other") {
+  function*(directory: SegmentDirectory, writer: "ours" | "other") {
     const disk = yield* Disk
-    const listing = yield* scan(directory, naming)
+    const listing = yield* directory.scan
     const removed: Array<string> = []
-    const remove = Effect.fnUntraced(function*(name: string) {
-      yield* disk.unlink(pathIn(directory, name))
-      removed.push(name)
+    const remove = Effect.fnUntraced(function*(path: string) {
+      yield* disk.unlink(path)
+      removed.push(nameIn(path))
     })
 
     for (const entry of listing.entries) {
-      if (entry.preparing && writer === "ours") yield* remove(preparingName(naming, entry.segmentIndex))
-      for (const compression of entry.freezing) yield* remove(freezingName(naming, entry.segmentIndex, compression))
+      if (entry.preparing && writer === "ours") yield* remove(directory.preparingPath(entry.segmentIndex))
+      for (const compression of entry.freezing) yield* remove(directory.freezingPath(entry.segmentIndex, compression))
     }
-    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") yield* remove(metaTemporaryName)
+    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") {
+      yield* remove(directory.pathOf(metaTemporaryName))
+    }
     for (const name of listing.foreign) {
-      // Its owner may be there still, taking the lock in vain, and remove it first.
+      // Its owner may still run, take the lock in vain, and remove the file first.
       if (isPrivateName(lockName, name)) {
-        yield* Effect.catchIf(remove(name), (error) => error.reason === "NotFound", () => Effect.void)
+        yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
       }
     }
 
     const segments = segmentsOf(listing)
-    const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, naming, segments)
+    const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, segments)
     const entries: Array<CatalogEntry> = []
     const unfinished: Array<number> = []
     const empty: Array<number> = []
@@ -89,11 +76,10 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       const isStillOpen = isNewest || position >= openFrom
       let bytes = 0
       if (segment.hot) {
-        const path = hotPath(directory, naming, segmentIndex)
+        const path = directory.hotPath(segmentIndex)
         bytes = (yield* disk.stat(path)).bytes
         if (bytes === 0 && isNewest && segment.cold.length === 0 && writer === "ours") {
-          yield* disk.unlink(path)
-          removed.push(path.slice(directory.length + 1))
+          yield* remove(path)
           continue
         }
         if (bytes === 0 && writer === "ours") empty.push(segmentIndex)
@@ -110,7 +96,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
         lastEventId: undefined
       })
     }
-    if (removed.length > 0) yield* disk.syncDirectory(directory)
+    if (removed.length > 0) yield* disk.syncDirectory(directory.path)
     const reconciled: Reconciled = {
       entries,
       removed,
@@ -123,10 +109,23 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Where the open segments at the newest end begin. An empty file says nothing and ends nothing. */
+/** Logs what was found that people should know of. */
+export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (reconciled.removed.length > 0) {
+      yield* Effect.logInfo(`removed what a crash left unfinished: ${reconciled.removed.join(", ")}`)
+    }
+    for (const segmentIndex of reconciled.empty) {
+      yield* Effect.logWarning(`segment ${segmentIndex} is an empty file; it is left alone`)
+    }
+    for (const name of reconciled.unsafe) {
+      yield* Effect.logWarning(`${name} has the name of a segment but is no regular file; it is left alone`)
+    }
+  })
+
+/** Where the open segments at the newest end begin. An empty file is neither open nor closed. */
 const firstOpenPosition = Effect.fnUntraced(function*(
-  directory: string,
-  naming: SegmentNaming,
+  directory: SegmentDirectory,
   segments: ReadonlyArray<SegmentEntry>
 ) {
   const disk = yield* Disk
@@ -134,8 +133,9 @@ const firstOpenPosition = Effect.fnUntraced(function*(
   while (first > 0) {
     const { cold, hot, segmentIndex } = segments[first - 1]!
     if (!hot || cold.length > 0) break
-    const { bytes } = yield* disk.stat(hotPath(directory, naming, segmentIndex))
-    if (bytes > 0 && !isOpen(yield* readHotHeader(directory, naming, segmentIndex))) break
+    const path = directory.hotPath(segmentIndex)
+    const { bytes } = yield* disk.stat(path)
+    if (bytes > 0 && (yield* readHeader(path))?.closedNanos !== 0n) break
     first -= 1
   }
   return first

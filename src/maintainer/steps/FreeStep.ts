@@ -1,27 +1,20 @@
 /**
- * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed; a
+ * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed. A
  * file that is already gone counts as done, so the step may be repeated.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
-import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
-import { coldName, hotName } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/**
- * Deletes one cold segment, in whichever compression it exists.
- *
- * @since 0.1.0
- * @category steps
- */
-export const free = Effect.fn("SegmentSteps.free")(
-  function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
+/** Deletes one cold segment, in either compression. */
+export const free = Effect.fn("FreeStep.free")(
+  function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
     const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
-    const hot = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const hot = directory.hotPath(segmentIndex)
     const isHot = yield* Effect.as(disk.stat(hot), true).pipe(
       Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
       onDisk
@@ -36,8 +29,8 @@ export const free = Effect.fn("SegmentSteps.free")(
       })
     }
     for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
-      yield* onDisk(removeIfThere(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`))
+      yield* onDisk(removeIfThere(directory.coldPath(segmentIndex, compression)))
     }
-    yield* onDisk(disk.syncDirectory(options.directory))
+    yield* onDisk(disk.syncDirectory(directory.path))
   }
 )

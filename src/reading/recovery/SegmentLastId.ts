@@ -3,15 +3,13 @@
  * holds says it. Where none does, the block headers that hold are looked for, from the end of the segment; its payloads are
  * not checked, since an id was given out whatever became of its event. Recorded bytes that look like a block header (someone
  * records a copy of such a file) can make the answer too high, which leaves a larger gap and repeats no id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { openScoped } from "../../disk/Disk.ts"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { blockAlignment, blockHeaderBytes, blockHeaderChecksums, readId } from "../../format/Block.ts"
+import { blockAlignment, blockHeaderBytes, readBlockHeader } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { seekable } from "../segment/SeekableContent.ts"
 import { openContent } from "../segment/SegmentContent.ts"
@@ -21,12 +19,7 @@ import { readStart } from "../segment/SegmentReader.ts"
 /** Bytes that are looked at together: the content of one block of our frames. A multiple of what blocks begin on. */
 const windowBytes = pieceBytes
 
-/**
- * The last id in a segment, as far as it can be read; 0 when it shows none.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The last id in a segment, as far as it can be read; 0 when it shows none. */
 export const lastIdIn = (file: SegmentFile): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const start = yield* Effect.result(readStart(file))
@@ -54,17 +47,12 @@ const highestFromTheFront = Effect.fnUntraced(function*(content: SegmentContent)
   }
 })
 
-/** In both formats every block begins on a multiple of 64 bytes. */
+/** In both formats every block begins on a multiple of 64 bytes, and its ids stand in the same place. */
 const highestIn = (bytes: Uint8Array): number => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let highest = 0
   for (let at = 0; at + blockHeaderBytes <= bytes.length; at += blockAlignment) {
-    // The cheap checks first: nearly all places are none.
-    if (view.getUint16(at + 44, true) === 0 || view.getUint16(at + 46, true) !== 0) continue
-    const lastEventId = readId(view, at + 8)
-    if (!(lastEventId > highest)) continue
-    const { computed, stored } = blockHeaderChecksums(bytes.subarray(at, at + blockHeaderBytes))
-    if (computed === stored) highest = lastEventId
+    const { lastEventId = 0 } = readBlockHeader(2, bytes, at) ?? {}
+    if (lastEventId > highest) highest = lastEventId
   }
   return highest
 }

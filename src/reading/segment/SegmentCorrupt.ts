@@ -7,22 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
-import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
+import { formatFault, segmentFault, segmentFaultKinds } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
-
-const FaultKind = Schema.Literals([
-  "Truncated",
-  "BadHeader",
-  "BadBlockHeader",
-  "BadPayload",
-  "BrokenChain",
-  "BadOrder",
-  "BadEvent",
-  "NotZero",
-  "TrailingBytes",
-  "CountMismatch",
-  "BadFrame"
-])
 
 /**
  * A segment is damaged, or does not belong where it stands. Reading it again does not help.
@@ -33,7 +19,7 @@ const FaultKind = Schema.Literals([
 export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("SegmentCorrupt", {
   path: Schema.String,
   segmentIndex: Schema.Int,
-  reason: FaultKind,
+  reason: Schema.Literals(segmentFaultKinds),
   /** Counts the bytes of the uncompressed segment; for `BadFrame` those of the compressed file. */
   offset: Schema.Int,
   expected: Schema.String,
@@ -70,13 +56,8 @@ export const corrupt = (
     found: fault.found
   })
 
-/**
- * What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on.
- *
- * @since 0.1.0
- * @category errors
- */
-export const frameFault = (error: unknown): SegmentFault => {
+/** What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on. */
+const frameFault = (error: unknown): SegmentFault => {
   if (!(error instanceof Lz4FrameError)) throw error
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }

@@ -6,8 +6,6 @@
  * A block whose header holds and whose payload does not is stepped over whole, so what it holds is not taken for blocks.
  * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are tried;
  * in other compressed forms nothing can be decoded behind damage.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,20 +13,15 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { openScoped } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import {
-  blockAlignment,
-  blockBytesInFile,
-  blockHeaderBytes,
-  blockHeaderChecksums,
-  decodeBlockHeader,
-  flashstrikeBlockBytes
-} from "../../format/Block.ts"
+import { blockBytesInFile, blockHeaderBytes } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { blockStepBytes } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
+import { blockAt, blocksFrom, refutedMax } from "./BlockSearch.ts"
 import { seekable } from "./SeekableContent.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
@@ -36,19 +29,11 @@ import { openContent } from "./SegmentContent.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor } from "./SegmentReader.ts"
 
-/** So many places that look like blocks and do not verify are tried in one segment. */
-const refutedMax = 256
-
 /** Bytes that are searched at once. */
 const windowBytes = 64 * 1024
 
-/**
- * A segment that is read on behind damage.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Salvaged {
+/** A segment that is read on behind damage. */
+interface Salvaged {
   readonly cursor: SegmentCursor
   /** The first blocks, read already. */
   readonly blocks: ReadonlyArray<VerifiedBlock>
@@ -59,9 +44,6 @@ export interface Salvaged {
 /**
  * The next block at `point` or behind it that verifies; `undefined` when there is none. The blocks before the point were
  * read, the one at the point is damaged or does not go on from them.
- *
- * @since 0.1.0
- * @category reading
  */
 export const openSegmentPast = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -75,7 +57,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
     () => undefined
   )
-  const stepBytes = header.version === 1 ? flashstrikeBlockBytes : blockAlignment
+  const stepBytes = blockStepBytes(header.version)
   let refuted = 0
   let offset = point.offset
   while (refuted < refutedMax) {
@@ -138,6 +120,7 @@ const search = (
     let windowStart = point.offset
     let source: SegmentContent | undefined = yield* contentFrom(file, content, windowStart)
     const window = new Uint8Array(windowBytes)
+    const blocks = blocksFrom(header, point)
     // In format 1 only the header of each block is looked at, so a step is longer than a window.
     while (source !== undefined) {
       const read = yield* Effect.result(source.read(window))
@@ -153,8 +136,7 @@ const search = (
       if (count === 0) return undefined
       const first = firstPlaceFrom(windowStart, point.offset, stepBytes)
       for (let offset = first; offset + blockHeaderBytes <= windowStart + count; offset += stepBytes) {
-        const at = offset - windowStart
-        const block = headerThatFollows(header, point, window.subarray(at, at + blockHeaderBytes))
+        const block = blockAt(blocks, window, offset - windowStart)
         if (block !== undefined) return { offset, block } satisfies Candidate
       }
       windowStart += count
@@ -165,22 +147,3 @@ const search = (
 /** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
 const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
   from + Math.ceil((offset - from) / stepBytes) * stepBytes
-
-const headerThatFollows = (
-  header: SegmentHeader,
-  point: SegmentPoint,
-  bytes: Uint8Array
-): BlockHeader | undefined => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
-  if (view.getUint16(44, true) === 0 || view.getUint16(46, true) !== 0) return undefined
-  const block = decodeBlockHeader(header.version, bytes)
-  if (block.blockIndex < point.blockIndex || !(block.firstEventId > point.lastEventId)) return undefined
-  if (
-    header.closedNanos !== 0n && (block.blockIndex >= header.blockCount || !(block.lastEventId <= header.lastEventId))
-  ) {
-    return undefined
-  }
-  if (block.payloadBytes === 0 || block.payloadBytes > header.blockBytesMax) return undefined
-  const { computed, stored } = blockHeaderChecksums(bytes)
-  return computed === stored ? block : undefined
-}

@@ -3,11 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { mkdirSync, readdirSync } from "node:fs"
-import { probe, probeNames, timesOf } from "../../../src/cli/doctor/DiskProbe.ts"
+import { probe, timesOf } from "../../../src/cli/doctor/DiskProbe.ts"
 import { adviseCommit, adviseSegments, findings } from "../../../src/cli/doctor/DoctorAdvice.ts"
 import type { Found } from "../../../src/cli/doctor/DoctorAdvice.ts"
 import { fileSystemOf, openFilesOf } from "../../../src/cli/doctor/HostFacts.ts"
 import { Disk } from "../../../src/disk/Disk.ts"
+import { probeNames } from "../../../src/disk/FileNames.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { effectWal, place, start } from "../commandLine.ts"
 
@@ -211,7 +212,7 @@ describe("effect-wal doctor", () => {
       const { code, stdout } = yield* effectWal(["doctor", "--dir", directory])
       assert.match(
         stdout,
-        new RegExp(`^note: nothing was measured: .*${recorder.child.pid}.* works in the directory$`, "m")
+        new RegExp(`^note: nothing was measured: .*${recorder.child.pid}.* holds the directory$`, "m")
       )
       assert.match(stdout, /^recorder's syncs +p50 .*, \d+ times, since its start$/m)
       assert.notMatch(stdout, /^(sequential write|advice)/m)

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readFileSync, writeFileSync } from "node:fs"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
@@ -65,7 +65,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         assert.deepStrictEqual([found.both, found.leftovers, found.empty], [[], [], []])
         const rotated = recorder.writer.activeSegmentIndex + 1
         assert.isAbove(rotated, 12)
-        const of = (tag: MaintainerEvent["_tag"]) =>
+        const of = (tag: StepOutcome["_tag"]) =>
           events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
         assert.deepStrictEqual(of("Persisted"), Array.from({ length: rotated }, (_, index) => index))
         assert.deepStrictEqual(
