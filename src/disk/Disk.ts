@@ -31,7 +31,8 @@ import type * as Scope from "effect/Scope"
  * - `Full`: no space, or a quota or file size limit is reached
  * - `TooManyFiles`: the process or the system is out of file descriptors
  * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
- * - `Held`: another living process holds the lock
+ * - `Held`: another process holds the lock, or one of this process
+ * - `Unsupported`: the file system or the system has no such thing
  * - `Io`: the device failed, or anything else
  *
  * @since 0.1.0
@@ -47,6 +48,7 @@ export const diskReasons = [
   "TooManyFiles",
   "Unsafe",
   "Held",
+  "Unsupported",
   "Io"
 ] as const
 
@@ -68,6 +70,7 @@ const advice: Record<DiskReason, string> = {
   TooManyFiles: "too many open files; raise the limit (ulimit -n)",
   Unsafe: "it is not a regular file (a link?); remove it or use another directory",
   Held: "another process holds it",
+  Unsupported: "not possible on this file system or system; use another",
   Io: "the device reported an error"
 }
 
@@ -193,9 +196,13 @@ export class Disk extends Context.Service<Disk, {
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
   /**
-   * Takes the lock that the file `path` stands for, and releases it when the scope closes. While another living process
-   * holds it: `Held`, with the holder named in `detail`. A holder that crashed, or a machine that was restarted, leaves
-   * no false lock.
+   * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
+   * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
+   * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and
+   * `detail` tells what to do.
+   *
+   * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it
+   * there; the next holder removes it.
    */
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
 }>()("effect-wal/disk/Disk") {}

@@ -16,10 +16,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
-import { dirname } from "node:path"
+import { tmpdir } from "node:os"
+import { basename, dirname, join } from "node:path"
 import { invariant } from "../internal/invariant.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
+import { holdLock } from "./LockSocket.ts"
+import { addressBytesMax, knock, listen } from "./UnixSocket.ts"
 
 /**
  * `Disk` by asynchronous calls on libuv's thread pool.
@@ -80,6 +83,36 @@ const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException):
   return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
 }
 
+/** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
+const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
+
+const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError => {
+  const found = errorOf("lock", path, error)
+  if (!errnosWithoutSockets.includes(found.detail)) return found
+  const detail = `${found.detail}: a lock is a Unix socket in the directory`
+  return new DiskError({ operation: "lock", path, reason: "Unsupported", detail, cause: error })
+}
+
+/** Where a path is too long for a socket's address, `use` is given a shorter one to the same place. */
+const withAddress = <A>(path: string, use: (path: string) => Effect.Effect<A, NodeJS.ErrnoException>) =>
+  Buffer.byteLength(path) <= addressBytesMax
+    ? use(path)
+    : Effect.acquireUseRelease(
+      Effect.try({ try: () => shortcutTo(dirname(path)), catch: (error) => error as NodeJS.ErrnoException }),
+      (shortcut) => use(join(shortcut.path, basename(path))),
+      (shortcut) => Effect.sync(shortcut.remove)
+    )
+
+const shortcutTo = (directory: string): { readonly path: string; readonly remove: () => void } => {
+  const fd = fs.openSync(directory, O_RDONLY | O_DIRECTORY)
+  const path = `/proc/self/fd/${fd}`
+  if (fs.existsSync(path)) return { path, remove: () => fs.closeSync(fd) }
+  fs.closeSync(fd)
+  const temporary = fs.mkdtempSync(join(tmpdir(), "effect-wal-"))
+  fs.symlinkSync(directory, join(temporary, "d"))
+  return { path: join(temporary, "d"), remove: () => fs.rmSync(temporary, { recursive: true }) }
+}
+
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
 
 /** One file call in both its forms: `start` calls back from the thread pool, `run` blocks and throws. */
@@ -121,6 +154,8 @@ const openFlags: Readonly<Record<OpenMode, number>> = {
 }
 
 const fileMode = 0o640
+const lockPauseMillis = 5
+const bootIdPath = "/proc/sys/kernel/random/boot_id"
 const directoryMode = 0o750
 
 /**
@@ -366,16 +401,52 @@ const make = (call: Call): Disk["Service"] => {
     )
 
   const lock = (path: string) =>
-    // Only a caller that locks loads the module that reads a lock file: that module uses `Schema`, which maintainer
-    // threads do without (see `Disk`).
-    Effect.flatMap(Effect.promise(() => import("./LockFile.ts")), ({ holdLock }) =>
-      holdLock(path, {
-        open,
-        rename,
-        unlink,
-        link: (from, to) => call<void>("lock", to, (done) => fs.link(from, to, done), () => fs.linkSync(from, to)),
-        readLink: (link) => call<string>("lock", link, (done) => fs.readlink(link, done), () => fs.readlinkSync(link))
-      }))
+    holdLock(path, {
+      names: (directory) => Effect.map(list(directory), (entries) => entries.map(({ name }) => name)),
+      madeMillis: (name) =>
+        call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
+          Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
+          Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
+        ),
+      directoryStat: Effect.fnUntraced(function*(directory: string) {
+        const { dev, gid, uid } = yield* call<fs.Stats>(
+          "lock",
+          directory,
+          (done) => fs.stat(directory, done),
+          () => fs.statSync(directory)
+        )
+        const { type } = yield* call<fs.StatsFs>(
+          "lock",
+          directory,
+          (done) => fs.statfs(directory, done),
+          () => fs.statfsSync(directory)
+        )
+        return { device: dev, kind: type, uid, gid }
+      }),
+      giveTo: (name, uid, gid) =>
+        call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
+      rename,
+      unlink,
+      listen: (name) => Effect.mapError(withAddress(name, listen), socketError(path)),
+      knock: (name) =>
+        withAddress(name, knock).pipe(
+          Effect.as(""),
+          Effect.catch((error) => {
+            const code = error.code ?? ""
+            return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
+          })
+        ),
+      bootId: Effect.orElseSucceed(
+        call<string>(
+          "lock",
+          bootIdPath,
+          (done) => fs.readFile(bootIdPath, "utf8", done),
+          () => fs.readFileSync(bootIdPath, "utf8")
+        ),
+        () => ""
+      ),
+      pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
+    })
 
   return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
 }

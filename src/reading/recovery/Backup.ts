@@ -15,8 +15,8 @@
  */
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
-import { Disk, DiskError } from "../../disk/Disk.ts"
-import { backupLockName } from "../../disk/FileNames.ts"
+import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
+import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -143,12 +143,13 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
-  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || directory.parse(name) !== undefined
-  if (found.length > 0 && !(found.includes(backupLockName) && found.every(isOurs))) return yield* refuse(partial)
+  const isOfLock = (name: string): boolean => isLockName(backupLockName, name)
+  const isOurs = (name: string): boolean => isOfLock(name) || directory.parse(name) !== undefined
+  if (found.length > 0 && !(found.some(isOfLock) && found.every(isOurs))) return yield* refuse(partial)
   yield* disk.lock(directory.pathOf(backupLockName))
   const clear = Effect.gen(function*() {
     for (const { name } of yield* disk.list(partial)) {
-      if (name !== backupLockName) yield* disk.unlink(directory.pathOf(name))
+      if (!isOfLock(name) || isPrivateName(backupLockName, name)) yield* disk.unlink(directory.pathOf(name))
     }
     yield* disk.syncDirectory(partial)
   })
@@ -158,7 +159,7 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     isNamed = true
     // Only then: an unfinished copy without its lock could not be recognized as one.
     yield* disk.syncDirectory(parentOf(to))
-    yield* disk.unlink(pathIn(to, backupLockName))
+    for (const { name } of yield* disk.list(to)) if (isOfLock(name)) yield* removeIfThere(pathIn(to, name))
     yield* disk.syncDirectory(to)
   }, Effect.uninterruptible)
 })
