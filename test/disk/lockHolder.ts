@@ -1,4 +1,4 @@
-/** Takes the lock named in its first argument, says so, and holds it until it is killed or its input ends. */
+/** Takes the lock named in its first argument, reports that, and holds it until it is killed or its input ends. */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
