@@ -53,14 +53,6 @@ export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/")
 /**
  * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross
  * threads: another thread is given `path` and `naming`, and makes its own.
- * @example
- * ```ts
- * import { SegmentDirectory } from "effect-wal"
- *
- * const directory = new SegmentDirectory.SegmentDirectory("./log/")
- * console.log(directory.hotPath(12)) // => ./log/FS.00000012.wal
- * console.log(directory.coldPath(12, "frame")) // => ./log/FS.00000012.wal.lz4
- * ```
  */
 export class SegmentDirectory {
   readonly path: string

@@ -82,7 +82,7 @@ export const segmentFault = (
 export const isSegmentFault = (value: object): value is SegmentFault => "_tag" in value && value._tag === "SegmentFault"
 
 /**
- * One line for people.
+ * Formats a fault as one line for people.
  *
  * @since 0.1.0
  * @category formatting

@@ -26,7 +26,7 @@
  * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector,
  * but a reader that reads while it is written, or after its writer was killed, may see a part of the second one. So
  * closing writes all fields under the checksum of the open header, and then the checksum alone (`closingWrites`). What
- * a reader finds is then one of these:
+ * a reader finds is then one of these (promise 13 of docs/RELIABILITY.md):
  *
  * - the checksum of the open header: it is the open header, whatever the other fields are
  * - a checksum whose first bytes are those of the new one and whose others are those of the old one: it is the closed

@@ -9,7 +9,8 @@
  * part of that: a segment that does not continue its predecessor has a fault, open or closed.
  *
  * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
- * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
+ * the last block comes the end of the file (format 2) or nothing but zeros (format 1). So every changed byte is found
+ * (promise 12 of docs/RELIABILITY.md).
  *
  * A payload has two checksums, its own and its place in the chain, and an intact block header vouches for both numbers.
  * So one of them finds every change of the payload. See `Hashes`.

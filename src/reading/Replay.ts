@@ -3,9 +3,11 @@
  * a maintainer freezes and deletes older ones. There is never a silent gap. Each of these ends the stream, after
  * everything before it was handed out:
  *
- * - `Deleted`: retention has deleted the events
+ * - `EventsDeleted`: retention has deleted the events
  * - `SegmentMissing`: a segment is missing
- * - `SegmentCorrupt`: a segment is damaged
+ * - `SegmentCorrupt`: a segment is damaged; the error names the place
+ *
+ * These are promises 9, 12, 21 and 22 of docs/RELIABILITY.md.
  *
  * While the consumer is busy with one read (4 MiB, or what the largest block needs), the next one is made in the
  * background, also from one segment to the next. No more is read ahead.
@@ -38,8 +40,8 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 /**
  * Where to start.
  *
- * - `id`: with this event; `Deleted` when retention has deleted it
- * - `segmentIndex`: with the first event of this segment; `Deleted` when it is gone
+ * - `id`: with this event; `EventsDeleted` when retention has deleted it
+ * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
  * - `timeMillis` (Unix time): with the first event of the newest segment that was created at this time or before; with
  *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
  *
@@ -75,7 +77,7 @@ export interface ReplayOptions {
   /**
    * When given, the replay does not stop at damage: it continues with the next block that verifies, and reports here
    * what lies between. For looking at what is left: the events after a hole are intact, but some may be missing, see
-   * `SegmentSalvage`. By default the first fault ends the replay. `Deleted` and a failing disk always end it.
+   * `SegmentSalvage`. By default the first fault ends the replay. `EventsDeleted` and a failing disk always end it.
    */
   readonly onHole?: (hole: Hole) => Effect.Effect<void>
   /**

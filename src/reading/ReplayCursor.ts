@@ -3,9 +3,9 @@
  * blocks. From one segment to the next the wal_id, the chain and the event ids must continue. Where they do not, or
  * where a segment is missing, damaged or deleted, the walk fails with an error that names the place.
  *
- * The walk ends at an open segment that only segments without events follow. One that others with events follow must
- * have been closed meanwhile (format 2), or must be whole and its successor continue with the next id (format 1, whose
- * writer leaves several segments open after a crash).
+ * The walk ends at an open segment that only segments without events follow. When segments with events follow it, it
+ * must have been closed meanwhile (format 2). In format 1, whose writer leaves several segments open after a crash, it
+ * must be whole, and its successor must continue with the next id.
  *
  * A walk that came to the end may be asked again later, and continues after the last event that it handed out. While
  * the open segment is still the same file it continues at the byte. When the file was replaced (after a failed sync) or

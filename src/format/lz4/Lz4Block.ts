@@ -2,9 +2,9 @@
  * Single LZ4 blocks: one block out of a frame, and the block file, which is a u32 content size and one block of the
  * whole content.
  *
- * A block does not say how long its content is. The native decoder takes an upper bound, allocates that much, and gives
- * back what it does not need; so the bound is what limits the memory, and it is always the least of what the format,
- * the caller and the block's own length allow: no byte of a block yields more than 255 bytes of content.
+ * A block does not tell how long its content is. The native decoder takes an upper bound, allocates that much, and
+ * gives back what it does not need; so the bound is what limits the memory, and it is always the least of what the
+ * format, the caller and the block's own length allow: no byte of a block yields more than 255 bytes of content.
  *
  * Linked blocks use the same decoder with the content before them as its dictionary: a match reaches at most 65,535
  * bytes back. A decoder written in JavaScript was measured against it on 64 MiB in 1 MiB blocks: 600 MB/s of 64-byte

@@ -14,7 +14,7 @@
  * Our own frames always have the same header: independent blocks of at most 1 MiB, the content size, a content
  * checksum, and no block checksums. Every block but the last holds exactly `pieceBytes` of content, so block `i` holds
  * the content from `i * pieceBytes` on: a reader that walks the size fields (`blockField`) can decode any block alone
- * (`decodeBlock` in Lz4Block). The standard `lz4` tool reads these frames.
+ * (`decodeBlock` in Lz4Block). The standard `lz4` tool reads these frames (promise 20 of docs/RELIABILITY.md).
  *
  * Nothing here touches a file: the caller writes `frameHeader`, the `blockChunks` of each piece in the order of the
  * content, then `frameEnd`.

@@ -117,7 +117,7 @@ export const clampLimits = (
 }
 
 /**
- * One line for people.
+ * Formats a clamped limit as one line for people.
  *
  * @since 0.1.0
  * @category formatting

@@ -5,6 +5,8 @@
  * The caller holds the directory's lock. What is read is bounded however many segments there are: the names, the newest
  * segment, and the start of the one before it.
  *
+ * It keeps promises 3, 4, 14 and 15 of docs/RELIABILITY.md:
+ *
  * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
  * - An open segment without a whole block had nothing that was promised; it is removed.
  * - What recovery returns is durable, whatever the syncs of earlier processes and earlier attempts have lost. So the
@@ -129,7 +131,7 @@ export interface Recovered {
  * Opens a directory for recording. Fails with:
  *
  * - `SegmentCorrupt`: the newest segment is closed and damaged, has no header, or does not continue its predecessor
- * - `OtherFormat`: the newest segment has another format
+ * - `FormatMismatch`: the newest segment has another format
  * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
  *
  * @since 0.1.0
@@ -200,7 +202,7 @@ const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentInde
 })
 
 /**
- * One line for people.
+ * Formats a report as one line for people.
  *
  * @since 0.1.0
  * @category formatting

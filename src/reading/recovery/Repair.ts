@@ -107,7 +107,7 @@ export interface RepairOptions {
  *   Effect.provide(Wal.layer({ directory: "./log" }))
  * )
  *
- * // Says what it would do; `apply: true` does it, and needs the directory for itself.
+ * // Reports what it would do; `apply: true` does it, and needs the directory for itself.
  * const look = Effect.gen(function*() {
  *   const { left, steps } = yield* Repair.repair({ directory: "./log", apply: false })
  *   yield* Console.log(`${steps.length} steps, ${left.length} faults left`) // => 0 steps, 0 faults left

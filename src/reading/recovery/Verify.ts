@@ -2,7 +2,8 @@
  * Checks every byte of every segment in a directory, hot and cold, and that each continues its predecessor: wal_id,
  * chain, event ids. Nothing stops it: faults come as values, at least one for each damaged segment, and all segments
  * are visited. A segment after a damaged one is checked against the damaged one's header, if that header is intact. A
- * segment that is intact but does not continue its predecessor is reported, and then checked on its own.
+ * segment that is intact but does not continue its predecessor is reported, and then checked on its own. So it finds
+ * rotten bits, and segments that are missing or swapped (promises 12 and 21 of docs/RELIABILITY.md).
  *
  * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention
  * deletes is left out.
@@ -163,7 +164,7 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
 })
 
 /**
- * One line for people.
+ * Formats a fault as one line for people.
  *
  * @since 0.1.0
  * @category formatting

@@ -74,7 +74,7 @@ export const firstIdOf = (header: SegmentHeader): number | undefined =>
 export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" | "torn">): SegmentFault | undefined =>
   mayStayOpen(header.version)
     ? torn
-    : segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+    : segmentFault("BadHeader", 40, "a closed segment, because another one follows", "an open one")
 
 /**
  * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id.
@@ -86,6 +86,6 @@ export const faultOfUnclosed = (
   nextEventId: number
 ): SegmentFault | undefined => {
   if (lastEventId === undefined || nextEventId === lastEventId + 1) return undefined
-  const expected = `events up to id ${nextEventId - 1}, for the next segment begins after it`
+  const expected = `events up to id ${nextEventId - 1}, because the next segment starts after it`
   return segmentFault("Truncated", validBytes, expected, `last id ${lastEventId}`)
 }

@@ -1,7 +1,7 @@
 /**
- * Continues after damage inside a segment: finds the next block that verifies. For people who look for what is left,
- * not for programs that rely on it: a block after damage has its own checksums and its ids as proof, but nothing proves
- * what lay before it, and recorded bytes that look like a block can pass for one.
+ * Continues after damage inside a segment: finds the next block that verifies. It is meant for an operator who looks
+ * for what is left, not for programs that rely on it: a block after damage has its own checksums and its ids as proof,
+ * but nothing proves what lay before it, and recorded bytes that look like a block can pass for one.
  *
  * A block with an intact header and a damaged payload is skipped as a whole, so its payload is not taken for blocks.
  * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are
