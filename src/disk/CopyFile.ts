@@ -1,8 +1,6 @@
 /**
  * Copies files durably. A copy is synced before it is said to be made; its name is durable when the directory was synced,
  * which is left to the caller, who often copies several.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "./Disk.ts"
@@ -14,9 +12,6 @@ const pieceBytes = 1024 * 1024
 /**
  * Makes a file of what `read` gives (it fills its target from the front, and gives 0 at the end), at most `bytesMax` bytes,
  * and syncs it. `head` replaces the first bytes. Fails with `Exists` when the name is taken; a failure leaves no file.
- *
- * @since 0.1.0
- * @category copying
  */
 export const writeCopy = <E>(
   path: string,
@@ -45,9 +40,6 @@ export const writeCopy = <E>(
 /**
  * Copies a file as it is, up to the length that it had when it was opened. What is renamed or unlinked meanwhile is copied
  * all the same.
- *
- * @since 0.1.0
- * @category copying
  */
 export const copyFile = (from: string, to: string): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {

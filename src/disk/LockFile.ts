@@ -32,7 +32,7 @@ import type { DiskFile, OpenMode } from "./Disk.ts"
 import { DiskError, readFully, writeFully } from "./Disk.ts"
 
 /** The file calls that a lock file needs. @since 0.1.0 @category models */
-export interface LockFileCalls {
+interface LockFileCalls {
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
@@ -45,9 +45,6 @@ export interface LockFileCalls {
 /**
  * Whether a name beside the lock file `lockName` is a private name of somebody who takes or took it. A crash leaves such
  * files; only the holder of the lock may delete them, and whoever is taking it at that moment simply begins again.
- *
- * @since 0.1.0
- * @category names
  */
 export const isPrivateName = (lockName: string, name: string): boolean =>
   name.startsWith(`${lockName}.`) && name.endsWith(".tmp")
@@ -82,9 +79,6 @@ const attemptsMax = 100
 /**
  * Takes the lock and gives it back when the scope closes. Fails with `Held` and the holder in `detail` while another
  * living holder has it, this very process included.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const holdLock = (path: string, calls: LockFileCalls): Effect.Effect<void, DiskError, Scope.Scope> =>
   Effect.asVoid(Effect.acquireRelease(

@@ -10,8 +10,6 @@
  *    4  u32   last_segment_index
  *    8  u64   last_event_id         durable
  * ```
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { readId } from "../format/Block.ts"
@@ -22,12 +20,7 @@ import { metaName, metaTemporaryName } from "./FileNames.ts"
 import { replaceFile } from "./ReplaceFile.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
-/**
- * Where the log ends.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where the log ends. */
 export interface Meta {
   readonly lastOffset: number
   readonly lastSegmentIndex: number
@@ -36,12 +29,7 @@ export interface Meta {
 
 const metaBytes = 16
 
-/**
- * Replaces the meta of a directory, durably and atomically.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Replaces the meta of a directory, durably and atomically. */
 export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) {
   const bytes = new Uint8Array(metaBytes)
   const view = new DataView(bytes.buffer)
@@ -51,20 +39,12 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
   yield* replaceFile(directory, metaName, metaTemporaryName, bytes)
 })
 
-/**
- * Removes what a `write` that did not come to its end has left.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes what a `write` that did not come to its end has left. */
 export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => disk.unlink(pathIn(directory, metaTemporaryName)))
 
 /**
  * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that cannot be.
- *
- * @since 0.1.0
- * @category operations
  */
 export const read = (directory: string): Effect.Effect<Meta | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {

@@ -1,8 +1,6 @@
 /**
  * Replaces a small file as a whole: temporary file, sync, rename, directory sync. Readers see the old bytes or the new ones, after a
  * crash too.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, removeIfThere, writeFully } from "./Disk.ts"
@@ -11,9 +9,6 @@ import { pathIn } from "./SegmentDirectory.ts"
 /**
  * Gives `name` in a directory these bytes. What an earlier attempt has left under `temporaryName` is removed; after a failure
  * something stays there only if the disk does not let it be removed.
- *
- * @since 0.1.0
- * @category operations
  */
 export const replaceFile = Effect.fnUntraced(function*(
   directory: string,

@@ -1,20 +1,11 @@
-/**
- * What the neighbours of a segment demand of it, and how a segment fails to meet that.
- *
- * @since 0.1.0
- */
+/** What the neighbours of a segment demand of it, and how a segment fails to meet that. */
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "./SegmentHeader.ts"
 import { hex } from "./SegmentHeader.ts"
 import { chainsSegments, idsInEvents } from "./SegmentLayout.ts"
 
-/**
- * What the neighbours of a segment demand of it. What is not given is not checked.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the neighbours of a segment demand of it. What is not given is not checked. */
 export interface SegmentExpectations {
   readonly segmentIndex?: number
   readonly walId?: Uint8Array
@@ -25,9 +16,6 @@ export interface SegmentExpectations {
 
 /**
  * Why a segment with this header does not stand where it is expected; `undefined` when it does. Event ids are not looked at.
- *
- * @since 0.1.0
- * @category faults
  */
 export const headerFault = (expected: SegmentExpectations, header: SegmentHeader): SegmentFault | undefined => {
   const { previousChainedChecksum, segmentIndex, walId } = expected
@@ -47,9 +35,6 @@ export const headerFault = (expected: SegmentExpectations, header: SegmentHeader
 /**
  * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`; `undefined`
  * when it does.
- *
- * @since 0.1.0
- * @category faults
  */
 export const firstIdFault = (
   version: FormatVersion,

@@ -28,27 +28,15 @@
  * fields under the checksum of the open header, and then the checksum alone (`closingWrites`). A header with the checksum of
  * the open one is the open one, whatever the other fields say; one whose checksum is the new one in its first bytes and the
  * old one in the others is the closed one. Anything else is damage.
- *
- * @since 0.1.0
  */
 import { xxh64 } from "../internal/xxh64.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 
-/**
- * The on-disk format: 1 = fixed 64-byte events, byte-compatible with the FlashStrike engine; 2 = opaque records.
- *
- * @since 0.1.0
- * @category models
- */
+/** The on-disk format: 1 = fixed 64-byte events, compatible with other writers of that format; 2 = opaque records. */
 export type FormatVersion = 1 | 2
 
-/**
- * What a segment header says.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a segment header says. */
 export interface SegmentHeader {
   readonly version: FormatVersion
   readonly segmentIndex: number
@@ -70,47 +58,22 @@ export interface SegmentHeader {
 }
 
 const magic = 0x4653
-/** What the magic of an unclosed segment of the engine reads: it touches the first byte of every page. */
+/** What the magic of an unclosed segment of another writer reads: it touches the first byte of every page. */
 const magicTouched = 0x4600
 
-/**
- * Bytes of the header of each format.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Bytes of the header of each format. */
 export const headerBytesOf = (version: FormatVersion): number => version === 1 ? 64 : 128
 
-/**
- * Bytes that are enough to decode the header of any format.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Bytes that are enough to decode the header of any format. */
 export const headerBytesMax = 128
 
-/**
- * Events of format 1 have this many bytes; a block holds up to `format1BlockEvents` of them.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Events of format 1 have this many bytes; a block holds up to `format1BlockEvents` of them. */
 export const format1EventBytes = 64
 
-/**
- * Events that a block of format 1 has room for.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Events that a block of format 1 has room for. */
 export const format1BlockEvents = 256
 
-/**
- * The largest `block_bytes_max` that is written or believed: bounds what a reader keeps in memory.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The largest `block_bytes_max` that is written or believed: bounds what a reader keeps in memory. */
 export const blockBytesLimit = 64 * 1024 * 1024
 
 const checksumOffset = 48
@@ -132,12 +95,7 @@ const isPartOf = (found: bigint, begun: bigint, before: bigint): boolean => {
   return false
 }
 
-/**
- * The bytes of a header.
- *
- * @since 0.1.0
- * @category codec
- */
+/** The bytes of a header. */
 export const encodeHeader = (header: SegmentHeader): Uint8Array => {
   const size = headerBytesOf(header.version)
   const bytes = new Uint8Array(size)
@@ -166,9 +124,6 @@ export const encodeHeader = (header: SegmentHeader): Uint8Array => {
 /**
  * What is written over the header of an open segment to close it, one after the other: all that the closed header says,
  * under the checksum of the open one; then the checksum of the closed one.
- *
- * @since 0.1.0
- * @category codec
  */
 export const closingWrites = (
   closed: Uint8Array
@@ -185,11 +140,8 @@ const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
- * unclosed header of the engine (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
+ * unclosed header of another writer of format 1 (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
  * was open, or what it will be.
- *
- * @since 0.1.0
- * @category codec
  */
 export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault => {
   if (bytes.length < 64) return segmentFault("Truncated", 0, "a header of 64 or 128 bytes", `${bytes.length} bytes`)
@@ -207,13 +159,13 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   const foundMagic = view.getUint16(0, true)
   const stored = view.getBigUint64(checksumOffset, true)
   const closedNanos = view.getBigUint64(40, true)
-  const unclosedByEngine = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
+  const unclosedByAnother = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
     view.getUint32(12, true) === 0
-  if (foundMagic !== magic && !(unclosedByEngine && foundMagic === magicTouched)) {
+  if (foundMagic !== magic && !(unclosedByAnother && foundMagic === magicTouched)) {
     return segmentFault("BadHeader", 0, "magic 0x4653", `0x${foundMagic.toString(16)}`)
   }
   if (bytes.length < size) return segmentFault("Truncated", 0, `a header of ${size} bytes`, `${bytes.length} bytes`)
-  if (!unclosedByEngine) {
+  if (!unclosedByAnother) {
     const sized = bytes.subarray(0, size)
     const computed = checksumOf(sized)
     if (stored !== computed) {
@@ -258,10 +210,5 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   }
 }
 
-/**
- * A 64-bit checksum as people compare it.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** A 64-bit checksum as people compare it. */
 export const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, "0")}`

@@ -5,8 +5,6 @@
  *
  * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
  * u32 length + bytes each.
- *
- * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
@@ -16,12 +14,7 @@ import { headerBytesOf } from "./SegmentHeader.ts"
 import { format1Layout } from "./SegmentLayout.ts"
 import type { SegmentLayout } from "./SegmentLayout.ts"
 
-/**
- * How far a segment is sealed. The state after a durable write is all that is needed to go on.
- *
- * @since 0.1.0
- * @category models
- */
+/** How far a segment is sealed. The state after a durable write is all that is needed to go on. */
 export interface SealState {
   /** Payload bytes that are in sealed blocks. */
   readonly sealedBytes: number
@@ -32,12 +25,7 @@ export interface SealState {
   readonly chainedChecksum: bigint
 }
 
-/**
- * The state of a segment without blocks, its chain starting from `chainStart`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The state of a segment without blocks, its chain starting from `chainStart`. */
 export const sealStart = (version: FormatVersion, chainStart: bigint): SealState => ({
   sealedBytes: 0,
   fileOffset: headerBytesOf(version),
@@ -49,9 +37,6 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
 /**
  * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that
  * holds once they are durable. Payload chunks are views, not copies.
- *
- * @since 0.1.0
- * @category models
  */
 export interface SealedBlocks {
   readonly chunks: ReadonlyArray<Uint8Array>
@@ -62,9 +47,6 @@ const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.
- *
- * @since 0.1.0
- * @category sealing
  */
 export const seal = (
   layout: SegmentLayout,

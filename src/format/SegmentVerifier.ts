@@ -13,8 +13,6 @@
  *
  * A payload has two checksums, its own and its place in the chain, and a block header that holds vouches for both numbers. So
  * one of them finds every change of the payload. See `Hashes`.
- *
- * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
@@ -61,18 +59,10 @@ export interface VerifiedBlock {
  * - `all`: its own, and the one that chains it to the block before
  * - `sufficient`: the chained one, and its own where the block before is not known or to tell the faults apart. What it does
  *   not find is a writer who put a wrong checksum beside a right chain.
- *
- * @since 0.1.0
- * @category models
  */
 export type Hashes = "all" | "sufficient"
 
-/**
- * What a whole segment turned out to be.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a whole segment turned out to be. */
 export interface SegmentSummary {
   readonly header: SegmentHeader
   /** The header is closed: counts, ids and the end of the file were checked against it. */
@@ -91,12 +81,7 @@ export interface SegmentSummary {
   readonly torn: SegmentFault | undefined
 }
 
-/**
- * The beginning of a block inside a segment, with what the block before it leaves to it.
- *
- * @since 0.1.0
- * @category models
- */
+/** The beginning of a block inside a segment, with what the block before it leaves to it. */
 export interface SegmentPoint {
   /** Where the block begins in the uncompressed segment. */
   readonly offset: number
@@ -110,12 +95,7 @@ export interface SegmentPoint {
   readonly chainedChecksum: bigint | undefined
 }
 
-/**
- * Feeds on the bytes of one segment, from its first, or from a block that `resume` names.
- *
- * @since 0.1.0
- * @category verification
- */
+/** Feeds on the bytes of one segment, from its first, or from a block that `resume` names. */
 export class SegmentVerifier {
   header: SegmentHeader | undefined
   fault: SegmentFault | undefined

@@ -2,15 +2,13 @@
  * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome
  * calls for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing
  * is left. A deadline ends compression, never persistence.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { Supervised } from "./executor/Supervisor.ts"
@@ -43,25 +41,15 @@ export interface DrainReceipt {
   readonly millis: number
 }
 
-/**
- * Tasks that wait in the queues or are under way.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Tasks that wait in the queues or are under way. */
 export const pendingUnsafe = ({ toFree, toFreeze, toPersist }: MaintainerQueues): PerQueue => ({
   persist: TaskRing.unfinishedUnsafe(toPersist.ring),
   freeze: TaskRing.unfinishedUnsafe(toFreeze.ring),
   free: TaskRing.unfinishedUnsafe(toFree.ring)
 })
 
-/**
- * What a drain works with.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Drainable {
+/** What a drain works with. */
+interface Drainable {
   readonly state: MaintainerState
   readonly reports: ExecutorReports
   readonly executors: Supervised
@@ -71,12 +59,7 @@ export interface Drainable {
   readonly releaseReserve: Effect.Effect<void>
 }
 
-/**
- * Drains once; abandons compression after `drainMillisMax`.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Drains once; abandons compression after `drainMillisMax`. */
 export const drain = (parts: Drainable, drainMillisMax: number | undefined): Effect.Effect<DrainReceipt> =>
   Effect.acquireUseRelease(
     Effect.sync(() => MaintainerControl.drainBegunUnsafe(parts.state.control)),
@@ -107,7 +90,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
         yield* reports.recoverLost
         if (isQuiet()) return
       }
-      if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* parts.releaseReserve
+      if (arena !== undefined && Arena.heldBack(arena) === HeldBack.DiskFull) yield* parts.releaseReserve
       yield* Doorbell.wait(control.progress, seen)
     }
   })

@@ -2,8 +2,6 @@
  * Which outcomes the executors have sent, which of them have come, and which were lost with an executor that died.
  * Every outcome is counted in shared memory before it is sent, so a loss shows as a difference. What the lost ones
  * were, the arena and the disk tell (see `LostReports`).
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../disk/Disk.ts"
@@ -15,12 +13,7 @@ import { outcomesSentBy } from "./executor/MaintainerControl.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
 import type { StepOutcome } from "./steps/StepOutcome.ts"
 
-/**
- * The reports of all executors of a maintainer.
- *
- * @since 0.1.0
- * @category models
- */
+/** The reports of all executors of a maintainer. */
 export interface ExecutorReports {
   /** Applies an outcome that an executor has sent. */
   readonly apply: (executor: number, outcome: StepOutcome) => void
@@ -39,12 +32,7 @@ export interface ExecutorReports {
   readonly beforeRestart: (executor: number) => Effect.Effect<void>
 }
 
-/**
- * The reports of so many executors. `publish` hears of every outcome that is news.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The reports of so many executors. `publish` hears of every outcome that is news. */
 export const make = (options: {
   readonly executors: number
   readonly state: MaintainerState

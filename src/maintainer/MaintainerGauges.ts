@@ -1,20 +1,11 @@
-/**
- * What the service's state looks like in the telemetry.
- *
- * @since 0.1.0
- */
+/** What the service's state looks like in the telemetry. */
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
 import type { RetentionLimits } from "./retention/Retention.ts"
 
-/**
- * Sets the gauges of the limits; an unlimited one is 0.
- *
- * @since 0.1.0
- * @category gauges
- */
+/** Sets the gauges of the limits; an unlimited one is 0. */
 export const setLimitGauges = (
   telemetry: SegmentMaintainerUpdater,
   { maxCompressedSegments, maxSegments }: RetentionLimits
@@ -23,12 +14,7 @@ export const setLimitGauges = (
   telemetry.setMaxCompressedSegments(maxCompressedSegments === "unlimited" ? 0 : maxCompressedSegments)
 }
 
-/**
- * Sets the gauges of the segments and of the queues.
- *
- * @since 0.1.0
- * @category gauges
- */
+/** Sets the gauges of the segments and of the queues. */
 export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
   { catalog, freeBytes, now, queues }: MaintainerState

@@ -16,14 +16,14 @@ import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import type { ExecutorHost } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
+import { make, SegmentMaintainer } from "./MaintainerService.ts"
 import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
-import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
 
 /**
  * More threads than this would only wait for each other: the disk limits compression long before.
@@ -97,11 +97,11 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  * // What `Wal.layerWorker` is made of, for an application that replaces a part.
  * const options = { directory: "./log", workers: 2 }
  * const layout = Wal.layoutOf(options)
- * const RecorderLive = Recorder.Recorder.layer().pipe(
+ * const RecorderLive = Recorder.layer().pipe(
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,
- *     SegmentArena.SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
  *     Telemetry.layer({ writersMax: 1 + options.workers })
  *   )),
  *   Layer.provide(NodeDisk.layer)
@@ -114,11 +114,11 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions
-): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena | Telemetry> =>
   Layer.effect(
     SegmentMaintainer,
     Effect.gen(function*() {
-      const arena = yield* SegmentArena.SegmentArena
+      const arena = yield* SegmentArena
       return yield* make(options, arena, host(options))
     })
   )

@@ -46,7 +46,7 @@ export interface WatchOptions {
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
- * const MaintainerLive = SegmentMaintainer.SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
+ * const MaintainerLive = SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
  *   Layer.provideMerge(Layer.mergeAll(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
  * )
  *

@@ -1,8 +1,6 @@
 /**
  * The entry of a compressing thread: compresses or decodes one piece after the other, into memory that comes with the
  * request. See `Compressor` for why this is not done on Node's thread pool.
- *
- * @since 0.1.0
  */
 import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"

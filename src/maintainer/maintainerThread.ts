@@ -1,8 +1,6 @@
 /**
  * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use
  * blocking disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +10,7 @@ import { Disk } from "../disk/Disk.ts"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { invariant } from "../internal/invariant.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
@@ -23,12 +21,7 @@ import { closedSegment, SegmentProof } from "./steps/SegmentProof.ts"
 import type { ProofMaker } from "./steps/SegmentProof.ts"
 import type { StepOutcome } from "./steps/StepOutcome.ts"
 
-/**
- * What a maintainer thread is given.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a maintainer thread is given. */
 export interface ThreadData {
   readonly executor: number
   readonly options: MaintainerExecutor.ExecutorOptions
@@ -39,12 +32,7 @@ export interface ThreadData {
   readonly proofModule: string | undefined
 }
 
-/**
- * What a maintainer thread sends.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a maintainer thread sends. */
 export type ThreadMessage = StepOutcome | { readonly _tag: "Warning"; readonly message: string }
 
 const port = parentPort
@@ -63,7 +51,7 @@ const program = Effect.gen(function*() {
   yield* MaintainerExecutor.run(data.options, {
     executor: data.executor,
     control: MaintainerControl.attach(data.control),
-    arena: data.arena === undefined ? undefined : SegmentArena.attach(data.arena),
+    arena: data.arena === undefined ? undefined : Arena.attach(data.arena),
     telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
     backgroundDisk,
     emit: (outcome) => port.postMessage(outcome satisfies ThreadMessage),

@@ -1,8 +1,6 @@
 /**
  * Finds segments in a directory that others change meanwhile: a freeze renames a segment under its reader's feet, and
  * retention deletes it. A name that is gone decides nothing; the directory is looked at again first.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
@@ -15,12 +13,7 @@ import { readStart } from "./segment/SegmentReader.ts"
 /** A listing may miss a file that is renamed while it is made, so one that misses a segment is not believed alone. */
 const looksMax = 2
 
-/**
- * The segments of a directory as they were last seen.
- *
- * @since 0.1.0
- * @category models
- */
+/** The segments of a directory as they were last seen. */
 export interface SegmentDirectoryReader {
   readonly directory: SegmentDirectory
   /** By index. */
@@ -37,12 +30,7 @@ export interface SegmentDirectoryReader {
   ) => Effect.Effect<A | undefined, E | DiskError, R | Disk>
 }
 
-/**
- * Looks at a directory for the first time.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Looks at a directory for the first time. */
 export const makeDirectoryReader = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   let segments: ReadonlyArray<SegmentEntry> = []
   let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
@@ -74,12 +62,7 @@ const isGone = (error: unknown, file: SegmentFile): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "DiskError" &&
   "reason" in error && error.reason === "NotFound" && "path" in error && error.path === file.path
 
-/**
- * What the beginning of a segment says; `undefined` when the segment is gone.
- *
- * @since 0.1.0
- * @category reading
- */
+/** What the beginning of a segment says; `undefined` when the segment is gone. */
 export const startOf = (
   reader: SegmentDirectoryReader,
   segmentIndex: number
@@ -92,9 +75,6 @@ const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
 /**
  * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose beginning is
  * damaged, are passed over.
- *
- * @since 0.1.0
- * @category locating
  */
 export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const entry of reader.segments()) {
@@ -107,9 +87,6 @@ export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirector
 /**
  * The segment whose damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
  * `undefined` when there is none.
- *
- * @since 0.1.0
- * @category locating
  */
 export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const { segmentIndex } of reader.segments()) {
@@ -125,9 +102,6 @@ export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDi
 /**
  * The newest segment for whose beginning `isNotAfter` holds; `undefined` when it holds for none. Beginnings that say
  * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) beginnings.
- *
- * @since 0.1.0
- * @category locating
  */
 export const lastSegmentWhere = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader,

@@ -1,6 +1,6 @@
 /**
  * The events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while a
- * maintainer freezes and deletes behind it. There is never a silent gap. What retention has deleted is `Deleted`, a missing
+ * maintainer freezes and deletes behind it. There is never a silent gap. What retention has deleted is `EventsDeleted`, a missing
  * segment is `SegmentMissing`, damage is `SegmentCorrupt`; everything before the fault was handed out.
  *
  * While the consumer is busy with one read (4 MiB, or what the largest block needs), the next one is made in the
@@ -23,7 +23,7 @@ import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEvent
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
-import { Deleted } from "./ReplayError.ts"
+import { EventsDeleted } from "./ReplayError.ts"
 import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
 import type { RecordedEvent } from "./segment/BlockEvents.ts"
 import { eventsOf } from "./segment/BlockEvents.ts"
@@ -34,8 +34,8 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 /**
  * Where to begin.
  *
- * - `id`: with this event; `Deleted` when retention has deleted it
- * - `segmentIndex`: with the first event of this segment; `Deleted` when it is gone
+ * - `id`: with this event; `EventsDeleted` when retention has deleted it
+ * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
  * - `timeMillis` (Unix time): with the newest segment that was created at this time or before, from its first event; with
  *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
  *
@@ -70,7 +70,7 @@ export interface ReplayOptions {
   /**
    * When given, the replay does not stop at damage: it goes on with the next block that verifies, and says here what lies
    * between. For looking at what is left; the events behind a hole are whole, but may not be all, see
-   * `SegmentSalvage`. When not given, the first fault ends the replay. `Deleted` and a failing disk end it either way.
+   * `SegmentSalvage`. When not given, the first fault ends the replay. `EventsDeleted` and a failing disk end it either way.
    */
   readonly onHole?: (hole: Hole) => Effect.Effect<void>
   /** Told of each segment that is opened: from now on no older one is needed. So a hold can move with the replay. */
@@ -171,7 +171,7 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
  *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
- *   Effect.catchTag("Deleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
+ *   Effect.catchTag("EventsDeleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
  * )
  *
  * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
@@ -300,5 +300,9 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
-  return yield* new Deleted({ directory: reader.directory.path, wanted: `event ${fromId}`, firstAvailableId: oldest })
+  return yield* new EventsDeleted({
+    directory: reader.directory.path,
+    wanted: `event ${fromId}`,
+    firstAvailableId: oldest
+  })
 })

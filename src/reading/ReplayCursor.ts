@@ -4,14 +4,12 @@
  * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
  *
  * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
- * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; its engine leaves several
- * unclosed after a crash).
+ * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; a crash of another writer
+ * of that format leaves several unclosed).
  *
  * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
  * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
  * blocks may be cut differently, and it goes on by event id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,7 +21,7 @@ import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
-import { Deleted, SegmentMissing } from "./ReplayError.ts"
+import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
@@ -35,12 +33,7 @@ import { forReplay, openSegment, verifySegment } from "./segment/SegmentReader.t
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
 import { openSegmentAt, openSegmentBehind } from "./segment/SegmentSeek.ts"
 
-/**
- * Where a walk begins and which ids it is about.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where a walk begins and which ids it is about. */
 export interface ReplayStart {
   readonly reader: SegmentDirectoryReader
   /** `undefined`: the oldest there is, whatever was deleted before it. */
@@ -53,12 +46,7 @@ export interface ReplayStart {
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
 
-/**
- * A walk.
- *
- * @since 0.1.0
- * @category models
- */
+/** A walk. */
 export interface ReplayCursor {
   /**
    * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
@@ -98,12 +86,7 @@ interface Mark {
 
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
-/**
- * Begins a walk. What is open when the scope closes is closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Begins a walk. What is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
   const { fromId, memory, reader } = start
   const outer = yield* Effect.scope
@@ -171,7 +154,11 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory.path, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new EventsDeleted({
+          directory: reader.directory.path,
+          wanted: `segment ${wanted}`,
+          firstAvailableId
+        })
       }
     }
   })
@@ -228,7 +215,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
         const directory = reader.directory.path
-        return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
+        return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
       pending = blocks

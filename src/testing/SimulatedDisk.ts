@@ -159,7 +159,8 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { Recorder, SimulatedDisk, Wal } from "effect-wal"
+ * import { Recorder, Wal } from "effect-wal"
+ * import { SimulatedDisk } from "effect-wal/testing"
  *
  * // A test of an application that needs no file: the disk loses what was not synced, and fails when it is told to.
  * const program = Effect.gen(function*() {

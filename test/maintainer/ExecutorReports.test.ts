@@ -9,9 +9,10 @@ import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
 import { countOutcomeUnsafe, freezesEndUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { ExecutorSeat } from "../../src/maintainer/executor/Supervisor.ts"
-import { make, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { make } from "../../src/maintainer/MaintainerService.ts"
+import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import * as Arena from "../../src/shared/Arena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import * as TaskRing from "../../src/shared/TaskRing.ts"
@@ -61,7 +62,7 @@ describe("an executor whose predecessor died between reporting and completing", 
 
   /** A maintainer whose two executors do what the test says, one life after the other; the lead begins. */
   const acted = Effect.fnUntraced(function*(
-    arena: SegmentArena.Arena,
+    arena: Arena.Arena,
     maxSegments: number,
     lives: ReadonlyArray<(seat: ExecutorSeat, toPersist: TaskQueue.TaskQueue) => Effect.Effect<void>>,
     otherDies: Effect.Effect<void> = Effect.never
@@ -85,7 +86,7 @@ describe("an executor whose predecessor died between reporting and completing", 
     countOutcomeUnsafe(control, executor)
     emit(event)
   }
-  const arenaOf = (): SegmentArena.Arena => SegmentArena.make({ slots: 2, slotBytes: 1024, layout: kinds[0]!.layout })
+  const arenaOf = (): Arena.Arena => Arena.makeUnsafe({ slots: 2, slotBytes: 1024, layout: kinds[0]!.layout })
   const activation = { segmentIndex: 0, firstEventId: 1, createdNanos: 1n }
 
   // Whether what is persisted is to be frozen at once or not.
@@ -99,7 +100,7 @@ describe("an executor whose predecessor died between reporting and completing", 
         const { events } = yield* acted(arena, hot, [(seat) =>
           Effect.gen(function*() {
             say(seat, { _tag: "Opened", segmentIndex: 0 })
-            SegmentArena.putClosed(arena, 0, 1n)
+            Arena.putClosedUnsafe(arena, 0, 1n)
             yield* Deferred.succeed(otherDied, undefined)
             yield* Deferred.await(report)
             say(seat, persisted(0))
@@ -117,14 +118,14 @@ describe("an executor whose predecessor died between reporting and completing", 
     ([hot, isInSlot]) =>
       Effect.gen(function*() {
         const arena = arenaOf()
-        SegmentArena.activateUnsafe(arena, 0, activation)
-        if (isInSlot) SegmentArena.rotateUnsafe(arena, 0)
+        Arena.activateUnsafe(arena, 0, activation)
+        if (isInSlot) Arena.rotateUnsafe(arena, 0)
         const { events, queue } = yield* acted(arena, hot, [(seat, toPersist) =>
           Effect.gen(function*() {
             say(seat, { _tag: "Opened", segmentIndex: 0 })
             assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, slot: 0, bytes: 1 }))
             assert.isTrue(TaskQueue.pollUnsafe(toPersist, new TaskRing.TaskRecord()))
-            SegmentArena.putClosed(arena, 0, 1n)
+            Arena.putClosedUnsafe(arena, 0, 1n)
           }), (seat, toPersist) =>
           Effect.gen(function*() {
             // As an executor does that finds the segment in its slot, and that it is closed.

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import { Disk } from "../../src/disk/Disk.ts"
 import { blocking } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { SegmentsToFree, SegmentsToFreeze } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
@@ -27,7 +27,7 @@ export const aloneOn =
         yield* Effect.provideService(put(hotPath(directory, segmentIndex), bytes), Disk, disk)
       }
       const opened = yield* open(
-        SegmentMaintainer.layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
+        layerAlone({ directory, limits: { maxSegments: 32, maxCompressedSegments: 64 }, ...options })
           .pipe(
             Layer.provide(Layer.succeedContext(services))
           )

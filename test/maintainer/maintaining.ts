@@ -24,7 +24,8 @@ import { SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerOptions } from "../../src/maintainer/MaintainerOptions.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
@@ -66,7 +67,7 @@ export interface Subject {
 }
 
 export const subjects: ReadonlyArray<Subject> = [
-  { name: "a fiber", executors: 1, wal: Wal.layer, alone: SegmentMaintainer.layerAlone },
+  { name: "a fiber", executors: 1, wal: Wal.layer, alone: layerAlone },
   { name: "a worker", executors: 1, wal: Wal.layerWorker, alone: SegmentMaintainerWorker.layerAlone },
   {
     name: "a pool of two workers",

@@ -5,7 +5,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
 import type { MaintainerOptions } from "../../src/maintainer/MaintainerOptions.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { buildWal, frameOf } from "../fixtures/segments.ts"
 import type { Kind } from "./maintaining.ts"
 import { coldPath, foundation, hotPath, look, open, put, recorded, settle, simulated } from "./maintaining.ts"
@@ -40,7 +40,7 @@ export const startedOn = (kind: Kind) => {
     }).pipe(Effect.provideContext(services))
     const limits = { maxSegments: 32, maxCompressedSegments: "unlimited" } as const
     const opened = yield* open(
-      SegmentMaintainer.layerAlone({ directory, limits, ...options }).pipe(
+      layerAlone({ directory, limits, ...options }).pipe(
         Layer.provide(Layer.succeedContext(services))
       )
     )

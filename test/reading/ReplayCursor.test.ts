@@ -288,6 +288,6 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
       yield* put(directory, ...buildWal({ layout, segments: [10], firstEventId: 8 }).map(hot))
       yield* TestClock.adjust("1 second")
       const failure = yield* Fiber.join(reader)
-      assert.strictEqual(failure._tag === "Deleted" ? failure.firstAvailableId : failure._tag, 8)
+      assert.strictEqual(failure._tag === "EventsDeleted" ? failure.firstAvailableId : failure._tag, 8)
     }).pipe(onSimulatedDisk))
 })

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
@@ -93,7 +93,7 @@ describe("spans", () => {
         yield* TestClock.adjust(5_000)
       }).pipe(
         Effect.provide(
-          SegmentMaintainer.layerAlone({ directory: "/log" }).pipe(
+          layerAlone({ directory: "/log" }).pipe(
             Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
           )
         ),

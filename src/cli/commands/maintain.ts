@@ -5,8 +5,6 @@
  * and nothing is lost either.
  *
  * A recorder maintains its own directory and holds its lock, so `maintain` refuses to work beside one.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Context from "effect/Context"
@@ -17,7 +15,7 @@ import * as Stream from "effect/Stream"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/FileNames.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
-import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
 import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
 import type { StepOutcome } from "../../maintainer/steps/StepOutcome.ts"
@@ -30,12 +28,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const maintain = Command.make(
   "maintain",
   {
@@ -60,7 +53,7 @@ export const maintain = Command.make(
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
   const stopped = yield* firstSignal()
-  const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
+  const layer = layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
   // The stream of outcomes ends after the maintainer has closed, so the last one is awaited outside of its scope.

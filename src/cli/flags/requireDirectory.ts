@@ -1,8 +1,6 @@
 /**
  * Checks `--dir` before a command uses it, so that a wrong path gets a plain answer. Also knows which of its files are
  * ours but not segments.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -10,12 +8,7 @@ import type { DiskError } from "../../disk/Disk.ts"
 import { isOwnName } from "../../disk/FileNames.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 
-/**
- * Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure.
- *
- * @since 0.1.0
- * @category guards
- */
+/** Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure. */
 export const requireDirectory = (
   directory: string,
   advice = "give --dir a directory that was recorded into"
@@ -34,9 +27,6 @@ export const requireDirectory = (
 /**
  * Fails if a file is in the place of the directory, for commands that write. They create a missing directory
  * themselves.
- *
- * @since 0.1.0
- * @category guards
  */
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
@@ -60,11 +50,6 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     })
   )
 
-/**
- * Filters names that are not of segments: leaves those of files that effect-wal did not create.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Filters names that are not of segments: leaves those of files that effect-wal did not create. */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.filter((name) => !isOwnName(name))

@@ -14,20 +14,10 @@ import { uncompressSync } from "lz4-napi"
 import { invariant } from "../../internal/invariant.ts"
 import { blockField, Lz4FrameError } from "./Lz4Frame.ts"
 
-/**
- * How far back a linked block can refer, rounded up to a power of two: 64 KiB.
- *
- * @since 0.1.0
- * @category constants
- */
+/** How far back a linked block can refer, rounded up to a power of two: 64 KiB. */
 export const historyBytesMax = 65_536
 
-/**
- * A length byte of 255 adds 255 bytes to a match; nothing in the format adds more per byte.
- *
- * @since 0.1.0
- * @category constants
- */
+/** A length byte of 255 adds 255 bytes to a match; nothing in the format adds more per byte. */
 export const contentBytesPerDataByteMax = 255
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -42,9 +32,6 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
  * it.
  *
  * Throws `Lz4FrameError` with `BadBlock`.
- *
- * @since 0.1.0
- * @category reading
  */
 export const decodeBlock = (
   block: Uint8Array,
@@ -74,9 +61,6 @@ export const decodeBlock = (
 /**
  * Gives the memory of decoded or compressed bytes back at once, and not when the garbage collector comes by. Every view on it is
  * empty then. Only for results of the native library, each of which has memory of its own.
- *
- * @since 0.1.0
- * @category memory
  */
 export const releaseNative = (result: Uint8Array): void => {
   if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
@@ -88,9 +72,6 @@ export const releaseNative = (result: Uint8Array): void => {
  *
  * Throws `Lz4FrameError`: `Truncated`, `SizeMismatch` or `BadBlock`. There is no checksum: changed bytes may decode to
  * changed content without an error.
- *
- * @since 0.1.0
- * @category reading
  */
 export const decompressWhole = (bytes: Uint8Array, contentBytesMax: number): Uint8Array => {
   if (bytes.length < 5) throw new Lz4FrameError("Truncated", bytes.length, "a block file has at least 5 bytes")

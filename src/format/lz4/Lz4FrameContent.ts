@@ -14,12 +14,7 @@ import type { FramePart } from "./Lz4FrameParser.ts"
 
 type BlockPart = Extract<FramePart, { readonly _tag: "Block" }>
 
-/**
- * What is known of the content so far.
- *
- * @since 0.1.0
- * @category reading
- */
+/** What is known of the content so far. */
 export class Lz4FrameContent {
   #contentBytes = 0
   readonly #hash = makeXxh32()

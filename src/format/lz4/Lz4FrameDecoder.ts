@@ -16,19 +16,6 @@ import { Lz4FrameParser } from "./Lz4FrameParser.ts"
  * keep or change it. The content checksum comes last in a frame, so the content is proven only when `end` returns.
  *
  * After an error the decoder is spent.
- *
- * @since 0.1.0
- * @category reading
- * @example
- * ```ts
- * import { Lz4FrameDecoder } from "effect-wal"
- *
- * // What `printf hello | lz4` writes.
- * const frame = Buffer.from("04224d186440a70500008068656c6c6f00000000f97700fb", "hex")
- * const decoder = new Lz4FrameDecoder.Lz4FrameDecoder()
- * for (const piece of decoder.push(frame)) console.log(Buffer.from(piece).toString()) // => hello
- * decoder.end()
- * ```
  */
 export class Lz4FrameDecoder {
   readonly #parser = new Lz4FrameParser()

@@ -32,9 +32,6 @@ import {
  *   taken.
  * - `End`: no block follows.
  * - `Checksum`: the XXH32 that the content must have, after `End`, if the frame has one.
- *
- * @since 0.1.0
- * @category models
  */
 export type FramePart =
   | { readonly _tag: "Start"; readonly header: FrameHeader }
@@ -45,12 +42,7 @@ export type FramePart =
 /** What the bytes being gathered are. Between frames it is `magic`. */
 type Gathered = "magic" | "header" | "block field" | "block" | "content checksum" | "skippable length"
 
-/**
- * A push-style parser of one file. After an error it is spent, until `reset`.
- *
- * @since 0.1.0
- * @category reading
- */
+/** A push-style parser of one file. After an error it is spent, until `reset`. */
 export class Lz4FrameParser {
   /** The part being gathered: `#have` bytes of the `#need` it takes. A part of no bytes is done when more come. */
   #buffer = new Uint8Array(frameHeaderBytesMax)

@@ -5,20 +5,13 @@
  * thread while the compressing thread holds the lock of the port. If an idle-only thread loses its processor at that
  * moment, the asking thread waits for the lock until the idle-only thread runs again: on a busy machine its event loop
  * stood still for 200 ms at every piece.
- *
- * @since 0.1.0
  */
 import { Worker } from "node:worker_threads"
 import * as CompressorAnswer from "./CompressorAnswer.ts"
 import { monotonicMillis } from "./monotonicMillis.ts"
 import { takePiece } from "./PieceMemory.ts"
 
-/**
- * What the thread is to do with one piece.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the thread is to do with one piece. */
 export interface CompressorRequest {
   /** When it was asked for, by `monotonicMillis`. */
   readonly askedMillis: number
@@ -41,12 +34,7 @@ interface Job {
 
 const lookEveryMillis = 1
 
-/**
- * One thread and what it was asked for, in that order. It keeps the process alive only while a caller waits for it.
- *
- * @since 0.1.0
- * @category models
- */
+/** One thread and what it was asked for, in that order. It keeps the process alive only while a caller waits for it. */
 export class CompressingThread {
   /** What is asked from now on is done on idle processors only. This cannot be taken back. */
   onlyWhenIdle = false

@@ -7,8 +7,6 @@
  * (the kernel's memory locks, at least). So the thread runs at ordinary low priority whenever something waits for the
  * freeze, and for the next 1,024 pieces after it was seen starving. Linux does not let a thread leave the idle class,
  * so changing back means starting another thread.
- *
- * @since 0.1.0
  */
 
 /** Compressed in three seconds or more, beside which starting a thread (60 ms) does not count. */
@@ -17,12 +15,7 @@ const piecesKept = 1024
 /** A piece takes 2 to 5 ms. */
 const starvingMillisMin = 100
 
-/**
- * Decides for each piece how the thread must run.
- *
- * @since 0.1.0
- * @category models
- */
+/** Decides for each piece how the thread must run. */
 export class CompressorPriority {
   #piecesLeft = 0
 

@@ -1,8 +1,6 @@
 /**
  * Compresses in a thread of its own, and keeps that thread at the right priority (see `CompressorPriority`): a thread
  * that died, or that must leave the idle class, is replaced.
- *
- * @since 0.1.0
  */
 import { uncompressSync } from "lz4-napi"
 import { releaseNative } from "../../format/lz4/Lz4Block.ts"
@@ -31,12 +29,7 @@ export interface CompressOptions {
 const contentBytesOf = (bytes: Uint8Array): number =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true)
 
-/**
- * A compressor whose thread runs `module`. The thread starts with `start` or with the first piece, and stays.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A compressor whose thread runs `module`. The thread starts with `start` or with the first piece, and stays. */
 export const make = (module: () => URL) => {
   const priority = new CompressorPriority()
   let thread: CompressingThread | undefined

@@ -7,9 +7,6 @@ import { basename } from "node:path"
 /**
  * Lowers the priority of the calling thread, so that it yields to the other threads. Only on Linux, where a thread has
  * a priority of its own and may always lower it; elsewhere, or when it is refused, nothing changes.
- *
- * @since 0.1.0
- * @category threads
  */
 export const yieldToOtherThreads = (): void => {
   if (process.platform !== "linux") return
@@ -26,9 +23,6 @@ export const yieldToOtherThreads = (): void => {
  * processor at once, not at the end of a slice. Without privileges a thread cannot leave the class again. Only on
  * Linux, with `chrt` (of util-linux or busybox), since Node has no call for it; elsewhere, or when it is refused,
  * nothing changes.
- *
- * @since 0.1.0
- * @category threads
  */
 export const runOnlyWhenIdle = (): void => {
   if (process.platform !== "linux") return

@@ -1,8 +1,6 @@
 /**
  * Compares the catalog with the directory, and each segment with its predecessor: each must continue where the one
  * before it ends. Only headers are read; `verify` checks content.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -17,12 +15,7 @@ import { endOf, faultBetween, firstIdOf } from "../../reading/segment/SegmentCha
 import { readStart } from "../../reading/segment/SegmentReader.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
-/**
- * Whether the limits, the catalog and the directory agree.
- *
- * @since 0.1.0
- * @category models
- */
+/** Whether the limits, the catalog and the directory agree. */
 export interface Consistency {
   readonly isConsistent: boolean
   /** One line for each fault. */
@@ -33,9 +26,6 @@ export interface Consistency {
  * Checks that the limits are kept, no file is empty, the catalog equals the directory, and the chain is unbroken from
  * segment to segment. Segments of another format than ours have no chain. A file that a running step removes meanwhile
  * is left out.
- *
- * @since 0.1.0
- * @category verification
  */
 export const verifyConsistency = (
   state: MaintainerState,

@@ -1,8 +1,6 @@
 /**
  * A file that only takes up space. A drain that finds the disk full removes it and has room again: see
  * `MaintainerOptions.reserveBytes`.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "../../disk/Disk.ts"
@@ -12,9 +10,6 @@ import { pathIn } from "../../disk/SegmentDirectory.ts"
 /**
  * Makes the reserve, unless `reserveBytes` is 0, and removes one that an earlier process left. The reserve is removed
  * when it is released, or when the scope closes. Without room for it there is a warning and no reserve.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeReserve = Effect.fnUntraced(function*(options: {
   readonly directory: string

@@ -1,15 +1,12 @@
 /**
  * What became of the tasks of an executor that died before it could report: what was persisted the arena knows, what
  * was frozen or deleted the disk shows.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SlotState } from "../../shared/Arena.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
@@ -19,22 +16,19 @@ import type { StepOutcome } from "../steps/StepOutcome.ts"
  * Gives `apply` an outcome for each segment that the lead had persisted and whose report died with it, in order. To be
  * run before the successor of the lead starts. What is still in its slot is left to the successor, which does it again
  * and reports it.
- *
- * @since 0.1.0
- * @category learning
  */
 export const learnPersisted = Effect.fnUntraced(function*(
   state: MaintainerState,
-  arena: Arena,
+  arena: Arena.Arena,
   disk: Disk["Service"],
   apply: (outcome: StepOutcome) => void
 ) {
   const { catalog, directory, queues: { toPersist } } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
-    SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
-    SegmentArena.segmentIndexOf(arena, task.slot) === task.segmentIndex
-  const closedIndex = SegmentArena.closed(arena).index
+    Arena.stateOf(arena, task.slot) === SlotState.Full &&
+    Arena.segmentIndexOf(arena, task.slot) === task.segmentIndex
+  const closedIndex = Arena.closed(arena).index
   const through = isInSlot ? Math.min(closedIndex, task.segmentIndex - 1) : closedIndex
   const lost = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
     .map((entry) => entry.segmentIndex)
@@ -52,9 +46,6 @@ export const learnPersisted = Effect.fnUntraced(function*(
 /**
  * Whether a freeze or a deletion was handed to an executor and has no outcome. When nothing is under way any more, that
  * outcome is lost.
- *
- * @since 0.1.0
- * @category learning
  */
 export const isAnythingLost = ({ catalog, gate }: MaintainerState): boolean =>
   gate.arriving.size + catalog.count("freeing") > 0
@@ -63,9 +54,6 @@ export const isAnythingLost = ({ catalog, gate }: MaintainerState): boolean =>
  * Gives `apply` an outcome for each freeze and deletion whose report died with its executor, as the disk shows it. To
  * be run when nothing is under way and no report is still to come. Without this a segment would stay under way for
  * ever, and no younger one would be deleted.
- *
- * @since 0.1.0
- * @category learning
  */
 export const learnLost = (
   { catalog, directory, gate, options }: MaintainerState,

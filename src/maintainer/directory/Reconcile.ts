@@ -16,8 +16,6 @@
  * removed, and every hot segment counts as open until it is persisted.
  *
  * Reads names, the length of hot files, and the headers of the newest ones up to the first that is closed.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -28,12 +26,7 @@ import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
 
-/**
- * What was found and done.
- *
- * @since 0.1.0
- * @category models
- */
+/** What was found and done. */
 export interface Reconciled {
   readonly entries: ReadonlyArray<CatalogEntry>
   /** Names that were removed. */
@@ -48,12 +41,7 @@ export interface Reconciled {
   readonly unsafe: ReadonlyArray<string>
 }
 
-/**
- * Reconciles a directory.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reconciles a directory. */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   function*(directory: SegmentDirectory, writer: "ours" | "other") {
     const disk = yield* Disk
@@ -122,12 +110,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/**
- * Logs what was found that people should know of.
- *
- * @since 0.1.0
- * @category logging
- */
+/** Logs what was found that people should know of. */
 export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {

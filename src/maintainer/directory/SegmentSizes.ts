@@ -1,8 +1,6 @@
 /**
  * The lengths and times of segments that were there before the maintainer: retention needs them for the limits in bytes
  * and age, and nothing waits for them at the start.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../../disk/Disk.ts"
@@ -10,9 +8,6 @@ import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
  * Asks the disk for the unknown lengths and times of segments, oldest first. What the disk does not tell stays unknown.
- *
- * @since 0.1.0
- * @category learning
  */
 export const learnSizes = ({ catalog, directory }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
   Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {

@@ -9,8 +9,6 @@
  *
  * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for
  * it.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -21,10 +19,9 @@ import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../shared/SegmentQueues.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
@@ -43,12 +40,7 @@ import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } f
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
 
-/**
- * What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread.
- *
- * @since 0.1.0
- * @category models
- */
+/** What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread. */
 export interface ExecutorOptions {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -59,13 +51,8 @@ export interface ExecutorOptions {
   readonly flushEveryMillis: number
 }
 
-/**
- * How often a freeze or a deletion is tried before it is abandoned and put on the list of failures.
- *
- * @since 0.1.0
- * @category limits
- */
-export const attemptsMax = 5
+/** How often a freeze or a deletion is tried before it is abandoned and put on the list of failures. */
+const attemptsMax = 5
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
@@ -75,18 +62,13 @@ const lingerMicrosMax = 100
 
 const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
 
-/**
- * Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number.
- *
- * @since 0.1.0
- * @category executors
- */
+/** Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number. */
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
   /** From 0; 0 is the lead. */
   readonly executor: number
   readonly control: MaintainerControl
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
   /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
   readonly backgroundDisk?: Disk["Service"]
@@ -174,10 +156,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   })
 
   const pressure = {
-    commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
+    commitsAsked: () => arena === undefined ? 0 : Arena.flushAsked(arena),
     isAwaited: () =>
       TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
-      (arena !== undefined && SegmentArena.heldBack(arena) !== HeldBack.None)
+      (arena !== undefined && Arena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>

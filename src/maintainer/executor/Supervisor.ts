@@ -2,8 +2,6 @@
  * Keeps executors alive. When one dies, another with the same number follows it and finds every task. After too many
  * deaths of one executor within a minute the maintainer is down: all executors end, since either all of them run or
  * none.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -11,47 +9,32 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Arena } from "../../shared/SegmentArena.ts"
+import type * as Arena from "../../shared/Arena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
 import type { ExecutorOptions } from "./MaintainerExecutor.ts"
 
-/**
- * What it takes to run an executor.
- *
- * @since 0.1.0
- * @category executors
- */
+/** What it takes to run an executor. */
 export interface ExecutorSeat {
   readonly executor: number
   readonly options: ExecutorOptions
   readonly control: MaintainerControl
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   /** Reports an outcome to the service. */
   readonly emit: (outcome: StepOutcome) => void
   /** Has the service write a warning to the application's log. */
   readonly warn: (message: string) => void
 }
 
-/**
- * How a layer runs its executors: how many there are, and an effect that is one, for as long as it lives.
- *
- * @since 0.1.0
- * @category executors
- */
+/** How a layer runs its executors: how many there are, and an effect that is one, for as long as it lives. */
 export interface ExecutorHost<E, R> {
   readonly count: number
   /** Runs one executor until it dies or its scope closes. */
   readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
 }
 
-/**
- * The executors of a maintainer, seen from outside.
- *
- * @since 0.1.0
- * @category models
- */
+/** The executors of a maintainer, seen from outside. */
 export interface Supervised {
   /** How often executors were restarted. */
   readonly restarts: () => number
@@ -62,12 +45,7 @@ export interface Supervised {
 const restartWindowMillis = 60_000
 const restartMillisMin = 10
 
-/**
- * Starts every executor of a host and supervises it until the scope closes or the maintainer is down.
- *
- * @since 0.1.0
- * @category running
- */
+/** Starts every executor of a host and supervises it until the scope closes or the maintainer is down. */
 export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   readonly host: ExecutorHost<E, R>
   /** So many deaths of one executor within a minute are tolerated. */

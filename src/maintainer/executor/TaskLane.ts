@@ -1,8 +1,4 @@
-/**
- * How an executor takes tasks from a queue: one at a time, claimed until it is done.
- *
- * @since 0.1.0
- */
+/** How an executor takes tasks from a queue: one at a time, claimed until it is done. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,21 +12,13 @@ import type { Task } from "../../shared/TaskRing.ts"
 /**
  * The task that is under way: one that an earlier executor left claimed, one that failed and is tried again, or a new
  * one.
- *
- * @since 0.1.0
- * @category models
  */
-export interface Current {
+interface Current {
   readonly next: () => Task | undefined
   readonly done: () => void
 }
 
-/**
- * With `end` only tasks before that position of the queue are taken.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** With `end` only tasks before that position of the queue are taken. */
 export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue, end?: () => number) {
   let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
   const record = new TaskRing.TaskRecord()
@@ -46,13 +34,8 @@ export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue,
   return self
 })
 
-/**
- * Works on the tasks of a queue one after the other, in a fiber of its own.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Lane {
+/** Works on the tasks of a queue one after the other, in a fiber of its own. */
+interface Lane {
   /** Starts a task if none is under way and one waits. `true` when it did, or when a task has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
   readonly isBusy: () => boolean
@@ -60,12 +43,7 @@ export interface Lane {
   readonly stop: Effect.Effect<void>
 }
 
-/**
- * A lane for the executor's loop to poll; `wake` makes it poll again.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A lane for the executor's loop to poll; `wake` makes it poll again. */
 export const makeLane = Effect.fnUntraced(function*(
   queue: TaskQueue.Dequeue,
   work: (task: Task) => Effect.Effect<void>,

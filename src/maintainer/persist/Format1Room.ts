@@ -20,22 +20,16 @@
  * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It
  *    begins a block of its own in the next flush, or at the end.
  * 3. Nothing else: an event after that one loads the limit again, and sees it lowered.
- *
- * @since 0.1.0
  */
 import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
 
 /**
  * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up
  * to which a flush seals.
- *
- * @since 0.1.0
- * @category limits
  */
-export const keepRoomUnsafe = (arena: Arena, slot: number, state: SealState): void => {
+export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
   const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
-  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
+  Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

@@ -1,8 +1,6 @@
 /**
  * When the slots of the arena become durable: full ones in their order, the active one when a commit waits for it or
  * its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never abandoned.
- *
- * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,9 +8,8 @@ import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepError } from "../steps/StepError.ts"
@@ -20,13 +17,8 @@ import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 
-/**
- * The part that only the lead has. All effects are to be run one at a time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Persister {
+/** The part that only the lead has. All effects are to be run one at a time. */
+interface Persister {
   /** Makes the segment of a full slot durable; `true` when the task is complete. */
   readonly persist: (task: Task) => Effect.Effect<boolean, never, Disk>
   /**
@@ -46,16 +38,11 @@ export interface Persister {
 /** The meta file is a hint. It is renewed when no full segment waits any more, and otherwise at most this often. */
 const metaMillisMin = 1000
 
-/**
- * A persister for the segments of an arena. At the end of the scope its files are closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A persister for the segments of an arena. At the end of the scope its files are closed. */
 export const make: (
   options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {
-    readonly arena: Arena
+    readonly arena: Arena.Arena
     readonly telemetry: SegmentMaintainerUpdater
     readonly emit: (outcome: StepOutcome) => void
   }
@@ -67,7 +54,7 @@ export const make: (
     onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
   })
   yield* Effect.addFinalizer(() => flusher.close)
-  SegmentArena.giveBackSpentUnsafe(arena)
+  Arena.giveBackSpentUnsafe(arena)
 
   let metaWritten = { millis: 0, eventId: -1 }
   let isMetaWhole = true
@@ -100,23 +87,23 @@ export const make: (
    */
   const onError = Effect.fnUntraced(function*(error: StepError) {
     failuresInARow += 1
-    if (error.reason === "DiskFull") SegmentArena.putHeldBack(arena, HeldBack.DiskFull)
-    else if (failuresInARow > 1) SegmentArena.putHeldBack(arena, HeldBack.DiskFailing)
+    if (error.reason === "DiskFull") Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull)
+    else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing)
     emit(failed(error, yield* Clock.currentTimeMillis, false))
   })
   const onSuccess = (): void => {
     failuresInARow = 0
-    SegmentArena.putHeldBack(arena, HeldBack.None)
+    Arena.putHeldBackUnsafe(arena, HeldBack.None)
   }
   const mayWrite = (slot: number): boolean => {
     const may = flusher.mayWrite(slot)
-    if (may === "hot limit") SegmentArena.putHeldBack(arena, HeldBack.HotLimit)
+    if (may === "hot limit") Arena.putHeldBackUnsafe(arena, HeldBack.HotLimit)
     return may === "yes"
   }
 
   const persist = Effect.fnUntraced(function*({ segmentIndex, slot }: Task) {
-    const isHere = SegmentArena.stateOf(arena, slot) === SlotState.Full &&
-      SegmentArena.segmentIndexOf(arena, slot) === segmentIndex
+    const isHere = Arena.stateOf(arena, slot) === SlotState.Full &&
+      Arena.segmentIndexOf(arena, slot) === segmentIndex
     if (!isHere) return true
     if (!mayWrite(slot)) return false
     return yield* flusher.persist(slot).pipe(
@@ -141,15 +128,15 @@ export const make: (
     // After a clock was set back it is unknown how long ago the last flush was.
     const isDue = options.flushEveryMillis > 0 &&
       (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
-    const asked = SegmentArena.flushAsked(arena)
-    const isAsked = SegmentArena.flushPending(arena)
+    const asked = Arena.flushAsked(arena)
+    const isAsked = Arena.flushPending(arena)
     if (!isDue && !isAsked) return false
     lastFlushMillis = now
-    const slot = SegmentArena.activeSlot(arena)
+    const slot = Arena.activeSlot(arena)
     // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
     // by this.
-    if (slot < 0 || SegmentArena.watermarkOf(arena, slot) === 0) {
-      SegmentArena.flushServedUnsafe(arena, asked)
+    if (slot < 0 || Arena.watermarkOf(arena, slot) === 0) {
+      Arena.flushServedUnsafe(arena, asked)
       return false
     }
     // An earlier full segment is in the queue by now, or will be: the next cycle persists it first.
@@ -159,7 +146,7 @@ export const make: (
       onSuccess: (flushed) =>
         Effect.sync(() => {
           onSuccess()
-          SegmentArena.flushServedUnsafe(arena, asked)
+          Arena.flushServedUnsafe(arena, asked)
           hasServedFlush = isAsked
           return flushed
         })

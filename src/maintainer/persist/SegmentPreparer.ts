@@ -2,29 +2,17 @@
  * Makes the files of the next segments before they are needed, as long as a full segment, so that a later fdatasync has
  * no new length to record. A prepared file has a `.tmp` name and no promised byte; it gets its `.wal` name with its
  * first durable block. One that a crash leaves is garbage, and the next start removes it.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 
-/**
- * How many files are made ahead of the segment that is being filled.
- *
- * @since 0.1.0
- * @category limits
- */
-export const segmentsAhead = 2
+/** How many files are made ahead of the segment that is being filled. */
+const segmentsAhead = 2
 
-/**
- * Holds prepared files until they are taken or the preparer is closed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentPreparer {
+/** Holds prepared files until they are taken or the preparer is closed. */
+interface SegmentPreparer {
   /** The file for this segment: a prepared one, or a new one. The caller closes it. */
   readonly take: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
   /** Prepares one more file, if one is missing; `true` when it did. A failure does no harm: `take` tries again. */
@@ -33,12 +21,7 @@ export interface SegmentPreparer {
   readonly close: Effect.Effect<void, never, Disk>
 }
 
-/**
- * A preparer for files of `fileBytes`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A preparer for files of `fileBytes`. */
 export const make = (options: {
   readonly directory: SegmentDirectory
   readonly fileBytes: number

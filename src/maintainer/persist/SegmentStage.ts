@@ -2,8 +2,6 @@
  * Writes the blocks of the next full segment to its `.tmp` while the one before it is being synced. A staged segment is
  * not synced, named or published before its turn. If the chain turns out to be another, it is thrown away. Staging that
  * fails does no harm: the segment is written when its turn comes.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
@@ -12,36 +10,21 @@ import type { FormatVersion } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 
-/**
- * All blocks of a segment, in its file after room for the header.
- *
- * @since 0.1.0
- * @category models
- */
+/** All blocks of a segment, in its file after room for the header. */
 export interface StagedBlocks {
   readonly state: SealState
   /** Written, in bytes. */
   readonly bytes: number
 }
 
-/**
- * A segment that was written before its turn.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StagedSegment {
+/** A segment that was written before its turn. */
+interface StagedSegment {
   readonly file: DiskFile
   readonly blocks: StagedBlocks
 }
 
-/**
- * Holds at most one segment.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentStage {
+/** Holds at most one segment. */
+interface SegmentStage {
   readonly isEmpty: () => boolean
   /** Writes all blocks of a segment, sealed for a chain with this start. Only while the stage is empty. */
   readonly put: (
@@ -57,12 +40,7 @@ export interface SegmentStage {
   readonly discard: Effect.Effect<void, never, Disk>
 }
 
-/**
- * An empty stage. `open` gives the `.tmp` of a segment.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** An empty stage. `open` gives the `.tmp` of a segment. */
 export const make = (
   version: FormatVersion,
   open: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>

@@ -7,19 +7,12 @@
  * Freezes are let through in the order in which they were offered. Everything before one position of the ring was let
  * through; that position is all that executors must know, and only this module writes it. So the death of an executor
  * changes nothing: its successor finds its task claimed.
- *
- * @since 0.1.0
  */
 import type { TaskQueue } from "../../shared/TaskQueue.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import * as MaintainerControl from "../executor/MaintainerControl.ts"
 
-/**
- * The gate before the queue of freezes. Used by the thread that offers to it.
- *
- * @since 0.1.0
- * @category models
- */
+/** The gate before the queue of freezes. Used by the thread that offers to it. */
 export class FreezeGate {
   /** Segments that were let through and whose outcome is not known yet: each will be a cold segment. */
   readonly arriving = new Set<number>()

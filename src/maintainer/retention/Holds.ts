@@ -1,15 +1,6 @@
-/**
- * The holds of readers on segments: what is held is not deleted.
- *
- * @since 0.1.0
- */
+/** The holds of readers on segments: what is held is not deleted. */
 
-/**
- * What keeps retention from deleting.
- *
- * @since 0.1.0
- * @category models
- */
+/** What keeps retention from deleting. */
 export interface HoldStatus {
   readonly name: string
   /** This segment and later ones are kept. */
@@ -23,12 +14,7 @@ interface MovableHold extends HoldStatus {
   fromSegmentIndex: number
 }
 
-/**
- * The holds of one directory. A hold ends when it is removed, or when its time has come.
- *
- * @since 0.1.0
- * @category models
- */
+/** The holds of one directory. A hold ends when it is removed, or when its time has come. */
 export class Holds {
   readonly #holds = new Set<MovableHold>()
   readonly #now: () => number

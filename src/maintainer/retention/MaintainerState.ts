@@ -1,15 +1,12 @@
 /**
  * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
  * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
- *
- * @since 0.1.0
  */
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { MaintainerControl } from "../executor/MaintainerControl.ts"
 import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
@@ -23,35 +20,20 @@ import type { CatalogEntry } from "./SegmentCatalog.ts"
 /** How many failures are remembered. */
 const failuresKept = 1000
 
-/**
- * The queues that the service fills and watches.
- *
- * @since 0.1.0
- * @category models
- */
+/** The queues that the service fills and watches. */
 export interface MaintainerQueues {
   readonly toPersist: TaskQueue.TaskQueue
   readonly toFreeze: TaskQueue.TaskQueue
   readonly toFree: TaskQueue.TaskQueue
 }
 
-/**
- * What the state must know of the maintainer's options.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StateOptions {
+/** What the state must know of the maintainer's options. */
+interface StateOptions {
   readonly compression: Compression
   readonly onHotLimit: "wait" | "exceed"
 }
 
-/**
- * What the service keeps in memory, and how outcomes change it. Synchronous throughout.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
   readonly failures: Array<StepFailure> = []
@@ -61,7 +43,7 @@ export class MaintainerState {
 
   readonly options: StateOptions
   readonly directory: SegmentDirectory
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl
   readonly gate: FreezeGate
@@ -74,7 +56,7 @@ export class MaintainerState {
     readonly options: StateOptions
     readonly directory: SegmentDirectory
     /** Without a recorder there is none. */
-    readonly arena: Arena | undefined
+    readonly arena: Arena.Arena | undefined
     readonly queues: MaintainerQueues
     readonly control: MaintainerControl
     /** How many executors there are. */
@@ -271,8 +253,8 @@ export class MaintainerState {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
     const limit = options.onHotLimit === "wait" && !this.isFreezingStopped ? limits.maxSegments : 0
-    SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
-    if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+    Arena.putHotSegmentsUnsafe(this.arena, catalog.hotCount, catalog.newestIndex, limit)
+    if (Arena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
   }
 
   /** A drain abandons freezing: from now on more hot segments than the limit may be opened. */

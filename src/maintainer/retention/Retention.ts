@@ -87,7 +87,8 @@ export interface ClampedLimit {
  * import { Retention } from "effect-wal"
  *
  * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
- * for (const limit of clamped) console.log(Retention.formatClamped(limit)) // => maxSegments 1 is outside 2 to 128; using 2
+ * // => maxSegments 1 is outside 2 to 128; using 2
+ * for (const limit of clamped) console.log(Retention.formatClamped(limit))
  * console.log(limits.maxSegments) // => 2
  * ```
  */

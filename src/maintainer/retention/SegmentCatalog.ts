@@ -2,8 +2,6 @@
  * What the maintainer knows to be on disk. The outcomes of its own steps keep it up to date, so the directory is listed
  * once, at the start. To add a segment, to move it and to find the oldest cost the same with ten segments and with ten
  * thousand.
- *
- * @since 0.1.0
  */
 import type { Compression } from "../../format/SegmentName.ts"
 import type { RetainedSegment } from "./Retention.ts"
@@ -16,18 +14,10 @@ import type { RetainedSegment } from "./Retention.ts"
  * - `freezing`, `freeing`: handed to the rings
  * - `faulty`: a step on it was abandoned; it is left alone until the maintainer is started again, or for some seconds
  *   if the step may succeed later
- *
- * @since 0.1.0
- * @category models
  */
-export type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
+type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
 
-/**
- * One segment. What is not known is `undefined`.
- *
- * @since 0.1.0
- * @category models
- */
+/** One segment. What is not known is `undefined`. */
 export interface CatalogEntry {
   readonly segmentIndex: number
   state: SegmentState
@@ -41,12 +31,7 @@ export interface CatalogEntry {
   lastEventId: number | undefined
 }
 
-/**
- * A segment of which only the state is known.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A segment of which only the state is known. */
 export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
   segmentIndex,
   state,
@@ -99,12 +84,7 @@ class AscendingIndices {
   }
 }
 
-/**
- * The catalog of one directory.
- *
- * @since 0.1.0
- * @category models
- */
+/** The catalog of one directory. */
 export class SegmentCatalog {
   private readonly entries = new Map<number, CatalogEntry>()
   private readonly byState: Record<SegmentState, AscendingIndices> = {

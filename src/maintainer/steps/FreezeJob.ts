@@ -1,8 +1,4 @@
-/**
- * One segment's freeze: its paths, its pressure, and errors that name what failed.
- *
- * @since 0.1.0
- */
+/** One segment's freeze: its paths, its pressure, and errors that name what failed. */
 import * as Effect from "effect/Effect"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
@@ -15,12 +11,7 @@ import type { SegmentFacts } from "./SegmentProof.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 import type { StepReason } from "./StepError.ts"
 
-/**
- * What freezing needs to know beside the segment's index.
- *
- * @since 0.1.0
- * @category models
- */
+/** What freezing needs to know beside the segment's index. */
 export interface FreezeOptions {
   readonly directory: SegmentDirectory
   readonly compression: Compression
@@ -30,12 +21,7 @@ export interface FreezeOptions {
   readonly leftBehind: Set<string>
 }
 
-/**
- * The freeze of one segment.
- *
- * @since 0.1.0
- * @category models
- */
+/** The freeze of one segment. */
 export interface FreezeJob {
   readonly options: FreezeOptions
   readonly segmentIndex: number
@@ -49,12 +35,7 @@ export interface FreezeJob {
   readonly onDisk: <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.Effect<A, StepError, R>
 }
 
-/**
- * The job of freezing a segment.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The job of freezing a segment. */
 export const makeJob = (options: FreezeOptions, segmentIndex: number): FreezeJob => {
   const { compression, directory } = options
   return {
@@ -69,11 +50,6 @@ export const makeJob = (options: FreezeOptions, segmentIndex: number): FreezeJob
   }
 }
 
-/**
- * The facts that a proof has found, or the failure of the job.
- *
- * @since 0.1.0
- * @category proofs
- */
+/** The facts that a proof has found, or the failure of the job. */
 export const verdict = (job: FreezeJob, end: SegmentFacts | SegmentFault): Effect.Effect<SegmentFacts, StepError> =>
   isSegmentFault(end) ? Effect.fail(job.fail("Corrupt", job.hot, formatFault(end))) : Effect.succeed(end)

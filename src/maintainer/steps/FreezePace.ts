@@ -10,19 +10,12 @@
  * Then a freeze takes up to twice as long. That would harm anything that waits for the freeze itself: another segment
  * that is to be frozen, a drain, commits that are held back by the limit of hot segments or by a full disk. While one
  * of them waits, the freeze runs at full speed.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { CompressOptions } from "../Compressor.ts"
 
-/**
- * What the pace follows.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the pace follows. */
 export interface Pressure {
   /** How many commits were asked for so far. */
   readonly commitsAsked: () => number
@@ -34,30 +27,17 @@ export interface Pressure {
  * - `free`: no commits come, and nothing waits for the freeze
  * - `givesWay`: commits come
  * - `awaited`: something waits for the freeze, whether commits come or not
- *
- * @since 0.1.0
- * @category models
  */
-export type Pace = "free" | "givesWay" | "awaited"
+type Pace = "free" | "givesWay" | "awaited"
 
-/**
- * What a compressor is told at each pace.
- *
- * @since 0.1.0
- * @category compressing
- */
+/** What a compressor is told at each pace. */
 export const compressOptions: Readonly<Record<Pace, CompressOptions>> = {
   free: {},
   givesWay: { urgent: false },
   awaited: { urgent: true }
 }
 
-/**
- * The pace of one freeze.
- *
- * @since 0.1.0
- * @category models
- */
+/** The pace of one freeze. */
 export interface FreezePace {
   /** Determines the pace; to be called once for each piece. */
   readonly look: () => Pace
@@ -70,12 +50,7 @@ export interface FreezePace {
 /** Some 100 ms: a freeze still gives way to ten commits a second. */
 const quietPiecesMin = 16
 
-/**
- * The pace of one freeze; it begins with `free`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The pace of one freeze; it begins with `free`. */
 export const make = ({ commitsAsked, isAwaited }: Pressure): Effect.Effect<FreezePace> =>
   Effect.map(Semaphore.make(1), (turn) => {
     let seen = commitsAsked()

@@ -5,8 +5,6 @@
  *
  * Persisting continues meanwhile, mostly in the same thread. So each part of the work on a piece has a turn of the
  * event loop of its own; `FreezePace` decides what is done one after the other while commits come.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -46,12 +44,7 @@ interface PieceInFlight {
   readonly result: Promise<Uint8Array> | Uint8Array
 }
 
-/**
- * Writes a segment as a frame and proves what was written.
- *
- * @since 0.1.0
- * @category steps
- */
+/** Writes a segment as a frame and proves what was written. */
 export const writeFrame = Effect.fnUntraced(
   function*(job: FreezeJob, source: DiskFile, bytes: number, target: DiskFile) {
     const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)

@@ -14,8 +14,6 @@
  * the segment's own proof over the decoded bytes, which follows every checksum and the chain.
  *
  * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -32,24 +30,14 @@ import { writeFrame } from "./FreezePieces.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
 import { SegmentProof } from "./SegmentProof.ts"
 
-/**
- * What a freeze has done.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a freeze has done. */
 export interface Frozen {
   readonly hotBytes: number
   readonly coldBytes: number
   readonly facts: SegmentFacts
 }
 
-/**
- * Freezes one closed segment. Interruptible; see the order of effects above.
- *
- * @since 0.1.0
- * @category steps
- */
+/** Freezes one closed segment. Interruptible; see the order of effects above. */
 export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
   yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
   const job = makeJob(options, segmentIndex)

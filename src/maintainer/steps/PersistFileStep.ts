@@ -1,19 +1,10 @@
-/**
- * Makes a file durable that an application wrote by itself, and its name too.
- *
- * @since 0.1.0
- */
+/** Makes a file durable that an application wrote by itself, and its name too. */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/**
- * Makes the file durable and returns its length. An empty one is `Corrupt`.
- *
- * @since 0.1.0
- * @category steps
- */
+/** Makes the file durable and returns its length. An empty one is `Corrupt`. */
 export const persistFile = Effect.fn("PersistFileStep.persist")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)

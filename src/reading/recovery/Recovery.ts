@@ -43,7 +43,7 @@ import { writePrefix } from "./SegmentPrefix.ts"
  * @since 0.1.0
  * @category errors
  */
-export class OtherFormat extends Schema.TaggedError<OtherFormat>()("OtherFormat", {
+export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("FormatMismatch", {
   path: Schema.String,
   wantedVersion: Schema.Int,
   foundVersion: Schema.Int
@@ -127,7 +127,7 @@ export interface Recovered {
 
 /**
  * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is closed and damaged, has no
- * header, or does not go on from the one before; with `OtherFormat`; with `DiskError` (`Unsafe` when a segment's name
+ * header, or does not go on from the one before; with `FormatMismatch`; with `DiskError` (`Unsafe` when a segment's name
  * stands for a link or a directory).
  *
  * @since 0.1.0
@@ -135,7 +135,7 @@ export interface Recovered {
  */
 export const open: (
   options: RecoveryOptions
-) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch, Disk> = Effect.fn("Recovery.open")(
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
@@ -258,7 +258,7 @@ const findEnd = Effect.fnUntraced(function*(
 ) {
   const { header } = yield* readStart(newest)
   if (header.version !== version) {
-    return yield* new OtherFormat({ path: newest.path, wantedVersion: version, foundVersion: header.version })
+    return yield* new FormatMismatch({ path: newest.path, wantedVersion: version, foundVersion: header.version })
   }
   const isClosed = header.closedNanos !== 0n
   if (isClosed && newest.form === "cold") return endOfClosed(header)

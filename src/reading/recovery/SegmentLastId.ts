@@ -3,8 +3,6 @@
  * holds says it. Where none does, the block headers that hold are looked for, from the end of the segment; its payloads are
  * not checked, since an id was given out whatever became of its event. Recorded bytes that look like a block header (someone
  * records a copy of such a file) can make the answer too high, which leaves a larger gap and repeats no id.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -21,12 +19,7 @@ import { readStart } from "../segment/SegmentReader.ts"
 /** Bytes that are looked at together: the content of one block of our frames. A multiple of what blocks begin on. */
 const windowBytes = pieceBytes
 
-/**
- * The last id in a segment, as far as it can be read; 0 when it shows none.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The last id in a segment, as far as it can be read; 0 when it shows none. */
 export const lastIdIn = (file: SegmentFile): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const start = yield* Effect.result(readStart(file))

@@ -3,8 +3,6 @@
  * is known by its identity (which stands for this very file, whatever its name) and its length, never by its time. The file is
  * replaced as a whole: temporary file, sync, rename, directory sync. It is a hint: when it is absent or makes no sense,
  * nothing was verified.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -20,20 +18,10 @@ const fileBytesMax = 64 * 1024 * 1024
 
 const VerifiedFilesJson = Schema.fromJsonString(Schema.Struct({ files: Schema.Array(Schema.String) }))
 
-/**
- * What stands for a file that was verified.
- *
- * @since 0.1.0
- * @category models
- */
+/** What stands for a file that was verified. */
 export const keyOf = ({ bytes, identity }: FileStat): string => `${identity} ${bytes}`
 
-/**
- * The keys of the files that were verified.
- *
- * @since 0.1.0
- * @category operations
- */
+/** The keys of the files that were verified. */
 export const read = (directory: string): Effect.Effect<ReadonlySet<string>, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, verifiedName), "read")
@@ -44,12 +32,7 @@ export const read = (directory: string): Effect.Effect<ReadonlySet<string>, Disk
     return new Set(Option.match(decoded, { onNone: () => [], onSome: ({ files }) => files }))
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(new Set<string>())))
 
-/**
- * Replaces the keys, durably and atomically.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Replaces the keys, durably and atomically. */
 export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
   replaceFile(
     directory,

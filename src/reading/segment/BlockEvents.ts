@@ -7,6 +7,8 @@
 import { readId } from "../../format/Block.ts"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 
+export type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
+
 /**
  * An event as it was recorded. `bytes` is a view on the memory of its block.
  *

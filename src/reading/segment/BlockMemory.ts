@@ -1,17 +1,10 @@
 /**
  * The memory that segments are read into, and who may keep it. Reading into memory that was used before is about four
  * times faster than reading into fresh memory, whose pages the system must first give.
- *
- * @since 0.1.0
  */
 import { FrameMemory } from "./FrameReader.ts"
 
-/**
- * Gives buffers to read into.
- *
- * @since 0.1.0
- * @category models
- */
+/** Gives buffers to read into. */
 export interface BlockMemory {
   /** A buffer of at least `bytes`. The same one again until it was handed out; its content may be anything. */
   readonly take: (bytes: number) => Uint8Array
@@ -21,12 +14,7 @@ export interface BlockMemory {
   readonly frame: FrameMemory
 }
 
-/**
- * Every buffer is a new one; whoever holds a view on one may keep it.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Every buffer is a new one; whoever holds a view on one may keep it. */
 export const freshMemory = (): BlockMemory => {
   let spare: Uint8Array = new Uint8Array(0)
   return {
@@ -41,12 +29,7 @@ export const freshMemory = (): BlockMemory => {
   }
 }
 
-/**
- * Takes turns between `count` buffers: what was handed out is overwritten `count` hand-outs later.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Takes turns between `count` buffers: what was handed out is overwritten `count` hand-outs later. */
 export const rotatingMemory = (count: number): BlockMemory => {
   const buffers: Array<Uint8Array> = Array.from({ length: count }, () => new Uint8Array(0))
   let turn = 0

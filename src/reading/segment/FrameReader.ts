@@ -5,8 +5,6 @@
  * Blocks are decoded where they are asked for. Handing them to Node's thread pool was faster by a tenth or two when a core was
  * free, and cost 400 MiB: of what one thread allocates and another frees some hundred blocks wait before the native
  * allocator uses them again. After each piece whoever else waits for this thread has a turn.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
@@ -26,9 +24,6 @@ const compressedReadBytes = 512 * 1024
  * What reading frames takes beside their content: a buffer of compressed file, and the block being gathered. It serves one
  * file after the other. Memory made anew for each segment had the garbage collected every third segment, which took a
  * fifth of the time.
- *
- * @since 0.1.0
- * @category models
  */
 export class FrameMemory {
   readonly parser = new Lz4FrameParser()
@@ -41,13 +36,8 @@ export class FrameMemory {
   }
 }
 
-/**
- * A file's content as pieces.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FrameReader {
+/** A file's content as pieces. */
+interface FrameReader {
   /** The next piece, which is valid until the next call; `undefined` at the end. */
   readonly next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>
   /** At most so many bytes are still to come. */
@@ -57,9 +47,6 @@ export interface FrameReader {
 /**
  * Reads an open file of frames from its first byte. `isProven` says whether the reader proves every byte of the content by
  * what the content says itself. `memory` is nobody else's until the reader is given up.
- *
- * @since 0.1.0
- * @category reading
  */
 export const makeFrameReader = (
   file: SegmentFile,

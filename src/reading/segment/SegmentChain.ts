@@ -2,8 +2,6 @@
  * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain, ids),
  * and when it may be open although another one follows. Replay and verification hand what a segment leaves to the
  * reader of the next one as expectations; where only headers are read, `faultBetween` compares them.
- *
- * @since 0.1.0
  */
 import { firstIdFault, headerFault } from "../../format/SegmentExpectations.ts"
 import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
@@ -14,12 +12,7 @@ import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 
-/**
- * What is known of how a segment ended.
- *
- * @since 0.1.0
- * @category models
- */
+/** What is known of how a segment ended. */
 export interface SegmentEnd {
   /** `undefined` when nothing is known. */
   readonly version: FormatVersion | undefined
@@ -29,9 +22,6 @@ export interface SegmentEnd {
 
 /**
  * What the next segment must continue from. In format 1 every segment starts a chain of its own and belongs to any log.
- *
- * @since 0.1.0
- * @category order
  */
 export const expectationsAfter = (
   header: SegmentHeader,
@@ -42,32 +32,19 @@ export const expectationsAfter = (
   ...(chainsSegments(header.version) ? { walId: header.walId, previousChainedChecksum: chainedChecksum } : {})
 })
 
-/**
- * How a segment ended, by its header alone: an open one tells only its log.
- *
- * @since 0.1.0
- * @category order
- */
+/** How a segment ended, by its header alone: an open one tells only its log. */
 export const endOf = (header: SegmentHeader): SegmentEnd => {
   const lastEventId = header.eventCount === 0 ? undefined : header.lastEventId
   const expectations = expectationsAfter(header, header.lastChainedChecksum, lastEventId)
   return { version: header.version, expectations: header.closedNanos === 0n ? sameLog(expectations) : expectations }
 }
 
-/**
- * What a segment of the same log must meet when segments or events between the two are missing.
- *
- * @since 0.1.0
- * @category order
- */
+/** What a segment of the same log must meet when segments or events between the two are missing. */
 export const sameLog = ({ walId }: SegmentExpectations): SegmentExpectations => walId === undefined ? {} : { walId }
 
 /**
  * Why the segment with this header does not continue the one that ended so; `undefined` when it does. `firstEventId` is its
  * first event, `undefined` where ids need not continue or are not known.
- *
- * @since 0.1.0
- * @category faults
  */
 export const faultBetween = (
   { expectations, version }: SegmentEnd,
@@ -83,21 +60,13 @@ export const faultBetween = (
   return firstIdFault(header.version, previousEventId, firstEventId, headerBytesOf(header.version))
 }
 
-/**
- * The first event of a segment, by its header alone; `undefined` when it is open or has none.
- *
- * @since 0.1.0
- * @category order
- */
+/** The first event of a segment, by its header alone; `undefined` when it is open or has none. */
 export const firstIdOf = (header: SegmentHeader): number | undefined =>
   header.closedNanos === 0n || header.eventCount === 0 ? undefined : header.firstEventId
 
 /**
  * The fault of an open segment that another one with events follows, as far as the segment tells it alone. In format 2 it
  * must have been closed; in format 1 it must be whole.
- *
- * @since 0.1.0
- * @category faults
  */
 export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" | "torn">): SegmentFault | undefined =>
   mayStayOpen(header.version)
@@ -107,9 +76,6 @@ export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" 
 /**
  * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id. When
  * nothing is known of its last id, there is none.
- *
- * @since 0.1.0
- * @category faults
  */
 export const faultOfUnclosed = (
   validBytes: number,

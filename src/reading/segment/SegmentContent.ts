@@ -3,8 +3,6 @@
  * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
  * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
  * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -18,12 +16,7 @@ import { FrameMemory, makeFrameReader } from "./FrameReader.ts"
 import { corrupt, decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
-/**
- * The bytes of one segment, read from the front.
- *
- * @since 0.1.0
- * @category models
- */
+/** The bytes of one segment, read from the front. */
 export interface SegmentContent {
   /**
    * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. What could be had before a
@@ -36,22 +29,14 @@ export interface SegmentContent {
   readonly identity: string
 }
 
-/**
- * The largest segment that is read from the block form: 1 GiB.
- *
- * @since 0.1.0
- * @category limits
- */
-export const blockFileBytesMax = 1024 * 1024 * 1024
+/** The largest segment that is read from the block form: 1 GiB. */
+const blockFileBytesMax = 1024 * 1024 * 1024
 
 /**
  * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
  *
  * `isProven` says that from now on the reader proves every byte by what the content says itself; then a frame's own checksum
  * of its content is left out. `memory` serves one content at a time.
- *
- * @since 0.1.0
- * @category reading
  */
 export const openContent = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -66,12 +51,7 @@ export const openContent = Effect.fnUntraced(function*(
   return contentOfPieces(next, restBytesMax)
 })
 
-/**
- * The bytes of an open hot file from `offset`.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The bytes of an open hot file from `offset`. */
 export const hotContent = (
   opened: DiskFile,
   fileBytes: number,
@@ -94,9 +74,6 @@ const nothing = new Uint8Array(0)
 
 /**
  * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is asked again.
- *
- * @since 0.1.0
- * @category reading
  */
 export const contentOfPieces = (
   next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,

@@ -56,13 +56,8 @@ export const corrupt = (
     found: fault.found
   })
 
-/**
- * What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on.
- *
- * @since 0.1.0
- * @category errors
- */
-export const frameFault = (error: unknown): SegmentFault => {
+/** What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on. */
+const frameFault = (error: unknown): SegmentFault => {
   if (!(error instanceof Lz4FrameError)) throw error
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }

@@ -4,8 +4,6 @@
  *
  * Effects are spent per read of a file, not per block and not per event: blocks come as arrays, events through a plain
  * function.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -32,12 +30,7 @@ import { corrupt } from "./SegmentCorrupt.ts"
 const readBytesMin = 64 * 1024
 const readBytesMax = 4 * 1024 * 1024
 
-/**
- * An open segment that gives its blocks read by read.
- *
- * @since 0.1.0
- * @category models
- */
+/** An open segment that gives its blocks read by read. */
 export interface SegmentCursor {
   readonly file: SegmentFile
   /** Of a hot file: stands for this very file, whatever its name; empty for others. */
@@ -53,12 +46,7 @@ export interface SegmentCursor {
   readonly progress: () => { readonly header: SegmentHeader; readonly point: SegmentPoint } | undefined
 }
 
-/**
- * How a segment is read.
- *
- * @since 0.1.0
- * @category models
- */
+/** How a segment is read. */
 export interface Reading {
   readonly memory: BlockMemory
   /**
@@ -73,29 +61,14 @@ export interface Reading {
   readonly hashes: Hashes
 }
 
-/**
- * Reading events to hand them out: every changed byte that changes an event is found, in the least time.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Reading events to hand them out: every changed byte that changes an event is found, in the least time. */
 export const forReplay = (memory: BlockMemory): Reading => ({ memory, tail: "left", hashes: "sufficient" })
 
-/**
- * Checking every byte and every checksum.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Checking every byte and every checksum. */
 export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail: "checked", hashes: "all" })
 
-/**
- * What a cursor is made of.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CursorParts {
+/** What a cursor is made of. */
+interface CursorParts {
   readonly file: SegmentFile
   readonly content: SegmentContent
   /** May have been told to resume where `content` begins. */
@@ -104,12 +77,7 @@ export interface CursorParts {
   readonly tail: Reading["tail"]
 }
 
-/**
- * Reads a segment's content through its verifier.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reads a segment's content through its verifier. */
 export const makeCursor = ({ content, file, memory, tail, verifier }: CursorParts): SegmentCursor => {
   let buffer: Uint8Array = new Uint8Array(0)
   /** What the verifier has not taken yet stands in `buffer` from `start` to `end`. */
@@ -168,12 +136,7 @@ export const makeCursor = ({ content, file, memory, tail, verifier }: CursorPart
   }
 }
 
-/**
- * Opens a segment for reading from its first byte.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Opens a segment for reading from its first byte. */
 export const openSegment = (
   file: SegmentFile,
   expectations: SegmentExpectations,
@@ -190,9 +153,6 @@ export const openSegment = (
 /**
  * Reads a whole segment and hands every checked block to `onBlock`, which must not keep it. Returns what the segment
  * was; fails at the first fault, after the blocks before it were handed out.
- *
- * @since 0.1.0
- * @category reading
  */
 export const readSegment = (
   file: SegmentFile,
@@ -209,12 +169,7 @@ export const readSegment = (
     }
   }))
 
-/**
- * Checks every byte of a segment.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Checks every byte of a segment. */
 export const verifySegment = (
   file: SegmentFile,
   expectations: SegmentExpectations = {}
@@ -223,9 +178,6 @@ export const verifySegment = (
 /**
  * Reads the header of a hot segment; `undefined` when the file is gone, or does not start with a header of either format:
  * damaged, still empty, or written by an application in a format of its own.
- *
- * @since 0.1.0
- * @category reading
  */
 export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
@@ -236,12 +188,7 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
     return isSegmentFault(header) ? undefined : header
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
 
-/**
- * What the beginning of a segment says.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the beginning of a segment says. */
 export interface SegmentStart {
   readonly header: SegmentHeader
   /** `undefined` when there is no event, or no first block that can be believed. */
@@ -251,9 +198,6 @@ export interface SegmentStart {
 /**
  * Reads the header and, of an open segment, the first block's header. Of a cold segment the first block of its frame is
  * decoded. Nothing further is checked.
- *
- * @since 0.1.0
- * @category reading
  */
 export const readStart = (
   file: SegmentFile

@@ -6,8 +6,6 @@
  * A block whose header holds and whose payload does not is stepped over whole, so what it holds is not taken for blocks.
  * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are tried;
  * in other compressed forms nothing can be decoded behind damage.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -34,13 +32,8 @@ import { makeCursor } from "./SegmentReader.ts"
 /** Bytes that are searched at once. */
 const windowBytes = 64 * 1024
 
-/**
- * A segment that is read on behind damage.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Salvaged {
+/** A segment that is read on behind damage. */
+interface Salvaged {
   readonly cursor: SegmentCursor
   /** The first blocks, read already. */
   readonly blocks: ReadonlyArray<VerifiedBlock>
@@ -51,9 +44,6 @@ export interface Salvaged {
 /**
  * The next block at `point` or behind it that verifies; `undefined` when there is none. The blocks before the point were
  * read, the one at the point is damaged or does not go on from them.
- *
- * @since 0.1.0
- * @category reading
  */
 export const openSegmentPast = Effect.fnUntraced(function*(
   file: SegmentFile,

@@ -11,8 +11,6 @@
  * when the blocks that follow it verify and go on from each other for longer than one payload can be, or up to the
  * end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading begins further in
  * front, in the last resort at the segment's first byte. An open segment is always read from there.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -40,12 +38,7 @@ import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
 /** Distance of the places that are tried: the content of one block of our frames. */
 const strideBytes = pieceBytes
 
-/**
- * Opens a segment for reading from event `fromId` or before it.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Opens a segment for reading from event `fromId` or before it. */
 export const openSegmentAt = (
   file: SegmentFile,
   expectations: SegmentExpectations,
@@ -75,9 +68,6 @@ export const openSegmentAt = (
 
 /**
  * Opens a hot segment behind what was read of it before, when it is still the same file; `undefined` when it is not.
- *
- * @since 0.1.0
- * @category reading
  */
 export const openSegmentBehind = Effect.fnUntraced(function*(
   file: SegmentFile,

@@ -1,14 +1,14 @@
 /**
- * Lets other processes of the same machine see how a running recorder stands. The recorder's process answers at a Unix
- * domain socket (see MonitorSocket.ts); the file `wal.monitor` in the recorder's directory names it. Nothing is written
- * and nothing runs while nobody asks.
+ * Shows other processes of the same machine the state of a running recorder. The recorder's process answers at a Unix
+ * domain socket (see MonitorSocket.ts); the file `wal.monitor` in the recorder's directory names it. Between two
+ * questions nothing runs and nothing is written.
  *
  * What is guaranteed:
  *
- * 1. Whoever holds the directory wrote the file. It is written whole, under another name first.
- * 2. The file goes when the layer's scope closes, before the recorder closes. A crash leaves it behind; then nobody
- *    listens at its socket, which is the same as no file.
- * 3. A monitor that cannot be opened costs a warning, never the recording.
+ * 1. The process that holds the directory's lock wrote the file. It is written whole, under another name first.
+ * 2. The file is removed when the layer's scope closes, before the recorder closes. A crash leaves it behind; then no
+ *    process listens at its socket, which readers treat as no file.
+ * 3. A monitor that cannot be opened logs a warning and never stops the recording.
  *
  * @since 0.1.0
  */
@@ -28,12 +28,14 @@ import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
 import { MonitorError } from "./MonitorSocket.ts"
 
+export type { MonitorError } from "./MonitorSocket.ts"
+
 const Address = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Literal(1), pid: Schema.Int, socket: Schema.String })
 )
 const Answer = Schema.fromJsonString(MonitorReport)
 
-/** A path has at most 4,096 bytes; what is longer is no address. */
+/** A path has at most 4,096 bytes; anything longer is no address. */
 const addressBytesMax = 8192
 
 /**
@@ -79,7 +81,9 @@ export const layer: Layer.Layer<
   )
 )
 
-/** The file, as long as the scope lives. It is a hint for the living and need not survive a power failure. */
+/**
+ * The file, for as long as the scope lives. It is a hint about a living process and need not survive a power failure.
+ */
 const publish = Effect.fnUntraced(function*(directory: string, address: string) {
   const disk = yield* Disk
   const path = pathIn(directory, monitorName)
@@ -94,7 +98,7 @@ const publish = Effect.fnUntraced(function*(directory: string, address: string) 
 })
 
 /**
- * What the running recorder of a directory says; `undefined` when none runs that has a monitor.
+ * The report of the recorder that runs in a directory; `undefined` if none runs there, or none with a monitor.
  *
  * @since 0.1.0
  * @category asking

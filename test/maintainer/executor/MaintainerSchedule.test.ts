@@ -27,7 +27,7 @@ describe("adaptive", () => {
 describe("repeatWakeable", () => {
   it.effect("runs at exactly those times, begins again after work, and at once when the doorbell rings", () =>
     Effect.gen(function*() {
-      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(64), 0)
       const cycles: Array<number> = []
       let worked = false
       yield* Effect.forkScoped(repeatWakeable({
@@ -57,7 +57,7 @@ describe("repeatWakeable", () => {
 
   it.effect("runs again at once when the doorbell rang during a cycle", () =>
     Effect.gen(function*() {
-      const doorbell = Doorbell.make(new SharedArrayBuffer(64), 0)
+      const doorbell = Doorbell.makeUnsafe(new SharedArrayBuffer(64), 0)
       const cycles: Array<number> = []
       yield* Effect.forkScoped(repeatWakeable({
         cycle: Effect.map(Clock.currentTimeMillis, (now) => {

@@ -197,7 +197,7 @@ describe("Retention.plan", () => {
 })
 
 describe("Retention.clampLimits", () => {
-  it("brings counts into the ranges of the ancestor and says which were outside", () => {
+  it("brings counts into their ranges and says which were outside", () => {
     assert.deepStrictEqual(clampLimits({ maxSegments: 1, maxCompressedSegments: 1000 }), {
       limits: { maxSegments: 2, maxCompressedSegments: 512 },
       clamped: [

@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Disk, openScoped, writeFully } from "../../../src/disk/Disk.ts"
-import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone } from "../../../src/maintainer/SegmentMaintainer.ts"
 import { SegmentsToPersist } from "../../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import { foundation, hotPath, open, quiet, settle, simulated } from "../maintaining.ts"
@@ -20,7 +20,7 @@ describe("persisting an application's own file", () => {
           openScoped(hotPath(directory, 0), "create"),
           (file) => writeFully(file, [Buffer.from("not synced")], 0)
         ))
-        const { close } = yield* open(SegmentMaintainer.layerAlone({ directory }))
+        const { close } = yield* open(layerAlone({ directory }))
         yield* settle
         const before = (yield* changes).length
         const toPersist = Context.get(services, SegmentsToPersist)

@@ -356,9 +356,9 @@ describe("SegmentReader, of any file", () => {
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
 })
 
-describe("SegmentReader, of the engine's files", () => {
+describe("SegmentReader, of files of another writer", () => {
   it.effect.skipIf(!existsSync("/usr/bin/lz4"))(
-    "reads the frames of the engine: linked 4 MiB blocks, no checksum",
+    "reads frames that another writer makes: linked 4 MiB blocks, no checksum",
     () =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory

@@ -175,7 +175,7 @@ describe.each(formats)("Replay, past damage ($name)", ({ layout }) => {
       const deleted = yield* Effect.flip(Stream.runDrain(
         Replay.events({ directory, from: { id: 5 }, onHole: () => Effect.void })
       ))
-      assert.strictEqual(deleted._tag, "Deleted")
+      assert.strictEqual(deleted._tag, "EventsDeleted")
     }).pipe(onSimulatedDisk))
 })
 
