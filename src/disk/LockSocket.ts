@@ -31,7 +31,7 @@ import type { DiskReason } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
 
 /** What a file system tells about the directory of a lock. */
-export interface DirectoryStat {
+interface DirectoryStat {
   /** The number that this kernel gave to the file system. */
   readonly device: number
   /** The kind of file system, as Linux counts kinds. */
