@@ -1,9 +1,7 @@
 /**
  * Cold becomes deleted: the compressed file is renamed to a `.tmp`, the directory synced, and the `.tmp` unlinked (see
- * `DurableNames`). So no younger segment is deleted durably before this one is. Only a cold segment is ever freed; a file
- * that is already gone counts as done, so the step may be repeated.
- *
- * @since 0.1.0
+ * `DurableNames`). So no younger segment is deleted durably before this one is. Only a cold segment is ever freed. A
+ * file that is already gone counts as done, so the step may be repeated.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -12,13 +10,8 @@ import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/**
- * Deletes one cold segment, in whichever compression it exists.
- *
- * @since 0.1.0
- * @category steps
- */
-export const free = Effect.fn("SegmentSteps.free")(
+/** Deletes one cold segment, in either compression. */
+export const free = Effect.fn("FreeStep.free")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk

@@ -1,8 +1,6 @@
 /**
- * A file that an application wrote by itself becomes durable as it is, and so does its name. After a failed sync of
- * either, its bytes are copied to a fresh file that replaces it: a second sync of the same file would prove nothing.
- *
- * @since 0.1.0
+ * Makes a file durable that an application wrote by itself, and its name too. After a failed sync of either, its bytes
+ * are copied to a fresh file that replaces it: a second sync of the same file would prove nothing.
  */
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
@@ -12,13 +10,10 @@ import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
 /**
- * The length of the file, which is durable then. An empty one is `Corrupt`. `doubted` has the segments whose sync has
+ * Makes the file durable and returns its length. An empty one is `Corrupt`. `doubted` has the segments whose sync has
  * failed; the step adds to it and takes away.
- *
- * @since 0.1.0
- * @category steps
  */
-export const persistFile = Effect.fn("SegmentSteps.persist")(
+export const persistFile = Effect.fn("PersistFileStep.persist")(
   function*(directory: SegmentDirectory, segmentIndex: number, doubted: Set<number>) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const path = directory.hotPath(segmentIndex)
