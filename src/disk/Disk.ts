@@ -215,6 +215,8 @@ export class Disk extends Context.Service<Disk, {
    * there; the next holder removes it.
    */
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
+  /** Names the holder of the lock `path`, or who may be it; undefined when there is none. Changes nothing. */
+  readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
 /**

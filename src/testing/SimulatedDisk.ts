@@ -452,6 +452,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             return typeof node === "string" ? node : storage.freeBytes
           }
         }),
+      lockHolder: (path) => Effect.sync(() => locks.has(path) ? "simulated" : undefined),
       // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>
         Effect.acquireRelease(
