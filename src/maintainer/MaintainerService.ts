@@ -43,6 +43,7 @@ import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
+import type { HeldBackSince } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
@@ -83,6 +84,8 @@ export interface MaintainerStatus {
   readonly isDown: boolean
   readonly limits: RetentionLimits
   readonly holds: ReadonlyArray<HoldStatus>
+  /** Why nothing can become durable now, and since when; undefined when it can. */
+  readonly heldBack: HeldBackSince | undefined
 }
 
 /**
@@ -303,7 +306,8 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   restarts: executors.restarts(),
   isDown: executors.isDown(),
   limits: state.limits,
-  holds: state.holds.list()
+  holds: state.holds.list(),
+  heldBack: state.heldBack()
 })
 
 const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, never, Scope.Scope> =>

@@ -9,7 +9,12 @@ const helpOf = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
   const { code, stderr, stdout } = yield* effectWal([...args, "--help"])
   assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
   assert.notInclude(stdout, "\u001b", "no colours where standard output is no terminal")
-  for (const [exitCode, meaning] of exitCodes) assert.include(stdout, `  ${exitCode.padEnd(8)}    ${meaning}\n`)
+  for (const [exitCode, meaning] of exitCodes) {
+    assert.include(
+      stdout,
+      `  ${exitCode.padEnd(Math.max(...exitCodes.map(([code]) => code.length)))}    ${meaning}\n`
+    )
+  }
   return stdout
 })
 

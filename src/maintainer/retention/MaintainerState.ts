@@ -27,6 +27,13 @@ export interface MaintainerQueues {
   readonly toFree: TaskQueue.TaskQueue
 }
 
+/** Why nothing can become durable, and since when that is known, in Unix time. */
+export interface HeldBackSince {
+  /** One of `HeldBack`. */
+  readonly code: number
+  readonly sinceMillis: number
+}
+
 /** What the state must know of the maintainer's options. */
 interface StateOptions {
   readonly compression: Compression
@@ -50,6 +57,7 @@ export class MaintainerState {
   readonly now: () => number
   readonly holds: Holds
   private isFreezingStopped = false
+  private heldBackSince: HeldBackSince | undefined
   private readonly toTryAgain = new Set<number>()
 
   constructor(parts: {
@@ -78,6 +86,17 @@ export class MaintainerState {
     const { clamped, limits: used } = Retention.clampLimits(limits)
     this.limits = used
     return clamped
+  }
+
+  /**
+   * Why nothing can become durable, and since when. A reason is known from the first look at it, so every outcome
+   * looks: a failed attempt is one.
+   */
+  heldBack(): HeldBackSince | undefined {
+    const code = this.arena === undefined ? HeldBack.None : Arena.heldBack(this.arena)
+    if (code === HeldBack.None) this.heldBackSince = undefined
+    else if (this.heldBackSince?.code !== code) this.heldBackSince = { code, sinceMillis: this.now() }
+    return this.heldBackSince
   }
 
   /**
