@@ -21,6 +21,7 @@ import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { resolveUnsafe } from "../internal/options.ts"
+import { plainText } from "../internal/plainText.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -61,8 +62,10 @@ export class MaintainerDown extends Schema.TaggedError<MaintainerDown>()("Mainta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
-      `the last cause: ${String(this.cause)}`
+    return plainText(
+      `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
+        `the last cause: ${String(this.cause)}`
+    )
   }
 }
 

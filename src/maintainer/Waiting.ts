@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { plainText } from "../internal/plainText.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import type { HeldBackSince } from "./retention/MaintainerState.ts"
 
@@ -35,14 +36,14 @@ const formatWaiting = ({ directory, heldBack, pending }: Waiting, millis: number
   ]
   const obstacle = heldBack === undefined ? undefined : obstacles.get(heldBack.code)
   const since = heldBack === undefined ? "" : new Date(heldBack.sinceMillis).toISOString()
-  return [
+  return plainText([
     `closing ${directory} has taken ${Math.round(millis / 1000)} s`,
     work.length === 0 ? "the last outcomes are awaited" : `it waits for ${work.join(", ")}`,
     ...(obstacle === undefined ? [] : [`${obstacle}, since ${since}`]),
     pending.persist > 0 || obstacle !== undefined
       ? "a kill ends it at once and loses what was not committed"
       : "a kill ends it at once and loses no event"
-  ].join("; ")
+  ].join("; "))
 }
 
 /** Logs what a shutdown waits for, every ten seconds, until it is interrupted. */

@@ -369,6 +369,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
           }
         }),
         stat: perform({ operation: "stat", path, handle, effect: () => statOf(file) }),
+        // Permissions are not simulated.
+        restrict: () => Effect.void,
         close: Effect.suspend(() => {
           if (!handle.isOpen) return Effect.void
           handle.isOpen = false
@@ -542,5 +544,6 @@ const statOf = (node: SimulatedNode): FileStat => ({
   kind: node.kind,
   bytes: node.kind === "file" ? node.visible.length : 0,
   modifiedMillis: node.modifiedMillis,
-  identity: `simulated:${node.number}`
+  identity: `simulated:${node.number}`,
+  permissions: node.kind === "file" ? 0o640 : 0o750
 })

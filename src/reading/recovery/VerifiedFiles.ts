@@ -32,11 +32,17 @@ export const read = (directory: string): Effect.Effect<ReadonlySet<string>, Disk
     return new Set(Option.match(decoded, { onNone: () => [], onSome: ({ files }) => files }))
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(new Set<string>())))
 
-/** Replaces the keys, durably and atomically. */
+/**
+ * Replaces the keys, durably and atomically. When another verification is writing its own at the same moment, one of
+ * the two lists is kept: both are true.
+ */
 export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
   replaceFile(
     directory,
     verifiedName,
     verifiedTemporaryName,
     Buffer.from(`${JSON.stringify({ files: [...keys] })}\n`)
+  ).pipe(
+    // The temporary file is the other's, or was.
+    Effect.catchIf((error) => error.reason === "NotFound" || error.reason === "Exists", () => Effect.void)
   )
