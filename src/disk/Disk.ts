@@ -155,7 +155,9 @@ export interface DiskFile {
   readonly sync: Effect.Effect<void, DiskError>
   /** What the file system reports about the open file. */
   readonly stat: Effect.Effect<FileStat, DiskError>
-  /** Takes away every permission that is not among these: a copy must not be readable by more users than its original. */
+  /**
+   * Takes away every permission that is not among these: a copy must not be readable by more users than its original.
+   */
   readonly restrict: (permissions: number) => Effect.Effect<void, DiskError>
   /** Gives the descriptor back. Closing twice is harmless. */
   readonly close: Effect.Effect<void>

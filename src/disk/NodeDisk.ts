@@ -75,7 +75,12 @@ const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENFILE: "TooManyFiles",
   ELOOP: "Unsafe",
   ENXIO: "Unsafe",
-  ENODEV: "Unsafe"
+  ENODEV: "Unsafe",
+  ENAMETOOLONG: "Unsupported",
+  ENOSYS: "Unsupported",
+  ENOTSUP: "Unsupported",
+  EOPNOTSUPP: "Unsupported",
+  EXDEV: "Unsupported"
 }
 
 const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {

@@ -197,7 +197,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
-  const control = MaintainerControl.makeUnsafe(host.count)
+  const control = yield* Effect.acquireRelease(
+    Effect.sync(() => MaintainerControl.makeUnsafe(host.count)),
+    // As for the arena's: the runtime keeps their memory until they ring.
+    ({ attention, progress }) =>
+      Effect.sync(() => {
+        Doorbell.ringUnsafe(attention)
+        Doorbell.ringUnsafe(progress)
+      })
+  )
   const now = () => clock.currentTimeMillisUnsafe()
   const state = new MaintainerState({
     options,
