@@ -32,7 +32,7 @@ export interface ExecutorReports {
   readonly beforeRestart: (executor: number) => Effect.Effect<void>
 }
 
-/** The reports of so many executors. `publish` hears of every outcome that is news. */
+/** The reports of so many executors. `publish` gets every outcome that was not known yet. */
 export const make = (options: {
   readonly executors: number
   readonly state: MaintainerState
