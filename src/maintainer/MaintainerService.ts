@@ -165,7 +165,7 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
 
 const tickMillis = 10_000
 
-/** The service, run by a host of executors. This is what the layers are made of. */
+/** Makes the service, with the executors of a host. The layers are made of this. */
 export const make = Effect.fnUntraced(function*<E, R>(
   given: AloneOptions,
   arena: Arena.Arena | undefined,
@@ -272,7 +272,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
 })
 
-/** What an application offers by itself waits for its place too. */
+/** A freeze that the application itself offers waits for its place too. */
 const retainWhatIsOffered = (state: MaintainerState) =>
   Effect.forever(Effect.gen(function*() {
     const { notEmpty } = state.queues.toFreeze
@@ -281,12 +281,12 @@ const retainWhatIsOffered = (state: MaintainerState) =>
     yield* Doorbell.wait(notEmpty, seen)
   }))
 
-/** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
+/** Some limits are reached without an outcome: segments grow old, and other programs use up the disk's space. */
 const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
   Effect.forever(Effect.gen(function*() {
     const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
-    // A drain ends: what is abandoned meanwhile stays as it is.
+    // A drain must end, so a step that is abandoned during one is not tried again.
     if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
     yield* reports.recoverLost
     state.retain()

@@ -3,14 +3,14 @@
  *
  * Committed events survive a crash of the process and of the machine. Events that were only appended survive neither,
  * but an orderly shutdown loses nothing: when the layer's scope closes, the recorder hands the last segment over, and
- * the maintainer drains after it.
+ * the maintainer drains after it (promise 7 of docs/RELIABILITY.md).
  *
- * What is guaranteed:
+ * What is guaranteed (the promises have the numbers of that page):
  *
- * 1. Ids are consecutive, begin at 1, and continue where the directory ends.
- * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
- * 3. An append that fails has written nothing. No append drops an earlier event to make room. With the policy `shed`
- *    the new event is dropped, and counted.
+ * 1. Ids are consecutive, begin at 1, and continue where the directory ends (promise 15).
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
+ * 3. An append that fails has written nothing (promise 16). No append drops an earlier event to make room. With the
+ *    policy `shed` the new event is dropped, and counted (promise 17).
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *

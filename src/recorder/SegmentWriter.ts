@@ -227,7 +227,7 @@ export class SegmentWriter {
     return at + this.prefixBytes
   }
 
-  /** Publishes the event whose bytes were written where `reserveUnsafe` said, and returns its id. */
+  /** Publishes the event whose bytes were written at the offset that `reserveUnsafe` returned, and returns its id. */
   publishUnsafe(): number {
     const eventId = this.nextEventId
     if (this.stampsIds) {

@@ -1,4 +1,4 @@
-/** What the maintainer promises, whoever runs it (a fiber, a worker thread, a pool of threads), in both formats. */
+/** What the maintainer promises, however its executors run (a fiber, a thread, a pool of threads), in both formats. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -181,7 +181,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         const counted = (yield* Context.get(queues, Telemetry).snapshot).failures
         assert.deepStrictEqual([counted.Corrupt, counted.NotFound], [4, 3])
 
-        // One more in each queue; nobody waits for them but the closing of the scope.
+        // One more in each queue; only the closing of the scope waits for them.
         offer(toPersist, 5)
         offer(toFreeze, 3)
         offer(toFree, 1)

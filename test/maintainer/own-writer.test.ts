@@ -88,7 +88,7 @@ describe.concurrent.each(subjects)("$name", ({ alone, executors }) => {
     }).pipe(Effect.scoped, quiet))
 })
 
-// It only waits, so the others go on beside it.
+// It only waits, so the others run beside it.
 describe.concurrent("a worker", () => {
   it.live("is waited for when its scope closes, although the drain takes longer than 5 s", () =>
     Effect.gen(function*() {

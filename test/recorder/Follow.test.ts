@@ -1,4 +1,4 @@
-/** Following a real recorder on a real disk, with retention behind the reader's back. */
+/** Following a real recorder on a real disk, while retention deletes what was read. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

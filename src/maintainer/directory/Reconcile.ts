@@ -19,8 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { lockName, metaTemporaryName } from "../../disk/FileNames.ts"
-import { isPrivateName } from "../../disk/LockFile.ts"
+import { isPrivateName, lockName, metaTemporaryName } from "../../disk/FileNames.ts"
 import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
@@ -110,7 +109,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Logs what was found that people should know of. */
+/** Logs what the operator should know of. */
 export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {

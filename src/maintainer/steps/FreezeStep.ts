@@ -13,6 +13,9 @@
  * What is compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and
  * the segment's own proof over the decoded bytes, which follows every checksum and the chain.
  *
+ * So the older form goes only after the newer one is durable, and only after what was written is proved (promises 5 and
+ * 19 of docs/RELIABILITY.md).
+ *
  * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory.
  */
 import * as Effect from "effect/Effect"

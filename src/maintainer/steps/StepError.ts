@@ -131,6 +131,7 @@ const reasonOf = (error: DiskError): StepReason => {
       return "Unsafe"
     case "Exists":
     case "Held":
+    case "Unsupported":
     case "Io":
       return error.operation === "sync" || error.operation === "syncDirectory"
         ? "SyncFailed"

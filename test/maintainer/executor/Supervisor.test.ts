@@ -93,7 +93,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
             const { restarts } = yield* maintainer.status
             if (state.dieAt !== Number.POSITIVE_INFINITY) progress.isOver = true
             else deaths += 1
-            // Only a death while closing, with nothing left to do but to tidy up, is followed by nobody.
+            // Only after a death while closing, with nothing left to do but to tidy up, no executor follows.
             const isTidy = restarts === 1 || progress.isOver
             assert.isAtMost(restarts, 1, words)
             assert.strictEqual((yield* telemetry.snapshot).counters.restarts, restarts, words)

@@ -167,7 +167,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             yield* putSegments
             const error = yield* Effect.flip(freezing(0, compression))
             assert.instanceOf(error, StepError)
-            // What decodes to other bytes is no segment either; whichever check comes first, the step says so.
+            // What decodes to other bytes is no segment either; whichever check comes first, the step reports it.
             assert.include([reason, "Corrupt"], error.reason)
             assert.strictEqual(error.segmentIndex, 0)
             const found = yield* look(directory)
