@@ -16,18 +16,16 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
+import { program } from "../programs.ts"
 import type { VictimOptions } from "./victim.ts"
 import { isEventOf } from "./workload.ts"
 
 export const layers = ["fiber", "worker"] as const
-
-const victimPath = fileURLToPath(new URL("./victim.ts", import.meta.url))
 
 /** What a victim has said and how it ended. */
 export interface Testimony {
@@ -60,7 +58,7 @@ export const startVictim = (options: VictimOptions, given: {
   readonly hangMillis?: number
   readonly onLine?: (line: string, victim: RunningVictim) => void
 } = {}): RunningVictim => {
-  const commandLine = [...given.command ?? [], process.execPath, victimPath, JSON.stringify(options)]
+  const commandLine = [...given.command ?? [], process.execPath, program("victim"), JSON.stringify(options)]
   const child = spawn(commandLine[0]!, commandLine.slice(1), {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],

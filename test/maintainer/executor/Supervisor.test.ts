@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import { pathToFileURL } from "node:url"
 import { Disk } from "../../../src/disk/Disk.ts"
 import { countEventUnsafe } from "../../../src/maintainer/executor/MaintainerControl.ts"
 import { make, SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
@@ -19,6 +20,7 @@ import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import * as TaskRing from "../../../src/shared/TaskRing.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
 import { buildWal } from "../../fixtures/segments.ts"
+import { program } from "../../programs.ts"
 import {
   done,
   foundation,
@@ -173,7 +175,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
 describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
   const { count, event, format } = kind
   const limits = { maxSegments: 4, maxCompressedSegments: 8 }
-  const mortalThread = new URL("../mortalThread.ts", import.meta.url)
+  const mortalThread = pathToFileURL(program("mortalThread"))
 
   it.live.each([1, 2])(
     "may be ended at any moment: no task is lost, none is reported twice (%i threads)",
