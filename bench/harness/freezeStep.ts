@@ -1,7 +1,7 @@
 /** The freeze step by itself, as a recorder runs it to whom nobody commits. */
 import * as Effect from "effect/Effect"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
 import type { Frozen } from "../../src/maintainer/steps/FreezeStep.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
@@ -13,8 +13,7 @@ export const freezeStep = (directory: string, segmentIndex: number): Promise<Fro
   Effect.runPromise(Effect.provide(
     freeze(
       {
-        directory,
-        naming: defaultNaming,
+        directory: new SegmentDirectory(directory),
         compression: "frame",
         telemetry: noopUpdater,
         pressure,

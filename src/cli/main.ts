@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The process `effect-wal`: runs the command line once, and ends with its exit code.
+ * The process `effect-wal`. Runs the command line once, and exits with its exit code.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,10 @@ import { run } from "./program.ts"
 import { exitCodeOf } from "./terminal/CliFailure.ts"
 import { quietStreams } from "./terminal/StandardStreams.ts"
 
-/** As `NodeRuntime.runMain`, but signals keep their default meaning except where a command takes them over. */
+/**
+ * Does what `NodeRuntime.runMain` does, except that signals keep their default meaning unless a command takes them
+ * over.
+ */
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => fiber.addObserver((exit) => teardown(exit, process.exit)))
 
 runMain(Effect.andThen(quietStreams, run(process.argv.slice(2))), {

@@ -1,6 +1,6 @@
 /**
- * The command line, `effect-wal`: its commands, its help, and what is common to all of them. Results go to standard output,
- * everything else to standard error; logs too, of which warnings and worse are shown.
+ * The command line, `effect-wal`: its commands, its help, and what all commands share. Results go to standard output,
+ * everything else to standard error. That includes logs, of which warnings and worse are shown.
  *
  * @since 0.1.0
  */
@@ -38,7 +38,7 @@ import { say, sayUnsafe } from "./terminal/StandardStreams.ts"
 const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
 
 /**
- * Every command.
+ * The command `effect-wal` with all its subcommands.
  *
  * @since 0.1.0
  * @category commands
@@ -61,13 +61,13 @@ export const command = Command.make("effect-wal").pipe(
   ])
 )
 
-/** What every help ends with. */
+/** Formats the list of exit codes, with which every help ends. */
 const exitCodeLines = (): string => {
   const width = Math.max(...exitCodes.map(([code]) => code.length))
   return ["EXIT CODES", ...exitCodes.map(([code, meaning]) => `  ${code.padEnd(width)}    ${meaning}`)].join("\n")
 }
 
-/** Wrong usage gets one line on standard error, not the whole help; help says what exit codes mean. */
+/** Answers wrong usage with one line on standard error instead of the whole help, and adds the exit codes to help. */
 const presenter: CliOutput.Presenter = {
   present: (event) => {
     if (event._tag === "Version") return CliOutput.defaultPresenter.present(event)
@@ -80,7 +80,7 @@ const presenter: CliOutput.Presenter = {
   }
 }
 
-/** As the built-in one; flags that are paths of directories are completed as such. */
+/** Does what the built-in flag does, and completes directories after flags that take the path of a directory. */
 const completions: typeof GlobalFlag.Completions = {
   ...GlobalFlag.Completions,
   run: (shell, { command }) =>
@@ -93,10 +93,10 @@ const completions: typeof GlobalFlag.Completions = {
     })
 }
 
-/** The generated ones would offer files as well. */
+/** Replaces the option of generated scripts that would also offer files. */
 const fishDirectories = " -f -a '(__fish_complete_directories)'"
 
-/** They are plain text to the parser, which would turn them into absolute paths. */
+/** Marks these flags as paths of directories. For the parser they are text, because it would make a path absolute. */
 const withPaths = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
   ...command,
   flags: command.flags.map((flag) =>
@@ -117,14 +117,14 @@ const environment = Layer.mergeAll(
   NodeServices.layer,
   NodeDisk.layer,
   CliOutput.layerPresenter(presenter),
-  // Without the wizard: a command has one flag that must be given.
+  // Without the wizard, because a command has only one required flag.
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions, GlobalFlag.LogLevel] }),
   Logger.layer([logger]),
   Layer.succeed(References.MinimumLogLevel, "Warn")
 )
 
 /**
- * Runs the command line with these arguments. What goes wrong is said before it fails.
+ * Runs the command line with these arguments. Writes a failure to standard error before it fails with it.
  *
  * @since 0.1.0
  * @category running

@@ -19,6 +19,7 @@ import { segmentIndexMax } from "../format/SegmentName.ts"
 import { Disk, openScoped, readFully } from "./Disk.ts"
 import type { DiskError } from "./Disk.ts"
 import { replaceFile } from "./ReplaceFile.ts"
+import { pathIn } from "./SegmentDirectory.ts"
 
 /**
  * The file's name.
@@ -72,7 +73,7 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
  * @category operations
  */
 export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
-  Disk.use((disk) => disk.unlink(`${directory}/${metaTemporaryName}`))
+  Disk.use((disk) => disk.unlink(pathIn(directory, metaTemporaryName)))
 
 /**
  * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that cannot be.
@@ -82,7 +83,7 @@ export const removeTemporary = (directory: string): Effect.Effect<void, DiskErro
  */
 export const read = (directory: string): Effect.Effect<Meta | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(`${directory}/${metaName}`, "read")
+    const file = yield* openScoped(pathIn(directory, metaName), "read")
     const bytes = new Uint8Array(metaBytes + 1)
     if ((yield* readFully(file, bytes, 0)) !== metaBytes) return undefined
     const view = new DataView(bytes.buffer)

@@ -1,16 +1,17 @@
 /**
- * What lies in a directory of segments, told from names alone: one listing, no stat, no read, so a directory of 10,000
- * segments costs a few milliseconds. A name says what a file should be; whether it is, only reading it can tell.
+ * A directory of segments: where its files lie, and which there are. Listing looks at names alone: one listing, no stat, no
+ * read, so a directory of 10,000 segments costs a few milliseconds. A name tells what a file should be; only reading tells
+ * whether it is.
  *
- * The order is that of the indices, never of names or file times. Something that bears a segment's name and is no regular
- * file (a link, a directory) is never opened; it is listed as `unsafe`.
+ * The order is that of the indices, never of names or file times. A name of a segment that stands for no regular file (a
+ * link, a directory) is never opened; it is listed as `unsafe`.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { Compression, SegmentNaming } from "../format/SegmentName.ts"
-import { coldName, hotName, parseName } from "../format/SegmentName.ts"
-import type { DiskError } from "./Disk.ts"
+import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
+import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
+import type { DirectoryEntry, DiskError } from "./Disk.ts"
 import { Disk } from "./Disk.ts"
 
 /**
@@ -68,40 +69,123 @@ export interface SegmentFile {
 }
 
 /**
- * Lists a directory. Fails when it cannot be listed (`NotFound`, `Denied`, ...).
+ * The path of a name in a directory.
  *
  * @since 0.1.0
- * @category listing
+ * @category paths
  */
-export const scan = (directory: string, naming: SegmentNaming): Effect.Effect<Listing, DiskError, Disk> =>
-  Disk.use((disk) =>
-    Effect.map(disk.list(directory), (names) => {
-      const byIndex = new Map<number, Forms>()
-      const foreign: Array<string> = []
-      const unsafe: Array<string> = []
-      for (const { kind, name } of names) {
-        const parsed = parseName(naming, name)
-        if (parsed === undefined) foreign.push(name)
-        else if (kind !== "file") unsafe.push(name)
-        else {
-          const forms = byIndex.get(parsed.index) ?? { hot: false, preparing: false, cold: [], freezing: [] }
-          byIndex.set(parsed.index, forms)
-          if (parsed.form === "hot") forms.hot = true
-          else if (parsed.form === "preparing") forms.preparing = true
-          else forms[parsed.form].push(parsed.compression)
-        }
-      }
-      const entries = Array.from(byIndex, ([segmentIndex, forms]): SegmentEntry => ({
-        segmentIndex,
-        hot: forms.hot,
-        preparing: forms.preparing,
-        cold: forms.cold.sort(frameFirst),
-        freezing: forms.freezing.sort(frameFirst)
-      }))
-      entries.sort((a, b) => a.segmentIndex - b.segmentIndex)
-      return { entries, foreign: foreign.sort(), unsafe: unsafe.sort() }
-    })
-  )
+export const pathIn = (directory: string, name: string): string =>
+  directory.endsWith("/") ? directory + name : `${directory}/${name}`
+
+/**
+ * The last name of a path.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
+
+/**
+ * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross threads:
+ * another thread is given `path` and `naming`, and makes its own.
+ *
+ * @since 0.1.0
+ * @category models
+ * @example
+ * ```ts
+ * import { SegmentDirectory } from "effect-wal"
+ *
+ * const directory = new SegmentDirectory.SegmentDirectory("./log/")
+ * console.log(directory.hotPath(12)) // => ./log/FS.00000012.wal
+ * console.log(directory.coldPath(12, "frame")) // => ./log/FS.00000012.wal.lz4
+ * ```
+ */
+export class SegmentDirectory {
+  readonly path: string
+  readonly naming: SegmentNaming
+
+  constructor(path: string, naming: SegmentNaming = defaultNaming) {
+    this.path = path
+    this.naming = naming
+  }
+
+  /** The path of any name in it. */
+  pathOf(name: string): string {
+    return pathIn(this.path, name)
+  }
+
+  hotPath(segmentIndex: number): string {
+    return this.pathOf(hotName(this.naming, segmentIndex))
+  }
+
+  /** Of the hot file while it is being prepared. */
+  preparingPath(segmentIndex: number): string {
+    return this.pathOf(preparingName(this.naming, segmentIndex))
+  }
+
+  coldPath(segmentIndex: number, compression: Compression): string {
+    return this.pathOf(coldName(this.naming, segmentIndex, compression))
+  }
+
+  /** Of the cold file while it is being written. */
+  freezingPath(segmentIndex: number, compression: Compression): string {
+    return this.pathOf(freezingName(this.naming, segmentIndex, compression))
+  }
+
+  /** Reads a name in it; `undefined` for a name that the naming would not have written. */
+  parse(name: string): ParsedName | undefined {
+    return parseName(this.naming, name)
+  }
+
+  /**
+   * Every finished file of an entry, the one to read first: hot before cold (a freeze leaves the hot file until the cold
+   * one is proven, and it reads faster), frame before block. Empty when there is nothing but leftovers.
+   */
+  filesOf(
+    { cold, hot, segmentIndex }: Pick<SegmentEntry, "segmentIndex" | "hot" | "cold">
+  ): ReadonlyArray<SegmentFile> {
+    const files: Array<SegmentFile> = cold.map((compression) => ({
+      segmentIndex,
+      path: this.coldPath(segmentIndex, compression),
+      form: "cold",
+      compression
+    }))
+    if (hot) files.unshift({ segmentIndex, path: this.hotPath(segmentIndex), form: "hot", compression: "frame" })
+    return files
+  }
+
+  /** What lies in it now. Fails when it cannot be listed (`NotFound`, `Denied`, ...). */
+  get scan(): Effect.Effect<Listing, DiskError, Disk> {
+    return Disk.use((disk) => Effect.map(disk.list(this.path), (names) => listingOf(this.naming, names)))
+  }
+}
+
+const listingOf = (naming: SegmentNaming, names: ReadonlyArray<DirectoryEntry>): Listing => {
+  const byIndex = new Map<number, Forms>()
+  const foreign: Array<string> = []
+  const unsafe: Array<string> = []
+  for (const { kind, name } of names) {
+    const parsed = parseName(naming, name)
+    if (parsed === undefined) foreign.push(name)
+    else if (kind !== "file") unsafe.push(name)
+    else {
+      const forms = byIndex.get(parsed.index) ?? { hot: false, preparing: false, cold: [], freezing: [] }
+      byIndex.set(parsed.index, forms)
+      if (parsed.form === "hot") forms.hot = true
+      else if (parsed.form === "preparing") forms.preparing = true
+      else forms[parsed.form].push(parsed.compression)
+    }
+  }
+  const entries = Array.from(byIndex, ([segmentIndex, forms]): SegmentEntry => ({
+    segmentIndex,
+    hot: forms.hot,
+    preparing: forms.preparing,
+    cold: forms.cold.sort(frameFirst),
+    freezing: forms.freezing.sort(frameFirst)
+  }))
+  entries.sort((a, b) => a.segmentIndex - b.segmentIndex)
+  return { entries, foreign: foreign.sort(), unsafe: unsafe.sort() }
+}
 
 /** The forms of one index while they are being gathered. */
 interface Forms {
@@ -112,58 +196,6 @@ interface Forms {
 }
 
 const frameFirst = (a: Compression, b: Compression): number => (a === b ? 0 : a === "frame" ? -1 : 1)
-
-/**
- * The path of a name in a directory.
- *
- * @since 0.1.0
- * @category paths
- */
-export const pathIn = (directory: string, name: string): string =>
-  directory.endsWith("/") ? directory + name : `${directory}/${name}`
-
-/**
- * The path of a hot segment.
- *
- * @since 0.1.0
- * @category paths
- */
-export const hotPath = (directory: string, naming: SegmentNaming, segmentIndex: number): string =>
-  pathIn(directory, hotName(naming, segmentIndex))
-
-/**
- * The path of a cold segment.
- *
- * @since 0.1.0
- * @category paths
- */
-export const coldPath = (
-  directory: string,
-  naming: SegmentNaming,
-  segmentIndex: number,
-  compression: Compression
-): string => pathIn(directory, coldName(naming, segmentIndex, compression))
-
-/**
- * Every finished file of an entry, the one to read first: hot before cold (a freeze leaves the hot file until the cold
- * one is proven, and it reads faster), frame before block. Empty when there is nothing but leftovers.
- *
- * @since 0.1.0
- * @category listing
- */
-export const filesOf = (directory: string, naming: SegmentNaming, entry: SegmentEntry): ReadonlyArray<SegmentFile> => {
-  const { segmentIndex } = entry
-  const files: Array<SegmentFile> = entry.cold.map((compression) => ({
-    segmentIndex,
-    path: coldPath(directory, naming, segmentIndex, compression),
-    form: "cold",
-    compression
-  }))
-  if (entry.hot) {
-    files.unshift({ segmentIndex, path: hotPath(directory, naming, segmentIndex), form: "hot", compression: "frame" })
-  }
-  return files
-}
 
 /**
  * The entries that hold a segment, leftovers left out.

@@ -21,7 +21,7 @@
  */
 import { xxh64 } from "../internal/xxh64.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { flashstrikeBlockEvents, flashstrikeEventBytes } from "./SegmentHeader.ts"
+import { format1BlockEvents, format1EventBytes } from "./SegmentHeader.ts"
 
 /**
  * Bytes of a block header.
@@ -32,7 +32,7 @@ import { flashstrikeBlockEvents, flashstrikeEventBytes } from "./SegmentHeader.t
 export const blockHeaderBytes = 64
 
 /**
- * Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `flashstrikeBlockBytes`.
+ * Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `format1BlockBytes`.
  *
  * @since 0.1.0
  * @category layout
@@ -45,7 +45,7 @@ export const blockAlignment = 64
  * @since 0.1.0
  * @category layout
  */
-export const flashstrikeBlockBytes = blockHeaderBytes + flashstrikeBlockEvents * flashstrikeEventBytes
+export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1EventBytes
 
 /**
  * Events that a block can count.
@@ -53,7 +53,7 @@ export const flashstrikeBlockBytes = blockHeaderBytes + flashstrikeBlockEvents *
  * @since 0.1.0
  * @category limits
  */
-export const blockEventsMax = (version: FormatVersion): number => version === 1 ? flashstrikeBlockEvents : 65_535
+export const blockEventsMax = (version: FormatVersion): number => version === 1 ? format1BlockEvents : 65_535
 
 /**
  * What a block header says, its own checksum left out.
@@ -119,8 +119,24 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
     chainedChecksum: view.getBigUint64(24, true),
     blockIndex: view.getUint32(40, true),
     eventCount,
-    payloadBytes: version === 1 ? eventCount * flashstrikeEventBytes : view.getUint32(48, true)
+    payloadBytes: version === 1 ? eventCount * format1EventBytes : view.getUint32(48, true)
   }
+}
+
+/**
+ * The block header that `bytes` hold at `at`; `undefined` unless its own checksum is right. The cheap checks come first (a
+ * block has events, and zeros after their count and at the end), since nearly every place in a payload fails them.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: number): BlockHeader | undefined => {
+  if (at + blockHeaderBytes > bytes.length) return undefined
+  const hasEvents = bytes[at + 44] !== 0 || bytes[at + 45] !== 0
+  if (!hasEvents || bytes[at + 46] !== 0 || bytes[at + 47] !== 0 || bytes[at + 60] !== 0) return undefined
+  const header = bytes.subarray(at, at + blockHeaderBytes)
+  const { computed, stored } = blockHeaderChecksums(header)
+  return computed === stored ? decodeBlockHeader(version, header) : undefined
 }
 
 /**
@@ -142,5 +158,5 @@ export const readId = (view: DataView, offset: number): number => {
  */
 export const blockBytesInFile = (version: FormatVersion, payloadBytes: number): number =>
   version === 1
-    ? flashstrikeBlockBytes
+    ? format1BlockBytes
     : blockHeaderBytes + Math.ceil(payloadBytes / blockAlignment) * blockAlignment

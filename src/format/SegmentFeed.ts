@@ -4,8 +4,9 @@
  *
  * @since 0.1.0
  */
+import type { SegmentExpectations } from "./SegmentExpectations.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
-import type { SegmentExpectations, SegmentSummary, VerifiedBlock } from "./SegmentVerifier.ts"
+import type { SegmentSummary, VerifiedBlock } from "./SegmentVerifier.ts"
 import { SegmentVerifier } from "./SegmentVerifier.ts"
 
 const empty = new Uint8Array(0)

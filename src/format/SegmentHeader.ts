@@ -90,12 +90,12 @@ export const headerBytesOf = (version: FormatVersion): number => version === 1 ?
 export const headerBytesMax = 128
 
 /**
- * Events of format 1 have this many bytes; a block holds up to `flashstrikeBlockEvents` of them.
+ * Events of format 1 have this many bytes; a block holds up to `format1BlockEvents` of them.
  *
  * @since 0.1.0
  * @category layout
  */
-export const flashstrikeEventBytes = 64
+export const format1EventBytes = 64
 
 /**
  * Events that a block of format 1 has room for.
@@ -103,7 +103,7 @@ export const flashstrikeEventBytes = 64
  * @since 0.1.0
  * @category layout
  */
-export const flashstrikeBlockEvents = 256
+export const format1BlockEvents = 256
 
 /**
  * The largest `block_bytes_max` that is written or believed: bounds what a reader keeps in memory.
@@ -236,7 +236,7 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   }
   const blockBytesMax = version === 2
     ? view.getUint32(88, true)
-    : flashstrikeEventBytes * flashstrikeBlockEvents
+    : format1EventBytes * format1BlockEvents
   if (blockBytesMax === 0 || blockBytesMax > blockBytesLimit) {
     return segmentFault("BadHeader", 88, `block_bytes_max of 1 to ${blockBytesLimit}`, String(blockBytesMax))
   }
@@ -254,7 +254,7 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
     walId: version === 2 ? Uint8Array.from(bytes.subarray(64, 80)) : new Uint8Array(16),
     previousChainedChecksum: version === 2 ? view.getBigUint64(80, true) : 0n,
     blockBytesMax,
-    eventSize: version === 2 ? view.getUint16(92, true) : flashstrikeEventBytes
+    eventSize: version === 2 ? view.getUint16(92, true) : format1EventBytes
   }
 }
 

@@ -12,33 +12,9 @@ import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
 import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { flashstrikeBlockEvents, flashstrikeEventBytes, headerBytesOf } from "./SegmentHeader.ts"
-
-/**
- * What must be known to seal and to read the events of a segment.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentLayout {
-  readonly version: FormatVersion
-  /** Bytes of every event; 0 = variable length. */
-  readonly eventSize: number
-  /** Largest payload of a block, in bytes. */
-  readonly blockBytesMax: number
-}
-
-/**
- * The layout of format 1: events of 64 bytes whose first 8 are the event id, 256 to a block.
- *
- * @since 0.1.0
- * @category models
- */
-export const flashstrikeLayout: SegmentLayout = {
-  version: 1,
-  eventSize: flashstrikeEventBytes,
-  blockBytesMax: flashstrikeEventBytes * flashstrikeBlockEvents
-}
+import { headerBytesOf } from "./SegmentHeader.ts"
+import { format1Layout } from "./SegmentLayout.ts"
+import type { SegmentLayout } from "./SegmentLayout.ts"
 
 /**
  * How far a segment is sealed. The state after a durable write is all that is needed to go on.
@@ -82,7 +58,7 @@ export interface SealedBlocks {
   readonly state: SealState
 }
 
-const zeros = new Uint8Array(flashstrikeBlockEvents * flashstrikeEventBytes)
+const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.

@@ -27,10 +27,13 @@ import {
   readId
 } from "./Block.ts"
 import type { BlockHeader } from "./Block.ts"
+import { firstIdFault, headerFault } from "./SegmentExpectations.ts"
+import type { SegmentExpectations } from "./SegmentExpectations.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
 import type { SegmentHeader } from "./SegmentHeader.ts"
-import { decodeHeader, flashstrikeEventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+import { decodeHeader, format1EventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+import { idsInEvents, keepsFileLength } from "./SegmentLayout.ts"
 
 /**
  * A block that was checked. `payload` is a view that is valid until the next `push`.
@@ -50,20 +53,6 @@ export interface VerifiedBlock {
   /** Events carry their own id in their first 8 bytes (format 1); otherwise ids are consecutive. */
   readonly idsInEvents: boolean
   readonly payload: Uint8Array
-}
-
-/**
- * What the neighbours of a segment demand of it. What is not given is not checked.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentExpectations {
-  readonly segmentIndex?: number
-  readonly walId?: Uint8Array
-  readonly previousChainedChecksum?: bigint
-  /** Ids must be above this one; in format 2 they must go on with the next. */
-  readonly previousEventId?: number
 }
 
 /**
@@ -247,7 +236,7 @@ export class SegmentVerifier {
     const header = decodeHeader(bytes.subarray(0, headerBytesMax))
     if (isSegmentFault(header)) return this.fail(header)
     this.header = header
-    const misfit = this.misfit(header)
+    const misfit = headerFault(this.expected, header)
     if (misfit !== undefined) return this.fail(misfit)
     this.chainedChecksum = header.previousChainedChecksum
     this.lastEventId = this.expected.previousEventId ?? 0
@@ -255,21 +244,6 @@ export class SegmentVerifier {
     this.state = "blocks"
     this.neededBytes = blockHeaderBytes
     return this.validBytes
-  }
-
-  private misfit(header: SegmentHeader): SegmentFault | undefined {
-    const { previousChainedChecksum, segmentIndex, walId } = this.expected
-    if (segmentIndex !== undefined && header.segmentIndex !== segmentIndex) {
-      return segmentFault("BadOrder", 4, `segment index ${segmentIndex}`, String(header.segmentIndex))
-    }
-    if (header.version === 1) return undefined
-    if (walId !== undefined && !equalBytes(walId, header.walId)) {
-      return segmentFault("BrokenChain", 64, `wal_id ${hexBytes(walId)}`, hexBytes(header.walId))
-    }
-    if (previousChainedChecksum !== undefined && header.previousChainedChecksum !== previousChainedChecksum) {
-      return segmentFault("BrokenChain", 80, hex(previousChainedChecksum), hex(header.previousChainedChecksum))
-    }
-    return undefined
   }
 
   private stepBlock(bytes: Uint8Array, atEnd: boolean, onBlock: (block: VerifiedBlock) => void): number {
@@ -307,7 +281,7 @@ export class SegmentVerifier {
     const { previousEventId } = this.expected
     if (this.blockCount === 0 && previousEventId !== undefined) {
       // No crash tears a block like that: it counts, and the segment does not belong here.
-      const misfit = this.checkContinues(header, found, previousEventId)
+      const misfit = firstIdFault(header.version, previousEventId, found.firstEventId, this.offset)
       if (misfit !== undefined) return this.fail(misfit)
     }
     onBlock({
@@ -317,7 +291,7 @@ export class SegmentVerifier {
       lastEventId: found.lastEventId,
       eventCount: found.eventCount,
       eventSize: header.eventSize,
-      idsInEvents: header.version === 1,
+      idsInEvents: idsInEvents(header.version),
       payload
     })
     if (this.eventCount === 0) this.firstEventId = found.firstEventId
@@ -348,18 +322,12 @@ export class SegmentVerifier {
     if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
       return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)
     }
-    if (header.version === 2 && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
+    if (!idsInEvents(header.version) && block.lastEventId - block.firstEventId + 1 !== block.eventCount) {
       const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
       return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
     }
-    return this.blockCount === 0 ? block : this.checkContinues(header, block, this.lastEventId) ?? block
-  }
-
-  private checkContinues(header: SegmentHeader, block: BlockHeader, previous: number): SegmentFault | undefined {
-    const continues = header.version === 1 ? block.firstEventId > previous : block.firstEventId === previous + 1
-    return continues
-      ? undefined
-      : segmentFault("BadOrder", this.offset, `first event id ${previous + 1}`, String(block.firstEventId))
+    if (this.blockCount === 0) return block
+    return firstIdFault(header.version, this.lastEventId, block.firstEventId, at) ?? block
   }
 
   private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
@@ -376,7 +344,7 @@ export class SegmentVerifier {
 
   private checkEvents(header: SegmentHeader, block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
     const at = this.offset + blockHeaderBytes
-    if (header.version === 1) return this.checkEventIds(block, payload, at)
+    if (idsInEvents(header.version)) return this.checkEventIds(block, payload, at)
     if (header.eventSize > 0) {
       return payload.length === block.eventCount * header.eventSize ? undefined : segmentFault(
         "BadEvent",
@@ -403,7 +371,7 @@ export class SegmentVerifier {
   private checkEventIds(block: BlockHeader, payload: Uint8Array, at: number): SegmentFault | undefined {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
     let previous = block.firstEventId - 1
-    for (let position = 0; position < payload.length; position += flashstrikeEventBytes) {
+    for (let position = 0; position < payload.length; position += format1EventBytes) {
       const id = readId(view, position)
       if (!(id > previous)) return segmentFault("BadEvent", at + position, `an id above ${previous}`, String(id))
       previous = id
@@ -438,7 +406,7 @@ export class SegmentVerifier {
         segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum ?? 0n))
       )
     }
-    if (header.version === 1) {
+    if (keepsFileLength(header.version)) {
       this.state = "tail"
       return this.stepTail(bytes)
     }
@@ -494,7 +462,3 @@ const isZero = (bytes: Uint8Array): boolean => {
   }
   return true
 }
-
-const equalBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
-
-const hexBytes = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")

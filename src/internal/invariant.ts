@@ -1,6 +1,6 @@
 /**
- * Our own mistakes are defects: an invariant that does not hold throws, crashes the fiber that ran into it, and is
- * reported by its supervisor. Operating errors (the disk, the input) never come through here; they are typed.
+ * Our own mistakes are defects. A violated invariant throws, ends the fiber that found it, and is reported by the
+ * fiber's supervisor. Operating errors (of the disk, of the input) are never reported in this way; they are typed.
  *
  * @since 0.1.0
  * @category errors
@@ -10,7 +10,7 @@ export class InvariantViolation extends Error {
 }
 
 /**
- * Throws unless `condition` holds. `what` says what must be true, in the words of the caller's domain.
+ * Throws unless `condition` is true. `what` describes what must be true, in the terms of the caller's domain.
  *
  * @since 0.1.0
  * @category guards

@@ -1,5 +1,5 @@
 /**
- * Sizes and durations as people write them, on the command line and in the environment.
+ * Parses sizes and durations as people write them, on the command line and in the environment.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
 /**
- * An amount of bytes: `262144`, `256KiB`, `16MiB`, `1.5MB`.
+ * Parses an amount of bytes: `262144`, `256KiB`, `16MiB`, `1.5MB`.
  *
  * @since 0.1.0
  * @category notations
@@ -21,7 +21,7 @@ export const parseBytes = (text: string): Option.Option<number> =>
 const millisOf = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 /**
- * A duration: `250ms`, `2s`, `1.5s`, `10m`, `1h`.
+ * Parses a duration: `250ms`, `2s`, `1.5s`, `10m`, `1h`.
  *
  * @since 0.1.0
  * @category notations

@@ -1,8 +1,8 @@
 /**
- * Options as a schema. Each field carries its unit, its range and its default, so what checks a value, what reads it from
- * the environment and what the documentation says of it are one thing.
+ * Describes options by a schema. Each field has its unit, its range and its default. So the check of a value, its
+ * reading from the environment and its documentation come from one place.
  *
- * A wrong value gets a line that names the field, the value and what would have been right.
+ * The message for a wrong value names the field, the value and the expected values.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import { inspect } from "node:util"
 import { parseBytes, parseDuration } from "./notations.ts"
 
 /**
- * In what a number counts; text and choices have no unit.
+ * The unit of a number; text and choices have none.
  *
  * @since 0.1.0
  * @category options
@@ -25,14 +25,14 @@ import { parseBytes, parseDuration } from "./notations.ts"
 export type Unit = "bytes" | "milliseconds" | "count" | "text"
 
 /**
- * What is said of a field.
+ * The unit of a field and its expected values.
  *
  * @since 0.1.0
  * @category options
  */
 export interface FieldNotes {
   readonly unit: Unit
-  /** The right values, as a phrase: `2 to 128`. */
+  /** The expected values, as a phrase: `2 to 128`. */
   readonly expected: string
 }
 
@@ -51,7 +51,7 @@ const notes = (unit: Unit, expected: string): { readonly [notesKey]: FieldNotes 
 })
 
 /**
- * A whole number of a range, both ends included.
+ * Makes a field for a whole number in a range, both ends included.
  *
  * @since 0.1.0
  * @category options
@@ -62,7 +62,7 @@ export const whole = (unit: Unit, minimum: number, maximum: number): Schema.Int 
   )
 
 /**
- * A whole number that is brought into its range, with a warning, where it is used.
+ * Makes a field for a whole number that its user clamps to the range, with a warning.
  *
  * @since 0.1.0
  * @category options
@@ -71,7 +71,7 @@ export const clampedWhole = (minimum: number, maximum: number): Schema.Int =>
   Schema.Int.annotate(notes("count", `${minimum} to ${maximum}, clamped`))
 
 /**
- * The same, or a word instead of a number.
+ * Makes a field as `clampedWhole` does, which also accepts one word instead of a number.
  *
  * @since 0.1.0
  * @category options
@@ -82,7 +82,7 @@ export const clampedWholeOr = <const Word extends string>(minimum: number, maxim
   )
 
 /**
- * One of some words.
+ * Makes a field for one of some words.
  *
  * @since 0.1.0
  * @category options
@@ -91,7 +91,7 @@ export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): 
   Schema.Literals(words).annotate(notes("text", words.join(", ")))
 
 /**
- * Any text but the empty one.
+ * Makes a field for text that is not empty.
  *
  * @since 0.1.0
  * @category options
@@ -99,7 +99,7 @@ export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): 
 export const text = (expected: string): Schema.NonEmptyString => Schema.NonEmptyString.annotate(notes("text", expected))
 
 /**
- * What stands there when nothing is given.
+ * Gives a field a default, for options in which it is missing.
  *
  * @since 0.1.0
  * @category options
@@ -108,7 +108,7 @@ export const withDefault = <S extends Schema.Top>(schema: S, value: S["Type"]) =
   Schema.withDecodingDefaultType<S>(Effect.succeed(value))(schema)
 
 /**
- * A field with its place in the options.
+ * A field with its path in the options.
  *
  * @since 0.1.0
  * @category options
@@ -118,7 +118,7 @@ export interface Field extends FieldNotes {
 }
 
 /**
- * The fields of a schema that hold one value each, in order; those of structs within it by their path.
+ * Lists the fields of a schema that have a single value, in order, including those of nested structs.
  *
  * @since 0.1.0
  * @category options
@@ -133,7 +133,7 @@ const collect = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray
   return found === undefined ? [] : [{ path, ...found }]
 }
 
-/** An optional field is a union with `undefined`. */
+/** Finds the notes of a field. An optional field is a union with `undefined`. */
 const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
   const own = SchemaAST.resolveAt<FieldNotes>(notesKey)(ast)
   if (own !== undefined || !SchemaAST.isUnion(ast)) return own
@@ -141,7 +141,7 @@ const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
 }
 
 /**
- * The value that text stands for; text that stands for nothing is given back, and is then no right value.
+ * Parses text as a value. Text that cannot be parsed is returned unchanged, so that the check rejects it.
  *
  * @since 0.1.0
  * @category options
@@ -162,8 +162,8 @@ export const fromText = (unit: Unit, text: string): unknown => {
 }
 
 /**
- * Options that cannot be. They come from the program's own text, so they are its mistake and a defect, as with Effect's
- * own modules.
+ * The defect of wrong options. They are written in the program itself, so they are a mistake of the program, as in
+ * Effect's own modules.
  *
  * @since 0.1.0
  * @category options
@@ -173,7 +173,7 @@ export class WrongOptions extends Error {
 }
 
 /**
- * The options with every default in place, or what is wrong with them, one line for all fields.
+ * Gives the options with all defaults filled in, or one line that lists everything that is wrong with them.
  *
  * @since 0.1.0
  * @category options
@@ -193,14 +193,14 @@ export const check = <A, I>(
       const expected = field === undefined || isRight(schema, names, value) ? message : `expected ${phrase(field)}`
       return `${nameOf(names)} is ${inspect(value, { depth: 1 })}, ${expected}`
     })
-    // A value may break two rules of its field, which is said in one phrase.
+    // A value may violate two rules of its field; both have the same phrase.
     return [...new Set(lines)].join("; ")
   })
 
 const valueAt = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
 
-/** Alone the value would do: it is another field that it does not go with. */
+/** Tells whether the value alone is valid: then it is wrong only in combination with another field. */
 const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown): boolean => {
   let ast = schema.ast
   for (const name of path) {
@@ -216,7 +216,7 @@ const phrase = ({ expected, unit }: FieldNotes): string =>
   unit === "bytes" || unit === "milliseconds" ? `${expected} ${unit}` : expected
 
 /**
- * The options with every default in place. Throws `WrongOptions`.
+ * Gives the options with all defaults filled in. Throws `WrongOptions`.
  *
  * @since 0.1.0
  * @category options

@@ -1,11 +1,11 @@
 /**
- * The one door to the hash functions. XXH64 protects headers, blocks and chains; XXH32 is what the LZ4 frame format asks
- * for. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
+ * The only import of the hash functions. XXH64 protects headers, blocks and chains; the LZ4 frame format requires
+ * XXH32. Both come from `@node-rs/xxhash` (native, and as fast on shared memory as on plain memory).
  */
 import { Xxh32, xxh32 as nativeXxh32, Xxh64, xxh64 as nativeXxh64 } from "@node-rs/xxhash"
 
 /**
- * XXH64 of `bytes`, an unsigned 64-bit value.
+ * Computes the XXH64 of `bytes`, an unsigned 64-bit value.
  *
  * @since 0.1.0
  * @category hashing
@@ -13,7 +13,7 @@ import { Xxh32, xxh32 as nativeXxh32, Xxh64, xxh64 as nativeXxh64 } from "@node-
 export const xxh64 = (bytes: Uint8Array, seed = 0n): bigint => nativeXxh64(bytes, seed)
 
 /**
- * XXH32 of `bytes`, an unsigned 32-bit value.
+ * Computes the XXH32 of `bytes`, an unsigned 32-bit value.
  *
  * @since 0.1.0
  * @category hashing
@@ -21,7 +21,7 @@ export const xxh64 = (bytes: Uint8Array, seed = 0n): bigint => nativeXxh64(bytes
 export const xxh32 = (bytes: Uint8Array, seed = 0): number => nativeXxh32(bytes, seed)
 
 /**
- * A running XXH64.
+ * Starts an incremental XXH64.
  *
  * @since 0.1.0
  * @category hashing
@@ -29,7 +29,7 @@ export const xxh32 = (bytes: Uint8Array, seed = 0): number => nativeXxh32(bytes,
 export const makeXxh64 = (seed = 0n): Xxh64 => new Xxh64(seed)
 
 /**
- * A running XXH32.
+ * Starts an incremental XXH32.
  *
  * @since 0.1.0
  * @category hashing

@@ -36,7 +36,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { lockName, makeDirectoryDurable, pathIn } from "../disk/SegmentDirectory.ts"
+import { lockName, makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { resolveUnsafe } from "../internal/options.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -280,6 +280,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
 ) {
   const options = resolve(given)
   const { directory, naming } = options
+  const segmentDirectory = new SegmentDirectory(directory, naming)
   const disk = yield* Disk
   const queues: MaintainerQueues = {
     toPersist: yield* SegmentsToPersist,
@@ -292,13 +293,14 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
-  yield* disk.lock(pathIn(directory, lockName))
-  const reconciled = yield* reconcile(directory, naming, given.writer ?? "ours")
+  yield* disk.lock(segmentDirectory.pathOf(lockName))
+  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
   const control = MaintainerControl.make(host.count)
-  const state = new MaintainerState(options, arena, queues, new FreezeGate(queues.toFreeze, control, host.count))
+  const gate = new FreezeGate(queues.toFreeze, control, host.count)
+  const state = new MaintainerState(options, segmentDirectory, arena, queues, gate)
   const clamped = state.setLimits(options.limits, telemetry)
   yield* Effect.forEach(clamped, (limit) => Effect.logWarning(Retention.formatClamped(limit)), { discard: true })
   for (const entry of reconciled.entries) state.catalog.put(entry)

@@ -12,12 +12,12 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { hotPath, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
+import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { readHeader } from "../reading/segment/SegmentReader.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
-import { isClosed, readHotHeader } from "./directory/HotHeader.ts"
 import { adaptive } from "./executor/MaintainerSchedule.ts"
 
 /**
@@ -28,7 +28,7 @@ import { adaptive } from "./executor/MaintainerSchedule.ts"
  */
 export interface WatchOptions {
   readonly directory: string
-  readonly naming: SegmentNaming
+  readonly naming?: SegmentNaming
 }
 
 /**
@@ -42,7 +42,7 @@ export interface WatchOptions {
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { NodeDisk, SegmentMaintainer, SegmentName, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
+ * import { NodeDisk, SegmentMaintainer, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
@@ -51,7 +51,7 @@ export interface WatchOptions {
  * )
  *
  * const program = Effect.gen(function*() {
- *   yield* Effect.forkChild(SegmentWatcher.watch({ directory, naming: SegmentName.defaultNaming }))
+ *   yield* Effect.forkChild(SegmentWatcher.watch({ directory }))
  *   yield* Effect.sleep("20 millis") // in an application: until it is asked to end
  *   yield* Console.log(yield* (yield* SegmentMaintainer.SegmentMaintainer).drain) // => failures: 0
  * })
@@ -63,14 +63,15 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
   .fnUntraced(function*(options: WatchOptions) {
     const disk = yield* Disk
     const toPersist = yield* SegmentsToPersist
+    const directory = new SegmentDirectory(options.directory, options.naming)
     let offeredThrough = -1
     let said = ""
     const look = Effect.gen(function*() {
-      const finished = yield* finishedAfter(options, offeredThrough)
+      const finished = yield* finishedAfter(directory, offeredThrough)
       for (const { cold, hot, segmentIndex } of finished) {
         // One that is there in both forms is in the middle of its freeze.
         if (hot && cold.length === 0) {
-          const { bytes } = yield* disk.stat(hotPath(options.directory, options.naming, segmentIndex))
+          const { bytes } = yield* disk.stat(directory.hotPath(segmentIndex))
           yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes })
         }
         offeredThrough = segmentIndex
@@ -93,14 +94,15 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
  * @category watching
  */
 export const finishedAfter: (
-  options: WatchOptions,
+  directory: SegmentDirectory,
   segmentIndex: number
 ) => Effect.Effect<ReadonlyArray<SegmentEntry>, DiskError, Disk> = Effect.fnUntraced(
-  function*({ directory, naming }: WatchOptions, segmentIndex: number) {
-    const later = segmentsOf(yield* scan(directory, naming)).filter((entry) => entry.segmentIndex > segmentIndex)
+  function*(directory: SegmentDirectory, segmentIndex: number) {
+    const later = segmentsOf(yield* directory.scan).filter((entry) => entry.segmentIndex > segmentIndex)
     for (let position = later.length - 1; position >= 0; position--) {
       const entry = later[position]!
-      if (entry.cold.length > 0 || isClosed(yield* readHotHeader(directory, naming, entry.segmentIndex))) {
+      const header = entry.cold.length > 0 ? undefined : yield* readHeader(directory.hotPath(entry.segmentIndex))
+      if (entry.cold.length > 0 || (header !== undefined && header.closedNanos !== 0n)) {
         return later.slice(0, Math.min(position + 1, later.length - 1))
       }
     }

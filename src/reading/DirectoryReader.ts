@@ -6,9 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import type { SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { filesOf, scan, segmentsOf } from "../disk/SegmentDirectory.ts"
-import type { SegmentNaming } from "../format/SegmentName.ts"
+import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentStart } from "./segment/SegmentReader.ts"
 import { readStart } from "./segment/SegmentReader.ts"
@@ -23,8 +22,7 @@ const looksMax = 2
  * @category models
  */
 export interface SegmentDirectoryReader {
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   /** By index. */
   readonly segments: () => ReadonlyArray<SegmentEntry>
   /** Looks again. */
@@ -45,10 +43,10 @@ export interface SegmentDirectoryReader {
  * @since 0.1.0
  * @category constructors
  */
-export const makeDirectoryReader = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
+export const makeDirectoryReader = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   let segments: ReadonlyArray<SegmentEntry> = []
   let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
-  const look = Effect.map(scan(directory, naming), (listing) => {
+  const look = Effect.map(directory.scan, (listing) => {
     segments = segmentsOf(listing)
     byIndex = new Map(segments.map((entry) => [entry.segmentIndex, entry]))
   })
@@ -56,7 +54,7 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: string
   const use: SegmentDirectoryReader["use"] = Effect.fnUntraced(function*(segmentIndex, f) {
     for (let looks = 0;; looks++) {
       const entry = byIndex.get(segmentIndex)
-      for (const file of entry === undefined ? [] : filesOf(directory, naming, entry)) {
+      for (const file of entry === undefined ? [] : directory.filesOf(entry)) {
         const done = yield* Effect.catchIf(
           Effect.map(f(file), (value) => ({ value })),
           (error) => isGone(error, file),
@@ -68,7 +66,7 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: string
       yield* look
     }
   })
-  const reader: SegmentDirectoryReader = { directory, naming, segments: () => segments, look, use }
+  const reader: SegmentDirectoryReader = { directory, segments: () => segments, look, use }
   return reader
 })
 

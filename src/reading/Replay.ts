@@ -16,8 +16,8 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
-import { defaultNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
@@ -264,15 +264,18 @@ const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): E
  */
 export const firstAvailableId = (
   directory: string,
-  naming: SegmentNaming = defaultNaming
+  naming?: SegmentNaming
 ): Effect.Effect<number, DiskError, Disk> =>
-  Effect.flatMap(makeDirectoryReader(directory, naming), (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0))
+  Effect.flatMap(
+    makeDirectoryReader(new SegmentDirectory(directory, naming)),
+    (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
+  )
 
 type Located = Omit<ReplayStart, "memory" | "onSegment">
 
 /** Finds where to begin. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
-  const reader = yield* makeDirectoryReader(options.directory, options.naming ?? defaultNaming)
+  const reader = yield* makeDirectoryReader(new SegmentDirectory(options.directory, options.naming))
   const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
   const { from } = options
   if (from === undefined) return start
@@ -297,5 +300,5 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
-  return yield* new Deleted({ directory: reader.directory, wanted: `event ${fromId}`, firstAvailableId: oldest })
+  return yield* new Deleted({ directory: reader.directory.path, wanted: `event ${fromId}`, firstAvailableId: oldest })
 })

@@ -18,14 +18,16 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import type { SegmentExpectations, SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
+import type { SegmentExpectations } from "../format/SegmentExpectations.ts"
+import { mayStayOpen } from "../format/SegmentLayout.ts"
+import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { oldestEventId, startOf } from "./DirectoryReader.ts"
 import { Deleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
-import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "./segment/SegmentChain.ts"
+import { expectationsAfter, faultOfFollowed, faultOfUnclosed } from "./segment/SegmentChain.ts"
 import { corrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCursor } from "./segment/SegmentReader.ts"
@@ -161,11 +163,15 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
-        return yield* new SegmentMissing({ directory: reader.directory, firstMissingIndex: wanted, lastMissingIndex })
+        return yield* new SegmentMissing({
+          directory: reader.directory.path,
+          firstMissingIndex: wanted,
+          lastMissingIndex
+        })
       }
       if (nextIndex !== undefined) {
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
-        return yield* new Deleted({ directory: reader.directory, wanted: `segment ${wanted}`, firstAvailableId })
+        return yield* new Deleted({ directory: reader.directory.path, wanted: `segment ${wanted}`, firstAvailableId })
       }
     }
   })
@@ -184,11 +190,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const now = yield* startOf(reader, segmentIndex)
       // Deleted meanwhile, which entering it will say, or closed.
       if (now === undefined || now.header.closedNanos !== 0n) return true
-      if (summary.header.version === 2) {
-        return yield* corrupt(file, openThoughFollowed)
-      }
-      const whole = yield* reader.use(segmentIndex, verifySegment)
-      if (whole?.torn !== undefined) return yield* corrupt(file, whole.torn)
+      // This walk may have left the end of the file unread.
+      const followed = mayStayOpen(summary.header.version) ? yield* reader.use(segmentIndex, verifySegment) : summary
+      const fault = followed && faultOfFollowed(followed)
+      if (fault !== undefined) return yield* corrupt(file, fault)
     }
     inherited = inheritanceOf(summary, file, inherited)
     nextIndex = segmentIndex + 1
@@ -222,7 +227,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       const { firstEventId } = blocks[0]!
       if (isBeforeFirst && firstEventId > fromId) {
-        const { directory } = reader
+        const directory = reader.directory.path
         return yield* new Deleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
@@ -333,7 +338,7 @@ const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inher
     : summary.closed && header.eventCount > 0
     ? header.lastEventId
     : before.expectations.previousEventId
-  const expectations = expectationsBehind(header, summary.chainedChecksum, previousEventId)
+  const expectations = expectationsAfter(header, summary.chainedChecksum, previousEventId)
   const unclosed = summary.closed ? undefined : { file, offset: summary.validBytes }
   return { expectations, unclosed: summary.eventCount === 0 ? before.unclosed ?? unclosed : unclosed }
 }

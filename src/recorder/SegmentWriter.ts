@@ -22,6 +22,7 @@
  *
  * @since 0.1.0
  */
+import { idsInEvents } from "../format/SegmentLayout.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { Arena } from "../shared/SegmentArena.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
@@ -156,7 +157,7 @@ export class SegmentWriter {
     this.eventBytesMin = arena.layout.eventSize
     this.eventBytesMax = eventBytesMax(arena.layout)
     this.prefixBytes = arena.layout.eventSize === 0 ? lengthBytes : 0
-    this.stampsIds = arena.layout.version === 1
+    this.stampsIds = idsInEvents(arena.layout.version)
     this.bytes = new Uint8Array(arena.buffer)
     this.view = new DataView(arena.buffer)
     this.nextEventId = options.firstEventId

@@ -28,9 +28,9 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import { flashstrikeEventBytes } from "../format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../format/SegmentSealer.ts"
-import type { SegmentLayout } from "../format/SegmentSealer.ts"
+import { format1EventBytes } from "../format/SegmentHeader.ts"
+import { format1Layout } from "../format/SegmentLayout.ts"
+import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
@@ -70,7 +70,7 @@ export type WalError = DiskError | SegmentCorrupt | OtherFormat
 export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
-  options.format === "flashstrike" ? flashstrikeLayout : {
+  options.format === "flashstrike" ? format1Layout : {
     version: 2,
     eventSize: options.eventSize,
     blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
@@ -89,7 +89,7 @@ const foundation = (given: WalOptions, writersMax: number) =>
 
 /** Whole events only, so a segment's last bytes are not left unused by the format. */
 const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
-  const bytes = format === "flashstrike" ? flashstrikeEventBytes : eventSize
+  const bytes = format === "flashstrike" ? format1EventBytes : eventSize
   return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
 }
 

@@ -14,7 +14,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Struct from "effect/Struct"
-import { blockBytesLimit, flashstrikeEventBytes } from "../format/SegmentHeader.ts"
+import { blockBytesLimit, format1EventBytes } from "../format/SegmentHeader.ts"
 import { check, fieldsOf, fromText, oneOf, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import type { Field } from "../internal/options.ts"
 import { MaintainerOptions, sleepsInOrder } from "../maintainer/MaintainerOptions.ts"
@@ -29,13 +29,13 @@ const unchecked = Schema.Struct({
   /** `effect-wal` (format 2): any bytes. `flashstrike` (format 1): 64-byte events that begin with their id. */
   format: withDefault(oneOf(["effect-wal", "flashstrike"]), "effect-wal"),
   /** Payload bytes of a segment, and of each slot of the arena. Default: 16 MiB. */
-  segmentBytesMax: withDefault(whole("bytes", flashstrikeEventBytes, slotBytesLimit), 16 * 1024 * 1024),
+  segmentBytesMax: withDefault(whole("bytes", format1EventBytes, slotBytesLimit), 16 * 1024 * 1024),
   /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */
   slots: withDefault(whole("count", 2, capacities.persist), 4),
   /** Bytes of every event; 0 = any length. Default: 0. */
   eventSize: withDefault(whole("bytes", 0, 0xffff), 0),
   /** The largest payload of a block, which bounds the largest event. Default: 1 MiB, or a whole segment if that is less. */
-  blockBytesMax: withDefault(whole("bytes", flashstrikeEventBytes, blockBytesLimit), 1024 * 1024)
+  blockBytesMax: withDefault(whole("bytes", format1EventBytes, blockBytesLimit), 1024 * 1024)
 })
 
 const eventFits = Schema.makeFilter(({ blockBytesMax, eventSize, segmentBytesMax }: typeof unchecked.Type) => {

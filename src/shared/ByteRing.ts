@@ -1,6 +1,6 @@
 /**
- * Events on their way from one thread to another: a ring of bytes in shared memory, one producer, one consumer. The
- * producer copies events in and never waits; the consumer reads them in order where they lie, and gives their room back.
+ * A ring of bytes in shared memory that carries events from one thread, the producer, to another, the consumer. The
+ * producer copies events in and never waits. The consumer reads them in order, in place, and gives their room back.
  *
  * ```text
  *     0  constants    magic, capacity
@@ -11,8 +11,8 @@
  *   record = u32 length + bytes, padded to 4; a length of 0xFFFFFFFF skips to the beginning of the ring
  * ```
  *
- * Positions count bytes modulo 2^32 and are compared by their difference, so they may wrap. Head is stored after the bytes
- * of a record, tail after they were read.
+ * Positions count bytes modulo 2^32 and are compared by their difference, so they may wrap. Head is stored after the
+ * bytes of a record, tail after they were read.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ const at = {
 } as const
 
 /**
- * A byte ring as one thread sees it.
+ * A byte ring, as one thread sees it.
  *
  * @since 0.1.0
  * @category models
@@ -45,11 +45,11 @@ const at = {
 export interface ByteRing {
   readonly buffer: SharedArrayBuffer
   readonly capacityBytes: number
-  /** The largest event that is sure to fit when the ring is empty. */
+  /** The largest event that always fits into an empty ring, in bytes. */
   readonly eventBytesMax: number
-  /** Rung by the producer: there are events, or a commit is asked for. */
+  /** The producer rings it when there are events, or when it asks for a commit. */
   readonly data: Doorbell.Doorbell
-  /** Rung by the consumer: there is room, or a commit is answered. */
+  /** The consumer rings it when there is room, or when it has answered a commit. */
   readonly space: Doorbell.Doorbell
   readonly words: Int32Array
   readonly bytes: Uint8Array
@@ -57,7 +57,7 @@ export interface ByteRing {
 }
 
 /**
- * A new ring; the capacity is rounded up to a power of two of at least 4 KiB.
+ * Makes an empty ring. The capacity is rounded up to a power of two of at least 4 KiB.
  *
  * @since 0.1.0
  * @category constructors
@@ -73,7 +73,7 @@ export const make = (capacityBytes: number): ByteRing => {
 }
 
 /**
- * The ring in a buffer that another thread made.
+ * Attaches to the ring in a buffer that another thread made.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,7 +85,7 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
   return {
     buffer,
     capacityBytes,
-    // Wherever the head stands, the longer of the two contiguous stretches holds half of the ring.
+    // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
     eventBytesMax: capacityBytes / 2 - 8,
     data: Doorbell.makeShared(buffer, at.data * 4),
     space: Doorbell.makeShared(buffer, at.space * 4),
@@ -98,7 +98,7 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
 const padded = (length: number): number => 4 + Math.ceil(length / 4) * 4
 
 /**
- * Producer: copies an event in. `false` when there is no room now; then nothing has happened.
+ * Producer: copies an event in. Returns `false` if there is no room now; then nothing has changed.
  *
  * @since 0.1.0
  * @category producing
@@ -121,7 +121,7 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
 }
 
 /**
- * Bytes ever put in, modulo 2^32.
+ * Returns the number of bytes ever put in, modulo 2^32.
  *
  * @since 0.1.0
  * @category producing
@@ -129,7 +129,7 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
 export const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
 
 /**
- * Producer: asks for everything that was put in to be made durable; returns the number of the request.
+ * Producer: asks the consumer to make durable everything that was put in. Returns the number of the request.
  *
  * @since 0.1.0
  * @category producing
@@ -141,7 +141,7 @@ export const askCommitUnsafe = (self: ByteRing): number => {
 }
 
 /**
- * Producer: how the request stands: `undefined` while it is open, 0 when it succeeded, otherwise a failure code.
+ * Producer: returns the answer to a request: `undefined` while it is open, 0 if it succeeded, otherwise a failure code.
  *
  * @since 0.1.0
  * @category producing
@@ -152,7 +152,7 @@ export const commitAnswer = (self: ByteRing, request: number): number | undefine
 }
 
 /**
- * Consumer: the oldest event, where it lies; `undefined` when there is none. It stays until `takeUnsafe`.
+ * Consumer: returns a view on the oldest event; `undefined` if there is none. The view is valid until `takeUnsafe`.
  *
  * @since 0.1.0
  * @category consuming
@@ -173,7 +173,7 @@ export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
 }
 
 /**
- * Consumer: gives the room of the oldest event back; its length as `peekUnsafe` told it.
+ * Consumer: gives the room of the oldest event back. `length` is that of the view from `peekUnsafe`.
  *
  * @since 0.1.0
  * @category consuming
@@ -183,7 +183,7 @@ export const takeUnsafe = (self: ByteRing, length: number): void => {
 }
 
 /**
- * Consumer: how many commits were ever asked for; read before the events are taken.
+ * Consumer: returns how many commits were ever asked for. The consumer reads it before it takes the events.
  *
  * @since 0.1.0
  * @category consuming
@@ -191,7 +191,7 @@ export const takeUnsafe = (self: ByteRing, length: number): void => {
 export const commitsAsked = (self: ByteRing): number => Atomics.load(self.words, at.commitsAsked)
 
 /**
- * Whether a commit waits for an answer.
+ * Tells whether a commit waits for an answer.
  *
  * @since 0.1.0
  * @category consuming

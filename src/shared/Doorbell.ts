@@ -1,14 +1,14 @@
 /**
- * A doorbell says "something changed, look again" to whoever sleeps. It is one counter in shared memory: whoever changes
- * something rings (adds one), whoever is about to sleep has read the counter *before* it looked, and sleeps only while
- * the counter still has that value. So a ring between looking and sleeping is never lost, and rings need no
+ * A doorbell says "something changed, look again" to whoever sleeps. It is one counter in shared memory: whoever
+ * changes something rings (adds one), whoever is about to sleep has read the counter *before* it looked, and sleeps
+ * only while the counter still has that value. So a ring between looking and sleeping is never lost, and rings need no
  * acknowledgement.
  *
  * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
  *   doorbell too.
  * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
- *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending one
- *   cannot be cancelled, it goes away with the next ring.
+ *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending
+ *   one cannot be cancelled, it goes away with the next ring.
  * - A local doorbell (`make`) never creates a promise.
  *
  * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
@@ -32,7 +32,7 @@ interface Waiter {
  * @category models
  */
 export interface Doorbell {
-  /** Whether other threads are heard and woken. */
+  /** Whether rings are exchanged with other threads. */
   readonly isShared: boolean
   readonly words: Int32Array
   readonly index: number
@@ -43,7 +43,7 @@ export interface Doorbell {
 }
 
 /**
- * Bytes a doorbell takes in shared memory: a 64-byte line of its own, of which the first four are the counter.
+ * The bytes that a doorbell takes in shared memory: a 64-byte line of its own, whose first four bytes are the counter.
  *
  * @since 0.1.0
  * @category layout
@@ -56,8 +56,8 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
 }
 
 /**
- * A local doorbell on the counter at `byteOffset` of `buffer`: heard by the waiters of the thread that rings. The counter
- * keeps its value; zeroed memory is a fresh counter.
+ * Makes a local doorbell on the counter at `byteOffset` of `buffer`: a ring wakes the waiters of the ringing thread
+ * only. The counter keeps its value; zeroed memory is a fresh counter.
  *
  * @since 0.1.0
  * @category constructors
@@ -65,8 +65,8 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
 export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
 
 /**
- * A shared doorbell on the counter at `byteOffset` of `buffer`: heard by every thread that made one there, in any order.
- * The counter keeps its value; zeroed memory is a fresh counter.
+ * Makes a shared doorbell on the counter at `byteOffset` of `buffer`: a ring wakes waiters in every thread that made
+ * one there. Threads may make theirs in any order. The counter keeps its value; zeroed memory is a fresh counter.
  *
  * @since 0.1.0
  * @category constructors
@@ -75,7 +75,7 @@ export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorb
   makeDoorbell(buffer, byteOffset, true)
 
 /**
- * The counter: how often the doorbell was rung, modulo 2^32, as a signed integer. To be compared for equality only.
+ * Reads the counter: how often the doorbell was rung, modulo 2^32, as a signed integer. Compare it for equality only.
  *
  * @since 0.1.0
  * @category operations
@@ -83,8 +83,8 @@ export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorb
 export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, self.index)
 
 /**
- * Rings: every waiter wakes, in this thread before the call returns, in other threads (if the doorbell is shared) as
- * soon as they get to it. Changes made before the ring are visible to whoever was woken by it.
+ * Rings: wakes every waiter. Waiters in this thread run before the call returns, those in other threads (if the
+ * doorbell is shared) as soon as their thread is free. A woken waiter sees all changes made before the ring.
  *
  * @since 0.1.0
  * @category operations
@@ -95,8 +95,8 @@ export const ringUnsafe = (self: Doorbell): void => {
 }
 
 /**
- * The first half of a ring: whoever looks from here on sees it, and nobody is woken. `wakeUnsafe` has to follow. Waking a
- * thread is a system call, and the woken one may take the core of whoever woke it.
+ * Does the first half of a ring: adds one to the counter and wakes no waiter. The caller must call `wakeUnsafe` later.
+ * The two are separate because waking a thread is a system call, and the woken thread may take the caller's core.
  *
  * @since 0.1.0
  * @category operations
@@ -106,7 +106,7 @@ export const countUnsafe = (self: Doorbell): void => {
 }
 
 /**
- * The second half of a ring: wakes whoever waits for what was counted.
+ * Does the second half of a ring: wakes every waiter that has not seen the present count.
  *
  * @since 0.1.0
  * @category operations
@@ -127,8 +127,8 @@ const wakeChanged = (self: Doorbell, count: number): void => {
   }
 }
 
-// Holds on return: there are no waiters, or a waitAsync is pending that ends when the counter moves. A waitAsync begun
-// for an older count has already been notified, so its handler is on the way and looks again.
+// On return there are no waiters, or a waitAsync is pending that ends when the counter changes. A waitAsync for an
+// older count has already been notified, so its handler will run and look again.
 const listen = (self: Doorbell): void => {
   while (!self.listening && self.waiters.size > 0) {
     const count = Atomics.load(self.words, self.index)
@@ -147,8 +147,8 @@ const listen = (self: Doorbell): void => {
 const cancelNothing = (): void => {}
 
 /**
- * Calls `wake` once, as soon as the counter differs from `seen`: at once if it does already. Returns the function that
- * gives up waiting.
+ * Calls `wake` once, as soon as the counter differs from `seen`; at once if it already does. Returns the function that
+ * cancels the waiting.
  *
  * @since 0.1.0
  * @category operations
@@ -167,8 +167,8 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
 }
 
 /**
- * Returns as soon as the counter differs from `seen`, at once if it does already. Interruptible; leaves no listener
- * behind.
+ * Waits until the counter differs from `seen`; returns at once if it already does. Interruptible: an interruption
+ * removes the listener.
  *
  * @since 0.1.0
  * @category operations
@@ -181,7 +181,7 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
  *
  * const program = Effect.gen(function*() {
  *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
- *   // Read before you look whether there is work: a ring in between ends the wait at once.
+ *   // Read the counter before you look for work: then a ring in between ends the wait at once.
  *   const seen = Doorbell.readUnsafe(doorbell)
  *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
  *   Doorbell.ringUnsafe(doorbell)
@@ -199,8 +199,9 @@ export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   })
 
 /**
- * Looks again and again, without letting the thread go, until the counter differs from `seen` or `microsMax` are over;
- * `true` if it does. For a ring that is due at once: to wake a thread that sleeps takes longer.
+ * Reads the counter repeatedly, without releasing the thread, until it differs from `seen` or `microsMax` microseconds
+ * are over. Returns `true` if it differs. For a ring that is expected at once: waking a sleeping thread would take
+ * longer.
  *
  * @since 0.1.0
  * @category operations
@@ -214,7 +215,7 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
 }
 
 /**
- * Like `wait`, but for no longer than `duration` of the Effect clock. `true` if the doorbell was rung.
+ * Waits as `wait` does, but at most `duration` by Effect's clock. Gives `true` if the doorbell was rung.
  *
  * @since 0.1.0
  * @category operations

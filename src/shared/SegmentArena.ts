@@ -32,7 +32,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { SealState, SegmentLayout } from "../format/SegmentSealer.ts"
+import { versionOf } from "../format/SegmentLayout.ts"
+import type { SegmentLayout } from "../format/SegmentLayout.ts"
+import type { SealState } from "../format/SegmentSealer.ts"
 import { sealStart } from "../format/SegmentSealer.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
@@ -46,7 +48,7 @@ import * as Doorbell from "./Doorbell.ts"
 export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 
 /**
- * Why the maintainer cannot make appended events durable at the moment; 0 when it can.
+ * Why the maintainer cannot make appended events durable now; 0 if it can.
  *
  * @since 0.1.0
  * @category models
@@ -54,7 +56,7 @@ export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerFailed: 4 } as const
 
 /**
- * One of the codes.
+ * One of the codes of `HeldBack`.
  *
  * @since 0.1.0
  * @category models
@@ -119,7 +121,7 @@ invariant(long.recordA * 8 === 2 * line && long.recordB * 8 === 3 * line, "a sea
 export const slotBytesLimit = 1024 * 1024 * 1024
 
 /**
- * An arena as one thread sees it.
+ * An arena, as one thread sees it.
  *
  * @since 0.1.0
  * @category models
@@ -127,12 +129,12 @@ export const slotBytesLimit = 1024 * 1024 * 1024
 export interface Arena {
   readonly buffer: SharedArrayBuffer
   readonly slots: number
-  /** Payload bytes that a slot has room for. */
+  /** The payload bytes of a slot. */
   readonly slotBytes: number
   readonly layout: SegmentLayout
-  /** Rung by the writer: there is something to do. */
+  /** The writer rings it when there is work for the maintainer. */
   readonly work: Doorbell.Doorbell
-  /** Rung by the maintainer: something became durable, a slot is blank again, or events are held back. */
+  /** The maintainer rings it when events became durable, when a slot is blank again, and when events are held back. */
   readonly durable: Doorbell.Doorbell
   readonly words: Int32Array
   readonly longs: BigInt64Array
@@ -140,13 +142,13 @@ export interface Arena {
 }
 
 /**
- * What an arena is made of.
+ * The sizes of an arena, and the layout of its segments.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ArenaOptions {
-  /** 2 or more: one is filled while the others are written. */
+  /** At least 2: one is filled while the others are written. */
   readonly slots: number
   /** Payload bytes of a segment. */
   readonly slotBytes: number
@@ -160,7 +162,7 @@ const dataStart = (slots: number): number =>
 const slotStride = (slotBytes: number): number => Math.ceil(slotBytes / dataAlignment) * dataAlignment
 
 /**
- * A new arena, all slots blank.
+ * Makes an arena whose slots are all blank.
  *
  * @since 0.1.0
  * @category constructors
@@ -183,7 +185,7 @@ export const make = (options: ArenaOptions): Arena => {
 }
 
 /**
- * The arena in a buffer that another thread made.
+ * Attaches to the arena in a buffer that another thread made.
  *
  * @since 0.1.0
  * @category constructors
@@ -197,7 +199,7 @@ export const attach = (buffer: SharedArrayBuffer): Arena => {
     slots: constant(word.slots),
     slotBytes: constant(word.slotBytes),
     layout: {
-      version: constant(word.version) === 1 ? 1 : 2,
+      version: versionOf(constant(word.version)),
       eventSize: constant(word.eventSize),
       blockBytesMax: constant(word.blockBytesMax)
     },
@@ -210,7 +212,7 @@ export const attach = (buffer: SharedArrayBuffer): Arena => {
 }
 
 /**
- * Where the payload of a slot begins in the arena's buffer; never 0.
+ * Gives the offset of a slot's payload in the arena's buffer; never 0.
  *
  * @since 0.1.0
  * @category slots
@@ -219,7 +221,7 @@ export const slotStart = (self: Arena, slot: number): number =>
   dataStart(self.slots) + slot * slotStride(self.slotBytes)
 
 /**
- * The payload bytes of a slot, all of them.
+ * Gives a view on all payload bytes of a slot.
  *
  * @since 0.1.0
  * @category slots
@@ -228,7 +230,7 @@ export const slotData = (self: Arena, slot: number): Uint8Array =>
   new Uint8Array(self.buffer, slotStart(self, slot), self.slotBytes)
 
 /**
- * Where a slot's watermark lies in `words`, for the writer's single store per event.
+ * Gives the index of a slot's watermark in `words`, for the writer's single store per event.
  *
  * @since 0.1.0
  * @category slots
@@ -236,8 +238,8 @@ export const slotData = (self: Arena, slot: number): Uint8Array =>
 export const watermarkWord = (slot: number): number => slotWord(slot, word.watermark)
 
 /**
- * Where a slot's limit lies in `words`: the writer must not go beyond it. It only ever shrinks while the slot is active
- * (format 1: a block that was sealed short takes the room of a whole one).
+ * Gives the index of a slot's limit in `words`. The writer must not write past the limit. While the slot is active, the
+ * limit only becomes lower (format 1: a block that was sealed before it was full takes the room of a full one).
  *
  * @since 0.1.0
  * @category slots
@@ -245,7 +247,7 @@ export const watermarkWord = (slot: number): number => slotWord(slot, word.water
 export const limitWord = (slot: number): number => slotWord(slot, word.limit)
 
 /**
- * Maintainer: lowers a slot's limit; it is never raised while the slot is in use.
+ * Maintainer: lowers a slot's limit. It is never raised while the slot is in use.
  *
  * @since 0.1.0
  * @category slots
@@ -255,7 +257,7 @@ export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void
 }
 
 /**
- * A `SlotState`.
+ * Reads the state of a slot, a `SlotState`.
  *
  * @since 0.1.0
  * @category slots
@@ -263,7 +265,7 @@ export const lowerLimitUnsafe = (self: Arena, slot: number, limit: number): void
 export const stateOf = (self: Arena, slot: number): number => Atomics.load(self.words, slotWord(slot, word.state))
 
 /**
- * Bytes of a slot's segment that the writer has published.
+ * Reads how many bytes of a slot's segment the writer has published.
  *
  * @since 0.1.0
  * @category slots
@@ -271,7 +273,7 @@ export const stateOf = (self: Arena, slot: number): number => Atomics.load(self.
 export const watermarkOf = (self: Arena, slot: number): number => Atomics.load(self.words, watermarkWord(slot))
 
 /**
- * The index of the segment in a slot.
+ * Reads the index of the segment in a slot.
  *
  * @since 0.1.0
  * @category slots
@@ -280,7 +282,7 @@ export const segmentIndexOf = (self: Arena, slot: number): number =>
   Atomics.load(self.words, slotWord(slot, word.segmentIndex)) >>> 0
 
 /**
- * The id of the first event in a slot.
+ * Reads the id of the first event in a slot.
  *
  * @since 0.1.0
  * @category slots
@@ -289,7 +291,7 @@ export const firstEventIdOf = (self: Arena, slot: number): number =>
   self.doubles[slotLong(slot, long.firstEventId)] ?? 0
 
 /**
- * When a slot's segment was begun: Unix time in nanoseconds.
+ * Reads when a slot's segment was begun: Unix time in nanoseconds.
  *
  * @since 0.1.0
  * @category slots
@@ -297,7 +299,7 @@ export const firstEventIdOf = (self: Arena, slot: number): number =>
 export const createdNanosOf = (self: Arena, slot: number): bigint => self.longs[slotLong(slot, long.createdNanos)] ?? 0n
 
 /**
- * The slot that is being filled; -1 while there is none.
+ * Reads the number of the slot that is being filled; -1 while there is none.
  *
  * @since 0.1.0
  * @category slots
@@ -305,7 +307,7 @@ export const createdNanosOf = (self: Arena, slot: number): bigint => self.longs[
 export const activeSlot = (self: Arena): number => Atomics.load(self.words, word.activeSlot)
 
 /**
- * What an activation puts into a blank slot.
+ * The values that an activation stores in a blank slot.
  *
  * @since 0.1.0
  * @category models
@@ -317,7 +319,7 @@ export interface Activation {
 }
 
 /**
- * Writer: takes a blank slot into use. The fields are stored before the state, and the state before `activeSlot`.
+ * Writer: activates a blank slot. The fields are stored before the state, and the state before `activeSlot`.
  *
  * @since 0.1.0
  * @category slots
@@ -335,7 +337,7 @@ export const activateUnsafe = (self: Arena, slot: number, activation: Activation
 }
 
 /**
- * Writer: hands the active slot over; its watermark stands still from here on.
+ * Writer: hands the active slot over to the maintainer. Its watermark no longer changes.
  *
  * @since 0.1.0
  * @category slots
@@ -345,7 +347,7 @@ export const rotateUnsafe = (self: Arena, slot: number): void => {
 }
 
 /**
- * Writer: no slot is being filled any more.
+ * Writer: declares that no slot is being filled any more.
  *
  * @since 0.1.0
  * @category slots
@@ -355,7 +357,7 @@ export const deactivateUnsafe = (self: Arena): void => {
 }
 
 /**
- * Writer: gives an active slot back that was never written to.
+ * Writer: gives back an active slot to which nothing was written.
  *
  * @since 0.1.0
  * @category slots
@@ -365,8 +367,8 @@ export const abandonUnsafe = (self: Arena, slot: number): void => {
 }
 
 /**
- * Maintainer: the segment of this slot is durable and closed. The bytes are zeroed before the slot is blank again, so
- * nothing of an old event can be published with a new one.
+ * Maintainer: gives back a slot whose segment is durable and closed. The bytes are zeroed before the slot is blank
+ * again, so no part of an old event can be published with a new one.
  *
  * @since 0.1.0
  * @category slots
@@ -380,7 +382,7 @@ export const giveBackUnsafe = (self: Arena, slot: number): void => {
 }
 
 /**
- * Maintainer: finishes the giving back of slots that a predecessor left half-way.
+ * Maintainer: finishes giving back the slots that a predecessor was giving back when it died.
  *
  * @since 0.1.0
  * @category slots
@@ -392,7 +394,7 @@ export const giveBackSpentUnsafe = (self: Arena): void => {
 }
 
 /**
- * How much of a slot is durable; `undefined` when its file was never completed.
+ * Reads how much of a slot is durable; `undefined` if its segment has no seal record yet.
  *
  * @since 0.1.0
  * @category seal records
@@ -412,7 +414,7 @@ export const sealRecord = (self: Arena, slot: number): SealState | undefined => 
 }
 
 /**
- * Maintainer: `state` is durable.
+ * Maintainer: publishes that `state` is durable.
  *
  * @since 0.1.0
  * @category seal records
@@ -430,7 +432,8 @@ export const putSealRecord = (self: Arena, slot: number, state: SealState): void
 }
 
 /**
- * The segment that the first one of this run follows: its index and chain. Called once, before the first activation.
+ * Sets the segment that the first one of this run follows, by its index and chain, with the id of the log and the
+ * durable position. Called once, before the first activation.
  *
  * @since 0.1.0
  * @category origin
@@ -450,7 +453,7 @@ export const setOrigin = (
 }
 
 /**
- * The 16 bytes that name the log, in every header of its segments. A copy.
+ * Gives a copy of the 16 bytes that identify the log in the headers of all its segments.
  *
  * @since 0.1.0
  * @category inspecting
@@ -458,8 +461,8 @@ export const setOrigin = (
 export const walId = (self: Arena): Uint8Array => new Uint8Array(self.buffer, word.walId * 4, 16).slice()
 
 /**
- * The last segment that was closed and made durable in order, and the chain the next one starts from. An index of -1
- * stands for "none yet", as before index 0.
+ * Reads the index of the last segment that was closed and made durable in order, and the chain from which the next one
+ * starts. An index of -1 means "none yet", as before index 0.
  *
  * @since 0.1.0
  * @category origin
@@ -470,7 +473,8 @@ export const closed = (self: Arena): { readonly index: number; readonly chain: b
 })
 
 /**
- * Maintainer: segment `index` is closed; the chain is stored first, so whoever sees the index sees its chain.
+ * Maintainer: publishes that segment `index` is closed. The chain is stored first, so a reader that sees the index sees
+ * its chain.
  *
  * @since 0.1.0
  * @category origin
@@ -481,7 +485,8 @@ export const putClosed = (self: Arena, index: number, chain: bigint): void => {
 }
 
 /**
- * The chain that a slot's segment starts from: kept with the slot, so a step may be repeated after `putClosed`.
+ * Reads the chain from which a slot's segment starts. It is stored with the slot, so a step may be repeated after
+ * `putClosed`.
  *
  * @since 0.1.0
  * @category slots
@@ -490,7 +495,7 @@ export const chainStart = (self: Arena, slot: number): bigint =>
   BigInt.asUintN(64, self.longs[slotLong(slot, long.chainStart)] ?? 0n)
 
 /**
- * Maintainer: sets what `chainStart` reads.
+ * Maintainer: sets the value that `chainStart` reads.
  *
  * @since 0.1.0
  * @category slots
@@ -500,7 +505,7 @@ export const putChainStart = (self: Arena, slot: number, chain: bigint): void =>
 }
 
 /**
- * The state to go on sealing from: the durable record, or the start of the segment.
+ * Gives the state from which sealing continues: the durable record, or the start of the segment.
  *
  * @since 0.1.0
  * @category seal records
@@ -509,7 +514,7 @@ export const sealStateOf = (self: Arena, slot: number): SealState =>
   sealRecord(self, slot) ?? sealStart(self.layout.version, chainStart(self, slot))
 
 /**
- * Every event up to this id is durable. Never goes backwards.
+ * Reads the durable position: every event up to this id is durable. It never decreases.
  *
  * @since 0.1.0
  * @category inspecting
@@ -527,7 +532,7 @@ export const putDurableEventId = (self: Arena, id: number): void => {
 }
 
 /**
- * Writer: asks for everything up to the watermark to be made durable, and says so at the door.
+ * Writer: asks the maintainer to make durable everything up to the watermark, and rings `work`.
  *
  * @since 0.1.0
  * @category asking
@@ -538,7 +543,8 @@ export const askFlushUnsafe = (self: Arena): void => {
 }
 
 /**
- * How often a flush was asked for, read before the watermark, to be given to `flushServedUnsafe` afterwards.
+ * Reads how often a flush was asked for. The maintainer reads it before the watermark and passes it to
+ * `flushServedUnsafe` after the flush.
  *
  * @since 0.1.0
  * @category asking
@@ -546,7 +552,7 @@ export const askFlushUnsafe = (self: Arena): void => {
 export const flushAsked = (self: Arena): number => Atomics.load(self.words, word.flushAsked)
 
 /**
- * Whether a flush that was asked for is still to come.
+ * Tells whether a flush was asked for and is not done yet.
  *
  * @since 0.1.0
  * @category asking
@@ -554,7 +560,7 @@ export const flushAsked = (self: Arena): number => Atomics.load(self.words, word
 export const flushPending = (self: Arena): boolean => flushAsked(self) !== Atomics.load(self.words, word.flushServed)
 
 /**
- * Maintainer: what was asked for up to then is done.
+ * Maintainer: publishes that every flush asked for up to `asked` is done.
  *
  * @since 0.1.0
  * @category asking
@@ -564,7 +570,7 @@ export const flushServedUnsafe = (self: Arena, asked: number): void => {
 }
 
 /**
- * A code of `HeldBack`: why appended events cannot be made durable now.
+ * Reads why appended events cannot be made durable now, as a code of `HeldBack`.
  *
  * @since 0.1.0
  * @category inspecting
@@ -572,8 +578,9 @@ export const flushServedUnsafe = (self: Arena, asked: number): void => {
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
 /**
- * Maintainer: why events cannot be made durable now; `HeldBack.None` when they can again. Rings when it changes and at
- * every further failure, so a committer who comes while it lasts is told by the next attempt.
+ * Maintainer: publishes why events cannot be made durable now; `HeldBack.None` when they can again. Rings `durable`
+ * when the code changes, and again at every further failure, so that a caller that begins a commit meanwhile learns of
+ * it at the next attempt.
  *
  * @since 0.1.0
  * @category inspecting
@@ -584,7 +591,7 @@ export const putHeldBack = (self: Arena, code: HeldBack): void => {
 }
 
 /**
- * Retention: how many hot segments there are with an index up to `throughIndex`, and how many there may be (0: any
+ * Retention: publishes how many hot segments have an index up to `throughIndex`, and how many are allowed (0: any
  * number).
  *
  * @since 0.1.0
@@ -596,8 +603,8 @@ export const putHotSegments = (self: Arena, count: number, throughIndex: number,
 }
 
 /**
- * Whether a file for segment `index` may be made without exceeding the limit of hot segments: those that retention
- * knows, and those begun since.
+ * Tells whether a file for segment `index` may be created without exceeding the limit of hot segments. Counted are the
+ * segments that retention knows, and those begun since.
  *
  * @since 0.1.0
  * @category retention
@@ -618,7 +625,7 @@ export const mayOpenHot = (self: Arena, index: number): boolean => {
  * @category services
  */
 export class SegmentArena extends Context.Service<SegmentArena, Arena>()("effect-wal/shared/SegmentArena") {
-  /** A new arena, all slots blank. */
+  /** Makes an arena whose slots are all blank. */
   static readonly layer = (options: ArenaOptions): Layer.Layer<SegmentArena> =>
     Layer.effect(SegmentArena, Effect.sync(() => make(options)))
 }

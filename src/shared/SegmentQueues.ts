@@ -1,9 +1,9 @@
 /**
- * The three queues between whoever writes segments and the maintainer: segments to persist, to freeze and to free. Each is
- * a service whose value is a `TaskQueue`; each lies in shared memory that a worker thread can attach to.
+ * The three queues between the writer of segments and the maintainer: segments to persist, to freeze and to free. Each
+ * is a service whose value is a `TaskQueue`, in shared memory to which a worker thread can attach.
  *
- * When the scope of a queue's layer closes the queue is shut down, so whoever still waits at it, in whatever thread, goes
- * on. Draining comes before that and is the maintainer's.
+ * When the scope of a queue's layer closes, the queue is shut down. So fibers that still wait at it, in any thread,
+ * stop waiting. The maintainer drains the queues before that.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as TaskQueue from "./TaskQueue.ts"
 
 /**
- * How many tasks each queue holds: what the first implementation of this design ran with.
+ * The capacity of each queue in tasks: the sizes with which the first implementation of this design ran.
  *
  * @since 0.1.0
  * @category constants
@@ -19,14 +19,14 @@ import * as TaskQueue from "./TaskQueue.ts"
 export const capacities = { persist: 128, freeze: 128, free: 512 } as const
 
 /**
- * How many consumers (workers, and restarted ones under the same number) each queue knows.
+ * The largest number of consumers of each queue. A restarted worker keeps the number of its predecessor.
  *
  * @since 0.1.0
  * @category constants
  */
 export const consumersMax = 64
 
-/** Always shared: whether the maintainer is a fiber or a thread is then nobody else's concern. */
+/** Makes a queue that is always shared, so no other code depends on whether the maintainer is a fiber or a thread. */
 const makeQueue = (capacity: number) =>
   Effect.acquireRelease(TaskQueue.make({ capacity, consumersMax, isShared: true }), TaskQueue.shutdown)
 
@@ -44,7 +44,7 @@ export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQu
 }
 
 /**
- * Durable segments that are to be compressed.
+ * Durable segments that must be compressed.
  *
  * @since 0.1.0
  * @category services
@@ -57,7 +57,7 @@ export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueu
 }
 
 /**
- * Cold segments that are to be deleted.
+ * Cold segments that must be deleted.
  *
  * @since 0.1.0
  * @category services
@@ -78,7 +78,7 @@ export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.Ta
 export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFree
 
 /**
- * The three queues, for this thread and those that attach to them.
+ * Makes the three queues, for this thread and those that attach to them.
  *
  * @since 0.1.0
  * @category layers
@@ -89,7 +89,7 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * import { SegmentQueues, TaskQueue } from "effect-wal"
  *
  * const program = Effect.gen(function*() {
- *   // A writer of one's own offers its finished files; the maintainer takes them from there.
+ *   // Your own writer offers its finished files; the maintainer takes them from the queue.
  *   const toPersist = yield* SegmentQueues.SegmentsToPersist
  *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, slot: -1, bytes: 4096 })
  *   yield* Console.log(TaskQueue.sizeUnsafe(toPersist)) // => 1
@@ -105,7 +105,7 @@ export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
 )
 
 /**
- * Where the three queues lie. Can be posted to a worker thread, which then provides `layerAttached`.
+ * The memory of the three queues. Can be posted to a worker thread, which then provides `layerAttached`.
  *
  * @since 0.1.0
  * @category models
@@ -117,7 +117,7 @@ export interface SegmentQueuesMemory {
 }
 
 /**
- * Where the three queues of this context lie.
+ * Gives the memory of the three queues of this context.
  *
  * @since 0.1.0
  * @category accessors
@@ -131,8 +131,8 @@ export const memory: Effect.Effect<SegmentQueuesMemory, never, SegmentQueues> = 
 })
 
 /**
- * The three queues that another thread has made, as consumer number `consumer`. Closing this layer's scope leaves them as
- * they are.
+ * Attaches to the three queues that another thread has made, as consumer number `consumer`. Closing this layer's scope
+ * does not shut them down.
  *
  * @since 0.1.0
  * @category layers

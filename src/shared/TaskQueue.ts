@@ -1,18 +1,21 @@
 /**
- * A `TaskRing` with the verbs and the manners of Effect's `Queue`: an offer to a full queue and a take from an empty one
- * suspend (they never spin) until a doorbell rings; waiters are served in the order in which they came; an ended queue
- * drains and then fails with `Cause.Done`; a shut down queue discards what it holds and interrupts its takers.
+ * Gives a `TaskRing` the operations and the behaviour of Effect's `Queue`:
  *
- * The queue's memory can be handed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers live in one
- * thread and share one `Enqueue`; every thread that consumes has a consumer number of its own and one `Dequeue` for it.
+ * - An offer to a full queue and a take from an empty one suspend until a doorbell rings; they never spin.
+ * - Waiters are served in the order in which they came.
+ * - An ended queue drains, and then its takers fail with `Cause.Done`.
+ * - A queue that is shut down discards its tasks and interrupts its takers.
  *
- * Interruption never loses a task. Tasks are handed over from a scheduled step that resumes the taker at once: an
- * interrupted taker has left the line before, so nothing is taken for it. An interrupted offer has put its task into the
- * ring or has not; it never does so later.
+ * The queue's memory can be passed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers run in one
+ * thread and share one `Enqueue`. Every thread that consumes has a consumer number of its own and one `Dequeue` for it.
  *
- * Claims. `take` and `poll` leave the task they return claimed: if the thread dies before `complete`, whoever uses its
- * consumer number next finds the task by `recover`. A consumer has one claim, that of the task it took last. `takeAll` and
- * `takeUpTo` leave no claim: what they return is the caller's alone.
+ * Interruption never loses a task. A scheduled step takes a task and resumes the taker at once. An interrupted taker
+ * has left the line before, so no task is taken for it. An interrupted offer has either put its task into the ring or
+ * not; it never does so later.
+ *
+ * Claims: `take` and `poll` leave the task that they return claimed. If the thread dies before `complete`, its
+ * successor under the same consumer number finds the task by `recover`. A consumer has one claim, that of the task it
+ * took last. `takeAll` and `takeUpTo` leave no claim: if the caller dies, the tasks that they returned are lost.
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -28,7 +31,7 @@ import * as TaskRing from "./TaskRing.ts"
 import * as WaitingLine from "./WaitingLine.ts"
 
 /**
- * A task on its way into a queue; the queue adds `offeredAtMillis`.
+ * A task to offer; the queue adds `offeredAtMillis`.
  *
  * @since 0.1.0
  * @category models
@@ -36,7 +39,7 @@ import * as WaitingLine from "./WaitingLine.ts"
 export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
 
 /**
- * Where a queue lies. Can be posted to a worker thread, which then calls `attach`.
+ * The memory of a queue. Can be posted to a worker thread, which then calls `attach`.
  *
  * @since 0.1.0
  * @category models
@@ -44,7 +47,7 @@ export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
 export interface TaskQueueMemory {
   readonly buffer: SharedArrayBuffer
   readonly byteOffset: number
-  /** Whether other threads are heard: both sides must agree. */
+  /** Whether rings are exchanged with other threads; the same on all sides. */
   readonly isShared: boolean
 }
 
@@ -63,16 +66,16 @@ interface Taker {
 
 interface OfferLine extends WaitingLine.WaitingLine<PendingOffer> {
   readonly clock: Clock.Clock
-  /** `end` was called while offers were waiting: the ring ends when they have been admitted. */
+  /** `end` was called. The ring ends after the offers that wait have been admitted. */
   ending: boolean
 }
 
 interface Half {
   readonly memory: TaskQueueMemory
   readonly ring: TaskRing.TaskRing
-  /** Rung for every task offered, and when the queue ends. */
+  /** Rings for every task offered, and when the queue ends. */
   readonly notEmpty: Doorbell.Doorbell
-  /** Rung for every task taken, and when the queue ends. */
+  /** Rings for every task taken, and when the queue ends. */
   readonly notFull: Doorbell.Doorbell
 }
 
@@ -94,7 +97,7 @@ export interface Enqueue extends Half {
  * @category models
  */
 export interface Dequeue extends Half {
-  /** Whose claims the tasks taken here are. */
+  /** The consumer number that claims the tasks taken here. */
   readonly consumer: number
   /** @internal */
   readonly takers: WaitingLine.WaitingLine<Taker>
@@ -111,7 +114,7 @@ export interface Dequeue extends Half {
 export interface TaskQueue extends Enqueue, Dequeue {}
 
 /**
- * The queue as its write half only.
+ * Gives only the write half of a queue.
  *
  * @since 0.1.0
  * @category conversions
@@ -119,7 +122,7 @@ export interface TaskQueue extends Enqueue, Dequeue {}
 export const asEnqueue = (self: TaskQueue): Enqueue => self
 
 /**
- * The queue as its read half only.
+ * Gives only the read half of a queue.
  *
  * @since 0.1.0
  * @category conversions
@@ -154,8 +157,9 @@ const checkConsumer = (ring: TaskRing.TaskRing, consumer: number): void =>
   )
 
 /**
- * A new, empty queue in memory of its own, with consumer number 0. `capacity` is a power of two. `isShared`: whether
- * threads that `attach` to `memory` and this thread wake each other; a queue that is not shared serves one thread.
+ * Makes an empty queue in memory of its own, with consumer number 0. `capacity` is a power of two. `isShared` decides
+ * whether this thread and those that `attach` to `memory` wake each other; a queue that is not shared serves one
+ * thread.
  *
  * @since 0.1.0
  * @category constructors
@@ -188,7 +192,7 @@ export const make = (options: {
   })
 
 /**
- * The queue that another thread has made, as consumer `consumer` of this thread. The memory must be shared.
+ * Attaches to the queue that another thread has made, as consumer number `consumer`. The memory must be shared.
  *
  * @since 0.1.0
  * @category constructors
@@ -200,7 +204,8 @@ export const attach = (memory: TaskQueueMemory, consumer: number): Effect.Effect
   })
 
 /**
- * The read half of the same queue for another consumer of the same thread: claims of its own, a line of its own.
+ * Makes another read half of the same queue, for another consumer in the same thread, with its own claim and its own
+ * line.
  *
  * @since 0.1.0
  * @category constructors
@@ -261,8 +266,8 @@ const admitWaiting = (self: Enqueue): void => {
 const serveOffers = (self: Enqueue): void => WaitingLine.serve(self.offers, self.notFull, () => admitWaiting(self))
 
 /**
- * Puts a task into the queue without waiting and without allocating. `false` if the queue is full, if others wait to
- * offer, or if the queue was ended.
+ * Puts a task into the queue without waiting and without allocating. Returns `false` if the queue is full, if other
+ * offers wait, or if the queue was ended.
  *
  * @since 0.1.0
  * @category offering
@@ -274,8 +279,8 @@ export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
 }
 
 /**
- * As `offerUnsafe`, and wakes nobody: a consumer that looks finds the task, one that sleeps hears of it by `wakeUnsafe`,
- * which has to follow. For a caller that cannot spare the time of a system call now.
+ * Offers as `offerUnsafe` does, but wakes no consumer. A consumer that looks finds the task; one that sleeps is woken
+ * by `wakeUnsafe`, which the caller must call later. For a caller that has no time for a system call now.
  *
  * @since 0.1.0
  * @category offering
@@ -289,7 +294,7 @@ export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
 }
 
 /**
- * Wakes the consumers that wait for what was offered silently.
+ * Wakes the consumers that wait for tasks which were offered silently.
  *
  * @since 0.1.0
  * @category offering
@@ -297,8 +302,8 @@ export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
 export const wakeUnsafe = (self: Enqueue): void => Doorbell.wakeUnsafe(self.notEmpty)
 
 /**
- * Puts a task into the queue; waits while it is full. `false` if the queue was ended or shut down before the task could
- * be admitted.
+ * Puts a task into the queue; waits while it is full. Gives `false` if the queue was ended or shut down before the task
+ * was admitted.
  *
  * @since 0.1.0
  * @category offering
@@ -315,8 +320,8 @@ export const offer: {
 )
 
 /**
- * Puts tasks into the queue, in order; waits while it is full. Returns those that were not admitted because the queue was
- * ended or shut down. If interrupted, those already admitted stay in the queue.
+ * Puts tasks into the queue, in order; waits while it is full. Gives the tasks that were not admitted because the queue
+ * was ended or shut down. After an interruption, the tasks already admitted stay in the queue.
  *
  * @since 0.1.0
  * @category offering
@@ -365,9 +370,9 @@ const isDone = (self: Half): boolean =>
 const doneExit = (self: Half): Exit.Exit<never, Cause.Done> =>
   TaskRing.isShutDownUnsafe(self.ring) ? Exit.interrupt() : Exit.fail(Cause.Done())
 
-// Serves those who are in line now; whoever joins meanwhile has scheduled a step of their own. So fibers that wake each
-// other cannot keep the thread for themselves. The taker runs on before the doorbell rings: if a woken producer
-// interrupts it, its task has already been handed over.
+// Serves the takers that are in line now; one that joins meanwhile has scheduled its own step. So fibers that wake each
+// other cannot monopolize the thread. The taker resumes before the doorbell rings: if a woken producer interrupts it,
+// it has already received its task.
 const serveWaiting = (self: Dequeue): void => {
   const waiting = self.takers.waiting
   for (let left = waiting.length; left > 0 && waiting.length > 0; left--) {
@@ -422,8 +427,8 @@ const takeNow = (self: Dequeue, tasksMax: number, keepsClaim: boolean): Effect.E
 const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
 
 /**
- * Takes the oldest task; waits while the queue is empty. The task stays claimed until `complete`. Fails with `Cause.Done`
- * once the queue was ended and is drained; interrupts when it was shut down.
+ * Takes the oldest task; waits while the queue is empty. The task stays claimed until `complete`. Fails with
+ * `Cause.Done` after the queue was ended and drained; interrupts after it was shut down.
  *
  * @since 0.1.0
  * @category taking
@@ -432,7 +437,7 @@ export const take = (self: Dequeue): Effect.Effect<TaskRing.Task, Cause.Done> =>
   Effect.map(takeWaiting(self, 1, true), first)
 
 /**
- * Takes the oldest task if there is one now and nobody is in line for it. The task stays claimed until `complete`.
+ * Takes the oldest task, if there is one now and no other taker waits. The task stays claimed until `complete`.
  *
  * @since 0.1.0
  * @category taking
@@ -441,9 +446,9 @@ export const poll = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>>
   Effect.map(takeNow(self, 1, true), (tasks) => tasks.length === 0 ? Option.none() : Option.some(first(tasks)))
 
 /**
- * Takes the oldest task into `out` without waiting and without allocating; `false` if there is none. The task stays
- * claimed until `completeUnsafe`. Does not look whether fibers are in line. With `end`, a position in the ring, only tasks
- * before that position are taken.
+ * Takes the oldest task into `out`, without waiting and without allocating. Returns `false` if there is none. The task
+ * stays claimed until `completeUnsafe`. Ignores whether other takers wait. With `end`, a position in the ring, only
+ * tasks before that position are taken.
  *
  * @since 0.1.0
  * @category taking
@@ -455,8 +460,8 @@ export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord, end?: number
 }
 
 /**
- * Takes all tasks, at least one: waits while the queue is empty. Leaves no claim. Fails with `Cause.Done` once the queue
- * was ended and is drained; interrupts when it was shut down.
+ * Takes all tasks, at least one: waits while the queue is empty. Leaves no claim. Fails with `Cause.Done` after the
+ * queue was ended and drained; interrupts after it was shut down.
  *
  * @since 0.1.0
  * @category taking
@@ -469,7 +474,7 @@ export const takeAll = (self: Dequeue): Effect.Effect<Arr.NonEmptyArray<TaskRing
   })
 
 /**
- * Takes as many tasks as there are now, at most `tasksMax`, perhaps none. Leaves no claim.
+ * Takes the tasks that are there now, at most `tasksMax`, possibly none. Leaves no claim.
  *
  * @since 0.1.0
  * @category taking
@@ -480,7 +485,7 @@ export const takeUpTo: {
 } = dual(2, (self: Dequeue, tasksMax: number): Effect.Effect<Array<TaskRing.Task>> => takeNow(self, tasksMax, false))
 
 /**
- * The tasks as a stream, in order, until the queue was ended and is drained. Leaves no claims.
+ * Gives the tasks as a stream, in order, until the queue was ended and is drained. Leaves no claims.
  *
  * @since 0.1.0
  * @category taking
@@ -492,7 +497,7 @@ export const toStream = (self: Dequeue): Stream.Stream<TaskRing.Task> => Stream.
 // -----------------------------------------------------------------------------
 
 /**
- * The task taken last is done: its claim is cleared.
+ * Completes the task taken last: clears its claim.
  *
  * @since 0.1.0
  * @category claims
@@ -500,7 +505,7 @@ export const toStream = (self: Dequeue): Stream.Stream<TaskRing.Task> => Stream.
 export const completeUnsafe = (self: Dequeue): void => TaskRing.completeUnsafe(self.ring, self.consumer)
 
 /**
- * The task taken last is done: its claim is cleared.
+ * Completes the task taken last: clears its claim.
  *
  * @since 0.1.0
  * @category claims
@@ -508,8 +513,8 @@ export const completeUnsafe = (self: Dequeue): void => TaskRing.completeUnsafe(s
 export const complete = (self: Dequeue): Effect.Effect<void> => Effect.sync(() => completeUnsafe(self))
 
 /**
- * The task that a predecessor with this consumer number has taken and not completed. To be asked before the first take,
- * when the predecessor is certainly dead. The claim stands until `complete`.
+ * Finds the task that a predecessor with this consumer number has taken and not completed. Call it before the first
+ * take, when the predecessor is certainly dead. The claim stays until `complete`.
  *
  * @since 0.1.0
  * @category claims
@@ -527,8 +532,8 @@ export const recover = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Tas
 // -----------------------------------------------------------------------------
 
 /**
- * Ends the queue: no new offers, those already waiting are still admitted, what is in the queue can be taken, then takers
- * fail with `Cause.Done`. `false` if it was ended or shut down before.
+ * Ends the queue. New offers are refused, and those that already wait are still admitted. Tasks in the queue can be
+ * taken; after that, takers fail with `Cause.Done`. Gives `false` if it was ended or shut down before.
  *
  * @since 0.1.0
  * @category completion
@@ -542,8 +547,8 @@ export const end = (self: Enqueue): Effect.Effect<boolean> =>
   })
 
 /**
- * Shuts the queue down, from either half and any thread: what it holds is discarded, takers are interrupted, waiting
- * offers are refused. `false` if it was done before.
+ * Shuts the queue down, from either half and any thread: discards its tasks, interrupts takers, and refuses waiting
+ * offers. Gives `false` if the queue was done before.
  *
  * @since 0.1.0
  * @category completion
@@ -573,7 +578,7 @@ export const awaitShutdown = (self: Enqueue | Dequeue): Effect.Effect<void> =>
 // -----------------------------------------------------------------------------
 
 /**
- * How many tasks can be taken; 0 once the queue was shut down. Offers that wait are not counted.
+ * Counts the tasks that can be taken; 0 after the queue was shut down. Waiting offers are not counted.
  *
  * @since 0.1.0
  * @category inspecting
@@ -582,7 +587,7 @@ export const sizeUnsafe = (self: Enqueue | Dequeue): number =>
   TaskRing.isShutDownUnsafe(self.ring) ? 0 : TaskRing.sizeUnsafe(self.ring)
 
 /**
- * How many tasks can be taken; 0 once the queue was shut down. Offers that wait are not counted.
+ * Counts the tasks that can be taken; 0 after the queue was shut down. Waiting offers are not counted.
  *
  * @since 0.1.0
  * @category inspecting
@@ -590,7 +595,7 @@ export const sizeUnsafe = (self: Enqueue | Dequeue): number =>
 export const size = (self: Enqueue | Dequeue): Effect.Effect<number> => Effect.sync(() => sizeUnsafe(self))
 
 /**
- * Whether an offer would have to wait.
+ * Tells whether an offer would have to wait.
  *
  * @since 0.1.0
  * @category inspecting

@@ -1,6 +1,6 @@
 /**
- * A bounded ring of tasks in shared memory, for one producer and many consumers in any threads. A task is four integers.
- * Offering and polling allocate nothing, take no lock and never wait for another thread.
+ * A bounded ring of tasks in shared memory, for one producer and many consumers in any threads. A task is four
+ * integers. Offering and polling allocate nothing, take no lock and never wait for another thread.
  *
  * ```
  * byte 0                64              128             192                     192 + 64 * consumersMax
@@ -22,26 +22,28 @@
  * position the stamp of its cell goes through these steps and no others, so zeroed memory is an empty ring:
  *
  * ```
- * free(lap) ──producer writes the task──► ready(lap) ──CAS by consumer c──► taken(lap, c) ──copied to c's claim──► free(lap + 1)
+ * free(lap)     ──producer writes the task──► ready(lap) ──CAS by consumer c──► taken(lap, c)
+ * taken(lap, c) ──copied to c's claim──► free(lap + 1)
  * ```
  *
  * 1. Only the CAS takes, and it names the taker. So a task has exactly one owner, and memory says who.
  * 2. The producer writes only to a free cell. So it cannot overwrite a task that was taken and is not yet copied.
- * 3. The owner copies the task into its claim before it frees the cell, and clears the claim when the task is done. So at
- *    every instant between taking and completing, the task is in a cell that names its owner, or in the owner's claim, or
- *    both. `claimUnsafe` finds it there when the owner has died, at whatever step. A claim that another consumer's
- *    success made void does not exist: there is no claim before the CAS.
- * 4. Head says where to look first. It moves only past positions that were taken; whoever finds it behind moves it on, so
- *    a consumer that dies between taking and moving it stops nobody. A cell that is still taken from the lap before has not
- *    been offered again: there head stays.
- * 5. Tail belongs to the producer, so it is a plain word; others read it only to report a size. If the producer dies between
- *    publishing a task and moving tail, its successor sees that the cell is already ahead.
+ * 3. The owner copies the task into its claim before it frees the cell, and clears the claim when the task is done. So
+ *    at every instant between taking and completing, the task is in a cell that names its owner, or in the owner's
+ *    claim, or both. `claimUnsafe` finds it there when the owner has died, at whatever step. A claim that another
+ *    consumer's success made void does not exist: there is no claim before the CAS.
+ * 4. Head says where to look first. It moves only past positions that were taken; whoever finds it behind moves it on,
+ *    so a consumer that dies between taking and moving it stops nobody. A cell that is still taken from the lap before
+ *    has not been offered again: there head stays.
+ * 5. Tail belongs to the producer, so it is a plain word; others read it only to report a size. If the producer dies
+ *    between publishing a task and moving tail, its successor sees that the cell is already ahead.
  *
- * Only stamps order memory, so only they must be read atomically (an atomic read is a call of about 8 ns). The phase and head
- * are read plainly where a task is offered or polled: a head that is read late is behind, and the stamp found there says so.
+ * Only stamps order memory, so only they must be read atomically (an atomic read is a call of about 8 ns). The phase
+ * and head are read plainly where a task is offered or polled: a head that is read late is behind, and the stamp found
+ * there says so.
  *
- * A cell taken by a dead consumer stays taken until its claim is recovered; the producer then finds the ring full at the
- * latest one lap later.
+ * A cell taken by a dead consumer stays taken until its claim is recovered; the producer then finds the ring full at
+ * the latest one lap later.
  *
  * Limits: a consumer that sleeps between two of its instructions while exactly a multiple of 2^32 tasks pass could move
  * head past a ready task. Nothing else depends on the width of the counters.
@@ -63,9 +65,9 @@ export interface Task {
 }
 
 /**
- * A task record to be filled again and again by `pollUnsafe` and `claimUnsafe`. Its numbers begin as NaN: so the engine
- * keeps their fields as doubles and fills them in place, where a field that begins as a small integer would get a fresh
- * number object for every task.
+ * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so the engine keeps
+ * their fields as doubles and fills them in place. A field that begins as a small integer would get a new number object
+ * for every task.
  *
  * @since 0.1.0
  * @category models
@@ -101,7 +103,7 @@ export interface TaskRing {
 }
 
 /**
- * Where the parts of a ring lie, in 32-bit words from its beginning.
+ * The offsets and sizes of a ring's parts, in 32-bit words from its beginning.
  *
  * @internal
  *
@@ -133,7 +135,8 @@ const claimNone = 0
 const claimHeld = 1
 
 /**
- * The largest number of consumers of one ring: the state of a cell is one byte, of which two values mean free and ready.
+ * The largest number of consumers of one ring: the state of a cell is one byte, of which two values mean free and
+ * ready.
  *
  * @since 0.1.0
  * @category layout
@@ -160,7 +163,7 @@ const checkSizes = (capacity: number, consumersMax: number): void => {
 }
 
 /**
- * Bytes that a ring takes in shared memory; a multiple of 32.
+ * Computes the bytes that a ring takes in shared memory; a multiple of 32.
  *
  * @since 0.1.0
  * @category layout
@@ -190,7 +193,7 @@ export const make = (
 }
 
 /**
- * The ring that `make` has laid out at `byteOffset`, to be used from this thread.
+ * Attaches to the ring that `make` has laid out at `byteOffset`, for use from this thread.
  *
  * @since 0.1.0
  * @category constructors
@@ -214,8 +217,8 @@ export const attach = (buffer: SharedArrayBuffer, byteOffset: number): TaskRing 
   }
 }
 
-// A free cell's stamp is its lap alone. The lap of `position + capacity` is taken from the wrapped position, not by adding
-// one: laps wrap where positions do.
+// A free cell's stamp is its lap alone. The lap of `position + capacity` is taken from the wrapped position, not by
+// adding one: laps wrap where positions do.
 const freeStamp = (self: TaskRing, position: number): number => (position >>> self.shift) << 8
 
 const cellAt = (self: TaskRing, position: number): number => self.cellsAt + (position & self.mask) * cellWords
@@ -245,12 +248,13 @@ const writeTask = (
   self.numbers[numbersAt + 1] = offeredAtMillis
 }
 
-// Whether the cell of `position` still belongs to the lap before: its last task was not taken, or is not yet copied.
+// Tells whether the cell of `position` still belongs to the lap before: its last task was not taken, or not yet copied.
 const isLapBehind = (self: TaskRing, position: number, stamp: number): boolean =>
   (stamp & ~stateMask) === freeStamp(self, (position - self.capacity) | 0)
 
 /**
- * Puts a task into the ring. `false` if the ring is full, ended or shut down. Only one thread, the producer, calls this.
+ * Puts a task into the ring. Returns `false` if the ring is full, ended or shut down. Only one thread, the producer,
+ * calls this.
  *
  * @since 0.1.0
  * @category producing
@@ -281,9 +285,10 @@ export const offerUnsafe = (
 }
 
 /**
- * Takes the oldest task as `consumer`, copies it into `out` and leaves it claimed until `completeUnsafe`. `false` if there
- * is none (or the ring was shut down). A consumer has one claim: taking the next task gives up the claim of the one before.
- * A consumer number is used by one thread at a time. With `end`, a position, only tasks before that position are taken.
+ * Takes the oldest task as `consumer`, copies it into `out` and leaves it claimed until `completeUnsafe`. Returns
+ * `false` if there is none, or if the ring was shut down. A consumer has one claim: taking the next task replaces the
+ * claim of the one before. A consumer number is used by one thread at a time. With `end`, a position, only tasks before
+ * that position are taken.
  *
  * @since 0.1.0
  * @category consuming
@@ -309,15 +314,15 @@ export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord, en
   }
 }
 
-// Several consumers may find head at the same place; a lone one needs no compare-and-swap, which is a call of 10 ns.
+// Several consumers may find head at the same place. A single consumer needs no compare-and-swap, a call of 10 ns.
 const moveHead = (self: TaskRing, position: number): void => {
   const { words } = self
   if (self.consumersMax > 1) Atomics.compareExchange(words, headAt, position, (position + 1) | 0)
   else if (words[headAt] === position) words[headAt] = (position + 1) | 0
 }
 
-// The claim is written before the cell is freed, and freeing it (the release store) makes the claim visible with it. Every
-// step may be repeated by whoever recovers the claim.
+// The claim is written before the cell is freed; freeing the cell (the release store) makes the claim visible with it.
+// A successor that recovers the claim may repeat every step.
 const finishTaking = (self: TaskRing, consumer: number, position: number, cell: number, task: TaskRecord): void => {
   const words = self.words
   const claim = claimAt(consumer)
@@ -328,7 +333,7 @@ const finishTaking = (self: TaskRing, consumer: number, position: number, cell: 
 }
 
 /**
- * The task that `consumer` took last is done: its claim is cleared. Does nothing if there is no claim.
+ * Completes the task that `consumer` took last: clears its claim. Does nothing if there is no claim.
  *
  * @since 0.1.0
  * @category consuming
@@ -338,10 +343,10 @@ export const completeUnsafe = (self: TaskRing, consumer: number): void => {
 }
 
 /**
- * Finds the task that `consumer` has taken and not completed, and copies it into `out`; `false` if there is none. Only for a
- * consumer that has died, by its successor, before the first poll: it finishes what the consumer died of doing, and would
- * do so under the hands of one that lives. The claim stands until `completeUnsafe`, so this may be called again, with the
- * same answer. `unfinishedUnsafe` only looks.
+ * Finds the task that `consumer` has taken and not completed, and copies it into `out`; returns `false` if there is
+ * none. Only the successor of a dead consumer may call this, before its first poll: it finishes the step during which
+ * the consumer died, and would interfere with a consumer that is alive. The claim stays until `completeUnsafe`, so a
+ * second call gives the same answer. `unfinishedUnsafe` only reads.
  *
  * @since 0.1.0
  * @category consuming
@@ -372,8 +377,8 @@ const positionOf = (self: TaskRing, index: number, stamp: number): number => {
 }
 
 /**
- * Ends the ring: nothing can be offered any more, what is in it can still be taken. Called by the producer, so that no
- * offer is on its way. `false` if it was ended or shut down before.
+ * Ends the ring: nothing more can be offered, and tasks in the ring can still be taken. Only the producer calls this,
+ * so no offer is under way. Returns `false` if it was ended or shut down before.
  *
  * @since 0.1.0
  * @category completion
@@ -382,7 +387,8 @@ export const endUnsafe = (self: TaskRing): boolean =>
   Atomics.compareExchange(self.words, phaseAt, phaseOpen, phaseEnded) === phaseOpen
 
 /**
- * Shuts the ring down, from any thread: nothing can be offered or taken any more. `false` if it was shut down before.
+ * Shuts the ring down, from any thread: nothing more can be offered or taken. Returns `false` if it was shut down
+ * before.
  *
  * @since 0.1.0
  * @category completion
@@ -391,7 +397,7 @@ export const shutdownUnsafe = (self: TaskRing): boolean =>
   Atomics.exchange(self.words, phaseAt, phaseShutDown) !== phaseShutDown
 
 /**
- * Whether the ring was ended or shut down.
+ * Tells whether the ring was ended or shut down.
  *
  * @since 0.1.0
  * @category completion
@@ -399,7 +405,7 @@ export const shutdownUnsafe = (self: TaskRing): boolean =>
 export const isEndedUnsafe = (self: TaskRing): boolean => Atomics.load(self.words, phaseAt) !== phaseOpen
 
 /**
- * Whether the ring was shut down.
+ * Tells whether the ring was shut down.
  *
  * @since 0.1.0
  * @category completion
@@ -407,7 +413,7 @@ export const isEndedUnsafe = (self: TaskRing): boolean => Atomics.load(self.word
 export const isShutDownUnsafe = (self: TaskRing): boolean => Atomics.load(self.words, phaseAt) === phaseShutDown
 
 /**
- * The position of the oldest task that is not taken, or one shortly before it.
+ * Gives the position of the oldest task that is not taken, or one shortly before it.
  *
  * @since 0.1.0
  * @category inspecting
@@ -415,7 +421,7 @@ export const isShutDownUnsafe = (self: TaskRing): boolean => Atomics.load(self.w
 export const headUnsafe = (self: TaskRing): number => Atomics.load(self.words, headAt)
 
 /**
- * Producer: the position that the next task will have.
+ * Producer: gives the position that the next task will have.
  *
  * @since 0.1.0
  * @category inspecting
@@ -423,8 +429,8 @@ export const headUnsafe = (self: TaskRing): number => Atomics.load(self.words, h
 export const tailUnsafe = (self: TaskRing): number => self.words[tailAt]!
 
 /**
- * Copies the oldest task from `position` on that nobody has taken into `out`, and returns the position behind it;
- * `position` itself if there is none. Only where nobody takes from `position` on meanwhile.
+ * Copies the oldest task at or after `position` that is not taken into `out`, and returns the position after it;
+ * `position` itself if there is none. Call it only while no consumer can take tasks at or after `position`.
  *
  * @since 0.1.0
  * @category inspecting
@@ -443,7 +449,7 @@ export const peekUnsafe = (self: TaskRing, position: number, out: TaskRecord): n
 }
 
 /**
- * How many tasks are in the ring, 0 to capacity. Exact while nobody else is at work.
+ * Counts the tasks in the ring, 0 to capacity. Exact while no other thread offers or takes.
  *
  * @since 0.1.0
  * @category inspecting
@@ -455,12 +461,12 @@ export const sizeUnsafe = (self: TaskRing): number => {
 }
 
 /**
- * How many tasks the ring still owes: those that wait in it, and those that were taken and are not complete. It only reads,
- * from any thread.
+ * Counts the unfinished tasks: those that wait in the ring, and those that were taken and are not complete. It only
+ * reads, from any thread.
  *
- * Consumers move tasks at the same time, so the cells are read before the claims, the way a task goes: one that is under
- * way is seen in at least one of the two, and for an instant perhaps in both. So zero is exact as long as the calling
- * thread is the producer.
+ * Consumers move tasks at the same time. So the cells are read before the claims, in the direction in which a task
+ * moves: a task that moves meanwhile is seen in at least one of the two, and possibly in both. So zero is exact if the
+ * calling thread is the producer.
  *
  * @since 0.1.0
  * @category inspecting
@@ -478,7 +484,7 @@ export const unfinishedUnsafe = (self: TaskRing): number => {
 }
 
 /**
- * Whether there is nothing to take.
+ * Tells whether there is nothing to take.
  *
  * @since 0.1.0
  * @category inspecting
@@ -495,7 +501,7 @@ export const isEmptyUnsafe = (self: TaskRing): boolean => {
 }
 
 /**
- * Whether an offer would find no free cell.
+ * Tells whether an offer would find no free cell.
  *
  * @since 0.1.0
  * @category inspecting
@@ -506,7 +512,7 @@ export const isFullUnsafe = (self: TaskRing): boolean => {
 }
 
 // Calls `visit` for every task that is ready, oldest first, until it returns false. A task that was taken while it was
-// read is left out: its stamp has changed.
+// read is skipped: its stamp has changed.
 const visitReady = (self: TaskRing, visit: (task: Task) => boolean): void => {
   const task = new TaskRecord()
   const head = Atomics.load(self.words, headAt)
@@ -523,7 +529,7 @@ const visitReady = (self: TaskRing, visit: (task: Task) => boolean): void => {
 }
 
 /**
- * The sum of `bytes` of the tasks in the ring. Looks at every task: for telemetry, not for each offer.
+ * Sums `bytes` of the tasks in the ring. Reads every task: use it for telemetry, not for each offer.
  *
  * @since 0.1.0
  * @category inspecting
@@ -538,7 +544,7 @@ export const pendingBytesUnsafe = (self: TaskRing): number => {
 }
 
 /**
- * When the oldest task in the ring was offered, in milliseconds since the epoch; -1 if the ring is empty.
+ * Reads when the oldest task in the ring was offered, in milliseconds since the epoch; -1 if the ring is empty.
  *
  * @since 0.1.0
  * @category inspecting

@@ -1,12 +1,13 @@
 /**
- * Fibers of one thread that wait for what a doorbell announces, first come first served.
+ * A line of fibers of one thread that wait for a doorbell. They are served in the order in which they came.
  *
  * @since 0.1.0
  */
 import * as Doorbell from "./Doorbell.ts"
 
 /**
- * A line, and what is being done for it.
+ * A line of waiters. `serving` is true while a step runs; `stopListening` removes the line's listener from the
+ * doorbell.
  *
  * @since 0.1.0
  * @category models
@@ -18,7 +19,7 @@ export interface WaitingLine<Waiting> {
 }
 
 /**
- * A line in which nobody stands.
+ * Makes an empty line.
  *
  * @since 0.1.0
  * @category constructors
@@ -26,9 +27,10 @@ export interface WaitingLine<Waiting> {
 export const make = <Waiting>(): WaitingLine<Waiting> => ({ waiting: [], serving: false, stopListening: undefined })
 
 /**
- * Runs `step`, which serves whom it can. Who is left is served again at the next ring of the doorbell: it was read before
- * the step looked, so no ring is missed. `step` may run fibers that come back here; `serving` makes that a no-op, because
- * the running step, or the step that each newcomer schedules, looks again.
+ * Runs `step`, which serves the waiters that it can. If any are left, it runs again at the next ring of the doorbell.
+ * The doorbell was read before the step looked, so no ring is missed. `step` may resume fibers that call `serve` again.
+ * That call does nothing while `serving` is true, because the running step looks again, and so does the step that each
+ * newcomer schedules.
  *
  * @since 0.1.0
  * @category operations
@@ -60,7 +62,7 @@ const stopListening = <Waiting>(line: WaitingLine<Waiting>): void => {
 }
 
 /**
- * Takes somebody out of the line, whether served or no longer waiting. Does nothing if they are not in it.
+ * Removes a waiter from the line, after it was served or interrupted. Does nothing if it is not in the line.
  *
  * @since 0.1.0
  * @category operations

@@ -1,9 +1,11 @@
 /**
- * Where everything that is counted lies, in bytes: computed from the table in Counters.ts, and checked when loaded.
+ * The layout of everything that is counted, in bytes. It is computed from the table in Counters.ts, and checked when
+ * this module is loaded.
  *
- * Every writer owns one block of this layout. A block is made of groups; a group starts on a 64-byte line and no two
- * groups share a line. The last four bytes of a group are its sequence word: odd while its writer is inside it (the
- * iteration is guarded by the lifecycle's, because one call changes both). The groups of the first 320 bytes lie as in the maintainer's reference layout (their padding holds the sequence word):
+ * Every writer owns one block of this layout. A block consists of groups. A group starts on a 64-byte line, and no two
+ * groups share a line. The last four bytes of a group are its sequence word, which is odd while its writer is inside
+ * the group. (The iteration is guarded by the lifecycle's word, because one call changes both.) The groups of the first
+ * 320 bytes are placed as in the maintainer's reference layout, with the sequence words in its padding:
  *
  * ```text
  *   0  persistence lifecycle   cycles, cycles with work, cycle ns, active ns, last sleep ms (u32)
@@ -11,12 +13,12 @@
  * 128  compression             the same
  * 192  deletion                the same
  * 256  limits                  hot segments, cold segments
- * 320  iteration, persist, flush, sync, append, rotation, commit: the same as retention, a line each
+ * 320  iteration, persist, flush, sync, append, rotation, commit: the same as retention, one line each
  *      traffic, failures, rings, durability, segments: counters and gauges
  *      one latency histogram for each operation: low words, high words, a line with its sequence word
  * ```
  *
- * All values are unsigned 64-bit little-endian integers unless the table says 4 bytes.
+ * All values are unsigned 64-bit little-endian integers, unless the table gives them 4 bytes.
  */
 import { invariant } from "../internal/invariant.ts"
 import {
@@ -31,7 +33,7 @@ import type { Subsystem, Unit } from "./Counters.ts"
 import { bucketCount } from "./LatencyHistogram.ts"
 
 /**
- * Bytes of a cache line, the grain of the layout.
+ * The bytes of a cache line, the unit of the layout.
  *
  * @since 0.1.0
  * @category layout
@@ -57,7 +59,7 @@ export interface Field {
 }
 
 /**
- * A group with its place: the unit of consistency. Nobody ever reads a group in the middle of an update.
+ * A group with its place: the unit of consistency. No reader ever sees a group in the middle of an update.
  *
  * @since 0.1.0
  * @category models
@@ -71,13 +73,14 @@ export interface Group {
   readonly offset: number
   /** A multiple of {@link lineBytes}. */
   readonly bytes: number
-  /** Where the sequence word is that guards this group: its own last four bytes, or those of another group. */
+  /** The place of the sequence word that guards this group: its own last four bytes, or those of another group. */
   readonly sequenceOffset: number
 }
 
 /**
- * A latency histogram with its place: `bucketCount` low words, as many high words, and a line that ends in its sequence
- * word. A bucket is one 32-bit store until its low word overflows; only then is the sequence word used.
+ * A latency histogram with its place: `bucketCount` low words, as many high words, and a line that ends with its
+ * sequence word. Counting in a bucket is one 32-bit store, except when its low word overflows; only then is the
+ * sequence word used.
  *
  * @since 0.1.0
  * @category models
@@ -115,7 +118,7 @@ const place = (definition: GroupDefinition, offset: number, before: ReadonlyArra
 }
 
 /**
- * Every group in the order of the layout.
+ * Lists every group, in the order of the layout.
  *
  * @since 0.1.0
  * @category layout
@@ -126,7 +129,7 @@ export const groups: ReadonlyArray<Group> = definitions.reduce<ReadonlyArray<Gro
 )
 
 /**
- * Bytes of all groups together; the histograms begin here.
+ * The bytes of all groups together; the histograms begin at this offset.
  *
  * @since 0.1.0
  * @category layout
@@ -136,7 +139,7 @@ export const groupsBytes = groups.reduce((sum, group) => sum + group.bytes, 0)
 const histogramBytes = bucketCount * 8 + lineBytes
 
 /**
- * Every histogram in the order of the layout.
+ * Lists every histogram, in the order of the layout.
  *
  * @since 0.1.0
  * @category layout
@@ -153,7 +156,7 @@ export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((ope
 })
 
 /**
- * Bytes of one writer's block.
+ * The bytes of one writer's block.
  *
  * @since 0.1.0
  * @category layout
@@ -161,7 +164,7 @@ export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((ope
 export const blockBytes = groupsBytes + histograms.length * histogramBytes
 
 /**
- * Bytes of the maintainer's reference layout at the start of a block.
+ * The bytes of the maintainer's reference layout at the start of a block.
  *
  * @since 0.1.0
  * @category layout
@@ -169,7 +172,7 @@ export const blockBytes = groupsBytes + histograms.length * histogramBytes
 export const referenceBytes = 320
 
 /**
- * The group of that name.
+ * Finds the group of that name.
  *
  * @since 0.1.0
  * @category layout

@@ -1,10 +1,10 @@
 /**
- * What is counted, as data: the one table that the layout, the merging of writers, the dump, the exported names and their
- * help texts all follow from.
+ * Defines everything that is counted, as data. From this one table follow the layout, the merging of writers, the dump,
+ * and the exported names with their help texts.
  */
 
 /**
- * What a value is measured in. `ns` and `ms` are turned into seconds where a monitoring system wants base units.
+ * The unit of a value. `ns` and `ms` become seconds for monitoring systems, which expect base units.
  *
  * @since 0.1.0
  * @category models
@@ -12,8 +12,8 @@
 export type Unit = "" | "ns" | "ms" | "bytes" | "percent"
 
 /**
- * How the values of several writers become one: `sum` for counters and for gauges of which every writer holds its own
- * part, `min` and `max` for extremes, and `max` also for gauges that any writer may set for all of them.
+ * How the values of several writers are merged: `sum` for counters, and for gauges of which every writer has its own
+ * part; `min` and `max` for extremes; `max` also for gauges that any writer may set for all writers.
  *
  * @since 0.1.0
  * @category models
@@ -27,14 +27,14 @@ export type Merge = "sum" | "min" | "max"
  * @category models
  */
 export interface FieldDefinition {
-  /** The last part of the exported name; the group's `exported` stands before it. */
+  /** The last part of the exported name, after the group's `exported`. */
   readonly exported: string
   readonly unit: Unit
   readonly merge: Merge
   readonly help: string
-  /** 8 unless said. */
+  /** 8 by default. */
   readonly bytes?: 4
-  /** Labels of its own, beside the group's. */
+  /** Labels in addition to the group's. */
   readonly labels?: Readonly<Record<string, string>>
 }
 
@@ -71,7 +71,8 @@ const operationFields = {
 } as const satisfies Record<string, FieldDefinition>
 
 /**
- * What stands before the help of an operation's fields, where it is exported, and which part of the house runs it.
+ * The definition of an operation: the beginning of its exported names, the part of the recorder that runs it, and the
+ * beginning of its fields' help texts.
  *
  * @since 0.1.0
  * @category models
@@ -80,7 +81,7 @@ export interface OperationDefinition {
   readonly exported: string
   readonly subsystem: Subsystem
   readonly help: string
-  /** The group whose sequence word guards this one, when one call changes both. Its own unless said. */
+  /** The group whose sequence word guards this one, if one call changes both. By default each group has its own. */
   readonly guardedBy?: "lifecycle"
 }
 
@@ -93,7 +94,7 @@ export interface OperationDefinition {
 export type Subsystem = "wal_persistence_worker" | "wal_recorder"
 
 /**
- * The timed operations in the order of the layout. Each has five totals and a latency histogram.
+ * Lists the timed operations, in the order of the layout. Each has five totals and a latency histogram.
  *
  * @since 0.1.0
  * @category definitions
@@ -193,7 +194,7 @@ const trafficFields = {
 } as const satisfies Record<string, FieldDefinition>
 
 /**
- * The name of a counter: it only ever grows.
+ * The name of a counter, a value that only grows.
  *
  * @since 0.1.0
  * @category models
@@ -201,7 +202,7 @@ const trafficFields = {
 export type CounterName = keyof typeof trafficFields
 
 /**
- * Why an operation of the maintainer or the recorder failed.
+ * Lists the reasons why an operation of the maintainer or the recorder fails.
  *
  * @since 0.1.0
  * @category definitions
@@ -298,7 +299,7 @@ const segmentFields = {
 } as const satisfies Record<string, FieldDefinition>
 
 /**
- * The name of a gauge: it is set, and holds until it is set again.
+ * The name of a gauge, a value that is set and stays until it is set again.
  *
  * @since 0.1.0
  * @category models
@@ -326,7 +327,7 @@ export type LifecycleName = keyof typeof lifecycleFields
 export type OperationFieldName = keyof typeof operationFields
 
 /**
- * What the fields of a group are.
+ * The kind of a group's fields.
  *
  * @since 0.1.0
  * @category models
@@ -335,7 +336,7 @@ export type GroupKind = "lifecycle" | "operation" | "counters" | "failures" | "g
 
 const worker: Subsystem = "wal_persistence_worker"
 /**
- * The names of the operations in the order of the layout.
+ * Lists the names of the operations, in the order of the layout.
  *
  * @since 0.1.0
  * @category definitions
@@ -361,17 +362,17 @@ export interface GroupDefinition {
   readonly name: string
   readonly kind: GroupKind
   readonly subsystem: Subsystem
-  /** Stands before the exported name of each field. */
+  /** The beginning of the exported name of each field. */
   readonly exported: string
   readonly fields: Readonly<Record<string, FieldDefinition>>
   readonly guardedBy?: "lifecycle" | undefined
 }
 
-/** The first three operations belong to the reference layout; the limits follow them, then everything else. */
+/** The first three operations belong to the reference layout. The limits follow them, and then all other groups. */
 const referenceOperations = 3
 
 /**
- * Every group in the order of the layout.
+ * Lists every group, in the order of the layout.
  *
  * @since 0.1.0
  * @category definitions

@@ -1,11 +1,11 @@
 /**
- * Log-linear buckets for times in nanoseconds, and what can be read from their counts.
+ * Log-linear buckets for times in nanoseconds, and the statistics that are computed from their counts.
  *
- * Below 64 ns every nanosecond has a bucket. From there on every power of two is cut into 64 buckets of equal width, so
- * the middle of a bucket is at most 1/128 (0.78 %) away from any value that was counted in it: the stated error of every
+ * Below 64 ns every nanosecond has a bucket. Above, every power of two is divided into 64 buckets of equal width. So
+ * the middle of a bucket differs from any value counted in it by at most 1/128 (0.78 %), and the stated error of every
  * percentile is 1 %. Times of {@link rangeNanos} (18.3 minutes) and more are counted in the last bucket.
  *
- * The coarse histogram, 64 buckets of floor(log2(ns)), is a fold of the fine one, so the two can never disagree.
+ * The coarse histogram, 64 buckets of floor(log2(ns)), is computed from the fine one, so the two can never disagree.
  */
 
 const subBucketBits = 6
@@ -13,7 +13,7 @@ const subBuckets = 1 << subBucketBits
 const rangeBits = 40
 
 /**
- * Times from here on share the last bucket. Nanoseconds.
+ * Times of this length and more share the last bucket. In nanoseconds.
  *
  * @since 0.1.0
  * @category layout
@@ -21,7 +21,7 @@ const rangeBits = 40
 export const rangeNanos = 2 ** rangeBits
 
 /**
- * How many buckets there are.
+ * The number of buckets.
  *
  * @since 0.1.0
  * @category layout
@@ -36,7 +36,7 @@ export const bucketCount = (rangeBits - subBucketBits + 1) * subBuckets
  */
 export const relativeErrorMax = 0.01
 
-/** A power of two is dropped from long times, so that the rest is 32-bit arithmetic. */
+/** Long times are divided by 2 to this power, so that the rest is 32-bit arithmetic. */
 const longBits = 25
 
 const shortBucketOf = (nanos: number): number => {
@@ -47,7 +47,7 @@ const shortBucketOf = (nanos: number): number => {
 }
 
 /**
- * The bucket of a time. Expects a whole number of nanoseconds, at least 0.
+ * Gives the bucket of a time, a whole number of nanoseconds that is at least 0.
  *
  * @since 0.1.0
  * @category layout
@@ -59,7 +59,7 @@ export const bucketOf = (nanos: number): number => {
 }
 
 /**
- * The lowest time that a bucket counts, in nanoseconds.
+ * Gives the lowest time that a bucket counts, in nanoseconds.
  *
  * @since 0.1.0
  * @category layout
@@ -70,7 +70,7 @@ export const bucketLowestNanos = (bucket: number): number =>
     : (subBuckets + (bucket & (subBuckets - 1))) * 2 ** ((bucket >> subBucketBits) - 1)
 
 /**
- * The middle of the times that a bucket counts, in nanoseconds.
+ * Gives the middle of the times that a bucket counts, in nanoseconds.
  *
  * @since 0.1.0
  * @category layout
@@ -119,7 +119,7 @@ export type PercentileName = keyof typeof percentiles
 export const percentileNames = Object.keys(percentiles) as ReadonlyArray<PercentileName>
 
 /**
- * How many times were counted.
+ * Counts the samples.
  *
  * @since 0.1.0
  * @category queries
@@ -127,8 +127,8 @@ export const percentileNames = Object.keys(percentiles) as ReadonlyArray<Percent
 export const countOf = (counts: BucketCounts): number => counts.reduce((sum, [, count]) => sum + count, 0)
 
 /**
- * The time that `partsPerMillion` of the samples do not exceed (nearest rank), within {@link relativeErrorMax}, in
- * nanoseconds; 0 when nothing was counted.
+ * Gives the time that `partsPerMillion` of the samples do not exceed (nearest rank), within {@link relativeErrorMax},
+ * in nanoseconds; 0 if there are no samples.
  *
  * @since 0.1.0
  * @category queries
@@ -144,7 +144,7 @@ export const percentileNanos = (counts: BucketCounts, partsPerMillion: number): 
 }
 
 /**
- * Every reported percentile in nanoseconds.
+ * Gives every reported percentile, in nanoseconds.
  *
  * @since 0.1.0
  * @category queries
@@ -156,7 +156,7 @@ export const percentilesNanos = (counts: BucketCounts): Record<PercentileName, n
 }
 
 /**
- * The jitter: how far every reported percentile lies above p50, in nanoseconds.
+ * Gives the jitter: the difference between every reported percentile and p50, in nanoseconds.
  *
  * @since 0.1.0
  * @category queries
@@ -169,7 +169,7 @@ export const jitterNanos = (counts: BucketCounts): Record<PercentileName, number
 }
 
 /**
- * The coarse histogram: 64 counts, of the times with the same floor(log2(ns)). A time of 0 is counted with 1.
+ * Gives the coarse histogram: 64 counts, each of the times with the same floor(log2(ns)). A time of 0 counts as 1.
  *
  * @since 0.1.0
  * @category queries

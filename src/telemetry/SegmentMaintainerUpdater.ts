@@ -1,10 +1,10 @@
 /**
- * The write half of the telemetry. One updater writes one block, and a block belongs to one thread at a time: so plain
- * arithmetic loses no counts. Nothing is allocated, and nothing waits.
+ * The write half of the telemetry. One updater writes one block, and a block belongs to one thread at a time, so plain
+ * arithmetic loses no counts. An update allocates nothing and never waits.
  *
- * A group is changed between `enter` and `leave` of its sequence word (see Sequence.ts), so readers never see half of an
- * update. A thread that dies in the middle leaves the word odd: readers then keep the last whole state of that group,
- * and the next updater of the block makes the word even again. At most that one update is half counted.
+ * An updater changes a group between `enter` and `leave` of its sequence word (see Sequence.ts), so readers never see
+ * half of an update. A thread that dies in between leaves the word odd. Readers then keep the last whole state of that
+ * group, until the next updater of the block makes the word even again. At most that one update is counted in part.
  */
 import { invariant } from "../internal/invariant.ts"
 import { blockBytes, groupOf, groups, histograms } from "./CounterLayout.ts"
@@ -14,7 +14,7 @@ import { enter, leave, recover } from "./Sequence.ts"
 import { blockOffset, writersOf } from "./TelemetryBuffer.ts"
 
 /**
- * A clock that never goes back, in nanoseconds. Only differences count, and only those taken on one thread.
+ * A clock that never goes back, in nanoseconds. Only differences between readings of one thread have a meaning.
  *
  * @since 0.1.0
  * @category models
@@ -23,7 +23,7 @@ export type NowNanos = () => number
 
 /**
  * The default clock, `performance.now()`: monotonic, in steps of a nanosecond, and the cheapest that Node has. Its zero
- * differs between threads, so a start must be taken on the thread that reports it.
+ * differs between threads, so a thread must report only starts that it has read itself.
  *
  * @since 0.1.0
  * @category clock
@@ -31,8 +31,8 @@ export type NowNanos = () => number
 export const monotonicNanos: NowNanos = () => performance.now() * 1e6
 
 /**
- * Reports what happened. Every method is synchronous and allocates nothing. A start is what {@link NowNanos} of the same
- * updater returned before the operation; an operation counts as a sample whether it was ok or not.
+ * Counts what happens. Every method is synchronous and allocates nothing. A start is the time that {@link NowNanos} of
+ * the same updater returned before the operation. An operation counts as a sample, whether it succeeded (`ok`) or not.
  *
  * @since 0.1.0
  * @category models
@@ -41,42 +41,43 @@ export interface SegmentMaintainerUpdater {
   /** The updater's clock, in nanoseconds; 0 in the no-op. */
   readonly nowNanos: NowNanos
   /**
-   * A cycle of the maintainer's loop has ended, its sleep included. The cycle's time is counted whole; a cycle that did
-   * work adds its time without the sleep to the active time. The iteration is the cycle without the sleep.
+   * Counts a cycle of the maintainer's loop at its end, after its sleep. The cycle time includes the sleep. A cycle
+   * that did work adds its time without the sleep to the active time. The iteration is the cycle without the sleep.
    */
   readonly onPersistenceLoop: (didWork: boolean, startNanos: number, sleepNanos: number) => void
-  /** A hot segment was frozen: flushed, compressed and removed. */
+  /** Counts the freeze of a hot segment: flush, compression and removal. */
   readonly onHotSegmentRetention: (ok: boolean, startNanos: number) => void
-  /** A hot segment was compressed; the compression alone. */
+  /** Counts only the compression of a hot segment. */
   readonly onHotSegmentCompression: (ok: boolean, startNanos: number) => void
-  /** A cold segment was freed. */
+  /** Counts the deletion of a cold segment. */
   readonly onColdSegmentDeletion: (ok: boolean, startNanos: number) => void
-  /** A rotated segment was persisted. */
+  /** Counts the persisting of a rotated segment. */
   readonly onPersist: (ok: boolean, startNanos: number) => void
-  /** Events were made durable: write and fdatasync together. */
+  /** Counts a flush: write and fdatasync together. */
   readonly onFlush: (ok: boolean, startNanos: number) => void
-  /** An fdatasync alone. */
+  /** Counts one fdatasync. */
   readonly onSync: (ok: boolean, startNanos: number) => void
-  /** An event was appended. An append is cheaper than this call: report a sample of them. */
+  /** Counts an append. An append is cheaper than this call, so report only a sample of them. */
   readonly onAppend: (ok: boolean, startNanos: number) => void
-  /** The recorder went on to the next segment. */
+  /** Counts a rotation to the next segment. */
   readonly onRotation: (ok: boolean, startNanos: number) => void
-  /** A caller's wait for durability has ended. */
+  /** Counts a caller's wait for durability, at its end. */
   readonly onCommit: (ok: boolean, startNanos: number) => void
-  /** One more failure for this reason. */
+  /** Counts a failure for this reason. */
   readonly onFailure: (reason: FailureReason) => void
   /** Adds a whole number to a counter. */
   readonly count: (counter: CounterName, n: number) => void
-  /** Sets a gauge to a whole number. A negative value, as two clocks or a race may yield, becomes 0. */
+  /** Sets a gauge to a whole number. A negative value, which two clocks or a race may produce, becomes 0. */
   readonly setGauge: (gauge: GaugeName, value: number) => void
-  /** The configured limit of hot segments. */
+  /** Sets the configured limit of hot segments. */
   readonly setMaxSegments: (maxSegments: number) => void
-  /** The configured limit of cold segments. */
+  /** Sets the configured limit of cold segments. */
   readonly setMaxCompressedSegments: (maxCompressedSegments: number) => void
 }
 
 /**
- * The updater of one writer's block. Several may be made, but only one thread may use a block at a time.
+ * Makes the updater of one writer's block. There may be several for one block, but only one thread may use the block at
+ * a time.
  *
  * @since 0.1.0
  * @category constructors
@@ -122,7 +123,7 @@ export const noopUpdater: SegmentMaintainerUpdater = {
   setMaxCompressedSegments: nothing
 }
 
-/** Where an operation's words are, in words from the start of the block. */
+/** The places of an operation's words, in words from the start of the block. */
 interface OperationPlace {
   readonly total: number
   readonly samples: number
@@ -134,7 +135,7 @@ interface OperationPlace {
   readonly bucketSequence: number
 }
 
-/** Where the words of a counter or gauge are. */
+/** The places of the words of a counter or gauge. */
 interface ValuePlace {
   readonly word: number
   readonly sequence: number
@@ -200,7 +201,7 @@ const wordRange = 0x1_0000_0000
 
 class BlockUpdater implements SegmentMaintainerUpdater {
   readonly nowNanos: NowNanos
-  /** The block, in words. Signed, because the arithmetic of 32-bit integers is the cheapest there is. */
+  /** The block, in words. They are signed, because arithmetic on signed 32-bit integers is the cheapest. */
   private readonly words: Int32Array
 
   constructor(buffer: SharedArrayBuffer, writer: number, nowNanos: NowNanos) {
@@ -301,7 +302,9 @@ const change = (words: Int32Array, place: OperationPlace, ok: boolean, nanos: nu
   if (isAbove(nanos, words, place.max)) set(words, place.max, nanos)
 }
 
-/** A histogram is a group of its own: a bucket is one word, and only its overflow touches two. */
+/**
+ * Counts a time in its histogram, which is a group of its own: a bucket is one word, and only an overflow changes two.
+ */
 const countLatency = (words: Int32Array, place: OperationPlace, nanos: number): void => {
   const bucket = place.buckets + bucketOf(nanos)
   const seen = words[bucket]!

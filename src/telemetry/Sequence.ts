@@ -7,14 +7,15 @@
  *
  * - A word is an element of an `Int32Array`; those never tear, by the language's memory model.
  * - The copy is whole when the writer's stores become visible in their order (odd word, changes, even word) and the
- *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd word,
- *   or a later one, at its second look.
+ *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd
+ *   word, or a later one, at its second look.
  * - The engine keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
  *   across, and it does not reorder the plain stores that follow.
  * - x64 never reorders stores with stores, or loads with loads. So the even store may be a plain one there.
  * - ARM64 does. There `Atomics.store` is a store-release, which nothing before it can pass, and `Atomics.load` a
  *   load-acquire, which nothing after it can pass, and which cannot pass a store-release before it. So the odd store is
- *   followed by a load, the even store is atomic, and the second look is preceded by a store (to a word of the reader's).
+ *   followed by a load, the even store is atomic, and the second look is preceded by a store (to a word of the
+ *   reader's).
  * - The language's model alone promises an order only if every word is stored and loaded with `Atomics`. That was
  *   measured at 7 to 8 ns a word on x64, and an update has five or more; so we lean on the three points above instead,
  *   and on a test that drives several threads through millions of updates.
@@ -27,7 +28,7 @@ const isOrdered = process.arch === "x64"
 const fence = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * The writer begins a change. Only the one writer of the word may call this, and then only `leave`.
+ * Writer: begins a change. Only the one writer of the word may call this, and must call `leave` next.
  *
  * @since 0.1.0
  * @category writing
@@ -38,7 +39,7 @@ export const enter = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * The change is complete.
+ * Writer: completes the change.
  *
  * @since 0.1.0
  * @category writing
@@ -50,7 +51,7 @@ export const leave = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * Makes the word even after a writer died inside; for the next writer, before its first change.
+ * Makes the word even if a writer died inside. The next writer calls it before its first change.
  *
  * @since 0.1.0
  * @category writing
@@ -61,7 +62,7 @@ export const recover = (words: Int32Array, sequence: number): void => {
 }
 
 /**
- * The reader's first look. What it returns goes to {@link isWhole} after the copy.
+ * Reader: takes the first look. Pass its result to {@link isWhole} after the copy.
  *
  * @since 0.1.0
  * @category reading
@@ -69,7 +70,7 @@ export const recover = (words: Int32Array, sequence: number): void => {
 export const look = (words: Int32Array, sequence: number): number => Atomics.load(words, sequence)
 
 /**
- * Whether what was copied since `look` returned `seen` is whole.
+ * Reader: tells whether the copy made since `look` returned `seen` is whole.
  *
  * @since 0.1.0
  * @category reading

@@ -1,8 +1,9 @@
 /**
- * Telemetry of a recorder: writers count into shared memory, one block each, and anyone may take a snapshot.
+ * Telemetry of a recorder. Each writer counts in a block of its own in shared memory, and any thread may take a
+ * snapshot.
  *
- * No count is lost and no snapshot holds a half-updated group, however many threads write. Nothing runs in the
- * background: what nobody reads costs only its updates, and the no-op costs nothing.
+ * No count is lost and no snapshot contains a half-updated group, whatever the number of threads that write. Nothing
+ * runs in the background: without a reader only the updates cost time, and the no-op costs none.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -36,25 +37,30 @@ import type { TelemetrySnapshot } from "./TelemetrySnapshot.ts"
  *   yield* Console.log(TelemetryDump.dump(snapshot))
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class Telemetry extends Context.Service<Telemetry, {
-  /** The updater of a writer, from 0. A writer is one thread; a restarted thread may go on with its block. */
+  /**
+   * Makes the updater of a writer, counted from 0. A writer is one thread; after a restart a thread may reuse its
+   * block.
+   */
   readonly updater: (writer: number) => SegmentMaintainerUpdater
-  /** All writers merged, now. */
+  /** Takes a snapshot with all writers merged. */
   readonly snapshot: Effect.Effect<TelemetrySnapshot>
-  /** The same, at once. */
+  /** Takes the same snapshot synchronously. */
   readonly snapshotUnsafe: () => TelemetrySnapshot
-  /** Runs `refresh` before every snapshot taken here, for as long as the scope lives: for gauges that age unread. */
+  /** Runs `refresh` before every snapshot taken here, until the scope closes: for gauges that become outdated. */
   readonly beforeSnapshot: (refresh: () => void) => Effect.Effect<void, never, Scope.Scope>
-  /** What a worker needs to {@link attach}. */
+  /** The memory, which a worker passes to {@link attach}. */
   readonly buffer: SharedArrayBuffer
 }>()("effect-wal/telemetry/Telemetry") {}
 
 /**
- * The telemetry that another thread made, from its buffer. Throws when the buffer is none, or of another version.
- * `nowNanos` is the clock of the updaters.
+ * Attaches to the telemetry that another thread made, by its buffer. Throws if the buffer was not made by telemetry, or
+ * by another version of it. `nowNanos` is the clock of the updaters.
  *
  * @since 0.1.0
  * @category constructors
@@ -84,7 +90,7 @@ export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonic
 }
 
 /**
- * Telemetry for `writersMax` writers (0 to 256), less than 200 KiB of shared memory each.
+ * Makes telemetry for `writersMax` writers (0 to 256), with less than 200 KiB of shared memory for each.
  *
  * @since 0.1.0
  * @category layers
@@ -97,8 +103,8 @@ export const layer = (options: {
   Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options.nowNanos ?? monotonicNanos))
 
 /**
- * Telemetry that counts nothing: its updaters do nothing, here and in every thread that attaches to its buffer, and
- * every snapshot is all zeros.
+ * Makes telemetry that counts nothing. Its updaters do nothing, here and in every thread that attaches to its buffer,
+ * and all values of its snapshots are zero.
  *
  * @since 0.1.0
  * @category layers

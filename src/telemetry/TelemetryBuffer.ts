@@ -1,12 +1,13 @@
 /**
- * The shared memory of the telemetry: one 64-byte header, then a block for each writer (see Counters.ts).
+ * The shared memory of the telemetry: one 64-byte header, then one block for each writer (see CounterLayout.ts).
  *
  * ```text
  *   0  magic "EWTL" (u32)   4  version (u32)   8  writers (u32)   12  bytes of a block (u32)   16..63  zero
  *  64  block of writer 0, block of writer 1, …
  * ```
  *
- * Whoever has the buffer can attach to it. A buffer with no writers is the no-op: nothing is counted, all is zero.
+ * A thread that has the buffer can attach to it. A buffer without writers is the no-op: nothing is counted, and every
+ * value is zero.
  */
 import { invariant } from "../internal/invariant.ts"
 import { blockBytes, groups, groupsBytes, lineBytes } from "./CounterLayout.ts"
@@ -15,7 +16,7 @@ const magic = 0x4c_54_57_45
 const version = 1
 
 /**
- * The most writers a buffer may have: the application's thread, the maintainer, and a large pool of workers.
+ * The largest number of writers of a buffer: the application's thread, the maintainer, and a large pool of workers.
  *
  * @since 0.1.0
  * @category layout
@@ -23,7 +24,7 @@ const version = 1
 export const writersLimit = 256
 
 /**
- * Memory for so many writers, all counts zero and all minima at the unsigned 64-bit maximum.
+ * Makes memory for `writersMax` writers, with all counts at zero and all minima at the unsigned 64-bit maximum.
  *
  * @since 0.1.0
  * @category constructors
@@ -42,7 +43,7 @@ export const makeBuffer = (writersMax: number): SharedArrayBuffer => {
 }
 
 /**
- * Gives the minima in the words of a block of zeros their first value, the unsigned 64-bit maximum.
+ * Sets the minima in the words of a zeroed block to their first value, the unsigned 64-bit maximum.
  *
  * @since 0.1.0
  * @category constructors
@@ -56,7 +57,7 @@ export const resetMinima = (words: Uint32Array): void => {
 }
 
 /**
- * How many writers a buffer has. Throws when the buffer is none of ours or of another version.
+ * Reads how many writers a buffer has. Throws if the buffer was not made by telemetry, or by another version of it.
  *
  * @since 0.1.0
  * @category queries
@@ -77,7 +78,7 @@ export const writersOf = (buffer: SharedArrayBuffer): number => {
 }
 
 /**
- * Where the block of a writer begins, in bytes from the start of the buffer.
+ * Gives where the block of a writer begins, in bytes from the start of the buffer.
  *
  * @since 0.1.0
  * @category layout

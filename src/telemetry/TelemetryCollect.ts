@@ -1,9 +1,10 @@
 /**
- * Hands a snapshot to a collector, value by value, under the names of the reference: a prefix, the name of the group, the
- * name of the field; times in nanoseconds or milliseconds as the name says; the label `subsystem` on each.
+ * Passes a snapshot to a collector, value by value, under the names of the reference: a prefix, the name of the group,
+ * the name of the field. Times are in nanoseconds or milliseconds, as the end of the name states. Each value has the
+ * label `subsystem`.
  *
- * Samples and successes of an operation are always there, its total time from the first sample on, and minimum, maximum,
- * average, jitter and rate from the second. Its latency histogram comes with the first sample.
+ * Samples and successes of an operation are always passed. Its total time and its latency histogram follow after the
+ * first sample; minimum, maximum, average, jitter and rate after the second.
  */
 import { type Field, type Group, groups } from "./CounterLayout.ts"
 import { type OperationName, operations, type Unit } from "./Counters.ts"
@@ -42,7 +43,8 @@ export interface HistogramSample {
 }
 
 /**
- * Takes what {@link collect} hands out. A counter only grows while the telemetry lives; a gauge may go anywhere.
+ * Receives the values that {@link collect} passes. A counter only grows as long as the telemetry exists; a gauge may
+ * change in any direction.
  *
  * @since 0.1.0
  * @category models
@@ -50,14 +52,14 @@ export interface HistogramSample {
 export interface Collector {
   /** A value that only grows. */
   readonly counter: (sample: Sample) => void
-  /** A value that goes up and down. */
+  /** A value that grows and shrinks. */
   readonly gauge: (sample: Sample) => void
-  /** Counts by upper bound. */
+  /** A latency histogram: the counts of its buckets. */
   readonly histogram: (sample: HistogramSample) => void
 }
 
 /**
- * The prefix of every exported name, unless another is asked for.
+ * The default prefix of exported names.
  *
  * @since 0.1.0
  * @category definitions
@@ -65,11 +67,11 @@ export interface Collector {
 export const defaultPrefix = "effect_wal"
 
 /**
- * Hands every value of `snapshot` to `collector`, in the order of the layout.
+ * Passes every value of `snapshot` to `collector`, in the order of the layout.
  *
- * Derived values: `avg` is total over samples; `jitter` is maximum minus minimum; `rate_per_second` is samples for each
- * second spent in the operation; `active_ratio_percent` is active time over cycle time; `avg_active_time_ms` is over the
- * cycles that did work.
+ * Derived values: `avg` is total over samples; `jitter` is maximum minus minimum; `rate_per_second` is samples per
+ * second spent in the operation; `active_ratio_percent` is active time over cycle time; `avg_active_time_ms` is over
+ * the cycles that did work.
  *
  * @since 0.1.0
  * @category conversions

@@ -1,5 +1,6 @@
 /**
- * A snapshot as text for people: a line or two for each group, durations and bytes in the units that suit their size.
+ * Formats a snapshot as text for people: a line or two for each group, with durations and bytes in units that suit
+ * their size.
  */
 import { groups } from "./CounterLayout.ts"
 import type { OperationName } from "./Counters.ts"
@@ -18,7 +19,7 @@ const short = (value: number): string => {
 }
 
 /**
- * A duration in the largest unit that leaves at least 1: `1.50 ms`, `12.3 s`, `0 ns`.
+ * Formats a duration in the largest unit in which it is at least 1: `1.50 ms`, `12.3 s`, `0 ns`.
  *
  * @since 0.1.0
  * @category formatting
@@ -29,7 +30,7 @@ export const formatNanos = (nanos: number): string => {
 }
 
 /**
- * An amount of bytes in binary units: `512 B`, `1.50 MiB`.
+ * Formats an amount of bytes in binary units: `512 B`, `1.50 MiB`.
  *
  * @since 0.1.0
  * @category formatting
@@ -72,7 +73,7 @@ const dumpOperation = (name: string, operation: OperationSnapshot): Array<string
   ]
 }
 
-/** `persistOldestPendingMillis` becomes `persist oldest pending`; the unit is in the value. */
+/** Turns `persistOldestPendingMillis` into `persist oldest pending`; the unit is part of the value. */
 const words = (name: string): string =>
   name.replace(/(Millis|Nanos)$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
@@ -87,7 +88,7 @@ const dumpRatio = ({ counters }: TelemetrySnapshot): Array<string> =>
     : [line("compression ratio", `${short(counters.compressionBytesIn / counters.compressionBytesOut)} to 1`)]
 
 /**
- * The whole snapshot as text, one group after the other; ends with a line feed.
+ * Formats the whole snapshot, one group after the other. Ends with a line feed.
  *
  * @since 0.1.0
  * @category conversions

@@ -1,15 +1,15 @@
 /**
- * Telemetry for monitoring systems: into Effect's `Metric`, from where any exporter takes it (OTLP, StatsD, Prometheus),
- * and as Prometheus text. Values are read when they are asked for; nothing runs in between.
+ * Exports telemetry to monitoring systems: to Effect's `Metric`, from where any exporter reads it (OTLP, StatsD,
+ * Prometheus), and as Prometheus text. Values are read when an exporter asks for them; nothing runs in between.
  *
- * Names. The reference measures in nanoseconds, milliseconds and percent, and says so in its names. Monitoring systems
- * want base units, so here they become seconds and ratios, and a counter's name ends in `_total`, by one rule:
- * `…_total_ns` is `…_seconds_total`, `…_ns` and `…_ms` are `…_seconds`, `…_percent` is dropped after a ratio, and what
- * has no unit stays. `promtool check metrics` has no complaint then. `names: "reference"` keeps the reference's names and
- * units to the letter.
+ * Names: the reference measures in nanoseconds, milliseconds and percent, and its names end with these units.
+ * Monitoring systems expect base units. So they become seconds and ratios here, and a counter's name ends with
+ * `_total`, by one rule: `…_total_ns` becomes `…_seconds_total`, `…_ns` and `…_ms` become `…_seconds`, `…_percent` is
+ * dropped after a ratio, and a name without a unit stays. `promtool check metrics` accepts these names. `names:
+ * "reference"` keeps the reference's names and units exactly.
  *
  * Latency histograms have a bucket for each power of two from 128 ns to 17.2 s. A bucket counts the times below its
- * bound; a time that is exactly the bound counts in the next one.
+ * bound; a time equal to the bound counts in the next bucket.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -26,24 +26,24 @@ import { collect, defaultPrefix, type HistogramSample, type Sample } from "./Tel
 import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
 /**
- * How values are named.
+ * Options for the names of exported values.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ExportOptions {
-  /** Stands before every name; `effect_wal` by default. */
+  /** The beginning of every name; `effect_wal` by default. */
   readonly prefix?: string | undefined
   /** Base units (the default) or the reference's own names and units. */
   readonly names?: "base-units" | "reference" | undefined
 }
 
-/** A series as an exporter sees it. */
+/** A series, as an exporter sees it. */
 type Series =
   | { readonly type: "counter" | "gauge"; readonly sample: Sample }
   | HistogramSeries
 
-/** `boundScale`: how many nanoseconds make one of the exported unit. */
+/** `boundScale`: the number of nanoseconds in one exported unit. */
 interface HistogramSeries {
   readonly type: "histogram"
   readonly sample: HistogramSample
@@ -89,7 +89,7 @@ const seriesOf = (snapshot: TelemetrySnapshot, options: ExportOptions): Array<Se
 /** The bounds of the exported buckets, in nanoseconds: 2^7 to 2^34. */
 const boundsNanos = Array.from({ length: 28 }, (_, index) => 2 ** (index + 7))
 
-/** How many times lie below each bound. Every bound is also a bound of the fine histogram, so this is exact. */
+/** Counts the times below each bound. Exact, because every bound is also a bound of the fine histogram. */
 const cumulativeCounts = ({ counts }: HistogramSample): Array<number> => {
   let next = 0
   let below = 0
@@ -119,7 +119,7 @@ const seriesLines = (series: Series): Array<string> => {
 }
 
 /**
- * A snapshot in the Prometheus text format, version 0.0.4.
+ * Formats a snapshot in the Prometheus text format, version 0.0.4.
  *
  * @since 0.1.0
  * @category conversions
@@ -136,8 +136,8 @@ export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptio
 }
 
 /**
- * Serves {@link prometheusText} at `GET /metrics`, a fresh snapshot for each request. The router, and the server below
- * it, are the application's: `HttpRouter.serve(layerPrometheus())` over `NodeHttpServer.layer(…)`.
+ * Serves {@link prometheusText} at `GET /metrics`, with a new snapshot for each request. The application provides the
+ * router and its server: `HttpRouter.serve(layerPrometheus())` over `NodeHttpServer.layer(…)`.
  *
  * @since 0.1.0
  * @category layers
@@ -182,7 +182,7 @@ export const layerPrometheus = (
     )
   }))
 
-/** A snapshot in which every value is shown, to know every series beforehand. */
+/** Makes a snapshot in which every value is shown, so that every series is known beforehand. */
 const completeSnapshot = (): TelemetrySnapshot => {
   const kinds: Record<string, Record<string, number>> = {}
   for (const group of groups) {
@@ -195,7 +195,9 @@ const completeSnapshot = (): TelemetrySnapshot => {
 
 const keyOf = ({ sample }: Series): string => sample.name + labelsText(sample.labels)
 
-/** The series of one moment: taken at the first pull of an export, and dropped when that export's turn is over. */
+/**
+ * Gives series of one moment: they are taken at the first read of an export, and dropped at the end of its microtask.
+ */
 const makeCurrent = (telemetry: Telemetry["Service"], options: ExportOptions) => {
   let current: ReadonlyMap<string, Series> | undefined
   return (key: string): Series | undefined => {
@@ -262,9 +264,9 @@ const register = (
 }
 
 /**
- * Registers every series with Effect's metrics for as long as the layer lives. An export takes one snapshot for all of
- * them, at the moment it reads them. A series that has no value yet, such as a minimum before the second sample, is 0.
- * Two recorders in one process are told apart with `Metric.CurrentMetricAttributes` around this layer.
+ * Registers every series with Effect's metrics until the layer's scope closes. An export takes one snapshot for all of
+ * them, when it reads the first one. A series without a value yet, such as a minimum before the second sample, is 0. To
+ * distinguish two recorders in one process, set `Metric.CurrentMetricAttributes` around this layer.
  *
  * @since 0.1.0
  * @category layers
@@ -280,7 +282,7 @@ const register = (
  *
  * const program = Effect.gen(function*() {
  *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
- *   // Whatever exports Effect's metrics exports these too; `Metric.dump` is the simplest.
+ *   // Every exporter of Effect's metrics exports these too; `Metric.dump` is the simplest.
  *   yield* Console.log(yield* Metric.dump) // => effect_wal_hot_segments
  * })
  *

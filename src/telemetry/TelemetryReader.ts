@@ -1,10 +1,11 @@
 /**
- * The read half of the telemetry: copies every writer's groups while they are whole, and merges them into a snapshot.
+ * The read half of the telemetry. It copies every writer's groups while they are whole, and merges them into a
+ * snapshot.
  *
- * No group of a snapshot is torn or half updated, and no count ever goes back. Groups are read one after the other, so
- * two groups may differ by the updates that happened between; so may an operation and its histogram. A reader never
- * stops a writer, and a writer that stands still in the middle of an update does not stop a reader: after
- * `attemptsMax` looks the reader keeps the last whole state that it has seen of that group.
+ * No group of a snapshot is torn or half updated, and no count ever decreases. Groups are read one after the other, so
+ * two groups may differ by the updates made in between; so may an operation and its histogram. A reader never blocks a
+ * writer. A writer that stops in the middle of an update does not block a reader: after `attemptsMax` looks, the reader
+ * keeps the last whole state that it has seen of that group.
  */
 import { blockBytes, type Field, groups, groupsBytes, histograms } from "./CounterLayout.ts"
 import type { Group, HistogramPlace } from "./CounterLayout.ts"
@@ -15,14 +16,14 @@ import { blockOffset, resetMinima, writersOf } from "./TelemetryBuffer.ts"
 import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
 /**
- * A running writer is inside a group for some 20 ns, and this many looks take well over that. One that the system has put
- * to sleep inside a group may stay there for milliseconds, which is not worth waiting for.
+ * A running writer is inside a group for some 20 ns, and this many looks take much longer. A writer that the system has
+ * suspended inside a group may stay there for milliseconds, which is too long to wait for.
  */
 const attemptsMax = 1_000
 
 const wordRange = 0x1_0000_0000
 
-/** One writer's block as a reader sees it. */
+/** One writer's block, as a reader sees it. */
 interface Block {
   readonly shared: Int32Array
   /** The last whole state of every group. */
@@ -51,7 +52,7 @@ const histogramAttemptsMax = 100
 const filledBuckets = new Uint16Array(bucketCount)
 const filledCounts = new Float64Array(bucketCount)
 
-/** Every bucket is a value that was true during the copy, and buckets only grow. */
+/** Adds one writer's histogram. Every bucket has a value that was true during the copy, and buckets only grow. */
 const addHistogram = ({ shared }: Block, place: HistogramPlace, counts: Float64Array): void => {
   const low = place.offset / 4
   const high = place.highOffset / 4
@@ -92,8 +93,8 @@ const merge = (blocks: ReadonlyArray<Block>, field: Field): number => {
 }
 
 /**
- * A function that takes a snapshot of the buffer, now. It remembers the last whole state of every group, so one such
- * function should be kept and used again.
+ * Makes a function that takes a snapshot of the buffer. The function remembers the last whole state of every group, so
+ * keep it and use it again.
  *
  * @since 0.1.0
  * @category constructors
@@ -108,7 +109,7 @@ export const makeReader = (buffer: SharedArrayBuffer): () => TelemetrySnapshot =
 
   const latencyOf = (samplesField: Field, place: HistogramPlace): BucketCounts => {
     let any = false
-    // The histogram is counted after the samples: without samples there is nothing to read in it.
+    // A writer counts the histogram after the samples: without samples the histogram is empty.
     for (const block of blocks) {
       if (valueOf(block.whole, samplesField) === 0) continue
       if (!any) counts.fill(0)

@@ -1,8 +1,9 @@
 /**
- * What the telemetry said at one moment, all writers merged: plain data that can be kept, compared, sent and stored.
+ * The values of the telemetry at one moment, with all writers merged: plain data that can be kept, compared, sent and
+ * stored.
  *
- * Every value is a number. The shared counters are 64-bit and exact; a number is exact up to 2^53, which is 104 days of
- * summed nanoseconds, and within one part in 10^16 above.
+ * Every value is a number. The shared counters have 64 bits and are exact. A number is exact up to 2^53, which is 104
+ * days of summed nanoseconds; above that its relative error is at most 10^-16.
  */
 import * as Schema from "effect/Schema"
 import { groups, referenceBytes } from "./CounterLayout.ts"
@@ -12,7 +13,7 @@ import type { CounterName, GaugeName, GroupKind, LifecycleName, OperationName } 
 
 /**
  * The totals and the latency histogram of one operation. Times in nanoseconds. `minNanos` is 0 while there are no
- * samples. `latency` holds the counts of the buckets that are not empty (see LatencyHistogram.ts).
+ * samples. `latency` lists the counts of the buckets that are not empty (see LatencyHistogram.ts).
  *
  * @since 0.1.0
  * @category models
@@ -38,7 +39,7 @@ const namesOf = <Name extends string>(kind: GroupKind): ReadonlyArray<Name> =>
   groups.filter((group) => group.kind === kind).flatMap((group) => group.fields.map((field) => field.name as Name))
 
 /**
- * A snapshot. Its schema checks one that comes from outside, such as a file.
+ * A snapshot. Its schema checks a snapshot that comes from outside, such as from a file.
  *
  * @since 0.1.0
  * @category models
@@ -60,7 +61,7 @@ export const TelemetrySnapshot = Schema.Struct({
 export type TelemetrySnapshot = typeof TelemetrySnapshot.Type
 
 /**
- * The value of a field of the table in a snapshot.
+ * Gives the value of a field in a snapshot.
  *
  * @since 0.1.0
  * @category queries
@@ -74,8 +75,8 @@ export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field)
 
 /**
  * Writes the first 320 bytes of the reference layout to `target`: the lifecycle, the three maintenance operations and
- * the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit maximum. Throws when
- * `target` is shorter.
+ * the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit maximum. Throws if `target`
+ * is shorter.
  *
  * @since 0.1.0
  * @category conversions

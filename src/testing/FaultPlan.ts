@@ -1,6 +1,6 @@
 /**
- * What is to go wrong on the simulated disk, and when: at rates, by the seed, or when a test tells it. Told failures
- * come first, in the order in which they were told.
+ * Decides what fails on the simulated disk, and when: at rates, drawn from the seed, or because a test has told it to.
+ * Told failures come first, in the order in which they were told.
  */
 import type { DiskReason } from "../disk/Disk.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
@@ -23,20 +23,20 @@ export type Operation =
   | "lock"
 
 /**
- * How often things go wrong. Rates are probabilities per operation, from 0 to 1; 0 when absent.
+ * How often operations fail, are short or are slow. Rates are probabilities per operation, from 0 to 1; 0 by default.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Faults {
-  /** Failures with `Io`. */
+  /** The rates of failures with `Io`. */
   readonly errorRates?: Partial<Readonly<Record<Operation, number>>>
-  /** Of the syncs that fail, the share that leaves the file stuck. */
+  /** The share of failing syncs that leave the file stuck. */
   readonly stuckSyncRate?: number
   readonly shortReadRate?: number
   readonly shortWriteRate?: number
   readonly slowRate?: number
-  /** The longest sleep of a slow operation; 1,000 when absent. */
+  /** The longest sleep of a slow operation; 1,000 by default. */
   readonly slowMillisMax?: number
 }
 
@@ -48,7 +48,7 @@ interface ToldFailure {
 }
 
 /**
- * What goes wrong with the operations that are asked about, one after the other.
+ * Decides for one operation after the other what goes wrong.
  *
  * @since 0.1.0
  * @category models
@@ -63,18 +63,20 @@ export class FaultPlan {
     this.faults = faults
   }
 
-  /** One more failure to come, after those that were told before. */
+  /** Adds a failure, after those that were told before. */
   tell(failure: ToldFailure): void {
     this.#told.push(failure)
   }
 
-  /** Nothing goes wrong from now on. */
+  /** Removes all told failures and all rates: from now on nothing goes wrong. */
   forget(): void {
     this.#told = []
     this.faults = {}
   }
 
-  /** Why this operation fails; undefined when it does not. Uses up a failure that was told for once. */
+  /**
+   * Gives the reason why this operation fails; undefined if it does not. Uses up a failure that was told for one time.
+   */
   failureOf(operation: Operation, path: string): DiskReason | undefined {
     const index = this.#told.findIndex((failure) =>
       failure.operation === operation && (failure.path === undefined || path.search(failure.path) !== -1)
@@ -87,22 +89,22 @@ export class FaultPlan {
     return this.#draw(this.faults.errorRates?.[operation]) ? "Io" : undefined
   }
 
-  /** Whether a sync that fails now leaves its file stuck. */
+  /** Decides whether a sync that fails now leaves its file stuck. */
   leavesStuck(): boolean {
     return this.#draw(this.faults.stuckSyncRate)
   }
 
-  /** How long this operation sleeps; 0 when it is not slow. */
+  /** Decides how long this operation sleeps; 0 if it is not slow. */
   sleepMillis(): number {
     return this.#draw(this.faults.slowRate) ? 1 + this.#random.below(this.faults.slowMillisMax ?? 1000) : 0
   }
 
-  /** How many of the bytes this read takes. */
+  /** Decides how many of the bytes this read takes. */
   readBytes(bytes: number): number {
     return this.#shortened(bytes, this.faults.shortReadRate)
   }
 
-  /** How many of the bytes this write takes. */
+  /** Decides how many of the bytes this write takes. */
   writeBytes(bytes: number): number {
     return this.#shortened(bytes, this.faults.shortWriteRate)
   }

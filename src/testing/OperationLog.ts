@@ -1,8 +1,8 @@
-/** The operations on the simulated disk: their number, and a line for each of the last ones. */
+/** Logs the operations on the simulated disk: counts all of them, and keeps a line for each of the last ones. */
 import type { Operation } from "./FaultPlan.ts"
 
 /**
- * The second path of a rename, how a file was opened, or offset and bytes.
+ * The second path of a rename, the mode in which a file was opened, or offset and bytes.
  *
  * @since 0.1.0
  * @category models
@@ -10,7 +10,7 @@ import type { Operation } from "./FaultPlan.ts"
 export type OperationDetail = string | readonly [offset: number, bytes: number]
 
 /**
- * One operation. It has no outcome until it is complete.
+ * One operation. Its outcome is undefined until it is complete.
  *
  * @since 0.1.0
  * @category models
@@ -25,13 +25,13 @@ export interface LogEntry {
 }
 
 /**
- * Counts all operations and remembers the last `lengthMax`.
+ * Counts all operations and keeps the last `lengthMax`.
  *
  * @since 0.1.0
  * @category models
  */
 export class OperationLog {
-  /** The operations begun so far. */
+  /** The number of operations begun so far. */
   count = 0
   readonly #lengthMax: number
   readonly #entries: Array<LogEntry> = []
@@ -51,14 +51,14 @@ export class OperationLog {
     return entry
   }
 
-  /** Oldest first. */
+  /** Formats the operations that are kept, oldest first. */
   get lines(): ReadonlyArray<string> {
     return Object.values(this.#entries).sort((left, right) => left.number - right.number).map(lineOf)
   }
 }
 
 /**
- * The detail of an operation behind its path; empty when it has none.
+ * Formats the detail of an operation, to follow its path; empty if it has none.
  *
  * @since 0.1.0
  * @category formatting

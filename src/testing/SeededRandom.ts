@@ -1,6 +1,6 @@
 /**
  * A small generator of pseudo-random numbers (xoshiro128**, seeded through splitmix32). The same seed gives the same
- * numbers on every platform and in every version of the runtime. Not for secrets.
+ * numbers on every platform and in every version of the runtime. Do not use it for secrets.
  */
 import { invariant } from "../internal/invariant.ts"
 
@@ -36,7 +36,7 @@ export class SeededRandom {
     this.#d = splitmix32() | 1 // the state of xoshiro must not be all zeros
   }
 
-  /** The next number from 0 to 2^32 - 1. */
+  /** Draws a whole number from 0 to 2^32 - 1. */
   uint32(): number {
     const fiveTimes = Math.imul(this.#b, 5)
     const result = Math.imul((fiveTimes << 7) | (fiveTimes >>> 25), 9) >>> 0
@@ -50,18 +50,18 @@ export class SeededRandom {
     return result
   }
 
-  /** A whole number from 0 to `limit - 1`; `limit` is at most 2^32. */
+  /** Draws a whole number from 0 to `limit - 1`; `limit` is at most 2^32. */
   below(limit: number): number {
     invariant(limit >= 1 && limit <= 2 ** 32, `limit ${limit} leaves a number to draw`)
     return Math.floor((this.uint32() / 2 ** 32) * limit)
   }
 
-  /** True with the given probability. */
+  /** Draws `true` with the given probability. */
   chance(probability: number): boolean {
     return this.uint32() / 2 ** 32 < probability
   }
 
-  /** Puts the items into another order, in place. */
+  /** Puts the items into a random order, in place. */
   shuffle<A>(items: Array<A>): Array<A> {
     for (let last = items.length - 1; last > 0; last--) {
       const other = this.below(last + 1)

@@ -1,33 +1,34 @@
 /**
- * A `Disk` in memory that does, from a seed, everything that a real disk may do. The same seed and the same
- * operations give the same results, faults and remains, on every platform. Without slow operations every operation
- * completes at once, without a promise, so it runs under `TestClock` and by the hundred thousand.
+ * A `Disk` in memory that does, from a seed, everything that a real disk may do. The same seed and the same operations
+ * give the same results, faults and remains, on every platform. Without slow operations every operation completes at
+ * once, without a promise. So the disk runs under `TestClock`, and does hundreds of thousands of operations in a test.
  *
  * The fault model:
  *
  * 1. A read sees every completed write at once.
- * 2. At a crash the writes and truncations of a file since its last successful sync survive wholly, partly or not at
- *    all, in any order, torn at 512-byte sectors; so does its length, on its own. Each byte is old, written, or zero.
+ * 2. At a crash the writes and truncations of a file since its last successful sync survive completely, partly or not
+ *    at all, in any order, torn at 512-byte sectors; so does its length, independently. Each byte is old, written, or
+ *    zero.
  * 3. At a crash a create, rename, unlink, makeDirectory or removeDirectory that no `syncDirectory` has followed may be
- *    lost, each on its own, but never one that a surviving change to the same name rests on. A rename happens whole or not at all.
- *    A directory whose own name is lost takes everything in it along.
- * 4. A failed sync loses: some of the unsynced sectors, and the length, may have got to the device, the others never
- *    will. Readers see them until the crash, and the next sync says ok. A file may instead be stuck: all its syncs
- *    fail until the crash.
- * 5. Space ends at any byte. A write is short when some of it still fits, and fails with `Full` when none does.
+ *    lost, each independently, but never one on which a surviving change to the same name depends. A rename happens
+ *    completely or not at all. If the name of a directory is lost, everything in it is lost.
+ * 4. A failed sync loses data: some of the unsynced sectors, and the length, may have reached the device, the others
+ *    never will. Readers see them until the crash, and the next sync succeeds. A file may instead be stuck: all its
+ *    syncs fail until the crash.
+ * 5. Space ends at any byte. A write is short if some of it still fits, and fails with `Full` if none does.
  *    Overwriting needs no space; a file uses the space from its start to the last byte ever written. An unlinked file
  *    gives its space back when it is closed.
  * 6. Reads and writes may be short, at rates that can be set.
- * 7. Any operation may fail, at rates that can be set or when told. It has then done nothing, except that a write
- *    that fails with `Io` may have left some of its first sectors in the file, and that a sync loses (rule 4).
+ * 7. Any operation may fail, at rates that can be set, or when told. It has then done nothing, with two exceptions: a
+ *    write that fails with `Io` may have left some of its first sectors in the file, and a sync loses data (rule 4).
  * 8. Bits of synced files rot when told.
- * 9. Operations may be slow: they sleep by the Effect `Clock`, before or after they have their effect. Interrupted
- *    before, they have not begun; interrupted after, they have completed.
+ * 9. Operations may be slow: they sleep by Effect's `Clock`, before or after their effect. An operation that is
+ *    interrupted before its effect has not begun; one that is interrupted after it has completed.
  * 10. Names are listed in any order.
  * 11. When the power goes off, in the middle of an operation if told so, that operation and every later one dies with
- *    `PowerOff`; a defect, so no error handling of the code under test takes it for a fault that it could handle.
- *    Closing a file and giving a lock back succeed, so scopes close. `crash` draws what is left, and the power is on
- *    again: what was open stays dead, locks are free.
+ *     `PowerOff`. It is a defect, so the code under test cannot treat it as a fault that it could handle. Closing a
+ *     file and releasing a lock succeed, so scopes close. `crash` draws what is left, and turns the power on again:
+ *     files that were open stay unusable, locks are free.
  *
  * Links and permissions are not simulated: every entry is a regular file or a directory.
  */
@@ -51,19 +52,19 @@ import { SimulatedStorage } from "./SimulatedStorage.ts"
 
 export type { Faults, Operation }
 
-/** What a simulated disk is made from. @since 0.1.0 @category models */
+/** The options of a simulated disk. @since 0.1.0 @category models */
 export interface Options {
-  /** A whole number; decides everything that is drawn. */
+  /** A whole number that decides everything that is drawn. */
   readonly seed: number
   readonly faults?: Faults
-  /** 1 TiB when absent. */
+  /** 1 TiB by default. */
   readonly capacityBytes?: number
-  /** How many operations `log` remembers; 64 when absent. */
+  /** How many operations `log` keeps; 64 by default. */
   readonly logLength?: number
 }
 
 /**
- * The defect of every operation while the power is off, and of what was open before a crash.
+ * The defect of every operation while the power is off, and of operations on files that were opened before a crash.
  *
  * @since 0.1.0
  * @category errors
@@ -74,7 +75,7 @@ export class PowerOff extends Error {
 }
 
 /**
- * Whether a fiber ended because the power went off and for no other reason; interruptions on the way are none.
+ * Tells whether a fiber ended only because the power went off; interruptions do not count as another reason.
  *
  * @since 0.1.0
  * @category errors
@@ -93,61 +94,64 @@ export const isPowerOff = (cause: Cause.Cause<unknown>): boolean => {
  */
 export interface Observer {
   /**
-   * An operation is about to begin. What this returns, if anything, is a defect: the operation dies of it without having
-   * begun.
+   * Runs when an operation is about to begin. If it returns a value, the operation dies with that value as a defect and
+   * does not begin.
    */
   readonly begin: (operation: Operation, path: string) => unknown
   /**
-   * An operation has come to an end: `ok` or a number, why it failed, or `power off`. What this returns, if anything, is a
-   * defect that takes the place of the outcome. Not called for one that was interrupted.
+   * Runs when an operation has ended, with its outcome: `ok` or a number, the reason of a failure, or `power off`. If
+   * it returns a value, that value as a defect replaces the outcome. It does not run for an operation that was
+   * interrupted.
    */
   readonly end: (operation: Operation, path: string, detail: string, outcome: string | number) => unknown
 }
 
-/** The disk, and what a test can do to it. @since 0.1.0 @category services */
+/** The disk, and the means of a test to make it fail. @since 0.1.0 @category services */
 export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   readonly disk: Disk["Service"]
-  /** The same disk, as one process or thread uses it: an observer sees its operations, but for `close`. */
+  /** Gives the same disk as one process or thread uses it: an observer sees its operations, except `close`. */
   readonly viewedBy: (observer: Observer) => Disk["Service"]
-  /** The next such operation, on a path that matches, fails with the reason (rule 7). Several are used up in order. */
+  /**
+   * Makes the next such operation, on a path that matches, fail with the reason (rule 7). Several are used up in order.
+   */
   readonly failNext: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
-  /** All such operations, on paths that match, fail until `heal`. */
+  /** Makes all such operations, on paths that match, fail until `heal`. */
   readonly failAlways: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
-  /** Forgets `failNext` and `failAlways`, sets all rates to 0, and frees stuck files. */
+  /** Cancels `failNext` and `failAlways`, sets all rates to 0, and makes stuck files usable. */
   readonly heal: Effect.Effect<void>
   /** Replaces the rates at which the seed makes operations fail. */
   readonly setFaults: (faults: Faults) => Effect.Effect<void>
-  /** May be less than what is in use; then nothing more fits. */
+  /** Sets the capacity. It may be less than the space in use; then nothing more fits. */
   readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
   /**
-   * Flips so many bits of a file; returns the offsets of their bytes. A mistake when the file is not synced or too
-   * short.
+   * Flips `bits` different bits of a file; gives the offsets of their bytes. It is a defect if the file is not synced
+   * or too short.
    */
   readonly rotBits: (path: string, bits: number) => Effect.Effect<ReadonlyArray<number>>
-  /** The operations begun since the disk was made. */
+  /** Counts the operations begun since the disk was made. */
   readonly operationCount: Effect.Effect<number>
-  /** The power goes off in the middle of the operation with this number; the first is number 1. */
+  /** Turns the power off in the middle of the operation with this number; the first is number 1. */
   readonly crashAt: (operation: number) => Effect.Effect<void>
-  /** Done as soon as the power is off; race the code under test against it. */
+  /** Waits until the power is off; race the code under test against it. */
   readonly awaitPowerOff: Effect.Effect<void>
   /**
-   * The power goes off, if it is not yet, and comes back; see rule 11. Stop the fibers of the code under test first:
-   * one that lives on finds a disk that works again, and no longer knows that its machine has died.
+   * Turns the power off, if it is on, and then on again; see rule 11. Stop the fibers of the code under test first: a
+   * fiber that still runs would find a disk that works, and would not notice that its machine has died.
    */
   readonly crash: Effect.Effect<void>
-  /** Every file with the bytes that a reader would see now. */
+  /** Gives every file with the bytes that a reader would see now. */
   readonly files: Effect.Effect<ReadonlyMap<string, Uint8Array>>
-  /** The last operations, oldest first, a line each. */
+  /** Gives the last operations, oldest first, one line each. */
   readonly log: Effect.Effect<ReadonlyArray<string>>
 }>()("effect-wal/testing/SimulatedDisk") {}
 
-/** A disk with nothing on it but its root directory. @since 0.1.0 @category constructors */
+/** Makes a disk that has only its root directory. @since 0.1.0 @category constructors */
 export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> =>
   Effect.sync(() => makeUnsafe(options))
 
 /**
- * A disk in memory as both services: `Disk` for the code under test, `SimulatedDisk` for the test. The same seed gives the
- * same run.
+ * Makes a disk in memory and provides it as two services: `Disk` for the code under test, `SimulatedDisk` for the test.
+ * The same seed gives the same run.
  *
  * @since 0.1.0
  * @category layers
@@ -157,7 +161,7 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * import * as Effect from "effect/Effect"
  * import { Recorder, SimulatedDisk, Wal } from "effect-wal"
  *
- * // A test of an application, without a file: the disk loses what was not synced, and fails when it is told to.
+ * // A test of an application that needs no file: the disk loses what was not synced, and fails when it is told to.
  * const program = Effect.gen(function*() {
  *   const disk = yield* SimulatedDisk.SimulatedDisk
  *   const recorder = yield* Recorder.Recorder
@@ -179,17 +183,17 @@ export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
       Layer.merge(Layer.succeed(SimulatedDisk, simulated), Layer.succeed(Disk, simulated.disk)))
   )
 
-/** What an operation comes to: its result, or the reason why it failed. No result is a string. */
+/** The outcome of an operation: its result, or the reason why it failed. No result is a string. */
 type Outcome<A> = A | DiskReason
 
-/** One operation. `effect` acts on the storage; `onFailure` does what a failed one leaves behind. */
+/** One operation. `effect` acts on the storage; `onFailure` leaves the traces of a failed one. */
 interface Request<A> {
   readonly operation: Operation
   readonly path: string
   readonly detail?: OperationDetail
   readonly effect: (nowMillis: number) => Outcome<A>
   readonly onFailure?: (reason: DiskReason, nowMillis: number) => void
-  /** The handle that it goes through. */
+  /** The open file on which it operates. */
   readonly handle?: Handle
 }
 
@@ -260,8 +264,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
         }
         const entry = log.begin(request)
         if (entry.number >= crashOperation) {
-          // What this operation changes is unsynced and so may survive or not. A sync that got through is drawn as well:
-          // everything may survive.
+          // The changes of this operation are unsynced, so they may survive or not. A sync needs no effect of its own:
+          // the crash may draw that everything survives, as after a completed sync.
           if (request.operation !== "sync" && request.operation !== "syncDirectory") {
             request.effect(clock.currentTimeMillisUnsafe())
           }
@@ -275,7 +279,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
         }
         const isEffectFirst = random.chance(0.5)
         const early = isEffectFirst ? attempt(request, clock.currentTimeMillisUnsafe()) : undefined
-        // No power, no waiting: whoever sleeps in a finalizer must not keep its scope from closing.
+        // Without power nothing waits: an operation that sleeps in a finalizer must not prevent its scope from closing.
         const sleep = Effect.raceFirst(Effect.sleep(sleepMillis), Deferred.await(powerOff))
         return underway(
           request.handle,
@@ -433,7 +437,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             return typeof node === "string" ? node : storage.freeBytes
           }
         }),
-      // As on a real disk the lock is a file that shows in listings, and that a crash may leave behind.
+      // As on a real disk, the lock is a file that appears in listings and that a crash may leave behind.
       lock: (path) =>
         Effect.acquireRelease(
           perform({
@@ -503,7 +507,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   }
 }
 
-/** Keeps the handle from being closed until the call has ended, wherever it is interrupted. */
+/** Prevents the handle from closing until the call has ended, even if the call is interrupted. */
 const underway = <A>(handle: Handle | undefined, call: Effect.Effect<A, DiskError>): Effect.Effect<A, DiskError> =>
   handle === undefined ? call : Effect.acquireUseRelease(
     Effect.sync(() => {

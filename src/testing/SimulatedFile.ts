@@ -1,16 +1,16 @@
 /**
- * One file of the simulated disk: what readers see (`visible`), what the device holds for certain (`stored`), and the
+ * One file of the simulated disk: what readers see (`visible`), what the device certainly has (`stored`), and the
  * writes and truncations in between (`unsynced`), in the order in which they were made.
  *
  * What survives a crash is drawn sector by sector: each 512-byte sector takes the state that it had after some prefix
- * of the unsynced changes, so a write can be kept, lost or torn, and a later write can be kept while an earlier one
- * is lost. The length of the file is drawn in the same way, on its own. A byte is always old, or newly written, or a
- * zero between what was written; nothing else can appear.
+ * of the unsynced changes. So a write can be kept, lost or torn, and a later write can be kept while an earlier one is
+ * lost. The length of the file is drawn in the same way, independently. A byte is always old, or newly written, or a
+ * zero between written bytes; nothing else can appear.
  */
 import { invariant } from "../internal/invariant.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 
-/** The unit that a device writes whole or not at all, in bytes. @since 0.1.0 @category constants */
+/** The unit that a device writes completely or not at all, in bytes. @since 0.1.0 @category constants */
 export const sectorBytes = 512
 
 type Change =
@@ -18,24 +18,24 @@ type Change =
   | { readonly kind: "truncate"; readonly length: number }
 
 /**
- * A file: what is seen of it, what is stored, and what lies in between.
+ * A file: what readers see, what is stored, and the changes in between.
  *
  * @since 0.1.0
  * @category models
  */
 export class SimulatedFile {
   readonly kind = "file"
-  /** Stands for the file whatever its name. */
+  /** Identifies the file, whatever its name. */
   readonly number: number
   readonly visible = new GrowingBytes()
   readonly stored = new GrowingBytes()
   modifiedMillis: number
-  /** From here on no byte was ever written; the file uses that much space of the device. */
+  /** The space of the device that the file uses: up to the last byte that was written. */
   usedBytes = 0
-  /** Whether a name stands for it. */
+  /** Whether a name refers to the file. */
   isNamed = true
   openHandles = 0
-  /** Whether every sync from now on fails. */
+  /** Whether every sync fails from now on. */
   isStuck = false
   #unsynced: Array<Change> = []
 
@@ -75,14 +75,14 @@ export class SimulatedFile {
   }
 
   /**
-   * The device failed: some sectors may have got there, the rest never will. They are marked clean, so readers still
-   * see them until the crash and the next sync passes over them.
+   * Applies a failed sync: some of the unsynced sectors may have reached the device, the others never will. All are
+   * marked clean: readers still see them until the crash, and the next sync skips them.
    */
   loseUnsynced(random: SeededRandom): void {
     this.#settle(random, random.chance(0.5) ? "nothing" : "sectors")
   }
 
-  /** The power failed: what readers see afterwards is what the device holds. */
+  /** Applies a power failure: afterwards readers see what the device has. */
   crash(random: SeededRandom): void {
     this.#settle(random, fates[random.below(fates.length)]!)
     this.visible.become(this.stored)
@@ -92,7 +92,7 @@ export class SimulatedFile {
     this.isNamed = true
   }
 
-  /** Flips so many different bits on the device; returns the offsets of their bytes. */
+  /** Flips `bits` different bits on the device; returns the offsets of their bytes. */
   rotBits(random: SeededRandom, bits: number): ReadonlyArray<number> {
     const length = Math.min(this.stored.length, this.visible.length)
     invariant(this.isSynced && bits <= length * 8, "bits rot in a file that is synced and has that many")
@@ -110,7 +110,7 @@ export class SimulatedFile {
     const changes = this.#unsynced
     this.#unsynced = []
     if (changes.length === 0) return
-    // The first `reached` changes have got to the device, and perhaps part of the next one.
+    // The first `reached` changes have reached the device, and perhaps part of the next one.
     const reached = fate === "everything" ? changes.length : fate === "nothing" ? 0 : random.below(changes.length + 1)
     const tornPart = fate === "prefix" ? random.below(3) / 2 : 0
     const reachedBySector = new Map<number, number>()
@@ -156,7 +156,7 @@ const fates: ReadonlyArray<Fate> = ["everything", "nothing", "prefix", "sectors"
 const apply = (target: GrowingBytes, change: Change): void =>
   change.kind === "write" ? target.write(change.bytes, change.offset) : target.truncate(change.length)
 
-/** Bytes that grow at the end. Everything behind `length` is zero. */
+/** Bytes that grow at the end. Every byte after `length` is zero. */
 class GrowingBytes {
   length = 0
   #bytes = new Uint8Array(0)
@@ -172,7 +172,7 @@ class GrowingBytes {
     if (end > this.length) this.length = end
   }
 
-  /** Cuts, or extends with zeros. */
+  /** Shortens the bytes, or extends them with zeros. */
   truncate(length: number): void {
     if (length < this.length) this.#bytes.fill(0, length, this.length)
     else this.#reserve(length)

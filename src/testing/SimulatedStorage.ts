@@ -1,11 +1,11 @@
 /**
- * The state of the simulated disk: a tree of directories, its files, the space they use, and what a crash does to all
- * of it. Synchronous and without Effect; a method that can fail as a real disk does returns the reason.
+ * The state of the simulated disk: a tree of directories, its files, the space that they use, and the effect of a crash
+ * on all of it. It is synchronous and uses no Effect. A method that can fail as on a real disk returns the reason.
  *
  * Changes to directories are kept in one list, in the order in which they were made, until a sync of their directory
  * makes them durable. At a crash each of them survives or not, under one rule: a change survives only if all earlier
  * unsynced changes to the same names survived. So a name never loses its file to a change that, on a real disk, could
- * only follow one that was lost; and a rename, being one change to two names, happens whole or not at all.
+ * only follow a lost one. And a rename, which is one change to two names, happens completely or not at all.
  */
 import type { DirectoryEntry, DiskReason, OpenMode } from "../disk/Disk.ts"
 import { invariant } from "../internal/invariant.ts"
@@ -13,7 +13,7 @@ import type { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedFile } from "./SimulatedFile.ts"
 
 /**
- * A directory: the names that are seen, and those that are stored.
+ * A directory: the names that readers see, and those that are stored.
  *
  * @since 0.1.0
  * @category models
@@ -32,7 +32,7 @@ export class SimulatedDirectory {
 }
 
 /**
- * What a name stands for.
+ * The file or directory to which a name refers.
  *
  * @since 0.1.0
  * @category models
@@ -44,11 +44,11 @@ interface Place {
   readonly name: string
 }
 
-/** What one create, unlink, makeDirectory, removeDirectory (one name) or rename (two names) makes of its names. */
+/** The names as one create, unlink, makeDirectory, removeDirectory (one name) or rename (two names) leaves them. */
 type NameChange = ReadonlyArray<Place & { readonly node: SimulatedNode | undefined }>
 
 /**
- * The tree of directories and files, and which of its changes a crash would keep.
+ * The tree of directories and files, with the changes that a crash may lose.
  *
  * @since 0.1.0
  * @category models
@@ -102,7 +102,7 @@ export class SimulatedStorage {
     this.#giveBack(file)
   }
 
-  /** Returns the bytes written, which are fewer than `bytesMax` when the space ends. */
+  /** Writes, and returns the number of bytes written: fewer than `bytesMax` if the space ends. */
   write(
     file: SimulatedFile,
     chunks: ReadonlyArray<Uint8Array>,
@@ -127,7 +127,7 @@ export class SimulatedStorage {
     this.usedBytes += file.usedBytes - usedBefore
   }
 
-  /** The names in any order. */
+  /** Lists the names, in any order. */
   list(path: string): Array<DirectoryEntry> | DiskReason {
     const directory = this.#directoryOf(path)
     if (typeof directory === "string") return directory
@@ -192,7 +192,10 @@ export class SimulatedStorage {
     return undefined
   }
 
-  /** A rename between two directories becomes durable with either; so does whatever it rests on. */
+  /**
+   * Makes the changes of a directory durable. A rename between two directories becomes durable with either of them,
+   * together with the earlier changes on which it depends.
+   */
   syncDirectory(path: string): undefined | DiskReason {
     const directory = this.#directoryOf(path)
     if (typeof directory === "string") return directory
@@ -209,7 +212,7 @@ export class SimulatedStorage {
     return undefined
   }
 
-  /** The power fails and comes back: only what the device holds is there. */
+  /** Turns the power off and on: only what the device has is left. */
   crash(): void {
     const fate = this.#random.below(4)
     const lost = new Names()
@@ -236,7 +239,7 @@ export class SimulatedStorage {
     }
   }
 
-  /** Every file with the bytes that a reader would see now. */
+  /** Gives every file with the bytes that a reader would see now. */
   files(): ReadonlyMap<string, Uint8Array> {
     const found = new Map<string, Uint8Array>()
     const visit = (directory: SimulatedDirectory, path: string) => {
@@ -281,7 +284,7 @@ export class SimulatedStorage {
     this.#giveBack(file)
   }
 
-  /** A file without a name uses its space until its last handle is closed. */
+  /** Frees the space of a file that has no name and no open handle any more. */
   #giveBack(file: SimulatedFile): void {
     if (file.isNamed || file.openHandles > 0) return
     this.usedBytes -= file.usedBytes
@@ -316,7 +319,7 @@ const assign = (names: Map<string, SimulatedNode>, name: string, node: Simulated
   else names.set(name, node)
 }
 
-/** The names of a path from the root; a relative path starts there too. */
+/** Splits a path into the names from the root; a relative path starts at the root, too. */
 const namesOf = (path: string): Array<string> => {
   const names: Array<string> = []
   for (const name of path.split("/")) {

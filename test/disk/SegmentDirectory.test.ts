@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { DirectoryEntry } from "../../src/disk/Disk.ts"
 import { Disk } from "../../src/disk/Disk.ts"
-import { filesOf, pathIn, scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { pathIn, SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 /** A disk whose only directory lists these; anything but listing it is a mistake. */
@@ -12,7 +11,7 @@ const listing = (entries: ReadonlyArray<DirectoryEntry>) =>
     const { disk } = yield* SimulatedDisk.make({ seed: 1 })
     const refuse = () => Effect.die("only names may be looked at")
     const namesOnly = Disk.of({ ...disk, open: refuse, stat: refuse, list: () => Effect.succeed(entries) })
-    return yield* Effect.provideService(scan("/wal", defaultNaming), Disk, namesOnly)
+    return yield* Effect.provideService(new SegmentDirectory("/wal").scan, Disk, namesOnly)
   })
 
 const files = (...names: ReadonlyArray<string>): ReadonlyArray<DirectoryEntry> =>
@@ -72,13 +71,35 @@ describe("SegmentDirectory", () => {
       ))
       const segments = segmentsOf(seen)
       assert.deepStrictEqual(segments.map(({ segmentIndex }) => segmentIndex), [1])
-      assert.deepStrictEqual(filesOf("/wal", defaultNaming, segments[0]!), [
+      assert.deepStrictEqual(new SegmentDirectory("/wal/").filesOf(segments[0]!), [
         { segmentIndex: 1, path: "/wal/FS.00000001.wal", form: "hot", compression: "frame" },
         { segmentIndex: 1, path: "/wal/FS.00000001.wal.lz4", form: "cold", compression: "frame" },
         { segmentIndex: 1, path: "/wal/FS.00000001.wal.lz4b", form: "cold", compression: "block" }
       ])
       assert.strictEqual(pathIn("/", "x"), "/x")
     }))
+
+  it("builds the same paths with and without a slash at the end of the directory", () => {
+    for (const path of ["/wal", "/wal/"]) {
+      const directory = new SegmentDirectory(path)
+      assert.deepStrictEqual(
+        [
+          directory.hotPath(7),
+          directory.preparingPath(7),
+          directory.coldPath(7, "frame"),
+          directory.freezingPath(7, "block"),
+          directory.pathOf("wal.lock")
+        ],
+        [
+          "/wal/FS.00000007.wal",
+          "/wal/FS.00000007.wal.tmp",
+          "/wal/FS.00000007.wal.lz4",
+          "/wal/FS.00000007.wal.lz4b.tmp",
+          "/wal/wal.lock"
+        ]
+      )
+    }
+  })
 
   it.effect("lists 10,000 segments from their names alone", () =>
     Effect.gen(function*() {

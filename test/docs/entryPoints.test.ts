@@ -35,7 +35,6 @@ const parts = new Set([
   "MonitorReport",
   "SegmentArena",
   "SegmentCorrupt",
-  "SegmentDirectory",
   "SegmentFault",
   "SegmentHeader",
   "SegmentMaintainerUpdater",

@@ -50,7 +50,7 @@ describe("docs/OPERATIONS.md", () => {
   }
 
   it("has a section for every error, and for nothing else", () => {
-    const sections = [...sectionOf("## When an error is said").matchAll(/^### `(\w+)`$/gm)].map((match) => match[1])
+    const sections = [...sectionOf("## When an error is reported").matchAll(/^### `(\w+)`$/gm)].map((match) => match[1])
     assert.deepStrictEqual(sections.sort(), errors.sort())
   })
 

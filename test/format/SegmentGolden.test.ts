@@ -1,22 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
-import { blockHeaderBytes, decodeBlockHeader, flashstrikeBlockBytes } from "../../src/format/Block.ts"
+import { blockHeaderBytes, decodeBlockHeader, format1BlockBytes } from "../../src/format/Block.ts"
 import { isSegmentFault } from "../../src/format/SegmentFault.ts"
 import { decodeHeader, encodeHeader } from "../../src/format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import { goldenOrders as golden, goldenPlaces } from "../fixtures/orders.ts"
-import { buildSegment, flashstrikeEvents } from "../fixtures/segments.ts"
+import { buildSegment, format1Events } from "../fixtures/segments.ts"
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
 describe("the golden vector of format 1", () => {
-  const events = flashstrikeEvents(1, 300)
-  const built = buildSegment({ layout: flashstrikeLayout, commits: [events], blocks: 16 })
+  const events = format1Events(1, 300)
+  const built = buildSegment({ layout: format1Layout, commits: [events], blocks: 16 })
   const { bytes } = built
 
   it("is reproduced byte for byte, but for the two times and the checksum over them", () => {
     assert.strictEqual(bytes.length, 263_232)
-    const at1 = 64 + flashstrikeBlockBytes
+    const at1 = 64 + format1BlockBytes
     for (const [offset, part] of goldenPlaces) {
       assert.strictEqual(hexOf(bytes.subarray(offset, offset + part.length)), hexOf(part), `at ${offset}`)
     }
@@ -52,7 +52,7 @@ describe("the golden vector of format 1", () => {
   })
 
   it("is read back as the engine leaves it in a crash: no checksum, no counts, its first byte touched", () => {
-    const open = buildSegment({ layout: flashstrikeLayout, commits: [events], blocks: 16, closed: false })
+    const open = buildSegment({ layout: format1Layout, commits: [events], blocks: 16, closed: false })
     assert.strictEqual(open.bytes.readUInt16LE(0), 0x4600)
     const verifier = new SegmentVerifier()
     verifier.push(open.bytes, true, () => {})

@@ -1,15 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { blockHeaderBytes, encodeBlockHeader } from "../../src/format/Block.ts"
+import type { SegmentExpectations } from "../../src/format/SegmentExpectations.ts"
 import { isSegmentFault } from "../../src/format/SegmentFault.ts"
 import type { SegmentFault } from "../../src/format/SegmentFault.ts"
 import { blockBytesLimit, encodeHeader } from "../../src/format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../src/format/SegmentLayout.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
-import type { SegmentExpectations, SegmentSummary, VerifiedBlock } from "../../src/format/SegmentVerifier.ts"
+import type { SegmentSummary, VerifiedBlock } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
 import { eventsOf } from "../../src/reading/segment/BlockEvents.ts"
-import { buildSegment, eventsNamed, flashstrikeEvents, smallBlocks } from "../fixtures/segments.ts"
+import { buildSegment, eventsNamed, format1Events, smallBlocks } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const eightByteEvents: SegmentLayout = { version: 2, eventSize: 8, blockBytesMax: 256 }
@@ -63,9 +64,9 @@ const segmentsOfEveryKind = (closed: boolean): ReadonlyArray<readonly [string, B
   [
     "format 1",
     buildSegment({
-      layout: flashstrikeLayout,
+      layout: format1Layout,
       firstEventId: 7,
-      commits: [flashstrikeEvents(7, 9), flashstrikeEvents(10, 10)],
+      commits: [format1Events(7, 9), format1Events(10, 10)],
       closed,
       blocks: 2
     })
@@ -164,7 +165,7 @@ describe("SegmentVerifier", () => {
   it("takes bytes behind the end of a closed segment for a fault", () => {
     const segment = buildSegment({ commits: [eventsNamed(1, 3)] })
     assert.strictEqual(faultOf(Buffer.concat([segment.bytes, Buffer.alloc(1)])).kind, "TrailingBytes")
-    const flashstrike = buildSegment({ layout: flashstrikeLayout, commits: [flashstrikeEvents(1, 3)] })
+    const flashstrike = buildSegment({ layout: format1Layout, commits: [format1Events(1, 3)] })
     flashstrike.bytes[flashstrike.bytes.length - 1] = 1
     assert.strictEqual(faultOf(flashstrike.bytes).kind, "NotZero")
   })
@@ -200,7 +201,7 @@ describe("SegmentVerifier", () => {
   })
 
   it("lets ids of format 1 skip between segments, but never fall", () => {
-    const segment = buildSegment({ layout: flashstrikeLayout, firstEventId: 10, commits: [flashstrikeEvents(10, 12)] })
+    const segment = buildSegment({ layout: format1Layout, firstEventId: 10, commits: [format1Events(10, 12)] })
     assert.strictEqual(summaryOf(segment.bytes, { previousEventId: 4 }).eventCount, 3)
     assert.strictEqual(faultOf(segment.bytes, { previousEventId: 10 }).kind, "BadOrder")
   })

@@ -9,9 +9,9 @@ import * as Layer from "effect/Layer"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import type { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { flashstrikeBlockBytes } from "../../src/format/Block.ts"
+import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
+import { format1BlockBytes } from "../../src/format/Block.ts"
 import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import { finishedAfter } from "../../src/maintainer/SegmentWatcher.ts"
@@ -19,7 +19,7 @@ import * as SegmentWatcher from "../../src/maintainer/SegmentWatcher.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import { orderEvent } from "../fixtures/orders.ts"
 import type { NamedFile } from "../fixtures/segments.ts"
-import { cold, flashstrikeEvents, hot, put } from "../fixtures/segments.ts"
+import { cold, format1Events, hot, put } from "../fixtures/segments.ts"
 import { foundation, open, quiet, until, watch } from "../maintainer/maintaining.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
 import { engineSegment, goldenContent, goldenFrame } from "./orders.ts"
@@ -48,7 +48,7 @@ const afterCrash = (newest: ReadonlyArray<NamedFile> = []) =>
   })
 
 const orders = (toId: number) =>
-  flashstrikeEvents(1, toId).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
+  format1Events(1, toId).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
 const faultsOf = (directory: string) => Effect.map(Verify.verify({ directory }), ({ faults }) => faults)
 
@@ -105,7 +105,7 @@ describe("a directory of the engine after a crash", () => {
         // The last block of the crash is torn: its header is there, its events are not.
         const torn = engineSegment({ segmentIndex: 4, ids: [641, 650], closed: false })
         const tail = engineSegment({ segmentIndex: 4, ids: [651, 660] }).bytes.subarray(64, 128)
-        tail.copy(torn.bytes, 64 + flashstrikeBlockBytes)
+        tail.copy(torn.bytes, 64 + format1BlockBytes)
         const directory = yield* afterCrash([])
         yield* put(directory, hot(torn))
         const wal = Layer.provide(
@@ -153,7 +153,7 @@ describe.each(["fiber", "worker"] as const)("a directory that the engine writes,
     const maintainer = Context.get(opened.context, SegmentMaintainer)
     const events = yield* watch(maintainer)
     yield* Effect.forkScoped(
-      Effect.provideContext(SegmentWatcher.watch({ directory, naming: defaultNaming }), context)
+      Effect.provideContext(SegmentWatcher.watch({ directory }), context)
     )
     return { ...opened, maintainer, events }
   })
@@ -203,7 +203,7 @@ const finished = (...files: ReadonlyArray<NamedFile>) =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     yield* put(directory, ...files)
-    const entries = yield* finishedAfter({ directory, naming: defaultNaming }, -1)
+    const entries = yield* finishedAfter(new SegmentDirectory(directory), -1)
     return entries.map((entry) => entry.segmentIndex)
   }).pipe(Effect.provide(NodeDisk.layer))
 const closed = (index: number) => hot(engineSegment({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))

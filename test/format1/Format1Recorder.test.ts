@@ -4,16 +4,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readdirSync, readFileSync } from "node:fs"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { flashstrikeBlockBytes } from "../../src/format/Block.ts"
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
+import { format1BlockBytes } from "../../src/format/Block.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import type { SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
 import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import { goldenPlaces, orderEvent } from "../fixtures/orders.ts"
-import { flashstrikeEvents } from "../fixtures/segments.ts"
+import { format1Events } from "../fixtures/segments.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
 
-const { blockBytesMax: blockBytes } = flashstrikeLayout
+const { blockBytesMax: blockBytes } = format1Layout
 
 const append = (writer: SegmentWriter, id: number): void => {
   assert.strictEqual(writer.appendUnsafe(orderEvent(id)), id)
@@ -31,7 +31,7 @@ const ways = [["appendUnsafe", append], ["reserveUnsafe", reserve]] as const
 
 const fileOf = (directory: string, index: number) => readFileSync(`${directory}/FS.0000000${index}.wal`)
 const idsAndEvents = (count: number) =>
-  flashstrikeEvents(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
+  format1Events(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
 describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_layer, walLayer) => {
   const wal = (directory: string, options: { readonly blocks: number; readonly maxSegments?: number }) =>
@@ -60,7 +60,7 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
           assert.strictEqual(file.subarray(at, at + bytes.length).toString("hex"), bytes.toString("hex"), `at ${at}`)
         }
         const events = Buffer.concat([file.subarray(128, 16_512), file.subarray(16_576, 16_576 + 44 * 64)])
-        assert.isTrue(events.equals(Buffer.concat(flashstrikeEvents(1, 300))))
+        assert.isTrue(events.equals(Buffer.concat(format1Events(1, 300))))
         assert.isTrue(file.subarray(16_576 + 44 * 64).every((byte) => byte === 0))
         assert.deepStrictEqual(yield* replayed(directory), idsAndEvents(300))
       })
@@ -73,17 +73,17 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
         Effect.gen(function*() {
           for (let id = 1; id <= 100; id++) append(writer, id)
           assert.strictEqual(yield* commit, 100)
-          const before = fileOf(directory, 0).subarray(64, 64 + flashstrikeBlockBytes)
+          const before = fileOf(directory, 0).subarray(64, 64 + format1BlockBytes)
           assert.strictEqual(before.readUInt16LE(44), 100)
           for (let id = 101; id <= 600; id++) append(writer, id)
           assert.strictEqual(yield* commit, 600)
           const after = fileOf(directory, 0)
-          assert.isTrue(after.subarray(64, 64 + flashstrikeBlockBytes).equals(before))
-          const counts = [0, 1, 2, 3].map((block) => after.readUInt16LE(64 + block * flashstrikeBlockBytes + 44))
+          assert.isTrue(after.subarray(64, 64 + format1BlockBytes).equals(before))
+          const counts = [0, 1, 2, 3].map((block) => after.readUInt16LE(64 + block * format1BlockBytes + 44))
           assert.deepStrictEqual(counts, [100, 256, 244, 0])
           assert.deepStrictEqual(yield* replayed(directory), idsAndEvents(600))
         }))
-      assert.strictEqual(fileOf(directory, 0).length, 64 + 22 * flashstrikeBlockBytes)
+      assert.strictEqual(fileOf(directory, 0).length, 64 + 22 * format1BlockBytes)
       assert.deepStrictEqual(yield* replayed(directory), idsAndEvents(600))
     }))
 

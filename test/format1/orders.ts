@@ -1,6 +1,6 @@
 /** What the FlashStrike engine leaves on disk: segments of format 1 with orders. */
-import { flashstrikeLayout } from "../../src/format/SegmentSealer.ts"
-import { buildSegment, flashstrikeEvents } from "../fixtures/segments.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
+import { buildSegment, format1Events } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 /**
@@ -15,10 +15,10 @@ export const engineSegment = (options: {
 }): BuiltSegment => {
   const [fromId, toId] = options.ids
   return buildSegment({
-    layout: flashstrikeLayout,
+    layout: format1Layout,
     segmentIndex: options.segmentIndex,
     firstEventId: fromId,
-    commits: toId < fromId ? [] : [flashstrikeEvents(fromId, toId)],
+    commits: toId < fromId ? [] : [format1Events(fromId, toId)],
     closed: options.closed ?? true,
     blocks: options.blocks ?? 16
   })

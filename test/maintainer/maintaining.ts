@@ -21,8 +21,7 @@ import { pathToFileURL } from "node:url"
 import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { filesOf, scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
+import { SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerOptions } from "../../src/maintainer/MaintainerOptions.ts"
@@ -202,11 +201,11 @@ export const until = (maintainer: SegmentMaintainer["Service"], isDone: Effect.E
 /** What stands in a directory. */
 export const look = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
-  const listing = yield* scan(directory, defaultNaming)
+  const listing = yield* new SegmentDirectory(directory).scan
   const segments = segmentsOf(listing)
   const empty: Array<string> = []
   for (const segment of segments) {
-    for (const file of filesOf(directory, defaultNaming, segment)) {
+    for (const file of new SegmentDirectory(directory).filesOf(segment)) {
       const stat = yield* Effect.result(disk.stat(file.path))
       // It may have gone since it was listed.
       if (Result.isSuccess(stat) && stat.success.bytes === 0) empty.push(file.path)
@@ -231,8 +230,8 @@ export const recorded = (
   Effect.gen(function*() {
     const events: Array<string> = []
     let before: { readonly chainedChecksum: bigint; readonly lastEventId: number } | undefined
-    for (const segment of segmentsOf(yield* scan(directory, defaultNaming))) {
-      const file = filesOf(directory, defaultNaming, segment)[0]
+    for (const segment of segmentsOf(yield* new SegmentDirectory(directory).scan)) {
+      const file = new SegmentDirectory(directory).filesOf(segment)[0]
       assert.isDefined(file)
       const summary = yield* readSegment(file, {
         segmentIndex: segment.segmentIndex,
@@ -285,9 +284,9 @@ export const bytesOf = (path: string) =>
   }))
 
 export const hotPath = (directory: string, segmentIndex: number) =>
-  `${directory}/${hotName(defaultNaming, segmentIndex)}`
+  new SegmentDirectory(directory).hotPath(segmentIndex)
 
 export const coldPath = (directory: string, segmentIndex: number) =>
-  `${directory}/${coldName(defaultNaming, segmentIndex, "frame")}`
+  new SegmentDirectory(directory).coldPath(segmentIndex, "frame")
 
 export { NodeDisk }

@@ -6,19 +6,10 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk, writeFully } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
-import type { SegmentLayout } from "../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../src/format/SegmentLayout.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { formats } from "../fixtures/formats.ts"
-import {
-  buildSegment,
-  buildWal,
-  cold,
-  eventsOf,
-  flashstrikeEvents,
-  hot,
-  makeRandom,
-  put
-} from "../fixtures/segments.ts"
+import { buildSegment, buildWal, cold, eventsOf, format1Events, hot, makeRandom, put } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
 
@@ -229,7 +220,7 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
       // 300 commits of 10 KiB, or of a block of 16 KiB.
       const commits = range(0, 299).map((commit) =>
         layout.eventSize > 0
-          ? flashstrikeEvents(1 + 5 * commit, 5 + 5 * commit)
+          ? format1Events(1 + 5 * commit, 5 + 5 * commit)
           : range(1, 5).map((i) => Buffer.alloc(2048, i))
       )
       const wal = [buildSegment({ layout: large, commits })]

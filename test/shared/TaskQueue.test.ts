@@ -16,7 +16,7 @@ const tasks = (from: number, to: number) => Array.from({ length: to - from + 1 }
 const indices = (taken: Iterable<{ readonly segmentIndex: number }>) => Array.from(taken, (one) => one.segmentIndex)
 
 const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkChild(effect, { startImmediately: true })
-// Lets every step that is scheduled now, and those that they schedule, take place.
+// Runs every step that is scheduled now, and those that they schedule.
 const settle = TestClock.adjust(0)
 const isWaiting = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.pollUnsafe() === undefined
 const isDoneExit = (exit: Exit.Exit<unknown, unknown>) =>
@@ -98,7 +98,7 @@ for (const isShared of [false, true]) {
         const queue = yield* make(1)
         yield* TaskQueue.offer(queue, task(1))
         const waiting = yield* fork(TaskQueue.offer(queue, task(2)))
-        assert.isTrue(TaskRing.pollUnsafe(queue.ring, 1, new TaskRing.TaskRecord())) // its ring is not heard yet
+        assert.isTrue(TaskRing.pollUnsafe(queue.ring, 1, new TaskRing.TaskRecord())) // the waiter does not know it yet
         assert.isFalse(TaskQueue.offerUnsafe(queue, task(99)))
         const late = yield* fork(TaskQueue.offer(queue, task(3)))
         assert.isTrue(yield* Fiber.join(waiting))

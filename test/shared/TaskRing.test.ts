@@ -71,7 +71,7 @@ describe("TaskRing", () => {
       const seen: Array<number> = []
       while (TaskRing.pollUnsafe(ring, 0, out, end)) seen.push(out.segmentIndex)
       assert.deepStrictEqual(seen, [0, 1])
-      // What was taken is passed over.
+      // Tasks that were taken are skipped.
       assert.strictEqual(TaskRing.peekUnsafe(ring, first, out), (end + 1) | 0)
       assert.strictEqual(out.segmentIndex, 2)
       assert.strictEqual(poll(ring), 2)

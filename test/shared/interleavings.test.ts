@@ -8,7 +8,7 @@ const source = stripTypeScriptTypes(readFileSync(new URL("../../src/shared/TaskR
 
 const dataUrl = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`
 
-/** The ring's code with one passage replaced. */
+/** Loads the ring's code with one passage replaced. */
 const withBug = async (from: string | RegExp, to: string): Promise<RingCode> => {
   const invariantUrl = new URL("../../src/internal/invariant.ts", import.meta.url)
   const invariantCode = stripTypeScriptTypes(readFileSync(invariantUrl, "utf8"))

@@ -1,20 +1,23 @@
 /**
- * An exhaustive explorer for the ring. It runs the ring's own code, not a copy of it: the ring is given memory whose every
- * access, atomic or plain, passes through `access`, and an operation is run again from its beginning for each of its
- * steps, with the results of its earlier accesses given back from a log. So after each single access every other thread
- * may be next, and a consumer may die. States that were seen before are not explored again. Accesses that nobody else can
- * observe (the phase, which nobody changes here, the producer's tail, the claim of a consumer that will not die any more)
- * are made together with the access before them.
+ * An exhaustive explorer for the ring. It runs the ring's own code, not a copy of it. The ring gets memory in which
+ * every access, atomic or plain, passes through `access`. For each step of an operation, the operation runs again from
+ * its beginning, with the results of its earlier accesses replayed from a log. So after each single access every other
+ * thread may be next, and a consumer may die. States that were seen before are not explored again. Accesses that no
+ * other thread can observe are made together with the access before them: the phase, which no thread changes here, the
+ * producer's tail, and the claim of a consumer that will not die any more.
  *
- * Each consumer polls a task, works on it, completes it, and so on. One that died begins again by recovering its claim.
- * A state is wrong if a task was worked on that was never offered (or is torn), if one was worked on twice though no
- * consumer died between its work and its completion, or if, with every thread between two operations, recovering the
- * claims, offering the rest and draining the ring does not yield every task that was not worked on yet.
+ * Each consumer polls a task, works on it, completes it, and so on. A consumer that died begins again by recovering its
+ * claim. A state is wrong in three cases:
+ *
+ * - A task was worked on that was never offered, or that is torn.
+ * - A task was worked on twice, although no consumer died between its work and its completion.
+ * - Every thread is between two operations, and recovering the claims, offering the rest and draining the ring does not
+ *   yield every task that was not worked on yet.
  */
 import { xxh64 } from "../../src/internal/xxh64.ts"
 import type * as TaskRing from "../../src/shared/TaskRing.ts"
 
-/** What the explorer needs of the ring; a version with a planted bug has the same shape. */
+/** The functions of the ring that the explorer needs; a version with a planted bug has the same shape. */
 export type RingCode = Pick<
   typeof TaskRing,
   | "attach"
@@ -30,13 +33,13 @@ export type RingCode = Pick<
 
 export interface Exploration {
   readonly states: number
-  /** The first wrong thing found, in words, or undefined. */
+  /** A description of the first fault found, or undefined. */
   readonly fault: string | undefined
 }
 
 interface Thread {
   readonly operation: "offer" | "poll" | "work" | "complete" | "claim" | "finished"
-  /** The producer's next task; a consumer's task in hand. -1: none. */
+  /** The producer's next task, or the task that a consumer works on; -1 for none. */
   readonly task: number
   /** Results of the accesses that the operation has made so far. */
   readonly log: ReadonlyArray<number>
@@ -56,7 +59,7 @@ class Fault extends Error {}
 
 const stopped = Symbol("the operation stands before its next access")
 
-/** The fields of task number `task`; each says which task it belongs to. */
+/** Gives the fields of task number `task`; each field shows the task to which it belongs. */
 const fieldsOf = (task: number) => ({
   segmentIndex: task,
   slot: task + 10,
@@ -64,7 +67,7 @@ const fieldsOf = (task: number) => ({
   millis: 2 ** 41 + task
 })
 
-/** Puts an empty ring at a position, as if so many tasks had gone through it. */
+/** Puts an empty ring at a position, as if that many tasks had passed through it. */
 export const startAt = (ring: TaskRing.TaskRing, layout: typeof TaskRing.layout, position: number): void => {
   ring.words[layout.headAt] = position
   ring.words[layout.tailAt] = position
@@ -139,7 +142,7 @@ export const explore = (code: RingCode, options: {
     return task
   }
 
-  // The thread after its next access. An operation that has come to its end is followed by the next one.
+  // Gives the thread after its next access. After an operation has ended, the next one follows.
   const advance = (thread: Thread, consumer: number): Thread => {
     log = [...thread.log]
     replayed = 0

@@ -1,4 +1,4 @@
-/** A worker that takes and completes every task of the queue it is given, and then says which. */
+/** A worker that takes and completes every task of a queue, and then reports which tasks these were. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { parentPort, workerData } from "node:worker_threads"

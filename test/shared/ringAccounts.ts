@@ -1,12 +1,12 @@
-/** What a run of the ring under fire writes down, in memory that all its threads share. */
+/** The accounts of a run of the ring under fire, in memory that all its threads share. */
 import type * as TaskRing from "../../src/shared/TaskRing.ts"
 
 export interface ConsumerData {
   readonly buffer: SharedArrayBuffer
   readonly consumer: number
-  /** One byte a task: how often it was worked on. */
+  /** One byte per task: how often it was worked on. */
   readonly counts: Uint8Array
-  /** One number: tasks whose fields do not belong together. */
+  /** One number: how many tasks had fields that do not belong together. */
   readonly torn: Int32Array
 }
 

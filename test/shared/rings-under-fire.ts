@@ -1,6 +1,6 @@
 /**
- * Rings under fire: one producer, some consumers in worker threads, consumers killed at random moments and started again.
- * Every task is accounted for.
+ * Rings under fire: one producer and several consumers in worker threads. Consumers are killed at random moments and
+ * started again. Every task is accounted for.
  *
  *     node test/shared/rings-under-fire.ts --items 50000000 --consumers 4 --kills 20
  */

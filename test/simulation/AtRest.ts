@@ -2,8 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
-import { scan, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
@@ -109,7 +108,7 @@ export class AtRest {
         const replayed = yield* Effect.result(this.#life.reading.replay())
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
-          const segments = segmentsOf(yield* scan(directory, defaultNaming)).length
+          const segments = segmentsOf(yield* new SegmentDirectory(directory).scan).length
           this.#life.setting.model.replayedAll(first, next, segments)
           break
         }

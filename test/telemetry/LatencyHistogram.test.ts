@@ -68,7 +68,7 @@ describe("LatencyHistogram", () => {
   it("reports every percentile within 1 % of the sorted samples", () => {
     for (const seed of [3, 4, 5]) {
       const random = randomOf(seed)
-      // Three humps, as of a page cache, a disk, and a disk that stalls.
+      // Three peaks, as from a page cache, a disk, and a disk that stalls.
       const values = Array.from({ length: 100_000 }, () => {
         const hump = random() < 0.9 ? 80_000 : random() < 0.98 ? 4_000_000 : 3_000_000_000
         return Math.floor(hump * (0.5 + random() * random()))

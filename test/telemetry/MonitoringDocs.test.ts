@@ -15,7 +15,7 @@ import { prometheusText } from "../../src/telemetry/TelemetryExport.ts"
 const fileOf = (name: string): string => fileURLToPath(new URL(`../../docs/monitoring/${name}`, import.meta.url))
 const textOf = (name: string): string => readFileSync(fileOf(name), "utf8")
 
-/** What a recorder exports that has done everything twice. */
+/** The export of a recorder that has done everything twice. */
 const exported = (): string => {
   const telemetry = Telemetry.attach(makeBuffer(1))
   const updater = telemetry.updater(0)
@@ -36,14 +36,14 @@ const exported = (): string => {
   return prometheusText(telemetry.snapshotUnsafe())
 }
 
-/** Every series' labels by name. */
+/** Gives the labels of every series, by name. */
 const series = new Map<string, Array<Map<string, string>>>()
 for (const [, name = "", labels = ""] of exported().matchAll(/^(\w+)\{(.*)\} /gm)) {
   const values = new Map([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, label = "", value = ""]) => [label, value]))
   series.set(name, [...(series.get(name) ?? []), values])
 }
 
-/** The names and selectors in PromQL or prose; what Prometheus itself adds is not looked up. */
+/** Finds the names and selectors in PromQL or prose; those that Prometheus itself adds are not looked up. */
 const uses = (text: string) =>
   [...text.matchAll(/\b(effect_wal_\w+)(?:\{([^}]*)\})?/g)].map(([, name = "", selector = ""]) => ({
     name,

@@ -189,7 +189,7 @@ describe("SegmentMaintainerUpdater", () => {
     const u = updater()
     u.onPersist(true, 900)
     assert.strictEqual(read().operations.persist.samples, 1)
-    // The writer has entered the group, and added a sample, but not its time.
+    // The writer has entered the group and added a sample, but not yet its time.
     const group = groupOf("persist")
     const samples = group.fields.find(({ name }) => name === "samples")!
     wordsOf(buffer)[group.sequenceOffset / 4]! += 1

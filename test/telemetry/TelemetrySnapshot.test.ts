@@ -43,7 +43,7 @@ describe("copyTo", () => {
     b.onHotSegmentCompression(true, start(4_294_967_296))
     a.setMaxSegments(8)
     a.setMaxCompressedSegments(32)
-    // More than the 320 bytes, and not at the start of its memory.
+    // Longer than 320 bytes, and not at the start of its memory.
     const target = new Uint8Array(400).fill(0xee).subarray(8)
     copyTo(read(), target)
     const view = new DataView(target.buffer, 8)

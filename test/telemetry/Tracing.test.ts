@@ -16,7 +16,7 @@ import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
-/** A tracer that keeps every span. */
+/** Makes a tracer that keeps every span. */
 const makeTracer = () => {
   const spans: Array<Tracer.NativeSpan> = []
   const tracer = Tracer.make({
@@ -45,7 +45,7 @@ describe("spans", () => {
       yield* Effect.gen(function*() {
         const recorder = yield* Recorder
         for (let segment = 0; segment < 9; segment++) {
-          // A segment that is closed at time 0 counts as open.
+          // A segment with the closing time 0 counts as open.
           yield* TestClock.adjust(1_000)
           recorder.writer.appendUnsafe(event)
           yield* recorder.rotate

@@ -1,6 +1,6 @@
 /**
  * A real Prometheus scrapes a running recorder, loads the alerts, and answers every query of the dashboard. Everything
- * listens on the loopback address and ends with the test. Skipped where the commands are missing.
+ * listens on the loopback address and ends with the test. The test is skipped where the commands are missing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -75,7 +75,7 @@ const ask = async (url: string): Promise<Answer> => {
   return await response.json() as Answer
 }
 
-/** Asks until the answer is there; how long that may take is the test's timeout. */
+/** Asks until there is an answer; only the test's timeout limits how long that may take. */
 const until = <A>(look: () => Promise<A | undefined>): Effect.Effect<A> =>
   Effect.promise(async (signal) => {
     while (true) {
@@ -116,7 +116,7 @@ describe("a real Prometheus", () => {
           )
         for (const expression of expressions) {
           const text = expression.replaceAll("$instance", ".*").replaceAll("$__rate_interval", "1m")
-          // Nothing has failed, nothing was deleted, and the command line does not wait for commits.
+          // No step has failed, no segment was deleted, and the command line does not wait for commits.
           const mayBeEmpty = text.endsWith("> 0") || text.includes("deletion") || text.includes("commit")
           const answer = yield* until(async () => {
             const answer = await query(text)

@@ -1,6 +1,6 @@
 /**
- * The updates that every thread makes in the test of several writers, with values that give a torn or half-updated group
- * away. The clock stands still, so every duration is known.
+ * The updates that every thread makes in the test of several writers, with values that reveal a torn or half-updated
+ * group. The clock stands still, so every duration is known.
  */
 import { attach } from "../../src/telemetry/Telemetry.ts"
 import type { TelemetrySnapshot } from "../../src/telemetry/TelemetrySnapshot.ts"
@@ -10,13 +10,13 @@ export const valueNanos = 1_000_003
 export const sleepNanos = 3
 const nowNanos = 2 ** 40
 
-/** Its two words are the same, so a torn one shows. */
+/** Gives a gauge value whose two words are equal, so that a torn one is found. */
 export const gaugeOf = (n: number): number => n + n * 2 ** 32
 
-/** How many updates one round makes. */
+/** The number of updates in one round. */
 export const updatesPerRound = 6
 
-/** Makes one round of updates: each kind once, and two that differ. */
+/** Makes a function that does one round of updates: each kind once, and two that differ. */
 export const makeRound = (buffer: SharedArrayBuffer, writer: number): () => void => {
   const updater = attach(buffer, () => nowNanos).updater(writer)
   const start = nowNanos - valueNanos
@@ -33,7 +33,7 @@ export const makeRound = (buffer: SharedArrayBuffer, writer: number): () => void
   }
 }
 
-/** What is wrong with a snapshot that followed `previous`; empty when it is whole. */
+/** Describes what is wrong with a snapshot that followed `previous`; empty if it is whole. */
 export const faultsOf = (snapshot: TelemetrySnapshot, previous: TelemetrySnapshot, writersMax: number): string => {
   const { counters, gauges, lifecycle, operations } = snapshot
   const { iteration, persist, retention } = operations

@@ -1,4 +1,4 @@
-/** A writer on a thread of its own: makes rounds until it has made enough and is told to stop, and says how many. */
+/** A writer in a thread of its own: makes rounds until it has made enough and is told to stop, and reports how many. */
 import { parentPort, workerData } from "node:worker_threads"
 import { makeRound } from "./telemetryWorkload.ts"
 

@@ -1,7 +1,7 @@
 /**
- * Random work on the simulated disk, then a crash, checked against a model that knows nothing of the simulation. The
- * model keeps, for every byte, length and name, what the device may hold; a crash may show any of that and nothing
- * else.
+ * Random work on the simulated disk, then a crash, checked against a model that is independent of the simulation. The
+ * model knows, for every byte, length and name, the values that the device may have. A crash may show any of these and
+ * no others.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 const only = <A>(value: A): Set<A> => new Set([value])
 
-/** What the device may hold of one file, and which changes it may or may not have got since. */
+/** What the device may have of one file, and the changes since then that may or may not have reached it. */
 class FileModel {
   visible: Array<number> = []
   #bytes: Array<Set<number>> = []
@@ -47,7 +47,7 @@ class FileModel {
     this.#settled()
   }
 
-  /** The power failed, and this is what the device showed. */
+  /** Checks what the device shows after a power failure. */
   crashed(content: Uint8Array, words: string): void {
     assert.isTrue(this.#lengthsPossible().has(content.length), `${words}: length ${content.length}`)
     const possible = this.#bytesPossible()
@@ -61,7 +61,7 @@ class FileModel {
     this.#settled()
   }
 
-  /** Zeros that nobody wrote: where a failed sync lost the cutting of the file, the device may show older bytes. */
+  /** Zeros that were not written: where a failed sync lost a truncation, the device may show older bytes instead. */
   #extend(length: number): void {
     while (this.visible.length < length) this.visible.push(0)
   }
@@ -80,7 +80,7 @@ class FileModel {
   #bytesPossible(): Array<Set<number>> {
     const possible = this.#bytes.slice()
     for (const [position, values] of this.#touched) {
-      // What the device never held shows as a zero, when the length got there without the bytes.
+      // A byte that never reached the device shows as a zero, if the length reached it without the bytes.
       possible[position] = new Set([...possible[position] ?? only(0), ...values])
     }
     return possible
@@ -96,7 +96,7 @@ class FileModel {
   }
 }
 
-/** What a name may stand for: its file at the last sync of the directory, or at any time since. */
+/** The files to which a name may refer: its file at the last sync of the directory, or at any time since. */
 class NamesModel {
   readonly now = new Map<string, string>()
   #possible = new Map<string, Set<string | undefined>>()
@@ -132,8 +132,8 @@ interface Seen {
 }
 
 /**
- * One life of a disk with several crashes; `seen` counts what the crashes did, so that a test can tell they did
- * something.
+ * Runs one life of a disk with several crashes. `seen` counts what the crashes did, so that a test can check that they
+ * did something.
  */
 const life = Effect.fnUntraced(function*(seed: number, seen: Seen) {
   const random = new SeededRandom(seed)

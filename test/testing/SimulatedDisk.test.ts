@@ -19,14 +19,14 @@ const reasonOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.map(er
 const assertPowerOff = (exit: Exit.Exit<unknown, unknown>) =>
   assert.isTrue(Exit.isFailure(exit) && SimulatedDisk.isPowerOff(exit.cause), "the operation died with PowerOff")
 
-/** Runs a scenario for many seeds; returns what it gave for each. */
+/** Runs a scenario for many seeds; returns its result for each. */
 const forSeeds = <A>(count: number, scenario: (simulated: Simulated) => Effect.Effect<A, DiskError>) =>
   Effect.forEach(
     Array.from({ length: count }, (_, seed) => seed),
     (seed) => Effect.flatMap(SimulatedDisk.make({ seed }), scenario)
   )
 
-/** A file that is there for certain, with this content. */
+/** Makes a file that is durable, with this content. */
 const storedFile = Effect.fnUntraced(function*({ disk }: Simulated, path: string, content: Uint8Array) {
   const file = yield* disk.open(path, "create")
   yield* writeFully(file, [content], 0)
@@ -39,7 +39,7 @@ const contentOf = (simulated: Simulated, path: string) => Effect.map(simulated.f
 
 const namesIn = (simulated: Simulated) => Effect.map(simulated.files, (files) => [...files.keys()].sort().join(" "))
 
-/** Every 512-byte sector by its value; "?" for a sector that is torn within. */
+/** Gives the value of every 512-byte sector; "?" for a sector that is torn inside. */
 const sectorsOf = (content: Uint8Array): string => {
   let sectors = ""
   for (let start = 0; start < content.length; start += 512) {

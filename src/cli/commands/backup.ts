@@ -1,6 +1,6 @@
 /**
- * `effect-wal backup`: a copy of a directory, which may be in use, that verifies. Exit code 1 when the copy has faults. A signal
- * takes away what was copied, and ends the command.
+ * `effect-wal backup`: copies a directory, even while a recorder writes to it, and verifies the copy. Exit code 1 if
+ * the copy has faults. A signal ends the command, after it has removed what was copied.
  *
  * @since 0.1.0
  */
@@ -29,7 +29,7 @@ export const backup = Command.make(
   },
   Effect.fnUntraced(function*({ dir, json, to }) {
     yield* requireDirectory(dir)
-    // Copied, and then verified.
+    // Two passes: each segment is copied, and then verified.
     const copied = yield* withReadProgress(
       Backup.backup({ directory: dir, to }),
       { label: "copying", directory: dir, passes: 2, isWanted: !json }
@@ -43,6 +43,6 @@ export const backup = Command.make(
     yield* report(write, faults.length > 0)
   }, untilSignal)
 ).pipe(
-  Command.withDescription("Copy a directory, also while it is recorded into, and verify the copy"),
+  Command.withDescription("Copy a directory, even while a recorder writes to it, and verify the copy"),
   Command.withExamples([{ command: "effect-wal backup --dir ./log --to /mnt/log-2026-01-31", description: "A copy" }])
 )

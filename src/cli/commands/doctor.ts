@@ -1,7 +1,7 @@
 /**
- * `effect-wal doctor`: whether a directory and its machine are fit to record into, and which `--segment-bytes` and `--commit`
- * to use there. It writes up to 256 MiB for about three seconds and removes it; while a recorder works in the directory
- * it writes nothing and shows what that recorder has measured. Exit code 1 when there is a warning.
+ * `effect-wal doctor`: finds out whether a directory and its machine are fit for recording, and recommends
+ * `--segment-bytes` and `--commit`. It writes up to 256 MiB for about three seconds and removes it. While a recorder
+ * holds the directory it writes nothing and shows what that recorder has measured. Exit code 1 if there is a warning.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,7 @@ export const doctor = Command.make(
   "doctor",
   { dir: directoryFlag, json: jsonFlag },
   Effect.fnUntraced(function*({ dir, json }) {
-    yield* requireDirectory(dir, "make it where the log shall be (mkdir -p), and ask again")
+    yield* requireDirectory(dir, "create it where the log is to be (mkdir -p), and run doctor again")
     const diagnosis = yield* examine(dir, !json)
     yield* report(
       json ? writeJson(diagnosis) : writeLines(linesOf(diagnosis)),
@@ -42,19 +42,19 @@ export const doctor = Command.make(
   }, untilSignal)
 ).pipe(
   Command.withDescription(
-    "Measure the disk and look at the machine, and say what to record with; takes about 3 seconds"
+    "Measure the disk, examine the machine, and recommend flags for record; takes about 3 seconds"
   ),
   Command.withExamples([
     {
       command: "effect-wal doctor --dir ./log",
-      description: "Before the first recording; exit code 1 when there is a warning"
+      description: "Before the first recording; exit code 1 if there is a warning"
     },
-    { command: "effect-wal doctor --dir ./log --json | jq .advice", description: "What to give record" }
+    { command: "effect-wal doctor --dir ./log --json | jq .advice", description: "The flags for record" }
   ])
 )
 
 /**
- * What a doctor says. Plain data.
+ * The report of a doctor. Plain data.
  *
  * @since 0.1.0
  * @category models
@@ -62,13 +62,13 @@ export const doctor = Command.make(
 export interface Diagnosis extends HostFacts {
   readonly directory: string
   readonly freeBytes: number
-  /** Who works in the directory; null when nobody does. Then nothing is measured. */
+  /** The process that holds the directory; then nothing is measured. Null when none does. */
   readonly heldBy: string | null
   /** Null when the directory is held, and when there is too little space to measure. */
   readonly measures: DiskMeasures | null
-  /** The syncs of the recorder that works in the directory, since its start; null when there is none that answers. */
+  /** The syncs of the recorder that holds the directory, since its start; null when none answers. */
   readonly recorderSync: Times | null
-  /** How far the wall clock was set while it was measured. */
+  /** How far the wall clock was set during the measurement. */
   readonly clockJumpMillis: number
   /** Null when nothing was measured. */
   readonly advice: Advice | null
@@ -103,12 +103,12 @@ const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted:
       ...findings({ host, freeBytes, measures, clockJumpMillis }, advice),
       ...(heldBy === null
         ? []
-        : [{ level: "note" as const, text: `nothing was measured: ${heldBy} works in the directory` }]),
+        : [{ level: "note" as const, text: `nothing was measured: ${heldBy} holds the directory` }]),
       ...(hasRoom
         ? []
         : [{
           level: "warning" as const,
-          text: `too little space to measure; make ${formatBytes(probeFreeBytesMin)} free`
+          text: `too little space to measure; free at least ${formatBytes(probeFreeBytesMin)}`
         }])
     ]
   }

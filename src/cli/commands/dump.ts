@@ -1,6 +1,6 @@
 /**
- * `effect-wal dump`: a segment's header, one of its blocks or one of its events, in hex and as text. What is damaged is
- * shown too, and said to be.
+ * `effect-wal dump`: shows a segment's header, one of its blocks or one of its events, in hex and as text. Damaged
+ * parts are shown too, and marked as damaged.
  *
  * @since 0.1.0
  */
@@ -8,10 +8,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
+import { idsInEvents } from "../../format/SegmentLayout.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
@@ -38,10 +39,10 @@ export const dump = Command.make(
   },
   Effect.fnUntraced(function*({ block, dir, event, json, segment }) {
     if (Option.isSome(block) && Option.isSome(event)) {
-      return yield* new UsageFailure({ message: "--block and --event do not go together; give one" })
+      return yield* new UsageFailure({ message: "--block and --event cannot be combined; give one" })
     }
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(dir, defaultNaming)
+    const reader = yield* makeDirectoryReader(new SegmentDirectory(dir))
     const wanted = Option.getOrUndefined(Option.orElse(block, () => event))
     const isEvent = Option.isSome(event)
     const found = yield* reader.use(segment, (file) => find(file, wanted, isEvent))
@@ -63,13 +64,13 @@ export const dump = Command.make(
   ])
 )
 
-/** What was asked for: a segment's header, and with it one of its blocks, and with that one of its events. */
+/** What was found: a segment's header, one of its blocks if a block or an event was asked for, and that event. */
 interface Found {
   readonly path: string
   readonly header: SegmentHeader
   readonly headerBytes: Uint8Array
   readonly block: (RawBlock & { readonly index: number }) | undefined
-  /** `offset` is that in the uncompressed segment. */
+  /** `offset` counts from the beginning of the uncompressed segment. */
   readonly event: { readonly id: number; readonly offset: number; readonly bytes: Uint8Array } | undefined
 }
 
@@ -84,7 +85,7 @@ const find = Effect.fnUntraced(function*(file: SegmentFile, wanted: number | und
   const found: Found = { path: file.path, header, headerBytes, block: undefined, event: undefined }
   if (wanted === undefined) return found
   if (block === undefined) {
-    const message = `${file.path} has no ${isEvent ? "event" : "block"} ${wanted}, as far as its blocks can be walked`
+    const message = `${file.path} has no ${isEvent ? "event" : "block"} ${wanted}, as far as its blocks can be read`
     return yield* new OperatingFailure({ message })
   }
   const withBlock: Found = { ...found, block: { ...block, index } }
@@ -92,7 +93,7 @@ const find = Effect.fnUntraced(function*(file: SegmentFile, wanted: number | und
   const place = eventIn(block, header, wanted)
   if (place === undefined) {
     return yield* new OperatingFailure({
-      message: `event ${wanted} cannot be told apart in block ${index} of ${file.path}, which is damaged; ` +
+      message: `event ${wanted} cannot be located in block ${index} of ${file.path}, which is damaged; ` +
         `see --block ${index}`
     })
   }
@@ -120,7 +121,7 @@ const linesOf = ({ block, event, header, headerBytes, path }: Found): ReadonlyAr
 
 const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 
-/** The bytes are those of the event, else of the block's payload, else of the header. */
+/** Gives the report as JSON. Its `base64` is the event; without one the block's payload; without a block the header. */
 const jsonOf = ({ block, event, header, headerBytes, path }: Found) => {
   if (block === undefined) return { path, header: valuesOf(header), base64: base64Of(headerBytes) }
   const { headerHolds, index, offset, payload, payloadHolds } = block
@@ -130,16 +131,24 @@ const jsonOf = ({ block, event, header, headerBytes, path }: Found) => {
     : { path, block: about, event: { id: event.id, offset: event.offset }, base64: base64Of(event.bytes) }
 }
 
-/** Where an event lies in a payload. Only a payload that holds can be cut into events. */
+/** Finds the start and the end of an event in a payload. Only an intact block can be cut into events. */
 const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): readonly [number, number] | undefined => {
   if (!block.payloadHolds || !block.headerHolds) return undefined
   const { blockIndex, eventCount, firstEventId, lastEventId } = block.header
   const { offset, payload } = block
   let found: readonly [number, number] | undefined
-  const idsInEvents = segment.version === 1
-  const { eventSize } = segment
+  const { eventSize, version } = segment
   forEachEvent(
-    { offset, blockIndex, firstEventId, lastEventId, eventCount, eventSize, idsInEvents, payload },
+    {
+      offset,
+      blockIndex,
+      firstEventId,
+      lastEventId,
+      eventCount,
+      eventSize,
+      idsInEvents: idsInEvents(version),
+      payload
+    },
     (id, _, start, end) => {
       if (id === wanted) found = [start, end]
     }
@@ -147,7 +156,7 @@ const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): reado
   return found
 }
 
-/** What a header says. Numbers of 64 bits are text, checksums in hex. */
+/** Gives the fields of a header. Numbers of 64 bits are text, checksums are text in hex. */
 const valuesOf = (header: object): Readonly<Record<string, string | number | boolean>> =>
   Object.fromEntries(
     Object.entries(header).map(([name, value]: [string, unknown]) => [name, valueOf(name, value)])
@@ -160,15 +169,15 @@ const valueOf = (name: string, value: unknown): string | number | boolean => {
 }
 
 const claimsOf = ({ header, headerHolds, payload, payloadHolds }: RawBlock): ReadonlyArray<string> => [
-  `  header ${headerHolds ? "holds" : "DOES NOT HOLD"}: block ${header.blockIndex}, ${header.eventCount} events, ids ` +
+  `  header ${headerHolds ? "intact" : "DAMAGED"}: block ${header.blockIndex}, ${header.eventCount} events, ids ` +
   `${header.firstEventId} to ${header.lastEventId}, chain ${hex(header.chainedChecksum)}`,
-  `  payload ${payloadHolds ? "holds" : "DOES NOT HOLD"}: ${payload.length} of ${header.payloadBytes} bytes, ` +
+  `  payload ${payloadHolds ? "intact" : "DAMAGED"}: ${payload.length} of ${header.payloadBytes} bytes, ` +
   `checksum ${hex(header.blockChecksum)}`
 ]
 
 const rowBytes = 16
 
-/** As `hexdump -C`: where, 16 bytes in hex, and what of them is printable ASCII. */
+/** Formats bytes as `hexdump -C` does: the offset, 16 bytes in hex, and the same bytes as text where they are ASCII. */
 const hexLines = (bytes: Uint8Array, offset: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
   for (let at = 0; at < bytes.length; at += rowBytes) {

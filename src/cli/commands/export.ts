@@ -1,8 +1,8 @@
 /**
- * `effect-wal export`: events for other programs, checked, in order, without a gap.
+ * `effect-wal export`: writes events for other programs: checked, in order, without a gap.
  *
- * - `ndjson`: one object a line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` when the event is no UTF-8
- * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads
+ * - `ndjson`: one object per line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` if the event is not UTF-8
+ * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads them
  *
  * @since 0.1.0
  */
@@ -30,7 +30,7 @@ export const exportEvents = Command.make(
     from: fromFlag,
     to: toFlag,
     format: Flag.Literals("format", ["ndjson", "length-prefixed"]).pipe(
-      Flag.withDescription("A JSON object a line, or u32 little-endian length + bytes"),
+      Flag.withDescription("One JSON object per line, or u32 little-endian length + bytes"),
       Flag.withDefault("ndjson")
     )
   },

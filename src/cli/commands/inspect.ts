@@ -1,46 +1,22 @@
 /**
- * `effect-wal inspect`: one row a segment, from headers; the content is not checked (`verify` does that). Only a segment
- * that is still open is read whole, because its header does not count yet.
+ * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
+ * that. Only a segment that is still open is read to its end, because its header has no counts yet.
  *
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import { Disk, openScoped, readFully } from "../../disk/Disk.ts"
-import { scan } from "../../disk/SegmentDirectory.ts"
+import { Disk } from "../../disk/Disk.ts"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { frameHeaderBytesMax, Lz4FrameError, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-
-/**
- * A row. Ids are 0 while there are no events.
- *
- * @since 0.1.0
- * @category models
- */
-export interface InspectedSegment {
-  readonly segmentIndex: number
-  readonly path: string
-  /** `damaged`: its beginning cannot be read; `detail` says why, and the numbers are 0. */
-  readonly state: "open" | "hot" | "cold" | "damaged"
-  readonly events: number
-  readonly firstEventId: number
-  readonly lastEventId: number
-  /** On disk. */
-  readonly bytes: number
-  /** Uncompressed to compressed; 1 when hot, 0 when a cold file does not tell. */
-  readonly ratio: number
-  /** ISO 8601, UTC; empty when there is none. */
-  readonly created: string
-  readonly closed: string
-  readonly detail: string
-}
+import { ratioOf, table, timeOf } from "../views/SegmentTable.ts"
+import type { InspectedSegment } from "../views/SegmentTable.ts"
 
 /**
  * The command.
@@ -53,13 +29,14 @@ export const inspect = Command.make(
   { dir: directoryFlag, json: jsonFlag },
   Effect.fnUntraced(function*({ dir, json }) {
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(dir, defaultNaming)
-    const listing = yield* scan(dir, defaultNaming)
+    const directory = new SegmentDirectory(dir)
+    const reader = yield* makeDirectoryReader(directory)
+    const listing = yield* directory.scan
     const segments: Array<InspectedSegment> = []
     const inspecting = Effect.gen(function*() {
       for (const { segmentIndex } of reader.segments()) {
         const segment = yield* reader.use(segmentIndex, inspectFile)
-        // Undefined when retention has deleted it meanwhile.
+        // Undefined if retention has deleted it meanwhile.
         if (segment !== undefined) segments.push(segment)
       }
     })
@@ -70,16 +47,16 @@ export const inspect = Command.make(
     yield* writeLines([
       ...table(segments),
       ...segments.filter(({ detail }) => detail !== "").map(({ detail }) => `note: ${detail}`),
-      ...unsafe.map((name) => `note: ${name} has the name of a segment and is no regular file; it is left alone`),
-      ...foreign.map((name) => `note: ${name} is no segment; it is left alone`)
+      ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
+      ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
     ])
   })
 ).pipe(
   Command.withDescription("List the segments: state, events, ids, bytes, ratio, times"),
-  Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row a segment" }])
+  Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row per segment" }])
 )
 
-/** A file that is gone fails with `NotFound`, and the reader looks for the segment's other form. */
+/** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
 const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
   const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
   const described = describe(file, bytes)
@@ -123,55 +100,3 @@ const damaged = ({ path, segmentIndex }: SegmentFile, bytes: number, detail: str
   closed: "",
   detail
 })
-
-/**
- * Uncompressed to compressed of a cold file, as its frame's header claims; `verify` finds out whether it is true. 0 when
- * the file does not tell.
- *
- * @since 0.1.0
- * @category reading
- */
-export const ratioOf = (file: SegmentFile, bytes: number) =>
-  Effect.scoped(Effect.gen(function*() {
-    if (file.compression !== "frame") return 0
-    const opened = yield* openScoped(file.path, "read")
-    const beginning = new Uint8Array(frameHeaderBytesMax)
-    const count = yield* readFully(opened, beginning, 0)
-    try {
-      const { contentBytes } = parseFrameHeader(beginning.subarray(0, count))
-      return contentBytes === undefined ? 0 : Number((contentBytes / bytes).toFixed(3))
-    } catch (error) {
-      if (error instanceof Lz4FrameError) return 0
-      throw error
-    }
-  }))
-
-const timeOf = (nanos: bigint): string => nanos === 0n ? "" : new Date(Number(nanos / 1_000_000n)).toISOString()
-
-const columns = ["index", "state", "events", "first", "last", "bytes", "ratio", "created", "closed"]
-/** Numbers stand to the right. */
-const rightColumns = [0, 2, 3, 4, 5, 6]
-
-const table = (segments: ReadonlyArray<InspectedSegment>): ReadonlyArray<string> => {
-  const rows = [
-    columns,
-    ...segments.map((segment) => [
-      String(segment.segmentIndex),
-      segment.state,
-      String(segment.events),
-      String(segment.firstEventId),
-      String(segment.lastEventId),
-      String(segment.bytes),
-      segment.ratio === 0 ? "-" : segment.ratio.toFixed(2),
-      segment.created === "" ? "-" : segment.created,
-      segment.closed === "" ? "-" : segment.closed
-    ])
-  ]
-  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row.map((cell, column) => {
-      const width = widths[column] ?? 0
-      return rightColumns.includes(column) ? cell.padStart(width) : cell.padEnd(width)
-    }).join("  ").trimEnd()
-  )
-}

@@ -1,10 +1,10 @@
 /**
- * `effect-wal maintain`: the maintainer alone, for a directory that another program writes. Segments that their writer has
- * finished are made durable, compressed and, past the limits, deleted; the newest one and those that are still open are left
- * alone. Runs until SIGINT or SIGTERM, then works off what it has begun. A second signal ends it at once; nothing is lost
- * by that either.
+ * `effect-wal maintain`: runs the maintainer alone, for a directory that another program writes. It makes finished
+ * segments durable, compresses them, and deletes those past the limits. It leaves the newest segment alone, and those
+ * that are still open. At SIGINT or SIGTERM it finishes what it has begun, and ends. A second signal ends it at once,
+ * and nothing is lost either.
  *
- * A recorder of this package maintains its own directory and holds it, so `maintain` refuses to work beside one.
+ * A recorder maintains its own directory and holds its lock, so `maintain` refuses to work beside one.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
@@ -64,13 +63,13 @@ const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: Ret
   const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
-  // The stream of events ends when the maintainer has closed, so the printing of the last one is waited for outside.
+  // The stream of outcomes ends after the maintainer has closed, so the last one is awaited outside of its scope.
   const { printing, receipt } = yield* Effect.scoped(Effect.gen(function*() {
     const services = yield* Layer.build(layer).pipe(Effect.mapError((error) => refusal(directory, error)))
     const maintainer = Context.get(services, SegmentMaintainer)
     const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.events, (event) => print(event, json)))
     const watching = yield* Effect.forkChild(
-      Effect.provideContext(SegmentWatcher.watch({ directory, naming: defaultNaming }), services)
+      Effect.provideContext(SegmentWatcher.watch({ directory }), services)
     )
     yield* Effect.raceFirst(Effect.raceFirst(stopped, maintainer.down), Fiber.join(printing))
     yield* Fiber.interrupt(watching)
@@ -90,7 +89,7 @@ const refusal = (directory: string, error: DiskError): OperatingFailure | DiskEr
 
 const print = (event: MaintainerEvent, json: boolean) => json ? writeJson(actionOf(event)) : writeLines([lineOf(event)])
 
-/** One action, as data. */
+/** Gives one action as data. */
 const actionOf = (event: MaintainerEvent): { readonly action: string } => {
   const { _tag, ...rest } = event
   return { action: _tag.toLowerCase(), ...rest }

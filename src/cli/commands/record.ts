@@ -1,6 +1,6 @@
 /**
- * `effect-wal record`: standard input becomes events. Everything that was read is recorded and durable when the command
- * ends, whether the input ended or SIGINT or SIGTERM did; while the disk is behind, the input waits.
+ * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by SIGINT or
+ * SIGTERM, everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
  *
  * @since 0.1.0
  */
@@ -20,17 +20,9 @@ import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { makeSplitter } from "../events/EventFraming.ts"
+import { framingFlag, makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter, Framing } from "../events/EventFraming.ts"
-import {
-  directoryFlag,
-  formatSize,
-  framingFlag,
-  jsonFlag,
-  parseBytes,
-  parseDuration,
-  switchFlag
-} from "../flags/flags.ts"
+import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { layerMetrics, metricsFlag } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
 import { clamp, clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
@@ -42,17 +34,17 @@ import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from
 import type { Counts, Recording } from "../views/Recording.ts"
 
 /**
- * The smallest `--segment-bytes`, 4 KiB: one page, and room for a block of a few events.
+ * The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events.
  *
  * @since 0.1.0
  * @category limits
  */
 export const segmentBytesMin = 4096
 
-/** The arena has four slots of this size, in memory. */
+/** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
 const segmentBytesLimit = SegmentArena.slotBytesLimit
 
-/** When events become durable: as soon as possible, this often, or with their segment. */
+/** When events become durable: as soon as possible, at this interval, or when their segment is full. */
 type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
 
 const parseCommit = (text: string): Option.Option<CommitPolicy> => {
@@ -152,7 +144,8 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   const counts: Counts = { bytes: 0, events: 0, startMillis: performance.now(), drainStartMillis: 0 }
   let running: Recording | undefined
 
-  // The drain is the closing of the layer's scope, so what is said and counted around it lives outside.
+  // Closing the layer's scope drains the recorder, so what reports and counts around the drain is outside of this
+  // scope.
   const recording = Effect.scoped(Effect.gen(function*() {
     const context = yield* Layer.build(layer)
     const services = servicesOf(context)
@@ -163,7 +156,7 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
     if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
     const firstEventId = services.recorder.writer.lastEventId + 1
     counts.startMillis = performance.now()
-    // Without a maintainer nothing more becomes durable: whoever writes the input must hear that now.
+    // Without a maintainer nothing more becomes durable, so the recording ends now and the writer of the input sees it.
     const exit = yield* Effect.exit(
       Effect.raceFirst(pump(input, services, options, counts), services.maintainer.down)
     )
@@ -173,7 +166,7 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   const { acks, background, exit, firstEventId, services } = yield* withProgress(
     recording,
     () => progressOf(running, counts, input.bytes),
-    // Not between lines of its own.
+    // Not between the lines that the command itself prints.
     !options.json && !options.acks
   )
   yield* Effect.forEach(background, Fiber.interrupt, { discard: true })
@@ -183,7 +176,7 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
 }, Effect.scoped)
 
-/** From the input to the recorder until the input ends. Effects are spent per chunk, none per event. */
+/** Moves the input into the recorder until the input ends. It runs effects per chunk, none per event. */
 const pump = Effect.fnUntraced(function*(
   input: StandardInput,
   { arena, recorder }: Recording,
@@ -207,7 +200,10 @@ const pump = Effect.fnUntraced(function*(
   }
 })
 
-/** A message that a signal cut off was never whole; the sender knows it was not acknowledged. */
+/**
+ * Fails at a fault of the splitter. A message that a signal cut off is only reported: the sender knows that it was not
+ * acknowledged.
+ */
 const checkSplit = (
   splitter: EventSplitter,
   framing: Framing,
@@ -237,14 +233,14 @@ const checkSplit = (
     : say(`${missing}, by ${endedBy}; ${before}`)
 }
 
-/** What was found at the start, when a crash or a person left something to say. */
+/** Reports the recovery at the start if it closed a segment or found segments missing. */
 const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
   const { recovery } = recorder
   const isRemarkable = recovery.closedSegmentIndex !== undefined || recovery.missingSegmentCount > 0
   return isRemarkable ? say(`recovered ${Recovery.formatReport(recovery)}`) : Effect.void
 }
 
-/** Steps that fail are tried again, so the same message is said once. */
+/** Reports steps that failed. A step that fails is tried again, so a repeated message is reported once. */
 const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   let last = ""
   return Stream.runForEach(maintainer.events, (event) => {
@@ -254,7 +250,10 @@ const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   })
 }
 
-/** `print` says what is durable, when that has grown; `run` does it for ever. Nobody reading is no reason to stop recording. */
+/**
+ * Acknowledges durable events on standard output: `print` does it once if there are more than before, `run` for ever. A
+ * reader that goes away does not stop the recording.
+ */
 const makeAcks = ({ arena }: Recording) => {
   let printed = SegmentArena.durableEventId(arena)
   const print = Effect.uninterruptible(Effect.suspend(() => {

@@ -1,6 +1,6 @@
 /**
- * `effect-wal repair`: says what is damaged and what would be kept; with `--apply` moves the damaged segments to
- * `quarantine/`. Nothing is ever deleted. Exit code 1 while something is wrong that was not repaired.
+ * `effect-wal repair`: reports what is damaged and what would be kept; with `--apply` moves the damaged segments to
+ * `quarantine/`. Nothing is ever deleted. Exit code 1 if something is wrong and was not repaired.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ export const repair = Command.make(
     dir: directoryFlag,
     apply: switchFlag(
       "apply",
-      "Do it; without this flag nothing is written. Not while a recorder holds the directory"
+      "Do it; without this flag nothing is written. Refused while a recorder holds the directory"
     ),
     json: jsonFlag
   },
@@ -42,13 +42,13 @@ export const repair = Command.make(
     )
   })
 ).pipe(
-  Command.withDescription("Move damaged segments to quarantine and keep what is whole"),
+  Command.withDescription("Move damaged segments to quarantine and keep what is intact"),
   Command.withExamples([
-    { command: "effect-wal repair --dir ./log", description: "Only say what would be done" },
+    { command: "effect-wal repair --dir ./log", description: "Only report what would be done" },
     { command: "effect-wal repair --dir ./log --apply", description: "Do it" },
     {
       command: "effect-wal replay --diagnostic --dir ./log/quarantine/2026-01-31T12-00-00-000Z",
-      description: "Everything that verifies in what was moved"
+      description: "Everything intact in what was moved"
     }
   ])
 )
@@ -65,17 +65,17 @@ const linesOf = (
     applied ? `moved${quarantine === null ? "" : ` to ${quarantine}`}` : "to move"
   }, ${left.length} faults left`,
   ...(lastGivenId > lastEventId
-    ? [`ids ${lastEventId + 1} to ${lastGivenId} are lost; recording goes on with ${lastGivenId + 1}`]
+    ? [`ids ${lastEventId + 1} to ${lastGivenId} are lost; recording continues with ${lastGivenId + 1}`]
     : []),
-  ...(!applied && steps.length > 0 ? ["nothing was changed; --apply does it"] : [])
+  ...(!applied && steps.length > 0 ? ["nothing was changed; give --apply to do it"] : [])
 ]
 
 const keptOf = ({ eventCount, firstEventId, kept, lastEventId }: RepairStep): string => {
   switch (kept) {
     case "other form":
-      return "the same segment in its other form, which holds"
+      return "the same segment in its other form, which is intact"
     case "whole blocks":
-      return `its whole blocks before the damage, ${eventCount} events, ids ${firstEventId} to ${lastEventId}`
+      return `its intact blocks before the damage, ${eventCount} events, ids ${firstEventId} to ${lastEventId}`
     case "nothing":
       return "nothing"
   }

@@ -1,14 +1,14 @@
 /**
- * `effect-wal replay`: the recorded events on standard output, checked, in order, without a gap.
+ * `effect-wal replay`: writes the recorded events to standard output: checked, in order, without a gap.
  *
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Replay from "../../reading/Replay.ts"
-import { makeJoiner } from "../events/EventFraming.ts"
+import { framingFlag, makeJoiner } from "../events/EventFraming.ts"
 import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
-import { directoryFlag, framingFlag, switchFlag } from "../flags/flags.ts"
+import { directoryFlag, switchFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { FaultsFound } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
@@ -28,11 +28,11 @@ export const replay = Command.make(
     framing: framingFlag,
     follow: switchFlag(
       "follow",
-      "At the end, wait for what another process records; until --to, or until interrupted"
+      "At the end, wait for events that another process records, until --to or an interruption"
     ),
     diagnostic: switchFlag(
       "diagnostic",
-      "Go on behind damage, and say on standard error what is missing; exit code 1 when something is"
+      "Continue after damage, and report on standard error what is missing; exit code 1 if anything is"
     )
   },
   Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, to }) {
@@ -58,10 +58,10 @@ export const replay = Command.make(
 ).pipe(
   Command.withDescription("Write the recorded events to standard output"),
   Command.withExamples([
-    { command: "effect-wal replay --dir ./log > access.log", description: "Everything that is there" },
+    { command: "effect-wal replay --dir ./log > access.log", description: "All events" },
     { command: "effect-wal replay --dir ./log --from 1000 --to 1999", description: "A thousand events" },
-    { command: "effect-wal replay --dir ./log --follow", description: "Everything, and what comes" },
-    { command: "effect-wal replay --dir ./log --diagnostic", description: "What can be read of a damaged log" }
+    { command: "effect-wal replay --dir ./log --follow", description: "All events, and then new ones as they come" },
+    { command: "effect-wal replay --dir ./log --diagnostic", description: "The intact events of a damaged log" }
   ])
 )
 

@@ -1,55 +1,17 @@
 /**
- * `effect-wal stats`: how things stand, once. From the recorder that runs in the directory, on this machine; or from
- * the directory alone when none runs.
+ * `effect-wal stats`: prints the state once, of the recorder that runs in the directory on this machine, or of the
+ * directory alone if none runs.
  *
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import type { Disk, DiskError } from "../../disk/Disk.ts"
-import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
-import * as Monitor from "../../recorder/monitor/Monitor.ts"
-import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
-import type { MonitorError } from "../../recorder/monitor/MonitorSocket.ts"
-import { dump, formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { directoryFlag, jsonFlag, switchFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
-import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines, writeOutput } from "../terminal/StandardStreams.ts"
-import { directoryPrometheusText, readDirectory } from "../views/DirectoryReport.ts"
-import type { DirectoryReport } from "../views/DirectoryReport.ts"
-
-/**
- * What was found: a recorder that answered, or a directory without one.
- *
- * @since 0.1.0
- * @category models
- */
-export type Stats =
-  | { readonly source: "recorder"; readonly report: MonitorReport }
-  | { readonly source: "directory"; readonly report: DirectoryReport }
-
-/**
- * Asks the recorder of a directory; looks at the directory when there is none, and shows how far that is.
- *
- * @since 0.1.0
- * @category reading
- */
-export const readStats = (
-  directory: string,
-  isProgressWanted: boolean
-): Effect.Effect<Stats, MonitorError | DiskError | SegmentCorrupt, Disk> =>
-  Effect.flatMap(
-    Monitor.read(directory),
-    (report): Effect.Effect<Stats, DiskError | SegmentCorrupt, Disk> =>
-      report === undefined
-        ? Effect.map(
-          withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
-          (report) => ({ source: "directory", report })
-        )
-        : Effect.succeed({ source: "recorder", report })
-  )
+import { directoryPrometheusText } from "../views/DirectoryReport.ts"
+import { directoryLines, readStats, recorderLines } from "../views/Stats.ts"
 
 /**
  * The command.
@@ -71,71 +33,16 @@ export const stats = Command.make(
     if (json) return yield* writeJson({ source: found.source, ...found.report })
     if (prometheus) {
       if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
-      // Loaded when it is asked for: exporters bring an HTTP server along.
+      // Loaded only if needed, because the exporters import an HTTP server.
       const { prometheusText } = yield* Effect.promise(() => import("../../telemetry/TelemetryExport.ts"))
       return yield* writeOutput(prometheusText(found.report.telemetry))
     }
     yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))
   })
 ).pipe(
-  Command.withDescription("Print once how a running recorder stands, or the directory when none runs"),
+  Command.withDescription("Print the state of a running recorder once, or of the directory if none runs"),
   Command.withExamples([
     { command: "effect-wal stats --dir ./log", description: "For people" },
     { command: "effect-wal stats --dir ./log --prometheus", description: "For a textfile collector" }
   ])
 )
-
-const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
-
-/**
- * Where the log stands and who holds it back; then the whole telemetry.
- *
- * @since 0.1.0
- * @category formatting
- */
-export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
-  const { arena, failures, maintainer, positions } = report
-  return [
-    line("recorder", `process ${report.pid}, up ${formatNanos((report.atMillis - report.startedMillis) * 1e6)}`),
-    line("directory", report.directory),
-    line("newest event", `${positions.appended}, durable ${positions.durable}, compressed ${positions.compressed}`),
-    line("deleted before event", String(positions.deletedBefore)),
-    line(
-      "arena",
-      `${arena.slots} slots of ${formatBytes(arena.slotBytes)}: ${arena.active} active (${
-        formatBytes(arena.activeBytes)
-      }), ${arena.full} full, ${arena.spent} spent, ${arena.blank} blank`
-    ),
-    line("held back", arena.heldBack === "None" ? "no" : `yes, ${arena.heldBack}`),
-    line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
-    ...maintainer.holds.map((hold) =>
-      line("hold", `${hold.name} keeps segment ${hold.fromSegmentIndex} and later ones`)
-    ),
-    ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
-    ...dump(report.telemetry).trimEnd().split("\n")
-  ]
-}
-
-/**
- * What the files say.
- *
- * @since 0.1.0
- * @category formatting
- */
-export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [
-  line("recorder", "none runs here with a monitor"),
-  line("directory", report.directory),
-  line("events", report.lastEventId === 0 ? "none" : `${report.firstEventId} to ${report.lastEventId}`),
-  line("hot segments", `${report.hotSegments}, ${formatBytes(report.hotBytes)}`),
-  line("cold segments", `${report.coldSegments}, ${formatBytes(report.coldBytes)}`),
-  ...(report.ratio === 0 ? [] : [line("compression ratio", `${report.ratio.toFixed(2)} to 1`)]),
-  line(
-    "meta",
-    report.meta === null
-      ? "none"
-      : `event ${report.meta.lastEventId} in segment ${report.meta.lastSegmentIndex}, ${
-        formatBytes(report.meta.lastOffset)
-      } of it durable`
-  ),
-  line("disk free", formatBytes(report.diskFreeBytes))
-]

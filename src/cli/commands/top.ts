@@ -1,7 +1,7 @@
 /**
- * `effect-wal top`: a live view of a running recorder. It takes the terminal's alternate screen and draws in place;
- * `q`, Ctrl-C, Escape and signals end it, and the terminal is then as it was. Where standard output is no terminal it
- * prints one picture and ends.
+ * `effect-wal top`: shows a running recorder live. It draws in place, on the terminal's alternate screen. `q`, Ctrl-C,
+ * Escape and signals end it, and then the terminal is as it was. If standard output is not a terminal, it prints one
+ * picture and ends.
  *
  * @since 0.1.0
  */
@@ -17,11 +17,11 @@ import { directoryFlag, parseDuration } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { endingSignals, firstSignal } from "../terminal/Signals.ts"
 import { writeLines } from "../terminal/StandardStreams.ts"
+import { readStats } from "../views/Stats.ts"
+import type { Stats } from "../views/Stats.ts"
 import { topFrame } from "../views/TopFrame.ts"
-import { readStats } from "./stats.ts"
-import type { Stats } from "./stats.ts"
 
-/** A picture costs the recorder a snapshot, some tenths of a millisecond. */
+/** Each picture costs the recorder a snapshot, some tenths of a millisecond. */
 const intervalMillisMin = 100
 
 /**
@@ -47,7 +47,7 @@ export const top = Command.make(
   Effect.fnUntraced(function*({ dir, interval }) {
     yield* requireDirectory(dir)
     if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir, true), undefined))
-    // A hangup would leave the terminal in disorder, too.
+    // A hangup, too, would leave the terminal in disorder.
     const signal = yield* firstSignal([...endingSignals, "SIGHUP"])
     yield* Effect.raceFirst(
       live(readStats(dir, false), interval, {
@@ -65,11 +65,11 @@ export const top = Command.make(
   }])
 )
 
-/** For a terminal that does not say how large it is. */
+/** The size that is assumed for a terminal that does not report its own. */
 const unknownSize = { columns: 80, rows: 24 }
 
 const escape = "\u001b["
-/** The alternate screen, without a cursor. */
+/** Switches to the alternate screen, without a cursor. */
 const enter = `${escape}?1049h${escape}?25l${escape}2J`
 const leave = `${escape}?25h${escape}?1049l`
 const home = `${escape}H`
@@ -78,8 +78,9 @@ const clearBelow = `${escape}J`
 const bold = (text: string): string => `${escape}1m${text}${escape}0m`
 
 /**
- * Draws what `look` finds, again and again, until a key ends it. A look that fails is shown and does not end it.
- * Without keys (`hasKeys` is false where standard input is no terminal) it goes on until it is interrupted.
+ * Draws what `look` returns, again and again, until a key ends it. If `look` fails, its message is drawn instead, and
+ * the drawing continues. Without keys (`hasKeys` is false if standard input is not a terminal) it continues until it is
+ * interrupted.
  *
  * @since 0.1.0
  * @category views
@@ -109,7 +110,7 @@ export const live = <E extends { readonly message: string }, R>(
     yield* options.hasKeys ? Effect.raceFirst(drawing, untilKey(terminal)) : drawing
   }))
 
-/** Ctrl-C, Ctrl-D and Escape end the queue of keys itself. */
+/** Waits for a key that ends the view. Ctrl-C, Ctrl-D and Escape end the queue of keys itself. */
 const untilKey = (terminal: Terminal.Terminal) =>
   Effect.gen(function*() {
     const keys = yield* terminal.readInput

@@ -1,5 +1,5 @@
 /**
- * `effect-wal verify`: checks every byte of every segment. One line for each fault, exit code 1 when there is one.
+ * `effect-wal verify`: checks every byte of every segment. Prints one line per fault. Exit code 1 if there is one.
  *
  * @since 0.1.0
  */
@@ -29,12 +29,12 @@ export const verify = Command.make(
     dir: directoryFlag,
     incremental: switchFlag(
       "incremental",
-      `Leave out closed segments that were verified before; ${verifiedName} remembers them`
+      `Skip closed segments that were verified before; ${verifiedName} lists them`
     ),
-    again: switchFlag("again", "With --incremental: verify all, and remember them anew"),
+    again: switchFlag("again", "With --incremental: verify all segments, and list them anew"),
     rate: Flag.String("rate").pipe(
       Flag.withMetavar("SIZE"),
-      Flag.withDescription("Read at most so much a second, as in 50MiB, to leave the disk to a recorder"),
+      Flag.withDescription("Read at most this much per second, as in 50MiB, to leave disk time to a recorder"),
       Flag.filterMap(
         (text) => Option.filter(parseBytes(text), (bytes) => bytes >= 1),
         () => "a size of at least 1 byte, as in 50MiB"
@@ -45,7 +45,9 @@ export const verify = Command.make(
   },
   Effect.fnUntraced(function*({ again, dir, incremental, json, rate }) {
     if (again && !incremental) {
-      return yield* new UsageFailure({ message: "--again goes with --incremental; without it everything is verified" })
+      return yield* new UsageFailure({
+        message: "--again needs --incremental; without --incremental everything is verified"
+      })
     }
     yield* requireDirectory(dir)
     const verifying = withReadProgress(
@@ -63,13 +65,13 @@ export const verify = Command.make(
     yield* report(json ? writeJson(verified) : writeLines(linesOf(verified)), verified.faults.length > 0)
   })
 ).pipe(
-  Command.withDescription("Check every segment, hot and cold, and that each goes on from the one before"),
+  Command.withDescription("Check every segment, hot and cold, and that each continues the one before"),
   Command.withExamples([{
     command: "effect-wal verify --dir ./log",
-    description: "Exit code 1 when something is wrong"
+    description: "Exit code 1 if something is wrong"
   }, {
     command: "effect-wal verify --dir ./log --incremental --rate 50MiB",
-    description: "What is new, at a set rate beside a recorder"
+    description: "Only new segments, at a limited rate beside a recorder"
   }])
 )
 
@@ -79,11 +81,11 @@ const linesOf = ({ directory, faults, foreign, segments, severalForms }: VerifyR
   return [
     ...faults.map((fault) => `fault: ${Verify.formatVerifyFault(fault)}`),
     ...segments.filter(({ tornBytes }) => tornBytes > 0).map(({ path, tornBytes }) =>
-      `note: ${path}: ${tornBytes} bytes behind its last whole block, as a crash leaves them; the next recording cuts them`
+      `note: ${path}: ${tornBytes} bytes after its last intact block, left by a crash; the next recording cuts them off`
     ),
-    ...severalForms.map((index) => `note: segment ${index} is there in several forms, as during a freeze`),
-    ...foreign.map((name) => `note: ${name} is no segment; it is left alone`),
-    `${directory}: ${segments.length} segments with ${events} events hold, ${faults.length} faults${
+    ...severalForms.map((index) => `note: segment ${index} exists in several forms, as during a freeze`),
+    ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`),
+    `${directory}: ${segments.length} segments with ${events} events are intact, ${faults.length} faults${
       remembered === 0 ? "" : `; ${remembered} were verified before and not read`
     }`
   ]

@@ -1,10 +1,10 @@
 /**
- * Measures what a recorder asks of a disk, in the directory that is to be recorded into and through the same `Disk`: writing
- * in order, small synced appends, and everything a rotation does besides. Each measurement ends after a second or so, however
- * slow the disk is, once the operation it is in has ended.
+ * Measures what a recorder demands of a disk, in the directory that is to be recorded into and through the same `Disk`:
+ * sequential writing, small synced appends, and everything else that a rotation does. Each measurement ends after about
+ * a second, even on a slow disk: it only completes the operation that it has begun.
  *
- * Whoever measures holds the directory's lock, so no recorder is disturbed and none disturbs. The files are removed when the
- * measuring ends, also by an interruption or an error; a kill leaves them, and the next measuring removes them.
+ * The probe holds the directory's lock, so it disturbs no recorder and no recorder disturbs it. It removes its files
+ * when it ends, also after an interruption or an error. A kill leaves them, and the next probe removes them.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import { lockName, pathIn } from "../../disk/SegmentDirectory.ts"
 
 /**
- * The files that are written: data, and what is renamed.
+ * Lists the names of the probe's files: data, meta, and the temporary names from which they are renamed.
  *
  * @since 0.1.0
  * @category names
@@ -23,7 +23,7 @@ export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.m
 const [dataName, temporaryName, metaName, metaTemporaryName] = probeNames
 
 const piecesMax = 16
-/** What is written between two syncs: a segment of the default size. */
+/** The bytes written between two syncs: a segment of the default size. */
 const pieceBytes = 16 * 1024 * 1024
 const chunkBytes = 1024 * 1024
 /** A block of a few events: header, payload, padding. */
@@ -33,7 +33,8 @@ const rotationsMax = 50
 const millisMax = { write: 1000, sync: 1000, rotation: 500 }
 
 /**
- * What the measuring takes at most on a disk that is not slower than a segment a second, in seconds: for showing how far it is.
+ * The time that the probe takes at most, in seconds, on a disk that writes at least one segment per second. Used to
+ * show the progress.
  *
  * @since 0.1.0
  * @category limits
@@ -41,7 +42,7 @@ const millisMax = { write: 1000, sync: 1000, rotation: 500 }
 export const probeSecondsExpected = (millisMax.write + millisMax.sync + millisMax.rotation) / 1000
 
 /**
- * The least free space that the measuring is done with, in bytes: four times what it needs at once.
+ * The free space that the probe requires, in bytes: four times what it uses at once.
  *
  * @since 0.1.0
  * @category limits
@@ -49,8 +50,8 @@ export const probeSecondsExpected = (millisMax.write + millisMax.sync + millisMa
 export const probeFreeBytesMin = 4 * pieceBytes
 
 /**
- * How long something took, in nanoseconds. Percentiles are those of `count` times, by rank: with fewer than 100 the 99th is
- * the longest.
+ * How long an operation took, in nanoseconds. Percentiles are taken from `count` measured times, by rank: with fewer
+ * than 100, the 99th is the longest.
  *
  * @since 0.1.0
  * @category models
@@ -63,22 +64,25 @@ export interface Times {
 }
 
 /**
- * What was measured.
+ * The result of a probe.
  *
  * @since 0.1.0
  * @category models
  */
 export interface DiskMeasures {
-  /** Random bytes, synced every 16 MiB; the syncs count. */
+  /** Random bytes, synced every 16 MiB; the time includes the syncs. */
   readonly write: { readonly bytes: number; readonly nanos: number; readonly bytesPerSecond: number }
-  /** 512 bytes appended to a file that has its length already, and fdatasync. */
+  /** 512 bytes appended to a file that already has its full length, and fdatasync. */
   readonly sync: Times
-  /** What a rotation does besides writing events: a file made, renamed and closed, the meta file renewed; 4 syncs of files, 2 of the directory. */
+  /**
+   * What a rotation does besides writing events: it creates, renames and closes a file, and renews the meta file; 4
+   * syncs of files, 2 of the directory.
+   */
   readonly rotation: Times
 }
 
 /**
- * Times from single ones.
+ * Computes the percentiles of single times.
  *
  * @since 0.1.0
  * @category models
@@ -90,8 +94,8 @@ export const timesOf = (nanos: ReadonlyArray<number>): Times => {
 }
 
 /**
- * Measures. Fails with `Held` when a recorder, a maintainer or another doctor works in the directory, and with what the disk
- * says otherwise.
+ * Runs the probe. Fails with `Held` if a recorder, a maintainer or another doctor holds the directory, and with the
+ * errors of the disk.
  *
  * @since 0.1.0
  * @category measuring
@@ -113,7 +117,7 @@ export const probe = Effect.fnUntraced(function*(directory: string) {
   return measures
 }, Effect.scoped)
 
-/** A compressing file system gets nothing for free. */
+/** Makes bytes that a compressing file system cannot compress. */
 const randomBytes = (bytes: number): Uint8Array => randomFillSync(new Uint8Array(bytes))
 
 const now = (): number => Number(process.hrtime.bigint())
@@ -138,7 +142,7 @@ const measureWriting = (directory: string) =>
     return { bytes, nanos, bytesPerSecond: Math.round(bytes / nanos * 1e9) }
   }))
 
-/** The times of `work`, done again and again until there are `countMax` or the time is over; at least one. */
+/** Measures `work` repeatedly, until there are `countMax` times or the time is over; at least once. */
 const timed = Effect.fnUntraced(function*<E, R>(
   work: (index: number) => Effect.Effect<void, E, R>,
   countMax: number,
@@ -171,7 +175,7 @@ const measureSyncs = (directory: string) =>
     )
   }))
 
-/** The steps of SegmentPreparer, SegmentFlusher and MetaStore, in their order. */
+/** Measures the calls of SegmentPreparer, SegmentFlusher and MetaStore, in their order. */
 const measureRotations = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
   const bytes = randomBytes(appendBytes)

@@ -1,11 +1,11 @@
 /**
- * What a doctor makes of what was found: what is wrong, and which `--segment-bytes` and `--commit` to use. Pure. The rules are
- * those of `docs/CLI.md`:
+ * Derives the advice of a doctor from what it found: what is wrong, and which `--segment-bytes` and `--commit` to use.
+ * It is pure. The rules are those of `docs/CLI.md`:
  *
- * - segment size: the smallest of 16, 32 and 64 MiB whose rotation (p50) takes at most 1 % of the time that writing one takes;
- *   64 MiB when none does
- * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes at
- *   most 5 % of the time
+ * - segment size: the smallest of 16, 32 and 64 MiB whose rotation (p50) takes at most 1 % of the time that writing one
+ *   takes; 64 MiB when none does
+ * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes
+ *   at most 5 % of the time
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import type { DiskMeasures, Times } from "./DiskProbe.ts"
 import type { HostFacts } from "./HostFacts.ts"
 
 /**
- * Something to know. A `warning`: recording here will fail, or does not hold what it promises.
+ * A fact that the operator should know. A `warning` means that recording here will fail or not keep its promises.
  *
  * @since 0.1.0
  * @category models
@@ -28,7 +28,7 @@ export interface Finding {
 }
 
 /**
- * What to give `record`, and why.
+ * The flags to give to `record`, and the figures behind them.
  *
  * @since 0.1.0
  * @category models
@@ -39,12 +39,12 @@ export interface Advice {
   readonly rotationShare: number
   /** As `--commit` reads it. */
   readonly commit: string
-  /** How often a second one caller can commit that waits each time, as far as the disk is concerned: 1 / p50 of a sync. */
+  /** The commits per second that the disk allows one caller that waits for each of them: 1 / p50 of a sync. */
   readonly commitsPerSecond: number
 }
 
 /**
- * What was found, as far as something was.
+ * What a doctor found; null where nothing was measured.
  *
  * @since 0.1.0
  * @category models
@@ -53,7 +53,7 @@ export interface Found {
   readonly host: HostFacts
   readonly freeBytes: number
   readonly measures: DiskMeasures | null
-  /** How far the wall clock was set while it was measured. */
+  /** How far the wall clock was set during the measurement. */
   readonly clockJumpMillis: number
 }
 
@@ -66,7 +66,7 @@ const syncsPerCommit = 20
 const durationsMillis = [250, 500, 1000, 2000, 5000]
 
 /**
- * The advice for measured figures.
+ * Chooses the segment size for the measured figures.
  *
  * @since 0.1.0
  * @category advice
@@ -83,7 +83,7 @@ export const adviseSegments = (
 }
 
 /**
- * The advice for the measured cost of a sync.
+ * Chooses the commit policy for the measured cost of a sync.
  *
  * @since 0.1.0
  * @category advice
@@ -97,19 +97,22 @@ export const adviseCommit = ({ p50Nanos }: Times): Pick<Advice, "commit" | "comm
   }
 }
 
-/** In memory, so gone with the machine. */
+/** In memory: a restart of the machine loses the files. */
 const memoryTypes = ["tmpfs", "ramfs", "devtmpfs"]
-/** On another machine: whether a sync reaches its device, and whether the lock holds, depends on that one. */
+/**
+ * On another machine: it depends on that machine whether a sync reaches the device and whether the lock excludes
+ * others.
+ */
 const networkTypes =
   /^(nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|lustre|gpfs|beegfs|fuse\.(sshfs|glusterfs|s3fs|rclone|ceph.*))$/
 
-/** What the recorder, its threads and a few readers need, several times over. */
+/** Several times what the recorder, its threads and a few readers need. */
 const openFilesMin = 256
-/** A clock that is disciplined is moved by less. */
+/** A clock that is synchronized gradually moves by less. */
 const clockJumpMillisMax = 50
 
 /**
- * What is to be known about the directory and the machine.
+ * Lists what the operator should know about the directory and the machine.
  *
  * @since 0.1.0
  * @category advice
@@ -127,7 +130,7 @@ export const findings = (
   } else if (networkTypes.test(type)) {
     warn(`${type} is a network file system: durability and locking depend on the server; use a local disk`)
   } else if (type === "overlay") {
-    note("overlay is a container's own layer, which goes with the container; mount a volume for what is to stay")
+    note("overlay is a container's own layer, which is deleted with the container; mount a volume for the log")
   }
   const segmentBytes = advice?.segmentBytes ?? WalConfig.defaults.segmentBytesMax
   const needed = bytesAtMost(segmentBytes)
@@ -144,26 +147,27 @@ export const findings = (
   }
   if (Math.abs(clockJumpMillis) > clockJumpMillisMax) {
     warn(
-      `the wall clock was set by ${clockJumpMillis} ms meanwhile; segments are stamped with it, so let one program set it slowly`
+      `the wall clock was set by ${clockJumpMillis} ms during the measurement; segments carry its time, so let one ` +
+        "program adjust it slowly"
     )
   }
   if (advice !== undefined && advice.rotationShare > rotationShareMax) {
     note(
       `at full speed rotations take ${percent(advice.rotationShare)} of the disk's time even with ` +
-        `${formatSize(advice.segmentBytes)}; slower traffic pays less`
+        `${formatSize(advice.segmentBytes)}; slower traffic spends less`
     )
   }
   if (measures !== null && measures.sync.p99Nanos > 20 * measures.sync.p50Nanos) {
     note(
       `one sync in a hundred takes ${formatNanos(measures.sync.p99Nanos)} or more, against ${
         formatNanos(measures.sync.p50Nanos)
-      } as a rule: something else uses this disk, or it pauses by itself`
+      } usually: something else uses this disk, or the disk itself pauses`
     )
   }
   return found
 }
 
-/** Hot and cold segments at the default limits, none of them compressible, and one more while it is compressed. */
+/** Gives the bytes of hot and cold segments at the default limits, all incompressible, and one more during a freeze. */
 const bytesAtMost = (segmentBytes: number): number => {
   const { maxCompressedSegments, maxSegments } = Retention.defaultLimits
   const cold = maxCompressedSegments === "unlimited" ? 0 : maxCompressedSegments
@@ -173,7 +177,7 @@ const bytesAtMost = (segmentBytes: number): number => {
 const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
 
 /**
- * The advice for people.
+ * Formats the advice for people.
  *
  * @since 0.1.0
  * @category advice
@@ -185,12 +189,12 @@ export const adviceLines = (
     percent(rotationShare)
   } of the disk's time at full ` +
   `speed; the recorder's memory is ${formatSize(segmentBytes * WalConfig.defaults.slots)}`,
-  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from this ` +
-  "disk; callers that wait together share a sync"
+  `advice: --commit ${commit}: a caller that waits for each commit gets at most ${commitsPerSecond} a second from ` +
+  "this disk; callers that wait together share a sync"
 ]
 
 /**
- * A size as `--segment-bytes` reads it without quotes.
+ * Formats a size as `--segment-bytes` reads it without quotes.
  *
  * @since 0.1.0
  * @category advice

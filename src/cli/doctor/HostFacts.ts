@@ -1,6 +1,6 @@
 /**
- * What the machine says about itself, as far as it matters to a recorder: the file system of a directory, open files,
- * processors, clocks. Reads `/proc` where there is one; what cannot be known is null.
+ * Reads what matters to a recorder about the machine: the file system of a directory, open files, processors, clocks.
+ * Reads `/proc` where it exists; what is unknown is null.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import * as FileSystem from "effect/FileSystem"
 import { availableParallelism } from "node:os"
 
 /**
- * Where a directory lies.
+ * The file system of a directory.
  *
  * @since 0.1.0
  * @category models
@@ -22,7 +22,7 @@ export interface FileSystemFacts {
 }
 
 /**
- * The machine, at one moment.
+ * The state of the machine at one moment.
  *
  * @since 0.1.0
  * @category models
@@ -39,7 +39,7 @@ export interface HostFacts {
 }
 
 /**
- * The machine, and the file system of a directory.
+ * Reads the facts of the machine and of the file system of a directory.
  *
  * @since 0.1.0
  * @category reading
@@ -66,7 +66,7 @@ const readText = (path: string): Effect.Effect<string | undefined, never, FileSy
   )
 
 /**
- * The soft limit in the text of `/proc/PID/limits`; null when it says `unlimited`, or nothing.
+ * Finds the soft limit of open files in the text of `/proc/PID/limits`; null if it is `unlimited` or missing.
  *
  * @since 0.1.0
  * @category reading
@@ -76,13 +76,14 @@ export const openFilesOf = (limits: string): number | null => {
   return match === null ? null : Number(match[1])
 }
 
-/** The kernel writes blanks, tabs, line feeds and backslashes in names as three octal digits. */
+/** Decodes a name: the kernel writes spaces, tabs, line feeds and backslashes as three octal digits. */
 const unescape = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 
 /**
- * The file system that holds `path`, which has no links in it, in the text of `/proc/PID/mountinfo` (proc(5)): the one with
- * the longest mount point above it, and of several at the same the last, which covers the others.
+ * Finds the file system of `path` in the text of `/proc/PID/mountinfo` (proc(5)); `path` must contain no links. It is
+ * the one with the longest mount point above `path`. Of several at the same mount point it is the last, which covers
+ * the others.
  *
  * @since 0.1.0
  * @category reading
@@ -115,8 +116,8 @@ const clockStepNanos = (): number => {
 }
 
 /**
- * Watches both clocks: gives a function that says by how many milliseconds the wall clock has moved since, more than the
- * monotonic clock. What is not about 0 means that somebody has set it.
+ * Compares both clocks from now on. The function that it returns gives the milliseconds by which the wall clock has
+ * moved more than the monotonic clock. If they are not about 0, the wall clock was set.
  *
  * @since 0.1.0
  * @category reading

@@ -1,21 +1,23 @@
 /**
- * How a stream of bytes is cut into events, and how events become the stream again.
+ * Cuts a stream of bytes into events, and joins events to the same stream again.
  *
- * - `lines`: an event is a line with its line feed; only a last line without one is an event without one. So replay writes
- *   the events one after the other and nothing between them, and gives back exactly the bytes that were recorded: empty
- *   lines, CRLF, bytes that are no UTF-8, and a missing line feed at the end. Several recordings into one directory
- *   give back their inputs in order, as `cat` would.
- * - `length-prefixed`: a message is u32 little-endian length + that many bytes, and the event is the bytes.
+ * - `lines`: an event is a line with its line feed; if the last line has no line feed, its event has none. So replay
+ *   writes the events one after the other with nothing between them, and restores exactly the bytes that were recorded:
+ *   empty lines, CRLF, bytes that are not UTF-8, and a missing line feed at the end. Several recordings into one
+ *   directory are replayed in order, as `cat` would write their inputs.
+ * - `length-prefixed`: a message is a u32 little-endian length and that many bytes; the event is the bytes without the
+ *   length.
  *
- * Splitting copies nothing but events that lie across two chunks, and buffers no more than the largest event.
+ * Splitting copies only events that cross the border of two chunks, and buffers at most one event.
  *
  * @since 0.1.0
  */
+import * as Flag from "effect/cli/Flag"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 
 /**
- * The framings, as the flag names them.
+ * Lists the framings, as the flag names them.
  *
  * @since 0.1.0
  * @category models
@@ -31,10 +33,21 @@ export const framings = ["lines", "length-prefixed"] as const
 export type Framing = typeof framings[number]
 
 /**
- * Why the input cannot go on. `events` counts the events before it.
+ * `--framing lines|length-prefixed`.
  *
- * - `TooLarge`: the next event has more bytes than an event may have (`bytes`: as many as are known)
- * - `Truncated`: the input ended in the middle of a message, `bytes` of which `bytesExpected` are there
+ * @since 0.1.0
+ * @category flags
+ */
+export const framingFlag = Flag.Literals("framing", framings).pipe(
+  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
+  Flag.withDefault("lines")
+)
+
+/**
+ * Why splitting cannot continue. `events` counts the events before the fault.
+ *
+ * - `TooLarge`: the next event has more bytes than an event may have; `bytes` is how many are known
+ * - `Truncated`: the input ended in the middle of a message; `bytes` of its `bytesExpected` bytes arrived
  *
  * @since 0.1.0
  * @category models
@@ -44,21 +57,21 @@ export type SplitFault =
   | { readonly kind: "Truncated"; readonly events: number; readonly bytes: number; readonly bytesExpected: number }
 
 /**
- * Cuts chunks into events. The events of a chunk are views on it: use them before the next chunk.
+ * Cuts chunks into events. The events of a chunk are views on it: use them before you push the next chunk.
  *
  * @since 0.1.0
  * @category models
  */
 export interface EventSplitter {
-  /** The events that this chunk completes. Ends early when there is a `fault`. */
+  /** Gives the events that this chunk completes. Ends early at a fault; see `fault`. */
   readonly push: (chunk: Buffer) => Iterable<Uint8Array>
-  /** The event that the end of the input completes, if there is one. */
+  /** Gives the event that the end of the input completes, if there is one. */
   readonly end: () => Iterable<Uint8Array>
   readonly fault: () => SplitFault | undefined
 }
 
 /**
- * A splitter for events of at most `eventBytesMax` bytes.
+ * Makes a splitter for events of at most `eventBytesMax` bytes.
  *
  * @since 0.1.0
  * @category splitting
@@ -150,7 +163,7 @@ const messageSplitter = (eventBytesMax: number): EventSplitter => {
 const lengthAt = (bytes: Uint8Array, at: number): number =>
   new DataView(bytes.buffer, bytes.byteOffset + at, prefixBytes).getUint32(0, true)
 
-/** The beginning of an event whose end is still to come. */
+/** Stores the beginning of an event until its end arrives. */
 class Rest {
   length = 0
   private buffer = new Uint8Array(4096)
@@ -170,7 +183,9 @@ class Rest {
     this.length = length
   }
 
-  /** The whole event, valid until the next `add`; leaves nothing. */
+  /**
+   * Adds the end of the event, gives the whole event, and empties the store. The result is valid until the next `add`.
+   */
   take(piece: Uint8Array): Uint8Array {
     this.add(piece)
     const whole = this.bytes()
@@ -180,8 +195,8 @@ class Rest {
 }
 
 /**
- * Makes the bytes of a stream from blocks. What `join` returns may be a view on the block, or on memory that the next
- * `join` uses again.
+ * Makes a function that joins the events of a block to the bytes of a stream. What it returns may be a view on the
+ * block, or on memory that the next call overwrites.
  *
  * @since 0.1.0
  * @category joining
@@ -202,6 +217,6 @@ export const makeJoiner = (framing: Framing): (block: VerifiedBlock) => Uint8Arr
     return buffer.subarray(0, position)
   }
   if (framing === "lines") return (block) => gather(block, 0)
-  // In a block of events of any length, each has this very prefix.
+  // In a block of events of any length, each event already has exactly this prefix.
   return (block) => block.eventSize === 0 ? block.payload : gather(block, prefixBytes)
 }

@@ -1,6 +1,6 @@
 /**
- * Recorded events on standard output, checked, in order, without a gap, for every command that writes them: the range that
- * the flags name, where the log begins, and how far the writing is.
+ * Writes recorded events to standard output: checked, in order, without a gap. For every command that does so, it has
+ * the range that the flags name, reports where the log begins, and shows the progress of the writing.
  *
  * @since 0.1.0
  */
@@ -25,7 +25,7 @@ import { newestEventId } from "../views/DirectoryReport.ts"
  * @category flags
  */
 export const fromFlag = Flag.optional(
-  numberFlag("from", "ID", 1, "The first event; without it the oldest there is")
+  numberFlag("from", "ID", 1, "The first event; default: the oldest")
 )
 
 /**
@@ -35,11 +35,11 @@ export const fromFlag = Flag.optional(
  * @category flags
  */
 export const toFlag = Flag.optional(
-  numberFlag("to", "ID", 1, "The last event, included; without it the newest there is")
+  numberFlag("to", "ID", 1, "The last event, included; default: the newest")
 )
 
 /**
- * The range that `--from` and `--to` name.
+ * Gives the range that `--from` and `--to` name. Fails if it ends before it begins.
  *
  * @since 0.1.0
  * @category flags
@@ -56,9 +56,9 @@ export const rangeOf = (
     })
 
 /**
- * Writes the events of a replay as `join` makes bytes of them. When its beginning was deleted and nobody asked for a certain
- * one, says where the log begins. Shows how far it is when the events go to a file: whoever reads them from a pipe may
- * write to the same terminal.
+ * Writes the events of a replay, as the bytes that `join` makes of each block. If `--from` is missing and the oldest
+ * events were deleted, reports where the log begins. Shows the progress only if the events go to a file: the reader of
+ * a pipe may write to the same terminal.
  *
  * @since 0.1.0
  * @category output
@@ -86,7 +86,7 @@ export const writeEvents = Effect.fnUntraced(function*(
   })
   const writing = Stream.runForEachArray(
     Replay.blocks(options),
-    // A block lies in memory that the next read uses again, so each is written before more is asked for.
+    // The next read overwrites a block's memory, so each block is written before the next one is requested.
     (blocks) =>
       Effect.forEach(blocks, (block) => {
         writtenId = block.lastEventId
@@ -96,7 +96,7 @@ export const writeEvents = Effect.fnUntraced(function*(
   yield* withProgress(writing, look, isWanted)
 })
 
-/** The oldest event; 1 when there is none yet. */
+/** Gives the id of the oldest event, 1 when there is none yet. Reports it if older events were deleted. */
 const sayWhatIsGone = Effect.fnUntraced(function*(directory: string) {
   const firstAvailableId = yield* Replay.firstAvailableId(directory)
   if (firstAvailableId > 1) {

@@ -1,6 +1,6 @@
 /**
- * `record --metrics PORT`: the telemetry of a recorder at `http://127.0.0.1:PORT/metrics`. On the loopback address
- * alone: whoever wants more puts a proxy in front that knows who may ask.
+ * The server of `record --metrics PORT`: it serves the telemetry of a recorder at `http://127.0.0.1:PORT/metrics`. It
+ * listens on the loopback address only; for access from other machines, put a proxy in front that checks who may ask.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
 /**
- * Serves the metrics, and says where, on standard error.
+ * Serves the metrics, and writes their address to standard error.
  *
  * @since 0.1.0
  * @category layers

@@ -1,11 +1,10 @@
 /**
- * The flags that several commands have, and the notations of sizes and durations as people write them.
+ * The flags that several commands have, and the notations in which people write sizes and durations.
  *
  * @since 0.1.0
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Flag from "effect/cli/Flag"
-import { framings } from "../events/EventFraming.ts"
 
 export { parseBytes, parseDuration } from "../../internal/notations.ts"
 
@@ -25,15 +24,15 @@ const pathFlag = (name: string, metavar: string, description: string) =>
 export const directoryFlag = pathFlag("dir", "D", "The directory of the segments")
 
 /**
- * `--to E` of a command that makes a directory.
+ * `--to E`, for a command that creates a directory.
  *
  * @since 0.1.0
  * @category flags
  */
-export const newDirectoryFlag = pathFlag("to", "E", "The directory to make; it must not exist")
+export const newDirectoryFlag = pathFlag("to", "E", "The directory to create; it must not exist")
 
 /**
- * The flags of all commands whose value is the path of a directory, for shells to complete.
+ * Lists the flags whose value is the path of a directory, in all commands, so that shells can complete them.
  *
  * @since 0.1.0
  * @category flags
@@ -41,7 +40,7 @@ export const newDirectoryFlag = pathFlag("to", "E", "The directory to make; it m
 export const directoryFlagNames: ReadonlyArray<string> = ["dir", "to"]
 
 /**
- * A flag that is given or not.
+ * Makes a flag without a value: it is given or not.
  *
  * @since 0.1.0
  * @category flags
@@ -50,7 +49,7 @@ export const switchFlag = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
 /**
- * A flag for a whole number that is not less than `least`.
+ * Makes a flag for a whole number that is at least `least`.
  *
  * @since 0.1.0
  * @category flags
@@ -71,18 +70,7 @@ export const numberFlag = (name: string, metavar: string, least: number, descrip
 export const jsonFlag = switchFlag("json", "Print one JSON object on standard output")
 
 /**
- * `--framing lines|length-prefixed`.
- *
- * @since 0.1.0
- * @category flags
- */
-export const framingFlag = Flag.Literals("framing", framings).pipe(
-  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
-  Flag.withDefault("lines")
-)
-
-/**
- * An amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`.
+ * Formats an amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`.
  *
  * @since 0.1.0
  * @category notations

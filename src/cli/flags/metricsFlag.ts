@@ -1,6 +1,6 @@
 /**
- * The flag `record --metrics PORT`. The server behind it is loaded when it is asked for: a third of what a command loads
- * would otherwise be an HTTP server that nobody uses.
+ * The flag `record --metrics PORT`. Its server is loaded only if the flag is given: otherwise a third of what each
+ * command loads would be an HTTP server that it does not use.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 const portMax = 65_535
 
 /**
- * `--metrics PORT`, or `EFFECT_WAL_METRICS_PORT`. Port 0 is a free one that the system chooses.
+ * `--metrics PORT`, or `EFFECT_WAL_METRICS_PORT`. With port 0 the system chooses a free one.
  *
  * @since 0.1.0
  * @category flags
@@ -26,7 +26,7 @@ export const metricsFlag = Flag.Int("metrics").pipe(
 )
 
 /**
- * Serves the metrics, see `MetricsServer.ts`.
+ * Loads `MetricsServer.ts` and serves the metrics.
  *
  * @since 0.1.0
  * @category layers

@@ -1,6 +1,6 @@
 /**
- * Looks at `--dir` before a command uses it, so that a wrong path gets a plain answer; and knows which files in it are no
- * segments although they are ours.
+ * Checks `--dir` before a command uses it, so that a wrong path gets a plain answer. Also knows which of its files are
+ * ours but not segments.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import { monitorName, monitorTemporaryName } from "../../recorder/monitor/Monito
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 
 /**
- * For commands that read: the directory must be there. `advice` is for when it is not.
+ * Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure.
  *
  * @since 0.1.0
  * @category guards
@@ -38,7 +38,8 @@ export const requireDirectory = (
       ))
 
 /**
- * For commands that write: the directory is made when it is missing, so only something else in its place is wrong.
+ * Fails if a file is in the place of the directory, for commands that write. They create a missing directory
+ * themselves.
  *
  * @since 0.1.0
  * @category guards
@@ -54,7 +55,7 @@ export const refuseFile = (directory: string): Effect.Effect<void, OperatingFail
         : Effect.void
   )
 
-/** Listing follows a link to a directory, as opening files in it does. */
+/** Lists the directory to find out what it is: listing follows a link to a directory, as opening files in it does. */
 const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing", OperatingFailure, Disk> =>
   Disk.use((disk) => disk.list(directory)).pipe(
     Effect.as("directory" as const),
@@ -78,7 +79,7 @@ const ownNames = [
 ]
 
 /**
- * Of the names that are no segments', those that nobody here has made.
+ * Filters names that are not of segments: leaves those of files that effect-wal did not create.
  *
  * @since 0.1.0
  * @category formatting

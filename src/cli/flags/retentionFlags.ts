@@ -1,6 +1,6 @@
 /**
- * The flags that say how much is kept, for every command that deletes what is too much. A limit outside its range is clamped
- * with a warning.
+ * The flags that limit how much is kept, for every command that deletes what exceeds a limit. A limit outside its range
+ * is clamped, with a warning.
  *
  * @since 0.1.0
  */
@@ -25,13 +25,14 @@ const parseCount = (text: string): Option.Option<number | "unlimited"> => {
 export const retentionFlags = {
   maxSegments: Flag.Int("max-segments").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription(`Hot segments that may stay, 2 to 128; default ${Retention.defaultLimits.maxSegments}`),
+    Flag.withDescription(`Hot segments to keep at most, 2 to 128; default ${Retention.defaultLimits.maxSegments}`),
     Flag.withDefault(Retention.defaultLimits.maxSegments)
   ),
   maxCompressedSegments: Flag.String("max-compressed-segments").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      `Cold segments that may stay, 4 to 512, or \`unlimited\`; default ${Retention.defaultLimits.maxCompressedSegments}`
+      "Cold segments to keep at most, 4 to 512, or `unlimited`; " +
+        `default ${Retention.defaultLimits.maxCompressedSegments}`
     ),
     Flag.filterMap(parseCount, () => "a whole number, or unlimited"),
     Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
@@ -39,7 +40,7 @@ export const retentionFlags = {
 }
 
 /**
- * The limits that these flags give, within their ranges.
+ * Clamps the limits that these flags give to their ranges, with a warning for each that is outside.
  *
  * @since 0.1.0
  * @category flags
@@ -58,7 +59,7 @@ export const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
 })
 
 /**
- * A number within its range.
+ * Clamps a number to its range, with a warning if it is outside.
  *
  * @since 0.1.0
  * @category flags

@@ -1,6 +1,6 @@
 /**
- * How a command ends when it cannot do what it was asked: its exit code (see `exitCodes`), and one line on standard error
- * that names the thing and says what to do; never a stack trace.
+ * Describes how a command ends when it cannot do its work: with an exit code (see `exitCodes`), and with one line on
+ * standard error that names the cause and advises what to do; never with a stack trace.
  *
  * @since 0.1.0
  */
@@ -10,20 +10,20 @@ import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 
 /**
- * What each exit code means, for `--help`. `docs/CLI.md` says the same; a test holds the two together.
+ * Lists what each exit code means, for `--help`. `docs/CLI.md` has the same table; a test compares the two.
  *
  * @since 0.1.0
  * @category models
  */
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
-  ["0", "done; also when whoever reads standard output goes away"],
-  ["1", "failed, and one line on standard error says why; or something is wrong, and the report says what"],
+  ["0", "done; also when the reader of standard output goes away"],
+  ["1", "failed, with the reason in one line on standard error; or something is wrong, and the report lists it"],
   ["2", "wrong usage; nothing was done"],
   ["130, 143", "ended by SIGINT or SIGTERM before it was done"]
 ]
 
 /**
- * The command cannot be carried out, for a reason outside this program. Exit code 1.
+ * Reports that the command cannot be carried out, for a reason outside this program. Exit code 1.
  *
  * @since 0.1.0
  * @category errors
@@ -33,7 +33,7 @@ export class OperatingFailure extends Schema.TaggedError<OperatingFailure>()("Op
 }) {}
 
 /**
- * The flags do not go together. Exit code 2.
+ * Reports flags that cannot be combined. Exit code 2.
  *
  * @since 0.1.0
  * @category errors
@@ -43,7 +43,7 @@ export class UsageFailure extends Schema.TaggedError<UsageFailure>()("UsageFailu
 }
 
 /**
- * The command has already said on stdout what is wrong. Exit code 1, and nothing more to say.
+ * Ends a command that has already reported on standard output what is wrong. Exit code 1; prints nothing more.
  *
  * @since 0.1.0
  * @category errors
@@ -55,7 +55,8 @@ export class FaultsFound extends Schema.TaggedError<FaultsFound>()("FaultsFound"
 }
 
 /**
- * Whoever read our stdout has gone. That is how a pipe into `head` ends, so the program ends quietly with exit code 0.
+ * Ends a command because the reader of its standard output is gone. A pipe into `head` ends like this, so the program
+ * ends quietly, with exit code 0.
  *
  * @since 0.1.0
  * @category errors
@@ -63,12 +64,12 @@ export class FaultsFound extends Schema.TaggedError<FaultsFound>()("FaultsFound"
 export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", {}) {
   override readonly [Runtime.errorExitCode] = 0
   override get message(): string {
-    return "the reader of standard output has gone"
+    return "the reader of standard output is gone"
   }
 }
 
 /**
- * A signal ended the command before it was done, and what it had begun is undone. Nothing more to say.
+ * Ends a command that a signal ended before it was done. What it had begun is undone. Prints nothing more.
  *
  * @since 0.1.0
  * @category errors
@@ -81,7 +82,7 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", { code: Sc
 }
 
 /**
- * What to print for a failure, one line without its end; `undefined` when everything was said already.
+ * Formats a failure as one line, without its line feed; `undefined` when the command has already reported everything.
  *
  * @since 0.1.0
  * @category formatting
@@ -92,11 +93,11 @@ export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
     return undefined
   }
   const text = messageOf(cause)
-  return Cause.hasFails(cause) ? text : `a mistake of effect-wal's own, please report it: ${text}`
+  return Cause.hasFails(cause) ? text : `a bug in effect-wal, please report it: ${text}`
 }
 
 /**
- * The message of a cause's first error, in one line.
+ * Formats the message of a cause's first error as one line.
  *
  * @since 0.1.0
  * @category formatting
@@ -107,14 +108,14 @@ export const messageOf = (cause: Cause.Cause<unknown>): string => {
 }
 
 /**
- * The exit code of a failure.
+ * Gives the exit code of a failure.
  *
  * @since 0.1.0
  * @category formatting
  */
 export const exitCodeOf = (cause: Cause.Cause<unknown>): number => {
   const error = Cause.squash(cause)
-  // Flags that cannot be parsed; asking for help is not an error.
+  // Flags that cannot be parsed are wrong usage; a request for help is not an error.
   if (CliError.isCliError(error)) return error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 2
   return Runtime.getErrorExitCode(error)
 }

@@ -1,36 +1,35 @@
 /**
- * One line on standard error that shows how far a long command is: a bar where the end is known, the rate, the time that is
- * left. Only when standard error is a terminal, only from half a second on, and not beside `--json`. It has no colours, and
- * the terminal is left as it was.
+ * Shows the progress of a long command as one line on standard error: a bar if the end is known, the rate, and the time
+ * left. The line appears only if standard error is a terminal, only after half a second, and not with `--json`. It has
+ * no colours, and the terminal is left as it was.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Disk } from "../../disk/Disk.ts"
-import { filesOf, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming, parseName } from "../../format/SegmentName.ts"
+import { nameIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 
 const firstMillis = 500
 const everyMillis = 200
-/** Back to the beginning of the line, and clear to its end. */
+/** Returns to the beginning of the line and clears it. */
 const overwrite = "\r\u001b[K"
 
 /**
- * How far something is.
+ * The progress of some work.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Progress {
-  /** What is going on, as in `verify`. */
+  /** The work, as in `verifying`. */
   readonly label: string
   readonly unit: "bytes" | "events" | "segments" | "seconds"
   readonly done: number
-  /** `undefined` while nobody knows the end. */
+  /** `undefined` while the end is unknown. */
   readonly total: number | undefined
-  /** Stands behind everything else. */
+  /** Comes last in the line. */
   readonly note?: string
 }
 
@@ -48,7 +47,8 @@ const formatSeconds = (seconds: number): string => {
 }
 
 /**
- * The line for people, after so many seconds; what matters most stands first, for narrow terminals. The rate is that since the beginning, and so is the time that is left.
+ * Formats the line, `seconds` after the start. What matters most comes first, for narrow terminals. The rate is the
+ * average since the start, and the time left is computed from it.
  *
  * @since 0.1.0
  * @category formatting
@@ -74,7 +74,7 @@ export const progressLine = ({ done, label, note, total, unit }: Progress, secon
 }
 
 /**
- * Whether progress is shown to anybody.
+ * Tells whether progress is shown at all.
  *
  * @since 0.1.0
  * @category progress
@@ -83,7 +83,7 @@ export const isShown = (isWanted: boolean): boolean =>
   isWanted && process.stderr.isTTY === true && process.env.TERM !== "dumb"
 
 /**
- * Shows what `look` finds while `work` runs. Time counts from now.
+ * Shows what `look` returns while `work` runs. Time counts from the call.
  *
  * @since 0.1.0
  * @category progress
@@ -109,8 +109,8 @@ export const withProgress = <A, E, R>(
   })
 
 /**
- * Shows how much of a directory's segments `work` has read. `passes`: how often it reads each of them. A segment counts as
- * read when the next one is opened, however much of it was left out.
+ * Shows how many bytes of a directory's segments `work` has read. `passes` is how often it reads each of them. A
+ * segment counts as read as soon as the next one is opened, even if parts of it were skipped.
  *
  * @since 0.1.0
  * @category progress
@@ -126,7 +126,7 @@ export const withReadProgress = <A, E, R>(
 ) =>
   !isShown(options.isWanted) ? work : Effect.gen(function*() {
     const disk = yield* Disk
-    const bytesByName = yield* segmentBytes(options.directory)
+    const bytesByName = yield* segmentBytes(new SegmentDirectory(options.directory))
     let total = 0
     for (const bytes of bytesByName.values()) total += bytes * options.passes
     let before = 0
@@ -135,7 +135,7 @@ export const withReadProgress = <A, E, R>(
       ...disk,
       open: (path, mode) =>
         Effect.map(disk.open(path, mode), (file) => {
-          const bytes = mode === "read" ? bytesByName.get(nameOf(path)) : undefined
+          const bytes = mode === "read" ? bytesByName.get(nameIn(path)) : undefined
           if (bytes === undefined) return file
           if (current.path !== path) {
             before += current.bytes
@@ -162,7 +162,7 @@ export const withReadProgress = <A, E, R>(
   })
 
 /**
- * Shows how many of a directory's segments `work` has come to, for work that reads little of each.
+ * Shows how many of a directory's segments `work` has reached, for work that reads little of each.
  *
  * @since 0.1.0
  * @category progress
@@ -173,10 +173,11 @@ export const withSegmentProgress = <A, E, R>(
 ) =>
   !isShown(options.isWanted) ? work : Effect.gen(function*() {
     const disk = yield* Disk
-    const { length: total } = segmentsOf(yield* scan(options.directory, defaultNaming))
+    const directory = new SegmentDirectory(options.directory)
+    const { length: total } = segmentsOf(yield* directory.scan)
     const seen = new Set<number>()
     const see = (path: string): void => {
-      const parsed = parseName(defaultNaming, nameOf(path))
+      const parsed = directory.parse(nameIn(path))
       if (parsed !== undefined) seen.add(parsed.index)
     }
     const watched = Disk.of({
@@ -193,16 +194,14 @@ export const withSegmentProgress = <A, E, R>(
     return yield* withProgress(Effect.provideService(work, Disk, watched), look, true)
   })
 
-const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
-
-/** On disk, by name. One that is gone meanwhile is left out. */
-const segmentBytes = Effect.fnUntraced(function*(directory: string) {
+/** Gives the bytes on disk of each file of a segment, by name; 0 for a file that was deleted meanwhile. */
+const segmentBytes = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const disk = yield* Disk
   const bytesByName = new Map<string, number>()
-  for (const entry of segmentsOf(yield* scan(directory, defaultNaming))) {
-    for (const { path } of filesOf(directory, defaultNaming, entry)) {
+  for (const entry of segmentsOf(yield* directory.scan)) {
+    for (const { path } of directory.filesOf(entry)) {
       const bytes = yield* Effect.catch(Effect.map(disk.stat(path), (stat) => stat.bytes), () => Effect.succeed(0))
-      bytesByName.set(nameOf(path), bytes)
+      bytesByName.set(nameIn(path), bytes)
     }
   }
   return bytesByName

@@ -1,7 +1,7 @@
 /**
- * What commands make of signals. A command that has something to finish takes SIGINT and SIGTERM over: the first one asks
- * it to finish, a second one ends the process at once. Every other command leaves signals their default meaning, which ends
- * the process. Either way whoever started it sees 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM.
+ * Handles signals. A command that has something to finish takes over SIGINT and SIGTERM: the first signal asks it to
+ * finish, a second one ends the process at once. Every other command leaves signals their default meaning, which ends
+ * the process. In both cases the exit status is 128 plus the signal's number: 130 for SIGINT, 143 for SIGTERM.
  *
  * @since 0.1.0
  */
@@ -11,11 +11,11 @@ import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import { Stopped } from "./CliFailure.ts"
 
-/** The exit code that stands for the end by a signal. */
+/** Gives the exit code of a process that this signal ended. */
 const codeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
 
 /**
- * What people and supervisors end a program with.
+ * Lists the signals with which people and supervisors end a program.
  *
  * @since 0.1.0
  * @category signals
@@ -23,7 +23,7 @@ const codeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signa
 export const endingSignals: ReadonlyArray<NodeJS.Signals> = ["SIGINT", "SIGTERM"]
 
 /**
- * Calls `onFirst` at the first of these signals, for as long as the scope lives. A second one ends the process.
+ * Calls `onFirst` at the first of these signals; a second one ends the process. Applies as long as the scope is open.
  *
  * @since 0.1.0
  * @category signals
@@ -45,7 +45,7 @@ export const onFirstSignal = (
 }
 
 /**
- * As `onFirstSignal`, as something to wait for: gives the signal's name.
+ * Does the same as `onFirstSignal`, and gives an effect that waits for the first signal and returns its name.
  *
  * @since 0.1.0
  * @category signals
@@ -57,7 +57,7 @@ export const firstSignal = Effect.fnUntraced(function*(signals?: ReadonlyArray<N
 })
 
 /**
- * Interrupts `work` at the first signal and fails with `Stopped` when everything it has to undo is undone.
+ * Interrupts `work` at the first signal. Fails with `Stopped` after `work` has undone what it had begun.
  *
  * @since 0.1.0
  * @category signals

@@ -1,6 +1,6 @@
 /**
- * Standard input, output and error, as commands need them: input in chunks and with an end that a signal can bring about,
- * output that is waited for and that knows a broken pipe, error in whole lines.
+ * Standard input, output and error, as commands need them. Input comes in chunks, and a signal can end it. Output is
+ * awaited, and a broken pipe is reported. Error is written in whole lines.
  *
  * @since 0.1.0
  */
@@ -12,26 +12,26 @@ import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
 
 /**
- * Standard input, being read.
+ * An open standard input.
  *
  * @since 0.1.0
  * @category models
  */
 export interface StandardInput {
-  /** The next bytes, as many as there are; `undefined` at the end, and after the end was asked for. */
+  /** Reads the bytes that are available; `undefined` at the end of the input, and after a signal. */
   readonly next: Effect.Effect<Buffer | undefined, OperatingFailure>
-  /** What ended the reading early: the name of a signal. */
+  /** Gives the name of the signal that ended the input early. */
   readonly endedBy: () => string | undefined
-  /** How much there is to read, when it is a file; its position is taken to be at the beginning. */
+  /** The length of the input if it is a file; its position is assumed to be at the beginning. */
   readonly bytes: number | undefined
 }
 
 const nobody = (): void => undefined
 
 /**
- * Standard input, for as long as the scope lives. The first SIGINT or SIGTERM ends the input in good order: what was read
- * goes its way, nothing more is read. A second one ends the process at once. A directory is refused; Node would take it for
- * an empty input.
+ * Opens standard input, until the scope closes. The first SIGINT or SIGTERM ends the input in an orderly way: what was
+ * read is still processed, nothing more is read. A second one ends the process at once. A directory is refused, because
+ * Node would treat it as an empty input.
  *
  * @since 0.1.0
  * @category input
@@ -42,7 +42,7 @@ export const standardInput: Effect.Effect<
   Scope.Scope | FileSystem.FileSystem
 > = Effect.gen(function*() {
   const fileSystem = yield* FileSystem.FileSystem
-  // Where the system has no such name, nothing is known of the input.
+  // On a system without this name, nothing is known about the input.
   const stat = yield* Effect.catch(fileSystem.stat("/dev/stdin"), () => Effect.succeed(undefined))
   if (stat?.type === "Directory") {
     return yield* new OperatingFailure({ message: "standard input is a directory; pipe data or a file into it" })
@@ -51,7 +51,7 @@ export const standardInput: Effect.Effect<
   let endedBy: string | undefined
   let isAtEnd = false
   let failure: OperatingFailure | undefined
-  /** Who waits for input. Nobody, most of the time: what is read when nobody waits would be lost. */
+  /** Resumes the reader that waits for input; does nothing while none waits, because bytes read then would be lost. */
   let wake: () => void = nobody
 
   const onReadable = () => wake()
@@ -97,20 +97,23 @@ export const standardInput: Effect.Effect<
 })
 
 /**
- * Where commands write: the standard streams of the process, unless others are given.
+ * Where commands write: to the standard streams of the process, unless a test provides others.
  *
  * @since 0.1.0
  * @category services
  */
 export interface Output {
-  /** To standard output; done when the bytes are taken, which may then change. `BrokenPipe` when nobody reads any more. */
+  /**
+   * Writes to standard output. It succeeds when the bytes are written; then the caller may change them. Fails with
+   * `BrokenPipe` when the reader is gone.
+   */
   readonly write: (data: string | Uint8Array) => Effect.Effect<void, BrokenPipe | OperatingFailure>
-  /** One line to standard error. */
+  /** Writes one line to standard error. */
   readonly say: (line: string) => void
 }
 
 /**
- * The service of that name.
+ * The service key of `Output`, with the standard streams as its default.
  *
  * @since 0.1.0
  * @category services
@@ -133,7 +136,7 @@ const writeStandardOutput: Output["write"] = (data) =>
   })
 
 /**
- * Writes to standard output and waits until it is taken. `BrokenPipe` when nobody reads any more.
+ * Writes to standard output and waits until the bytes are written. Fails with `BrokenPipe` when the reader is gone.
  *
  * @since 0.1.0
  * @category output
@@ -141,7 +144,7 @@ const writeStandardOutput: Output["write"] = (data) =>
 export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (output) => output.write(data))
 
 /**
- * A value as one line of JSON on standard output.
+ * Writes a value as one line of JSON to standard output.
  *
  * @since 0.1.0
  * @category output
@@ -150,7 +153,7 @@ export const writeJson = (value: unknown): Effect.Effect<void, BrokenPipe | Oper
   writeOutput(`${JSON.stringify(value)}\n`)
 
 /**
- * Lines on standard output.
+ * Writes lines to standard output.
  *
  * @since 0.1.0
  * @category output
@@ -159,8 +162,8 @@ export const writeLines = (lines: ReadonlyArray<string>): Effect.Effect<void, Br
   lines.length === 0 ? Effect.void : writeOutput(`${lines.join("\n")}\n`)
 
 /**
- * Writes a report that finds something wrong or not, and fails with `FaultsFound` when it does: also when nobody reads it
- * to its end, so that `verify | head` does not hide a fault from a script that asks for the exit code.
+ * Writes a report. Fails with `FaultsFound` if the report lists a fault, even when the reader goes away before its end:
+ * so `verify | head` does not hide a fault from a script that checks the exit code.
  *
  * @since 0.1.0
  * @category output
@@ -174,7 +177,7 @@ export const report = (
     : write
 
 /**
- * Says something to the person at the terminal, or to the log of a script: one line on standard error.
+ * Writes one line to standard error, for the person at the terminal or for the log of a script.
  *
  * @since 0.1.0
  * @category output
@@ -182,7 +185,7 @@ export const report = (
 export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(line))
 
 /**
- * The same to the process's own standard error, at once.
+ * Writes the line to the standard error of the process itself, at once.
  *
  * @since 0.1.0
  * @category output
@@ -192,8 +195,8 @@ export const sayUnsafe = (line: string): void => {
 }
 
 /**
- * Errors of stdout and stderr are handled where they are written; without a listener they would end the process with a
- * stack trace.
+ * Installs listeners for errors of standard output and standard error that do nothing. Such errors are handled where
+ * the bytes are written; without a listener they would end the process with a stack trace.
  *
  * @since 0.1.0
  * @category output

@@ -1,7 +1,7 @@
 /**
- * What a directory says by itself when no recorder runs in it: names, lengths, and the beginnings of the oldest and the
- * newest segment. Nothing is checked (`verify` does that); of an open segment all is read, because its header does not
- * count yet.
+ * Describes a directory in which no recorder runs, from names, lengths, and the beginnings of the oldest and the newest
+ * segment. The content is not checked; `verify` does that. Only a segment that is still open is read to its end,
+ * because its header has no counts yet.
  *
  * @since 0.1.0
  */
@@ -10,15 +10,15 @@ import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Meta } from "../../disk/MetaStore.ts"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { groupOf } from "../../telemetry/CounterLayout.ts"
 import { defaultPrefix } from "../../telemetry/TelemetryCollect.ts"
-import { ratioOf } from "../commands/inspect.ts"
+import { ratioOf } from "./SegmentTable.ts"
 
 /**
  * A directory at one moment.
@@ -34,26 +34,26 @@ export interface DirectoryReport {
   readonly hotBytes: number
   readonly coldSegments: number
   readonly coldBytes: number
-  /** Uncompressed to compressed, over the cold segments that tell; 0 when none does. */
+  /** Uncompressed to compressed, over the cold segments whose headers have a length; 0 when none has. */
   readonly ratio: number
   /** 0 when there is no event. */
   readonly firstEventId: number
-  /** Of the newest segment; 0 when there is no event, and when that segment is damaged. */
+  /** The last of the newest segment; 0 when there is no event, and when that segment is damaged. */
   readonly lastEventId: number
-  /** What `wal_meta.dat` claims; null when it is not there. */
+  /** The content of `wal_meta.dat`; null when the file does not exist. */
   readonly meta: Meta | null
   readonly diskFreeBytes: number
 }
 
 /**
- * Looks at a directory.
+ * Reads the report of a directory.
  *
  * @since 0.1.0
  * @category reading
  */
 export const readDirectory = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
-  const reader = yield* makeDirectoryReader(directory, defaultNaming)
+  const reader = yield* makeDirectoryReader(new SegmentDirectory(directory))
   const totals = { hotSegments: 0, hotBytes: 0, coldSegments: 0, coldBytes: 0 }
   let toldBytes = 0
   let contentBytes = 0
@@ -87,15 +87,15 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
 })
 
 /**
- * The newest event of a directory; 0 when there is none, and when its segment is damaged.
+ * Reads the id of the newest event of a directory; 0 when there is none, and when its segment is damaged.
  *
  * @since 0.1.0
  * @category reading
  */
 export const newestEventId = (directory: string): Effect.Effect<number, DiskError | SegmentCorrupt, Disk> =>
-  Effect.flatMap(makeDirectoryReader(directory, defaultNaming), newestIn)
+  Effect.flatMap(makeDirectoryReader(new SegmentDirectory(directory)), newestIn)
 
-/** A segment without an event says nothing; the one before it does. */
+/** Reads the last two segments, because the newest one may have no event yet. */
 const newestIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   let lastEventId = 0
   for (const { segmentIndex } of reader.segments().slice(-2)) {
@@ -116,8 +116,8 @@ const newestIdOf = Effect.fnUntraced(function*(file: SegmentFile) {
 })
 
 /**
- * The gauges of a directory in the Prometheus text format: the segments and the free space, under the names that a
- * running recorder has for them. What only a recorder knows is left out.
+ * Formats the gauges of a directory in the Prometheus text format: the segments and the free space, under the names
+ * that a running recorder uses. What only a recorder knows is left out.
  *
  * @since 0.1.0
  * @category formatting

@@ -1,6 +1,5 @@
 /**
- * A recording that goes on, for whoever wants to know about it: how far it is, whether everything became durable, and what it
- * did.
+ * Describes a recording: its progress, whether everything became durable, and a summary at its end.
  *
  * @since 0.1.0
  */
@@ -16,7 +15,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import type { Progress } from "../terminal/Progress.ts"
 
 /**
- * What a recording is made of.
+ * The services of a recording.
  *
  * @since 0.1.0
  * @category models
@@ -29,7 +28,7 @@ export interface Recording {
 }
 
 /**
- * The services of a layer that records.
+ * Takes the services out of the context of a recorder's layer.
  *
  * @since 0.1.0
  * @category models
@@ -42,7 +41,7 @@ export const servicesOf = (context: Context.Context<Wal.Wal>): Recording => ({
 })
 
 /**
- * What has happened so far; changes while it is recorded.
+ * What was recorded so far. The recording changes these numbers as it proceeds.
  *
  * @since 0.1.0
  * @category models
@@ -57,7 +56,8 @@ export interface Counts {
 }
 
 /**
- * How far it is with what there is to read; in events when nobody knows how much that is.
+ * Gives the progress of a recording: in bytes of the input, or in events if the length of the input (`bytes`) is
+ * unknown.
  *
  * @since 0.1.0
  * @category progress
@@ -79,7 +79,7 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
 }
 
 /**
- * Fails when there are events that the drain could not make durable.
+ * Fails if there are events that the drain could not make durable.
  *
  * @since 0.1.0
  * @category guards
@@ -96,14 +96,14 @@ export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effe
 }
 
 /**
- * What a recording did. Ids are 0 when nothing was recorded; bytes of segments are those on disk.
+ * The summary of a recording. Ids are 0 when nothing was recorded. Bytes of segments are those on disk.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RecordSummary {
   readonly directory: string
-  /** `input` when the input ended; else the signal. */
+  /** `input` if the input ended; otherwise the name of the signal. */
   readonly endedBy: string
   readonly events: number
   /** Read from standard input. */
@@ -115,9 +115,9 @@ export interface RecordSummary {
   readonly hotBytes: number
   readonly coldSegments: number
   readonly coldBytes: number
-  /** By retention, in this run. */
+  /** Deleted by retention in this run. */
   readonly deletedSegments: number
-  /** Of the segments compressed in this run, uncompressed to compressed; 0 when there were none. */
+  /** Uncompressed to compressed, of the segments compressed in this run; 0 when there were none. */
   readonly ratio: number
   /** Steps of the maintainer that failed for good. */
   readonly failures: number
@@ -128,7 +128,7 @@ export interface RecordSummary {
 }
 
 /**
- * What the recording did, after its drain.
+ * Summarizes a recording, after its drain.
  *
  * @since 0.1.0
  * @category formatting
@@ -169,7 +169,7 @@ export const summarize = Effect.fnUntraced(function*(
 })
 
 /**
- * The summary as a line for people.
+ * Formats the summary as one line for people.
  *
  * @since 0.1.0
  * @category formatting

@@ -1,8 +1,8 @@
 /**
- * One picture of `effect-wal top`, as lines of plain text: from what was found now and what was found before. Pure, so
- * what a person sees is decided here and nowhere else.
+ * Formats one picture of `effect-wal top` as lines of plain text, from the present report and the one before. It is
+ * pure, so what a person sees is decided here and nowhere else.
  *
- * Rates and latencies are those between the two; without an earlier report they are those since the start.
+ * Rates and latencies cover the time between the two reports; without an earlier report, the time since the start.
  *
  * @since 0.1.0
  */
@@ -11,18 +11,18 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { directoryLines } from "../commands/stats.ts"
-import type { Stats } from "../commands/stats.ts"
+import { directoryLines } from "./Stats.ts"
+import type { Stats } from "./Stats.ts"
 
 /**
- * The lines of a picture, the first being its title.
+ * Formats the lines of a picture; the first one is its title.
  *
  * @since 0.1.0
  * @category formatting
  */
 export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<string> => {
   if (now.source === "directory") return [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
-  // Another process is another start: its counters have begun again.
+  // The counters of another process start at 0 again, so its report cannot be compared.
   const isSame = before?.source === "recorder" && before.report.pid === now.report.pid &&
     before.report.startedMillis === now.report.startedMillis && before.report.atMillis < now.report.atMillis
   return recorderFrame(now.report, isSame ? before.report : undefined)
@@ -88,7 +88,7 @@ const failuresMax = 5
 
 const rings = ["persist", "freeze", "free"] as const
 
-/** What they are called where people look, and in the telemetry. */
+/** The operations shown, with the names that people see and those in the telemetry. */
 const operations: ReadonlyArray<readonly [name: string, operation: OperationName]> = [
   ["append", "append"],
   ["rotate", "rotation"],
@@ -131,7 +131,7 @@ const latency = (
   const counts = subtract(all.latency, before?.telemetry.operations[operation].latency ?? [])
   const newest = counts.at(-1)
   if (newest === undefined) return ["0", "-", "-", "-"]
-  // Since the start the maximum is exact; in between it is known within 1 %.
+  // The maximum since the start is exact; between two reports it is known within 1 %.
   const max = before === undefined ? all.maxNanos : Math.min(all.maxNanos, bucketMiddleNanos(newest[0]))
   return [
     String(countOf(counts)),
@@ -141,7 +141,7 @@ const latency = (
   ]
 }
 
-/** The counts of `later` without those of `earlier`; both ascending. */
+/** Subtracts the counts of `earlier` from those of `later`; both are ascending. */
 const subtract = (later: BucketCounts, earlier: BucketCounts): BucketCounts => {
   const known = new Map(earlier)
   return later

@@ -5,16 +5,16 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { Disk, openScoped, readFully } from "../../disk/Disk.ts"
+import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { filesOf, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { decompressWhole } from "../../format/lz4/Lz4Block.ts"
-import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
-import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
-import { decodeHeader, headerBytesMax, hex } from "../../format/SegmentHeader.ts"
+import type { SegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { mayStayOpen } from "../../format/SegmentLayout.ts"
+import { endOf, faultBetween, firstIdOf } from "../../reading/segment/SegmentChain.ts"
+import { readStart } from "../../reading/segment/SegmentReader.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
 /**
@@ -42,9 +42,8 @@ export const verifyConsistency = (
 ): Effect.Effect<Consistency, DiskError> =>
   Effect.gen(function*() {
     const faults: Array<string> = []
-    const { catalog, limits } = state
-    const { directory, naming } = state.options
-    const listing = yield* Effect.provideService(scan(directory, naming), Disk, disk)
+    const { catalog, directory, limits } = state
+    const listing = yield* Effect.provideService(directory.scan, Disk, disk)
     const segments = segmentsOf(listing)
     if (catalog.hotCount > limits.maxSegments) {
       faults.push(`${catalog.hotCount} hot segments where ${limits.maxSegments} are allowed`)
@@ -60,15 +59,15 @@ export const verifyConsistency = (
       const known = catalog.get(segmentIndex)
       if (known === undefined) faults.push(`segment ${segmentIndex} is on disk but not known`)
       else if (known.isHot !== segment.hot) faults.push(`segment ${segmentIndex} is known in another form than on disk`)
-      for (const file of filesOf(directory, naming, segment)) {
+      for (const file of directory.filesOf(segment)) {
         const bytes = yield* unlessGone(Effect.map(disk.stat(file.path), (stat) => stat.bytes))
         if (bytes === 0) faults.push(`${file.path} is empty`)
       }
-      const file = filesOf(directory, naming, segment)[0]
-      const bytes = file === undefined
+      const file = directory.filesOf(segment)[0]
+      const beginning = file === undefined
         ? undefined
         : yield* unlessGone(Effect.provideService(readBeginning(file), Disk, disk))
-      if (file !== undefined && bytes !== undefined) beginnings.push({ file, bytes })
+      if (beginning !== undefined) beginnings.push(beginning)
     }
     faults.push(...chainFaults(beginnings))
     for (const entry of catalog.list()) {
@@ -80,44 +79,24 @@ export const verifyConsistency = (
 const unlessGone = <A>(effect: Effect.Effect<A, DiskError>): Effect.Effect<A | undefined, DiskError> =>
   Effect.catchIf(effect, (error) => error.reason === "NotFound", () => Effect.succeed(undefined))
 
-/** The first bytes of a segment, decompressed; none when the cold file cannot be decoded. */
+/** What a segment starts with; a fault when the file cannot be decoded or has no header of ours. */
 interface Beginning {
   readonly file: SegmentFile
-  readonly bytes: Uint8Array
+  readonly header: SegmentHeader | SegmentFault
 }
 
-/** The largest segment that is decompressed from the block form: 1 GiB. */
-const blockFileBytesMax = 1024 * 1024 * 1024
-
-const readBeginning = (file: SegmentFile): Effect.Effect<Uint8Array, DiskError, Disk> =>
-  Effect.scoped(Effect.gen(function*() {
-    const opened = yield* openScoped(file.path, "read")
-    const { bytes } = yield* opened.stat
-    const isWhole = file.form === "cold" && file.compression === "block"
-    // The first block of a frame has at most 1 MiB of content and is no longer than that and its few bytes of header.
-    const wanted = file.form === "hot" ? headerBytesMax : isWhole ? bytes : 2 * pieceBytes
-    const buffer = new Uint8Array(Math.min(bytes, wanted))
-    const head = buffer.subarray(0, yield* readFully(opened, buffer, 0))
-    if (file.form === "hot") return head
-    return yield* Effect.try({
-      try: () => (isWhole ? decompressWhole(head, blockFileBytesMax) : firstPiece(head)).subarray(0, headerBytesMax),
-      catch: () => undefined
-    }).pipe(Effect.orElseSucceed(() => new Uint8Array(0)))
-  }))
-
-const firstPiece = (head: Uint8Array): Uint8Array => {
-  for (const piece of new Lz4FrameDecoder().push(head)) return piece
-  return new Uint8Array(0)
-}
+const readBeginning = (file: SegmentFile): Effect.Effect<Beginning, DiskError, Disk> =>
+  readStart(file).pipe(
+    Effect.map(({ header }): Beginning => ({ file, header })),
+    Effect.catchTag("SegmentCorrupt", ({ fault }) => Effect.succeed({ file, header: fault }))
+  )
 
 const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string> => {
-  const headers = beginnings.map(({ bytes }) => decodeHeader(bytes))
-  if (headers.every(isSegmentFault)) return []
+  if (beginnings.every(({ header }) => isSegmentFault(header))) return []
   const faults: Array<string> = []
   let before: SegmentHeader | undefined
   let indexBefore: number | undefined
-  for (const [position, header] of headers.entries()) {
-    const { path, segmentIndex } = beginnings[position]!.file
+  for (const { file: { path, segmentIndex }, header } of beginnings) {
     const isNext = indexBefore !== undefined && indexBefore + 1 === segmentIndex
     if (indexBefore !== undefined && !isNext) {
       faults.push(`segments ${indexBefore + 1} to ${segmentIndex - 1} are missing`)
@@ -139,21 +118,13 @@ const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string
 /** What keeps a segment from being the one that follows. */
 const linkFaults = (path: string, before: SegmentHeader, header: SegmentHeader): ReadonlyArray<string> => {
   const faults: Array<string> = []
-  if (header.version !== before.version) return [`${path}: another format than the segment before it`]
-  const isBeforeClosed = before.closedNanos !== 0n
-  if (header.version === 2) {
-    if (header.walId.some((byte, at) => byte !== before.walId[at])) faults.push(`${path}: a segment of another wal`)
-    if (!isBeforeClosed) faults.push(`${path}: the segment before it is not closed`)
-    else if (header.previousChainedChecksum !== before.lastChainedChecksum) {
-      faults.push(
-        `${path}: the chain begins with ${hex(header.previousChainedChecksum)}, ` +
-          `and ended with ${hex(before.lastChainedChecksum)}`
-      )
-    }
-  }
-  const bothSay = isBeforeClosed && before.eventCount > 0 && header.eventCount > 0
-  if (bothSay && header.firstEventId <= before.lastEventId) {
-    faults.push(`${path}: begins with event ${header.firstEventId}, after event ${before.lastEventId}`)
+  const firstEventId = firstIdOf(header)
+  const fault = faultBetween(endOf(before), header, firstEventId)
+  // Lost events leave a gap in the ids, and the chain whole: that is for `verify` to report.
+  const isGap = fault?.kind === "BadOrder" && firstEventId !== undefined && firstEventId > before.lastEventId
+  if (fault !== undefined && !isGap) faults.push(`${path}: ${formatFault(fault)}`)
+  if (before.closedNanos === 0n && !mayStayOpen(header.version)) {
+    faults.push(`${path}: the segment before it is not closed`)
   }
   return faults
 }

@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
-import { coldPath, filesOf, hotPath } from "../../disk/SegmentDirectory.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
 import { SlotState } from "../../shared/SegmentArena.ts"
@@ -24,14 +23,12 @@ import type { MaintainerEvent } from "../steps/StepOutcome.ts"
  * @since 0.1.0
  * @category learning
  */
-export const learnSizes = ({ catalog, options }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
+export const learnSizes = ({ catalog, directory }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
   Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {
-    const file = filesOf(options.directory, options.naming, {
+    const file = directory.filesOf({
       segmentIndex: entry.segmentIndex,
       hot: entry.isHot,
-      preparing: false,
-      cold: entry.isHot ? [] : [entry.compression],
-      freezing: []
+      cold: entry.isHot ? [] : [entry.compression]
     })[0]
     if (file === undefined) return Effect.void
     return disk.stat(file.path).pipe(
@@ -60,7 +57,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
   disk: Disk["Service"],
   report: (event: MaintainerEvent) => void
 ) {
-  const { catalog, options } = state
+  const { catalog, directory } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
     SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
@@ -73,7 +70,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
   for (let index = catalog.newestIndex + 1; index <= through; index++) unheard.push(index)
   for (const segmentIndex of unheard) {
     // What the executor died of may strike here too; what is not known now is asked for later.
-    const stat = yield* Effect.exit(disk.stat(hotPath(options.directory, options.naming, segmentIndex)))
+    const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
     const ids = { firstEventId: undefined, lastEventId: undefined }
     report({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
@@ -98,29 +95,28 @@ export const isSomethingUnheard = ({ catalog, gate }: MaintainerState): boolean 
  * @category learning
  */
 export const learnUnheard = (
-  { catalog, gate, options }: MaintainerState,
+  { catalog, directory, gate, options }: MaintainerState,
   disk: Disk["Service"],
   report: (event: MaintainerEvent) => void
 ): Effect.Effect<void, DiskError> => {
-  const { directory, naming } = options
   const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
     disk.stat(path).pipe(
       Effect.map(({ bytes }) => bytes),
       Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
     )
   // The next deletion must not become durable before this one.
-  const settled = disk.syncDirectory(directory)
+  const settled = disk.syncDirectory(directory.path)
 
   const learnFreed = Effect.fnUntraced(function*({ compression, segmentIndex }: Readonly<CatalogEntry>) {
-    const bytes = yield* bytesOf(coldPath(directory, naming, segmentIndex, compression))
+    const bytes = yield* bytesOf(directory.coldPath(segmentIndex, compression))
     yield* settled
     if (catalog.get(segmentIndex)?.state !== "freeing") return
     if (bytes === undefined) report({ _tag: "Freed", segmentIndex })
     else catalog.update(segmentIndex, { state: "cold" })
   })
   const learnFrozen = Effect.fnUntraced(function*(segmentIndex: number) {
-    const hotBytes = yield* bytesOf(hotPath(directory, naming, segmentIndex))
-    const coldBytes = yield* bytesOf(coldPath(directory, naming, segmentIndex, options.compression))
+    const hotBytes = yield* bytesOf(directory.hotPath(segmentIndex))
+    const coldBytes = yield* bytesOf(directory.coldPath(segmentIndex, options.compression))
     yield* settled
     gate.heard(segmentIndex)
     const known = catalog.get(segmentIndex)

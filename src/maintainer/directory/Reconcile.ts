@@ -23,12 +23,10 @@ import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import { isPrivateName } from "../../disk/LockFile.ts"
 import { metaTemporaryName } from "../../disk/MetaStore.ts"
-import { hotPath, lockName, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import type { SegmentEntry } from "../../disk/SegmentDirectory.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { freezingName, preparingName } from "../../format/SegmentName.ts"
+import { lockName, nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
+import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
-import { isOpen, readHotHeader } from "./HotHeader.ts"
 
 /**
  * What was found and done.
@@ -57,29 +55,31 @@ export interface Reconciled {
  * @category operations
  */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
-  function*(directory: string, naming: SegmentNaming, writer: "ours" | "other") {
+  function*(directory: SegmentDirectory, writer: "ours" | "other") {
     const disk = yield* Disk
-    const listing = yield* scan(directory, naming)
+    const listing = yield* directory.scan
     const removed: Array<string> = []
-    const remove = Effect.fnUntraced(function*(name: string) {
-      yield* disk.unlink(pathIn(directory, name))
-      removed.push(name)
+    const remove = Effect.fnUntraced(function*(path: string) {
+      yield* disk.unlink(path)
+      removed.push(nameIn(path))
     })
 
     for (const entry of listing.entries) {
-      if (entry.preparing && writer === "ours") yield* remove(preparingName(naming, entry.segmentIndex))
-      for (const compression of entry.freezing) yield* remove(freezingName(naming, entry.segmentIndex, compression))
+      if (entry.preparing && writer === "ours") yield* remove(directory.preparingPath(entry.segmentIndex))
+      for (const compression of entry.freezing) yield* remove(directory.freezingPath(entry.segmentIndex, compression))
     }
-    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") yield* remove(metaTemporaryName)
+    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") {
+      yield* remove(directory.pathOf(metaTemporaryName))
+    }
     for (const name of listing.foreign) {
       // Its owner may be there still, taking the lock in vain, and remove it first.
       if (isPrivateName(lockName, name)) {
-        yield* Effect.catchIf(remove(name), (error) => error.reason === "NotFound", () => Effect.void)
+        yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
       }
     }
 
     const segments = segmentsOf(listing)
-    const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, naming, segments)
+    const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, segments)
     const entries: Array<CatalogEntry> = []
     const unfinished: Array<number> = []
     const empty: Array<number> = []
@@ -89,11 +89,10 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       const isStillOpen = isNewest || position >= openFrom
       let bytes = 0
       if (segment.hot) {
-        const path = hotPath(directory, naming, segmentIndex)
+        const path = directory.hotPath(segmentIndex)
         bytes = (yield* disk.stat(path)).bytes
         if (bytes === 0 && isNewest && segment.cold.length === 0 && writer === "ours") {
-          yield* disk.unlink(path)
-          removed.push(path.slice(directory.length + 1))
+          yield* remove(path)
           continue
         }
         if (bytes === 0 && writer === "ours") empty.push(segmentIndex)
@@ -110,7 +109,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
         lastEventId: undefined
       })
     }
-    if (removed.length > 0) yield* disk.syncDirectory(directory)
+    if (removed.length > 0) yield* disk.syncDirectory(directory.path)
     const reconciled: Reconciled = {
       entries,
       removed,
@@ -125,8 +124,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
 
 /** Where the open segments at the newest end begin. An empty file says nothing and ends nothing. */
 const firstOpenPosition = Effect.fnUntraced(function*(
-  directory: string,
-  naming: SegmentNaming,
+  directory: SegmentDirectory,
   segments: ReadonlyArray<SegmentEntry>
 ) {
   const disk = yield* Disk
@@ -134,8 +132,9 @@ const firstOpenPosition = Effect.fnUntraced(function*(
   while (first > 0) {
     const { cold, hot, segmentIndex } = segments[first - 1]!
     if (!hot || cold.length > 0) break
-    const { bytes } = yield* disk.stat(hotPath(directory, naming, segmentIndex))
-    if (bytes > 0 && !isOpen(yield* readHotHeader(directory, naming, segmentIndex))) break
+    const path = directory.hotPath(segmentIndex)
+    const { bytes } = yield* disk.stat(path)
+    if (bytes > 0 && (yield* readHeader(path))?.closedNanos !== 0n) break
     first -= 1
   }
   return first

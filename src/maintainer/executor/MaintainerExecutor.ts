@@ -19,6 +19,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
+import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
@@ -95,6 +96,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   readonly warn: (message: string) => void
 }) {
   const { arena, control, executor, telemetry } = shared
+  const { compression, flushEveryMillis } = options
+  const directory = new SegmentDirectory(options.directory, options.naming)
   const isLead = executor === 0
   const toPersist = TaskQueue.withConsumer(yield* SegmentsToPersist, executor)
   const toFreeze = TaskQueue.withConsumer(yield* SegmentsToFreeze, executor)
@@ -112,14 +115,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const wake = () => Doorbell.ringUnsafe(control.attention)
 
   const persister = isLead && arena !== undefined
-    ? yield* Persister.make(options, { arena, telemetry, emit })
+    ? yield* Persister.make({ directory, flushEveryMillis }, { arena, telemetry, emit })
     : undefined
   const persisting = yield* makeCurrent(toPersist)
 
   /** `true` when the task is done with. */
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const result = yield* Effect.result(persistFile(options, segmentIndex))
+    const result = yield* Effect.result(persistFile(directory, segmentIndex))
     const now = yield* Clock.currentTimeMillis
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {
@@ -164,7 +167,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
 
   const freeOne = Effect.fnUntraced(function*(task: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(free(options, task.segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(free(directory, task.segmentIndex)))
     telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
     if (Exit.isSuccess(exit)) return emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
     return yield* Effect.catch(Effect.asVoid(exit), giveUp)
@@ -183,7 +186,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const freezeOne = Effect.fnUntraced(function*(task: Task) {
     const { segmentIndex } = task
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze({ ...options, telemetry, pressure, leftBehind }, segmentIndex)))
+    const exit = yield* Effect.exit(
+      tryAgain(freeze({ directory, compression, telemetry, pressure, leftBehind }, segmentIndex))
+    )
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
     const { coldBytes, facts, hotBytes } = exit.value
@@ -237,7 +242,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     cycle,
     schedule: adaptive(options.sleepMillisMin, options.sleepMillisMax),
     doorbells,
-    sleepMillisMax: () => options.flushEveryMillis > 0 ? options.flushEveryMillis : Number.POSITIVE_INFINITY,
+    sleepMillisMax: () => flushEveryMillis > 0 ? flushEveryMillis : Number.POSITIVE_INFINITY,
     begin: telemetry.nowNanos,
     lingerUnsafe,
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)

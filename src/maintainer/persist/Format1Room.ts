@@ -23,35 +23,10 @@
  *
  * @since 0.1.0
  */
-import { flashstrikeBlockBytes } from "../../format/Block.ts"
-import { headerBytesOf } from "../../format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../format/SegmentSealer.ts"
+import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
-
-/** The engine makes no file with fewer. */
-const blocksMin = 16
-
-/** Room that the limit never gives away, see above. */
-const blocksKeptBack = 2
-
-/**
- * Blocks that the file of a segment has room for.
- *
- * @since 0.1.0
- * @category limits
- */
-export const blocksOf = (slotBytes: number): number =>
-  Math.max(blocksMin, Math.ceil(slotBytes / flashstrikeLayout.blockBytesMax) + blocksKeptBack)
-
-/**
- * Bytes that the file of a segment has from its beginning to its end, in bytes.
- *
- * @since 0.1.0
- * @category limits
- */
-export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blocksOf(slotBytes) * flashstrikeBlockBytes
 
 /**
  * Maintainer: keeps the writer within the room that is left behind `state`. To be called before the watermark is read that
@@ -61,6 +36,6 @@ export const fileBytesOf = (slotBytes: number): number => headerBytesOf(1) + blo
  * @category limits
  */
 export const keepRoomUnsafe = (arena: Arena, slot: number, state: SealState): void => {
-  const blocksLeft = blocksOf(arena.slotBytes) - blocksKeptBack - state.blockCount
-  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * flashstrikeLayout.blockBytesMax)
+  const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
+  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

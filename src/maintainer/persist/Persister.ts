@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
 import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
@@ -51,7 +51,7 @@ const metaMillisMin = 1000
  * @category constructors
  */
 export const make: (
-  options: { readonly directory: string; readonly naming: SegmentNaming; readonly flushEveryMillis: number },
+  options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {
     readonly arena: Arena
     readonly telemetry: SegmentMaintainerUpdater
@@ -61,7 +61,6 @@ export const make: (
   const flusher = SegmentFlusher.make({
     arena,
     directory: options.directory,
-    naming: options.naming,
     telemetry,
     onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
   })
@@ -71,7 +70,7 @@ export const make: (
   let metaWritten = { millis: 0, eventId: -1 }
   let isMetaWhole = true
   yield* Effect.addFinalizer(() =>
-    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory))
+    isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory.path))
   )
 
   const writeMeta = Effect.gen(function*() {
@@ -80,7 +79,7 @@ export const make: (
     metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
     const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
     isMetaWhole = false
-    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory, meta), () => {
+    yield* Effect.ignore(Effect.map(MetaStore.write(options.directory.path, meta), () => {
       isMetaWhole = true
     }))
   })

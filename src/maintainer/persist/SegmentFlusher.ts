@@ -27,9 +27,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
-import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { hotName } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -40,7 +40,7 @@ import { SlotState } from "../../shared/SegmentArena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { fromDisk } from "../steps/StepError.ts"
 import type { StepError, StepName } from "../steps/StepError.ts"
-import * as BlockRoom from "./Format1Room.ts"
+import * as Format1Room from "./Format1Room.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
 import * as SegmentStage from "./SegmentStage.ts"
 
@@ -98,31 +98,30 @@ interface OpenFile {
  */
 export const make = (options: {
   readonly arena: Arena
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   readonly telemetry: SegmentMaintainerUpdater
   /** A segment's file has got its `.wal` name. */
   readonly onOpened: (segmentIndex: number) => void
 }): SegmentFlusher => {
-  const { arena, directory, naming, telemetry } = options
+  const { arena, directory, telemetry } = options
   const { layout } = arena
-  const fileBytesOfFlashstrike = BlockRoom.fileBytesOf(arena.slotBytes)
+  const { version } = layout
+  const fileBytes = fileBytesOf(version, arena.slotBytes)
   const preparer = SegmentPreparer.make({
     directory,
-    naming,
-    fileBytes: layout.version === 1 ? fileBytesOfFlashstrike : headerBytesOf(2) + arena.slotBytes
+    fileBytes
   })
   let open: OpenFile | undefined
-  const stage = SegmentStage.make(layout.version, preparer.take)
+  const stage = SegmentStage.make(version, preparer.take)
   let last = { segmentIndex: 0, fileOffset: 0, eventId: 0 }
 
-  const hotPath = (segmentIndex: number) => `${directory}/${hotName(naming, segmentIndex)}`
+  const closedBytes = (state: SealState): number => keepsFileLength(version) ? fileBytes : state.fileOffset
 
   const headerOf = (slot: number, state: SealState, closedNanos: bigint): Uint8Array => {
     const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
     const isClosed = closedNanos !== 0n
     return encodeHeader({
-      version: layout.version,
+      version,
       segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
       blockCount: isClosed ? state.blockCount : 0,
       eventCount: isClosed ? state.eventCount : 0,
@@ -132,7 +131,7 @@ export const make = (options: {
       closedNanos,
       lastChainedChecksum: isClosed ? state.chainedChecksum : 0n,
       walId: SegmentArena.walId(arena),
-      previousChainedChecksum: layout.version === 1 ? 0n : SegmentArena.chainStart(arena, slot),
+      previousChainedChecksum: SegmentArena.chainStart(arena, slot),
       blockBytesMax: layout.blockBytesMax,
       eventSize: layout.eventSize
     })
@@ -167,7 +166,7 @@ export const make = (options: {
       // Only the first one to write a segment may take the chain from the one before; a repeated step finds it stored.
       const closed = SegmentArena.closed(arena)
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
-      SegmentArena.putChainStart(arena, slot, layout.version === 1 ? 0n : closed.chain)
+      SegmentArena.putChainStart(arena, slot, chainsSegments(version) ? closed.chain : 0n)
     }
     const chainStart = SegmentArena.chainStart(arena, slot)
     const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
@@ -191,20 +190,20 @@ export const make = (options: {
       const isDue = stage.isEmpty() && SegmentArena.stateOf(arena, next) === SlotState.Full &&
         SegmentArena.segmentIndexOf(arena, next) === segmentIndex
       if (!isDue) return Effect.void
-      const chainStart = layout.version === 1 ? 0n : chain
+      const chainStart = chainsSegments(version) ? chain : 0n
       return stage.put(
         segmentIndex,
         chainStart,
-        () => sealTo(next, sealStart(layout.version, chainStart), SegmentArena.watermarkOf(arena, next))
+        () => sealTo(next, sealStart(version, chainStart), SegmentArena.watermarkOf(arena, next))
       )
     })
 
-  const startOf = (slot: number): SealState => sealStart(layout.version, SegmentArena.chainStart(arena, slot))
+  const startOf = (slot: number): SealState => sealStart(version, SegmentArena.chainStart(arena, slot))
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory)
+    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    yield* disk.syncDirectory(directory.path)
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })
@@ -223,7 +222,7 @@ export const make = (options: {
   const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
     const payload = SegmentArena.slotData(arena, slot).subarray(state.sealedBytes, end)
     const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
-    invariant(layout.version === 2 || sealed.state.fileOffset <= fileBytesOfFlashstrike, "a segment fits into its file")
+    invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
   }
 
@@ -240,7 +239,7 @@ export const make = (options: {
     if (watermark === 0 || watermark === (SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0)) return false
     const startNanos = telemetry.nowNanos()
     const { open: opened, state } = yield* fileFor(slot)
-    if (layout.version === 1) BlockRoom.keepRoomUnsafe(arena, slot, state)
+    if (keepsFileLength(version)) Format1Room.keepRoomUnsafe(arena, slot, state)
     const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
     const bytes = opened.named
       ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
@@ -257,7 +256,7 @@ export const make = (options: {
     const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
     const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
     const lastEventId = firstEventId + state.eventCount - 1
-    const bytes = layout.version === 1 ? fileBytesOfFlashstrike : state.fileOffset
+    const bytes = closedBytes(state)
     SegmentArena.giveBackUnsafe(arena, slot)
     Doorbell.ringUnsafe(arena.durable)
     return { segmentIndex, bytes, firstEventId, lastEventId, closedMillis }
@@ -282,17 +281,16 @@ export const make = (options: {
     const closedMillis = yield* Clock.currentTimeMillis
     // 0 would mean open; a clock that stands at 0 is a test's.
     const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
-    const fileBytes = layout.version === 1 ? fileBytesOfFlashstrike : sealed.state.fileOffset
     let bytes: number
     if (opened.named) {
       bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
-      yield* opened.file.truncate(fileBytes)
+      yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
       yield* timedSync(opened.file)
     } else {
       bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))
-      yield* opened.file.truncate(fileBytes)
+      yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       yield* giveName(opened)
     }

@@ -8,8 +8,7 @@
 import * as Effect from "effect/Effect"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { preparingName } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 
 /**
  * How many files are made ahead of the segment that is being filled.
@@ -41,18 +40,17 @@ export interface SegmentPreparer {
  * @category constructors
  */
 export const make = (options: {
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   readonly fileBytes: number
 }): SegmentPreparer => {
   const ready = new Map<number, DiskFile>()
   /** Created, but not made as long as it must be: nobody will take them. */
   const failed = new Set<number>()
-  const pathOf = (segmentIndex: number) => `${options.directory}/${preparingName(options.naming, segmentIndex)}`
+  const { directory } = options
 
   const create = Effect.fnUntraced(function*(segmentIndex: number) {
     const disk = yield* Disk
-    const path = pathOf(segmentIndex)
+    const path = directory.preparingPath(segmentIndex)
     yield* removeIfThere(path)
     const file = yield* disk.open(path, "create")
     failed.add(segmentIndex)
@@ -81,10 +79,10 @@ export const make = (options: {
       const disk = yield* Disk
       for (const [segmentIndex, file] of ready) {
         yield* file.close
-        yield* Effect.ignore(disk.unlink(pathOf(segmentIndex)))
+        yield* Effect.ignore(disk.unlink(directory.preparingPath(segmentIndex)))
       }
       ready.clear()
-      for (const segmentIndex of failed) yield* Effect.ignore(disk.unlink(pathOf(segmentIndex)))
+      for (const segmentIndex of failed) yield* Effect.ignore(disk.unlink(directory.preparingPath(segmentIndex)))
       failed.clear()
     })
   }

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import * as SegmentArena from "../../shared/SegmentArena.ts"
 import type { Arena } from "../../shared/SegmentArena.ts"
@@ -79,6 +80,7 @@ export class MaintainerState {
   now: () => number = () => 0
 
   readonly options: ResolvedMaintainerOptions
+  readonly directory: SegmentDirectory
   readonly gate: FreezeGate
   private readonly arena: Arena | undefined
   private readonly queues: MaintainerQueues
@@ -87,11 +89,13 @@ export class MaintainerState {
 
   constructor(
     options: ResolvedMaintainerOptions,
+    directory: SegmentDirectory,
     arena: Arena | undefined,
     queues: MaintainerQueues,
     gate: FreezeGate
   ) {
     this.options = options
+    this.directory = directory
     this.arena = arena
     this.queues = queues
     this.gate = gate

@@ -6,8 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
-import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
-import { coldName, hotName } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
 /**
@@ -17,11 +17,11 @@ import { fromDisk, StepError } from "./StepError.ts"
  * @category steps
  */
 export const free = Effect.fn("SegmentSteps.free")(
-  function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
+  function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
     const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
-    const hot = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const hot = directory.hotPath(segmentIndex)
     const isHot = yield* Effect.as(disk.stat(hot), true).pipe(
       Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
       onDisk
@@ -36,8 +36,8 @@ export const free = Effect.fn("SegmentSteps.free")(
       })
     }
     for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
-      yield* onDisk(removeIfThere(`${options.directory}/${coldName(options.naming, segmentIndex, compression)}`))
+      yield* onDisk(removeIfThere(directory.coldPath(segmentIndex, compression)))
     }
-    yield* onDisk(disk.syncDirectory(options.directory))
+    yield* onDisk(disk.syncDirectory(directory.path))
   }
 )

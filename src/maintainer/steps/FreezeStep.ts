@@ -27,11 +27,11 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
-import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
-import { coldName, freezingName, hotName } from "../../format/SegmentName.ts"
+import type { Compression } from "../../format/SegmentName.ts"
 import { makeXxh32 } from "../../internal/xxh64.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { Compressor, settle } from "../Compressor.ts"
@@ -49,8 +49,7 @@ import type { StepReason } from "./StepError.ts"
  * @category models
  */
 export interface FreezeOptions {
-  readonly directory: string
-  readonly naming: SegmentNaming
+  readonly directory: SegmentDirectory
   readonly compression: Compression
   readonly telemetry: SegmentMaintainerUpdater
   readonly pressure: FreezePace.Pressure
@@ -95,18 +94,18 @@ interface Job {
 }
 
 const makeJob = (options: FreezeOptions, segmentIndex: number): Job => {
-  const { compression, directory, naming } = options
+  const { compression, directory } = options
   return {
     pressure: options.pressure,
     leftBehind: options.leftBehind,
     telemetry: options.telemetry,
     segmentIndex,
     compression,
-    directory,
-    hot: `${directory}/${hotName(naming, segmentIndex)}`,
-    temporary: `${directory}/${freezingName(naming, segmentIndex, compression)}`,
-    cold: `${directory}/${coldName(naming, segmentIndex, compression)}`,
-    otherCold: `${directory}/${coldName(naming, segmentIndex, compression === "frame" ? "block" : "frame")}`,
+    directory: directory.path,
+    hot: directory.hotPath(segmentIndex),
+    temporary: directory.freezingPath(segmentIndex, compression),
+    cold: directory.coldPath(segmentIndex, compression),
+    otherCold: directory.coldPath(segmentIndex, compression === "frame" ? "block" : "frame"),
     fail: (reason, path, detail, cause) => new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause })
   }
 }

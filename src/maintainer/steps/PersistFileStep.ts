@@ -5,8 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped } from "../../disk/Disk.ts"
-import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { hotName } from "../../format/SegmentName.ts"
+import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
 /**
@@ -16,17 +15,17 @@ import { fromDisk, StepError } from "./StepError.ts"
  * @category steps
  */
 export const persistFile = Effect.fn("SegmentSteps.persist")(
-  function*(options: { readonly directory: string; readonly naming: SegmentNaming }, segmentIndex: number) {
+  function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
-    const path = `${options.directory}/${hotName(options.naming, segmentIndex)}`
+    const path = directory.hotPath(segmentIndex)
     const bytes = yield* Effect.gen(function*() {
       const bytes = yield* Effect.scoped(Effect.gen(function*() {
         const file = yield* openScoped(path, "read")
         yield* file.sync
         return (yield* file.stat).bytes
       }))
-      yield* disk.syncDirectory(options.directory)
+      yield* disk.syncDirectory(directory.path)
       return bytes
     }).pipe(Effect.mapError(fromDisk("persist", segmentIndex)))
     if (bytes === 0) {

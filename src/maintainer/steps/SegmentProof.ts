@@ -12,6 +12,8 @@ import * as Context from "effect/Context"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "../../format/SegmentFault.ts"
 import { SegmentFeed } from "../../format/SegmentFeed.ts"
+import { mayStayOpen } from "../../format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../format/SegmentLayout.ts"
 
 /**
  * What a proof has found out about a whole segment. Ids are `undefined` where a format has none.
@@ -88,8 +90,9 @@ const isWhole = (summary: {
   readonly closed: boolean
   readonly eventCount: number
   readonly torn: SegmentFault | undefined
-  readonly header: { readonly version: number }
-}): boolean => summary.closed ? summary.eventCount > 0 : summary.header.version === 1 && summary.torn === undefined
+  readonly header: Pick<SegmentLayout, "version">
+}): boolean =>
+  summary.closed ? summary.eventCount > 0 : mayStayOpen(summary.header.version) && summary.torn === undefined
 
 /**
  * Any file that is not empty. For applications whose bytes only they can read.

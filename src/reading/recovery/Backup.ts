@@ -15,9 +15,8 @@
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError } from "../../disk/Disk.ts"
-import { makeDirectoryDurable, pathIn } from "../../disk/SegmentDirectory.ts"
+import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming, parseName } from "../../format/SegmentName.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
@@ -94,14 +93,14 @@ export const backup: (
   options: BackupOptions
 ) => Effect.Effect<BackupReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Backup.backup")(
   function*(options: BackupOptions) {
-    const { directory } = options
-    const naming = options.naming ?? defaultNaming
+    const directory = new SegmentDirectory(options.directory, options.naming)
+    const { naming } = directory
     const disk = yield* Disk
     const to = options.to.replace(/(?<=.)\/+$/, "")
-    const partial = `${to}.partial`
+    const partial = new SegmentDirectory(`${to}.partial`, naming)
     yield* refuseExisting(to)
-    const giveName = yield* takePlace(partial, naming)
-    const reader = yield* makeDirectoryReader(directory, naming)
+    const giveName = yield* takePlace(partial)
+    const reader = yield* makeDirectoryReader(directory)
     let bytes = 0
     let segmentCount = 0
     let isBehindEvents = true
@@ -116,18 +115,18 @@ export const backup: (
       // All that was seen may have been deleted, and newer segments made.
       if (segmentCount === 0) yield* reader.look
     }
-    yield* disk.syncDirectory(partial)
-    const { faults, segments } = yield* verify({ directory: partial, naming })
+    yield* disk.syncDirectory(partial.path)
+    const { faults, segments } = yield* verify({ directory: partial.path, naming })
     yield* giveName(to)
     const withEvents = segments.filter(({ eventCount }) => eventCount > 0)
     const report: BackupReport = {
-      directory,
+      directory: directory.path,
       to,
       segmentCount,
       bytes,
       firstEventId: withEvents[0]?.firstEventId ?? 0,
       lastEventId: withEvents.at(-1)?.lastEventId ?? 0,
-      faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial, to) } : fault)
+      faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial.path, to) } : fault)
     }
     return report
   },
@@ -138,8 +137,9 @@ export const backup: (
  * An empty directory for an unfinished copy, which is nobody else's for as long as the scope lives. What is returned gives it
  * the name of a whole copy, durably. A scope that closes before that takes the directory away, and what is in it.
  */
-const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNaming) {
+const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const disk = yield* Disk
+  const partial = directory.path
   let isNamed = false
   const unlessNamed = (work: Effect.Effect<void, DiskError>) => Effect.suspend(() => isNamed ? Effect.void : work)
   yield* Effect.acquireRelease(
@@ -147,12 +147,12 @@ const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNa
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
-  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || parseName(naming, name) !== undefined
+  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || directory.parse(name) !== undefined
   if (found.length > 0 && !(found.includes(backupLockName) && found.every(isOurs))) return yield* refuse(partial)
-  yield* disk.lock(pathIn(partial, backupLockName))
+  yield* disk.lock(directory.pathOf(backupLockName))
   const clear = Effect.gen(function*() {
     for (const { name } of yield* disk.list(partial)) {
-      if (name !== backupLockName) yield* disk.unlink(pathIn(partial, name))
+      if (name !== backupLockName) yield* disk.unlink(directory.pathOf(name))
     }
     yield* disk.syncDirectory(partial)
   })
@@ -168,8 +168,8 @@ const takePlace = Effect.fnUntraced(function*(partial: string, naming: SegmentNa
 })
 
 /** Copies a segment; 0 bytes when it is one at the newest end that was prepared and has no event yet. */
-const copySegment = Effect.fnUntraced(function*(file: SegmentFile, directory: string, isBehindEvents: boolean) {
-  const path = pathIn(directory, file.path.slice(file.path.lastIndexOf("/") + 1))
+const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: SegmentDirectory, isBehindEvents: boolean) {
+  const path = target.pathOf(nameIn(file.path))
   if (file.form === "hot") {
     const start = yield* Effect.catchTag(readStart(file), "SegmentCorrupt", () => Effect.succeed(undefined))
     if (start !== undefined && start.header.closedNanos === 0n) {

@@ -23,17 +23,15 @@ import * as Schema from "effect/Schema"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { flashstrikeBlockBytes } from "../../format/Block.ts"
-import { segmentFault } from "../../format/SegmentFault.ts"
+import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
-import { hotName, preparingName } from "../../format/SegmentName.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
-import { openThoughFollowed } from "../segment/SegmentChain.ts"
+import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/SegmentChain.ts"
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
@@ -138,13 +136,15 @@ export interface Recovered {
 export const open: (
   options: RecoveryOptions
 ) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | OtherFormat, Disk> = Effect.fn("Recovery.open")(
-  function*({ directory, naming, version }: RecoveryOptions) {
-    const listing = yield* scan(directory, naming)
+  function*(options: RecoveryOptions) {
+    const { version } = options
+    const directory = new SegmentDirectory(options.directory, options.naming)
+    const listing = yield* directory.scan
     // The maintainer is at work already, and may freeze a segment between the listing and the opening of its file.
-    const reader = yield* makeDirectoryReader(directory, naming)
+    const reader = yield* makeDirectoryReader(directory)
     const unsafe = listing.unsafe[0]
     if (unsafe !== undefined) {
-      const path = pathIn(directory, unsafe)
+      const path = directory.pathOf(unsafe)
       return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
     }
     const segments = segmentsOf(listing)
@@ -155,7 +155,7 @@ export const open: (
       const { segmentIndex } = segments[position]!
       const found = yield* reader.use(segmentIndex, (newest) => findEnd(newest, reader, version))
       if (found === undefined) {
-        const path = pathIn(directory, hotName(naming, segmentIndex))
+        const path = directory.hotPath(segmentIndex)
         return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
       }
       if (found !== "empty") {
@@ -164,12 +164,13 @@ export const open: (
       }
       removed.push(segmentIndex)
     }
-    const walId = end === undefined || end.header.version === 1 ? undefined : end.header.walId
+    const isChained = chainsSegments(version)
+    const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
     const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
-    const given = yield* lastGiven(directory, lastSegmentIndex, lastEventId)
+    const given = yield* lastGiven(directory.path, lastSegmentIndex, lastEventId)
     const report: RecoveryReport = {
-      directory,
+      directory: directory.path,
       segmentCount: position + 1,
       lastSegmentIndex,
       lastEventId,
@@ -180,7 +181,7 @@ export const open: (
       removedSegmentIndices: removed,
       missingSegmentCount: missingCount(segments.slice(0, position + 1))
     }
-    const chainedChecksum = end === undefined || end.header.version === 1 ? 0n : end.chainedChecksum
+    const chainedChecksum = end === undefined || !isChained ? 0n : end.chainedChecksum
     return { origin: { walId, chainedChecksum, ...given }, report }
   }
 )
@@ -263,12 +264,12 @@ const findEnd = Effect.fnUntraced(function*(
   if (isClosed && newest.form === "cold") return endOfClosed(header)
   const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
   if (!isClosed && summary.eventCount === 0 && newest.form === "hot") {
-    yield* remove(reader.directory, newest.path)
+    yield* remove(reader.directory.path, newest.path)
     return "empty" as const
   }
   yield* checkContinues(newest, summary, reader)
   if (isClosed) {
-    yield* makeDurable(reader.directory, newest, version)
+    yield* makeDurable(reader.directory.path, newest, version)
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
@@ -311,46 +312,29 @@ const checkContinues = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader
 ) {
   const before = newest.segmentIndex - 1
-  if (summary.header.version === 1 || !reader.segments().some((entry) => entry.segmentIndex === before)) return
+  if (!chainsSegments(summary.header.version) || !reader.segments().some((entry) => entry.segmentIndex === before)) {
+    return
+  }
   yield* reader.use(
     before,
     Effect.fnUntraced(function*(file: SegmentFile) {
       const { header } = yield* readStart(file)
       if (header.closedNanos === 0n) {
-        return yield* corrupt(file, openThoughFollowed)
+        const fault = faultOfFollowed({ header, torn: undefined })
+        if (fault !== undefined) return yield* corrupt(file, fault)
       }
-      yield* verifyBeginning(newest, summary, header, header.eventCount === 0 ? undefined : header.lastEventId)
+      const end = endOf(header)
+      const { previousEventId } = end.expectations
+      const firstEventId = summary.eventCount === 0 ? undefined : summary.firstEventId
+      // Between them events are lost, as after a segment that was repaired. Verification reports it; no id is given out twice.
+      const isLossBetween = previousEventId !== undefined && firstEventId !== undefined &&
+        firstEventId > previousEventId + 1
+      const before = isLossBetween ? { ...end, expectations: sameLog(end.expectations) } : end
+      const fault = faultBetween(before, summary.header, firstEventId)
+      if (fault !== undefined) return yield* corrupt(newest, fault)
     })
   )
 })
-
-const verifyBeginning = (
-  newest: SegmentFile,
-  summary: SegmentSummary,
-  before: SegmentHeader,
-  previousEventId: number | undefined
-): Effect.Effect<void, SegmentCorrupt> => {
-  const { header } = summary
-  const fail = (offset: number, expected: string, found: string) =>
-    corrupt(newest, segmentFault("BrokenChain", offset, expected, found))
-  if (Buffer.compare(header.walId, before.walId) !== 0) {
-    return fail(64, `wal_id ${hexOf(before.walId)}`, hexOf(header.walId))
-  }
-  // Between them events are lost, as behind a segment that was repaired. Verification says so; no id is given out twice.
-  if (previousEventId !== undefined && summary.firstEventId > previousEventId + 1) return Effect.void
-  if (header.previousChainedChecksum !== before.lastChainedChecksum) {
-    return fail(80, String(before.lastChainedChecksum), String(header.previousChainedChecksum))
-  }
-  if (previousEventId !== undefined && summary.eventCount > 0 && summary.firstEventId !== previousEventId + 1) {
-    return fail(headerBytesOf(2), `first event id ${previousEventId + 1}`, String(summary.firstEventId))
-  }
-  return Effect.void
-}
-
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
-
-/** The engine of format 1 makes no file with fewer blocks, and none that is not preallocated. */
-const flashstrikeBlocksMin = 16
 
 /**
  * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
@@ -358,23 +342,20 @@ const flashstrikeBlocksMin = 16
  * device has not got what readers see. Format 1 keeps its preallocated length, of zeros.
  */
 const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: SegmentFile, summary: SegmentSummary) {
-  const { directory, naming } = reader
+  const { directory } = reader
   const disk = yield* Disk
   const { header, torn, validBytes } = summary
   const { bytes } = yield* disk.stat(file.path)
   const now = yield* Clock.currentTimeNanos
   const closedNanos = now > 0n ? now : 1n
-  const fresh = pathIn(directory, preparingName(naming, file.segmentIndex))
+  const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
-    if (header.version === 1) {
-      const bytesMin = headerBytesOf(1) + flashstrikeBlocksMin * flashstrikeBlockBytes
-      yield* extend(fresh, Math.max(bytes, bytesMin))
-    }
+    if (keepsFileLength(header.version)) yield* extend(fresh, Math.max(bytes, fileBytesOf(header.version, 0)))
     yield* disk.rename(fresh, file.path)
   }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
-  yield* disk.syncDirectory(directory)
+  yield* disk.syncDirectory(directory.path)
   const end: End = {
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,

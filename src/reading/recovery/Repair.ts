@@ -29,9 +29,16 @@ import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import { filesOf, lockName, makeDirectoryDurable, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import {
+  lockName,
+  makeDirectoryDurable,
+  nameIn,
+  pathIn,
+  SegmentDirectory,
+  segmentsOf
+} from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { defaultNaming, hotName, preparingName } from "../../format/SegmentName.ts"
+import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
@@ -135,14 +142,14 @@ export const repair: (
   options: RepairOptions
 ) => Effect.Effect<RepairReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Repair.repair")(
   function*(options: RepairOptions) {
-    const { apply, directory } = options
-    const naming = options.naming ?? defaultNaming
+    const { apply } = options
+    const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
-    if (apply) yield* disk.lock(pathIn(directory, lockName))
-    const { given, lastEventId, left, plans } = yield* plan(directory, naming)
+    if (apply) yield* disk.lock(directory.pathOf(lockName))
+    const { given, lastEventId, left, plans } = yield* plan(directory)
     const steps = plans.map(({ step }) => step)
     const found = {
-      directory,
+      directory: directory.path,
       applied: apply,
       quarantine: null,
       steps,
@@ -153,7 +160,7 @@ export const repair: (
     if (!apply || plans.length === 0) return found
     const now = yield* Clock.currentTimeMillis
     const name = new Date(now).toISOString().replace(/[:.]/g, "-")
-    const quarantine = pathIn(pathIn(directory, quarantineName), name)
+    const quarantine = pathIn(directory.pathOf(quarantineName), name)
     yield* makeDirectoryDurable(quarantine)
     const report: RepairReport = { ...found, quarantine }
     // Before anything is moved: a crash half-way leaves word of what was found.
@@ -163,12 +170,12 @@ export const repair: (
       yield* file.sync
     }))
     yield* disk.syncDirectory(quarantine)
-    if (given.lastEventId > lastEventId) yield* MetaStore.write(directory, given)
+    if (given.lastEventId > lastEventId) yield* MetaStore.write(directory.path, given)
     for (const { file, prefix } of plans) {
-      const hotFile = pathIn(directory, hotName(naming, file.segmentIndex))
-      const moved = pathIn(quarantine, file.path.slice(file.path.lastIndexOf("/") + 1))
+      const hotFile = directory.hotPath(file.segmentIndex)
+      const moved = pathIn(quarantine, nameIn(file.path))
       if (prefix !== undefined) {
-        const prepared = pathIn(directory, preparingName(naming, file.segmentIndex))
+        const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
         yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
@@ -177,15 +184,15 @@ export const repair: (
           yield* copyFile(file.path, moved)
           yield* disk.syncDirectory(quarantine)
           yield* disk.rename(prepared, hotFile)
-          yield* disk.syncDirectory(directory)
+          yield* disk.syncDirectory(directory.path)
           continue
         }
         yield* disk.rename(prepared, hotFile)
-        yield* disk.syncDirectory(directory)
+        yield* disk.syncDirectory(directory.path)
       }
       yield* disk.rename(file.path, moved)
       yield* disk.syncDirectory(quarantine)
-      yield* disk.syncDirectory(directory)
+      yield* disk.syncDirectory(directory.path)
     }
     return report
   },
@@ -199,10 +206,10 @@ interface Plan {
   readonly prefix: SegmentPrefix | undefined
 }
 
-const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNaming) {
-  const meta = yield* MetaStore.read(directory)
-  const { faults, segments } = yield* verify({ directory, naming })
-  const files = segmentsOf(yield* scan(directory, naming)).flatMap((entry) => filesOf(directory, naming, entry))
+const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
+  const meta = yield* MetaStore.read(directory.path)
+  const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
+  const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
@@ -217,7 +224,9 @@ const plan = Effect.fnUntraced(function*(directory: string, naming: SegmentNamin
     const { path, segmentIndex } = file
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
     const found = hasOther ? undefined : yield* readPrefix(file)
-    const prefix = found !== undefined && found.header.version === 2 && found.eventCount > 0 ? found : undefined
+    const prefix = found !== undefined && chainsSegments(found.header.version) && found.eventCount > 0
+      ? found
+      : undefined
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
     lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
     plans.push({

@@ -17,14 +17,22 @@ import * as Result from "effect/Result"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { filesOf, pathIn, scan, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
-import { defaultNaming } from "../../format/SegmentName.ts"
-import type { SegmentExpectations, SegmentSummary } from "../../format/SegmentVerifier.ts"
-import { expectationsBehind, faultOfUnclosed, openThoughFollowed } from "../segment/SegmentChain.ts"
+import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import {
+  endOf,
+  expectationsAfter,
+  faultBetween,
+  faultOfFollowed,
+  faultOfUnclosed,
+  firstIdOf,
+  sameLog
+} from "../segment/SegmentChain.ts"
+import type { SegmentEnd } from "../segment/SegmentChain.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
 import * as VerifiedFiles from "./VerifiedFiles.ts"
@@ -140,15 +148,14 @@ export interface VerifyOptions {
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
 )(function*(options: VerifyOptions) {
-  const { directory } = options
-  const naming = options.naming ?? defaultNaming
-  const listing = yield* scan(directory, naming)
+  const directory = new SegmentDirectory(options.directory, options.naming)
+  const listing = yield* directory.scan
   const { incremental } = options
-  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory) : new Set<string>()
+  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : new Set<string>()
   const walk = new Walk(listing, directory, remembered)
-  for (const entry of segmentsOf(listing)) yield* visit(walk, naming, entry)
+  for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
   // A file that is gone is forgotten, and so is one in which something was found.
-  if (incremental !== undefined) yield* VerifiedFiles.write(directory, walk.whole)
+  if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
   return walk.report(listing)
 })
 
@@ -174,10 +181,8 @@ export const formatVerifyFault = (fault: VerifyFault): string => {
 }
 
 /** How the segment before ended, as far as it is known. */
-interface Before {
+interface Before extends SegmentEnd {
   readonly segmentIndex: number
-  readonly version: number
-  readonly expectations: SegmentExpectations
   /** The last open one, when nothing but segments without events followed it. */
   readonly unclosed: Unclosed | undefined
 }
@@ -192,17 +197,17 @@ class Walk {
   readonly segments: Array<VerifiedSegment> = []
   readonly faults: Array<VerifyFault> = []
   readonly severalForms: Array<number> = []
-  readonly directory: string
+  readonly directory: SegmentDirectory
   /** Closed files that need not be read, and those of this walk that were found whole, by key. */
   readonly remembered: ReadonlySet<string>
   readonly whole = new Set<string>()
   before: Before | undefined
   lastSegmentIndex: number | undefined
 
-  constructor(listing: Listing, directory: string, remembered: ReadonlySet<string>) {
+  constructor(listing: Listing, directory: SegmentDirectory, remembered: ReadonlySet<string>) {
     this.directory = directory
     this.remembered = remembered
-    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: pathIn(directory, name) })
+    for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: directory.pathOf(name) })
   }
 
   corrupt(file: SegmentFile, fault: SegmentFault): void {
@@ -213,23 +218,28 @@ class Walk {
 
   report(listing: Listing): VerifyReport {
     const { directory, faults, segments, severalForms } = this
-    return { directory, segments, faults, severalForms, foreign: listing.foreign }
+    return { directory: directory.path, segments, faults, severalForms, foreign: listing.foreign }
   }
 }
 
-const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, entry: SegmentEntry) {
+const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   const { segmentIndex } = entry
-  const { before } = walk
-  const expectations: SegmentExpectations = before?.segmentIndex === segmentIndex - 1
-    ? { ...before.expectations, segmentIndex }
-    : { segmentIndex, ...(before?.expectations.walId === undefined ? {} : { walId: before.expectations.walId }) }
-  const files = filesOf(walk.directory, naming, entry)
-  let visited = yield* visitFiles(walk, files, expectations)
+  const { before, directory } = walk
+  const { expectations = {}, version } = before ?? {}
+  const end: SegmentEnd = {
+    version,
+    expectations: {
+      ...(before?.segmentIndex === segmentIndex - 1 ? expectations : sameLog(expectations)),
+      segmentIndex
+    }
+  }
+  const files = directory.filesOf(entry)
+  let visited = yield* visitFiles(walk, files, end)
   // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
   for (let look = 0; look < 3 && visited.length === 0; look++) {
-    const listing = yield* scan(walk.directory, naming)
+    const listing = yield* directory.scan
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
-    if (now !== undefined) visited = yield* visitFiles(walk, filesOf(walk.directory, naming, now), expectations)
+    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), end)
     else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
       // Retention has taken this one and all before it: no gap, although some of them were seen.
       walk.lastSegmentIndex = segmentIndex
@@ -242,10 +252,10 @@ const visit = Effect.fnUntraced(function*(walk: Walk, naming: SegmentNaming, ent
   if (visited.length > 1) walk.severalForms.push(segmentIndex)
   const whole = visited.find((file) => file.summary !== undefined) ?? first
   if (whole.summary === undefined) {
-    walk.before = yield* beforeOfDamaged(whole.file, expectations, before)
+    walk.before = yield* beforeOfDamaged(whole.file, end, before)
     return
   }
-  checkOrder(walk, whole.file, whole.summary)
+  checkOrder(walk, whole.file, whole.summary, end)
   walk.before = beforeOf(whole.file, whole.summary, walk.before)
 })
 
@@ -258,11 +268,11 @@ interface Visited {
 const visitFiles = Effect.fnUntraced(function*(
   walk: Walk,
   files: ReadonlyArray<SegmentFile>,
-  expectations: SegmentExpectations
+  end: SegmentEnd
 ) {
   const visited: Array<Visited> = []
   for (const file of files) {
-    const result = yield* Effect.result(checkFile(walk, file, expectations))
+    const result = yield* Effect.result(checkFile(walk, file, end))
     if (Result.isSuccess(result)) {
       noteWhole(walk, file, result.success)
       visited.push({ file, summary: result.success.summary })
@@ -271,13 +281,16 @@ const visitFiles = Effect.fnUntraced(function*(
     if (isGone(result.failure)) continue
     noteFailure(walk, file, result.failure)
     if (isOfOrder(result.failure)) {
-      const alone = yield* Effect.result(checkFile(walk, file, { segmentIndex: file.segmentIndex }))
-      if (Result.isSuccess(alone)) noteWhole(walk, file, alone.success)
+      const single = yield* Effect.result(checkFile(walk, file, alone(file.segmentIndex)))
+      if (Result.isSuccess(single)) noteWhole(walk, file, single.success)
     }
     visited.push({ file, summary: undefined })
   }
   return visited
 })
+
+/** Of a segment that is checked by itself. */
+const alone = (segmentIndex: number): SegmentEnd => ({ version: undefined, expectations: { segmentIndex } })
 
 /** What a file that holds turned out to be. */
 interface Checked {
@@ -296,18 +309,18 @@ const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
   error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
 
 /** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
-const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, expectations: SegmentExpectations) {
+const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, end: SegmentEnd) {
   // Before it is read: should its name pass to another file meanwhile, that one is not remembered.
   const stat = yield* Disk.use((disk) => disk.stat(file.path))
   const key = VerifiedFiles.keyOf(stat)
   if (walk.remembered.has(key)) {
     const { header } = yield* readStart(file)
-    if (header.closedNanos !== 0n && goesOn(header, expectations)) {
+    if (header.closedNanos !== 0n && faultBetween(end, header, firstIdOf(header)) === undefined) {
       const checked: Checked = { key, summary: summaryOf(header, stat.bytes), remembered: true }
       return checked
     }
   }
-  const checked: Checked = { key, summary: yield* verifySegment(file, expectations), remembered: false }
+  const checked: Checked = { key, summary: yield* verifySegment(file, end.expectations), remembered: false }
   return checked
 })
 
@@ -324,13 +337,6 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   chainedChecksum: header.lastChainedChecksum,
   torn: undefined
 })
-
-const goesOn = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
-  const { previousEventId } = expected
-  if (!belongs(header, expected)) return false
-  if (previousEventId === undefined || header.eventCount === 0) return true
-  return header.version === 2 ? header.firstEventId === previousEventId + 1 : header.firstEventId > previousEventId
-}
 
 const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
 
@@ -369,20 +375,16 @@ const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered:
 })
 
 /** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */
-const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary): void => {
+const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end: SegmentEnd): void => {
   const { before } = walk
   if (before === undefined) return
-  const { version } = summary.header
-  if (before.version !== version) {
-    walk.corrupt(file, segmentFault("BadHeader", 2, `format ${before.version} as before`, `format ${version}`))
-  }
+  const misfit = faultBetween(end, summary.header, firstIdOf(summary.header))
+  if (misfit !== undefined) walk.corrupt(file, misfit)
   if (before.unclosed === undefined || summary.eventCount === 0) return
   const { file: unclosedFile, summary: unclosed } = before.unclosed
   // An open segment that others follow is whole only in format 1, and only when the next id follows.
-  const fault = unclosed.header.version === 2
-    ? openThoughFollowed
-    : unclosed.torn ??
-      faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
+  const fault = faultOfFollowed(unclosed) ??
+    faultOfUnclosed(unclosed.validBytes, before.expectations.previousEventId, summary.firstEventId)
   if (fault !== undefined) walk.corrupt(unclosedFile, fault)
 }
 
@@ -393,7 +395,7 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
   return {
     segmentIndex: file.segmentIndex,
     version: summary.header.version,
-    expectations: expectationsBehind(summary.header, summary.chainedChecksum, previousEventId),
+    expectations: expectationsAfter(summary.header, summary.chainedChecksum, previousEventId),
     unclosed: isEmpty ? older?.unclosed ?? unclosed : unclosed
   }
 }
@@ -404,30 +406,15 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
  */
 const beforeOfDamaged = Effect.fnUntraced(function*(
   file: SegmentFile,
-  expected: SegmentExpectations,
+  end: SegmentEnd,
   older: Before | undefined
 ) {
   const unknown = older === undefined ? undefined : { ...older, unclosed: undefined }
   const start = yield* Effect.result(readStart(file))
   if (Result.isFailure(start) || start.success.header.closedNanos === 0n) return unknown
   const { header } = start.success
-  if (!belongs(header, expected)) return unknown
-  const before: Before = {
-    segmentIndex: file.segmentIndex,
-    version: header.version,
-    expectations: expectationsBehind(
-      header,
-      header.lastChainedChecksum,
-      header.eventCount > 0 ? header.lastEventId : undefined
-    ),
-    unclosed: undefined
-  }
+  // Events may be lost between the two: ids need not continue.
+  if (faultBetween(end, header, undefined) !== undefined) return unknown
+  const before: Before = { ...endOf(header), segmentIndex: file.segmentIndex, unclosed: undefined }
   return before
 })
-
-const belongs = (header: SegmentHeader, expected: SegmentExpectations): boolean => {
-  const { previousChainedChecksum, segmentIndex, walId } = expected
-  return header.segmentIndex === segmentIndex &&
-    (walId === undefined || Buffer.compare(header.walId, walId) === 0) &&
-    (previousChainedChecksum === undefined || header.previousChainedChecksum === previousChainedChecksum)
-}

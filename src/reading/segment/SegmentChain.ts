@@ -1,45 +1,112 @@
 /**
- * What a segment leaves to the one behind it: the ids, the wal_id and the chain that go on, and when it may be open although
- * another one follows.
+ * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain, ids),
+ * and when it may be open although another one follows. Replay and verification hand what a segment leaves to the
+ * reader of the next one as expectations; where only headers are read, `faultBetween` compares them.
  *
  * @since 0.1.0
  */
+import { firstIdFault, headerFault } from "../../format/SegmentExpectations.ts"
+import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
-import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import type { SegmentExpectations } from "../../format/SegmentVerifier.ts"
+import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
+import { headerBytesOf } from "../../format/SegmentHeader.ts"
+import { chainsSegments, mayStayOpen } from "../../format/SegmentLayout.ts"
+import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 
 /**
- * What the next segment must go on from. In format 1 every segment begins a chain of its own and belongs to any log.
+ * What is known of how a segment ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentEnd {
+  /** `undefined` when nothing is known. */
+  readonly version: FormatVersion | undefined
+  /** What the next segment must continue from. */
+  readonly expectations: SegmentExpectations
+}
+
+/**
+ * What the next segment must continue from. In format 1 every segment starts a chain of its own and belongs to any log.
  *
  * @since 0.1.0
  * @category order
  */
-export const expectationsBehind = (
+export const expectationsAfter = (
   header: SegmentHeader,
   chainedChecksum: bigint,
   previousEventId: number | undefined
 ): SegmentExpectations => ({
   ...(previousEventId === undefined ? {} : { previousEventId }),
-  ...(header.version === 1 ? {} : { walId: header.walId, previousChainedChecksum: chainedChecksum })
+  ...(chainsSegments(header.version) ? { walId: header.walId, previousChainedChecksum: chainedChecksum } : {})
 })
 
 /**
- * The fault of an open segment of format 2 that another one with events follows: it must have been closed.
+ * How a segment ended, by its header alone: an open one tells only its log.
+ *
+ * @since 0.1.0
+ * @category order
+ */
+export const endOf = (header: SegmentHeader): SegmentEnd => {
+  const lastEventId = header.eventCount === 0 ? undefined : header.lastEventId
+  const expectations = expectationsAfter(header, header.lastChainedChecksum, lastEventId)
+  return { version: header.version, expectations: header.closedNanos === 0n ? sameLog(expectations) : expectations }
+}
+
+/**
+ * What a segment of the same log must meet when segments or events between the two are missing.
+ *
+ * @since 0.1.0
+ * @category order
+ */
+export const sameLog = ({ walId }: SegmentExpectations): SegmentExpectations => walId === undefined ? {} : { walId }
+
+/**
+ * Why the segment with this header does not continue the one that ended so; `undefined` when it does. `firstEventId` is its
+ * first event, `undefined` where ids need not continue or are not known.
  *
  * @since 0.1.0
  * @category faults
  */
-export const openThoughFollowed: SegmentFault = segmentFault(
-  "BadHeader",
-  40,
-  "a closed segment, for another one follows",
-  "an open one"
-)
+export const faultBetween = (
+  { expectations, version }: SegmentEnd,
+  header: SegmentHeader,
+  firstEventId: number | undefined
+): SegmentFault | undefined => {
+  if (version !== undefined && header.version !== version) {
+    return segmentFault("BadHeader", 2, `format ${version} as before`, `format ${header.version}`)
+  }
+  const fault = headerFault(expectations, header)
+  const { previousEventId } = expectations
+  if (fault !== undefined || firstEventId === undefined || previousEventId === undefined) return fault
+  return firstIdFault(header.version, previousEventId, firstEventId, headerBytesOf(header.version))
+}
 
 /**
- * The fault of an unclosed segment of format 1, whose blocks end at `validBytes`, when the next one does not go on with the next
- * id. When nothing is known of its last id, there is none.
+ * The first event of a segment, by its header alone; `undefined` when it is open or has none.
+ *
+ * @since 0.1.0
+ * @category order
+ */
+export const firstIdOf = (header: SegmentHeader): number | undefined =>
+  header.closedNanos === 0n || header.eventCount === 0 ? undefined : header.firstEventId
+
+/**
+ * The fault of an open segment that another one with events follows, as far as the segment tells it alone. In format 2 it
+ * must have been closed; in format 1 it must be whole.
+ *
+ * @since 0.1.0
+ * @category faults
+ */
+export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" | "torn">): SegmentFault | undefined =>
+  mayStayOpen(header.version)
+    ? torn
+    : segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+
+/**
+ * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id. When
+ * nothing is known of its last id, there is none.
  *
  * @since 0.1.0
  * @category faults

@@ -9,20 +9,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
+import { blockHeaderBytes, readBlockHeader } from "../../format/Block.ts"
+import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { decodeHeader, headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
-import type {
-  Hashes,
-  SegmentExpectations,
-  SegmentPoint,
-  SegmentSummary,
-  VerifiedBlock
-} from "../../format/SegmentVerifier.ts"
+import type { Hashes, SegmentPoint, SegmentSummary, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { invariant } from "../../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
@@ -225,6 +221,22 @@ export const verifySegment = (
 ): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> => readSegment(file, expectations, () => undefined)
 
 /**
+ * Reads the header of a hot segment; `undefined` when the file is gone, or does not start with a header of either format:
+ * damaged, still empty, or written by an application in a format of its own.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefined, DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const file = yield* openScoped(path, "read")
+    const bytes = new Uint8Array(headerBytesMax)
+    const count = yield* readFully(file, bytes, 0)
+    const header = decodeHeader(bytes.subarray(0, count))
+    return isSegmentFault(header) ? undefined : header
+  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
+
+/**
  * What the beginning of a segment says.
  *
  * @since 0.1.0
@@ -255,14 +267,7 @@ export const readStart = (
     if (header.closedNanos !== 0n) {
       return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
     }
-    const at = headerBytesOf(header.version)
-    return { header, firstEventId: firstIdOf(header, bytes.subarray(at, Math.max(at, Math.min(count, at + 64)))) }
+    const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
+    const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
+    return { header, firstEventId: isFirst ? block.firstEventId : undefined }
   }))
-
-const firstIdOf = (header: SegmentHeader, bytes: Uint8Array): number | undefined => {
-  if (bytes.length < blockHeaderBytes) return undefined
-  const { computed, stored } = blockHeaderChecksums(bytes)
-  if (computed !== stored) return undefined
-  const { blockIndex, firstEventId } = decodeBlockHeader(header.version, bytes)
-  return blockIndex === 0 && firstEventId >= 1 ? firstEventId : undefined
-}

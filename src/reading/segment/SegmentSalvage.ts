@@ -15,29 +15,21 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { openScoped } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import {
-  blockAlignment,
-  blockBytesInFile,
-  blockHeaderBytes,
-  blockHeaderChecksums,
-  decodeBlockHeader,
-  flashstrikeBlockBytes
-} from "../../format/Block.ts"
+import { blockBytesInFile, blockHeaderBytes } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { blockStepBytes } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
+import { blockAt, blocksFrom, refutedMax } from "./BlockSearch.ts"
 import { seekable } from "./SeekableContent.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
 import { openContent } from "./SegmentContent.ts"
 import type { SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor } from "./SegmentReader.ts"
-
-/** So many places that look like blocks and do not verify are tried in one segment. */
-const refutedMax = 256
 
 /** Bytes that are searched at once. */
 const windowBytes = 64 * 1024
@@ -75,7 +67,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
     () => undefined
   )
-  const stepBytes = header.version === 1 ? flashstrikeBlockBytes : blockAlignment
+  const stepBytes = blockStepBytes(header.version)
   let refuted = 0
   let offset = point.offset
   while (refuted < refutedMax) {
@@ -138,6 +130,7 @@ const search = (
     let windowStart = point.offset
     let source: SegmentContent | undefined = yield* contentFrom(file, content, windowStart)
     const window = new Uint8Array(windowBytes)
+    const blocks = blocksFrom(header, point)
     // In format 1 only the header of each block is looked at, so a step is longer than a window.
     while (source !== undefined) {
       const read = yield* Effect.result(source.read(window))
@@ -153,8 +146,7 @@ const search = (
       if (count === 0) return undefined
       const first = firstPlaceFrom(windowStart, point.offset, stepBytes)
       for (let offset = first; offset + blockHeaderBytes <= windowStart + count; offset += stepBytes) {
-        const at = offset - windowStart
-        const block = headerThatFollows(header, point, window.subarray(at, at + blockHeaderBytes))
+        const block = blockAt(blocks, window, offset - windowStart)
         if (block !== undefined) return { offset, block } satisfies Candidate
       }
       windowStart += count
@@ -165,22 +157,3 @@ const search = (
 /** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
 const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
   from + Math.ceil((offset - from) / stepBytes) * stepBytes
-
-const headerThatFollows = (
-  header: SegmentHeader,
-  point: SegmentPoint,
-  bytes: Uint8Array
-): BlockHeader | undefined => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
-  if (view.getUint16(44, true) === 0 || view.getUint16(46, true) !== 0) return undefined
-  const block = decodeBlockHeader(header.version, bytes)
-  if (block.blockIndex < point.blockIndex || !(block.firstEventId > point.lastEventId)) return undefined
-  if (
-    header.closedNanos !== 0n && (block.blockIndex >= header.blockCount || !(block.lastEventId <= header.lastEventId))
-  ) {
-    return undefined
-  }
-  if (block.payloadBytes === 0 || block.payloadBytes > header.blockBytesMax) return undefined
-  const { computed, stored } = blockHeaderChecksums(bytes)
-  return computed === stored ? block : undefined
-}

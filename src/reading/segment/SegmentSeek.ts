@@ -19,20 +19,16 @@ import type * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import {
-  blockAlignment,
-  blockBytesInFile,
-  blockHeaderBytes,
-  blockHeaderChecksums,
-  decodeBlockHeader,
-  flashstrikeBlockBytes
-} from "../../format/Block.ts"
+import { blockAlignment, blockBytesInFile, blockHeaderBytes } from "../../format/Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
-import type { SegmentExpectations, SegmentPoint } from "../../format/SegmentVerifier.ts"
+import { blockStepBytes, hasFixedBlocks } from "../../format/SegmentLayout.ts"
+import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
+import { blockAt, blocksOf, refutedMax } from "./BlockSearch.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
 import { seekable } from "./SeekableContent.ts"
 import { hotContent } from "./SegmentContent.ts"
@@ -112,7 +108,9 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
   while (low <= high) {
     const middle = (low + high) >>> 1
     const position = middle * strideBytes
-    const probe = header.version === 1 ? fixedPoint(content, header, position) : provenPoint(content, header, position)
+    const probe = hasFixedBlocks(header.version)
+      ? fixedPoint(content, header, position)
+      : provenPoint(content, header, position)
     // Damage at a place that is only tried is no fault yet: what is wanted may lie before it.
     const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
     if (point !== undefined && point.lastEventId < fromId) {
@@ -127,24 +125,22 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
 
 /** Format 1: the point behind the first block that begins at `position` or later. */
 const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
-  const first = headerBytesOf(1)
-  const blockIndex = Math.ceil((position - first) / flashstrikeBlockBytes)
+  const first = headerBytesOf(header.version)
+  const stepBytes = blockStepBytes(header.version)
+  const blockIndex = Math.ceil((position - first) / stepBytes)
   if (blockIndex >= header.blockCount) return undefined
-  const offset = first + blockIndex * flashstrikeBlockBytes
+  const offset = first + blockIndex * stepBytes
   const bytes = new Uint8Array(blockHeaderBytes)
   yield* content.from(offset).read(bytes)
-  const point = pointBehind(header, bytes, offset)
+  const point = pointAfter(header, bytes, offset)
   return point?.blockIndex === blockIndex + 1 ? point : undefined
 })
-
-/** So many places that look like blocks and turn out to be none are tried; a hostile file could hold millions. */
-const refutedMax = 256
 
 /** Format 2: the point behind the first block at `position` or later that is proven to be one. */
 const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
   const source = content.from(position)
   // A block begins within one block's length; a run longer than a payload and the block that it breaks off in follow.
-  const blockBytes = blockBytesInFile(2, header.blockBytesMax)
+  const blockBytes = blockBytesInFile(header.version, header.blockBytesMax)
   const buffer = new Uint8Array(Math.min(content.bytes - position, 4 * blockBytes))
   let end = 0
   let refuted = 0
@@ -177,7 +173,7 @@ const tryBlock = (
   offset: number,
   atEnd: boolean
 ): SegmentPoint | "no" | "refuted" | "more" => {
-  const point = pointBehind(header, bytes, offset)
+  const point = pointAfter(header, bytes, offset)
   if (point === undefined) return "no"
   const begin = point.offset - offset
   if (bytes.length < begin) return atEnd ? "no" : "more"
@@ -185,26 +181,14 @@ const tryBlock = (
   verifier.resume(header, point)
   const used = verifier.push(bytes.subarray(begin), atEnd, () => {})
   if (verifier.fault !== undefined) return "refuted"
-  return atEnd || begin + used > blockBytesInFile(2, header.blockBytesMax) ? point : "more"
+  return atEnd || begin + used > blockBytesInFile(header.version, header.blockBytesMax) ? point : "more"
 }
 
-/** What a block header at `offset` leaves to the next block, if it can be one of this segment's. */
-const pointBehind = (header: SegmentHeader, bytes: Uint8Array, offset: number): SegmentPoint | undefined => {
-  // The cheap checks first: nearly all places are none.
-  const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
-  if (view.getUint16(44, true) === 0 || view.getUint16(46, true) !== 0 || view.getUint32(60, true) !== 0) {
-    return undefined
-  }
-  if (view.getUint32(40, true) >= header.blockCount) return undefined
-  const block = decodeBlockHeader(header.version, bytes)
-  const { blockIndex, chainedChecksum, eventCount, firstEventId, lastEventId, payloadBytes } = block
-  if (payloadBytes === 0 || payloadBytes > header.blockBytesMax) return undefined
-  if (!(firstEventId >= header.firstEventId && lastEventId >= firstEventId && lastEventId <= header.lastEventId)) {
-    return undefined
-  }
-  if (header.version === 2 && lastEventId - firstEventId + 1 !== eventCount) return undefined
-  const { computed, stored } = blockHeaderChecksums(bytes.subarray(0, blockHeaderBytes))
-  if (computed !== stored) return undefined
+/** What a block at `offset` leaves to the next one, if `bytes` begin with one that this segment can have. */
+const pointAfter = (header: SegmentHeader, bytes: Uint8Array, offset: number): SegmentPoint | undefined => {
+  const block = blockAt(blocksOf(header), bytes, 0)
+  if (block === undefined) return undefined
+  const { blockIndex, chainedChecksum, lastEventId, payloadBytes } = block
   const next = offset + blockBytesInFile(header.version, payloadBytes)
   return { offset: next, blockIndex: blockIndex + 1, lastEventId, chainedChecksum }
 }

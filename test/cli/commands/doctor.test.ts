@@ -211,7 +211,7 @@ describe("effect-wal doctor", () => {
       const { code, stdout } = yield* effectWal(["doctor", "--dir", directory])
       assert.match(
         stdout,
-        new RegExp(`^note: nothing was measured: .*${recorder.child.pid}.* works in the directory$`, "m")
+        new RegExp(`^note: nothing was measured: .*${recorder.child.pid}.* holds the directory$`, "m")
       )
       assert.match(stdout, /^recorder's syncs +p50 .*, \d+ times, since its start$/m)
       assert.notMatch(stdout, /^(sequential write|advice)/m)

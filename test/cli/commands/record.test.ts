@@ -1,4 +1,6 @@
-/** What goes in comes out: `record` as a process of its own, its end by a signal or a kill, and what readers then find. */
+/**
+ * What goes in comes out: `record` as a process of its own, its end by a signal or a kill, and what readers then find.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFileSync, spawnSync } from "node:child_process"
@@ -124,7 +126,7 @@ describe.concurrent("record and replay", () => {
       const verified = yield* here("verify", "--dir", directory)
       assert.strictEqual(verified.code, 0)
       for (const { stdout } of [verified, yield* here("inspect", "--dir", directory)]) {
-        assert.include(stdout, "note: notes.txt is no segment")
+        assert.include(stdout, "note: notes.txt is not a segment")
         assert.notInclude(stdout, "wal_meta")
       }
       assert.strictEqual(fs.readFileSync(join(directory, "notes.txt"), "utf8"), "mine")

@@ -17,7 +17,7 @@ describe("a damaged log", () => {
       const bytes = damage(damaged.path)
 
       const block = yield* here("dump", "--dir", directory, "--segment", "1", "--block", "0")
-      assert.match(block.stdout, /header holds: block 0/)
+      assert.match(block.stdout, /header intact: block 0/)
       const event = ["dump", "--dir", directory, "--segment", "0", "--event", "7"]
       const text = (yield* here(...event)).stdout
       assert.match(text, /^event 7, 7 bytes$/m)
@@ -74,7 +74,7 @@ describe("a whole log", () => {
       assert.strictEqual((yield* here("replay", "--dir", copy)).stdout, events(1, 130))
       const again = yield* here("verify", "--dir", directory, "--incremental")
       assert.match(again.stdout, /0 faults; \d+ were verified before and not read/)
-      assert.notInclude(again.stdout, "wal_verified.json is no segment")
+      assert.notInclude(again.stdout, "wal_verified.json is not a segment")
       assert.strictEqual((yield* recorder.end("two\n")).code, 0)
       assert.strictEqual((yield* Fiber.join(followed)).stdout, "event 130one\ntwo\n")
     }))

@@ -57,14 +57,14 @@ describe("at a terminal", () => {
         yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
         const bytes = segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
         const verify = `verify --rate ${Math.round(bytes / 1.2)}`
-        // `stats` opens the oldest segment and the newest two, and asks for the lengths of all. With 80 columns a line may end
-        // within its last word.
+        // `stats` opens the oldest segment and the newest two, and asks for the lengths of all. With 80 columns a line
+        // may end within its last word.
         const cases: ReadonlyArray<readonly [command: string, openMillis: number, line: RegExp, result: RegExp]> = [
           [
             verify,
             0,
             /^verifying {2}\[#*-*\] \d+ % {2}\d+ s left {2}\S+ \S+\/s {2}.* of .* KiB$/,
-            /^\S+: 20 segments with 2000 events hold, 0 faults\r\n$/
+            /^\S+: 20 segments with 2000 events are intact, 0 faults\r\n$/
           ],
           [
             "inspect",

@@ -311,11 +311,12 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
       Effect.gen(function*() {
         const other = buildWal({ layout, segments: [30], firstSegmentIndex: 4, walId: new Uint8Array(16) })[0]!
         // Format 1 has only the ids to tell by.
-        const foreign = layout.version === 1 ? ["FS.00000004.wal: begins with event 1, after event 120"] : [
-          "FS.00000004.wal: a segment of another wal",
-          "FS.00000004.wal: the chain begins with",
-          "FS.00000005.wal: the chain begins with"
-        ]
+        const foreign = layout.version === 1 ?
+          ["FS.00000004.wal: BadOrder at offset 64: expected first event id 121, found 1"] :
+          [
+            "FS.00000004.wal: BrokenChain at offset 64: expected wal_id",
+            "FS.00000005.wal: BrokenChain at offset 64: expected wal_id"
+          ]
         const damaged = Buffer.from(wal[7]!.bytes)
         damaged[57] = damaged[57]! ^ 1
         const { maintainer, services } = yield* given({

@@ -4,19 +4,20 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { flashstrikeBlockBytes } from "../../../src/format/Block.ts"
-import { flashstrikeLayout, seal } from "../../../src/format/SegmentSealer.ts"
-import * as BlockRoom from "../../../src/maintainer/persist/Format1Room.ts"
+import { format1BlockBytes } from "../../../src/format/Block.ts"
+import { fileBytesOf, format1BlocksOf, format1Layout } from "../../../src/format/SegmentLayout.ts"
+import { seal } from "../../../src/format/SegmentSealer.ts"
+import * as Format1Room from "../../../src/maintainer/persist/Format1Room.ts"
 import { SegmentWriter } from "../../../src/recorder/SegmentWriter.ts"
 import * as SegmentArena from "../../../src/shared/SegmentArena.ts"
 import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import { makeRandom } from "../../fixtures/segments.ts"
 
-const { blockBytesMax: blockBytes } = flashstrikeLayout
+const { blockBytesMax: blockBytes } = format1Layout
 const eventBytes = 64
 
 const race = (slotBytes: number, random: () => number) => {
-  const arena = SegmentArena.make({ slots: 2, slotBytes, layout: flashstrikeLayout })
+  const arena = SegmentArena.make({ slots: 2, slotBytes, layout: format1Layout })
   let rotations = 0
   const isHandedOver = () => rotations > 0
   const writer = new SegmentWriter({
@@ -74,14 +75,14 @@ const race = (slotBytes: number, random: () => number) => {
   const sealTo = (watermark: number) => {
     const state = SegmentArena.sealStateOf(arena, 0)
     const payload = SegmentArena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
-    const sealed = seal(flashstrikeLayout, 1, state, payload)
+    const sealed = seal(format1Layout, 1, state, payload)
     SegmentArena.putSealRecord(arena, 0, sealed.state)
-    assert.isAtMost(sealed.state.blockCount, BlockRoom.blocksOf(slotBytes))
+    assert.isAtMost(sealed.state.blockCount, format1BlocksOf(slotBytes))
   }
   const flush = () => {
     if (SegmentArena.watermarkOf(arena, 0) === SegmentArena.sealStateOf(arena, 0).sealedBytes) return
     write()
-    BlockRoom.keepRoomUnsafe(arena, 0, SegmentArena.sealStateOf(arena, 0))
+    Format1Room.keepRoomUnsafe(arena, 0, SegmentArena.sealStateOf(arena, 0))
     write()
     const watermark = SegmentArena.watermarkOf(arena, 0)
     write()
@@ -95,8 +96,8 @@ const race = (slotBytes: number, random: () => number) => {
   sealTo(SegmentArena.watermarkOf(arena, 0))
   const { blockCount, eventCount, fileOffset } = SegmentArena.sealStateOf(arena, 0)
   assert.strictEqual(eventCount, writer.lastEventId)
-  assert.strictEqual(fileOffset, 64 + blockCount * flashstrikeBlockBytes)
-  assert.isAtMost(fileOffset, BlockRoom.fileBytesOf(slotBytes))
+  assert.strictEqual(fileOffset, 64 + blockCount * format1BlockBytes)
+  assert.isAtMost(fileOffset, fileBytesOf(1, slotBytes))
   return { blockCount, eventCount }
 }
 
@@ -107,7 +108,7 @@ describe("the room of a segment of format 1", () => {
       // From 14 blocks of events on, nothing but the blocks kept back is left over.
       const slotBytes = [14, 15, 14.5][seed % 3]! * blockBytes
       const { blockCount } = race(slotBytes, makeRandom(seed))
-      fullest = Math.max(fullest, blockCount - BlockRoom.blocksOf(slotBytes))
+      fullest = Math.max(fullest, blockCount - format1BlocksOf(slotBytes))
     }
     // The protocol gives nothing away: some race needs the very last block.
     assert.strictEqual(fullest, 0)
@@ -116,11 +117,11 @@ describe("the room of a segment of format 1", () => {
   it("is used up by events alone when nothing is flushed in the middle of a block", () => {
     const slotBytes = 20 * blockBytes
     assert.deepStrictEqual(race(slotBytes, () => 0.55), { blockCount: 20, eventCount: 20 * 256 })
-    assert.strictEqual(BlockRoom.blocksOf(slotBytes), 22)
+    assert.strictEqual(format1BlocksOf(slotBytes), 22)
   })
 
   it("is never less than the engine makes", () => {
-    assert.strictEqual(BlockRoom.blocksOf(64), 16)
-    assert.strictEqual(BlockRoom.fileBytesOf(300 * eventBytes), 263_232)
+    assert.strictEqual(format1BlocksOf(64), 16)
+    assert.strictEqual(fileBytesOf(1, 300 * eventBytes), 263_232)
   })
 })

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { Disk } from "../../../src/disk/Disk.ts"
-import { defaultNaming } from "../../../src/format/SegmentName.ts"
+import { SegmentDirectory } from "../../../src/disk/SegmentDirectory.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
@@ -65,8 +65,7 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
     yield* Disk.use((disk) => disk.makeDirectory(directory))
     yield* put(hotPath(directory, 0), new Uint8Array(pieces * 1024 * 1024))
     const options = {
-      directory,
-      naming: defaultNaming,
+      directory: new SegmentDirectory(directory),
       compression: "frame",
       telemetry: noopUpdater,
       pressure,

@@ -9,8 +9,8 @@ import * as TestClock from "effect/testing/TestClock"
 import { uncompressSync } from "lz4-napi"
 import { randomBytes } from "node:crypto"
 import { Disk, openScoped, writeFully } from "../../../src/disk/Disk.ts"
+import { SegmentDirectory } from "../../../src/disk/SegmentDirectory.ts"
 import type { Compression } from "../../../src/format/SegmentName.ts"
-import { defaultNaming } from "../../../src/format/SegmentName.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
@@ -59,14 +59,14 @@ const changes = Effect.gen(function*() {
 
 const lastChanges = (before: number) => Effect.map(changes, (lines) => lines.slice(before))
 
-const options = { directory, naming: defaultNaming, compression: "frame" as Compression }
+const segments = new SegmentDirectory(directory)
 const pressure = { commitsAsked: () => 0, isAwaited: () => false }
 const freezing = (segmentIndex: number, compression: Compression = "frame") =>
   Effect.flatMap(
     Telemetry,
     (telemetry) =>
       freeze(
-        { ...options, compression, telemetry: telemetry.updater(0), pressure, leftBehind: new Set() },
+        { directory: segments, compression, telemetry: telemetry.updater(0), pressure, leftBehind: new Set() },
         segmentIndex
       )
   )
@@ -475,20 +475,20 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         yield* putSegments
         yield* freezing(0)
         const before = (yield* changes).length
-        yield* free(options, 0)
+        yield* free(segments, 0)
         assert.deepStrictEqual(yield* lastChanges(before), [
           "unlink FS.00000000.wal.lz4",
           "unlink FS.00000000.wal.lz4b",
           "syncDirectory ."
         ])
-        yield* free(options, 0)
+        yield* free(segments, 0)
         assert.deepStrictEqual((yield* look(directory)).cold, [])
       }).pipe(Effect.provide(stepLayer())))
 
     it.effect("never deletes a hot segment", () =>
       Effect.gen(function*() {
         yield* putSegments
-        const error = yield* Effect.flip(free(options, 1))
+        const error = yield* Effect.flip(free(segments, 1))
         assert.deepStrictEqual([error.step, error.reason, error.isRetryable], ["free", "NotFound", false])
         assert.deepStrictEqual((yield* look(directory)).hot, [0, 1, 2])
       }).pipe(Effect.provide(stepLayer())))
@@ -509,7 +509,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             const steps = Effect.gen(function*() {
               yield* freezing(0)
               yield* freezing(1, "block")
-              yield* free(options, 0)
+              yield* free(segments, 0)
             })
             const exit = yield* Effect.exit(steps)
             if (Exit.isSuccess(exit)) {
@@ -527,7 +527,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             )
             if (after.hot.includes(0) || after.cold.includes(0)) yield* freezing(0)
             yield* freezing(1, "block")
-            yield* free(options, 0)
+            yield* free(segments, 0)
             const found = yield* look(directory)
             assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[2], [1], []])
             assert.strictEqual((yield* recorded(directory, kind)).length, 120)

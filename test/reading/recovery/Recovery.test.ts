@@ -4,8 +4,8 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { Disk, writeFully } from "../../../src/disk/Disk.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import { defaultNaming, hotName } from "../../../src/format/SegmentName.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
 import * as Recovery from "../../../src/reading/recovery/Recovery.ts"
 import { verify } from "../../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../../src/reading/Replay.ts"
@@ -17,7 +17,7 @@ import {
   cold,
   eventsNamed,
   filesIn,
-  flashstrikeEvents,
+  format1Events,
   hot,
   put,
   smallBlocks,
@@ -34,7 +34,7 @@ const open = (version: 1 | 2 = 2, where = directory) =>
 const idsIn = (where = directory) =>
   Effect.map(Stream.runCollect(Replay.events({ directory: where })), (events) => events.map(({ id }) => id))
 
-const layouts = [["format 1", flashstrikeLayout], ["format 2", smallBlocks]] as const
+const layouts = [["format 1", format1Layout], ["format 2", smallBlocks]] as const
 
 describe("Recovery", () => {
   it.effect("starts an empty directory from nothing", () =>
@@ -108,7 +108,7 @@ describe("Recovery", () => {
           layout,
           segmentIndex: origin.lastSegmentIndex + 1,
           firstEventId: origin.lastEventId + 1,
-          commits: [version === 1 ? flashstrikeEvents(26, 30) : eventsNamed(26, 30)],
+          commits: [version === 1 ? format1Events(26, 30) : eventsNamed(26, 30)],
           previousChainedChecksum: origin.chainedChecksum,
           ...(origin.walId === undefined ? {} : { walId: origin.walId })
         })
@@ -348,7 +348,7 @@ describe("Recovery", () => {
 
   it.effect("closes a segment of format 1 with zeros behind its last block, as long as it was preallocated", () =>
     Effect.gen(function*() {
-      const [segment] = buildWal({ layout: flashstrikeLayout, segments: [20], lastIsOpen: true })
+      const [segment] = buildWal({ layout: format1Layout, segments: [20], lastIsOpen: true })
       const bytes = Buffer.concat([torn(segment!, 3).bytes, Buffer.alloc(20 * 16_448)])
       yield* put(directory, { ...hot(segment!), bytes })
       yield* open(1)

@@ -6,9 +6,9 @@ import { join } from "node:path"
 import { Disk } from "../../../src/disk/Disk.ts"
 import * as MetaStore from "../../../src/disk/MetaStore.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { defaultNaming } from "../../../src/format/SegmentName.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../../src/format/SegmentSealer.ts"
 import * as Recovery from "../../../src/reading/recovery/Recovery.ts"
 import { repair } from "../../../src/reading/recovery/Repair.ts"
 import { verify } from "../../../src/reading/recovery/Verify.ts"
@@ -321,7 +321,7 @@ describe("Repair of format 1", () => {
     "keeps no part of a segment, since a part could hide that events are missing",
     (directory) =>
       Effect.gen(function*() {
-        const wal = buildWal({ layout: flashstrikeLayout, segments: [600, 600, 600], commitEvents: 300 })
+        const wal = buildWal({ layout: format1Layout, segments: [600, 600, 600], commitEvents: 300 })
         wal[1]!.bytes[wal[1]!.blockEnds[1]!.offset - 40]! ^= 1
         yield* put(directory, ...wal.map(hot))
         const report = yield* repair({ directory, apply: true })

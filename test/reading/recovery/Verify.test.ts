@@ -4,7 +4,7 @@ import { symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { Disk } from "../../../src/disk/Disk.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import { formatVerifyFault, verify } from "../../../src/reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../../src/reading/recovery/Verify.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
@@ -245,7 +245,7 @@ describe("Verify of a directory with both formats", () => {
   it.effect("takes a change of format within a directory for a fault", () =>
     Effect.gen(function*() {
       const [first] = buildWal({ segments: [10] })
-      const second = buildWal({ layout: flashstrikeLayout, segments: [10, 10] })[1]!
+      const second = buildWal({ layout: format1Layout, segments: [10, 10] })[1]!
       yield* put(directory, hot(first!), hot(second))
       assert.deepStrictEqual(yield* verified, ["BadHeader 1"])
     }).pipe(onSimulatedDisk))

@@ -13,13 +13,13 @@ import type { DiskFile } from "../../../src/disk/Disk.ts"
 import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes, encodeBlockHeader } from "../../../src/format/Block.ts"
 import { encodeHeader } from "../../../src/format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent } from "../../../src/reading/segment/BlockEvents.ts"
 import { rotatingMemory } from "../../../src/reading/segment/BlockMemory.ts"
 import { forReplay, forVerification, readSegment } from "../../../src/reading/segment/SegmentReader.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
-import { buildSegment, eventsNamed, flashstrikeEvents, frameOf, makeRandom } from "../../fixtures/segments.ts"
+import { buildSegment, eventsNamed, format1Events, frameOf, makeRandom } from "../../fixtures/segments.ts"
 import type { BuiltSegment } from "../../fixtures/segments.ts"
 
 const fileCount = Number(process.env["EFFECT_WAL_FUZZ"] ?? 5000)
@@ -153,8 +153,8 @@ const sources: ReadonlyArray<BuiltSegment> = [true, false].flatMap((closed) => [
     closed
   }),
   buildSegment({
-    layout: flashstrikeLayout,
-    commits: [flashstrikeEvents(1, 20), flashstrikeEvents(21, 300)],
+    layout: format1Layout,
+    commits: [format1Events(1, 20), format1Events(21, 300)],
     closed,
     blocks: 3
   })

@@ -9,8 +9,8 @@ import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes } from "../../../src/format/Block.ts"
 import { frameHeader } from "../../../src/format/lz4/Lz4Frame.ts"
 import { blockBytesLimit, encodeHeader } from "../../../src/format/SegmentHeader.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent, trimBlock } from "../../../src/reading/segment/BlockEvents.ts"
 import { rotatingMemory } from "../../../src/reading/segment/BlockMemory.ts"
 import {
@@ -27,7 +27,7 @@ import {
   buildSegment,
   eventsNamed,
   eventsOf,
-  flashstrikeEvents,
+  format1Events,
   frameOf,
   makeRandom,
   put,
@@ -66,7 +66,7 @@ const largeSegment = (layout: SegmentLayout): BuiltSegment =>
   layout.eventSize > 0
     ? buildSegment({
       layout,
-      commits: [flashstrikeEvents(1, 40_000), flashstrikeEvents(40_001, 40_003), flashstrikeEvents(40_004, 70_000)]
+      commits: [format1Events(1, 40_000), format1Events(40_001, 40_003), format1Events(40_004, 70_000)]
     })
     : buildSegment({
       layout: { ...layout, blockBytesMax: 1024 * 1024 },
@@ -364,8 +364,8 @@ describe("SegmentReader, of the engine's files", () => {
         const directory = yield* temporaryDirectory
         for (const closed of [true, false]) {
           const segment = buildSegment({
-            layout: flashstrikeLayout,
-            commits: [flashstrikeEvents(1, 100_000), flashstrikeEvents(100_001, 150_100)],
+            layout: format1Layout,
+            commits: [format1Events(1, 100_000), format1Events(100_001, 150_100)],
             closed,
             blocks: 700
           })

@@ -2,20 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { headerBytesOf } from "../../../src/format/SegmentHeader.ts"
-import type { SegmentLayout } from "../../../src/format/SegmentSealer.ts"
+import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import * as Replay from "../../../src/reading/Replay.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { formats } from "../../fixtures/formats.ts"
-import {
-  buildSegment,
-  buildWal,
-  cold,
-  flashstrikeEvents,
-  frameOf,
-  hot,
-  makeRandom,
-  put
-} from "../../fixtures/segments.ts"
+import { buildSegment, buildWal, cold, format1Events, frameOf, hot, makeRandom, put } from "../../fixtures/segments.ts"
 import type { BuiltSegment } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../../fixtures/simulatedWal.ts"
 
@@ -154,7 +145,7 @@ describe.each(formats)("Replay, past damage ($name)", ({ layout }) => {
       // 6 MB in 93 blocks of 64 KiB, or 366 of 16 KiB.
       const isFixed = layout.eventSize > 0
       const events = isFixed
-        ? flashstrikeEvents(1, 366 * 256)
+        ? format1Events(1, 366 * 256)
         : Array.from({ length: 3000 }, (_, i) => Buffer.alloc(2000, `${i} `))
       const segment = buildSegment({ layout: isFixed ? layout : largeBlocks, commits: [events] })
       const frame = yield* Effect.promise(() => frameOf(segment.bytes))

@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../../src/disk/Disk.ts"
 import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
-import { flashstrikeLayout } from "../../../src/format/SegmentSealer.ts"
-import type { SegmentLayout } from "../../../src/format/SegmentSealer.ts"
+import { format1Layout } from "../../../src/format/SegmentLayout.ts"
+import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent } from "../../../src/reading/segment/BlockEvents.ts"
 import { rotatingMemory } from "../../../src/reading/segment/BlockMemory.ts"
 import { openSegmentAt } from "../../../src/reading/segment/SegmentSeek.ts"
 import { formats } from "../../fixtures/formats.ts"
-import { buildSegment, flashstrikeEvents, frameOf, makeRandom, put } from "../../fixtures/segments.ts"
+import { buildSegment, format1Events, frameOf, makeRandom, put } from "../../fixtures/segments.ts"
 import type { BuiltSegment } from "../../fixtures/segments.ts"
 import { onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
 
@@ -86,7 +86,7 @@ const smallFixedBlocks: SegmentLayout = { version: 2, eventSize: 64, blockBytesM
 const largeSegments: ReadonlyArray<readonly [string, () => BuiltSegment]> = [
   [
     "format 1",
-    () => buildSegment({ layout: flashstrikeLayout, commits: [flashstrikeEvents(1, 100_000)], blocks: 400 })
+    () => buildSegment({ layout: format1Layout, commits: [format1Events(1, 100_000)], blocks: 400 })
   ],
   [
     "format 2, full blocks of 1 MiB",
@@ -98,7 +98,7 @@ const largeSegments: ReadonlyArray<readonly [string, () => BuiltSegment]> = [
   ],
   [
     "format 2, fixed events",
-    () => buildSegment({ layout: smallFixedBlocks, firstEventId: 1, commits: [flashstrikeEvents(1, 100_000)] })
+    () => buildSegment({ layout: smallFixedBlocks, firstEventId: 1, commits: [format1Events(1, 100_000)] })
   ]
 ]
 

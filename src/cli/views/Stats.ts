@@ -1,0 +1,102 @@
+/**
+ * Reads the state of a directory at one moment and formats it for people: as the recorder that runs in the directory
+ * reports it, or as the files show it if none runs.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Disk, DiskError } from "../../disk/Disk.ts"
+import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
+import * as Monitor from "../../recorder/monitor/Monitor.ts"
+import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { MonitorError } from "../../recorder/monitor/MonitorSocket.ts"
+import { dump, formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { withSegmentProgress } from "../terminal/Progress.ts"
+import { readDirectory } from "./DirectoryReport.ts"
+import type { DirectoryReport } from "./DirectoryReport.ts"
+
+/**
+ * The report of a recorder that answered, or of a directory without a recorder.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Stats =
+  | { readonly source: "recorder"; readonly report: MonitorReport }
+  | { readonly source: "directory"; readonly report: DirectoryReport }
+
+/**
+ * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readStats = (
+  directory: string,
+  isProgressWanted: boolean
+): Effect.Effect<Stats, MonitorError | DiskError | SegmentCorrupt, Disk> =>
+  Effect.flatMap(
+    Monitor.read(directory),
+    (report): Effect.Effect<Stats, DiskError | SegmentCorrupt, Disk> =>
+      report === undefined
+        ? Effect.map(
+          withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
+          (report) => ({ source: "directory", report })
+        )
+        : Effect.succeed({ source: "recorder", report })
+  )
+
+const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
+
+/**
+ * Formats the report of a recorder: the state of the log and what holds it back, then the whole telemetry.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
+  const { arena, failures, maintainer, positions } = report
+  return [
+    line("recorder", `process ${report.pid}, up ${formatNanos((report.atMillis - report.startedMillis) * 1e6)}`),
+    line("directory", report.directory),
+    line("newest event", `${positions.appended}, durable ${positions.durable}, compressed ${positions.compressed}`),
+    line("deleted before event", String(positions.deletedBefore)),
+    line(
+      "arena",
+      `${arena.slots} slots of ${formatBytes(arena.slotBytes)}: ${arena.active} active (${
+        formatBytes(arena.activeBytes)
+      }), ${arena.full} full, ${arena.spent} spent, ${arena.blank} blank`
+    ),
+    line("held back", arena.heldBack === "None" ? "no" : `yes, ${arena.heldBack}`),
+    line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
+    ...maintainer.holds.map((hold) =>
+      line("hold", `${hold.name} keeps segment ${hold.fromSegmentIndex} and later ones`)
+    ),
+    ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
+    ...dump(report.telemetry).trimEnd().split("\n")
+  ]
+}
+
+/**
+ * Formats the report of a directory.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [
+  line("recorder", "none runs here with a monitor"),
+  line("directory", report.directory),
+  line("events", report.lastEventId === 0 ? "none" : `${report.firstEventId} to ${report.lastEventId}`),
+  line("hot segments", `${report.hotSegments}, ${formatBytes(report.hotBytes)}`),
+  line("cold segments", `${report.coldSegments}, ${formatBytes(report.coldBytes)}`),
+  ...(report.ratio === 0 ? [] : [line("compression ratio", `${report.ratio.toFixed(2)} to 1`)]),
+  line(
+    "meta",
+    report.meta === null
+      ? "none"
+      : `event ${report.meta.lastEventId} in segment ${report.meta.lastSegmentIndex}, ${
+        formatBytes(report.meta.lastOffset)
+      } of it durable`
+  ),
+  line("disk free", formatBytes(report.diskFreeBytes))
+]
