@@ -188,6 +188,8 @@ export const atTerminal = (
       const child = spawn("script", ["-qfec", line, "/dev/null"], { env })
       let shown = ""
       let hasActed = false
+      // A view that ends by itself does not read what is typed.
+      child.stdin.on("error", () => undefined)
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         shown += text
         const match = options.shows?.exec(shown) ?? null

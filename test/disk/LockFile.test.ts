@@ -12,6 +12,7 @@ import { Disk, DiskError } from "../../src/disk/Disk.ts"
 import { holdLock } from "../../src/disk/LockFile.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import { playSample } from "../samples.ts"
 
 const lockPath = Effect.acquireRelease(
   Effect.sync(() => join(fs.mkdtempSync(join(tmpdir(), "effect-wal-lock-")), "LOCK")),
@@ -258,44 +259,48 @@ describe("LockFile", () => {
       })
   )
 
-  it.effect("has exactly one winner when several take the place of a dead holder, whatever the timing", () =>
-    Effect.gen(function*() {
-      const path = yield* lockPath
-      const disk = yield* Disk
-      for (let seed = 0; seed < 150; seed++) {
-        const random = new SeededRandom(seed)
-        yield* writeLine(path, { started: "1", token: "a1" })
-        if (random.chance(0.3)) yield* writeLine(`${path}.after-a1.tmp`, { started: "1", token: "b2" })
-        // Every call lets the other contenders run for a while first, each at its own pace.
-        const contender = (pace: number) => {
-          const late = <A>(call: Effect.Effect<A, DiskError>) =>
-            Effect.gen(function*() {
-              for (let wait = random.below(pace); wait > 0; wait--) yield* Effect.yieldNow
-              return yield* call
-            })
-          return Effect.gen(function*() {
-            const scope = yield* Scope.make()
-            const exit = yield* Effect.exit(
-              holdLock(path, {
-                open: (name, mode) => late(disk.open(name, mode)),
-                rename: (from, to) => late(disk.rename(from, to)),
-                unlink: (name) => late(disk.unlink(name)),
-                readLink: (name) => Effect.sync(() => fs.readlinkSync(name)),
-                link: (from, to) => late(link(from, to))
-              }).pipe(Scope.provide(scope))
-            )
-            return { exit, scope }
-          })
-        }
-        const results = yield* Effect.all(
-          Array.from({ length: 5 }, () => contender(1 + random.below(30))),
-          { concurrency: "unbounded" }
+  const contest = Effect.fnUntraced(function*(seed: number) {
+    const path = yield* lockPath
+    const disk = yield* Disk
+    const random = new SeededRandom(seed)
+    yield* writeLine(path, { started: "1", token: "a1" })
+    if (random.chance(0.3)) yield* writeLine(`${path}.after-a1.tmp`, { started: "1", token: "b2" })
+    // Every call lets the other contenders run for a while first, each at its own pace.
+    const contender = (pace: number) => {
+      const late = <A>(call: Effect.Effect<A, DiskError>) =>
+        Effect.gen(function*() {
+          for (let wait = random.below(pace); wait > 0; wait--) yield* Effect.yieldNow
+          return yield* call
+        })
+      return Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const exit = yield* Effect.exit(
+          holdLock(path, {
+            open: (name, mode) => late(disk.open(name, mode)),
+            rename: (from, to) => late(disk.rename(from, to)),
+            unlink: (name) => late(disk.unlink(name)),
+            readLink: (name) => Effect.sync(() => fs.readlinkSync(name)),
+            link: (from, to) => late(link(from, to))
+          }).pipe(Scope.provide(scope))
         )
-        const winners = results.filter(({ exit }) => Exit.isSuccess(exit))
-        assert.strictEqual(winners.length, 1, `seed ${seed}`)
-        assert.deepStrictEqual(names(path), [basename(path)], `seed ${seed}`)
-        for (const { exit, scope } of results) yield* Scope.close(scope, exit)
-        assert.deepStrictEqual(names(path), [], `seed ${seed}`)
-      }
-    }).pipe(Effect.provide(NodeDisk.layerBlocking)))
+        return { exit, scope }
+      })
+    }
+    const results = yield* Effect.all(
+      Array.from({ length: 5 }, () => contender(1 + random.below(30))),
+      { concurrency: "unbounded" }
+    )
+    const winners = results.filter(({ exit }) => Exit.isSuccess(exit))
+    assert.strictEqual(winners.length, 1)
+    assert.deepStrictEqual(names(path), [basename(path)])
+    for (const { exit, scope } of results) yield* Scope.close(scope, exit)
+    assert.deepStrictEqual(names(path), [])
+  }, Effect.scoped)
+
+  it("has exactly one winner when several take the place of a dead holder, whatever the timing", ({ annotate }) =>
+    playSample(
+      "locks",
+      annotate,
+      (seed) => contest(seed).pipe(Effect.provide(NodeDisk.layerBlocking), Effect.runPromise)
+    ))
 })

@@ -21,7 +21,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import { inspect, layers, quiet, reopen, startVictim, withDirectory } from "./harness.ts"
+import { hangMillis, inspect, layers, quiet, reopen, startVictim, stopped, withDirectory } from "./harness.ts"
 import type { RunningVictim, Testimony } from "./harness.ts"
 import { fillUntil, mountMissing, withMount } from "./mounts.ts"
 import type { FileSystem } from "./mounts.ts"
@@ -42,7 +42,8 @@ export interface Scenario {
 
 const seed = 3
 const limits = { maxSegments: 3, maxCompressedSegments: 512 } as const
-const patienceMillis = 30_000
+/** For what hangs. */
+const patienceMillis = hangMillis
 
 const check = (condition: boolean, promise: string): void => {
   if (!condition) throw new Error(`broken promise: ${promise}`)
@@ -217,23 +218,23 @@ const victimOptions = (directory: string, layer: LayerName): VictimOptions => ({
   ...victimLimits
 })
 
-/** Runs a victim to its end; `strike` comes when it has called so many events durable. */
+/** Runs a victim to its end; it stands still while `strike` comes, after it has called so many events durable. */
 const strikeAt = async (
   options: VictimOptions,
   eventId: number,
   strike: (victim: RunningVictim) => void
 ): Promise<Testimony> => {
-  let isStruck = false
-  const victim = startVictim(options, {
-    hangMillis: patienceMillis,
-    onLine: (line, running) => {
-      if (isStruck || !line.startsWith("durable ") || Number(line.split(" ")[1]) < eventId) return
-      isStruck = true
-      strike(running)
-    }
-  })
+  const victim = startVictim({ ...options, stopsAt: eventId })
+  try {
+    const isStopped = await stopped(victim, eventId)
+    check(isStopped, `it got so far: ${victim.testimony.lines.at(-1)} ${victim.testimony.stderr}`)
+    strike(victim)
+    victim.child.kill("SIGCONT")
+  } catch (error) {
+    victim.kill()
+    throw error
+  }
   const testimony = await victim.ended
-  check(isStruck, `it got so far: ${testimony.lines.at(-1)} ${testimony.stderr}`)
   check(!testimony.hung, `it does not hang: ${testimony.lines.at(-1)}`)
   return testimony
 }
@@ -274,7 +275,7 @@ const readOnlyOpening: Scenario = {
       const directory = join(mount.path, "wal")
       mkdirSync(directory)
       mount.remount("ro")
-      const victim = startVictim(victimOptions(directory, layer), { hangMillis: patienceMillis })
+      const victim = startVictim(victimOptions(directory, layer))
       const testimony = await victim.ended
       const last = testimony.lines.at(-1) ?? ""
       check(testimony.exitCode === 3 && last.startsWith("error DiskError Denied "), `it is refused: ${last}`)
@@ -367,7 +368,7 @@ const twoRecorders: Scenario = {
       const options = victimOptions(directory, layer)
       const first = await strikeAt(options, 100, (victim) => {
         holder = victim.child.pid
-        second = startVictim(options, { hangMillis: patienceMillis }).ended
+        second = startVictim(options).ended
         void second.then(victim.kill)
       })
       const refused = await second

@@ -54,12 +54,25 @@ describe("the compressor", () => {
   })
 })
 
+const statOf = (thread: string): string | undefined => {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/stat`, "latin1")
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) {
+      return undefined
+    }
+    throw error
+  }
+}
+
 /** How the threads of this process are scheduled: `man 5 proc_pid_stat` and `man 7 sched`. */
 const threads = (): ReadonlyMap<string, { readonly nice: number; readonly isOnlyWhenIdle: boolean }> => {
-  const found = readdirSync("/proc/self/task").map((thread) => {
-    const stat = readFileSync(`/proc/self/task/${thread}/stat`, "latin1")
+  const found = readdirSync("/proc/self/task").flatMap((thread) => {
+    const stat = statOf(thread)
+    // It has ended since it was listed.
+    if (stat === undefined) return []
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    return [thread, { nice: Number(fields[19 - 3]), isOnlyWhenIdle: fields[41 - 3] === "5" }] as const
+    return [[thread, { nice: Number(fields[19 - 3]), isOnlyWhenIdle: fields[41 - 3] === "5" }] as const]
   })
   return new Map(found)
 }

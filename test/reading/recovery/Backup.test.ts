@@ -61,8 +61,7 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
           segmentBytesMax: 16_384,
           limits: { maxSegments: 4, maxCompressedSegments: 4 }
         })))
-      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer))
   )
 
   it.live("leaves out what is deleted under its feet, at the old end only, and copies what is frozen", () =>
