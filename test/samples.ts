@@ -42,12 +42,15 @@ export const samples = {
 
 export type SampleName = keyof typeof samples
 
-/** For how long `weight` 1 plays, in milliseconds, and where it is kept how far each sample is. */
-export const longVariables = { millis: "EFFECT_WAL_LONG_MILLIS", folder: "EFFECT_WAL_LONG_FOLDER" } as const
+/** In a long run, for how many milliseconds a sample of weight 1 plays. */
+export const longVariable = "EFFECT_WAL_LONG_MILLIS"
 
-const longFolder = process.env[longVariables.folder]
+const longMillis = process.env[longVariable]
 
-export const isLong = longFolder !== undefined
+export const isLong = longMillis !== undefined
+
+/** Where it is kept how far each sample is. */
+export const longFolder = join(import.meta.dirname, "../node_modules/.cache/effect-wal-long")
 
 /** How far a sample is in the long run. */
 export interface Progress {
@@ -67,31 +70,31 @@ const messageOf = (cause: unknown): string => cause instanceof Error ? cause.mes
 
 const unseen = (): number => 1_000_000 + Math.floor(Math.random() * 2 ** 31)
 
-export const readProgress = (folder: string, name: SampleName): Progress | undefined => {
+export const readProgress = (name: SampleName): Progress | undefined => {
   try {
-    return JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"))
+    return JSON.parse(readFileSync(join(longFolder, `${name}.json`), "utf8"))
   } catch {
     return undefined
   }
 }
 
-const keepProgress = (folder: string, name: SampleName, progress: Progress): void => {
-  mkdirSync(folder, { recursive: true })
-  const path = join(folder, `${name}.json`)
+const keepProgress = (name: SampleName, progress: Progress): void => {
+  mkdirSync(longFolder, { recursive: true })
+  const path = join(longFolder, `${name}.json`)
   writeFileSync(`${path}.tmp`, JSON.stringify(progress))
   renameSync(`${path}.tmp`, path)
 }
 
-/** How to play one case again. */
-const repetition = (name: SampleName, seed: number): string =>
-  `EFFECT_WAL_SEED=${seed} npx vitest run test/${samples[name].file} plays it again`
+/** The command that plays one case again. */
+export const repetition = (name: SampleName, seed: number, inLongRun = isLong): string =>
+  `${inLongRun ? `${longVariable}=0 ` : ""}EFFECT_WAL_SEED=${seed} npx vitest run test/${samples[name].file}`
 
 type Play = (seed: number) => unknown
 
-const playLong = async (name: SampleName, folder: string, play: Play): Promise<number> => {
+const playLong = async (name: SampleName, play: Play): Promise<number> => {
   const { weight = 1 }: Sample = samples[name]
-  const until = performance.now() + Number(process.env[longVariables.millis]) * weight
-  const before = readProgress(folder, name)
+  const until = performance.now() + Number(longMillis) * weight
+  const before = readProgress(name)
   let { done, failures, next } = before ?? { next: unseen(), done: 0, failures: [] }
   const failed = failures.length
   let keptAt = 0
@@ -104,12 +107,12 @@ const playLong = async (name: SampleName, folder: string, play: Play): Promise<n
     next += 1
     done += 1
     if (performance.now() - keptAt > keepMillis) {
-      keepProgress(folder, name, { next, done, failures })
+      keepProgress(name, { next, done, failures })
       keptAt = performance.now()
       await nextTurn()
     }
   } while (performance.now() < until && failures.length - failed < failuresMax)
-  keepProgress(folder, name, { next, done, failures })
+  keepProgress(name, { next, done, failures })
   const news = failures.slice(failed)
   if (news.length > 0) {
     throw new Error(
@@ -150,7 +153,7 @@ export const playSample = async (name: SampleName, annotate: TestContext["annota
     await play(Number(only))
     return 1
   }
-  const done = longFolder === undefined ? await playShort(name, play) : await playLong(name, longFolder, play)
+  const done = isLong ? await playLong(name, play) : await playShort(name, play)
   await annotate(`${done} ${samples[name].cases}`, "sample")
   return done
 }
