@@ -54,7 +54,7 @@ const archiver = Effect.gen(function*() {
   yield* maintainer.setLimits({ ...limits, maxCompressedSegments: coldKept })
   yield* Effect.addFinalizer(() => Effect.andThen(maintainer.setLimits(limits), archiveCold(hold)))
   yield* Effect.forkScoped(
-    Stream.runForEach(maintainer.events, (event) => event._tag === "Frozen" ? archiveCold(hold) : Effect.void)
+    Stream.runForEach(maintainer.outcomes, (outcome) => outcome._tag === "Frozen" ? archiveCold(hold) : Effect.void)
   )
 })
 

@@ -1,5 +1,5 @@
 /**
- * Typed events of 64 bytes, in the format that the FlashStrike engine reads and writes. The fields are written where they
+ * Typed events of 64 bytes, in format 1. The fields are written where they
  * will lie: no object, no copy, no allocation per event. Then they are read back, typed.
  *
  *     node examples/order-flow.ts
@@ -121,7 +121,7 @@ const report = (directory: string) =>
 const directory = mkdtempSync(join(tmpdir(), "order-flow-"))
 const wal = Wal.layerWorker({
   directory,
-  format: "flashstrike",
+  format: 1,
   segmentBytesMax: 2 * 1024 * 1024,
   limits: { maxSegments: 4, maxCompressedSegments: 64 }
 })

@@ -15,7 +15,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import type { RecorderError } from "../src/index.ts"
-import { EventCodec, Recorder, Replay, SimulatedDisk, Wal } from "../src/index.ts"
+import { EventCodec, Recorder, Replay, Wal } from "../src/index.ts"
+import { SimulatedDisk } from "../src/testing/index.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the application: a counter that survives, because every step of it is recorded

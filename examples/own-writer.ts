@@ -80,7 +80,7 @@ const program = Effect.gen(function*() {
   yield* Console.log(readdirSync(directory).sort().join("\n"))
 })
 
-const layer = SegmentMaintainer.SegmentMaintainer.layerAlone({
+const layer = SegmentMaintainer.layerAlone({
   directory,
   naming,
   limits: { maxSegments: 4, maxCompressedSegments: 6 }

@@ -1,6 +1,7 @@
 /**
- * A write-ahead-log recorder for Effect. Start with {@link Wal}: one layer from one set of options. {@link Recorder} appends
- * and commits, {@link Replay} reads back, {@link SegmentMaintainer} does the slow work in the background.
+ * A write-ahead-log recorder for Effect. Start with {@link Wal}: one layer from one set of options. {@link Recorder}
+ * appends and commits, {@link Replay} reads back, {@link SegmentMaintainer} does the slow work in the background. Tests
+ * of an application find a simulated disk in `effect-wal/testing`.
  *
  * @since 0.1.0
  */
@@ -39,14 +40,10 @@ export * as ReplayError from "./reading/ReplayError.ts"
 /** @since 0.1.0 @category reading */
 export * as SegmentCorrupt from "./reading/segment/SegmentCorrupt.ts"
 /** @since 0.1.0 @category reading */
-export * as SegmentReader from "./reading/segment/SegmentReader.ts"
-/** @since 0.1.0 @category reading */
-export * as SegmentSeek from "./reading/segment/SegmentSeek.ts"
-/** @since 0.1.0 @category reading */
 export * as Verify from "./reading/recovery/Verify.ts"
 
 /** @since 0.1.0 @category maintenance */
-export * as MaintainerEvent from "./maintainer/steps/StepOutcome.ts"
+export * as StepOutcome from "./maintainer/steps/StepOutcome.ts"
 /** @since 0.1.0 @category maintenance */
 export * as MaintainerOptions from "./maintainer/MaintainerOptions.ts"
 /** @since 0.1.0 @category maintenance */
@@ -58,12 +55,6 @@ export * as SegmentMaintainerWorker from "./maintainer/SegmentMaintainerWorker.t
 /** @since 0.1.0 @category maintenance */
 export * as MaintainerSchedule from "./maintainer/executor/MaintainerSchedule.ts"
 /** @since 0.1.0 @category maintenance */
-export * as MetaStore from "./disk/MetaStore.ts"
-/** @since 0.1.0 @category maintenance */
-export * as FreezeStep from "./maintainer/steps/FreezeStep.ts"
-/** @since 0.1.0 @category maintenance */
-export * as FreeStep from "./maintainer/steps/FreeStep.ts"
-/** @since 0.1.0 @category maintenance */
 export * as Compressor from "./maintainer/Compressor.ts"
 /** @since 0.1.0 @category maintenance */
 export * as SegmentWatcher from "./maintainer/SegmentWatcher.ts"
@@ -73,10 +64,6 @@ export * as SegmentProof from "./maintainer/steps/SegmentProof.ts"
 export * as StepError from "./maintainer/steps/StepError.ts"
 
 /** @since 0.1.0 @category telemetry */
-export * as Counters from "./telemetry/Counters.ts"
-/** @since 0.1.0 @category telemetry */
-export * as LatencyHistogram from "./telemetry/LatencyHistogram.ts"
-/** @since 0.1.0 @category telemetry */
 export * as Telemetry from "./telemetry/Telemetry.ts"
 /** @since 0.1.0 @category telemetry */
 export * as TelemetryDump from "./telemetry/TelemetryDump.ts"
@@ -84,21 +71,13 @@ export * as TelemetryDump from "./telemetry/TelemetryDump.ts"
 export * as TelemetryExport from "./telemetry/TelemetryExport.ts"
 /** @since 0.1.0 @category telemetry */
 export * as TelemetrySnapshot from "./telemetry/TelemetrySnapshot.ts"
-/** @since 0.1.0 @category telemetry */
-export * as TelemetryCollect from "./telemetry/TelemetryCollect.ts"
-/** @since 0.1.0 @category telemetry */
-export * as SegmentMaintainerUpdater from "./telemetry/SegmentMaintainerUpdater.ts"
 
-/** @since 0.1.0 @category shared memory */
-export * as Doorbell from "./shared/Doorbell.ts"
 /** @since 0.1.0 @category shared memory */
 export * as SegmentArena from "./shared/SegmentArena.ts"
 /** @since 0.1.0 @category shared memory */
 export * as SegmentQueues from "./shared/SegmentQueues.ts"
 /** @since 0.1.0 @category shared memory */
 export * as TaskQueue from "./shared/TaskQueue.ts"
-/** @since 0.1.0 @category shared memory */
-export * as TaskRing from "./shared/TaskRing.ts"
 
 /** @since 0.1.0 @category disk */
 export * as Disk from "./disk/Disk.ts"
@@ -106,30 +85,10 @@ export * as Disk from "./disk/Disk.ts"
 export * as NodeDisk from "./disk/NodeDisk.ts"
 /** @since 0.1.0 @category disk */
 export * as ReadRate from "./disk/ReadRate.ts"
-/** @since 0.1.0 @category disk */
-export * as SegmentDirectory from "./disk/SegmentDirectory.ts"
-/** @since 0.1.0 @category testing */
-export * as FaultPlan from "./testing/FaultPlan.ts"
-/** @since 0.1.0 @category testing */
-export * as SimulatedDisk from "./testing/SimulatedDisk.ts"
 
-/** @since 0.1.0 @category format */
-export * as Block from "./format/Block.ts"
 /** @since 0.1.0 @category format */
 export * as EventCodec from "./format/EventCodec.ts"
 /** @since 0.1.0 @category format */
-export * as Lz4Block from "./format/lz4/Lz4Block.ts"
-/** @since 0.1.0 @category format */
-export * as Lz4Frame from "./format/lz4/Lz4Frame.ts"
-/** @since 0.1.0 @category format */
-export * as Lz4FrameDecoder from "./format/lz4/Lz4FrameDecoder.ts"
-/** @since 0.1.0 @category format */
 export * as SegmentFault from "./format/SegmentFault.ts"
 /** @since 0.1.0 @category format */
-export * as SegmentHeader from "./format/SegmentHeader.ts"
-/** @since 0.1.0 @category format */
 export * as SegmentName from "./format/SegmentName.ts"
-/** @since 0.1.0 @category format */
-export * as SegmentSealer from "./format/SegmentSealer.ts"
-/** @since 0.1.0 @category format */
-export * as SegmentVerifier from "./format/SegmentVerifier.ts"

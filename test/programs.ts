@@ -12,7 +12,8 @@ export const sources = {
   maintainerThread: "src/maintainer/maintainerThread.ts",
   compressorThread: "src/maintainer/compressorThread.ts",
   mortalThread: "test/maintainer/mortalThread.ts",
-  victim: "test/faults/victim.ts"
+  victim: "test/faults/victim.ts",
+  lockHolder: "test/disk/lockHolder.ts"
 } as const
 
 /** Names the folder of the bundles, for the processes that `test/build.ts` starts, and for theirs. */

@@ -27,7 +27,7 @@ export const samples = {
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 1.5, atLeast: 60 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 2, atLeast: 1000 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
-  locks: { file: "disk/LockFile", cases: "contests", seconds: 1, atLeast: 40 },
+  locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 1, atLeast: 100 },
   room: { file: "maintainer/persist/Format1Room", cases: "races", seconds: 1, atLeast: 300 },
   rings: { file: "shared/rings-under-fire", cases: "rings with killed consumers", seconds: 1.5, atLeast: 2 },
   interleavings: { file: "shared/interleavings", cases: "larger explorations", seconds: 0, atLeast: 0 },

@@ -29,8 +29,12 @@ export interface SegmentsToMake {
 /** One closed segment after the other, chained; ids from 1. Returns the number of events. */
 export const makeSegments = (options: SegmentsToMake): number => {
   const { directory, eventSize, form, version = 2 } = options
-  const format = version === 1 ? "flashstrike" : "effect-wal"
-  const layout: SegmentLayout = layoutOf({ directory, eventSize, format, segmentBytesMax: options.segmentBytes })
+  const layout: SegmentLayout = layoutOf({
+    directory,
+    eventSize,
+    format: version,
+    segmentBytesMax: options.segmentBytes
+  })
   const payload = version === 1 ? new Uint8Array(options.payload) : options.payload
   const walId = new Uint8Array(16).fill(7)
   const eventsPerSegment = payload.length / eventSize

@@ -8,8 +8,9 @@ import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import type { WalOptions } from "../../src/recorder/Wal.ts"
+import * as Arena from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 
 /** Who runs the maintainer: a fiber of the application (`Wal.layer`), a thread of its own, or three of them (`Wal.layerWorker`). */
@@ -20,7 +21,7 @@ export interface OpenWal {
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]
   readonly telemetry: Telemetry["Service"]
-  readonly arena: SegmentArena.Arena
+  readonly arena: Arena.Arena
   readonly run: <A, E>(effect: Effect.Effect<A, E, Wal.Wal>) => Promise<A>
   /** Rotates, and waits until all slots but the empty active one are blank: the whole arena is free. */
   readonly settle: () => Promise<void>
@@ -39,7 +40,7 @@ export const openWal = async (host: Host, options: WalOptions): Promise<OpenWal>
   const services = Effect.all({
     recorder: Recorder,
     maintainer: SegmentMaintainer,
-    arena: SegmentArena.SegmentArena,
+    arena: SegmentArena,
     telemetry: Telemetry
   })
   const { arena, maintainer, recorder, telemetry } = await runtime.runPromise(services)
@@ -48,8 +49,8 @@ export const openWal = async (host: Host, options: WalOptions): Promise<OpenWal>
 
   const allBlank = (): boolean => {
     for (let slot = 0; slot < arena.slots; slot++) {
-      const state = SegmentArena.stateOf(arena, slot)
-      if (state !== SegmentArena.SlotState.Blank && state !== SegmentArena.SlotState.Active) return false
+      const state = Arena.stateOf(arena, slot)
+      if (state !== Arena.SlotState.Blank && state !== Arena.SlotState.Active) return false
     }
     return true
   }

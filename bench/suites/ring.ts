@@ -17,7 +17,7 @@ const ringHere: Contestant = {
   open: async ({ quick }) => {
     const TaskRing = await import("../../src/shared/TaskRing.ts")
     const buffer = new SharedArrayBuffer(TaskRing.bytesNeeded(128, 1))
-    const ring = TaskRing.make(buffer, 0, { capacity: 128, consumersMax: 1 })
+    const ring = TaskRing.makeUnsafe(buffer, 0, { capacity: 128, consumersMax: 1 })
     const out = new TaskRing.TaskRecord()
     return {
       round: async () => {
@@ -129,7 +129,7 @@ const ringAcross: Contestant = {
   open: async ({ quick }) => {
     const TaskRing = await import("../../src/shared/TaskRing.ts")
     const buffer = new SharedArrayBuffer(TaskRing.bytesNeeded(1024, 1))
-    const ring = TaskRing.make(buffer, 0, { capacity: 1024, consumersMax: 1 })
+    const ring = TaskRing.makeUnsafe(buffer, 0, { capacity: 1024, consumersMax: 1 })
     const seen = new Int32Array(new SharedArrayBuffer(4))
     const workerData: RingData = { kind: "ring", buffer, seen }
     const worker = new Worker(new URL("./ring.worker.ts", import.meta.url), { workerData })

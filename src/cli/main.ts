@@ -1,9 +1,5 @@
 #!/usr/bin/env node
-/**
- * The process `effect-wal`. Runs the command line once, and exits with its exit code.
- *
- * @since 0.1.0
- */
+/** The process `effect-wal`. Runs the command line once, and exits with its exit code. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"

@@ -1,8 +1,6 @@
 /**
  * The command line, `effect-wal`: its commands, its help, and what all commands share. Results go to standard output,
  * everything else to standard error. That includes logs, of which warnings and worse are shown.
- *
- * @since 0.1.0
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliConfig from "effect/cli/CliConfig"
@@ -37,12 +35,7 @@ import { say, sayUnsafe } from "./terminal/StandardStreams.ts"
 
 const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
 
-/**
- * The command `effect-wal` with all its subcommands.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command `effect-wal` with all its subcommands. */
 export const command = Command.make("effect-wal").pipe(
   Command.withDescription("Records events durably, replays them, and checks what is on disk"),
   Command.withSubcommands([
@@ -123,12 +116,7 @@ const environment = Layer.mergeAll(
   Layer.succeed(References.MinimumLogLevel, "Warn")
 )
 
-/**
- * Runs the command line with these arguments. Writes a failure to standard error before it fails with it.
- *
- * @since 0.1.0
- * @category running
- */
+/** Runs the command line with these arguments. Writes a failure to standard error before it fails with it. */
 export const run = (args: ReadonlyArray<string>) =>
   Command.runWith(command, { version })(args).pipe(
     Effect.provide(environment),

@@ -1,8 +1,8 @@
 /**
- * `wal_meta.dat`: 16 bytes that say where the log ends, replaced as a whole: temporary file, fdatasync, rename, directory
- * sync. It is a hint for whoever wants to know without looking: when it is absent, short or older than the directory, the
- * directory wins. When it is ahead of the directory, events that were durable are lost, and their ids are not given out
- * again: see `Recovery`.
+ * `wal_meta.dat`: 16 bytes that tell where the log ends, replaced as a whole: temporary file, fdatasync, rename,
+ * directory sync. It is a hint for readers that want to know without looking: when it is absent, short or older than
+ * the directory, the directory wins. When it is ahead of the directory, events that were durable are lost, and their
+ * ids are not used again: see `Recovery`.
  *
  * ```text
  *  off  type  field
@@ -10,39 +10,17 @@
  *    4  u32   last_segment_index
  *    8  u64   last_event_id         durable
  * ```
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { readId } from "../format/Block.ts"
 import { segmentIndexMax } from "../format/SegmentName.ts"
 import { Disk, openScoped, readFully } from "./Disk.ts"
 import type { DiskError } from "./Disk.ts"
+import { metaName, metaTemporaryName } from "./FileNames.ts"
 import { replaceFile } from "./ReplaceFile.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
-/**
- * The file's name.
- *
- * @since 0.1.0
- * @category names
- */
-export const metaName = "wal_meta.dat"
-
-/**
- * The name it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const metaTemporaryName = "wal_meta.dat.tmp"
-
-/**
- * Where the log ends.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where the log ends. */
 export interface Meta {
   readonly lastOffset: number
   readonly lastSegmentIndex: number
@@ -51,12 +29,7 @@ export interface Meta {
 
 const metaBytes = 16
 
-/**
- * Replaces the meta of a directory, durably and atomically.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Replaces the meta of a directory, durably and atomically. */
 export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) {
   const bytes = new Uint8Array(metaBytes)
   const view = new DataView(bytes.buffer)
@@ -66,20 +39,13 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
   yield* replaceFile(directory, metaName, metaTemporaryName, bytes)
 })
 
-/**
- * Removes what a `write` that did not come to its end has left.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes what a `write` that did not complete has left. */
 export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => disk.unlink(pathIn(directory, metaTemporaryName)))
 
 /**
- * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that cannot be.
- *
- * @since 0.1.0
- * @category operations
+ * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that
+ * cannot be.
  */
 export const read = (directory: string): Effect.Effect<Meta | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {

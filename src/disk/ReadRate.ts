@@ -1,6 +1,7 @@
 /**
- * A disk that is read no faster than a given rate, for work that must not be in the way of others. Bytes are paid for after
- * they were read, so a read of 4 MiB at 50 MiB/s is followed by a wait of 80 ms; everything but reading goes at full speed.
+ * Limits the rate at which a disk is read, for work that must not be in the way of other work. Bytes are paid for after
+ * they were read, so a read of 4 MiB at 50 MiB/s is followed by a wait of 80 ms. Everything but reading runs at full
+ * speed.
  *
  * @since 0.1.0
  */

@@ -1,19 +1,14 @@
 /**
- * Replaces a small file as a whole: temporary file, sync, rename, directory sync. Readers see the old bytes or the new ones, after a
- * crash too.
- *
- * @since 0.1.0
+ * Replaces a small file as a whole: temporary file, sync, rename, directory sync. Readers see the old bytes or the new
+ * ones, after a crash too.
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, removeIfThere, writeFully } from "./Disk.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
 /**
- * Gives `name` in a directory these bytes. What an earlier attempt has left under `temporaryName` is removed; after a failure
- * something stays there only if the disk does not let it be removed.
- *
- * @since 0.1.0
- * @category operations
+ * Gives `name` in a directory these bytes. What an earlier attempt has left under `temporaryName` is removed. After a
+ * failure something stays there only if the disk does not let it be removed.
  */
 export const replaceFile = Effect.fnUntraced(function*(
   directory: string,

@@ -1,12 +1,10 @@
 /**
- * A directory of segments: where its files lie, and which there are. Listing looks at names alone: one listing, no stat, no
- * read, so a directory of 10,000 segments costs a few milliseconds. A name tells what a file should be; only reading tells
- * whether it is.
+ * A directory of segments: where its files lie, and which there are. Listing looks at names alone: one listing, no
+ * stat, no read, so a directory of 10,000 segments costs a few milliseconds. A name tells what a file should be; only
+ * reading tells whether it is.
  *
- * The order is that of the indices, never of names or file times. A name of a segment that stands for no regular file (a
- * link, a directory) is never opened; it is listed as `unsafe`.
- *
- * @since 0.1.0
+ * The order is that of the indices, never of names or file times. A name of a segment that stands for no regular file
+ * (a link, a directory) is never opened; it is listed as `unsafe`.
  */
 import * as Effect from "effect/Effect"
 import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
@@ -14,52 +12,29 @@ import { coldName, defaultNaming, freezingName, hotName, parseName, preparingNam
 import type { DirectoryEntry, DiskError } from "./Disk.ts"
 import { Disk } from "./Disk.ts"
 
-/**
- * The file that names the holder of a directory.
- *
- * @since 0.1.0
- * @category names
- */
-export const lockName = "wal.lock"
-
-/**
- * The files that bear one segment index. During a freeze, and after a crash in one, there are several.
- *
- * @since 0.1.0
- * @category models
- */
+/** The files of one segment index. During a freeze, and after a crash in one, there are several. */
 export interface SegmentEntry {
   readonly segmentIndex: number
   readonly hot: boolean
-  /** A hot file being prepared is there; it never held an event that was promised. */
+  /** A hot file is being prepared; it never held an event that was promised. */
   readonly preparing: boolean
   /** The finished cold files, `frame` before `block`. */
   readonly cold: ReadonlyArray<Compression>
-  /** Freezes in progress; garbage when nobody writes. */
+  /** Freezes in progress; garbage when nothing writes to the directory. */
   readonly freezing: ReadonlyArray<Compression>
 }
 
-/**
- * A directory at one moment.
- *
- * @since 0.1.0
- * @category models
- */
+/** A directory at one moment. */
 export interface Listing {
   /** By index, each index once. */
   readonly entries: ReadonlyArray<SegmentEntry>
-  /** Names that are none of the naming's, in order. */
+  /** Names that the naming does not give, in order. */
   readonly foreign: ReadonlyArray<string>
-  /** Names of the naming that stand for no regular file, in order. */
+  /** Names of segments that stand for no regular file, in order. */
   readonly unsafe: ReadonlyArray<string>
 }
 
-/**
- * One file of a segment, to be read.
- *
- * @since 0.1.0
- * @category models
- */
+/** One file of a segment, to be read. */
 export interface SegmentFile {
   readonly segmentIndex: number
   readonly path: string
@@ -68,37 +43,16 @@ export interface SegmentFile {
   readonly compression: Compression
 }
 
-/**
- * The path of a name in a directory.
- *
- * @since 0.1.0
- * @category paths
- */
+/** The path of a name in a directory. */
 export const pathIn = (directory: string, name: string): string =>
   directory.endsWith("/") ? directory + name : `${directory}/${name}`
 
-/**
- * The last name of a path.
- *
- * @since 0.1.0
- * @category paths
- */
+/** The last name of a path. */
 export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
 /**
- * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross threads:
- * another thread is given `path` and `naming`, and makes its own.
- *
- * @since 0.1.0
- * @category models
- * @example
- * ```ts
- * import { SegmentDirectory } from "effect-wal"
- *
- * const directory = new SegmentDirectory.SegmentDirectory("./log/")
- * console.log(directory.hotPath(12)) // => ./log/FS.00000012.wal
- * console.log(directory.coldPath(12, "frame")) // => ./log/FS.00000012.wal.lz4
- * ```
+ * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross
+ * threads: another thread is given `path` and `naming`, and makes its own.
  */
 export class SegmentDirectory {
   readonly path: string
@@ -138,8 +92,8 @@ export class SegmentDirectory {
   }
 
   /**
-   * Every finished file of an entry, the one to read first: hot before cold (a freeze leaves the hot file until the cold
-   * one is proven, and it reads faster), frame before block. Empty when there is nothing but leftovers.
+   * Every finished file of an entry. The one to read first comes first: hot before cold (a freeze leaves the hot file
+   * until the cold one is proven, and it reads faster), frame before block. Empty when there are only leftovers.
    */
   filesOf(
     { cold, hot, segmentIndex }: Pick<SegmentEntry, "segmentIndex" | "hot" | "cold">
@@ -197,21 +151,13 @@ interface Forms {
 
 const frameFirst = (a: Compression, b: Compression): number => (a === b ? 0 : a === "frame" ? -1 : 1)
 
-/**
- * The entries that hold a segment, leftovers left out.
- *
- * @since 0.1.0
- * @category listing
- */
+/** The entries that have a finished file, without those of leftovers alone. */
 export const segmentsOf = (listing: Listing): ReadonlyArray<SegmentEntry> =>
   listing.entries.filter((entry) => entry.hot || entry.cold.length > 0)
 
 /**
- * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that we
- * may not open cannot be synced by us, and was not made by us.
- *
- * @since 0.1.0
- * @category making
+ * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that
+ * we may not open cannot be synced by us, and was not made by us.
  */
 export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk

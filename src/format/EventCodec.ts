@@ -1,6 +1,6 @@
 /**
- * Events that are described by a Schema, as bytes: JSON in UTF-8, one document an event. So a record can be read by other
- * programs and by later versions of the schema, and `effect-wal replay` prints it as a line.
+ * Turns events that a Schema describes into bytes and back: JSON in UTF-8, one document an event. So other programs and
+ * later versions of the schema can read a record, and `effect-wal replay` prints it as a line.
  *
  * @since 0.1.0
  */

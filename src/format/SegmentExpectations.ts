@@ -1,7 +1,5 @@
 /**
- * What the neighbours of a segment demand of it, and how a segment fails to meet that.
- *
- * @since 0.1.0
+ * What the neighbours of a segment demand of it, and how a segment can fail to meet that.
  */
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
@@ -9,12 +7,7 @@ import type { FormatVersion, SegmentHeader } from "./SegmentHeader.ts"
 import { hex } from "./SegmentHeader.ts"
 import { chainsSegments, idsInEvents } from "./SegmentLayout.ts"
 
-/**
- * What the neighbours of a segment demand of it. What is not given is not checked.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the neighbours of a segment demand of it. What is not given is not checked. */
 export interface SegmentExpectations {
   readonly segmentIndex?: number
   readonly walId?: Uint8Array
@@ -24,10 +17,8 @@ export interface SegmentExpectations {
 }
 
 /**
- * Why a segment with this header does not stand where it is expected; `undefined` when it does. Event ids are not looked at.
- *
- * @since 0.1.0
- * @category faults
+ * Why a segment with this header does not belong where it is expected; `undefined` when it does. Event ids are not
+ * looked at.
  */
 export const headerFault = (expected: SegmentExpectations, header: SegmentHeader): SegmentFault | undefined => {
   const { previousChainedChecksum, segmentIndex, walId } = expected
@@ -45,11 +36,8 @@ export const headerFault = (expected: SegmentExpectations, header: SegmentHeader
 }
 
 /**
- * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`; `undefined`
- * when it does.
- *
- * @since 0.1.0
- * @category faults
+ * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`;
+ * `undefined` when it does.
  */
 export const firstIdFault = (
   version: FormatVersion,

@@ -1,15 +1,13 @@
 /**
- * What sets the two formats apart, as questions. Besides the two codecs (`SegmentHeader`, `Block`) no module looks at the
+ * What sets the two formats apart, as questions. No module but the two codecs (`SegmentHeader`, `Block`) looks at the
  * number of a format: it asks here for what it needs to know.
- *
- * @since 0.1.0
  */
 import { blockAlignment, format1BlockBytes } from "./Block.ts"
 import { format1BlockEvents, format1EventBytes, headerBytesOf } from "./SegmentHeader.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
 
 /**
- * What must be known to seal and to read the events of a segment. A segment header has it all.
+ * What must be known to seal and to read the events of a segment. A segment header includes it.
  *
  * @since 0.1.0
  * @category models
@@ -22,103 +20,61 @@ export interface SegmentLayout {
   readonly blockBytesMax: number
 }
 
-/**
- * The layout of format 1: events of 64 bytes whose first 8 are the event id, 256 to a block.
- *
- * @since 0.1.0
- * @category models
- */
+/** The layout of format 1: events of 64 bytes whose first 8 are the event id, 256 to a block. */
 export const format1Layout: SegmentLayout = {
   version: 1,
   eventSize: format1EventBytes,
   blockBytesMax: format1EventBytes * format1BlockEvents
 }
 
-/**
- * The format of a number that was stored by us.
- *
- * @since 0.1.0
- * @category questions
- */
+/** The format that a stored number stands for. */
 export const versionOf = (stored: number): FormatVersion => stored === 1 ? 1 : 2
 
 /**
- * Whether each segment continues its predecessor: the same wal_id, and a chain that starts from the predecessor's last
- * checksum. Otherwise every segment starts a chain of its own (from 0), and a missing end of a segment cannot be told.
- *
- * @since 0.1.0
- * @category questions
+ * Whether each segment continues its predecessor: it has the same wal_id, and its chain starts from the predecessor's
+ * last checksum. Otherwise every segment starts a chain of its own (from 0), and nothing tells that the end of a
+ * segment is missing.
  */
 export const chainsSegments = (version: FormatVersion): boolean => version === 2
 
-/**
- * Whether each event starts with its own id. Then ids only increase; otherwise they are consecutive.
- *
- * @since 0.1.0
- * @category questions
- */
+/** Whether each event starts with its own id. Then ids only increase; otherwise they are consecutive. */
 export const idsInEvents = (version: FormatVersion): boolean => version === 1
 
 /**
- * Whether a segment may stay open although others follow. A writer of format 1 leaves several open segments after a crash.
- *
- * @since 0.1.0
- * @category questions
+ * Whether a segment may stay open although others follow. After a crash a writer of format 1 leaves several open
+ * segments.
  */
 export const mayStayOpen = (version: FormatVersion): boolean => version === 1
 
-/**
- * Whether blocks lie at fixed places, one every `blockStepBytes` after the segment header.
- *
- * @since 0.1.0
- * @category questions
- */
+/** Whether blocks lie at fixed places, one every `blockStepBytes` after the segment header. */
 export const hasFixedBlocks = (version: FormatVersion): boolean => version === 1
 
-/**
- * The distance of the places where a block can begin, counted from one where a block did.
- *
- * @since 0.1.0
- * @category questions
- */
+/** The distance of the places where a block can begin, counted from one where a block did. */
 export const blockStepBytes = (version: FormatVersion): number =>
   hasFixedBlocks(version) ? format1BlockBytes : blockAlignment
 
 /**
- * Whether a closed file keeps the length that it was made with, zeros after its last block. Otherwise it ends with its last
- * block.
- *
- * @since 0.1.0
- * @category questions
+ * Whether a closed file keeps the length that it was made with, with zeros after its last block. Otherwise it ends with
+ * its last block.
  */
 export const keepsFileLength = (version: FormatVersion): boolean => version === 1
 
-/** No file of format 1 has room for fewer blocks. */
+/** A file of format 1 has room for at least this many blocks. */
 const format1BlocksMin = 16
 
 /**
- * Blocks of a file of format 1 that its events alone never need: for blocks that a flush seals short, see `Format1Room`.
- *
- * @since 0.1.0
- * @category limits
+ * Blocks of a file of format 1 that its events alone never need. They are kept for blocks that a flush seals short, see
+ * `Format1Room`.
  */
 export const format1BlocksKeptBack = 2
 
-/**
- * Blocks that a file of format 1 has room for, when its events take up to `slotBytes`.
- *
- * @since 0.1.0
- * @category limits
- */
+/** Blocks that a file of format 1 has room for, when its events take up to `slotBytes`. */
 export const format1BlocksOf = (slotBytes: number): number =>
   Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksKeptBack)
 
 /**
- * The length that a file is made with before its first block, when its events take up to `slotBytes`. In format 1 no block
- * lies beyond it.
- *
- * @since 0.1.0
- * @category limits
+ * The length that a file is made with, before its first block, when its events take up to `slotBytes`. In format 1 no
+ * block lies beyond it.
  */
 export const fileBytesOf = (version: FormatVersion, slotBytes: number): number =>
   headerBytesOf(version) + (hasFixedBlocks(version) ? format1BlocksOf(slotBytes) * format1BlockBytes : slotBytes)

@@ -11,13 +11,14 @@
  * FS.00000012.wal.lz4b.tmp   a freeze in progress
  * ```
  *
- * A `.tmp` found when nobody writes is garbage. A naming is plain data, so it can be handed to another thread.
+ * A `.tmp` found when nothing writes to the directory is garbage. A naming is plain data, so it can be handed to
+ * another thread.
  *
  * @since 0.1.0
  */
 
 /**
- * What a file name says about a segment.
+ * The form of a segment, as a file name tells it.
  *
  * @since 0.1.0
  * @category models

@@ -3,8 +3,6 @@
  * reading from the environment and its documentation come from one place.
  *
  * The message for a wrong value names the field, the value and the expected values.
- *
- * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,21 +14,11 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { inspect } from "node:util"
 import { parseBytes, parseDuration } from "./notations.ts"
 
-/**
- * The unit of a number; text and choices have none.
- *
- * @since 0.1.0
- * @category options
- */
-export type Unit = "bytes" | "milliseconds" | "count" | "text"
+/** The kind of a value: an amount in a unit, a number without a unit, or text. */
+type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
 
-/**
- * The unit of a field and its expected values.
- *
- * @since 0.1.0
- * @category options
- */
-export interface FieldNotes {
+/** The unit of a field and its expected values. */
+interface FieldNotes {
   readonly unit: Unit
   /** The expected values, as a phrase: `2 to 128`. */
   readonly expected: string
@@ -38,91 +26,48 @@ export interface FieldNotes {
 
 const notesKey = "effect-wal/field"
 
-/**
- * The longest timer that Node has, in milliseconds: 24.8 days.
- *
- * @since 0.1.0
- * @category options
- */
+/** The longest timer that Node has, in milliseconds: 24.8 days. */
 export const millisLimit = 2 ** 31 - 1
 
 const notes = (unit: Unit, expected: string): { readonly [notesKey]: FieldNotes } => ({
   [notesKey]: { unit, expected }
 })
 
-/**
- * Makes a field for a whole number in a range, both ends included.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for a whole number in a range, both ends included. */
 export const whole = (unit: Unit, minimum: number, maximum: number): Schema.Int =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate(
     notes(unit, maximum === Number.MAX_SAFE_INTEGER ? `${minimum} or more` : `${minimum} to ${maximum}`)
   )
 
-/**
- * Makes a field for a whole number that its user clamps to the range, with a warning.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for a whole number that its user clamps to the range, with a warning. */
 export const clampedWhole = (minimum: number, maximum: number): Schema.Int =>
   Schema.Int.annotate(notes("count", `${minimum} to ${maximum}, clamped`))
 
-/**
- * Makes a field as `clampedWhole` does, which also accepts one word instead of a number.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field as `clampedWhole` does, which also accepts one word instead of a number. */
 export const clampedWholeOr = <const Word extends string>(minimum: number, maximum: number, word: Word) =>
   Schema.Union([Schema.Int, Schema.Literal(word)]).annotate(
     notes("count", `${minimum} to ${maximum}, clamped, or ${word}`)
   )
 
-/**
- * Makes a field for one of some words.
- *
- * @since 0.1.0
- * @category options
- */
-export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words): Schema.Literals<Words> =>
-  Schema.Literals(words).annotate(notes("text", words.join(", ")))
+/** Makes a field for one of some words, or for one of some numbers. */
+export const oneOf = <const Choices extends ReadonlyArray<string> | ReadonlyArray<number>>(
+  choices: Choices
+): Schema.Literals<Choices> =>
+  Schema.Literals(choices).annotate(notes(typeof choices[0] === "number" ? "number" : "text", choices.join(", ")))
 
-/**
- * Makes a field for text that is not empty.
- *
- * @since 0.1.0
- * @category options
- */
+/** Makes a field for text that is not empty. */
 export const text = (expected: string): Schema.NonEmptyString => Schema.NonEmptyString.annotate(notes("text", expected))
 
-/**
- * Gives a field a default, for options in which it is missing.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives a field a default, for options in which it is missing. */
 export const withDefault = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   Schema.withDecodingDefaultType<S>(Effect.succeed(value))(schema)
 
-/**
- * A field with its path in the options.
- *
- * @since 0.1.0
- * @category options
- */
+/** A field with its path in the options. */
 export interface Field extends FieldNotes {
   readonly path: ReadonlyArray<string>
 }
 
-/**
- * Lists the fields of a schema that have a single value, in order, including those of nested structs.
- *
- * @since 0.1.0
- * @category options
- */
+/** Lists the fields of a schema that have a single value, in order, including those of nested structs. */
 export const fieldsOf = (schema: Schema.Top): ReadonlyArray<Field> => collect(schema.ast, [])
 
 const collect = (ast: SchemaAST.AST, path: ReadonlyArray<string>): ReadonlyArray<Field> => {
@@ -140,17 +85,13 @@ const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
   return ast.types.map(notesOf).find((found) => found !== undefined)
 }
 
-/**
- * Parses text as a value. Text that cannot be parsed is returned unchanged, so that the check rejects it.
- *
- * @since 0.1.0
- * @category options
- */
+/** Parses text as a value. Text that cannot be parsed is returned unchanged, so that the check rejects it. */
 export const fromText = (unit: Unit, text: string): unknown => {
   switch (unit) {
     case "text":
       return text
     case "count":
+    case "number":
       return /^-?\d+$/.test(text) ? Number(text) : text
     case "bytes":
       return Option.getOrElse(parseBytes(text), () => text)
@@ -164,20 +105,12 @@ export const fromText = (unit: Unit, text: string): unknown => {
 /**
  * The defect of wrong options. They are written in the program itself, so they are a mistake of the program, as in
  * Effect's own modules.
- *
- * @since 0.1.0
- * @category options
  */
-export class WrongOptions extends Error {
+class WrongOptions extends Error {
   override readonly name = "WrongOptions"
 }
 
-/**
- * Gives the options with all defaults filled in, or one line that lists everything that is wrong with them.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives the options with all defaults filled in, or one line that lists everything that is wrong with them. */
 export const check = <A, I>(
   schema: Schema.Codec<A, I>,
   given: unknown,
@@ -215,12 +148,7 @@ const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown
 const phrase = ({ expected, unit }: FieldNotes): string =>
   unit === "bytes" || unit === "milliseconds" ? `${expected} ${unit}` : expected
 
-/**
- * Gives the options with all defaults filled in. Throws `WrongOptions`.
- *
- * @since 0.1.0
- * @category options
- */
+/** Gives the options with all defaults filled in. Throws `WrongOptions`. */
 export const resolveUnsafe = <A, I>(schema: Schema.Codec<A, I>, given: I): A => {
   const checked = check(schema, given)
   if (Result.isFailure(checked)) throw new WrongOptions(checked.failure)

@@ -1,78 +1,97 @@
 /**
- * Working off what was offered: until the queues are empty and every outcome was heard. Retention offers what an outcome
- * calls for as soon as it is heard, and a full slot's task is complete only when the slot is blank, so then nothing is left.
- * A deadline ends compression, never persistence.
- *
- * @since 0.1.0
+ * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome
+ * calls for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing
+ * is left. A deadline ends compression, never persistence, and the receipt reports what was done (promise 7 of
+ * docs/RELIABILITY.md).
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import type { Supervised } from "./executor/Supervisor.ts"
+import type { ExecutorReports } from "./ExecutorReports.ts"
 import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
-import type { DrainReceipt, PerQueue } from "./SegmentMaintainer.ts"
 
 /**
- * Tasks that wait in the queues or are being worked on.
+ * A count for each queue.
  *
  * @since 0.1.0
- * @category inspecting
+ * @category models
  */
+export interface PerQueue {
+  readonly persist: number
+  readonly freeze: number
+  readonly free: number
+}
+
+/**
+ * What a drain has done, what it left and how long it took.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DrainReceipt {
+  readonly done: PerQueue
+  /** Tasks still in the queues: only compression after a deadline, or anything when the maintainer is down. */
+  readonly left: PerQueue
+  readonly failures: number
+  readonly millis: number
+}
+
+/** Tasks that wait in the queues or are under way. */
 export const pendingUnsafe = ({ toFree, toFreeze, toPersist }: MaintainerQueues): PerQueue => ({
   persist: TaskRing.unfinishedUnsafe(toPersist.ring),
   freeze: TaskRing.unfinishedUnsafe(toFreeze.ring),
   free: TaskRing.unfinishedUnsafe(toFree.ring)
 })
 
-/**
- * Drains once.
- *
- * @since 0.1.0
- * @category operations
- */
-export const drain = Effect.fnUntraced(function*(options: {
+/** What a drain works with. */
+interface Drainable {
   readonly state: MaintainerState
-  readonly queues: MaintainerQueues
-  readonly control: MaintainerControl.MaintainerControl
-  readonly arena: Arena | undefined
-  /** Every report that was sent has come. */
-  readonly isAllHeard: () => boolean
-  readonly isDown: () => boolean
-  /** Makes up for reports that died with an executor. */
-  readonly settle: Effect.Effect<void>
-  /** Waits until what limits look at is known of every segment, and retention has looked at it. */
+  readonly reports: ExecutorReports
+  readonly executors: Supervised
+  /** Waits until the sizes and ages of all segments are known, and retention has looked at them. */
   readonly untilSizesKnown: Effect.Effect<void>
   /** Makes room on a full disk. */
   readonly releaseReserve: Effect.Effect<void>
-}) {
-  const { arena, control, queues, state } = options
-  const { directory, drainMillisMax } = state.options
+}
+
+/** Drains once; abandons compression after `drainMillisMax`. */
+export const drain = (parts: Drainable, drainMillisMax: number | undefined): Effect.Effect<DrainReceipt> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => MaintainerControl.drainBegunUnsafe(parts.state.control)),
+    () => drainNow(parts, drainMillisMax),
+    () => Effect.sync(() => MaintainerControl.drainEndedUnsafe(parts.state.control))
+  )
+
+const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: number | undefined) {
+  const { executors, reports, state } = parts
+  const { arena, control, directory: { path }, queues } = state
   const begun = yield* Clock.currentTimeMillis
   const before = { ...state.counts }
-  // Limits that look at them hold when a drain has ended, also one that comes right after the start.
+  // When a drain ends, the limits in bytes and age are kept too, even right after the start.
   const { ageMillisMax, bytesMax } = state.limits
-  if ((bytesMax ?? ageMillisMax) !== undefined) yield* options.untilSizesKnown
+  if ((bytesMax ?? ageMillisMax) !== undefined) yield* parts.untilSizesKnown
 
-  /** An executor sends the outcome before it completes the task: so first the queues, then what came of them. */
+  /** An executor sends an outcome before it completes the task: so the queues are looked at first. */
   const isQuiet = (): boolean => {
     const { free, freeze, persist } = pendingUnsafe(queues)
     const isFreezingOver = freeze === 0 || MaintainerControl.isFreezingStopped(control)
-    return persist === 0 && free === 0 && isFreezingOver && options.isAllHeard()
+    return persist === 0 && free === 0 && isFreezingOver && reports.areComplete()
   }
   const untilQuiet = Effect.gen(function*() {
     while (true) {
       const seen = Doorbell.readUnsafe(control.progress)
-      if (options.isDown()) return
+      if (executors.isDown()) return
       if (isQuiet()) {
-        yield* options.settle
+        yield* reports.recoverLost
         if (isQuiet()) return
       }
-      if (arena !== undefined && SegmentArena.heldBack(arena) === HeldBack.DiskFull) yield* options.releaseReserve
+      if (arena !== undefined && Arena.heldBack(arena) === HeldBack.DiskFull) yield* parts.releaseReserve
       yield* Doorbell.wait(control.progress, seen)
     }
   })
@@ -82,7 +101,7 @@ export const drain = Effect.fnUntraced(function*(options: {
     state.stopFreezing()
     Doorbell.ringUnsafe(control.progress)
   }).pipe(
-    Effect.andThen(Effect.logWarning(`the drain of ${directory} gives up compression; the segments stay hot`)),
+    Effect.andThen(Effect.logWarning(`the drain of ${path} abandons compression; the segments stay hot`)),
     Effect.delay(Duration.millis(drainMillisMax ?? 0))
   )
   const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
@@ -98,6 +117,6 @@ export const drain = Effect.fnUntraced(function*(options: {
     failures: state.counts.failures - before.failures,
     millis: (yield* Clock.currentTimeMillis) - begun
   }
-  yield* Effect.logDebug(`drained ${directory}`, receipt)
+  yield* Effect.logDebug(`drained ${path}`, receipt)
   return receipt
 })

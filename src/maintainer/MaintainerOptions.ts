@@ -1,5 +1,5 @@
 /**
- * How a maintainer is set up. The schema knows the names, the defaults and the ranges; nobody else does.
+ * How a maintainer is set up. Only this schema knows the names, the defaults and the ranges.
  *
  * @since 0.1.0
  */
@@ -10,8 +10,8 @@ import { defaultSleepMillis } from "./executor/MaintainerSchedule.ts"
 import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
 /**
- * What may be said about a maintainer; only the directory must be. A layer that is given a value outside its range dies
- * with a line that names the field, the value and the range.
+ * Options of a maintainer; only `directory` is required. A value out of range is a defect whose message names the
+ * field, the value and the range.
  *
  * @since 0.1.0
  * @category models
@@ -24,31 +24,33 @@ export const MaintainerOptions = Schema.Struct({
     Schema.Struct({ prefix: Schema.NonEmptyString, suffix: Schema.NonEmptyString, digits: Schema.Int }),
     defaultNaming
   ),
-  /** What may stay on disk. Counts outside their ranges are clamped with a warning. Default: 8 hot, 64 cold. */
+  /** What may stay on disk. Counts outside their ranges are clamped, with a warning. Default: 8 hot, 64 cold. */
   limits: withDefault(RetentionLimits, defaultLimits),
   /** Default: `frame`. */
   compression: withDefault(oneOf(["frame", "block"]), "frame"),
-  /** Flush the active segment this often, in milliseconds. Default 0: when somebody waits for it, and at rotation. */
+  /** Flush the active segment this often, in milliseconds. Default 0: only for a commit, and at rotation. */
   flushEveryMillis: withDefault(whole("milliseconds", 0, millisLimit), 0),
   /**
-   * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds at
-   * every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
+   * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds
+   * at every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
    */
   onHotLimit: withDefault(oneOf(["wait", "exceed"]), "wait"),
   /** The shortest sleep of the loop, in milliseconds. Default: 10. */
   sleepMillisMin: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.min),
   /** The longest sleep of the loop, in milliseconds; not below the shortest. Default: 1000. */
   sleepMillisMax: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.max),
-  /** A drain gives up compression after this many milliseconds, never persistence. Default: it does not. */
+  /** A drain abandons compression after this many milliseconds, never persistence. Default: it does not. */
   drainMillisMax: Schema.optional(whole("milliseconds", 0, millisLimit)),
-  /** This many restarts of an executor within a minute are borne; one more, and the maintainer is down. Default: 5. */
+  /**
+   * This many restarts of an executor within a minute are tolerated; one more, and the maintainer is down. Default: 5.
+   */
   restartsMax: withDefault(whole("count", 0, 1000), 5),
-  /** A file of this size is kept, and given up when a drain finds the disk full. Default: 0, none. */
+  /** A file of this size is kept in reserve, and removed when a drain finds the disk full. Default: 0, none. */
   reserveBytes: withDefault(whole("bytes", 0, Number.MAX_SAFE_INTEGER), 0)
 })
 
 /**
- * What may be said about a maintainer: the type of {@link MaintainerOptions} before the defaults are in place.
+ * Options of a maintainer: the type of {@link MaintainerOptions} before the defaults are in place.
  *
  * @since 0.1.0
  * @category models
@@ -56,15 +58,15 @@ export const MaintainerOptions = Schema.Struct({
 export interface MaintainerOptions extends Schema.Codec.Encoded<typeof MaintainerOptions> {}
 
 /**
- * What may be said about a maintainer without a recorder of ours.
+ * Options of a maintainer without a recorder of ours.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AloneOptions extends MaintainerOptions {
   /**
-   * Who writes into the directory: this process, or another one that is running. What another one has made is
-   * left alone until it is offered to be persisted. Default: `ours`.
+   * Which process writes into the directory: this one, or another. What another one makes is left alone until it is
+   * offered to be persisted. Default: `ours`.
    */
   readonly writer?: "ours" | "other"
 }
@@ -78,7 +80,7 @@ export interface AloneOptions extends MaintainerOptions {
 export interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
 
 /**
- * That the sleeps fit together, to be said of every schema that has both.
+ * Checks that the sleeps fit together; for every schema that has both.
  *
  * @since 0.1.0
  * @category checks

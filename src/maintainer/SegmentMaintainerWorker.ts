@@ -1,11 +1,11 @@
 /**
- * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared memory
- * as in the other layer, and so are the service and its guarantees. The thread that appends never waits for the disk, and
- * flushing uses blocking calls, which have the lowest latency.
+ * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared
+ * memory as in the other layer; the service and its guarantees are the same too. The thread that appends never waits
+ * for the disk, and flushing uses blocking calls, which have the lowest latency.
  *
- * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and its
- * successor finds every task. When the scope closes the drain comes first, however long it takes; then each thread is
- * asked to close its files and ends.
+ * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and
+ * its successor finds every task. When the scope closes, the drain comes first, for as long as it takes; then each
+ * thread closes its files and ends.
  *
  * @since 0.1.0
  */
@@ -16,17 +16,17 @@ import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import type { ExecutorHost } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
+import { make, SegmentMaintainer } from "./MaintainerService.ts"
 import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
-import type { ExecutorHost } from "./SegmentMaintainer.ts"
-import { make, SegmentMaintainer } from "./SegmentMaintainer.ts"
 
 /**
- * More threads than this only wait for one another: compressing is bound by the disk long before.
+ * More threads than this would only wait for each other: the disk limits compression long before.
  *
  * @since 0.1.0
  * @category limits
@@ -43,24 +43,24 @@ export interface WorkerOptions {
   /** 1 to 16; default: 1. More of them compress side by side. */
   readonly workers?: number | undefined
   /**
-   * A module whose export `proof` is the `ProofMaker` to use, for applications whose segments only they can prove. A proof
-   * is code and cannot be sent to a thread, so the thread imports it.
+   * A module that exports the `ProofMaker` to use as `proof`, for applications whose segments only they can prove. A
+   * proof is code and cannot be sent to a thread, so the thread imports it.
    */
   readonly proofModule?: URL
   /**
-   * Where a bundle has `effect-wal/maintainerThread`, for applications that are bundled; `effect-wal/compressorThread` must
-   * lie beside it under that name and with the same ending. Default: beside this module, where the package has both.
+   * Where a bundled application has `effect-wal/maintainerThread`; `effect-wal/compressorThread` must lie beside it
+   * under that name and with the same ending. Default: beside this module, where the package has both.
    */
   readonly threadModule?: URL
 }
 
 /**
- * What a freeze leaves behind per MiB (some 25 KiB of fibers and views) dies young; without a limit the thread's heap grows by
- * 20 to 30 MiB while it freezes 1 GiB.
+ * A freeze allocates some 25 KiB of short-lived objects per MiB (fibers and views). Without this limit the thread's
+ * heap grows by 20 to 30 MiB while it freezes 1 GiB.
  */
 const maxYoungGenerationSizeMb = 3
 
-/** A maintainer thread ended although nobody asked it to. */
+/** A maintainer thread ended without being asked to. */
 class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
   exitCode: Schema.Int,
   cause: Schema.optional(Schema.Defect())
@@ -94,14 +94,14 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *   Wal
  * } from "effect-wal"
  *
- * // What `Wal.layerWorker` is made of, for whoever wants to replace a part.
+ * // What `Wal.layerWorker` is made of, for an application that replaces a part.
  * const options = { directory: "./log", workers: 2 }
  * const layout = Wal.layoutOf(options)
- * const RecorderLive = Recorder.Recorder.layer().pipe(
+ * const RecorderLive = Recorder.layer().pipe(
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,
- *     SegmentArena.SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
  *     Telemetry.layer({ writersMax: 1 + options.workers })
  *   )),
  *   Layer.provide(NodeDisk.layer)
@@ -114,17 +114,17 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions
-): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena.SegmentArena | Telemetry> =>
+): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena | Telemetry> =>
   Layer.effect(
     SegmentMaintainer,
     Effect.gen(function*() {
-      const arena = yield* SegmentArena.SegmentArena
+      const arena = yield* SegmentArena
       return yield* make(options, arena, host(options))
     })
   )
 
 /**
- * The same without a recorder of ours: whoever writes segments offers their files to the queues.
+ * The same without a recorder of ours: the writer of the segments offers their files to the queues.
  *
  * @since 0.1.0
  * @category layers

@@ -1,11 +1,11 @@
 /**
- * Finds the segments that another process has finished, and offers each of them once to be persisted; retention goes on
- * from there. Looks at names, and at the headers of the newest few files.
+ * Finds the segments that another process has finished, and offers each of them once to be persisted; retention
+ * continues from there. Reads names, and the headers of the newest few files.
  *
- * A segment is finished when one with a higher index is closed, or when it is closed itself and not the newest. So the newest
- * segment is always left alone, and with it every open one that may still be written: the active one, one that was prepared
- * ahead of it, one that was filled and is not closed yet. Segments that a crash of their writer left open are finished as
- * soon as the writer, started again, has closed a later one.
+ * A segment is finished when one with a higher index is closed, or when it is closed itself and not the newest. So the
+ * newest segment is always left alone, and with it every open one that may still be written: the active one, one that
+ * was prepared ahead of it, one that was filled and is not closed yet. When a writer crashes and leaves segments open,
+ * they are finished as soon as the restarted writer has closed a later one.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as TaskQueue from "../shared/TaskQueue.ts"
 import { adaptive } from "./executor/MaintainerSchedule.ts"
 
 /**
- * What to watch.
+ * The directory to watch.
  *
  * @since 0.1.0
  * @category models
@@ -32,8 +32,8 @@ export interface WatchOptions {
 }
 
 /**
- * Watches until it is interrupted: looks every 10 ms while segments are being finished, and ever more rarely, down to once
- * a second, while none are. A look that fails is said once and tried again.
+ * Watches until it is interrupted: every 10 ms while segments are being finished, and less and less often, down to once
+ * a second, while none are. A failure is logged once and tried again.
  *
  * @since 0.1.0
  * @category watching
@@ -46,7 +46,7 @@ export interface WatchOptions {
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
- * const MaintainerLive = SegmentMaintainer.SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
+ * const MaintainerLive = SegmentMaintainer.layerAlone({ directory, writer: "other" }).pipe(
  *   Layer.provideMerge(Layer.mergeAll(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
  * )
  *
@@ -69,7 +69,7 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
     const look = Effect.gen(function*() {
       const finished = yield* finishedAfter(directory, offeredThrough)
       for (const { cold, hot, segmentIndex } of finished) {
-        // One that is there in both forms is in the middle of its freeze.
+        // A segment in both forms is in the middle of its freeze.
         if (hot && cold.length === 0) {
           const { bytes } = yield* disk.stat(directory.hotPath(segmentIndex))
           yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes })
@@ -88,7 +88,7 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
   })
 
 /**
- * The segments behind this index that are finished, oldest first.
+ * The finished segments after this index, oldest first.
  *
  * @since 0.1.0
  * @category watching

@@ -1,35 +1,15 @@
 /**
- * The entry of a compressing thread: compresses or decodes what it is handed, one piece after the other, into memory that it is
- * handed too. See `Compressor` for why this is not done on Node's thread pool.
- *
- * @since 0.1.0
+ * The entry of a compressing thread: compresses or decodes one piece after the other, into memory that comes with the
+ * request. See `Compressor` for why this is not done on Node's thread pool.
  */
 import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
 import { releaseNative } from "../format/lz4/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
+import type { CompressorRequest } from "./compressor/CompressingThread.ts"
 import * as CompressorAnswer from "./compressor/CompressorAnswer.ts"
 import { monotonicMillis } from "./compressor/monotonicMillis.ts"
 import { runOnlyWhenIdle, yieldToOtherThreads } from "./compressor/threadPriority.ts"
-
-/**
- * What is to be done with one piece.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CompressorRequest {
-  /** When it was asked for, by `monotonicMillis`. */
-  readonly askedMillis: number
-  /** From now on the thread runs only on processors that nobody else wants, where the operating system can do that. */
-  readonly onlyWhenIdle: boolean
-  readonly task: "compress" | "uncompress"
-  readonly input: Uint8Array
-  /** Shared memory with room for the result. */
-  readonly output: Uint8Array
-  /** Memory of a `CompressorAnswer`. */
-  readonly answer: SharedArrayBuffer
-}
 
 const port = parentPort
 invariant(port !== null, "compressorThread is run by Compressor")
@@ -47,7 +27,7 @@ const done = ({ input, output, task }: CompressorRequest) => {
     const result = tasks[task](Buffer.from(input.buffer, input.byteOffset, input.byteLength))
     output.set(result)
     const { length } = result
-    // Given back at once, not when the garbage collector comes by.
+    // Given back at once, not at the next garbage collection.
     releaseNative(result)
     return { length }
   } catch (error) {
@@ -66,6 +46,6 @@ const work = (request: CompressorRequest): void => {
   CompressorAnswer.put(request.answer, { millis: freeMillis - since, ...result })
 }
 
-// Not in the message's own turn of the event loop: a port hands out whatever has come meanwhile without a turn between, and
-// Node gives the memory of released results back only at one. Under load that would be hundreds of results.
+// Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives
+// the memory of released results back only between turns: under load that would be hundreds of results.
 port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))

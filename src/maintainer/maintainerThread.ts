@@ -1,8 +1,6 @@
 /**
- * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use blocking
- * disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
- *
- * @since 0.1.0
+ * The entry of a maintainer thread: one executor on memory that another thread made. Flushing and persisting use
+ * blocking disk calls; freezing and freeing use Node's thread pool, so persisting never waits for them.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +10,7 @@ import { Disk } from "../disk/Disk.ts"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { invariant } from "../internal/invariant.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import type { SegmentQueuesMemory } from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
@@ -21,14 +19,9 @@ import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
 import { closedSegment, SegmentProof } from "./steps/SegmentProof.ts"
 import type { ProofMaker } from "./steps/SegmentProof.ts"
-import type { MaintainerEvent } from "./steps/StepOutcome.ts"
+import type { StepOutcome } from "./steps/StepOutcome.ts"
 
-/**
- * What a maintainer thread is given.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a maintainer thread is given. */
 export interface ThreadData {
   readonly executor: number
   readonly options: MaintainerExecutor.ExecutorOptions
@@ -39,13 +32,8 @@ export interface ThreadData {
   readonly proofModule: string | undefined
 }
 
-/**
- * What a maintainer thread says.
- *
- * @since 0.1.0
- * @category models
- */
-export type ThreadMessage = MaintainerEvent | { readonly _tag: "Warning"; readonly message: string }
+/** What a maintainer thread sends. */
+export type ThreadMessage = StepOutcome | { readonly _tag: "Warning"; readonly message: string }
 
 const port = parentPort
 invariant(port !== null, "maintainerThread is run by SegmentMaintainerWorker")
@@ -63,14 +51,14 @@ const program = Effect.gen(function*() {
   yield* MaintainerExecutor.run(data.options, {
     executor: data.executor,
     control: MaintainerControl.attach(data.control),
-    arena: data.arena === undefined ? undefined : SegmentArena.attach(data.arena),
+    arena: data.arena === undefined ? undefined : Arena.attach(data.arena),
     telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
     backgroundDisk,
-    emit: (event) => port.postMessage(event satisfies ThreadMessage),
+    emit: (outcome) => port.postMessage(outcome satisfies ThreadMessage),
     warn: (message) => port.postMessage({ _tag: "Warning", message } satisfies ThreadMessage)
   })
 }).pipe(
-  // An entry stays where a bundler was told to put it, while the module of `Compressor` may end up in any chunk.
+  // A bundler leaves an entry where it was told to, but may put the module of `Compressor` into any chunk.
   Effect.provideService(Compressor, threadedFrom(moduleBeside("compressorThread", import.meta.url))),
   Effect.provideServiceEffect(SegmentProof, loadProof),
   Effect.provide(NodeDisk.layerBlocking),
@@ -79,14 +67,14 @@ const program = Effect.gen(function*() {
 
 const fiber = Effect.runFork(program)
 
-// The only message a thread is ever sent is to stop.
+// The only message that a thread ever gets is to stop.
 port.once("message", () => {
   Effect.runFork(Effect.andThen(Fiber.interrupt(fiber), Effect.sync(() => port.close())))
 })
 fiber.addObserver((exit) => {
   if (exit._tag === "Success") return
   if (exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) return
-  // Not caught anywhere: ends the thread, and the supervisor sees the error.
+  // Nothing catches this: it ends the thread, and the supervisor sees the error.
   setImmediate(() => {
     throw new Error(`the executor died: ${Cause.pretty(exit.cause)}`)
   })

@@ -1,10 +1,16 @@
 /**
- * The events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while a
- * maintainer freezes and deletes behind it. There is never a silent gap. What retention has deleted is `Deleted`, a missing
- * segment is `SegmentMissing`, damage is `SegmentCorrupt`; everything before the fault was handed out.
+ * Reads the events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while
+ * a maintainer freezes and deletes older ones. There is never a silent gap. Each of these ends the stream, after
+ * everything before it was handed out:
+ *
+ * - `EventsDeleted`: retention has deleted the events
+ * - `SegmentMissing`: a segment is missing
+ * - `SegmentCorrupt`: a segment is damaged; the error names the place
+ *
+ * These are promises 9, 12, 21 and 22 of docs/RELIABILITY.md.
  *
  * While the consumer is busy with one read (4 MiB, or what the largest block needs), the next one is made in the
- * background, across the borders of segments. No more is read ahead.
+ * background, also from one segment to the next. No more is read ahead.
  *
  * @since 0.1.0
  */
@@ -23,7 +29,7 @@ import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEvent
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
-import { Deleted } from "./ReplayError.ts"
+import { EventsDeleted } from "./ReplayError.ts"
 import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
 import type { RecordedEvent } from "./segment/BlockEvents.ts"
 import { eventsOf } from "./segment/BlockEvents.ts"
@@ -32,11 +38,11 @@ import { freshMemory, rotatingMemory } from "./segment/BlockMemory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 
 /**
- * Where to begin.
+ * Where to start.
  *
- * - `id`: with this event; `Deleted` when retention has deleted it
- * - `segmentIndex`: with the first event of this segment; `Deleted` when it is gone
- * - `timeMillis` (Unix time): with the newest segment that was created at this time or before, from its first event; with
+ * - `id`: with this event; `EventsDeleted` when retention has deleted it
+ * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
+ * - `timeMillis` (Unix time): with the first event of the newest segment that was created at this time or before; with
  *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
  *
  * @since 0.1.0
@@ -56,37 +62,43 @@ export type ReplayFrom =
 export interface ReplayOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
-  /** The oldest event there is, when not given. */
+  /** By default the oldest event. */
   readonly from?: ReplayFrom
-  /** The last event, included. To the end, when not given. */
+  /** The last event, included. By default there is no limit. */
   readonly to?: { readonly id: number }
   /**
-   * Not to end at the end, but to wait for more, across rotation, freezing and deletion. Given what the recorder in this
-   * process has made durable, no other event is handed out. `poll` is for the segments of another process: it looks again
-   * after 10 ms, then less and less often, at least every 250 ms; whole blocks that the file shows are handed out, durable or
-   * not.
+   * Waits for more events instead of ending, across rotation, freezing and deletion.
+   *
+   * - `Durable` (what the recorder of this process has made durable): only durable events are handed out.
+   * - `poll`, for the segments of another process: looks again after 10 ms, then less and less often, at least every
+   *   250 ms. Every whole block in the file is handed out, durable or not.
    */
   readonly follow?: "poll" | Durable
   /**
-   * When given, the replay does not stop at damage: it goes on with the next block that verifies, and says here what lies
-   * between. For looking at what is left; the events behind a hole are whole, but may not be all, see
-   * `SegmentSalvage`. When not given, the first fault ends the replay. `Deleted` and a failing disk end it either way.
+   * When given, the replay does not stop at damage: it continues with the next block that verifies, and reports here
+   * what lies between. For looking at what is left: the events after a hole are intact, but some may be missing, see
+   * `SegmentSalvage`. By default the first fault ends the replay. `EventsDeleted` and a failing disk always end it.
    */
   readonly onHole?: (hole: Hole) => Effect.Effect<void>
-  /** Told of each segment that is opened: from now on no older one is needed. So a hold can move with the replay. */
+  /**
+   * Called with each segment that is opened: from then on no older one is needed. So a hold can move with the replay.
+   */
   readonly onSegment?: (segmentIndex: number) => Effect.Effect<void>
 }
 
 /**
- * Damage that a replay went past, between two events that it handed out.
+ * Damage that a replay passed, between two events that it handed out.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Hole {
-  /** The first id behind the last event before the hole. */
+  /** The id after the last event before the hole. */
   readonly firstMissingId: number
-  /** The last id before the first event behind the hole, below `firstMissingId` when none is missing; `undefined` at the end. */
+  /**
+   * The id before the first event after the hole, below `firstMissingId` when no event is missing; `undefined` at the
+   * end.
+   */
   readonly lastMissingId: number | undefined
   readonly damage: ReadonlyArray<Damage>
 }
@@ -99,7 +111,7 @@ export interface Hole {
  */
 export interface Damage {
   readonly error: SegmentCorrupt | SegmentMissing
-  /** Where in the uncompressed segment reading went on; `undefined` when it went on in a later one. */
+  /** Where in the uncompressed segment reading continued; `undefined` when it continued in a later segment. */
   readonly resumedAt: number | undefined
 }
 
@@ -118,9 +130,9 @@ const pollMillisMin = 10
 const pollMillisMax = 250
 
 /**
- * The checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. They lie in memory that is
- * used again: a block is valid until the next chunk is pulled. So consume chunk by chunk (`Stream.runForEachArray`, `Stream.map`),
- * and put nothing behind this stream that holds elements back.
+ * Reads the checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. Blocks lie in memory
+ * that is used again: a block is valid until the next chunk is pulled. So consume chunk by chunk
+ * (`Stream.runForEachArray`, `Stream.map`), and put no operator after this stream that holds elements back.
  *
  * @since 0.1.0
  * @category streams
@@ -148,12 +160,12 @@ const pollMillisMax = 250
  * ```
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
-  // One read is being consumed, the other made.
+  // One read is being consumed, the other one is being made.
   blocksIn(options, () => rotatingMemory(2))
 
 /**
- * The events, in chunks of one block. They may be kept; keeping one event keeps the memory it was read with (4 MiB), so
- * who keeps few copies their bytes.
+ * Reads the events, in chunks of one block. They may be kept. Keeping one event keeps the memory that it was read into
+ * (4 MiB), so copy the bytes when you keep only a few events.
  *
  * @since 0.1.0
  * @category streams
@@ -171,7 +183,7 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
  *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
- *   Effect.catchTag("Deleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
+ *   Effect.catchTag("EventsDeleted", (error) => Console.log(`begin at ${error.firstAvailableId} instead`))
  * )
  *
  * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
@@ -204,7 +216,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     return Stream.fromPull(Effect.succeed(pull))
   }))
 
-/** As `next`, but waits where that has nothing yet; `undefined` only behind `toId`. */
+/** As `next`, but waits when there are no events yet; `undefined` only after `toId`. */
 const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {
   let sleepMillis = pollMillisMin
   while (cursor.lastEventId() < toId) {
@@ -218,13 +230,13 @@ const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "
   return undefined
 })
 
-/** What one pull gives: a hole, and the blocks behind it; no blocks at the end. */
+/** The result of one pull: a hole, and the blocks after it; no blocks at the end. */
 interface Read {
   readonly blocks: ReadonlyArray<VerifiedBlock> | undefined
   readonly hole: Hole | undefined
 }
 
-/** As `next`, but goes past damage. */
+/** As `next`, but passes damage. */
 const nextPastDamage = Effect.fnUntraced(function*(
   cursor: ReplayCursor,
   next: ReturnType<ReplayCursor["next"]>
@@ -246,7 +258,7 @@ const nextPastDamage = Effect.fnUntraced(function*(
   }
 })
 
-/** Each pull gives what was read since the last one, and begins the next read, unless there are no more blocks. */
+/** Each pull gives what was read since the last one, and starts the next read, unless there are no more blocks. */
 const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): Effect.Effect<Read, E, R> => {
   let ahead: Fiber.Fiber<Read, E> | undefined
   return Effect.gen(function*() {
@@ -273,7 +285,7 @@ export const firstAvailableId = (
 
 type Located = Omit<ReplayStart, "memory" | "onSegment">
 
-/** Finds where to begin. */
+/** Finds where to start. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   const reader = yield* makeDirectoryReader(new SegmentDirectory(options.directory, options.naming))
   const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
@@ -295,10 +307,14 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
     ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= fromId
   )
   if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
-  // What is damaged may hold the event, and says so when it is read; or that it was deleted meanwhile.
+  // The damaged segment may hold the event. Reading it reports the damage, or that it was deleted meanwhile.
   const damaged = yield* damagedBeforeOldest(reader)
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
-  return yield* new Deleted({ directory: reader.directory.path, wanted: `event ${fromId}`, firstAvailableId: oldest })
+  return yield* new EventsDeleted({
+    directory: reader.directory.path,
+    wanted: `event ${fromId}`,
+    firstAvailableId: oldest
+  })
 })

@@ -1,5 +1,5 @@
 /**
- * What can stand between a reader and the events it asked for, beside a disk that fails and a segment that is damaged.
+ * Why a reader cannot get the events that it asked for, besides a disk that fails and a segment that is damaged.
  *
  * @since 0.1.0
  */
@@ -8,8 +8,8 @@ import type { DiskError } from "../disk/Disk.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 
 /**
- * The events that were asked for, or come next, were deleted by retention. Never a silent gap: go on from
- * `firstAvailableId`, or hold segments before reading them.
+ * The events that were asked for, or that come next, were deleted by retention. There is never a silent gap: continue
+ * from `firstAvailableId`, or hold segments before reading them.
  *
  * @since 0.1.0
  * @category errors
@@ -27,7 +27,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * // From an id, or from the oldest event that is left.
  * const from = (id: number) =>
  *   Replay.events({ directory: "./log", from: { id } }).pipe(
- *     Stream.catchTag("Deleted", ({ firstAvailableId }: ReplayError.Deleted) =>
+ *     Stream.catchTag("EventsDeleted", ({ firstAvailableId }: ReplayError.EventsDeleted) =>
  *       Replay.events({ directory: "./log", from: { id: firstAvailableId } }))
  *   )
  *
@@ -36,7 +36,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * await Effect.runPromise(Effect.andThen(record, program).pipe(Effect.provide(NodeDisk.layer)))
  * ```
  */
-export class Deleted extends Schema.TaggedError<Deleted>()("Deleted", {
+export class EventsDeleted extends Schema.TaggedError<EventsDeleted>()("EventsDeleted", {
   directory: Schema.String,
   /** What was asked for, as in `event 17` or `segment 3`. */
   wanted: Schema.String,
@@ -82,4 +82,4 @@ export class SegmentMissing extends Schema.TaggedError<SegmentMissing>()("Segmen
  * @since 0.1.0
  * @category errors
  */
-export type ReplayFailure = DiskError | SegmentCorrupt | Deleted | SegmentMissing
+export type ReplayFailure = DiskError | SegmentCorrupt | EventsDeleted | SegmentMissing

@@ -1,31 +1,22 @@
 /**
- * How old the oldest event is that is not durable, without a clock on the append path. At moments when a clock is read
- * anyway (a commit, a rotation, a durable step, a sampled append, a snapshot) the newest event id is noted with the
- * time. An event is at least as old as the first note that already knew it.
+ * Measures the age of the oldest event that is not durable, without a clock on the append path. When a clock is read
+ * anyway (at a commit, a rotation, a durable step, a sampled append or a snapshot), the newest event id is noted with
+ * the time. An event is at least as old as the first note that already knew it.
  *
  * So the age is never too high. It is too low by at most the time between two notes: about one flush or rotation while
- * there is traffic. An event that nobody commits after a silence has the age of the first snapshot that saw it.
- *
- * @since 0.1.0
+ * there is traffic. An event that is appended after a silence and not committed is dated by the first snapshot after
+ * it.
  */
 
 /**
- * How many notes are kept. When there are more, every second one is forgotten, and new ones are taken that much further
- * apart: the age is then too low by at most a sixteenth of what the oldest event's age was, and still never too high.
- *
- * @since 0.1.0
- * @category limits
+ * The most notes that are kept. When they are full, every second one is dropped, and new ones are taken further apart:
+ * the age is then too low by at most a sixteenth of the oldest event's age, and still never too high.
  */
 export const notesMax = 64
 
-/**
- * The notes of one recorder.
- *
- * @since 0.1.0
- * @category models
- */
+/** The notes of one recorder. */
 export class DurableLag {
-  /** Ascending, as `eventIds` are; every note's event is not durable. */
+  /** Ascending, as `eventIds` are. No noted event is durable. */
   private readonly times: Array<number> = []
   private readonly eventIds: Array<number> = []
   private gapMillis = 0
@@ -40,7 +31,7 @@ export class DurableLag {
     this.eventIds.push(appended)
   }
 
-  /** The age of the oldest event behind `durable`, in milliseconds; 0 when no note knows one. */
+  /** The age of the oldest event after `durable`, in milliseconds; 0 if no note knows one. */
   millis(nowMillis: number, durable: number): number {
     this.forget(durable)
     return Math.max(0, nowMillis - (this.times[0] ?? nowMillis))
@@ -55,7 +46,7 @@ export class DurableLag {
     if (this.times.length === 0) this.gapMillis = 0
   }
 
-  /** The first note stays: it dates the oldest event. */
+  /** Keeps the first note, which dates the oldest event. */
   private thin(): void {
     this.gapMillis = ((this.times.at(-1) ?? 0) - (this.times[0] ?? 0)) * 2 / notesMax
     for (let position = this.times.length - 1; position > 0; position -= 2) {

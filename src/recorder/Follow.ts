@@ -1,11 +1,14 @@
 /**
- * Reads along with the recorder of this process: every event once and in order, as soon as it is durable and never before,
- * across rotation and freezing. A hold moves with the reader, so retention deletes nothing that it still has to
- * read; a reader that never goes on therefore keeps every later segment on disk. The hold is seen in the maintainer's status
- * under the name given, and ends with the stream.
+ * Reads along with the recorder of this process: every event once and in order, as soon as it is durable and never
+ * before, across rotation and freezing.
  *
- * The hold begins before the first segment is looked for. What was deleted, or given to be deleted, before that is
- * `Deleted`, never a gap.
+ * A hold moves with the reader, so retention deletes nothing that the reader still has to read. A reader that stops
+ * taking events therefore keeps every later segment on disk. The maintainer's status shows the hold under the given
+ * name; it ends with the stream.
+ *
+ * The hold begins before the reader looks for the first segment. Events that were deleted before that, or whose
+ * deletion had begun, fail the stream with `EventsDeleted`; there is never a gap (promises 9 and 22 of
+ * docs/RELIABILITY.md).
  *
  * @since 0.1.0
  */
@@ -17,9 +20,9 @@ import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Replay from "../reading/Replay.ts"
 import type { ReplayFailure } from "../reading/ReplayError.ts"
 import type { RecordedEvent } from "../reading/segment/BlockEvents.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import { Recorder } from "./Recorder.ts"
 
 /**
@@ -29,24 +32,24 @@ import { Recorder } from "./Recorder.ts"
  * @category models
  */
 export interface FollowOptions {
-  /** Of the hold, for whoever asks why segments are kept. */
+  /** The name of the hold; it tells in the maintainer's status why segments are kept. */
   readonly name: string
-  /** The oldest event there is, when not given. */
+  /** Default: the oldest event. */
   readonly from?: Replay.ReplayFrom
-  /** The last event, included. When not given, the stream goes on until it is interrupted. */
+  /** The last event, included. Default: none; the stream continues until it is interrupted. */
   readonly to?: { readonly id: number }
 }
 
 /**
- * What following needs: a recorder that runs here.
+ * What following needs: a recorder in this process.
  *
  * @since 0.1.0
  * @category models
  */
-export type Followed = Recorder | SegmentMaintainer | SegmentArena.SegmentArena | Disk
+export type Followed = Recorder | SegmentMaintainer | SegmentArena | Disk
 
 /**
- * The checked blocks, for speed; see `Replay.blocks` for how long they are valid.
+ * The events as verified blocks, for speed; see `Replay.blocks` for how long a block is valid.
  *
  * @since 0.1.0
  * @category streams
@@ -70,12 +73,14 @@ export const blocks = (options: FollowOptions): Stream.Stream<VerifiedBlock, Rep
  *   const { appendAll, commit } = yield* Recorder.Recorder
  *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
  *   yield* commit
- *   // Without `to` it goes on until it is interrupted.
+ *   // Without `to` it continues until it is interrupted.
  *   yield* Stream.runForEach(Follow.events({ name: "mailer", from: { id: 2 }, to: { id: 3 } }), ({ bytes, id }) =>
  *     Console.log(id, Buffer.from(bytes).toString())) // => 3 three
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export const events = (options: FollowOptions): Stream.Stream<RecordedEvent, ReplayFailure, Followed> =>
@@ -86,20 +91,20 @@ const follow = <A>(
   replay: (options: Replay.ReplayOptions) => Stream.Stream<A, ReplayFailure, Disk>
 ): Stream.Stream<A, ReplayFailure, Followed> =>
   Stream.unwrap(Effect.gen(function*() {
-    // Only when the recorder is open does the arena know what is durable.
+    // The arena knows what is durable only after the recorder is open.
     yield* Recorder
-    const arena = yield* SegmentArena.SegmentArena
+    const arena = yield* SegmentArena
     const { directory, hold, naming } = yield* SegmentMaintainer
     const held = yield* hold({ name, fromSegmentIndex: 0 })
     return replay({ ...range, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
   }))
 
-/** Asks for no flush: a reader does not change when events become durable. */
-const durableOf = (arena: Arena): Replay.Durable => {
+/** Asks for no flush: a reader has no influence on when events become durable. */
+const durableOf = (arena: Arena.Arena): Replay.Durable => {
   const above = (id: number): Effect.Effect<number> =>
     Effect.suspend(() => {
       const seen = Doorbell.readUnsafe(arena.durable)
-      const durableId = SegmentArena.durableEventId(arena)
+      const durableId = Arena.durableEventId(arena)
       return durableId > id
         ? Effect.succeed(durableId)
         : Effect.flatMap(Doorbell.wait(arena.durable, seen), () => above(id))

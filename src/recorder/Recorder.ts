@@ -1,17 +1,18 @@
 /**
- * Records events. `append` returns an id at once; `commit` returns when the disk has everything up to it. What was
- * committed survives the process and the machine; what was only appended survives a crash of neither, but an orderly
- * shutdown loses nothing: when the layer's scope closes, the last segment is handed over, and the maintainer's scope
- * drains after it.
+ * Records events. `append` returns an id at once; `commit` returns when the disk has everything up to it.
  *
- * What is guaranteed:
+ * Committed events survive a crash of the process and of the machine. Events that were only appended survive neither,
+ * but an orderly shutdown loses nothing: when the layer's scope closes, the recorder hands the last segment over, and
+ * the maintainer drains after it (promise 7 of docs/RELIABILITY.md).
  *
- * 1. Ids are consecutive, begin at 1, and go on where the directory ends.
- * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
- * 3. An append that fails has written nothing. An append never loses an earlier event to make room, unless the policy is
- *    to shed, and then it is the new one that is shed, and counted.
- * 4. A rotation is the maintainer's only work order; appends never wait for a file, a sync or a hash, only, when all slots
- *    are waiting for the disk, for a slot.
+ * What is guaranteed (the promises have the numbers of that page):
+ *
+ * 1. Ids are consecutive, begin at 1, and continue where the directory ends (promise 15).
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
+ * 3. An append that fails has written nothing (promise 16). No append drops an earlier event to make room. With the
+ *    policy `shed` the new event is dropped, and counted (promise 17).
+ * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
+ *    slot, and only when every slot waits for the disk.
  *
  * @since 0.1.0
  */
@@ -21,27 +22,29 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
-import type { OtherFormat, RecoveryReport } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import { HeldBack } from "../shared/SegmentArena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import * as CommitLine from "./CommitLine.ts"
 import { DurableLag } from "./DurableLag.ts"
+import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
-import type { RecorderReason } from "./RecorderError.ts"
 import { eventBytesMax, Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
+export type { Positions } from "./Positions.ts"
+
 /**
- * How a recorder behaves. A layer that is given another word dies with a line that names the field and the words.
+ * How a recorder behaves. A layer that is given another word dies with a message that names the field and the words.
  *
  * @since 0.1.0
  * @category models
@@ -53,8 +56,8 @@ export const RecorderOptions = Schema.Struct({
    */
   commit: withDefault(oneOf(["onCommit", "onTimer", "onRotate"]), "onCommit"),
   /**
-   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts it
-   * (its id is then 0). Default: `suspend`.
+   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts
+   * it (its id is then 0). Default: `suspend`.
    */
   onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend")
 })
@@ -66,23 +69,6 @@ export const RecorderOptions = Schema.Struct({
  * @category models
  */
 export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOptions> {}
-
-/**
- * Where the log stands. All are event ids.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Positions {
-  /** The newest event. */
-  readonly appended: number
-  /** Every event up to this one is on disk. */
-  readonly durable: number
-  /** No event up to this one lies in a hot segment any more: it was compressed or deleted. 0 when none was. */
-  readonly compressed: number
-  /** Events before this one were deleted by retention. */
-  readonly deletedBefore: number
-}
 
 /**
  * Appends and commits events in one directory; the opening of this module has the guarantees.
@@ -103,7 +89,9 @@ export interface Positions {
  *   yield* Console.log(yield* recorder.positions) // => durable: 3
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class Recorder extends Context.Service<Recorder, {
@@ -123,21 +111,26 @@ export class Recorder extends Context.Service<Recorder, {
   readonly appendDurable: (event: Uint8Array) => Effect.Effect<number, RecorderError>
   /** Makes everything appended so far durable now, whatever the commit policy. */
   readonly flush: Effect.Effect<number, RecorderError>
-  /** Closes the active segment, unless it is empty, and goes on with the next. */
+  /** Closes the active segment, unless it is empty, and continues with the next. */
   readonly rotate: Effect.Effect<void, RecorderError>
-  readonly positions: Effect.Effect<Positions>
+  readonly positions: Effect.Effect<Positions.Positions>
   /** The positions now and whenever one of the last three has moved. */
-  readonly changes: Stream.Stream<Positions>
-}>()("effect-wal/recorder/Recorder") {
-  /** Opens the directory of the maintainer below it for recording; the layer is ready when the next id is known. */
-  static readonly layer = (
-    options: RecorderOptions = {}
-  ): Layer.Layer<
-    Recorder,
-    DiskError | SegmentCorrupt | OtherFormat,
-    SegmentMaintainer | SegmentArena.SegmentArena | SegmentsToPersist | Telemetry | Disk
-  > => Layer.effect(Recorder, make(options))
-}
+  readonly changes: Stream.Stream<Positions.Positions>
+}>()("effect-wal/recorder/Recorder") {}
+
+/**
+ * Opens the directory of the maintainer in the context for recording; the layer is ready when the next id is known.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: RecorderOptions = {}
+): Layer.Layer<
+  Recorder,
+  DiskError | SegmentCorrupt | FormatMismatch,
+  SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
+> => Layer.effect(Recorder, make(options))
 
 /**
  * The typed half of a recorder. Positions, flushing and rotation are the recorder's own.
@@ -175,7 +168,9 @@ export interface TypedRecorder<A> {
  *   yield* Console.log(refused.reason) // => Unencodable
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>
@@ -193,24 +188,20 @@ export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedReco
     }
   })
 
-/** Somebody who waits until an event is durable, or until a slot is blank. */
-interface Waiter {
-  readonly eventId: number
-  readonly resume: (effect: Effect.Effect<number, RecorderError>) => void
-}
-
 const walIdBytes = 16
 
 /** One append in 1,024 is timed: reading the clock costs more than the append. A power of two. */
 const appendsPerSample = 1024
 
+const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", detail: "" })
+
 const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const options = resolveUnsafe(RecorderOptions, given)
-  const arena = yield* SegmentArena.SegmentArena
+  const arena = yield* SegmentArena
   const maintainer = yield* SegmentMaintainer
   const toPersist = yield* SegmentsToPersist
-  const telemetry = (yield* Telemetry).updater(0)
   const telemetryService = yield* Telemetry
+  const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
   const { directory, naming } = maintainer
 
@@ -227,7 +218,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const walId = origin.walId ?? new Uint8Array(
     yield* Effect.all(Array.from({ length: walIdBytes }, () => Random.nextIntBetween(0, 256)))
   )
-  SegmentArena.setOrigin(arena, {
+  Arena.setOriginUnsafe(arena, {
     walId,
     closedIndex: origin.lastSegmentIndex,
     closedChain: origin.chainedChecksum,
@@ -248,28 +239,31 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const durableLag = new DurableLag()
   const noteLag = (): void =>
-    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, SegmentArena.durableEventId(arena))
+    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, Arena.durableEventId(arena))
 
-  const committers = yield* makeLine(arena, () => SegmentArena.durableEventId(arena), noteLag)
+  const committers = yield* CommitLine.make(arena, noteLag)
 
   const refuse = (event: Uint8Array, refusal: number): RecorderError =>
     refusal === Refusal.TooLarge
-      ? recorderError("TooLarge", `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`)
+      ? new RecorderError({
+        reason: "TooLarge",
+        detail: `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`
+      })
       : refusal === Refusal.WrongSize
-      ? recorderError("WrongSize", `${event.length} bytes, not ${arena.layout.eventSize}`)
-      : recorderError("Closed", "")
+      ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
+      : new RecorderError({ reason: "Closed", detail: "" })
 
-  /** No slot is blank: what the policy says. */
+  /** Does what the policy demands when no slot is blank. */
   const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
-        return Effect.fail(recorderError("MaintainerDown", ""))
-      }
+      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
       switch (options.onFull) {
         case "fail":
-          return Effect.fail(recorderError("Backpressure", `${arena.slots} slots of ${arena.slotBytes} bytes`))
+          return Effect.fail(
+            new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` })
+          )
         case "shed":
           telemetry.count("eventsShed", 1)
           return Effect.succeed(0)
@@ -282,7 +276,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
       }
     })
 
-  /** The sample holds the append alone, as it does without a clock; a wait for a slot is no part of it. */
+  /** The sample measures the append alone, without any wait for a slot. */
   const appendNow = (event: Uint8Array): number => {
     if ((writer.lastEventId & (appendsPerSample - 1)) !== 0) return writer.appendUnsafe(event)
     const startNanos = telemetry.nowNanos()
@@ -311,9 +305,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return writer.lastEventId
   })
 
-  const ask = () => {
-    SegmentArena.askFlushUnsafe(arena)
-  }
+  const ask = (): void => Arena.askFlushUnsafe(arena)
   const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
@@ -330,19 +322,17 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
-    if (SegmentArena.activeSlot(arena) < 0) return Effect.fail(recorderError("Closed", ""))
+    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
     if (writer.rotateUnsafe()) return Effect.void
-    if (SegmentArena.heldBack(arena) === HeldBack.MaintainerFailed) {
-      return Effect.fail(recorderError("MaintainerDown", ""))
-    }
+    if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 
-  const positions = makePositions(arena, writer, maintainer, report)
+  const positions = Positions.make(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()
-    const durable = SegmentArena.durableEventId(arena)
+    const durable = Arena.durableEventId(arena)
     telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
     telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
   })
@@ -359,121 +349,6 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     flush: Effect.suspend(() => waitFor(writer.lastEventId, true)),
     rotate,
     positions,
-    changes: Stream.suspend(() => {
-      // Read before the positions are, so a ring in between makes the next look come at once.
-      let seen = Doorbell.readUnsafe(arena.durable)
-      const look = Effect.suspend(() => {
-        seen = Doorbell.readUnsafe(arena.durable)
-        return positions
-      })
-      return Stream.concat(
-        Stream.fromEffect(look),
-        Stream.fromEffectRepeat(Effect.flatMap(Effect.suspend(() => Doorbell.wait(arena.durable, seen)), () => look))
-      )
-    }).pipe(Stream.changesWith(samePositions))
+    changes: Positions.changes(arena, positions)
   })
 })
-
-const recorderError = (reason: RecorderReason, detail: string): RecorderError => new RecorderError({ reason, detail })
-
-const samePositions = (a: Positions, b: Positions): boolean =>
-  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore
-
-/** Why committers cannot be served now; `undefined` while there is hope. */
-const heldBackReason = (arena: Arena): RecorderReason | undefined => {
-  switch (SegmentArena.heldBack(arena)) {
-    case HeldBack.DiskFull:
-      return "DiskFull"
-    case HeldBack.DiskFailing:
-      return "DiskFailing"
-    case HeldBack.MaintainerFailed:
-      return "MaintainerDown"
-    default:
-      return undefined
-  }
-}
-
-/**
- * Those who wait for durability, in the order of their ids. One listener at the arena's doorbell serves them all, so one
- * fdatasync wakes everybody it was for.
- */
-const makeLine = Effect.fnUntraced(function*(arena: Arena, durable: () => number, onRing: () => void) {
-  const waiting: Array<Waiter> = []
-  let cancel: (() => void) | undefined
-
-  const serve = (): void => {
-    const reached = durable()
-    let served = 0
-    while (served < waiting.length && (waiting[served]?.eventId ?? 0) <= reached) {
-      waiting[served]?.resume(Effect.succeed(reached))
-      served += 1
-    }
-    if (served > 0) waiting.splice(0, served)
-    if (waiting.length === 0) return
-    const reason = heldBackReason(arena)
-    if (reason === undefined) return
-    for (const waiter of waiting.splice(0)) waiter.resume(Effect.fail(recorderError(reason, `event ${waiter.eventId}`)))
-  }
-  const listen = (): void => {
-    const seen = Doorbell.readUnsafe(arena.durable)
-    onRing()
-    serve()
-    cancel = Doorbell.onRingUnsafe(arena.durable, seen, listen)
-  }
-  listen()
-  yield* Effect.addFinalizer(() =>
-    // Whoever still waits is served while the maintainer drains; the listener goes with the arena.
-    Effect.sync(() => {
-      if (waiting.length === 0) cancel?.()
-    })
-  )
-
-  return {
-    wait: (eventId: number, ask: (() => void) | undefined): Effect.Effect<number, RecorderError> =>
-      Effect.callback<number, RecorderError>((resume) => {
-        const reached = durable()
-        if (reached >= eventId) return resume(Effect.succeed(reached))
-        const waiter: Waiter = { eventId, resume }
-        let position = waiting.length
-        while (position > 0 && (waiting[position - 1]?.eventId ?? 0) > eventId) position -= 1
-        waiting.splice(position, 0, waiter)
-        ask?.()
-        const reason = heldBackReason(arena)
-        if (reason === "MaintainerDown") serve()
-        return Effect.sync(() => {
-          const at = waiting.indexOf(waiter)
-          if (at >= 0) waiting.splice(at, 1)
-        })
-      })
-  }
-})
-
-/**
- * Positions from what the maintainer knows; what was deleted before this run is told by the oldest segment. Of a segment that
- * was found on disk the ids are not known at once: until they are, what was known before holds.
- */
-const makePositions = (
-  arena: Arena,
-  writer: SegmentWriter,
-  maintainer: SegmentMaintainer["Service"],
-  report: RecoveryReport
-): Effect.Effect<Positions> => {
-  let deletedBefore = 1
-  let compressed = 0
-  return Effect.map(maintainer.segments, (segments) => {
-    const oldest = segments[0]
-    const firstEventId = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
-    deletedBefore = Math.max(deletedBefore, firstEventId)
-    compressed = Math.max(compressed, deletedBefore - 1)
-    for (const segment of segments) {
-      if (segment.isHot) break
-      compressed = Math.max(compressed, segment.lastEventId ?? 0)
-    }
-    return {
-      appended: writer.lastEventId,
-      durable: SegmentArena.durableEventId(arena),
-      compressed,
-      deletedBefore
-    }
-  })
-}

@@ -1,19 +1,19 @@
 /**
- * What can go wrong for whoever records.
+ * Why an append or a commit fails.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * Why an append or a commit failed.
+ * The reasons why an append or a commit fails.
  *
  * - `TooLarge`: the event does not fit into a block; nothing was written
  * - `WrongSize`: this recorder takes events of another size; nothing was written
- * - `Backpressure`: every slot waits for the disk, and the policy is to fail; nothing was written
- * - `DiskFull`: what was appended cannot be made durable until there is room; it is kept in memory and written then
- * - `DiskFailing`: the same, because the device refuses to write or sync
- * - `MaintainerDown`: the maintainer has been given up; nothing more becomes durable
+ * - `Backpressure`: every slot waits for the disk, and the policy is `fail`; nothing was written
+ * - `DiskFull`: appended events cannot become durable until there is room; they stay in memory and are written then
+ * - `DiskFailing`: the same, because the device fails to write or sync
+ * - `MaintainerDown`: the maintainer is down; nothing more becomes durable
  * - `Closed`: the recorder is shutting down; nothing was written
  * - `Unencodable`: an event could not be encoded by its schema; nothing was written
  *
@@ -32,7 +32,7 @@ export const RecorderReason = Schema.Literals([
 ])
 
 /**
- * One of the reasons why an event is refused.
+ * One of the reasons.
  *
  * @since 0.1.0
  * @category errors
@@ -43,16 +43,16 @@ const advice: Record<RecorderReason, string> = {
   TooLarge: "the event is larger than a block can hold; record it in parts, or raise blockBytesMax",
   WrongSize: "the event has another size than this recorder was made for",
   Backpressure: "every slot of the arena waits for the disk; append again later, or use more slots",
-  DiskFull: "no disk space or file descriptors left; free some, and what was appended becomes durable by itself",
-  DiskFailing: "the device refuses to write or sync; what was appended is kept in memory and tried again",
-  MaintainerDown: "the maintainer was given up after dying too often; start the recorder again",
+  DiskFull: "no disk space or file descriptors left; free some, and the appended events become durable by themselves",
+  DiskFailing: "the device fails to write or sync; the appended events stay in memory and are written again",
+  MaintainerDown: "the maintainer is down after too many restarts; start the recorder again",
   Closed: "the recorder is shutting down",
   Unencodable: "the event does not fit its schema"
 }
 
 /**
- * An append or a commit failed. After a failed commit the events are still in memory and are still being written, unless
- * the reason is `MaintainerDown`: commit again to wait for them.
+ * An append or a commit failed. After a failed commit the events are still in memory and still being written: commit
+ * again to wait for them. The exception is `MaintainerDown`.
  *
  * @since 0.1.0
  * @category errors
@@ -73,18 +73,20 @@ const advice: Record<RecorderReason, string> = {
  *
  * const program = Effect.flatMap(record(Buffer.from("hello")), (id) => Console.log(`durable: ${id}`))
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
   reason: RecorderReason,
-  /** Sizes, ids, paths; empty when there is nothing to add. */
+  /** Sizes, ids or paths; empty if there is nothing to add. */
   detail: Schema.String
 }) {
   override get message(): string {
     return this.detail === "" ? advice[this.reason] : `${advice[this.reason]} (${this.detail})`
   }
-  /** Whether the same call may succeed later with nothing else changed. */
+  /** Whether the same call may succeed later although nothing else has changed. */
   get isRetryable(): boolean {
     return this.reason === "Backpressure" || this.reason === "DiskFull" || this.reason === "DiskFailing"
   }

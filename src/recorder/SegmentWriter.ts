@@ -1,32 +1,38 @@
 /**
- * The append path: synchronous, no allocation per event, no Effect, no system call, no hashing. It copies bytes into the
- * active slot of the arena and publishes them by raising the watermark with one atomic store. Everything else happens
- * elsewhere, later.
+ * The append path: synchronous, no allocation per event, no Effect, no system call, no hashing. It copies bytes into
+ * the active slot of the arena and publishes them by raising the watermark with one atomic store. The maintainer does
+ * the rest later.
  *
- * Events are gathered first, up to 16 KiB of them, in memory that no other thread sees, and copied into the arena together.
- * V8 copies into shared memory eight bytes at a time where both sides are aligned and byte by byte where they are not,
- * which events behind a length seldom are; and an atomic store is a call. Gathered events are shared when the 16 KiB are
- * full, when the segment is handed over, when somebody asks for a flush or waits for an event (`shareUnsafe`), and at the
- * latest when the present run of synchronous code ends, in a microtask. Nothing is promised of an event before it is
- * durable, so nothing is lost by that. There, too, a sleeping maintainer is woken for a segment that was handed over, since
- * to wake a thread is a system call; only a run that fills a second segment does it at once.
+ * The writer first gathers up to 16 KiB of events in memory that no other thread sees, and then copies them into the
+ * arena together. This saves time in two ways. V8 copies into shared memory eight bytes at a time if source and target
+ * are aligned alike, and byte by byte otherwise, and events after a length seldom are. And an atomic store is a call.
  *
- * Events of format 1 are not gathered: their limit may be lowered at any moment, and the maintainer reckons with one event
- * at most that is beyond it.
+ * Gathered events are shared:
  *
- * One thread owns the writer. Event ids are consecutive numbers up to 2^53. An append is refused by its result and never
- * by waiting; a refused event has left no trace.
+ * - when the 16 KiB are full
+ * - when the segment is handed over
+ * - when a caller asks for a flush or waits for an event (`shareUnsafe`)
+ * - at the latest in a microtask, when the present run of synchronous code ends
  *
- * In memory an event of variable length is u32 length + bytes, as it will be in its block; an event of a fixed size is its
- * bytes. In format 1 the first 8 bytes of an event are its id, and are written here.
+ * An event has no guarantee before it is durable, so a crash before that breaks no promise. The same microtask wakes a
+ * sleeping maintainer for a segment that was handed over, because waking a thread is a system call. Only a run that
+ * fills a second segment wakes it at once.
+ *
+ * Events of format 1 are not gathered: the maintainer may lower their limit at any moment, and allows for at most one
+ * event beyond it.
+ *
+ * One thread owns the writer. Event ids are consecutive numbers up to 2^53. A refused append returns a `Refusal`; it
+ * does not wait, and it leaves no trace of the event.
+ *
+ * In memory an event of variable length is u32 length + bytes, as it will be in its block. An event of a fixed size is
+ * its bytes alone. In format 1 the first 8 bytes of an event are its id; the writer fills them in.
  *
  * @since 0.1.0
  */
 import { idsInEvents } from "../format/SegmentLayout.ts"
 import { invariant } from "../internal/invariant.ts"
-import type { Arena } from "../shared/SegmentArena.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import { SlotState } from "../shared/SegmentArena.ts"
+import * as Arena from "../shared/Arena.ts"
+import { SlotState } from "../shared/Arena.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 
 /**
@@ -42,23 +48,15 @@ import * as TaskQueue from "../shared/TaskQueue.ts"
  */
 export const Refusal = { Full: 0, TooLarge: -1, WrongSize: -2, Closed: -3 } as const
 
-/**
- * The largest event id, 2^53 - 1.
- *
- * @since 0.1.0
- * @category limits
- */
-export const eventIdMax = Number.MAX_SAFE_INTEGER
-
 const lengthBytes = 4
 
-/** Small enough that copying it is no long pause (about 2 µs), large enough that one copy serves many events. */
+/** Small enough to copy without a long pause (about 2 µs), large enough that one copy serves many events. */
 const gatheredBytesMax = 16 * 1024
 
-/** What a microtask hangs on: cheaper than `queueMicrotask`, which makes a resource for Node's hooks. */
+/** Microtasks are scheduled on it: cheaper than `queueMicrotask`, which makes a resource for Node's hooks. */
 const resolved = Promise.resolve()
 
-/** V8 copies fast between places that have the same position within eight bytes. */
+/** V8 copies fast between two offsets that are equal modulo eight. */
 const alignmentMask = 7
 
 /**
@@ -91,7 +89,9 @@ export const eventBytesMax = (layout: { readonly eventSize: number; readonly blo
  *   yield* Console.log(yield* commit) // => 100000
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export class SegmentWriter {
@@ -100,7 +100,7 @@ export class SegmentWriter {
   /** The same memory, for writing numbers. */
   readonly view: DataView
 
-  private readonly arena: Arena
+  private readonly arena: Arena.Arena
   private readonly toPersist: TaskQueue.Enqueue
   private readonly nowMillis: () => number
   private readonly onRotate: (startedNanos: number) => void
@@ -114,11 +114,11 @@ export class SegmentWriter {
 
   private readonly gathered = new Uint8Array(gatheredBytesMax)
   private readonly gatheredView = new DataView(this.gathered.buffer)
-  /** Where the gathered events begin and end; they belong at the end of what is below `position`. */
+  /** Where the gathered events begin and end; in the arena they end at `position`. */
   private gatheredStart = 0
   private gatheredEnd = 0
   private isEndOfRunDue = false
-  /** A segment was handed over, and the maintainer has not been woken for it. */
+  /** Whether a segment was handed over for which the maintainer has not been woken. */
   private isWakeDue = false
   private readonly atEndOfRun = (): void => {
     this.isEndOfRunDue = false
@@ -138,7 +138,7 @@ export class SegmentWriter {
   private isClosed = false
 
   constructor(options: {
-    readonly arena: Arena
+    readonly arena: Arena.Arena
     readonly toPersist: TaskQueue.Enqueue
     readonly firstSegmentIndex: number
     readonly firstEventId: number
@@ -165,7 +165,7 @@ export class SegmentWriter {
     this.activate(0)
   }
 
-  /** The id of the newest event; the one before the first while there is none. */
+  /** The id of the newest event; before the first append, the id before the first. */
   get lastEventId(): number {
     return this.nextEventId - 1
   }
@@ -198,7 +198,7 @@ export class SegmentWriter {
     return this.publishUnsafe()
   }
 
-  /** Copies what is gathered into the arena and publishes it: from here on every thread sees all that was appended. */
+  /** Copies the gathered events into the arena and publishes them: every thread then sees all appended events. */
   shareUnsafe(): void {
     const { gatheredEnd, gatheredStart, position } = this
     if (gatheredStart === gatheredEnd) return
@@ -209,9 +209,9 @@ export class SegmentWriter {
   }
 
   /**
-   * Makes room for an event of `length` bytes and returns where it goes in `bytes` and `view`, or a `Refusal`. The caller
-   * fills every byte (in format 1 all but the first 8) and calls `publishUnsafe`, with no append in between. Until then
-   * nothing has happened: a reservation that is not published is simply made again.
+   * Makes room for an event of `length` bytes. Returns its offset in `bytes` and `view`, or a `Refusal`. The caller
+   * fills every byte (in format 1 all but the first 8) and then calls `publishUnsafe`, with no append in between. A
+   * reservation that is not published has no effect; the next one replaces it.
    */
   reserveUnsafe(length: number): number {
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
@@ -227,7 +227,7 @@ export class SegmentWriter {
     return at + this.prefixBytes
   }
 
-  /** Publishes the event whose bytes were written where `reserveUnsafe` said, and returns its id. */
+  /** Publishes the event whose bytes were written at the offset that `reserveUnsafe` returned, and returns its id. */
   publishUnsafe(): number {
     const eventId = this.nextEventId
     if (this.stampsIds) {
@@ -244,13 +244,13 @@ export class SegmentWriter {
   }
 
   /**
-   * Hands the active segment over and goes on with the next. An empty segment is not rotated. `false` when there is no
-   * blank slot to go on with: then nothing has changed.
+   * Hands the active segment over and continues with the next. An empty segment is not rotated. `false` if there is no
+   * blank slot to continue with; nothing has changed then.
    */
   rotateUnsafe(): boolean {
     if (this.position === 0) return true
     const next = (this.slot + 1) % this.arena.slots
-    if (SegmentArena.stateOf(this.arena, next) !== SlotState.Blank) return false
+    if (Arena.stateOf(this.arena, next) !== SlotState.Blank) return false
     const startedNanos = this.nowNanos()
     this.handOver()
     this.segmentIndex += 1
@@ -259,20 +259,20 @@ export class SegmentWriter {
     return true
   }
 
-  /** Takes no more events and hands over what there is. */
+  /** Hands the active segment over and refuses all later events. */
   closeUnsafe(): void {
     if (this.isClosed) return
     this.isClosed = true
-    SegmentArena.deactivateUnsafe(this.arena)
+    Arena.deactivateUnsafe(this.arena)
     if (this.position > 0) this.handOver()
-    else SegmentArena.abandonUnsafe(this.arena, this.slot)
-    // From here on no event fits.
+    else Arena.abandonUnsafe(this.arena, this.slot)
+    // No event fits from now on.
     this.position = Number.MAX_SAFE_INTEGER
   }
 
   /**
-   * Where the active segment ends. A plain read: the limit is only ever lowered, and by a maintainer that reads the
-   * watermark afterwards, so an event that was written up to an older limit is one it has to reckon with in any case.
+   * Where the active segment ends. A plain read suffices: the limit is only ever lowered, and the maintainer that
+   * lowers it reads the watermark afterwards, so it always allows for an event that was written up to an older limit.
    */
   private limit(): number {
     return this.words[this.limitWord] ?? 0
@@ -293,7 +293,9 @@ export class SegmentWriter {
     void resolved.then(this.atEndOfRun)
   }
 
-  /** Whether an event can be gathered, once those before it are shared; a larger one goes straight into the arena. */
+  /**
+   * Whether an event can be gathered after those before it are shared; a larger one is copied into the arena at once.
+   */
   private makeRoom(total: number): boolean {
     this.shareUnsafe()
     return this.gatheredEnd + total <= gatheredBytesMax
@@ -311,7 +313,7 @@ export class SegmentWriter {
   private handOver(): void {
     this.shareUnsafe()
     const { position, segmentIndex, slot } = this
-    SegmentArena.rotateUnsafe(this.arena, slot)
+    Arena.rotateUnsafe(this.arena, slot)
     const isOffered = TaskQueue.offerSilentlyUnsafe(this.toPersist, { segmentIndex, slot, bytes: position })
     invariant(isOffered, "the persist queue has room for every slot of the arena")
     if (this.isWakeDue) this.wake()
@@ -326,12 +328,12 @@ export class SegmentWriter {
 
   private activate(slot: number): void {
     this.slot = slot
-    this.slotStart = SegmentArena.slotStart(this.arena, slot)
-    this.watermarkWord = SegmentArena.watermarkWord(slot)
-    this.limitWord = SegmentArena.limitWord(slot)
+    this.slotStart = Arena.slotStart(this.arena, slot)
+    this.watermarkWord = Arena.watermarkWord(slot)
+    this.limitWord = Arena.limitWord(slot)
     this.position = 0
     this.gatheredStart = this.gatheredEnd = 0
-    SegmentArena.activateUnsafe(this.arena, slot, {
+    Arena.activateUnsafe(this.arena, slot, {
       segmentIndex: this.segmentIndex,
       firstEventId: this.nextEventId,
       createdNanos: BigInt(Math.floor(this.nowMillis())) * 1_000_000n

@@ -1,10 +1,10 @@
 /**
- * Appending from another thread. The thread that owns the recorder opens an appender and posts its memory; the other
- * thread attaches to it, appends without waiting and commits. Between them lies a ring of bytes (`ByteRing`); a fiber
+ * Appends from another thread. The thread that owns the recorder opens an appender and posts its memory; the other
+ * thread attaches to it, appends without waiting, and commits. Between them is a ring of bytes (`ByteRing`): a fiber
  * beside the recorder takes the events out in order and appends them. Each thread has an appender of its own.
  *
- * What one thread has appended is recorded in its order; events of several threads interleave. Ids are given on the
- * recorder's side.
+ * The events of one thread are recorded in their order; those of several threads interleave. The recorder assigns the
+ * ids.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import { Recorder } from "./Recorder.ts"
 import { RecorderError, RecorderReason } from "./RecorderError.ts"
 
 /**
- * What an appender's thread is given: can be posted to a worker.
+ * The memory of an appender; can be posted to a worker.
  *
  * @since 0.1.0
  * @category models
@@ -27,25 +27,27 @@ export interface AppenderMemory {
 }
 
 /**
- * The other thread's end.
+ * An appender, as the other thread sees it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ThreadAppender {
-  /** Copies an event into the ring; `false` when there is no room now. Wakes nobody: `flushUnsafe` does. */
+  /**
+   * Copies an event into the ring; `false` if there is no room now. Call `flushUnsafe` afterwards to wake the reader.
+   */
   readonly appendUnsafe: (event: Uint8Array) => boolean
-  /** Says that there are events; call it after a burst of `appendUnsafe`. */
+  /** Wakes the recorder's fiber; call it after a burst of `appendUnsafe`. */
   readonly flushUnsafe: () => void
-  /** Appends, waiting for room. `TooLarge` when the event does not fit into the ring at all. */
+  /** Appends; waits for room. `TooLarge` if the event is larger than the ring can hold. */
   readonly append: (event: Uint8Array) => Effect.Effect<void, RecorderError>
   /** Succeeds when everything that this thread has appended is durable. */
   readonly commit: Effect.Effect<void, RecorderError>
 }
 
 /**
- * Opens an appender for another thread: its events are taken until the scope closes, and those that are in the ring by
- * then are still appended.
+ * Opens an appender for another thread. Its events are taken until the scope closes; those that are in the ring by then
+ * are still appended.
  *
  * @since 0.1.0
  * @category constructors
@@ -65,7 +67,9 @@ export interface ThreadAppender {
  *   yield* Console.log("durable") // => durable
  * }).pipe(Effect.scoped)
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
 export const open = Effect.fnUntraced(
@@ -73,7 +77,7 @@ export const open = Effect.fnUntraced(
     options: { readonly ringBytes?: number } = {}
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const recorder = yield* Recorder
-    const ring = ByteRing.make(options.ringBytes ?? 1 << 20)
+    const ring = ByteRing.makeUnsafe(options.ringBytes ?? 1 << 20)
     const take = takeAll(ring, recorder)
     yield* Effect.addFinalizer(() => Effect.ignore(take))
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {

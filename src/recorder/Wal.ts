@@ -1,9 +1,9 @@
 /**
- * A whole recorder as one layer: queues, arena, telemetry, maintainer and recorder, put together from one set of options.
- * Whoever wants to replace a part builds from the same layers by hand.
+ * Makes a whole recorder as one layer: queues, arena, telemetry, maintainer and recorder, from one set of options. An
+ * application that replaces a part combines the same layers itself.
  *
- * A layer that is given a wrong option dies with `WrongOptions` when it is built: one line that names the field, the value
- * and the range. Wrong values from the environment fail `layerConfig` with a `ConfigError`.
+ * A layer that is given a wrong option dies with `WrongOptions` when it is built: one line that names the field, the
+ * value and the range. Wrong values from the environment fail `layerConfig` with a `ConfigError`.
  *
  * @since 0.1.0
  * @example
@@ -31,15 +31,15 @@ import type { Disk, DiskError } from "../disk/Disk.ts"
 import { format1EventBytes } from "../format/SegmentHeader.ts"
 import { format1Layout } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
-import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
-import type { OtherFormat } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import { SegmentArena } from "../shared/SegmentArena.ts"
+import * as SegmentArena from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
-import { Recorder } from "./Recorder.ts"
+import * as Recorder from "./Recorder.ts"
 import * as WalConfig from "./WalConfig.ts"
 import type { ResolvedWalOptions, WalOptions } from "./WalConfig.ts"
 
@@ -51,7 +51,12 @@ export type { WalOptions } from "./WalConfig.ts"
  * @since 0.1.0
  * @category models
  */
-export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.SegmentQueues | Telemetry.Telemetry
+export type Wal =
+  | Recorder.Recorder
+  | SegmentMaintainer.SegmentMaintainer
+  | SegmentArena.SegmentArena
+  | SegmentQueues.SegmentQueues
+  | Telemetry.Telemetry
 
 /**
  * What can go wrong when a directory is opened.
@@ -59,7 +64,7 @@ export type Wal = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues.Se
  * @since 0.1.0
  * @category models
  */
-export type WalError = DiskError | SegmentCorrupt | OtherFormat
+export type WalError = DiskError | SegmentCorrupt | FormatMismatch
 
 /**
  * The layout of the events that these options describe. Throws `WrongOptions`.
@@ -70,13 +75,13 @@ export type WalError = DiskError | SegmentCorrupt | OtherFormat
 export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
-  options.format === "flashstrike" ? format1Layout : {
+  options.format === 1 ? format1Layout : {
     version: 2,
     eventSize: options.eventSize,
     blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
   }
 
-/** Options are looked at when the layer is built, so a wrong one is a defect of whoever builds it. */
+/** Options are checked when the layer is built, so a wrong one is a defect of the program that builds it. */
 const foundation = (given: WalOptions, writersMax: number) =>
   Layer.unwrap(Effect.sync(() => {
     const options = WalConfig.resolve(given)
@@ -87,14 +92,14 @@ const foundation = (given: WalOptions, writersMax: number) =>
     )
   }))
 
-/** Whole events only, so a segment's last bytes are not left unused by the format. */
+/** A slot holds whole events only, so no bytes at the end of a segment are left unused. */
 const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
-  const bytes = format === "flashstrike" ? format1EventBytes : eventSize
+  const bytes = format === 1 ? format1EventBytes : eventSize
   return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
 }
 
 /**
- * A recorder whose maintainer is a fiber of this runtime: needs no thread, and is deterministic under `TestClock`.
+ * A recorder whose maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`.
  *
  * @since 0.1.0
  * @category layers
@@ -106,8 +111,8 @@ export const layer = (options: WalOptions): Layer.Layer<Wal, WalError, Disk> =>
   )
 
 /**
- * A recorder whose maintainer runs in a thread of its own, or in a pool of them: the thread that appends shares nothing
- * with hashing, writing and compressing but the cores.
+ * A recorder whose maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share
+ * only the cores with the thread that appends.
  *
  * @since 0.1.0
  * @category layers
@@ -119,8 +124,8 @@ export const layerWorker = (options: WalOptions & WorkerOptions): Layer.Layer<Wa
   )
 
 /**
- * A recorder whose options come from a `Config`: `WalConfig.config` for the environment, or a record of one's own. It runs
- * as `layer` does with 0 `workers`, else as `layerWorker`.
+ * A recorder whose options come from a `Config`: `WalConfig.config` for the environment, or a record of your own. With
+ * 0 `workers` it runs as `layer` does, otherwise as `layerWorker`.
  *
  * @since 0.1.0
  * @category layers

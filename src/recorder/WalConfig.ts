@@ -1,9 +1,9 @@
 /**
- * Everything that can be said about a whole recorder, as one schema: names, units, ranges and defaults stand here and in
- * the schemas that this one is made of, and nowhere else. `docs/CONFIGURATION.md` is checked against it.
+ * All options of a recorder as one schema. Their names, units, ranges and defaults are here and in the schemas that
+ * this one is made of, and nowhere else. A test compares `docs/CONFIGURATION.md` with it.
  *
- * Options that a program gives are the program's own: a wrong one is a defect, `WrongOptions`. What comes from the
- * environment is not: `config` fails with a `ConfigError`. Both say which field has which value, and what would be right.
+ * A wrong option in a program is a defect, `WrongOptions`. A wrong value in the environment is not: `config` fails with
+ * a `ConfigError`. Both name the field, its value and the right values.
  *
  * @since 0.1.0
  */
@@ -19,22 +19,24 @@ import { check, fieldsOf, fromText, oneOf, resolveUnsafe, whole, withDefault } f
 import type { Field } from "../internal/options.ts"
 import { MaintainerOptions, sleepsInOrder } from "../maintainer/MaintainerOptions.ts"
 import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
-import { slotBytesLimit } from "../shared/SegmentArena.ts"
+import { slotBytesLimit } from "../shared/Arena.ts"
 import { capacities } from "../shared/SegmentQueues.ts"
 import { RecorderOptions } from "./Recorder.ts"
 
 const unchecked = Schema.Struct({
   ...MaintainerOptions.fields,
   ...RecorderOptions.fields,
-  /** `effect-wal` (format 2): any bytes. `flashstrike` (format 1): 64-byte events that begin with their id. */
-  format: withDefault(oneOf(["effect-wal", "flashstrike"]), "effect-wal"),
+  /** The on-disk format. 2: events of any bytes. 1: events of 64 bytes that begin with their id. Default: 2. */
+  format: withDefault(oneOf([1, 2]), 2),
   /** Payload bytes of a segment, and of each slot of the arena. Default: 16 MiB. */
   segmentBytesMax: withDefault(whole("bytes", format1EventBytes, slotBytesLimit), 16 * 1024 * 1024),
   /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */
   slots: withDefault(whole("count", 2, capacities.persist), 4),
   /** Bytes of every event; 0 = any length. Default: 0. */
   eventSize: withDefault(whole("bytes", 0, 0xffff), 0),
-  /** The largest payload of a block, which bounds the largest event. Default: 1 MiB, or a whole segment if that is less. */
+  /**
+   * The largest payload of a block; it limits the size of an event. Default: 1 MiB, or a whole segment if that is less.
+   */
   blockBytesMax: withDefault(whole("bytes", format1EventBytes, blockBytesLimit), 1024 * 1024)
 })
 
@@ -45,7 +47,7 @@ const eventFits = Schema.makeFilter(({ blockBytesMax, eventSize, segmentBytesMax
 })
 
 /**
- * What a recorder is made of; only the directory must be said.
+ * The options of a recorder; only `directory` is required.
  *
  * @since 0.1.0
  * @category models
@@ -53,7 +55,7 @@ const eventFits = Schema.makeFilter(({ blockBytesMax, eventSize, segmentBytesMax
 export const WalOptions = unchecked.check(sleepsInOrder, eventFits)
 
 /**
- * What a recorder is made of: the type of {@link WalOptions} before the defaults are in place.
+ * The options of a recorder: the type of {@link WalOptions} before the defaults are in place.
  *
  * @since 0.1.0
  * @category models
@@ -81,7 +83,8 @@ export const WalConfig = Schema.Struct({
 }).check(sleepsInOrder, eventFits)
 
 /**
- * The options of a recorder, and how its maintainer runs: the type of {@link WalConfig} before the defaults are in place.
+ * The options of a recorder, and how its maintainer runs: the type of {@link WalConfig} before the defaults are in
+ * place.
  *
  * @since 0.1.0
  * @category models
@@ -89,8 +92,7 @@ export const WalConfig = Schema.Struct({
 export interface WalConfig extends Schema.Codec.Encoded<typeof WalConfig> {}
 
 /**
- * Checks the options and puts the defaults in place. Throws `WrongOptions`, which names the field, the value and the
- * range.
+ * Checks the options and fills in the defaults. Throws `WrongOptions`, which names the field, the value and the range.
  *
  * @since 0.1.0
  * @category constructors
@@ -109,7 +111,7 @@ export interface WalConfig extends Schema.Codec.Encoded<typeof WalConfig> {}
 export const resolve = (options: WalOptions): ResolvedWalOptions => resolveUnsafe(WalOptions, options)
 
 /**
- * What holds where nothing is said.
+ * The defaults.
  *
  * @since 0.1.0
  * @category limits
@@ -130,7 +132,7 @@ export interface ConfigField extends Field {
 }
 
 /**
- * Every field that holds one value, in order. The name of a variable is `EFFECT_WAL_` and the field's own name.
+ * Every field that holds one value, in order. The name of its variable is `EFFECT_WAL_` and the field's own name.
  *
  * @since 0.1.0
  * @category fields
@@ -141,9 +143,9 @@ export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).map((field
 }))
 
 /**
- * The options from the environment: `EFFECT_WAL_DIRECTORY` and the other variables of `docs/CONFIGURATION.md`, with sizes
- * and durations as people write them (`16MiB`, `250ms`). Absent when there is no directory. `Config.nested` gives a second
- * recorder names of its own.
+ * The options from the environment: `EFFECT_WAL_DIRECTORY` and the other variables of `docs/CONFIGURATION.md`. Sizes
+ * and durations are written as people write them (`16MiB`, `250ms`). Without a directory the config is absent.
+ * `Config.nested` gives a second recorder variables of its own.
  *
  * @since 0.1.0
  * @category configuration
@@ -154,7 +156,11 @@ export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).map((field
  * import * as Effect from "effect/Effect"
  * import { WalConfig } from "effect-wal"
  *
- * const env = { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_SEGMENT_BYTES_MAX: "64MiB", EFFECT_WAL_AGE_MILLIS_MAX: "12h" }
+ * const env = {
+ *   EFFECT_WAL_DIRECTORY: "./log",
+ *   EFFECT_WAL_SEGMENT_BYTES_MAX: "64MiB",
+ *   EFFECT_WAL_AGE_MILLIS_MAX: "12h"
+ * }
  *
  * const program = Effect.gen(function*() {
  *   const { limits, segmentBytesMax } = yield* WalConfig.config

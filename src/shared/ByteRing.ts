@@ -13,8 +13,6 @@
  *
  * Positions count bytes modulo 2^32 and are compared by their difference, so they may wrap. Head is stored after the
  * bytes of a record, tail after they were read.
- *
- * @since 0.1.0
  */
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
@@ -36,12 +34,7 @@ const at = {
   space: 2 * lineWords + 3
 } as const
 
-/**
- * A byte ring, as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A byte ring, as one thread sees it. */
 export interface ByteRing {
   readonly buffer: SharedArrayBuffer
   readonly capacityBytes: number
@@ -56,13 +49,8 @@ export interface ByteRing {
   readonly view: DataView
 }
 
-/**
- * Makes an empty ring. The capacity is rounded up to a power of two of at least 4 KiB.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (capacityBytes: number): ByteRing => {
+/** Makes an empty ring. The capacity is rounded up to a power of two of at least 4 KiB. */
+export const makeUnsafe = (capacityBytes: number): ByteRing => {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes)))
   invariant(capacity <= 2 ** 30, "a byte ring has at most 1 GiB")
   const buffer = new SharedArrayBuffer(dataStart + capacity)
@@ -72,12 +60,7 @@ export const make = (capacityBytes: number): ByteRing => {
   return attach(buffer)
 }
 
-/**
- * Attaches to the ring in a buffer that another thread made.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Attaches to the ring in a buffer that another thread made. */
 export const attach = (buffer: SharedArrayBuffer): ByteRing => {
   const words = new Int32Array(buffer)
   invariant(Atomics.load(words, at.magic) === magic, "the buffer holds a byte ring")
@@ -87,8 +70,8 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
     capacityBytes,
     // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
     eventBytesMax: capacityBytes / 2 - 8,
-    data: Doorbell.makeShared(buffer, at.data * 4),
-    space: Doorbell.makeShared(buffer, at.space * 4),
+    data: Doorbell.makeSharedUnsafe(buffer, at.data * 4),
+    space: Doorbell.makeSharedUnsafe(buffer, at.space * 4),
     words,
     bytes: new Uint8Array(buffer, dataStart),
     view: new DataView(buffer, dataStart)
@@ -97,12 +80,7 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
 
 const padded = (length: number): number => 4 + Math.ceil(length / 4) * 4
 
-/**
- * Producer: copies an event in. Returns `false` if there is no room now; then nothing has changed.
- *
- * @since 0.1.0
- * @category producing
- */
+/** Producer: copies an event in. Returns `false` if there is no room now; then nothing has changed. */
 export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
   const { capacityBytes, words } = self
   const record = padded(event.length)
@@ -120,20 +98,10 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
   return true
 }
 
-/**
- * Returns the number of bytes ever put in, modulo 2^32.
- *
- * @since 0.1.0
- * @category producing
- */
-export const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
+/** Returns the number of bytes ever put in, modulo 2^32. */
+const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
 
-/**
- * Producer: asks the consumer to make durable everything that was put in. Returns the number of the request.
- *
- * @since 0.1.0
- * @category producing
- */
+/** Producer: asks the consumer to make durable everything that was put in. Returns the number of the request. */
 export const askCommitUnsafe = (self: ByteRing): number => {
   const request = Atomics.add(self.words, at.commitsAsked, 1) + 1
   Doorbell.ringUnsafe(self.data)
@@ -142,21 +110,13 @@ export const askCommitUnsafe = (self: ByteRing): number => {
 
 /**
  * Producer: returns the answer to a request: `undefined` while it is open, 0 if it succeeded, otherwise a failure code.
- *
- * @since 0.1.0
- * @category producing
  */
 export const commitAnswer = (self: ByteRing, request: number): number | undefined => {
   if (((Atomics.load(self.words, at.commitsAnswered) - request) | 0) < 0) return undefined
   return Atomics.load(self.words, at.failure)
 }
 
-/**
- * Consumer: returns a view on the oldest event; `undefined` if there is none. The view is valid until `takeUnsafe`.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Consumer: returns a view on the oldest event; `undefined` if there is none. The view is valid until `takeUnsafe`. */
 export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
   const { capacityBytes, words } = self
   let tail = Atomics.load(words, at.tail) >>> 0
@@ -172,39 +132,19 @@ export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
   return self.bytes.subarray(offset + 4, offset + 4 + length)
 }
 
-/**
- * Consumer: gives the room of the oldest event back. `length` is that of the view from `peekUnsafe`.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Consumer: gives the room of the oldest event back. `length` is that of the view from `peekUnsafe`. */
 export const takeUnsafe = (self: ByteRing, length: number): void => {
   Atomics.store(self.words, at.tail, (Atomics.load(self.words, at.tail) + padded(length)) | 0)
 }
 
-/**
- * Consumer: returns how many commits were ever asked for. The consumer reads it before it takes the events.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Consumer: returns how many commits were ever asked for. The consumer reads it before it takes the events. */
 export const commitsAsked = (self: ByteRing): number => Atomics.load(self.words, at.commitsAsked)
 
-/**
- * Tells whether a commit waits for an answer.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Tells whether a commit waits for an answer. */
 export const hasOpenCommit = (self: ByteRing): boolean =>
   Atomics.load(self.words, at.commitsAnswered) !== commitsAsked(self)
 
-/**
- * Consumer: answers every commit up to the request, with 0 for success or a failure code.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Consumer: answers every commit up to the request, with 0 for success or a failure code. */
 export const answerCommitUnsafe = (self: ByteRing, request: number, failure: number): void => {
   Atomics.store(self.words, at.failure, failure)
   Atomics.store(self.words, at.commitsAnswered, request)

@@ -6,18 +6,16 @@
  *
  * - A waiter in the ringing thread is woken inside `ringUnsafe`, synchronously. So a test that owns the clock owns the
  *   doorbell too.
- * - A shared doorbell (`makeShared`) is also heard from other threads. For this a thread keeps at most one
+ * - A shared doorbell (`makeSharedUnsafe`) is also heard from other threads. For this a thread keeps at most one
  *   `Atomics.waitAsync` pending, whatever the number of its waiters, and none is begun while nobody waits: a pending
  *   one cannot be cancelled, it goes away with the next ring.
- * - A local doorbell (`make`) never creates a promise.
+ * - A local doorbell (`makeUnsafe`) never creates a promise.
  *
  * A thread has one `Doorbell` object for one cell; two objects on one cell do not know each other's waiters. A pending
  * `Atomics.waitAsync` does not keep Node's event loop alive; a thread that lives by its doorbell alone must hold
  * something else open (a message port with a listener, say).
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { invariant } from "../internal/invariant.ts"
 
 interface Waiter {
@@ -25,12 +23,7 @@ interface Waiter {
   readonly wake: () => void
 }
 
-/**
- * A doorbell, as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A doorbell, as one thread sees it. */
 export interface Doorbell {
   /** Whether rings are exchanged with other threads. */
   readonly isShared: boolean
@@ -44,9 +37,6 @@ export interface Doorbell {
 
 /**
  * The bytes that a doorbell takes in shared memory: a 64-byte line of its own, whose first four bytes are the counter.
- *
- * @since 0.1.0
- * @category layout
  */
 export const doorbellBytes = 64
 
@@ -58,36 +48,25 @@ const makeDoorbell = (buffer: SharedArrayBuffer, byteOffset: number, isShared: b
 /**
  * Makes a local doorbell on the counter at `byteOffset` of `buffer`: a ring wakes the waiters of the ringing thread
  * only. The counter keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
  */
-export const make = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell => makeDoorbell(buffer, byteOffset, false)
+export const makeUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+  makeDoorbell(buffer, byteOffset, false)
 
 /**
  * Makes a shared doorbell on the counter at `byteOffset` of `buffer`: a ring wakes waiters in every thread that made
  * one there. Threads may make theirs in any order. The counter keeps its value; zeroed memory is a fresh counter.
- *
- * @since 0.1.0
- * @category constructors
  */
-export const makeShared = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
+export const makeSharedUnsafe = (buffer: SharedArrayBuffer, byteOffset: number): Doorbell =>
   makeDoorbell(buffer, byteOffset, true)
 
 /**
  * Reads the counter: how often the doorbell was rung, modulo 2^32, as a signed integer. Compare it for equality only.
- *
- * @since 0.1.0
- * @category operations
  */
 export const readUnsafe = (self: Doorbell): number => Atomics.load(self.words, self.index)
 
 /**
  * Rings: wakes every waiter. Waiters in this thread run before the call returns, those in other threads (if the
  * doorbell is shared) as soon as their thread is free. A woken waiter sees all changes made before the ring.
- *
- * @since 0.1.0
- * @category operations
  */
 export const ringUnsafe = (self: Doorbell): void => {
   countUnsafe(self)
@@ -97,20 +76,12 @@ export const ringUnsafe = (self: Doorbell): void => {
 /**
  * Does the first half of a ring: adds one to the counter and wakes no waiter. The caller must call `wakeUnsafe` later.
  * The two are separate because waking a thread is a system call, and the woken thread may take the caller's core.
- *
- * @since 0.1.0
- * @category operations
  */
 export const countUnsafe = (self: Doorbell): void => {
   Atomics.add(self.words, self.index, 1)
 }
 
-/**
- * Does the second half of a ring: wakes every waiter that has not seen the present count.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Does the second half of a ring: wakes every waiter that has not seen the present count. */
 export const wakeUnsafe = (self: Doorbell): void => {
   if (self.isShared) Atomics.notify(self.words, self.index)
   if (self.waiters.size > 0) wakeChanged(self, Atomics.load(self.words, self.index))
@@ -149,9 +120,6 @@ const cancelNothing = (): void => {}
 /**
  * Calls `wake` once, as soon as the counter differs from `seen`; at once if it already does. Returns the function that
  * cancels the waiting.
- *
- * @since 0.1.0
- * @category operations
  */
 export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): () => void => {
   if (readUnsafe(self) !== seen) {
@@ -169,28 +137,6 @@ export const onRingUnsafe = (self: Doorbell, seen: number, wake: () => void): ()
 /**
  * Waits until the counter differs from `seen`; returns at once if it already does. Interruptible: an interruption
  * removes the listener.
- *
- * @since 0.1.0
- * @category operations
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Fiber from "effect/Fiber"
- * import { Doorbell } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const doorbell = Doorbell.make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
- *   // Read the counter before you look for work: then a ring in between ends the wait at once.
- *   const seen = Doorbell.readUnsafe(doorbell)
- *   const waiting = yield* Effect.forkChild(Doorbell.wait(doorbell, seen))
- *   Doorbell.ringUnsafe(doorbell)
- *   yield* Fiber.join(waiting)
- *   yield* Console.log("rung") // => rung
- * })
- *
- * await Effect.runPromise(program)
- * ```
  */
 export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -202,9 +148,6 @@ export const wait = (self: Doorbell, seen: number): Effect.Effect<void> =>
  * Reads the counter repeatedly, without releasing the thread, until it differs from `seen` or `microsMax` microseconds
  * are over. Returns `true` if it differs. For a ring that is expected at once: waking a sleeping thread would take
  * longer.
- *
- * @since 0.1.0
- * @category operations
  */
 export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boolean => {
   const until = performance.now() + microsMax / 1000
@@ -213,12 +156,3 @@ export const spinUnsafe = (self: Doorbell, seen: number, microsMax: number): boo
   } while (performance.now() < until)
   return false
 }
-
-/**
- * Waits as `wait` does, but at most `duration` by Effect's clock. Gives `true` if the doorbell was rung.
- *
- * @since 0.1.0
- * @category operations
- */
-export const waitTimeout = (self: Doorbell, seen: number, duration: Duration.Input): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(wait(self, seen), duration), Option.isSome)

@@ -38,10 +38,7 @@ const makeQueue = (capacity: number) =>
  */
 export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToPersist"
-) {
-  /** An empty queue. */
-  static readonly layer: Layer.Layer<SegmentsToPersist> = Layer.effect(this, makeQueue(capacities.persist))
-}
+) {}
 
 /**
  * Durable segments that must be compressed.
@@ -51,10 +48,7 @@ export class SegmentsToPersist extends Context.Service<SegmentsToPersist, TaskQu
  */
 export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToFreeze"
-) {
-  /** An empty queue. */
-  static readonly layer: Layer.Layer<SegmentsToFreeze> = Layer.effect(this, makeQueue(capacities.freeze))
-}
+) {}
 
 /**
  * Cold segments that must be deleted.
@@ -64,10 +58,7 @@ export class SegmentsToFreeze extends Context.Service<SegmentsToFreeze, TaskQueu
  */
 export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.TaskQueue>()(
   "effect-wal/shared/SegmentsToFree"
-) {
-  /** An empty queue. */
-  static readonly layer: Layer.Layer<SegmentsToFree> = Layer.effect(this, makeQueue(capacities.free))
-}
+) {}
 
 /**
  * The three services.
@@ -99,9 +90,9 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * ```
  */
 export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
-  SegmentsToPersist.layer,
-  SegmentsToFreeze.layer,
-  SegmentsToFree.layer
+  Layer.effect(SegmentsToPersist, makeQueue(capacities.persist)),
+  Layer.effect(SegmentsToFreeze, makeQueue(capacities.freeze)),
+  Layer.effect(SegmentsToFree, makeQueue(capacities.free))
 )
 
 /**

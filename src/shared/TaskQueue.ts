@@ -6,6 +6,10 @@
  * - An ended queue drains, and then its takers fail with `Cause.Done`.
  * - A queue that is shut down discards its tasks and interrupts its takers.
  *
+ * The product itself offers, polls, completes and recovers. The other operations of Effect's `Queue` (`offerAll`,
+ * `take`, `takeAll`, `takeUpTo`, `toStream`, `end`, `awaitShutdown`, `size`, `isFull`) are a promise to applications
+ * that fill or empty the queues themselves.
+ *
  * The queue's memory can be passed to other threads (`TaskQueueMemory`, `attach`). All its producing fibers run in one
  * thread and share one `Enqueue`. Every thread that consumes has a consumer number of its own and one `Dequeue` for it.
  *
@@ -29,6 +33,9 @@ import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
 import * as TaskRing from "./TaskRing.ts"
 import * as WaitingLine from "./WaitingLine.ts"
+
+export type { Task } from "./TaskRing.ts"
+export { TaskRecord } from "./TaskRing.ts"
 
 /**
  * A task to offer; the queue adds `offeredAtMillis`.
@@ -106,28 +113,12 @@ export interface Dequeue extends Half {
 }
 
 /**
- * Both halves of a queue, as one thread sees it.
+ * Both halves of a queue, as one thread sees it; usable as either half.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TaskQueue extends Enqueue, Dequeue {}
-
-/**
- * Gives only the write half of a queue.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const asEnqueue = (self: TaskQueue): Enqueue => self
-
-/**
- * Gives only the read half of a queue.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const asDequeue = (self: TaskQueue): Dequeue => self
 
 const notFullAt = Doorbell.doorbellBytes
 const ringAt = 2 * Doorbell.doorbellBytes
@@ -136,7 +127,7 @@ const open = (memory: TaskQueueMemory, ring: TaskRing.TaskRing, consumer: number
   Effect.clockWith((clock) =>
     Effect.sync(() => {
       checkConsumer(ring, consumer)
-      const makeDoorbell = memory.isShared ? Doorbell.makeShared : Doorbell.make
+      const makeDoorbell = memory.isShared ? Doorbell.makeSharedUnsafe : Doorbell.makeUnsafe
       return {
         memory,
         ring,
@@ -188,7 +179,7 @@ export const make = (options: {
   Effect.suspend(() => {
     const buffer = new SharedArrayBuffer(ringAt + TaskRing.bytesNeeded(options.capacity, options.consumersMax))
     const memory = { buffer, byteOffset: 0, isShared: options.isShared }
-    return open(memory, TaskRing.make(buffer, ringAt, options), 0)
+    return open(memory, TaskRing.makeUnsafe(buffer, ringAt, options), 0)
   })
 
 /**

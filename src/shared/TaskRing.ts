@@ -65,7 +65,7 @@ export interface Task {
 }
 
 /**
- * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so the engine keeps
+ * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so V8 keeps
  * their fields as doubles and fills them in place. A field that begins as a small integer would get a new number object
  * for every task.
  *
@@ -79,12 +79,7 @@ export class TaskRecord implements Task {
   offeredAtMillis = Number.NaN
 }
 
-/**
- * A ring, as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A ring, as one thread sees it. */
 export interface TaskRing {
   readonly buffer: SharedArrayBuffer
   readonly byteOffset: number
@@ -106,9 +101,6 @@ export interface TaskRing {
  * The offsets and sizes of a ring's parts, in 32-bit words from its beginning.
  *
  * @internal
- *
- * @since 0.1.0
- * @category layout
  */
 export const layout = {
   capacityAt: 0,
@@ -137,19 +129,13 @@ const claimHeld = 1
 /**
  * The largest number of consumers of one ring: the state of a cell is one byte, of which two values mean free and
  * ready.
- *
- * @since 0.1.0
- * @category layout
  */
-export const consumersLimit = 254
+const consumersLimit = 254
 
 /**
  * The largest capacity of a ring.
- *
- * @since 0.1.0
- * @category layout
  */
-export const capacityLimit = 2 ** 20
+const capacityLimit = 2 ** 20
 
 const checkSizes = (capacity: number, consumersMax: number): void => {
   invariant(
@@ -162,12 +148,7 @@ const checkSizes = (capacity: number, consumersMax: number): void => {
   )
 }
 
-/**
- * Computes the bytes that a ring takes in shared memory; a multiple of 32.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Computes the bytes that a ring takes in shared memory; a multiple of 32. */
 export const bytesNeeded = (capacity: number, consumersMax: number): number => {
   checkSizes(capacity, consumersMax)
   return 4 * (claimsAt + claimWords * consumersMax + cellWords * capacity)
@@ -176,11 +157,8 @@ export const bytesNeeded = (capacity: number, consumersMax: number): number => {
 /**
  * Lays out an empty ring in zeroed memory. `byteOffset` should be a multiple of 64, so that head, tail and claims have
  * cache lines of their own.
- *
- * @since 0.1.0
- * @category constructors
  */
-export const make = (
+export const makeUnsafe = (
   buffer: SharedArrayBuffer,
   byteOffset: number,
   options: { readonly capacity: number; readonly consumersMax: number }
@@ -192,12 +170,7 @@ export const make = (
   return attach(buffer, byteOffset)
 }
 
-/**
- * Attaches to the ring that `make` has laid out at `byteOffset`, for use from this thread.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Attaches to the ring that `makeUnsafe` has laid out at `byteOffset`, for use from this thread. */
 export const attach = (buffer: SharedArrayBuffer, byteOffset: number): TaskRing => {
   invariant(byteOffset % 8 === 0, "a ring lies at a multiple of 8 bytes")
   const control = new Int32Array(buffer, byteOffset, claimsAt)
@@ -255,9 +228,6 @@ const isLapBehind = (self: TaskRing, position: number, stamp: number): boolean =
 /**
  * Puts a task into the ring. Returns `false` if the ring is full, ended or shut down. Only one thread, the producer,
  * calls this.
- *
- * @since 0.1.0
- * @category producing
  */
 export const offerUnsafe = (
   self: TaskRing,
@@ -289,9 +259,6 @@ export const offerUnsafe = (
  * `false` if there is none, or if the ring was shut down. A consumer has one claim: taking the next task replaces the
  * claim of the one before. A consumer number is used by one thread at a time. With `end`, a position, only tasks before
  * that position are taken.
- *
- * @since 0.1.0
- * @category consuming
  */
 export const pollUnsafe = (self: TaskRing, consumer: number, out: TaskRecord, end?: number): boolean => {
   const words = self.words
@@ -332,12 +299,7 @@ const finishTaking = (self: TaskRing, consumer: number, position: number, cell: 
   Atomics.store(words, cell, freeStamp(self, (position + self.capacity) | 0))
 }
 
-/**
- * Completes the task that `consumer` took last: clears its claim. Does nothing if there is no claim.
- *
- * @since 0.1.0
- * @category consuming
- */
+/** Completes the task that `consumer` took last: clears its claim. Does nothing if there is no claim. */
 export const completeUnsafe = (self: TaskRing, consumer: number): void => {
   Atomics.store(self.words, claimAt(consumer), claimNone)
 }
@@ -347,9 +309,6 @@ export const completeUnsafe = (self: TaskRing, consumer: number): void => {
  * none. Only the successor of a dead consumer may call this, before its first poll: it finishes the step during which
  * the consumer died, and would interfere with a consumer that is alive. The claim stays until `completeUnsafe`, so a
  * second call gives the same answer. `unfinishedUnsafe` only reads.
- *
- * @since 0.1.0
- * @category consuming
  */
 export const claimUnsafe = (self: TaskRing, consumer: number, out: TaskRecord): boolean => {
   const words = self.words
@@ -379,9 +338,6 @@ const positionOf = (self: TaskRing, index: number, stamp: number): number => {
 /**
  * Ends the ring: nothing more can be offered, and tasks in the ring can still be taken. Only the producer calls this,
  * so no offer is under way. Returns `false` if it was ended or shut down before.
- *
- * @since 0.1.0
- * @category completion
  */
 export const endUnsafe = (self: TaskRing): boolean =>
   Atomics.compareExchange(self.words, phaseAt, phaseOpen, phaseEnded) === phaseOpen
@@ -389,51 +345,25 @@ export const endUnsafe = (self: TaskRing): boolean =>
 /**
  * Shuts the ring down, from any thread: nothing more can be offered or taken. Returns `false` if it was shut down
  * before.
- *
- * @since 0.1.0
- * @category completion
  */
 export const shutdownUnsafe = (self: TaskRing): boolean =>
   Atomics.exchange(self.words, phaseAt, phaseShutDown) !== phaseShutDown
 
-/**
- * Tells whether the ring was ended or shut down.
- *
- * @since 0.1.0
- * @category completion
- */
+/** Tells whether the ring was ended or shut down. */
 export const isEndedUnsafe = (self: TaskRing): boolean => Atomics.load(self.words, phaseAt) !== phaseOpen
 
-/**
- * Tells whether the ring was shut down.
- *
- * @since 0.1.0
- * @category completion
- */
+/** Tells whether the ring was shut down. */
 export const isShutDownUnsafe = (self: TaskRing): boolean => Atomics.load(self.words, phaseAt) === phaseShutDown
 
-/**
- * Gives the position of the oldest task that is not taken, or one shortly before it.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Gives the position of the oldest task that is not taken, or one shortly before it. */
 export const headUnsafe = (self: TaskRing): number => Atomics.load(self.words, headAt)
 
-/**
- * Producer: gives the position that the next task will have.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Producer: gives the position that the next task will have. */
 export const tailUnsafe = (self: TaskRing): number => self.words[tailAt]!
 
 /**
  * Copies the oldest task at or after `position` that is not taken into `out`, and returns the position after it;
  * `position` itself if there is none. Call it only while no consumer can take tasks at or after `position`.
- *
- * @since 0.1.0
- * @category inspecting
  */
 export const peekUnsafe = (self: TaskRing, position: number, out: TaskRecord): number => {
   for (let at = position;; at = (at + 1) | 0) {
@@ -448,12 +378,7 @@ export const peekUnsafe = (self: TaskRing, position: number, out: TaskRecord): n
   }
 }
 
-/**
- * Counts the tasks in the ring, 0 to capacity. Exact while no other thread offers or takes.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Counts the tasks in the ring, 0 to capacity. Exact while no other thread offers or takes. */
 export const sizeUnsafe = (self: TaskRing): number => {
   const head = Atomics.load(self.words, headAt)
   const size = (Atomics.load(self.words, tailAt) - head) | 0
@@ -467,9 +392,6 @@ export const sizeUnsafe = (self: TaskRing): number => {
  * Consumers move tasks at the same time. So the cells are read before the claims, in the direction in which a task
  * moves: a task that moves meanwhile is seen in at least one of the two, and possibly in both. So zero is exact if the
  * calling thread is the producer.
- *
- * @since 0.1.0
- * @category inspecting
  */
 export const unfinishedUnsafe = (self: TaskRing): number => {
   const { capacity, cellsAt, consumersMax, words } = self
@@ -483,12 +405,7 @@ export const unfinishedUnsafe = (self: TaskRing): number => {
   return count
 }
 
-/**
- * Tells whether there is nothing to take.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Tells whether there is nothing to take. */
 export const isEmptyUnsafe = (self: TaskRing): boolean => {
   let head = Atomics.load(self.words, headAt)
   while (true) {
@@ -500,12 +417,7 @@ export const isEmptyUnsafe = (self: TaskRing): boolean => {
   }
 }
 
-/**
- * Tells whether an offer would find no free cell.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Tells whether an offer would find no free cell. */
 export const isFullUnsafe = (self: TaskRing): boolean => {
   const tail = Atomics.load(self.words, tailAt)
   return isLapBehind(self, tail, Atomics.load(self.words, cellAt(self, tail)))
@@ -528,12 +440,7 @@ const visitReady = (self: TaskRing, visit: (task: Task) => boolean): void => {
   }
 }
 
-/**
- * Sums `bytes` of the tasks in the ring. Reads every task: use it for telemetry, not for each offer.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Sums `bytes` of the tasks in the ring. Reads every task: use it for telemetry, not for each offer. */
 export const pendingBytesUnsafe = (self: TaskRing): number => {
   let sum = 0
   visitReady(self, (task) => {
@@ -543,12 +450,7 @@ export const pendingBytesUnsafe = (self: TaskRing): number => {
   return sum
 }
 
-/**
- * Reads when the oldest task in the ring was offered, in milliseconds since the epoch; -1 if the ring is empty.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Reads when the oldest task in the ring was offered, in milliseconds since the epoch; -1 if the ring is empty. */
 export const oldestMillisUnsafe = (self: TaskRing): number => {
   let oldest = -1
   visitReady(self, (task) => {

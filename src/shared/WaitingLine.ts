@@ -1,16 +1,9 @@
-/**
- * A line of fibers of one thread that wait for a doorbell. They are served in the order in which they came.
- *
- * @since 0.1.0
- */
+/** A line of fibers of one thread that wait for a doorbell. They are served in the order in which they came. */
 import * as Doorbell from "./Doorbell.ts"
 
 /**
  * A line of waiters. `serving` is true while a step runs; `stopListening` removes the line's listener from the
  * doorbell.
- *
- * @since 0.1.0
- * @category models
  */
 export interface WaitingLine<Waiting> {
   readonly waiting: Array<Waiting>
@@ -18,12 +11,7 @@ export interface WaitingLine<Waiting> {
   stopListening: (() => void) | undefined
 }
 
-/**
- * Makes an empty line.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Makes an empty line. */
 export const make = <Waiting>(): WaitingLine<Waiting> => ({ waiting: [], serving: false, stopListening: undefined })
 
 /**
@@ -31,9 +19,6 @@ export const make = <Waiting>(): WaitingLine<Waiting> => ({ waiting: [], serving
  * The doorbell was read before the step looked, so no ring is missed. `step` may resume fibers that call `serve` again.
  * That call does nothing while `serving` is true, because the running step looks again, and so does the step that each
  * newcomer schedules.
- *
- * @since 0.1.0
- * @category operations
  */
 export const serve = <Waiting>(line: WaitingLine<Waiting>, doorbell: Doorbell.Doorbell, step: () => void): void => {
   if (line.serving) return
@@ -61,12 +46,7 @@ const stopListening = <Waiting>(line: WaitingLine<Waiting>): void => {
   line.stopListening = undefined
 }
 
-/**
- * Removes a waiter from the line, after it was served or interrupted. Does nothing if it is not in the line.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes a waiter from the line, after it was served or interrupted. Does nothing if it is not in the line. */
 export const leave = <Waiting>(line: WaitingLine<Waiting>, waiting: Waiting): void => {
   const index = line.waiting.indexOf(waiting)
   if (index >= 0) line.waiting.splice(index, 1)

@@ -4,8 +4,8 @@
  *
  * Every writer owns one block of this layout. A block consists of groups. A group starts on a 64-byte line, and no two
  * groups share a line. The last four bytes of a group are its sequence word, which is odd while its writer is inside
- * the group. (The iteration is guarded by the lifecycle's word, because one call changes both.) The groups of the first
- * 320 bytes are placed as in the maintainer's reference layout, with the sequence words in its padding:
+ * the group. (The iteration is guarded by the lifecycle's word, because one call changes both.) The groups of
+ * maintenance come first, with the sequence words in their padding:
  *
  * ```text
  *   0  persistence lifecycle   cycles, cycles with work, cycle ns, active ns, last sleep ms (u32)
@@ -32,20 +32,10 @@ import {
 import type { Subsystem, Unit } from "./Counters.ts"
 import { bucketCount } from "./LatencyHistogram.ts"
 
-/**
- * The bytes of a cache line, the unit of the layout.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The bytes of a cache line, the unit of the layout. */
 export const lineBytes = 64
 
-/**
- * A field with its place.
- *
- * @since 0.1.0
- * @category models
- */
+/** A field with its place. */
 export interface Field {
   readonly name: string
   readonly exported: string
@@ -58,12 +48,7 @@ export interface Field {
   readonly offset: number
 }
 
-/**
- * A group with its place: the unit of consistency. No reader ever sees a group in the middle of an update.
- *
- * @since 0.1.0
- * @category models
- */
+/** A group with its place: the unit of consistency. No reader ever sees a group in the middle of an update. */
 export interface Group {
   readonly name: string
   readonly kind: GroupKind
@@ -81,9 +66,6 @@ export interface Group {
  * A latency histogram with its place: `bucketCount` low words, as many high words, and a line that ends with its
  * sequence word. Counting in a bucket is one 32-bit store, except when its low word overflows; only then is the
  * sequence word used.
- *
- * @since 0.1.0
- * @category models
  */
 export interface HistogramPlace {
   readonly operation: OperationName
@@ -117,33 +99,18 @@ const place = (definition: GroupDefinition, offset: number, before: ReadonlyArra
   return { name, kind, subsystem, fields, offset, bytes, sequenceOffset: guard?.sequenceOffset ?? offset + bytes - 4 }
 }
 
-/**
- * Lists every group, in the order of the layout.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Lists every group, in the order of the layout. */
 export const groups: ReadonlyArray<Group> = definitions.reduce<ReadonlyArray<Group>>(
   (placed, definition) => [...placed, place(definition, placed.reduce((sum, group) => sum + group.bytes, 0), placed)],
   []
 )
 
-/**
- * The bytes of all groups together; the histograms begin at this offset.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The bytes of all groups together; the histograms begin at this offset. */
 export const groupsBytes = groups.reduce((sum, group) => sum + group.bytes, 0)
 
 const histogramBytes = bucketCount * 8 + lineBytes
 
-/**
- * Lists every histogram, in the order of the layout.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Lists every histogram, in the order of the layout. */
 export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((operation, index) => {
   const offset = groupsBytes + index * histogramBytes
   return {
@@ -155,28 +122,13 @@ export const histograms: ReadonlyArray<HistogramPlace> = operationNames.map((ope
   }
 })
 
-/**
- * The bytes of one writer's block.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The bytes of one writer's block. */
 export const blockBytes = groupsBytes + histograms.length * histogramBytes
 
-/**
- * The bytes of the maintainer's reference layout at the start of a block.
- *
- * @since 0.1.0
- * @category layout
- */
-export const referenceBytes = 320
+/** The bytes of the groups of maintenance at the start of a block: the lifecycle, three operations and the limits. */
+export const maintenanceBytes = 320
 
-/**
- * Finds the group of that name.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Finds the group of that name. */
 export const groupOf = (name: string): Group => {
   const group = groups.find((group) => group.name === name)
   invariant(group !== undefined, `there is a group of counters named ${name}`)
@@ -187,5 +139,8 @@ invariant(groups.every((group) => group.offset % lineBytes === 0), "every group 
 invariant(groups.every((group) => group.bytes % lineBytes === 0), "every group fills its lines")
 invariant(histograms.every((place) => place.offset % lineBytes === 0), "every histogram starts on a line of its own")
 invariant(histogramBytes % lineBytes === 0, "every histogram fills its lines")
-invariant(groupOf("limits").offset + groupOf("limits").bytes === referenceBytes, "the reference layout has 320 bytes")
+invariant(
+  groupOf("limits").offset + groupOf("limits").bytes === maintenanceBytes,
+  "the groups of maintenance have 320 bytes"
+)
 invariant(blockBytes % lineBytes === 0, "a block fills its lines")

@@ -3,30 +3,17 @@
  * and the exported names with their help texts.
  */
 
-/**
- * The unit of a value. `ns` and `ms` become seconds for monitoring systems, which expect base units.
- *
- * @since 0.1.0
- * @category models
- */
+/** The unit of a value. `ns` and `ms` become seconds for monitoring systems, which expect base units. */
 export type Unit = "" | "ns" | "ms" | "bytes" | "percent"
 
 /**
  * How the values of several writers are merged: `sum` for counters, and for gauges of which every writer has its own
  * part; `min` and `max` for extremes; `max` also for gauges that any writer may set for all writers.
- *
- * @since 0.1.0
- * @category models
  */
 export type Merge = "sum" | "min" | "max"
 
-/**
- * A field of a group, before it has a place.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FieldDefinition {
+/** A field of a group, before it has a place. */
+interface FieldDefinition {
   /** The last part of the exported name, after the group's `exported`. */
   readonly exported: string
   readonly unit: Unit
@@ -73,11 +60,8 @@ const operationFields = {
 /**
  * The definition of an operation: the beginning of its exported names, the part of the recorder that runs it, and the
  * beginning of its fields' help texts.
- *
- * @since 0.1.0
- * @category models
  */
-export interface OperationDefinition {
+interface OperationDefinition {
   readonly exported: string
   readonly subsystem: Subsystem
   readonly help: string
@@ -85,20 +69,10 @@ export interface OperationDefinition {
   readonly guardedBy?: "lifecycle"
 }
 
-/**
- * The value of the label `subsystem`: the maintainer's worker or the recorder that the application calls.
- *
- * @since 0.1.0
- * @category models
- */
+/** The value of the label `subsystem`: the maintainer's worker or the recorder that the application calls. */
 export type Subsystem = "wal_persistence_worker" | "wal_recorder"
 
-/**
- * Lists the timed operations, in the order of the layout. Each has five totals and a latency histogram.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the timed operations, in the order of the layout. Each has five totals and a latency histogram. */
 export const operations = {
   retention: {
     exported: "maintenance_retention",
@@ -141,12 +115,7 @@ export const operations = {
   }
 } as const satisfies Record<string, OperationDefinition>
 
-/**
- * The name of a timed operation.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a timed operation. */
 export type OperationName = keyof typeof operations
 
 const limitFields = {
@@ -193,20 +162,10 @@ const trafficFields = {
   restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." }
 } as const satisfies Record<string, FieldDefinition>
 
-/**
- * The name of a counter, a value that only grows.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a counter, a value that only grows. */
 export type CounterName = keyof typeof trafficFields
 
-/**
- * Lists the reasons why an operation of the maintainer or the recorder fails.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the reasons why an operation of the maintainer or the recorder fails. */
 export const failureReasons = [
   "NotFound",
   "DiskFull",
@@ -220,12 +179,7 @@ export const failureReasons = [
   "Io"
 ] as const
 
-/**
- * One of {@link failureReasons}.
- *
- * @since 0.1.0
- * @category models
- */
+/** One of {@link failureReasons}. */
 export type FailureReason = typeof failureReasons[number]
 
 const failureFields = Object.fromEntries(failureReasons.map((reason) => [reason, {
@@ -298,49 +252,21 @@ const segmentFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
-/**
- * The name of a gauge, a value that is set and stays until it is set again.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a gauge, a value that is set and stays until it is set again. */
 export type GaugeName =
   | keyof typeof limitFields
   | keyof typeof ringFields
   | keyof typeof durabilityFields
   | keyof typeof segmentFields
 
-/**
- * The name of a field of the loop's lifecycle.
- *
- * @since 0.1.0
- * @category models
- */
+/** The name of a field of the loop's lifecycle. */
 export type LifecycleName = keyof typeof lifecycleFields
 
-/**
- * The name of a field of an operation.
- *
- * @since 0.1.0
- * @category models
- */
-export type OperationFieldName = keyof typeof operationFields
-
-/**
- * The kind of a group's fields.
- *
- * @since 0.1.0
- * @category models
- */
+/** The kind of a group's fields. */
 export type GroupKind = "lifecycle" | "operation" | "counters" | "failures" | "gauges"
 
 const worker: Subsystem = "wal_persistence_worker"
-/**
- * Lists the names of the operations, in the order of the layout.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists the names of the operations, in the order of the layout. */
 export const operationNames = Object.keys(operations) as ReadonlyArray<OperationName>
 
 const operationGroup = (name: OperationName): GroupDefinition => {
@@ -352,12 +278,7 @@ const operationGroup = (name: OperationName): GroupDefinition => {
   return { name, kind: "operation", subsystem, exported: `${exported}_`, fields, guardedBy }
 }
 
-/**
- * A group of fields that are changed and read together, before it has a place.
- *
- * @since 0.1.0
- * @category models
- */
+/** A group of fields that are changed and read together, before it has a place. */
 export interface GroupDefinition {
   readonly name: string
   readonly kind: GroupKind
@@ -368,15 +289,10 @@ export interface GroupDefinition {
   readonly guardedBy?: "lifecycle" | undefined
 }
 
-/** The first three operations belong to the reference layout. The limits follow them, and then all other groups. */
-const referenceOperations = 3
+/** The first three operations are those of maintenance. The limits follow them, and then all other groups. */
+const maintenanceOperations = 3
 
-/**
- * Lists every group, in the order of the layout.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** Lists every group, in the order of the layout. */
 export const definitions: ReadonlyArray<GroupDefinition> = [
   {
     name: "lifecycle",
@@ -385,9 +301,9 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
     exported: "persistence_lifecycle_",
     fields: lifecycleFields
   },
-  ...operationNames.slice(0, referenceOperations).map(operationGroup),
+  ...operationNames.slice(0, maintenanceOperations).map(operationGroup),
   { name: "limits", kind: "gauges", subsystem: worker, exported: "persistence_", fields: limitFields },
-  ...operationNames.slice(referenceOperations).map(operationGroup),
+  ...operationNames.slice(maintenanceOperations).map(operationGroup),
   { name: "traffic", kind: "counters", subsystem: worker, exported: "", fields: trafficFields },
   { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },

@@ -12,28 +12,13 @@ const subBucketBits = 6
 const subBuckets = 1 << subBucketBits
 const rangeBits = 40
 
-/**
- * Times of this length and more share the last bucket. In nanoseconds.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Times of this length and more share the last bucket. In nanoseconds. */
 export const rangeNanos = 2 ** rangeBits
 
-/**
- * The number of buckets.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The number of buckets. */
 export const bucketCount = (rangeBits - subBucketBits + 1) * subBuckets
 
-/**
- * The relative error that no percentile exceeds below {@link rangeNanos}.
- *
- * @since 0.1.0
- * @category layout
- */
+/** The relative error that no percentile exceeds below {@link rangeNanos}. */
 export const relativeErrorMax = 0.01
 
 /** Long times are divided by 2 to this power, so that the rest is 32-bit arithmetic. */
@@ -46,52 +31,27 @@ const shortBucketOf = (nanos: number): number => {
     ((nanos >>> (exponent - subBucketBits)) & (subBuckets - 1))
 }
 
-/**
- * Gives the bucket of a time, a whole number of nanoseconds that is at least 0.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Gives the bucket of a time, a whole number of nanoseconds that is at least 0. */
 export const bucketOf = (nanos: number): number => {
   if (nanos < 0x80000000) return shortBucketOf(nanos)
   if (nanos >= rangeNanos) return bucketCount - 1
   return shortBucketOf(Math.floor(nanos / 2 ** longBits)) + longBits * subBuckets
 }
 
-/**
- * Gives the lowest time that a bucket counts, in nanoseconds.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Gives the lowest time that a bucket counts, in nanoseconds. */
 export const bucketLowestNanos = (bucket: number): number =>
   bucket < subBuckets
     ? bucket
     : (subBuckets + (bucket & (subBuckets - 1))) * 2 ** ((bucket >> subBucketBits) - 1)
 
-/**
- * Gives the middle of the times that a bucket counts, in nanoseconds.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Gives the middle of the times that a bucket counts, in nanoseconds. */
 export const bucketMiddleNanos = (bucket: number): number =>
   (bucketLowestNanos(bucket) + bucketLowestNanos(bucket + 1) - 1) / 2
 
-/**
- * The counts of the buckets that are not empty, in ascending order of the bucket.
- *
- * @since 0.1.0
- * @category models
- */
+/** The counts of the buckets that are not empty, in ascending order of the bucket. */
 export type BucketCounts = ReadonlyArray<readonly [bucket: number, count: number]>
 
-/**
- * The percentiles that are reported, in parts per million of the samples.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** The percentiles that are reported, in parts per million of the samples. */
 export const percentiles = {
   p50: 500_000,
   p90: 900_000,
@@ -102,36 +62,18 @@ export const percentiles = {
   "p99.9999": 999_999
 } as const
 
-/**
- * The name of a reported percentile.
- *
- * @since 0.1.0
- * @category models
- */
-export type PercentileName = keyof typeof percentiles
+/** The name of a reported percentile. */
+type PercentileName = keyof typeof percentiles
 
-/**
- * The names of the reported percentiles in ascending order.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** The names of the reported percentiles in ascending order. */
 export const percentileNames = Object.keys(percentiles) as ReadonlyArray<PercentileName>
 
-/**
- * Counts the samples.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Counts the samples. */
 export const countOf = (counts: BucketCounts): number => counts.reduce((sum, [, count]) => sum + count, 0)
 
 /**
  * Gives the time that `partsPerMillion` of the samples do not exceed (nearest rank), within {@link relativeErrorMax},
  * in nanoseconds; 0 if there are no samples.
- *
- * @since 0.1.0
- * @category queries
  */
 export const percentileNanos = (counts: BucketCounts, partsPerMillion: number): number => {
   const rank = Math.max(1, Math.ceil(countOf(counts) * partsPerMillion / 1_000_000))
@@ -143,24 +85,14 @@ export const percentileNanos = (counts: BucketCounts, partsPerMillion: number): 
   return 0
 }
 
-/**
- * Gives every reported percentile, in nanoseconds.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Gives every reported percentile, in nanoseconds. */
 export const percentilesNanos = (counts: BucketCounts): Record<PercentileName, number> => {
   const values = {} as Record<PercentileName, number>
   for (const name of percentileNames) values[name] = percentileNanos(counts, percentiles[name])
   return values
 }
 
-/**
- * Gives the jitter: the difference between every reported percentile and p50, in nanoseconds.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Gives the jitter: the difference between every reported percentile and p50, in nanoseconds. */
 export const jitterNanos = (counts: BucketCounts): Record<PercentileName, number> => {
   const values = percentilesNanos(counts)
   const median = values.p50
@@ -168,12 +100,7 @@ export const jitterNanos = (counts: BucketCounts): Record<PercentileName, number
   return values
 }
 
-/**
- * Gives the coarse histogram: 64 counts, each of the times with the same floor(log2(ns)). A time of 0 counts as 1.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Gives the coarse histogram: 64 counts, each of the times with the same floor(log2(ns)). A time of 0 counts as 1. */
 export const log2Counts = (counts: BucketCounts): ReadonlyArray<number> => {
   const folded = Array.from({ length: 64 }, () => 0)
   for (const [bucket, count] of counts) {

@@ -24,9 +24,6 @@ export type NowNanos = () => number
 /**
  * The default clock, `performance.now()`: monotonic, in steps of a nanosecond, and the cheapest that Node has. Its zero
  * differs between threads, so a thread must report only starts that it has read itself.
- *
- * @since 0.1.0
- * @category clock
  */
 export const monotonicNanos: NowNanos = () => performance.now() * 1e6
 
@@ -78,9 +75,6 @@ export interface SegmentMaintainerUpdater {
 /**
  * Makes the updater of one writer's block. There may be several for one block, but only one thread may use the block at
  * a time.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeUpdater = (
   buffer: SharedArrayBuffer,
@@ -98,12 +92,7 @@ export const makeUpdater = (
 
 const nothing = () => {}
 
-/**
- * The updater that counts nothing and costs nothing.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The updater that counts nothing and costs nothing. */
 export const noopUpdater: SegmentMaintainerUpdater = {
   nowNanos: () => 0,
   onPersistenceLoop: nothing,

@@ -9,7 +9,7 @@
  * - The copy is whole when the writer's stores become visible in their order (odd word, changes, even word) and the
  *   reader's loads happen in theirs. For then a reader that has seen any store of an update sees that update's odd
  *   word, or a later one, at its second look.
- * - The engine keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
+ * - V8 keeps them in program order: the odd store and both looks are `Atomics` calls, which it moves nothing
  *   across, and it does not reorder the plain stores that follow.
  * - x64 never reorders stores with stores, or loads with loads. So the even store may be a plain one there.
  * - ARM64 does. There `Atomics.store` is a store-release, which nothing before it can pass, and `Atomics.load` a
@@ -27,54 +27,29 @@ const isOrdered = process.arch === "x64"
 /** Private to this thread; only stored to. */
 const fence = new Int32Array(new SharedArrayBuffer(4))
 
-/**
- * Writer: begins a change. Only the one writer of the word may call this, and must call `leave` next.
- *
- * @since 0.1.0
- * @category writing
- */
+/** Writer: begins a change. Only the one writer of the word may call this, and must call `leave` next. */
 export const enter = (words: Int32Array, sequence: number): void => {
   Atomics.store(words, sequence, (words[sequence]! + 1) | 0)
   if (!isOrdered) Atomics.load(words, sequence)
 }
 
-/**
- * Writer: completes the change.
- *
- * @since 0.1.0
- * @category writing
- */
+/** Writer: completes the change. */
 export const leave = (words: Int32Array, sequence: number): void => {
   const even = (words[sequence]! + 1) | 0
   if (isOrdered) words[sequence] = even
   else Atomics.store(words, sequence, even)
 }
 
-/**
- * Makes the word even if a writer died inside. The next writer calls it before its first change.
- *
- * @since 0.1.0
- * @category writing
- */
+/** Makes the word even if a writer died inside. The next writer calls it before its first change. */
 export const recover = (words: Int32Array, sequence: number): void => {
   const found = Atomics.load(words, sequence)
   if ((found & 1) === 1) Atomics.store(words, sequence, (found + 1) | 0)
 }
 
-/**
- * Reader: takes the first look. Pass its result to {@link isWhole} after the copy.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reader: takes the first look. Pass its result to {@link isWhole} after the copy. */
 export const look = (words: Int32Array, sequence: number): number => Atomics.load(words, sequence)
 
-/**
- * Reader: tells whether the copy made since `look` returned `seen` is whole.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reader: tells whether the copy made since `look` returned `seen` is whole. */
 export const isWhole = (words: Int32Array, sequence: number, seen: number): boolean => {
   if (!isOrdered) Atomics.store(fence, 0, 0)
   return (seen & 1) === 0 && Atomics.load(words, sequence) === seen

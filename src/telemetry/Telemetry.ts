@@ -19,6 +19,8 @@ import { makeBuffer } from "./TelemetryBuffer.ts"
 import { makeReader } from "./TelemetryReader.ts"
 import type { TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
+export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpdater.ts"
+
 /**
  * The telemetry of one recorder.
  *

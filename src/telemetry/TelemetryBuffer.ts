@@ -15,20 +15,10 @@ import { blockBytes, groups, groupsBytes, lineBytes } from "./CounterLayout.ts"
 const magic = 0x4c_54_57_45
 const version = 1
 
-/**
- * The largest number of writers of a buffer: the application's thread, the maintainer, and a large pool of workers.
- *
- * @since 0.1.0
- * @category layout
- */
-export const writersLimit = 256
+/** The largest number of writers of a buffer: the application's thread, the maintainer, and a large pool of workers. */
+const writersLimit = 256
 
-/**
- * Makes memory for `writersMax` writers, with all counts at zero and all minima at the unsigned 64-bit maximum.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Makes memory for `writersMax` writers, with all counts at zero and all minima at the unsigned 64-bit maximum. */
 export const makeBuffer = (writersMax: number): SharedArrayBuffer => {
   invariant(
     Number.isInteger(writersMax) && writersMax >= 0 && writersMax <= writersLimit,
@@ -42,12 +32,7 @@ export const makeBuffer = (writersMax: number): SharedArrayBuffer => {
   return buffer
 }
 
-/**
- * Sets the minima in the words of a zeroed block to their first value, the unsigned 64-bit maximum.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Sets the minima in the words of a zeroed block to their first value, the unsigned 64-bit maximum. */
 export const resetMinima = (words: Uint32Array): void => {
   for (const group of groups) {
     for (const field of group.fields) {
@@ -56,12 +41,7 @@ export const resetMinima = (words: Uint32Array): void => {
   }
 }
 
-/**
- * Reads how many writers a buffer has. Throws if the buffer was not made by telemetry, or by another version of it.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Reads how many writers a buffer has. Throws if the buffer was not made by telemetry, or by another version of it. */
 export const writersOf = (buffer: SharedArrayBuffer): number => {
   invariant(buffer.byteLength >= lineBytes, "a telemetry buffer has a header")
   const [foundMagic, foundVersion, writersMax, foundBlockBytes] = new Uint32Array(buffer, 0, 4)
@@ -77,10 +57,5 @@ export const writersOf = (buffer: SharedArrayBuffer): number => {
   return writersMax
 }
 
-/**
- * Gives where the block of a writer begins, in bytes from the start of the buffer.
- *
- * @since 0.1.0
- * @category layout
- */
+/** Gives where the block of a writer begins, in bytes from the start of the buffer. */
 export const blockOffset = (writer: number): number => lineBytes + writer * blockBytes

@@ -1,5 +1,5 @@
 /**
- * Passes a snapshot to a collector, value by value, under the names of the reference: a prefix, the name of the group,
+ * Passes a snapshot to a collector, value by value, under the names of the counters: a prefix, the name of the group,
  * the name of the field. Times are in nanoseconds or milliseconds, as the end of the name states. Each value has the
  * label `subsystem`.
  *
@@ -11,12 +11,7 @@ import { type OperationName, operations, type Unit } from "./Counters.ts"
 import { type BucketCounts, percentileNames, percentileNanos, percentiles } from "./LatencyHistogram.ts"
 import { type TelemetrySnapshot, valueIn } from "./TelemetrySnapshot.ts"
 
-/**
- * A value of a snapshot.
- *
- * @since 0.1.0
- * @category models
- */
+/** A value of a snapshot. */
 export interface Sample {
   readonly name: string
   readonly help: string
@@ -25,12 +20,7 @@ export interface Sample {
   readonly value: number
 }
 
-/**
- * A latency histogram of a snapshot. All times in nanoseconds.
- *
- * @since 0.1.0
- * @category models
- */
+/** A latency histogram of a snapshot. All times in nanoseconds. */
 export interface HistogramSample {
   readonly name: string
   readonly help: string
@@ -45,11 +35,8 @@ export interface HistogramSample {
 /**
  * Receives the values that {@link collect} passes. A counter only grows as long as the telemetry exists; a gauge may
  * change in any direction.
- *
- * @since 0.1.0
- * @category models
  */
-export interface Collector {
+interface Collector {
   /** A value that only grows. */
   readonly counter: (sample: Sample) => void
   /** A value that grows and shrinks. */
@@ -58,12 +45,7 @@ export interface Collector {
   readonly histogram: (sample: HistogramSample) => void
 }
 
-/**
- * The default prefix of exported names.
- *
- * @since 0.1.0
- * @category definitions
- */
+/** The default prefix of exported names. */
 export const defaultPrefix = "effect_wal"
 
 /**
@@ -72,9 +54,6 @@ export const defaultPrefix = "effect_wal"
  * Derived values: `avg` is total over samples; `jitter` is maximum minus minimum; `rate_per_second` is samples per
  * second spent in the operation; `active_ratio_percent` is active time over cycle time; `avg_active_time_ms` is over
  * the cycles that did work.
- *
- * @since 0.1.0
- * @category conversions
  */
 export const collect = (snapshot: TelemetrySnapshot, collector: Collector, prefix: string = defaultPrefix): void => {
   for (const group of groups) {

@@ -2,11 +2,11 @@
  * Exports telemetry to monitoring systems: to Effect's `Metric`, from where any exporter reads it (OTLP, StatsD,
  * Prometheus), and as Prometheus text. Values are read when an exporter asks for them; nothing runs in between.
  *
- * Names: the reference measures in nanoseconds, milliseconds and percent, and its names end with these units.
- * Monitoring systems expect base units. So they become seconds and ratios here, and a counter's name ends with
+ * Names: the recorder counts in nanoseconds, milliseconds and percent, and the names of its counters end with these
+ * units. Monitoring systems expect base units. So they become seconds and ratios here, and a counter's name ends with
  * `_total`, by one rule: `…_total_ns` becomes `…_seconds_total`, `…_ns` and `…_ms` become `…_seconds`, `…_percent` is
  * dropped after a ratio, and a name without a unit stays. `promtool check metrics` accepts these names. `names:
- * "reference"` keeps the reference's names and units exactly.
+ * "as-counted"` keeps the names and units in which the recorder counts.
  *
  * Latency histograms have a bucket for each power of two from 128 ns to 17.2 s. A bucket counts the times below its
  * bound; a time equal to the bound counts in the next bucket.
@@ -34,8 +34,8 @@ import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.t
 export interface ExportOptions {
   /** The beginning of every name; `effect_wal` by default. */
   readonly prefix?: string | undefined
-  /** Base units (the default) or the reference's own names and units. */
-  readonly names?: "base-units" | "reference" | undefined
+  /** Base units (the default), or the names and units in which the recorder counts. */
+  readonly names?: "base-units" | "as-counted" | undefined
 }
 
 /** A series, as an exporter sees it. */
@@ -69,18 +69,18 @@ const baseName = (type: Series["type"], name: string, unit: Unit): string => {
 
 const seriesOf = (snapshot: TelemetrySnapshot, options: ExportOptions): Array<Series> => {
   const series: Array<Series> = []
-  const isReference = options.names === "reference"
+  const isAsCounted = options.names === "as-counted"
   const value = (type: "counter" | "gauge") => (sample: Sample) => {
-    const name = isReference ? sample.name : baseName(type, sample.name, sample.unit)
-    const scale = isReference ? 1 : scaleOf(sample.unit)
+    const name = isAsCounted ? sample.name : baseName(type, sample.name, sample.unit)
+    const scale = isAsCounted ? 1 : scaleOf(sample.unit)
     series.push({ type, sample: { ...sample, name, value: sample.value / scale } })
   }
   collect(snapshot, {
     counter: value("counter"),
     gauge: value("gauge"),
     histogram: (sample) => {
-      const name = isReference ? sample.name : baseName("histogram", sample.name, sample.unit)
-      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isReference ? 1 : 1e9 })
+      const name = isAsCounted ? sample.name : baseName("histogram", sample.name, sample.unit)
+      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isAsCounted ? 1 : 1e9 })
     }
   }, options.prefix ?? defaultPrefix)
   return series

@@ -95,9 +95,6 @@ const merge = (blocks: ReadonlyArray<Block>, field: Field): number => {
 /**
  * Makes a function that takes a snapshot of the buffer. The function remembers the last whole state of every group, so
  * keep it and use it again.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeReader = (buffer: SharedArrayBuffer): () => TelemetrySnapshot => {
   const blocks = Array.from({ length: writersOf(buffer) }, (_, writer): Block => {

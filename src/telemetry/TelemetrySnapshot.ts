@@ -6,7 +6,7 @@
  * days of summed nanoseconds; above that its relative error is at most 10^-16.
  */
 import * as Schema from "effect/Schema"
-import { groups, referenceBytes } from "./CounterLayout.ts"
+import { groups, maintenanceBytes } from "./CounterLayout.ts"
 import type { Field, Group } from "./CounterLayout.ts"
 import { failureReasons, operations } from "./Counters.ts"
 import type { CounterName, GaugeName, GroupKind, LifecycleName, OperationName } from "./Counters.ts"
@@ -74,18 +74,18 @@ export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field)
 }
 
 /**
- * Writes the first 320 bytes of the reference layout to `target`: the lifecycle, the three maintenance operations and
- * the limits, little-endian, padding zero. A minimum without samples is the unsigned 64-bit maximum. Throws if `target`
- * is shorter.
+ * Writes the groups of maintenance to `target`, as they are placed in the first 320 bytes of a block: the lifecycle,
+ * the three maintenance operations and the limits, little-endian, padding zero. A minimum without samples is the
+ * unsigned 64-bit maximum. Throws if `target` is shorter.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const copyTo = (snapshot: TelemetrySnapshot, target: Uint8Array): void => {
-  const view = new DataView(target.buffer, target.byteOffset, referenceBytes)
-  target.fill(0, 0, referenceBytes)
+  const view = new DataView(target.buffer, target.byteOffset, maintenanceBytes)
+  target.fill(0, 0, maintenanceBytes)
   for (const group of groups) {
-    if (group.offset >= referenceBytes) break
+    if (group.offset >= maintenanceBytes) break
     const isEmpty = group.kind === "operation" && snapshot.operations[group.name as OperationName].samples === 0
     for (const field of group.fields) {
       const value = valueIn(snapshot, group, field)

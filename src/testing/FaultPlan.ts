@@ -24,9 +24,6 @@ export type Operation =
 
 /**
  * How often operations fail, are short or are slow. Rates are probabilities per operation, from 0 to 1; 0 by default.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Faults {
   /** The rates of failures with `Io`. */
@@ -47,12 +44,7 @@ interface ToldFailure {
   readonly isForEver: boolean
 }
 
-/**
- * Decides for one operation after the other what goes wrong.
- *
- * @since 0.1.0
- * @category models
- */
+/** Decides for one operation after the other what goes wrong. */
 export class FaultPlan {
   faults: Faults
   readonly #random: SeededRandom

@@ -1,20 +1,10 @@
 /** Logs the operations on the simulated disk: counts all of them, and keeps a line for each of the last ones. */
 import type { Operation } from "./FaultPlan.ts"
 
-/**
- * The second path of a rename, the mode in which a file was opened, or offset and bytes.
- *
- * @since 0.1.0
- * @category models
- */
+/** The second path of a rename, the mode in which a file was opened, or offset and bytes. */
 export type OperationDetail = string | readonly [offset: number, bytes: number]
 
-/**
- * One operation. Its outcome is undefined until it is complete.
- *
- * @since 0.1.0
- * @category models
- */
+/** One operation. Its outcome is undefined until it is complete. */
 export interface LogEntry {
   /** The first is number 1. */
   readonly number: number
@@ -24,12 +14,7 @@ export interface LogEntry {
   outcome: string | number | undefined
 }
 
-/**
- * Counts all operations and keeps the last `lengthMax`.
- *
- * @since 0.1.0
- * @category models
- */
+/** Counts all operations and keeps the last `lengthMax`. */
 export class OperationLog {
   /** The number of operations begun so far. */
   count = 0
@@ -57,12 +42,7 @@ export class OperationLog {
   }
 }
 
-/**
- * Formats the detail of an operation, to follow its path; empty if it has none.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the detail of an operation, to follow its path; empty if it has none. */
 export const detailOf = ({ detail }: LogEntry): string =>
   detail === undefined ? "" : typeof detail === "string" ? ` ${detail}` : ` ${detail[0]}+${detail[1]}`
 

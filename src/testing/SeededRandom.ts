@@ -4,12 +4,7 @@
  */
 import { invariant } from "../internal/invariant.ts"
 
-/**
- * A generator and its state.
- *
- * @since 0.1.0
- * @category models
- */
+/** A generator and its state. */
 export class SeededRandom {
   #a: number
   #b: number

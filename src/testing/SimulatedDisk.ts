@@ -159,7 +159,8 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { Recorder, SimulatedDisk, Wal } from "effect-wal"
+ * import { Recorder, Wal } from "effect-wal"
+ * import { SimulatedDisk } from "effect-wal/testing"
  *
  * // A test of an application that needs no file: the disk loses what was not synced, and fails when it is told to.
  * const program = Effect.gen(function*() {
@@ -437,7 +438,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             return typeof node === "string" ? node : storage.freeBytes
           }
         }),
-      // As on a real disk, the lock is a file that appears in listings and that a crash may leave behind.
+      // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>
         Effect.acquireRelease(
           perform({
@@ -445,14 +446,15 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             path,
             effect: (nowMillis) => {
               if (locks.has(path)) return "Held"
-              const left = storage.find(path)
+              const shown = `${path}.simulated`
+              const left = storage.find(shown)
               if (left === "NotFound") {
-                const file = storage.open(path, "create", nowMillis)
+                const file = storage.open(shown, "create", nowMillis)
                 if (typeof file === "string") return file
                 storage.close(file)
               } else if (typeof left === "string") return left
               locks.add(path)
-              return { boot }
+              return { boot, shown }
             }
           }),
           (taken) =>
@@ -460,7 +462,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
               Effect.sync(() => {
                 if (!isOn || taken.boot !== boot) return
                 locks.delete(path)
-                storage.unlink(path, clock.currentTimeMillisUnsafe())
+                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
               })
             )
         ).pipe(Effect.asVoid)

@@ -17,12 +17,7 @@ type Change =
   | { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly length: number }
 
-/**
- * A file: what readers see, what is stored, and the changes in between.
- *
- * @since 0.1.0
- * @category models
- */
+/** A file: what readers see, what is stored, and the changes in between. */
 export class SimulatedFile {
   readonly kind = "file"
   /** Identifies the file, whatever its name. */

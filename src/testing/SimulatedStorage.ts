@@ -12,13 +12,8 @@ import { invariant } from "../internal/invariant.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedFile } from "./SimulatedFile.ts"
 
-/**
- * A directory: the names that readers see, and those that are stored.
- *
- * @since 0.1.0
- * @category models
- */
-export class SimulatedDirectory {
+/** A directory: the names that readers see, and those that are stored. */
+class SimulatedDirectory {
   readonly kind = "directory"
   readonly number: number
   modifiedMillis: number
@@ -31,12 +26,7 @@ export class SimulatedDirectory {
   }
 }
 
-/**
- * The file or directory to which a name refers.
- *
- * @since 0.1.0
- * @category models
- */
+/** The file or directory to which a name refers. */
 export type SimulatedNode = SimulatedFile | SimulatedDirectory
 
 interface Place {
@@ -47,12 +37,7 @@ interface Place {
 /** The names as one create, unlink, makeDirectory, removeDirectory (one name) or rename (two names) leaves them. */
 type NameChange = ReadonlyArray<Place & { readonly node: SimulatedNode | undefined }>
 
-/**
- * The tree of directories and files, with the changes that a crash may lose.
- *
- * @since 0.1.0
- * @category models
- */
+/** The tree of directories and files, with the changes that a crash may lose. */
 export class SimulatedStorage {
   capacityBytes: number
   usedBytes = 0

@@ -13,7 +13,7 @@ import { basename, join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { hot, put } from "../fixtures/segments.ts"
-import { engineSegment } from "../format1/orders.ts"
+import { segmentOfAnother } from "../format1/orders.ts"
 import { bin, effectWal, here, place, start, subcommands } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
@@ -157,7 +157,7 @@ describe("errors and warnings, each one line with the code and the words of the 
   it.live("are said where recording cannot begin, and where something is odd", () =>
     Effect.gen(function*() {
       const at = yield* place
-      yield* put(at("engine"), hot(engineSegment({ segmentIndex: 0, ids: [1, 100] }))).pipe(
+      yield* put(at("format 1"), hot(segmentOfAnother({ segmentIndex: 0, ids: [1, 100] }))).pipe(
         Effect.provide(NodeDisk.layer)
       )
       yield* makeLog(at("odd"))
@@ -165,7 +165,7 @@ describe("errors and warnings, each one line with the code and the words of the 
       yield* makeLog(at("linked"))
       fs.symlinkSync("nowhere", join(at("linked"), "FS.00000008.wal"))
       yield* provoke(
-        record("a\n", {}, "--dir", at("engine")),
+        record("a\n", {}, "--dir", at("format 1")),
         record("a\n", {}, "--dir", at("odd")),
         record("a\n", {}, "--dir", at("linked")),
         record("a\n", { env: { TMPDIR: at("none") } }, "--dir", at("limits"), "--max-segments", "1")

@@ -18,7 +18,9 @@ const defaultOf = (path: ReadonlyArray<string>): string => {
 }
 
 const rowOf = ({ expected, path, unit, variable }: WalConfig.ConfigField): string =>
-  `| \`${path.join(".")}\` | ${unit === "text" ? "" : unit} | ${defaultOf(path)} | ${expected} | \`${variable}\` |`
+  `| \`${path.join(".")}\` | ${unit === "text" || unit === "number" ? "" : unit} | ${
+    defaultOf(path)
+  } | ${expected} | \`${variable}\` |`
 
 describe("docs/CONFIGURATION.md", () => {
   it("has a row for every field, with its unit, default, range and variable", () => {

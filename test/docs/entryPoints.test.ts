@@ -2,49 +2,29 @@
  * What a user calls has an example.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
+import { commentAbove, exportsOf, publicModules, textOf } from "./publicModules.ts"
 
-const source = join(import.meta.dirname, "../../src")
-const textOf = (file: string): string => readFileSync(join(source, file), "utf8")
-
-/** The modules that the index exports. */
-const modules = [...textOf("index.ts").matchAll(/export \* as (\w+) from "\.\/([^"]+)"/g)].map(
-  ([, name = "", file = ""]) => ({ name, file, text: textOf(file) })
-)
+/** A module with the comments of everything that it exports, wherever that is declared. */
+const modules = publicModules.map(({ file, name }) => ({
+  name,
+  text: [textOf(file), ...exportsOf(file).map(({ at, file }) => commentAbove(textOf(file), at))].join("\n")
+}))
 
 /**
- * Parts of the engine and of the format, exported for whoever replaces one of them, and plain data: they explain
- * themselves in their openings, and are used in the examples of the modules that need them.
+ * Parts of a recorder, exported for applications that replace one of them, and plain data. They explain themselves in
+ * their openings, and are used in the examples of the modules that need them.
  */
 const parts = new Set([
-  "Block",
   "BlockEvents",
   "Compressor",
-  "Counters",
   "Disk",
-  "FaultPlan",
-  "FreeStep",
-  "FreezeStep",
-  "LatencyHistogram",
-  "Lz4Block",
-  "Lz4Frame",
-  "MaintainerEvent",
+  "StepOutcome",
   "MaintainerOptions",
-  "MetaStore",
   "MonitorReport",
   "SegmentArena",
   "SegmentCorrupt",
   "SegmentFault",
-  "SegmentHeader",
-  "SegmentMaintainerUpdater",
-  "SegmentReader",
-  "SegmentSealer",
-  "SegmentSeek",
-  "SegmentVerifier",
   "StepError",
-  "TaskRing",
-  "TelemetryCollect",
   "TelemetryDump",
   "TelemetrySnapshot"
 ])

@@ -17,6 +17,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as delay } from "node:timers/promises"
+import { isLockName, lockName } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
@@ -192,7 +193,7 @@ export const reopen = (
 
 /** Names in a directory that nobody needs when nobody writes. */
 export const leftovers = (directory: string): ReadonlyArray<string> =>
-  readdirSync(directory).filter((name) => name.endsWith(".tmp") || name === "wal.lock" || name === "wal.reserve")
+  readdirSync(directory).filter((name) => name.endsWith(".tmp") || isLockName(lockName, name) || name === "wal.reserve")
 
 /** A fresh directory, removed afterwards unless the work fails: then its path is part of the error. */
 export const withDirectory = async <A>(name: string, work: (directory: string) => Promise<A>): Promise<A> => {

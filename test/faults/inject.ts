@@ -100,7 +100,7 @@ export const injectionMissing = (): string => {
 }
 
 const pathsOf = (directory: string): ReadonlyArray<string> => {
-  const names = ["wal_meta.dat", "wal_meta.dat.tmp", "wal.lock"]
+  const names = ["wal_meta.dat", "wal_meta.dat.tmp"]
   for (let index = 0; index <= segmentIndexMax; index++) {
     names.push(hotName(defaultNaming, index), preparingName(defaultNaming, index))
     names.push(coldName(defaultNaming, index, "frame"), freezingName(defaultNaming, index, "frame"))

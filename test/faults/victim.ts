@@ -147,7 +147,7 @@ const exit = await record.pipe(
   Effect.runPromiseExit
 )
 
-const errorsOfOurs = new Set(["DiskError", "SegmentCorrupt", "OtherFormat", "RecorderError", "MaintainerDown"])
+const errorsOfOurs = new Set(["DiskError", "SegmentCorrupt", "FormatMismatch", "RecorderError", "MaintainerDown"])
 
 if (Exit.isSuccess(exit)) say(`end ${exit.value}`)
 else {

@@ -23,7 +23,7 @@ describe("the golden vector of format 1", () => {
     assert.isTrue(bytes.subarray(at1 + blockHeaderBytes + 44 * 64).every((byte) => byte === 0))
   })
 
-  it("has the header checksum that the engine computes over its own times", () => {
+  it("has the header checksum that another writer computes over its own times", () => {
     const header = decodeHeader(golden.header)
     assert.isFalse(isSegmentFault(header))
     if (isSegmentFault(header)) return
@@ -35,7 +35,7 @@ describe("the golden vector of format 1", () => {
     assert.strictEqual(block.eventCount, 44)
   })
 
-  it("is read back, with the engine's own header", () => {
+  it("is read back, with the header of another writer", () => {
     const file = Buffer.from(bytes)
     golden.header.copy(file)
     const seen: Array<string> = []
@@ -51,7 +51,7 @@ describe("the golden vector of format 1", () => {
     assert.deepStrictEqual(seen, events.map(hexOf))
   })
 
-  it("is read back as the engine leaves it in a crash: no checksum, no counts, its first byte touched", () => {
+  it("is read back as a crash of another writer leaves it: no checksum, no counts, its first byte touched", () => {
     const open = buildSegment({ layout: format1Layout, commits: [events], blocks: 16, closed: false })
     assert.strictEqual(open.bytes.readUInt16LE(0), 0x4600)
     const verifier = new SegmentVerifier()

@@ -165,9 +165,9 @@ describe("SegmentVerifier", () => {
   it("takes bytes behind the end of a closed segment for a fault", () => {
     const segment = buildSegment({ commits: [eventsNamed(1, 3)] })
     assert.strictEqual(faultOf(Buffer.concat([segment.bytes, Buffer.alloc(1)])).kind, "TrailingBytes")
-    const flashstrike = buildSegment({ layout: format1Layout, commits: [format1Events(1, 3)] })
-    flashstrike.bytes[flashstrike.bytes.length - 1] = 1
-    assert.strictEqual(faultOf(flashstrike.bytes).kind, "NotZero")
+    const segment1 = buildSegment({ layout: format1Layout, commits: [format1Events(1, 3)] })
+    segment1.bytes[segment1.bytes.length - 1] = 1
+    assert.strictEqual(faultOf(segment1.bytes).kind, "NotZero")
   })
 
   it("takes a segment whose ids do not go on for a fault, open or closed", () => {

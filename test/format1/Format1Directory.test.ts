@@ -1,5 +1,5 @@
 /**
- * A directory as the engine leaves it: closed segments, hot and frozen by `lz4`, several unclosed ones after a crash, one
+ * A directory as another writer of format 1 leaves it: closed segments, hot and frozen by `lz4`, several unclosed ones after a crash, one
  * of them prepared and never used. It is verified, replayed, maintained, and recorded on.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { format1BlockBytes } from "../../src/format/Block.ts"
 import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import { finishedAfter } from "../../src/maintainer/SegmentWatcher.ts"
 import * as SegmentWatcher from "../../src/maintainer/SegmentWatcher.ts"
@@ -22,7 +22,7 @@ import type { NamedFile } from "../fixtures/segments.ts"
 import { cold, format1Events, hot, put } from "../fixtures/segments.ts"
 import { foundation, open, quiet, until, watch } from "../maintainer/maintaining.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
-import { engineSegment, goldenContent, goldenFrame } from "./orders.ts"
+import { goldenContent, goldenFrame, segmentOfAnother } from "./orders.ts"
 
 const golden: NamedFile = { name: "FS.00000001.wal.lz4", bytes: goldenFrame() }
 
@@ -31,16 +31,16 @@ const afterCrash = (newest: ReadonlyArray<NamedFile> = []) =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     const unclosedAndCold = yield* Effect.promise(() =>
-      cold(engineSegment({ segmentIndex: 0, ids: [1, 20], closed: false }))
+      cold(segmentOfAnother({ segmentIndex: 0, ids: [1, 20], closed: false }))
     )
     yield* put(
       directory,
       unclosedAndCold,
       golden,
-      hot(engineSegment({ segmentIndex: 2, ids: [41, 340] })),
-      hot(engineSegment({ segmentIndex: 3, ids: [341, 640], closed: false })),
-      hot(engineSegment({ segmentIndex: 4, ids: [641, 650], closed: false })),
-      hot(engineSegment({ segmentIndex: 5, ids: [651, 650], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 2, ids: [41, 340] })),
+      hot(segmentOfAnother({ segmentIndex: 3, ids: [341, 640], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 4, ids: [641, 650], closed: false })),
+      hot(segmentOfAnother({ segmentIndex: 5, ids: [651, 650], closed: false })),
       { name: "wal_meta.dat", bytes: new Uint8Array(16) },
       ...newest
     )
@@ -64,7 +64,7 @@ describe("a frame of linked blocks, as lz4 makes it", () => {
   })
 })
 
-describe("a directory of the engine after a crash", () => {
+describe("a directory of another writer after its crash", () => {
   it.live("verifies whole, although segments are unclosed and one was never used", () =>
     Effect.gen(function*() {
       const directory = yield* afterCrash()
@@ -91,7 +91,7 @@ describe("a directory of the engine after a crash", () => {
   it.live("is at fault where an unclosed segment has lost its last events", () =>
     Effect.gen(function*() {
       const directory = yield* afterCrash()
-      const shorter = hot(engineSegment({ segmentIndex: 3, ids: [341, 639], closed: false }))
+      const shorter = hot(segmentOfAnother({ segmentIndex: 3, ids: [341, 639], closed: false }))
       yield* put(directory, shorter)
       const faults = yield* faultsOf(directory)
       assert.strictEqual(faults.length, 1)
@@ -103,15 +103,15 @@ describe("a directory of the engine after a crash", () => {
     ([, walLayer]) =>
       Effect.gen(function*() {
         // The last block of the crash is torn: its header is there, its events are not.
-        const torn = engineSegment({ segmentIndex: 4, ids: [641, 650], closed: false })
-        const tail = engineSegment({ segmentIndex: 4, ids: [651, 660] }).bytes.subarray(64, 128)
+        const torn = segmentOfAnother({ segmentIndex: 4, ids: [641, 650], closed: false })
+        const tail = segmentOfAnother({ segmentIndex: 4, ids: [651, 660] }).bytes.subarray(64, 128)
         tail.copy(torn.bytes, 64 + format1BlockBytes)
         const directory = yield* afterCrash([])
         yield* put(directory, hot(torn))
         const wal = Layer.provide(
           walLayer({
             directory,
-            format: "flashstrike",
+            format: 1,
             segmentBytesMax: 14 * 16_384,
             limits: { maxSegments: 3, maxCompressedSegments: 64 }
           }),
@@ -137,11 +137,11 @@ describe("a directory of the engine after a crash", () => {
 })
 
 const alone = {
-  fiber: SegmentMaintainer.layerAlone,
+  fiber: layerAlone,
   worker: SegmentMaintainerWorker.layerAlone
 }
 
-describe.each(["fiber", "worker"] as const)("a directory that the engine writes, maintained by a %s", (kind) => {
+describe.each(["fiber", "worker"] as const)("a directory that another writer writes, maintained by a %s", (kind) => {
   const maintained = Effect.fnUntraced(function*(directory: string, services: Context.Context<Disk>) {
     const queues = yield* Layer.build(foundation)
     const context = Context.merge(services, queues)
@@ -158,7 +158,7 @@ describe.each(["fiber", "worker"] as const)("a directory that the engine writes,
     return { ...opened, maintainer, events }
   })
 
-  it.live("leaves everything alone that the engine may still write, until it has closed a later segment", () =>
+  it.live("leaves everything alone that the other writer may still write, until it has closed a later segment", () =>
     Effect.gen(function*() {
       const directory = yield* afterCrash()
       const services = yield* Layer.build(NodeDisk.layer)
@@ -177,11 +177,11 @@ describe.each(["fiber", "worker"] as const)("a directory that the engine writes,
       inProgress.forEach((name, i) => assert.isTrue(readFileSync(`${directory}/${name}`).equals(before[i]!)))
       assert.isTrue(existsSync(`${directory}/wal_meta.dat.tmp`))
 
-      // The engine is started again, fills a segment, closes it, and goes on with the next.
+      // The other writer is started again, fills a segment, closes it, and continues with the next.
       yield* put(
         directory,
-        hot(engineSegment({ segmentIndex: 6, ids: [651, 700] })),
-        hot(engineSegment({ segmentIndex: 7, ids: [701, 710], closed: false }))
+        hot(segmentOfAnother({ segmentIndex: 6, ids: [651, 700] })),
+        hot(segmentOfAnother({ segmentIndex: 7, ids: [701, 710], closed: false }))
       )
       yield* until(maintainer, coldOnes(7))
       yield* close
@@ -206,9 +206,9 @@ const finished = (...files: ReadonlyArray<NamedFile>) =>
     const entries = yield* finishedAfter(new SegmentDirectory(directory), -1)
     return entries.map((entry) => entry.segmentIndex)
   }).pipe(Effect.provide(NodeDisk.layer))
-const closed = (index: number) => hot(engineSegment({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))
+const closed = (index: number) => hot(segmentOfAnother({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10] }))
 const unclosed = (index: number) =>
-  hot(engineSegment({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10], closed: false }))
+  hot(segmentOfAnother({ segmentIndex: index, ids: [index * 10 + 1, index * 10 + 10], closed: false }))
 
 describe("what a watcher takes for finished", () => {
   it.live("is never the newest segment, closed or not", () =>

@@ -1,4 +1,4 @@
-/** The recorder with `format: "flashstrike"`, held against what the engine itself wrote. */
+/** The recorder with `format: 1`, compared with what another writer of that format wrote. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,7 +8,8 @@ import { format1BlockBytes } from "../../src/format/Block.ts"
 import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import type { SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import * as Arena from "../../src/shared/Arena.ts"
+import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import { goldenPlaces, orderEvent } from "../fixtures/orders.ts"
 import { format1Events } from "../fixtures/segments.ts"
 import { layers, recording, replayed, temporaryDirectory } from "../recorder/fixtures.ts"
@@ -33,12 +34,12 @@ const fileOf = (directory: string, index: number) => readFileSync(`${directory}/
 const idsAndEvents = (count: number) =>
   format1Events(1, count).map((event, i) => [i + 1, Buffer.from(event).toString()] as const)
 
-describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_layer, walLayer) => {
+describe.each(layers.slice(0, 2))("Recorder of format 1, maintainer in a %s", (_layer, walLayer) => {
   const wal = (directory: string, options: { readonly blocks: number; readonly maxSegments?: number }) =>
     Layer.provide(
       walLayer({
         directory,
-        format: "flashstrike",
+        format: 1,
         segmentBytesMax: options.blocks * blockBytes,
         limits: { maxSegments: options.maxSegments ?? 128, maxCompressedSegments: "unlimited" }
       }),
@@ -46,7 +47,7 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
     )
 
   it.live.each(ways)(
-    "writes the engine's file by %s, but for the two times and the checksum over them",
+    "writes the file that another writer wrote by %s, but for the two times and the checksum over them",
     ([, put]) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
@@ -113,14 +114,14 @@ describe.each(layers.slice(0, 2))("FlashStrike recorder, maintainer in a %s", (_
       const count = 30_000
       yield* recording(wal(directory, { blocks: 16, maxSegments: 4 }), (recorder) =>
         Effect.gen(function*() {
-          const arena = yield* SegmentArena.SegmentArena
+          const arena = yield* SegmentArena
           let id = 1
           while (id <= count) {
             // Bursts around the size of a block; the maintainer's thread flushes at whatever moment it gets to it.
             for (let burst = 1 + (id * 7919) % 300; burst > 0 && id <= count; burst--) {
               if (recorder.writer.appendUnsafe(orderEvent(id)) <= 0) yield* recorder.append(orderEvent(id))
               id += 1
-              if (id % 50 === 0) SegmentArena.askFlushUnsafe(arena)
+              if (id % 50 === 0) Arena.askFlushUnsafe(arena)
             }
             yield* Effect.yieldNow
           }

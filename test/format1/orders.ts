@@ -1,13 +1,13 @@
-/** What the FlashStrike engine leaves on disk: segments of format 1 with orders. */
+/** What another writer of format 1 leaves on disk: segments with orders. */
 import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import { buildSegment, format1Events } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 
 /**
- * A segment as the engine leaves it: closed, or unclosed after a crash; preallocated. Without events it was prepared and
+ * A segment as another writer leaves it: closed, or unclosed after a crash; preallocated. Without events it was prepared and
  * never used.
  */
-export const engineSegment = (options: {
+export const segmentOfAnother = (options: {
   readonly segmentIndex: number
   readonly ids: readonly [number, number]
   readonly closed?: boolean
@@ -37,7 +37,7 @@ export const goldenFrame = (): Buffer =>
   )
 
 /** Segment 1 with orders 21 to 40, preallocated for 300 blocks, so it is larger than a block of the frame. */
-export const goldenContent = (): BuiltSegment => engineSegment({ segmentIndex: 1, ids: [21, 40], blocks: 300 })
+export const goldenContent = (): BuiltSegment => segmentOfAnother({ segmentIndex: 1, ids: [21, 40], blocks: 300 })
 
 const goldenFrameText = `
   04224d184070df95420000f203534601400100000001000000140000001500010012280700fc120000002a36fe9c9717

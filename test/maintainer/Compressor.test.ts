@@ -13,10 +13,10 @@ describe.each([["blocking", blocking], ["threaded", threaded]] as const)("the co
   it("gives back what it was given, in place and aside", async () => {
     const noise = randomBytes(3000)
     for (const content of [noise, Buffer.alloc(1024 * 1024, noise.subarray(0, 700)), noise.subarray(0, 1)]) {
-      const block = shared(await compressor.compress(shared(content), "free"))
-      for (const pace of ["free", "givesWay"] as const) {
-        const back = await compressor.uncompress(block, pace)
-        assert.isTrue(content.equals(back), `${content.length} bytes, ${pace}`)
+      const block = shared(await compressor.compress(shared(content)))
+      for (const options of [{}, { urgent: false }]) {
+        const back = await compressor.uncompress(block, options)
+        assert.isTrue(content.equals(back), `${content.length} bytes, ${JSON.stringify(options)}`)
         compressor.release(back)
       }
     }
@@ -26,16 +26,16 @@ describe.each([["blocking", blocking], ["threaded", threaded]] as const)("the co
     const content = Buffer.alloc(5000, "content")
     // A letter, then what repeats what lies 65,535 bytes before it.
     const damaged = shared(Uint8Array.of(100, 0, 0, 0, 0x10, 0x61, 0xff, 0xff, 0x50, 0x61, 0x61, 0x61, 0x61, 0x61))
-    for (const pace of ["free", "givesWay"] as const) {
-      const refused = await Promise.resolve().then(() => compressor.uncompress(damaged, pace)).then(
+    for (const options of [{}, { urgent: false }]) {
+      const refused = await Promise.resolve().then(() => compressor.uncompress(damaged, options)).then(
         () => "not refused",
         (error: unknown) => String(error)
       )
-      assert.include(refused, "rror", `${pace}`)
+      assert.include(refused, "rror", JSON.stringify(options))
     }
     assert.isTrue(
       content.equals(
-        await compressor.uncompress(shared(await compressor.compress(shared(content), "free")), "givesWay")
+        await compressor.uncompress(shared(await compressor.compress(shared(content))), { urgent: false })
       )
     )
   })

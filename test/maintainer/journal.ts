@@ -1,4 +1,6 @@
-/** An application's own segments, its own naming and its own proof: of this process, and imported by maintainer threads. */
+/**
+ * An application's own segments, its own naming and its own proof: of this process, and imported by maintainer threads.
+ */
 import { segmentFault } from "../../src/format/SegmentFault.ts"
 import type { ProofMaker } from "../../src/maintainer/steps/SegmentProof.ts"
 

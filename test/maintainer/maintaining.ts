@@ -1,6 +1,6 @@
 /**
- * A maintainer under test, in the words of the tests: segments are filled and handed over the way a recorder does it, the
- * directory is looked at from outside, and what was recorded is read back.
+ * A maintainer under test, in the words of the tests: segments are filled and handed over the way a recorder does it,
+ * the directory is looked at from outside, and what was recorded is read back.
  */
 import { assert } from "@effect/vitest"
 import type * as Context from "effect/Context"
@@ -25,10 +25,11 @@ import { SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
 import type { MaintainerOptions } from "../../src/maintainer/MaintainerOptions.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone } from "../../src/maintainer/SegmentMaintainer.ts"
+import type { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../../src/maintainer/SegmentMaintainerWorker.ts"
-import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
 import { readSegment } from "../../src/reading/segment/SegmentReader.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
@@ -74,7 +75,7 @@ const threads = <O extends WorkerOptions>(options: O): O & WorkerOptions =>
     : options
 
 export const subjects: ReadonlyArray<Subject> = [
-  { name: "a fiber", executors: 1, wal: Wal.layer, alone: SegmentMaintainer.layerAlone },
+  { name: "a fiber", executors: 1, wal: Wal.layer, alone: layerAlone },
   {
     name: "a worker",
     executors: 1,
@@ -178,8 +179,8 @@ export const done = <A, E>(fiber: Fiber.Fiber<A, E>) =>
 
 /** Every event from now on, in an array that grows. */
 export const watch = Effect.fnUntraced(function*(maintainer: SegmentMaintainer["Service"]) {
-  const seen: Array<MaintainerEvent> = []
-  yield* Effect.forkScoped(Stream.runForEach(maintainer.events, (event) => Effect.sync(() => void seen.push(event))))
+  const seen: Array<StepOutcome> = []
+  yield* Effect.forkScoped(Stream.runForEach(maintainer.outcomes, (event) => Effect.sync(() => void seen.push(event))))
   yield* Effect.yieldNow
   return seen
 })
@@ -188,7 +189,7 @@ export const watch = Effect.fnUntraced(function*(maintainer: SegmentMaintainer["
 export const until = (maintainer: SegmentMaintainer["Service"], isDone: Effect.Effect<boolean>) =>
   Effect.gen(function*() {
     const seen = yield* Effect.forkScoped(
-      Stream.runDrain(Stream.takeUntilEffect(maintainer.events, () => isDone))
+      Stream.runDrain(Stream.takeUntilEffect(maintainer.outcomes, () => isDone))
     )
     yield* Effect.yieldNow
     if (yield* isDone) return yield* Fiber.interrupt(seen)

@@ -1,4 +1,6 @@
-/** An application that writes segments of its own: it provides the queues and a maintainer, and nothing else of ours. */
+/**
+ * An application that writes segments of its own: it provides the queues and a maintainer, and nothing else of ours.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -6,7 +8,7 @@ import * as Layer from "effect/Layer"
 import { decompressFrameSync } from "lz4-napi"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { lockName } from "../../src/disk/SegmentDirectory.ts"
+import { lockName } from "../../src/disk/FileNames.ts"
 import { coldName, hotName } from "../../src/format/SegmentName.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../../src/maintainer/SegmentMaintainerWorker.ts"
@@ -58,7 +60,8 @@ describe.concurrent.each(subjects)("$name", ({ alone, executors }) => {
       const receipt = yield* inTime("draining", maintainer.drain)
       const { free, freeze, persist } = receipt.done
       assert.deepStrictEqual([persist, freeze], [12, 9])
-      // Where several are frozen side by side, a place may have been made for another while the damaged one still had its own.
+      // Where several are frozen side by side, a place may have been made for another while the damaged one still had
+      // its own.
       assert.include(executors > 1 ? [3, 4] : [3], free)
       assert.deepStrictEqual(
         (yield* maintainer.failures).map(({ reason, segmentIndex, step }) => [step, segmentIndex, reason]),
@@ -85,7 +88,7 @@ describe.concurrent.each(subjects)("$name", ({ alone, executors }) => {
     }).pipe(Effect.scoped, quiet))
 })
 
-// It only waits, so the others go on beside it.
+// It only waits, so the others run beside it.
 describe.concurrent("a worker", () => {
   it.live("is waited for when its scope closes, although the drain takes longer than 5 s", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
- * Random schedules: events, rotations, commits and their interruption, limits that change, holds taken and released, faults
- * of the disk, deaths of the executor, time that passes; at the end a power failure, or a drain with or without a
- * deadline. Whatever happens, the invariants hold. Everything follows from the seed that a failure prints.
+ * Random schedules: events, rotations, commits and their interruption, limits that change, holds taken and released,
+ * faults of the disk, deaths of the executor, time that passes; at the end a power failure, or a drain with or without
+ * a deadline. Whatever happens, the invariants hold. Everything follows from the seed that a failure prints.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -47,7 +47,9 @@ const drawLimits = (random: SeededRandom): RetentionLimits => ({
   maxCompressedSegments: random.chance(0.1) ? "unlimited" : 4 + random.below(2)
 })
 
-/** How many segments there may be of a kind: no more than the limit, but for those that a larger limit or a hold left. */
+/**
+ * How many segments there may be of a kind: no more than the limit, but for those that a larger limit or a hold left.
+ */
 class Allowed {
   private most = 0
 
@@ -112,7 +114,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     const failed = new Set(failures.map((failure) => failure.segmentIndex))
     const hot = found.hot.filter((segmentIndex) => !failed.has(segmentIndex))
     allowedHot.check(hot.length, limits.maxSegments, "hot segments")
-    // What is held is kept, and nothing goes that is newer than a segment on which a step was given up.
+    // What is held is kept, and nothing goes that is newer than a segment on which a step was abandoned.
     if (held !== undefined || failed.size > 0 || limits.maxCompressedSegments === "unlimited") allowedCold.lift()
     else allowedCold.check(found.cold.length + found.both.length, limits.maxCompressedSegments, "cold segments")
     if (found.empty.length > 0) assert.fail(`empty files: ${found.empty.join(", ")}`)
@@ -192,7 +194,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     seen.crashes += 1
     yield* disk.crashAt((yield* disk.operationCount) + 1 + random.below(30))
     recorder.writer.rotateUnsafe()
-    // With the power off every operation dies, and the executors with it, until the maintainer is given up.
+    // With the power off every operation dies, and the executors with it, until the maintainer is down.
     yield* whileClockTurns(close)
     yield* release
     yield* disk.crash
@@ -228,13 +230,13 @@ const run = Effect.fnUntraced(function*(seed: number) {
   }
   yield* whileClockTurns(close)
   const { isDown, restarts } = yield* maintainer.status
-  assert.isFalse(isDown, "the maintainer was not given up")
+  assert.isFalse(isDown, "the maintainer is not down")
   seen.deaths += restarts
   yield* disk.heal
-  // A drain that gave up compression goes on without a limit of hot segments.
+  // A drain that abandoned compression continues without a limit of hot segments.
   if (drainMillisMax !== undefined) allowedHot.lift()
   const found = yield* invariantsHold()
-  // A freeze that is given up may have named its cold file already; the next start finishes it.
+  // A freeze that is abandoned may have named its cold file already; the next start finishes it.
   assert.isAtMost(found.both.length, drainMillisMax === undefined ? 0 : 1, "segments in two forms")
   const left = yield* inDirectory(recorded(directory, kind))
   assert.deepStrictEqual(left, named(appended - left.length + 1, appended, kind), "events")

@@ -23,6 +23,12 @@ describe.skipIf(isMissing).each(Object.entries(runtimes))("installed, with %s", 
     assert.isAbove(found.cold, 0)
   })
 
+  it("simulates a disk that loses power, for tests of an application", async () => {
+    const { code, stderr, stdout } = await run(node, node, ["simulated.ts"], { cwd: project })
+    assert.strictEqual(code, 0, stderr)
+    assert.deepStrictEqual(JSON.parse(stdout), { recovered: 1, replayed: ["committed"] })
+  })
+
   it("records, verifies and replays with the command", async () => {
     const command = (...args: ReadonlyArray<string>) => ({
       given: (input: string) => run(node, join(project, "node_modules/.bin/effect-wal"), args, { cwd: project, input })
@@ -62,7 +68,7 @@ describe.skipIf(isMissing).each([
           allowImportingTsExtensions: true,
           noEmit: true
         },
-        files: ["record.ts", "recordElsewhere.ts", "replay.ts"]
+        files: ["record.ts", "recordElsewhere.ts", "replay.ts", "simulated.ts"]
       })
     )
     const { code, stdout } = await run(runtimes["Node 24"], process.execPath, [tsc, "-p", config], { cwd: project })

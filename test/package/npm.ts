@@ -13,7 +13,8 @@ export const runtimes = {
 /** The environment of a shell in which `node` is this one. */
 export const environmentOf = (node: string): NodeJS.ProcessEnv => {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(npm_(?!config_(registry|cache|userconfig|offline)$)|INIT_CWD$|VITEST|NODE_)/.test(name)
+    ([name]) =>
+      !/^(npm_(?!config_(registry|cache|userconfig|offline)$)|INIT_CWD$|VITEST|NODE_(?!EXTRA_CA_CERTS$))/.test(name)
   )
   return {
     ...Object.fromEntries(inherited),

@@ -17,7 +17,7 @@ import {
   put,
   temporaryDirectory,
   torn,
-  unclosedByEngine
+  unclosedByAnother
 } from "../fixtures/segments.ts"
 import type { BuiltSegment, NamedFile } from "../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../fixtures/simulatedWal.ts"
@@ -153,7 +153,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       for (const from of [{ id: 100 }, { id: 1 }, { segmentIndex: 6 }]) {
         const { failure, ids } = yield* idsUntilFailure({ from })
         assert.deepStrictEqual(ids, [])
-        assert.strictEqual(failure._tag === "Deleted" ? failure.firstAvailableId : failure._tag, 101)
+        assert.strictEqual(failure._tag === "EventsDeleted" ? failure.firstAvailableId : failure._tag, 101)
       }
       assert.strictEqual(yield* Replay.firstAvailableId(directory), 101)
       assert.deepStrictEqual(yield* idsOf(), range(101, 130))
@@ -197,7 +197,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       }
       // It is looked at more than once before it is read, and each time it may be gone.
       assert.isAbove(failures.length, 2)
-      assert.deepStrictEqual([...new Set(failures)], ["Deleted", "SegmentCorrupt"])
+      assert.deepStrictEqual([...new Set(failures)], ["EventsDeleted", "SegmentCorrupt"])
     }).pipe(onSimulatedDisk))
 
   it.effect("goes on when segments are frozen under its feet", () =>
@@ -220,7 +220,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       assert.deepStrictEqual(ids, range(1, 40))
     }).pipe(onSimulatedDisk))
 
-  it.effect("fails with Deleted when retention overtakes it, never with a gap", () =>
+  it.effect("fails with EventsDeleted when retention overtakes it, never with a gap", () =>
     Effect.gen(function*() {
       const disk = yield* Disk
       const wal = buildWal({ layout, segments: [10, 10, 10, 10, 10, 10] })
@@ -233,7 +233,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
             yield* Effect.ignore(disk.unlink(`${directory}/${hot(segment).name}`))
           }
         })))
-      assert.strictEqual(failure._tag === "Deleted" ? failure.firstAvailableId : failure._tag, 51)
+      assert.strictEqual(failure._tag === "EventsDeleted" ? failure.firstAvailableId : failure._tag, 51)
       assert.deepStrictEqual(ids, range(1, ids.length))
       assert.isBelow(ids.length, 50)
     }).pipe(onSimulatedDisk))
@@ -382,19 +382,19 @@ describe("Replay of format 1", () => {
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(unclosedByEngine(0, 1, 10)),
-        hot(unclosedByEngine(1, 11, 0)),
-        hot(unclosedByEngine(2, 11, 10)),
-        hot(unclosedByEngine(3, 21, 0))
+        hot(unclosedByAnother(0, 1, 10)),
+        hot(unclosedByAnother(1, 11, 0)),
+        hot(unclosedByAnother(2, 11, 10)),
+        hot(unclosedByAnother(3, 21, 0))
       )
       assert.deepStrictEqual(yield* idsOf(), range(1, 20))
-      yield* put(directory, hot(unclosedByEngine(2, 12, 10)))
+      yield* put(directory, hot(unclosedByAnother(2, 12, 10)))
       const skipped = yield* idsUntilFailure()
       assert.deepStrictEqual(skipped.ids, range(1, 10))
       assert.strictEqual(skipped.failure._tag === "SegmentCorrupt" ? skipped.failure.reason : "", "Truncated")
-      const torn = unclosedByEngine(0, 1, 10)
+      const torn = unclosedByAnother(0, 1, 10)
       torn.bytes[torn.blockEnds.at(-1)!.offset + 5] = 1
-      yield* put(directory, hot(torn), hot(unclosedByEngine(2, 11, 10)))
+      yield* put(directory, hot(torn), hot(unclosedByAnother(2, 11, 10)))
       assert.strictEqual((yield* idsUntilFailure()).failure._tag, "SegmentCorrupt")
     }).pipe(onSimulatedDisk))
 })

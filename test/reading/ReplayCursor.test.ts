@@ -159,7 +159,7 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
             yield* put(directory, yield* Effect.promise(() => cold(older)))
             yield* disk.unlink(pathOf(older))
           }
-          // Retention deletes what the reader has behind it.
+          // Retention deletes what the reader has read already.
           const oldest = wal[position - 4]
           if (oldest !== undefined && (seen.at(-1) ?? 0) > oldest.lastEventId) {
             for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(oldest) + end))
@@ -288,6 +288,6 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
       yield* put(directory, ...buildWal({ layout, segments: [10], firstEventId: 8 }).map(hot))
       yield* TestClock.adjust("1 second")
       const failure = yield* Fiber.join(reader)
-      assert.strictEqual(failure._tag === "Deleted" ? failure.firstAvailableId : failure._tag, 8)
+      assert.strictEqual(failure._tag === "EventsDeleted" ? failure.firstAvailableId : failure._tag, 8)
     }).pipe(onSimulatedDisk))
 })

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
+import * as Arena from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
@@ -16,7 +16,7 @@ const make = Effect.fnUntraced(function*(options: {
 }) {
   const queue = yield* TaskQueue.make({ capacity: 8, consumersMax: 1, isShared: false })
   const slotBytes = options.slotBytes ?? 256
-  const arena = SegmentArena.make({
+  const arena = Arena.makeUnsafe({
     slots: options.slots ?? 2,
     slotBytes,
     layout: { version: options.version ?? 2, eventSize: options.eventSize ?? 0, blockBytesMax: slotBytes }
@@ -43,8 +43,8 @@ describe("SegmentWriter", () => {
       assert.strictEqual(writer.appendUnsafe(bytesOf(0)), 2)
       assert.strictEqual(writer.lastEventId, 2)
       writer.shareUnsafe()
-      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 4 + 10 + 4)
-      const data = SegmentArena.slotData(arena, 0)
+      assert.strictEqual(Arena.watermarkOf(arena, 0), 4 + 10 + 4)
+      const data = Arena.slotData(arena, 0)
       assert.deepStrictEqual([...data.subarray(0, 18)], [10, 0, 0, 0, ...bytesOf(10), 0, 0, 0, 0])
     }))
 
@@ -55,7 +55,7 @@ describe("SegmentWriter", () => {
         writer.appendUnsafe(bytesOf(10))
         writer.appendUnsafe(bytesOf(10))
         yield* Effect.promise(() => Promise.resolve())
-        assert.strictEqual(SegmentArena.watermarkOf(arena, 0), count * 28)
+        assert.strictEqual(Arena.watermarkOf(arena, 0), count * 28)
       }
     }))
 
@@ -68,9 +68,9 @@ describe("SegmentWriter", () => {
       let end = 0
       let slot = 0
       const check = () => {
-        const watermark = SegmentArena.watermarkOf(arena, slot)
+        const watermark = Arena.watermarkOf(arena, slot)
         assert.isAtMost(watermark, end)
-        const shared = SegmentArena.slotData(arena, slot).subarray(0, watermark)
+        const shared = Arena.slotData(arena, slot).subarray(0, watermark)
         assert.strictEqual(Buffer.compare(shared, expected.subarray(0, watermark)), 0)
       }
       for (let id = 1; id <= 3000 && slot < 7; id++) {
@@ -79,7 +79,7 @@ describe("SegmentWriter", () => {
         if (end + 4 + length > slotBytes) {
           assert.isTrue(writer.rotateUnsafe())
           assert.strictEqual(Option.getOrThrow(yield* TaskQueue.poll(queue)).bytes, end)
-          assert.strictEqual(SegmentArena.watermarkOf(arena, slot), end, "what is handed over is shared")
+          assert.strictEqual(Arena.watermarkOf(arena, slot), end, "what is handed over is shared")
           check()
           slot += 1
           end = 0
@@ -94,7 +94,7 @@ describe("SegmentWriter", () => {
         check()
         if (random.below(100) === 0) {
           writer.shareUnsafe()
-          assert.strictEqual(SegmentArena.watermarkOf(arena, slot), end)
+          assert.strictEqual(Arena.watermarkOf(arena, slot), end)
         }
       }
       assert.isAbove(slot, 3)
@@ -125,7 +125,7 @@ describe("SegmentWriter", () => {
       writer.appendUnsafe(bytesOf(8, 1))
       writer.appendUnsafe(bytesOf(8, 2))
       writer.shareUnsafe()
-      assert.deepStrictEqual([...SegmentArena.slotData(arena, 0).subarray(0, 16)], [...bytesOf(8, 1), ...bytesOf(8, 2)])
+      assert.deepStrictEqual([...Arena.slotData(arena, 0).subarray(0, 16)], [...bytesOf(8, 1), ...bytesOf(8, 2)])
     }))
 
   it.effect("refuses what has the wrong size, and leaves no trace of it", () =>
@@ -133,7 +133,7 @@ describe("SegmentWriter", () => {
       const fixed = yield* make({ eventSize: 8 })
       assert.strictEqual(fixed.writer.appendUnsafe(bytesOf(7)), Refusal.WrongSize)
       assert.strictEqual(fixed.writer.appendUnsafe(bytesOf(9)), Refusal.WrongSize)
-      assert.strictEqual(SegmentArena.watermarkOf(fixed.arena, 0), 0)
+      assert.strictEqual(Arena.watermarkOf(fixed.arena, 0), 0)
       const variable = yield* make({ slotBytes: 64 })
       assert.strictEqual(variable.writer.appendUnsafe(bytesOf(61)), Refusal.TooLarge)
       assert.strictEqual(variable.writer.reserveUnsafe(61), Refusal.TooLarge)
@@ -146,10 +146,10 @@ describe("SegmentWriter", () => {
       for (let id = 1; id <= 3; id++) assert.strictEqual(writer.appendUnsafe(bytesOf(64, id)), id)
       const task = Option.getOrThrow(yield* TaskQueue.poll(queue))
       assert.deepInclude(task, { segmentIndex: 3, slot: 0, bytes: 128 })
-      assert.strictEqual(SegmentArena.stateOf(arena, 0), SegmentArena.SlotState.Full)
-      assert.strictEqual(SegmentArena.activeSlot(arena), 1)
-      assert.strictEqual(SegmentArena.segmentIndexOf(arena, 1), 4)
-      assert.strictEqual(SegmentArena.firstEventIdOf(arena, 1), 3)
+      assert.strictEqual(Arena.stateOf(arena, 0), Arena.SlotState.Full)
+      assert.strictEqual(Arena.activeSlot(arena), 1)
+      assert.strictEqual(Arena.segmentIndexOf(arena, 1), 4)
+      assert.strictEqual(Arena.firstEventIdOf(arena, 1), 3)
     }))
 
   it.effect("refuses when no slot is blank, and goes on when one is given back", () =>
@@ -159,9 +159,9 @@ describe("SegmentWriter", () => {
       assert.strictEqual(writer.appendUnsafe(bytesOf(64, 2)), 2)
       assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), Refusal.Full)
       assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), Refusal.Full)
-      SegmentArena.giveBackUnsafe(arena, 0)
+      Arena.giveBackUnsafe(arena, 0)
       assert.strictEqual(writer.appendUnsafe(bytesOf(64, 3)), 3)
-      assert.deepStrictEqual([...SegmentArena.slotData(arena, 1)], [...bytesOf(64, 2)])
+      assert.deepStrictEqual([...Arena.slotData(arena, 1)], [...bytesOf(64, 2)])
     }))
 
   it.effect("gives back slots without the bytes of old events", () =>
@@ -169,8 +169,8 @@ describe("SegmentWriter", () => {
       const { arena, writer } = yield* make({ eventSize: 64, slotBytes: 64 })
       writer.appendUnsafe(bytesOf(64, 9))
       writer.rotateUnsafe()
-      SegmentArena.giveBackUnsafe(arena, 0)
-      assert.deepStrictEqual([...SegmentArena.slotData(arena, 0)], [...bytesOf(64, 0)])
+      Arena.giveBackUnsafe(arena, 0)
+      assert.deepStrictEqual([...Arena.slotData(arena, 0)], [...bytesOf(64, 0)])
     }))
 
   it.effect("publishes nothing of a reservation until it is published", () =>
@@ -178,10 +178,10 @@ describe("SegmentWriter", () => {
       const { arena, writer } = yield* make({})
       const at = writer.reserveUnsafe(8)
       writer.view.setBigUint64(at, 42n, true)
-      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 0)
+      assert.strictEqual(Arena.watermarkOf(arena, 0), 0)
       assert.strictEqual(writer.lastEventId, 0)
       assert.strictEqual(writer.publishUnsafe(), 1)
-      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 12)
+      assert.strictEqual(Arena.watermarkOf(arena, 0), 12)
       assert.strictEqual(new DataView(arena.buffer).getBigUint64(at, true), 42n)
     }))
 
@@ -189,11 +189,11 @@ describe("SegmentWriter", () => {
     Effect.gen(function*() {
       const { arena, writer } = yield* make({ eventSize: 64, slotBytes: 256 })
       writer.appendUnsafe(bytesOf(64))
-      SegmentArena.lowerLimitUnsafe(arena, 0, 128)
+      Arena.lowerLimitUnsafe(arena, 0, 128)
       assert.strictEqual(writer.appendUnsafe(bytesOf(64)), 2)
       assert.strictEqual(writer.appendUnsafe(bytesOf(64)), 3)
-      assert.strictEqual(SegmentArena.watermarkOf(arena, 0), 128)
-      assert.strictEqual(SegmentArena.activeSlot(arena), 1)
+      assert.strictEqual(Arena.watermarkOf(arena, 0), 128)
+      assert.strictEqual(Arena.activeSlot(arena), 1)
     }))
 
   it.effect("writes the id into the first 8 bytes of an event of format 1, above 2^32 too", () =>
@@ -201,7 +201,7 @@ describe("SegmentWriter", () => {
       const firstEventId = 2 ** 40 + 5
       const { arena, writer } = yield* make({ eventSize: 64, version: 1, firstEventId })
       writer.appendUnsafe(bytesOf(64))
-      const view = new DataView(arena.buffer, SegmentArena.slotStart(arena, 0))
+      const view = new DataView(arena.buffer, Arena.slotStart(arena, 0))
       assert.strictEqual(view.getBigUint64(0, true), BigInt(firstEventId))
       assert.strictEqual(view.getUint8(8), 7)
     }))
@@ -213,11 +213,11 @@ describe("SegmentWriter", () => {
       writer.closeUnsafe()
       assert.strictEqual(writer.appendUnsafe(bytesOf(5)), Refusal.Closed)
       assert.strictEqual(yield* TaskQueue.size(queue), 1)
-      assert.strictEqual(SegmentArena.activeSlot(arena), -1)
+      assert.strictEqual(Arena.activeSlot(arena), -1)
       const empty = yield* make({})
       empty.writer.closeUnsafe()
       assert.strictEqual(yield* TaskQueue.size(empty.queue), 0)
-      assert.strictEqual(SegmentArena.stateOf(empty.arena, 0), SegmentArena.SlotState.Blank)
+      assert.strictEqual(Arena.stateOf(empty.arena, 0), Arena.SlotState.Blank)
     }))
 
   it.effect("does not rotate an empty segment", () =>

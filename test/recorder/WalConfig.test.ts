@@ -12,7 +12,7 @@ import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as WalConfig from "../../src/recorder/WalConfig.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 const directory = "/log"
@@ -33,6 +33,8 @@ const wrong: ReadonlyArray<readonly [string, object, string]> = [
   ["text for a number", { slots: "many" }, "slots is 'many', expected 2 to 128"],
   ["no number", { reserveBytes: Number.NaN }, "reserveBytes is NaN, expected 0 or more bytes"],
   ["an unknown word", { commit: "sometimes" }, "commit is 'sometimes', expected onCommit, onTimer, onRotate"],
+  ["an unknown format", { format: 3 }, "format is 3, expected 1, 2"],
+  ["a format as text", { format: "1" }, "format is '1', expected 1, 2"],
   ["an empty path", { directory: "" }, "directory is '', expected a path"],
   ["no path", { directory: undefined }, "directory is undefined, expected a path"],
   [
@@ -106,6 +108,7 @@ describe("options from the environment", () => {
         EFFECT_WAL_FLUSH_EVERY_MILLIS: "250ms",
         EFFECT_WAL_DRAIN_MILLIS_MAX: "30000",
         EFFECT_WAL_COMMIT: "onTimer",
+        EFFECT_WAL_FORMAT: "1",
         EFFECT_WAL_WORKERS: "0",
         EFFECT_WAL_MAX_SEGMENTS: "16",
         EFFECT_WAL_MAX_COMPRESSED_SEGMENTS: "unlimited",
@@ -119,6 +122,7 @@ describe("options from the environment", () => {
         flushEveryMillis: 250,
         drainMillisMax: 30_000,
         commit: "onTimer",
+        format: 1,
         workers: 0,
         limits: { maxSegments: 16, maxCompressedSegments: "unlimited", ageMillisMax: 43_200_000 }
       })
@@ -132,6 +136,8 @@ describe("options from the environment", () => {
         "SchemaError(EFFECT_WAL_RESERVE_BYTES is 'a lot', expected 0 or more bytes; " +
           "EFFECT_WAL_SLOTS is 1, expected 2 to 128)"
       )
+      const unknownFormat = { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_FORMAT: "3" }
+      assert.strictEqual(yield* failureOf(unknownFormat), "SchemaError(EFFECT_WAL_FORMAT is 3, expected 1, 2)")
       assert.include(yield* failureOf({}), "EFFECT_WAL_DIRECTORY")
     }))
 
@@ -157,7 +163,7 @@ describe("options from the environment", () => {
     Effect.gen(function*() {
       const recorder = yield* Recorder
       assert.strictEqual(yield* recorder.appendDurable(Buffer.from("hello")), 1)
-      assert.strictEqual((yield* SegmentArena.SegmentArena).slots, 3)
+      assert.strictEqual((yield* SegmentArena).slots, 3)
     }).pipe(
       Effect.provide(Wal.layerConfig(WalConfig.config).pipe(Layer.provide(disk))),
       Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({
@@ -172,7 +178,7 @@ describe("options from the environment", () => {
 
   it.effect("takes a record of one's own instead", () =>
     Effect.gen(function*() {
-      assert.strictEqual((yield* SegmentArena.SegmentArena).slotBytes, 8192)
+      assert.strictEqual((yield* SegmentArena).slotBytes, 8192)
     }).pipe(
       Effect.provide(
         Wal.layerConfig({

@@ -52,7 +52,7 @@ export const text = (id: number): Uint8Array => Buffer.from(`event ${id} ${"x".r
 
 export const kinds: ReadonlyArray<readonly [string, Kind]> = [
   ["format 2", { options: {}, event: text }],
-  ["format 1", { options: { format: "flashstrike" }, event: (id) => orderEvent(id) }]
+  ["format 1", { options: { format: 1 }, event: (id) => orderEvent(id) }]
 ]
 
 /** The events of a directory, as text by id. */

@@ -10,7 +10,7 @@ const take = (ring: ByteRing.ByteRing): Uint8Array | undefined => {
 
 describe("ByteRing", () => {
   it("gives events back in order, whatever their sizes, around the ring many times", () => {
-    const ring = ByteRing.make(4096)
+    const ring = ByteRing.makeUnsafe(4096)
     const random = new SeededRandom(1)
     const inside: Array<Uint8Array> = []
     let put = 0
@@ -28,7 +28,7 @@ describe("ByteRing", () => {
   })
 
   it("refuses what does not fit now, and takes it when there is room", () => {
-    const ring = ByteRing.make(4096)
+    const ring = ByteRing.makeUnsafe(4096)
     const event = new Uint8Array(1000)
     let count = 0
     while (ByteRing.putUnsafe(ring, event)) count += 1
@@ -39,7 +39,7 @@ describe("ByteRing", () => {
   })
 
   it("always has room for the largest event when it is empty", () => {
-    const ring = ByteRing.make(4096)
+    const ring = ByteRing.makeUnsafe(4096)
     for (let round = 0; round < 500; round++) {
       assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array(round)))
       take(ring)
@@ -49,7 +49,7 @@ describe("ByteRing", () => {
   })
 
   it("counts its bytes across the wrap of 2^32", () => {
-    const ring = ByteRing.make(4096)
+    const ring = ByteRing.makeUnsafe(4096)
     const nearWrap = -4096
     Atomics.store(ring.words, 16, nearWrap)
     Atomics.store(ring.words, 32, nearWrap)
@@ -60,7 +60,7 @@ describe("ByteRing", () => {
   })
 
   it("answers every commit that was asked for before", () => {
-    const ring = ByteRing.make(4096)
+    const ring = ByteRing.makeUnsafe(4096)
     const first = ByteRing.askCommitUnsafe(ring)
     const second = ByteRing.askCommitUnsafe(ring)
     assert.isTrue(ByteRing.hasOpenCommit(ring))

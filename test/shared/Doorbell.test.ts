@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/testing/TestClock"
 import { Worker } from "node:worker_threads"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 
-const kinds = [["local", Doorbell.make], ["shared", Doorbell.makeShared]] as const
+const kinds = [["local", Doorbell.makeUnsafe], ["shared", Doorbell.makeSharedUnsafe]] as const
 
 for (const [kind, make] of kinds) {
   const makeBell = () => make(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
@@ -45,20 +44,6 @@ for (const [kind, make] of kinds) {
         assert.strictEqual(bell.waiters.size, 0)
       }))
 
-    it.effect("gives up after a time of the Effect clock", () =>
-      Effect.gen(function*() {
-        const bell = makeBell()
-        const late = yield* Effect.forkChild(Doorbell.waitTimeout(bell, 0, 1000), { startImmediately: true })
-        yield* TestClock.adjust(999)
-        assert.isUndefined(late.pollUnsafe())
-        yield* TestClock.adjust(1)
-        assert.isFalse(yield* Fiber.join(late))
-        assert.strictEqual(bell.waiters.size, 0)
-        const early = yield* Effect.forkChild(Doorbell.waitTimeout(bell, 0, 1000), { startImmediately: true })
-        Doorbell.ringUnsafe(bell)
-        assert.isTrue(yield* Fiber.join(early))
-      }))
-
     it("hears a ring across the wrap of its counter", () => {
       const bell = makeBell()
       bell.words[0] = 2 ** 31 - 1
@@ -82,7 +67,7 @@ describe("a shared doorbell, between threads", () => {
       }) as typeof waitAsync
       yield* Effect.addFinalizer(() => Effect.sync(() => Atomics.waitAsync = waitAsync))
 
-      const bell = Doorbell.makeShared(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
+      const bell = Doorbell.makeSharedUnsafe(new SharedArrayBuffer(Doorbell.doorbellBytes), 0)
       const seen = Doorbell.readUnsafe(bell)
       for (let round = 0; round < 50; round++) {
         const given = yield* Effect.forkChild(Doorbell.wait(bell, seen), { startImmediately: true })

@@ -3,7 +3,10 @@ import * as TaskRing from "../../src/shared/TaskRing.ts"
 import { startAt } from "./interleavings.ts"
 
 const makeRing = (capacity: number, consumersMax = 2): TaskRing.TaskRing =>
-  TaskRing.make(new SharedArrayBuffer(TaskRing.bytesNeeded(capacity, consumersMax)), 0, { capacity, consumersMax })
+  TaskRing.makeUnsafe(new SharedArrayBuffer(TaskRing.bytesNeeded(capacity, consumersMax)), 0, {
+    capacity,
+    consumersMax
+  })
 
 const offer = (ring: TaskRing.TaskRing, index: number): boolean =>
   TaskRing.offerUnsafe(ring, index, index % 7, index * 1000, 1_000_000 + index)
@@ -173,7 +176,7 @@ describe("TaskRing", () => {
 
   it("is found by another view of the same memory, at an offset", () => {
     const buffer = new SharedArrayBuffer(64 + TaskRing.bytesNeeded(4, 3))
-    const ring = TaskRing.make(buffer, 64, { capacity: 4, consumersMax: 3 })
+    const ring = TaskRing.makeUnsafe(buffer, 64, { capacity: 4, consumersMax: 3 })
     const other = TaskRing.attach(buffer, 64)
     assert.strictEqual(other.capacity, 4)
     assert.strictEqual(other.consumersMax, 3)

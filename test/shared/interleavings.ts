@@ -25,7 +25,7 @@ export type RingCode = Pick<
   | "claimUnsafe"
   | "completeUnsafe"
   | "layout"
-  | "make"
+  | "makeUnsafe"
   | "offerUnsafe"
   | "pollUnsafe"
   | "TaskRecord"
@@ -91,7 +91,7 @@ export const explore = (code: RingCode, options: {
   const byteLength = code.bytesNeeded(options.capacity, options.consumers)
   const buffer = new SharedArrayBuffer(byteLength)
   const memory = new Uint8Array(buffer)
-  const plainRing = code.make(buffer, 0, { capacity: options.capacity, consumersMax: options.consumers })
+  const plainRing = code.makeUnsafe(buffer, 0, { capacity: options.capacity, consumersMax: options.consumers })
   startAt(plainRing, code.layout, options.startAt)
 
   let log: Array<number> = []

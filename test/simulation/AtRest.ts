@@ -113,7 +113,7 @@ export class AtRest {
           break
         }
         // Retention may delete what is about to be read, but not for ever.
-        if (replayed.failure._tag === "Deleted" && attempt < 100) continue
+        if (replayed.failure._tag === "EventsDeleted" && attempt < 100) continue
         throw new Violation(`a replay of a directory at rest failed: ${replayed.failure.message}`)
       }
       // Both read everything; in the last life nothing is left to chance.

@@ -8,8 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { Arena } from "../../src/shared/SegmentArena.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import * as Arena from "../../src/shared/Arena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import { AtRest } from "./AtRest.ts"
@@ -49,7 +48,7 @@ export class Life {
   /** The first broken ruling. */
   violation: Violation | undefined
   /** The arena of this life: what it says is durable was promised to whoever looked. */
-  arena: Arena | undefined
+  arena: Arena.Arena | undefined
   maintainer: SegmentMaintainer["Service"] | undefined
   /** In force now. */
   limits: RetentionLimits | undefined
@@ -78,7 +77,7 @@ export class Life {
 
   /** What the arena says at this moment. */
   get durableEventId(): number {
-    return this.arena === undefined ? 0 : SegmentArena.durableEventId(this.arena)
+    return this.arena === undefined ? 0 : Arena.durableEventId(this.arena)
   }
 
   /** Opens, works, shuts down. `isLast`: with a disk that works, and with everything looked at in the end. */
@@ -144,12 +143,12 @@ export class Life {
     const { arena, doing, faults: { isHealthy } } = this
     const status = this.maintainer === undefined ? {} : Effect.runSync(this.maintainer.status)
     const slots = arena === undefined ? [] : Array.from({ length: arena.slots }, (_, slot) => ({
-      state: SegmentArena.stateOf(arena, slot),
-      segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
-      watermark: SegmentArena.watermarkOf(arena, slot),
-      sealed: SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0
+      state: Arena.stateOf(arena, slot),
+      segmentIndex: Arena.segmentIndexOf(arena, slot),
+      watermark: Arena.watermarkOf(arena, slot),
+      sealed: Arena.sealRecord(arena, slot)?.sealedBytes ?? 0
     }))
-    const heldBack = arena === undefined ? 0 : SegmentArena.heldBack(arena)
+    const heldBack = arena === undefined ? 0 : Arena.heldBack(arena)
     const appended = this.setting.model.events.length
     const where = { doing, isHealthy, appended, durable: this.durableEventId, heldBack, slots, ...status }
     return `${JSON.stringify(where)}\n  ${this.setting.trace.recent.join("\n  ")}`

@@ -85,7 +85,7 @@ const checkFailure = (life: Life, cause: Cause.Cause<WalError>): void => {
 /** Every append goes through the writer, so it is there that the model learns of each, interrupted callers included. */
 const noteAppends = (life: Life, { writer }: Recorder["Service"]): void => {
   const { model, scenario } = life.setting
-  const stampsIds = scenario.wal.format === "flashstrike"
+  const stampsIds = scenario.wal.format === 1
   const append = writer.appendUnsafe.bind(writer)
   writer.appendUnsafe = (event) => {
     const id = append(event)

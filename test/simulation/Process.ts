@@ -15,19 +15,20 @@ import type * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as Compressor from "../../src/maintainer/Compressor.ts"
 import * as MaintainerExecutor from "../../src/maintainer/executor/MaintainerExecutor.ts"
-import { make as makeMaintainer, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
+import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/executor/Supervisor.ts"
+import { make as makeMaintainer, SegmentMaintainer } from "../../src/maintainer/MaintainerService.ts"
+import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { VerifyFault } from "../../src/reading/recovery/Verify.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
-import { Recorder } from "../../src/recorder/Recorder.ts"
+import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
+import type { Recorder } from "../../src/recorder/Recorder.ts"
 import { layoutOf } from "../../src/recorder/Wal.ts"
 import type { Wal, WalError } from "../../src/recorder/Wal.ts"
+import type * as Arena from "../../src/shared/Arena.ts"
 import type { Doorbell } from "../../src/shared/Doorbell.ts"
 import { ringUnsafe } from "../../src/shared/Doorbell.ts"
-import type { Arena } from "../../src/shared/SegmentArena.ts"
-import { SegmentArena } from "../../src/shared/SegmentArena.ts"
+import { layer as arenaLayer, SegmentArena } from "../../src/shared/SegmentArena.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
@@ -53,7 +54,7 @@ export interface Seams {
   /** The maintainer as the recorder and the workload see it. */
   readonly maintainer?: (service: SegmentMaintainer["Service"]) => SegmentMaintainer["Service"]
   /** The recorder as the workload sees it. */
-  readonly recorder?: (service: Recorder["Service"], arena: Arena) => Recorder["Service"]
+  readonly recorder?: (service: Recorder["Service"], arena: Arena.Arena) => Recorder["Service"]
   /** A replay, and the faults that verification reports. */
   readonly replay?: (events: ReplayedEvents) => ReplayedEvents
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
@@ -144,8 +145,8 @@ export const makeProcess = (options: {
     const isThread = scenario.hosting === "threads"
     const thread = isThread ? world.thread() : world.main
     /** Reports of a thread arrive later, in order, or, when it dies, perhaps not at all. */
-    const underWay: Array<MaintainerEvent> = []
-    const report = (event: MaintainerEvent) => {
+    const underWay: Array<StepOutcome> = []
+    const report = (event: StepOutcome) => {
       if (event._tag === "Persisted") reported.persist += 1
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1
@@ -157,7 +158,7 @@ export const makeProcess = (options: {
       if (event !== undefined) report(event)
     }
     const emit = isThread
-      ? (event: MaintainerEvent) => {
+      ? (event: StepOutcome) => {
         underWay.push(event)
         world.schedule(world.main, deliver)
       }
@@ -209,11 +210,11 @@ export const makeProcess = (options: {
     spawn
   }
 
-  const eventSize = wal.format === "flashstrike" ? 64 : wal.eventSize ?? 0
+  const eventSize = wal.format === 1 ? 64 : wal.eventSize ?? 0
   const segmentBytes = wal.segmentBytesMax ?? 4096
   const foundation = Layer.mergeAll(
     SegmentQueues.layer,
-    SegmentArena.layer({
+    arenaLayer({
       slots: wal.slots ?? 4,
       slotBytes: eventSize === 0 ? segmentBytes : Math.floor(segmentBytes / eventSize) * eventSize,
       layout: layoutOf(wal)
@@ -243,7 +244,7 @@ export const makeProcess = (options: {
   return {
     disk: mainDisk.disk,
     maintainerLayer: maintainer.pipe(Layer.provideMerge(foundation), Layer.provide(withDisk)),
-    recorderLayer: Recorder.layer(wal).pipe(Layer.provide(withDisk)),
+    recorderLayer: recorderLayer(wal).pipe(Layer.provide(withDisk)),
     run: (effect) => Effect.runForkWith(ambient)(effect, { scheduler: world.main.scheduler }),
     reported,
     hasDied: () => died,

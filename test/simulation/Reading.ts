@@ -16,7 +16,7 @@ import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import * as Follow from "../../src/recorder/Follow.ts"
 import type { Recorder } from "../../src/recorder/Recorder.ts"
-import type * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import type { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import type { Life } from "./Life.ts"
 import { directory } from "./Scenario.ts"
 import { Violation } from "./Trace.ts"
@@ -111,7 +111,7 @@ export class Reading {
   /** Whether a reader that no hold protects may fail like this. */
   #mayFail(error: ReplayFailure): boolean {
     const { model } = this.#life.setting
-    if (error._tag === "Deleted" && Number.isFinite(model.coldMin)) return true
+    if (error._tag === "EventsDeleted" && Number.isFinite(model.coldMin)) return true
     return this.#mayFailUnderHold(error)
   }
 
@@ -131,7 +131,7 @@ export class Reading {
 
   /** Follows what becomes durable, from the oldest event on, under a hold. */
   follow(
-    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena.SegmentArena>
+    services: Context.Context<Recorder | SegmentMaintainer | SegmentArena>
   ): Effect.Effect<void> {
     let next: number | undefined
     return this.#following(
@@ -143,7 +143,8 @@ export class Reading {
         const durable = this.#life.durableEventId
         if (event.id > durable) throw new Violation(`a follower was given ${event.id}, durable is ${durable}`)
       },
-      (error) => error._tag === "Deleted" && next === undefined ? this.#mayFail(error) : this.#mayFailUnderHold(error)
+      (error) =>
+        error._tag === "EventsDeleted" && next === undefined ? this.#mayFail(error) : this.#mayFailUnderHold(error)
     )
   }
 

@@ -66,15 +66,15 @@ const drawFaults = (random: SeededRandom): Faults => {
 /** How the process is set up, which may change from life to life; only the format stays. */
 const drawSetup = (
   random: SeededRandom,
-  isFlashstrike: boolean
+  isFormat1: boolean
 ): Pick<Scenario, "wal" | "executors" | "hosting" | "eventBytesMax"> => {
-  const eventSize = isFlashstrike ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
-  const segmentBytesMax = isFlashstrike ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
+  const eventSize = isFormat1 ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
+  const segmentBytesMax = isFormat1 ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
   const blockBytesMax = Math.max(eventSize, 64 + random.below(segmentBytesMax))
   return {
     wal: {
       directory,
-      format: isFlashstrike ? "flashstrike" : "effect-wal",
+      format: isFormat1 ? 1 : 2,
       segmentBytesMax,
       slots: 2 + random.below(3),
       eventSize,
@@ -106,4 +106,4 @@ export const drawScenario = (random: SeededRandom): Scenario => ({
 
 /** The next life of the process, which may be set up anew. */
 export const drawNextScenario = (random: SeededRandom, before: Scenario): Scenario =>
-  random.chance(0.6) ? before : { ...before, ...drawSetup(random, before.wal.format === "flashstrike") }
+  random.chance(0.6) ? before : { ...before, ...drawSetup(random, before.wal.format === 1) }

@@ -132,7 +132,7 @@ export class Workload {
   #drawEvent(): Uint8Array {
     const { random } = this
     const { eventBytesMax, wal: { eventSize = 0, format } } = this.life.setting.scenario
-    const length = format === "flashstrike"
+    const length = format === 1
       ? 64
       : eventSize > 0
       ? eventSize
@@ -173,7 +173,7 @@ export class Workload {
         if (at === Refusal.Full) return
         if (at < 0) throw new Violation(`no room is made for an event of ${event.length} bytes: ${at}`)
         writer.bytes.set(event, at)
-        model.appended(writer.publishUnsafe(), event, scenario.wal.format === "flashstrike")
+        model.appended(writer.publishUnsafe(), event, scenario.wal.format === 1)
       }
     })
   }

@@ -13,7 +13,7 @@ import type { MaintainerControl } from "../../src/maintainer/executor/Maintainer
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { Positions } from "../../src/recorder/Recorder.ts"
-import * as SegmentArena from "../../src/shared/SegmentArena.ts"
+import * as Arena from "../../src/shared/Arena.ts"
 import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import type { Seams } from "./Process.ts"
@@ -45,7 +45,7 @@ const onFiles = (change: (file: DiskFile, disk: DiskService) => Partial<DiskFile
   }))
 
 const onAppends = (
-  change: (recorder: Parameters<NonNullable<Seams["recorder"]>>[0], arena: SegmentArena.Arena) => void
+  change: (recorder: Parameters<NonNullable<Seams["recorder"]>>[0], arena: Arena.Arena) => void
 ): () => Seams =>
 () => ({
   recorder: (recorder, arena) => {
@@ -382,9 +382,9 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
-        const slot = SegmentArena.activeSlot(arena)
+        const slot = Arena.activeSlot(arena)
         const isRotated = rotate()
-        if (isRotated && SegmentArena.activeSlot(arena) !== slot) SegmentArena.giveBackUnsafe(arena, slot)
+        if (isRotated && Arena.activeSlot(arena) !== slot) Arena.giveBackUnsafe(arena, slot)
         return isRotated
       }
     })
@@ -411,12 +411,12 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
       let opened = 0
       return {
         recorder: (recorder, arena) => {
-          const { chain: closedChain, index: closedIndex } = SegmentArena.closed(arena)
-          SegmentArena.setOrigin(arena, {
+          const { chain: closedChain, index: closedIndex } = Arena.closed(arena)
+          Arena.setOriginUnsafe(arena, {
             walId: new Uint8Array(16).fill(++opened),
             closedIndex,
             closedChain,
-            durableEventId: SegmentArena.durableEventId(arena)
+            durableEventId: Arena.durableEventId(arena)
           })
           return recorder
         }
@@ -426,7 +426,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the chain begins anew when a directory is opened again",
     seedsMax: 30,
-    plant: onAppends((_, arena) => SegmentArena.putClosed(arena, SegmentArena.closed(arena).index, 0n))
+    plant: onAppends((_, arena) => Arena.putClosedUnsafe(arena, Arena.closed(arena).index, 0n))
   },
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
@@ -499,7 +499,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
-        SegmentArena.putHotSegments(arena, 0, 0, 0)
+        Arena.putHotSegmentsUnsafe(arena, 0, 0, 0)
         return rotate()
       }
     })

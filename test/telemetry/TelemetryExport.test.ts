@@ -45,10 +45,10 @@ describe("prometheusText", () => {
       }
     }).pipe(Effect.provide(layer)))
 
-  it.effect("keeps the names of the reference on request", () =>
+  it.effect("keeps the names and units of the counters on request", () =>
     Effect.gen(function*() {
       const telemetry = yield* worked
-      const lines = prometheusText(telemetry.snapshotUnsafe(), { names: "reference", prefix: "P" }).split("\n")
+      const lines = prometheusText(telemetry.snapshotUnsafe(), { names: "as-counted", prefix: "P" }).split("\n")
       const label = `{subsystem="wal_persistence_worker"}`
       assert.include(lines, `P_persistence_lifecycle_cycles${label} 1`)
       assert.include(lines, `P_maintenance_retention_total_ns${label} 8000000`)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { referenceBytes } from "../../src/telemetry/CounterLayout.ts"
+import { maintenanceBytes } from "../../src/telemetry/CounterLayout.ts"
 import { makeUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
 import { makeBuffer } from "../../src/telemetry/TelemetryBuffer.ts"
 import { collect, type HistogramSample, type Sample } from "../../src/telemetry/TelemetryCollect.ts"
@@ -31,11 +31,11 @@ const collected = (snapshot: TelemetrySnapshot, prefix?: string) => {
 
 const ofOperation = (operation: string, names: ReadonlyArray<string>) =>
   names.map((name) => `P_maintenance_${operation}_${name}`)
-const referenceNames = (names: ReadonlyArray<string>) =>
+const maintenanceNames = (names: ReadonlyArray<string>) =>
   names.filter((name) => /^P_(persistence_lifecycle|maintenance|persistence_max)_/.test(name)).sort()
 
 describe("copyTo", () => {
-  it("writes the reference layout, all writers merged, padding zero", () => {
+  it("writes the groups of maintenance, all writers merged, padding zero", () => {
     const { a, b, read, start } = setup()
     a.onPersistenceLoop(true, start(6_000_000_000), 1_000_000_000)
     a.onHotSegmentRetention(true, start(5_000_000_000))
@@ -67,10 +67,10 @@ describe("copyTo", () => {
       [256, 8n],
       [264, 32n]
     ])
-    for (let offset = 0; offset < referenceBytes; offset += 8) {
+    for (let offset = 0; offset < maintenanceBytes; offset += 8) {
       assert.strictEqual(view.getBigUint64(offset, true), expected.get(offset) ?? 0n, `offset ${offset}`)
     }
-    assert.strictEqual(target[referenceBytes], 0xee)
+    assert.strictEqual(target[maintenanceBytes], 0xee)
   })
 
   it("refuses a target that is too short", () => {
@@ -108,7 +108,7 @@ describe("collect", () => {
   ].map((name) => `P_persistence_lifecycle_${name}`)
   const limits = ["P_persistence_max_hot_segments", "P_persistence_max_cold_segments"]
 
-  it("uses the names of the reference, and shows of an operation what its samples allow", () => {
+  it("uses the names of the counters, and shows of an operation what its samples allow", () => {
     const { a, read, start } = setup()
     const always = ["samples_total", "success_total"]
     const fromOne = [...always, "total_ns"]
@@ -116,7 +116,7 @@ describe("collect", () => {
     a.onHotSegmentCompression(true, start(10))
     a.onColdSegmentDeletion(true, start(10))
     a.onColdSegmentDeletion(true, start(20))
-    const names = referenceNames(collected(read(), "P").names)
+    const names = maintenanceNames(collected(read(), "P").names)
     assert.deepStrictEqual(
       names.filter((name) => !name.includes("percentile")),
       [

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
-import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
@@ -26,8 +26,8 @@ const makeTracer = () => {
       return span
     }
   })
-  const of = (step: string) =>
-    spans.filter((span) => span.name === `SegmentSteps.${step}`).map((span) => ({
+  const of = (name: string) =>
+    spans.filter((span) => span.name === name).map((span) => ({
       segmentIndex: span.attributes.get("segmentIndex"),
       ok: span.status._tag === "Ended" && Exit.isSuccess(span.status.exit)
     }))
@@ -56,11 +56,11 @@ describe("spans", () => {
         Effect.provide(disk),
         Effect.withTracer(tracer)
       )
-      assert.deepStrictEqual(of("persist"), Array.from({ length: 9 }, (_, index) => done(index)))
-      const freezes = of("freeze")
+      assert.deepStrictEqual(of("SegmentFlusher.persist"), Array.from({ length: 9 }, (_, index) => done(index)))
+      const freezes = of("FreezeStep.freeze")
       assert.isAtLeast(freezes.length, 7)
       assert.deepStrictEqual(freezes, freezes.map((_, index) => done(index)))
-      const frees = of("free")
+      const frees = of("FreeStep.free")
       assert.isAtLeast(frees.length, 3)
       assert.deepStrictEqual(frees, frees.map((_, index) => done(index)))
     }))
@@ -80,7 +80,7 @@ describe("spans", () => {
         Effect.provide(disk),
         Effect.withTracer(tracer)
       )
-      assert.deepStrictEqual(of("persist"), [{ segmentIndex: 0, ok: false }, done(0)])
+      assert.deepStrictEqual(of("SegmentFlusher.persist"), [{ segmentIndex: 0, ok: false }, done(0)])
     }))
 
   it.effect("surround the persisting of files that an application wrote itself", () =>
@@ -93,13 +93,13 @@ describe("spans", () => {
         yield* TestClock.adjust(5_000)
       }).pipe(
         Effect.provide(
-          SegmentMaintainer.layerAlone({ directory: "/log" }).pipe(
+          layerAlone({ directory: "/log" }).pipe(
             Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
           )
         ),
         Effect.provide(disk),
         Effect.withTracer(tracer)
       )
-      assert.deepStrictEqual(of("persist"), [{ segmentIndex: 7, ok: false }])
+      assert.deepStrictEqual(of("PersistFileStep.persist"), [{ segmentIndex: 7, ok: false }])
     }))
 })

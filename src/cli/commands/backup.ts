@@ -1,8 +1,6 @@
 /**
  * `effect-wal backup`: copies a directory, even while a recorder writes to it, and verifies the copy. Exit code 1 if
  * the copy has faults. A signal ends the command, after it has removed what was copied.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -14,12 +12,7 @@ import { withReadProgress } from "../terminal/Progress.ts"
 import { untilSignal } from "../terminal/Signals.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const backup = Command.make(
   "backup",
   {

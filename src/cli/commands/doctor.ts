@@ -2,8 +2,6 @@
  * `effect-wal doctor`: finds out whether a directory and its machine are fit for recording, and recommends
  * `--segment-bytes` and `--commit`. It writes up to 256 MiB for about three seconds and removes it. While a recorder
  * holds the directory it writes nothing and shows what that recorder has measured. Exit code 1 if there is a warning.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -23,12 +21,7 @@ import { withProgress } from "../terminal/Progress.ts"
 import { untilSignal } from "../terminal/Signals.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const doctor = Command.make(
   "doctor",
   { dir: directoryFlag, json: jsonFlag },
@@ -53,13 +46,8 @@ export const doctor = Command.make(
   ])
 )
 
-/**
- * The report of a doctor. Plain data.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Diagnosis extends HostFacts {
+/** The report of a doctor. Plain data. */
+interface Diagnosis extends HostFacts {
   readonly directory: string
   readonly freeBytes: number
   /** The process that holds the directory; then nothing is measured. Null when none does. */

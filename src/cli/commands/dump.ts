@@ -1,8 +1,6 @@
 /**
  * `effect-wal dump`: shows a segment's header, one of its blocks or one of its events, in hex and as text. Damaged
  * parts are shown too, and marked as damaged.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -22,12 +20,7 @@ import { requireDirectory } from "../flags/requireDirectory.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const dump = Command.make(
   "dump",
   {

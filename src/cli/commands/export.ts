@@ -3,8 +3,6 @@
  *
  * - `ndjson`: one object per line, `{"id":17,"text":"…"}`, or `{"id":17,"base64":"…"}` if the event is not UTF-8
  * - `length-prefixed`: u32 little-endian length + bytes, as `record --framing length-prefixed` reads them
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -17,12 +15,7 @@ import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts
 import { directoryFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const exportEvents = Command.make(
   "export",
   {

@@ -1,8 +1,6 @@
 /**
  * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
  * that. Only a segment that is still open is read to its end, because its header has no counts yet.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -18,12 +16,7 @@ import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 import { ratioOf, table, timeOf } from "../views/SegmentTable.ts"
 import type { InspectedSegment } from "../views/SegmentTable.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const inspect = Command.make(
   "inspect",
   { dir: directoryFlag, json: jsonFlag },

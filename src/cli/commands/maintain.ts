@@ -5,8 +5,6 @@
  * and nothing is lost either.
  *
  * A recorder maintains its own directory and holds its lock, so `maintain` refuses to work beside one.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Context from "effect/Context"
@@ -15,12 +13,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { DiskError } from "../../disk/Disk.ts"
-import { lockName } from "../../disk/SegmentDirectory.ts"
+import { lockName } from "../../disk/FileNames.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
-import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
+import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
 import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
-import type { MaintainerEvent } from "../../maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../maintainer/steps/StepOutcome.ts"
 import * as SegmentQueues from "../../shared/SegmentQueues.ts"
 import * as Telemetry from "../../telemetry/Telemetry.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
@@ -30,12 +28,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const maintain = Command.make(
   "maintain",
   {
@@ -60,14 +53,14 @@ export const maintain = Command.make(
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
   const stopped = yield* firstSignal()
-  const layer = SegmentMaintainer.layerAlone({ directory, limits, writer: "other" }).pipe(
+  const layer = layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
   // The stream of outcomes ends after the maintainer has closed, so the last one is awaited outside of its scope.
   const { printing, receipt } = yield* Effect.scoped(Effect.gen(function*() {
     const services = yield* Layer.build(layer).pipe(Effect.mapError((error) => refusal(directory, error)))
     const maintainer = Context.get(services, SegmentMaintainer)
-    const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.events, (event) => print(event, json)))
+    const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.outcomes, (outcome) => print(outcome, json)))
     const watching = yield* Effect.forkChild(
       Effect.provideContext(SegmentWatcher.watch({ directory }), services)
     )
@@ -87,30 +80,31 @@ const refusal = (directory: string, error: DiskError): OperatingFailure | DiskEr
     })
     : error
 
-const print = (event: MaintainerEvent, json: boolean) => json ? writeJson(actionOf(event)) : writeLines([lineOf(event)])
+const print = (outcome: StepOutcome, json: boolean) =>
+  json ? writeJson(actionOf(outcome)) : writeLines([lineOf(outcome)])
 
 /** Gives one action as data. */
-const actionOf = (event: MaintainerEvent): { readonly action: string } => {
-  const { _tag, ...rest } = event
+const actionOf = (outcome: StepOutcome): { readonly action: string } => {
+  const { _tag, ...rest } = outcome
   return { action: _tag.toLowerCase(), ...rest }
 }
 
-const lineOf = (event: MaintainerEvent): string => {
-  switch (event._tag) {
+const lineOf = (outcome: StepOutcome): string => {
+  switch (outcome._tag) {
     case "Opened":
-      return `opened segment ${event.segmentIndex}`
+      return `opened segment ${outcome.segmentIndex}`
     case "Persisted":
-      return `persisted segment ${event.segmentIndex}: ${event.bytes} bytes`
+      return `persisted segment ${outcome.segmentIndex}: ${outcome.bytes} bytes`
     case "Frozen": {
-      const events = event.firstEventId === undefined
+      const events = outcome.firstEventId === undefined
         ? "no events"
-        : `events ${event.firstEventId} to ${event.lastEventId}`
-      return `froze segment ${event.segmentIndex}: ${event.hotBytes} to ${event.coldBytes} bytes, ${events}`
+        : `events ${outcome.firstEventId} to ${outcome.lastEventId}`
+      return `froze segment ${outcome.segmentIndex}: ${outcome.hotBytes} to ${outcome.coldBytes} bytes, ${events}`
     }
     case "Freed":
-      return `deleted segment ${event.segmentIndex}`
+      return `deleted segment ${outcome.segmentIndex}`
     case "Failed":
-      return `failed${event.isFinal ? "" : ", will be tried again"}: ${event.message}`
+      return `failed${outcome.isFinal ? "" : ", will be tried again"}: ${outcome.message}`
   }
 }
 

@@ -1,8 +1,6 @@
 /**
  * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by SIGINT or
  * SIGTERM, everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -18,8 +16,8 @@ import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
 import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
+import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
 import { framingFlag, makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter, Framing } from "../events/EventFraming.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
@@ -33,16 +31,11 @@ import type { StandardInput } from "../terminal/StandardStreams.ts"
 import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from "../views/Recording.ts"
 import type { Counts, Recording } from "../views/Recording.ts"
 
-/**
- * The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events.
- *
- * @since 0.1.0
- * @category limits
- */
-export const segmentBytesMin = 4096
+/** The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events. */
+const segmentBytesMin = 4096
 
 /** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
-const segmentBytesLimit = SegmentArena.slotBytesLimit
+const segmentBytesLimit = Arena.slotBytesLimit
 
 /** When events become durable: as soon as possible, at this interval, or when their segment is full. */
 type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
@@ -93,12 +86,7 @@ const flags = {
   json: jsonFlag
 }
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const record = Command.make(
   "record",
   flags,
@@ -195,7 +183,7 @@ const pump = Effect.fnUntraced(function*(
     if (chunk === undefined) return
     if (options.asksFlush) {
       recorder.writer.shareUnsafe()
-      SegmentArena.askFlushUnsafe(arena)
+      Arena.askFlushUnsafe(arena)
     }
   }
 })
@@ -243,10 +231,10 @@ const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {
 /** Reports steps that failed. A step that fails is tried again, so a repeated message is reported once. */
 const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
   let last = ""
-  return Stream.runForEach(maintainer.events, (event) => {
-    if (event._tag !== "Failed" || event.message === last) return Effect.void
-    last = event.message
-    return say(`warning: ${event.message}`)
+  return Stream.runForEach(maintainer.outcomes, (outcome) => {
+    if (outcome._tag !== "Failed" || outcome.message === last) return Effect.void
+    last = outcome.message
+    return say(`warning: ${outcome.message}`)
   })
 }
 
@@ -255,9 +243,9 @@ const sayFailures = ({ maintainer }: Recording): Effect.Effect<void> => {
  * reader that goes away does not stop the recording.
  */
 const makeAcks = ({ arena }: Recording) => {
-  let printed = SegmentArena.durableEventId(arena)
+  let printed = Arena.durableEventId(arena)
   const print = Effect.uninterruptible(Effect.suspend(() => {
-    const durable = SegmentArena.durableEventId(arena)
+    const durable = Arena.durableEventId(arena)
     if (durable === printed) return Effect.void
     printed = durable
     return writeOutput(`durable ${durable}\n`)

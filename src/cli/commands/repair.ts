@@ -1,8 +1,6 @@
 /**
  * `effect-wal repair`: reports what is damaged and what would be kept; with `--apply` moves the damaged segments to
  * `quarantine/`. Nothing is ever deleted. Exit code 1 if something is wrong and was not repaired.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -14,12 +12,7 @@ import { requireDirectory } from "../flags/requireDirectory.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const repair = Command.make(
   "repair",
   {

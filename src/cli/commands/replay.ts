@@ -1,8 +1,4 @@
-/**
- * `effect-wal replay`: writes the recorded events to standard output: checked, in order, without a gap.
- *
- * @since 0.1.0
- */
+/** `effect-wal replay`: writes the recorded events to standard output: checked, in order, without a gap. */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Replay from "../../reading/Replay.ts"
@@ -13,12 +9,7 @@ import { requireDirectory } from "../flags/requireDirectory.ts"
 import { FaultsFound } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const replay = Command.make(
   "replay",
   {

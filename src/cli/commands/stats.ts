@@ -1,8 +1,6 @@
 /**
  * `effect-wal stats`: prints the state once, of the recorder that runs in the directory on this machine, or of the
  * directory alone if none runs.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
@@ -13,12 +11,7 @@ import { writeJson, writeLines, writeOutput } from "../terminal/StandardStreams.
 import { directoryPrometheusText } from "../views/DirectoryReport.ts"
 import { directoryLines, readStats, recorderLines } from "../views/Stats.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const stats = Command.make(
   "stats",
   {

@@ -2,8 +2,6 @@
  * `effect-wal top`: shows a running recorder live. It draws in place, on the terminal's alternate screen. `q`, Ctrl-C,
  * Escape and signals end it, and then the terminal is as it was. If standard output is not a terminal, it prints one
  * picture and ends.
- *
- * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -24,12 +22,7 @@ import { topFrame } from "../views/TopFrame.ts"
 /** Each picture costs the recorder a snapshot, some tenths of a millisecond. */
 const intervalMillisMin = 100
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const top = Command.make(
   "top",
   {
@@ -81,9 +74,6 @@ const bold = (text: string): string => `${escape}1m${text}${escape}0m`
  * Draws what `look` returns, again and again, until a key ends it. If `look` fails, its message is drawn instead, and
  * the drawing continues. Without keys (`hasKeys` is false if standard input is not a terminal) it continues until it is
  * interrupted.
- *
- * @since 0.1.0
- * @category views
  */
 export const live = <E extends { readonly message: string }, R>(
   look: Effect.Effect<Stats, E, R>,

@@ -1,14 +1,10 @@
-/**
- * `effect-wal verify`: checks every byte of every segment. Prints one line per fault. Exit code 1 if there is one.
- *
- * @since 0.1.0
- */
+/** `effect-wal verify`: checks every byte of every segment. Prints one line per fault. Exit code 1 if there is one. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { verifiedName } from "../../disk/FileNames.ts"
 import { withReadRate } from "../../disk/ReadRate.ts"
-import { verifiedName } from "../../reading/recovery/VerifiedFiles.ts"
 import * as Verify from "../../reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../reading/recovery/Verify.ts"
 import { directoryFlag, jsonFlag, parseBytes, switchFlag } from "../flags/flags.ts"
@@ -17,12 +13,7 @@ import { UsageFailure } from "../terminal/CliFailure.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
-/**
- * The command.
- *
- * @since 0.1.0
- * @category commands
- */
+/** The command. */
 export const verify = Command.make(
   "verify",
   {

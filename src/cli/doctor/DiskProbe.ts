@@ -5,21 +5,13 @@
  *
  * The probe holds the directory's lock, so it disturbs no recorder and no recorder disturbs it. It removes its files
  * when it ends, also after an interruption or an error. A kill leaves them, and the next probe removes them.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { randomFillSync } from "node:crypto"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
-import { lockName, pathIn } from "../../disk/SegmentDirectory.ts"
+import { lockName, probeNames } from "../../disk/FileNames.ts"
+import { pathIn } from "../../disk/SegmentDirectory.ts"
 
-/**
- * Lists the names of the probe's files: data, meta, and the temporary names from which they are renamed.
- *
- * @since 0.1.0
- * @category names
- */
-export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.meta", "wal_doctor.meta.tmp"] as const
 const [dataName, temporaryName, metaName, metaTemporaryName] = probeNames
 
 const piecesMax = 16
@@ -35,26 +27,15 @@ const millisMax = { write: 1000, sync: 1000, rotation: 500 }
 /**
  * The time that the probe takes at most, in seconds, on a disk that writes at least one segment per second. Used to
  * show the progress.
- *
- * @since 0.1.0
- * @category limits
  */
 export const probeSecondsExpected = (millisMax.write + millisMax.sync + millisMax.rotation) / 1000
 
-/**
- * The free space that the probe requires, in bytes: four times what it uses at once.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The free space that the probe requires, in bytes: four times what it uses at once. */
 export const probeFreeBytesMin = 4 * pieceBytes
 
 /**
  * How long an operation took, in nanoseconds. Percentiles are taken from `count` measured times, by rank: with fewer
  * than 100, the 99th is the longest.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Times {
   readonly count: number
@@ -63,12 +44,7 @@ export interface Times {
   readonly maxNanos: number
 }
 
-/**
- * The result of a probe.
- *
- * @since 0.1.0
- * @category models
- */
+/** The result of a probe. */
 export interface DiskMeasures {
   /** Random bytes, synced every 16 MiB; the time includes the syncs. */
   readonly write: { readonly bytes: number; readonly nanos: number; readonly bytesPerSecond: number }
@@ -81,12 +57,7 @@ export interface DiskMeasures {
   readonly rotation: Times
 }
 
-/**
- * Computes the percentiles of single times.
- *
- * @since 0.1.0
- * @category models
- */
+/** Computes the percentiles of single times. */
 export const timesOf = (nanos: ReadonlyArray<number>): Times => {
   const sorted = nanos.toSorted((a, b) => a - b)
   const rank = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
@@ -96,9 +67,6 @@ export const timesOf = (nanos: ReadonlyArray<number>): Times => {
 /**
  * Runs the probe. Fails with `Held` if a recorder, a maintainer or another doctor holds the directory, and with the
  * errors of the disk.
- *
- * @since 0.1.0
- * @category measuring
  */
 export const probe = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk

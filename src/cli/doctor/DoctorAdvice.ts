@@ -6,8 +6,6 @@
  *   takes; 64 MiB when none does
  * - commit: `every`, when a sync (p50) takes at most 10 ms; else a duration of at least 20 syncs, so that syncing takes
  *   at most 5 % of the time
- *
- * @since 0.1.0
  */
 import * as Retention from "../../maintainer/retention/Retention.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
@@ -16,23 +14,13 @@ import { formatSize } from "../flags/flags.ts"
 import type { DiskMeasures, Times } from "./DiskProbe.ts"
 import type { HostFacts } from "./HostFacts.ts"
 
-/**
- * A fact that the operator should know. A `warning` means that recording here will fail or not keep its promises.
- *
- * @since 0.1.0
- * @category models
- */
+/** A fact that the operator should know. A `warning` means that recording here will fail or not keep its promises. */
 export interface Finding {
   readonly level: "warning" | "note"
   readonly text: string
 }
 
-/**
- * The flags to give to `record`, and the figures behind them.
- *
- * @since 0.1.0
- * @category models
- */
+/** The flags to give to `record`, and the figures behind them. */
 export interface Advice {
   readonly segmentBytes: number
   /** The share of the disk's time that rotations take while it writes as fast as it can, 0 to 1. */
@@ -43,12 +31,7 @@ export interface Advice {
   readonly commitsPerSecond: number
 }
 
-/**
- * What a doctor found; null where nothing was measured.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a doctor found; null where nothing was measured. */
 export interface Found {
   readonly host: HostFacts
   readonly freeBytes: number
@@ -65,12 +48,7 @@ const everyNanosMax = 10e6
 const syncsPerCommit = 20
 const durationsMillis = [250, 500, 1000, 2000, 5000]
 
-/**
- * Chooses the segment size for the measured figures.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Chooses the segment size for the measured figures. */
 export const adviseSegments = (
   { rotation, write }: Pick<DiskMeasures, "rotation" | "write">
 ): Pick<Advice, "segmentBytes" | "rotationShare"> => {
@@ -82,12 +60,7 @@ export const adviseSegments = (
   return { segmentBytes, rotationShare: shareOf(segmentBytes) }
 }
 
-/**
- * Chooses the commit policy for the measured cost of a sync.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Chooses the commit policy for the measured cost of a sync. */
 export const adviseCommit = ({ p50Nanos }: Times): Pick<Advice, "commit" | "commitsPerSecond"> => {
   const millisMin = p50Nanos / 1e6 * syncsPerCommit
   const millis = durationsMillis.find((duration) => duration >= millisMin) ?? 10_000
@@ -111,12 +84,7 @@ const openFilesMin = 256
 /** A clock that is synchronized gradually moves by less. */
 const clockJumpMillisMax = 50
 
-/**
- * Lists what the operator should know about the directory and the machine.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Lists what the operator should know about the directory and the machine. */
 export const findings = (
   { clockJumpMillis, freeBytes, host, measures }: Found,
   advice: Pick<Advice, "segmentBytes" | "rotationShare"> | undefined
@@ -176,12 +144,7 @@ const bytesAtMost = (segmentBytes: number): number => {
 
 const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
 
-/**
- * Formats the advice for people.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Formats the advice for people. */
 export const adviceLines = (
   { commit, commitsPerSecond, rotationShare, segmentBytes }: Advice
 ): ReadonlyArray<string> => [
@@ -193,10 +156,5 @@ export const adviceLines = (
   "this disk; callers that wait together share a sync"
 ]
 
-/**
- * Formats a size as `--segment-bytes` reads it without quotes.
- *
- * @since 0.1.0
- * @category advice
- */
+/** Formats a size as `--segment-bytes` reads it without quotes. */
 export const flagSize = (bytes: number): string => formatSize(bytes).replace(" ", "")

@@ -1,32 +1,20 @@
 /**
  * Reads what matters to a recorder about the machine: the file system of a directory, open files, processors, clocks.
  * Reads `/proc` where it exists; what is unknown is null.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import { availableParallelism } from "node:os"
 
-/**
- * The file system of a directory.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FileSystemFacts {
+/** The file system of a directory. */
+interface FileSystemFacts {
   /** As the kernel calls it: `ext4`, `tmpfs`, `nfs4`, `fuse.sshfs`. */
   readonly type: string
   readonly device: string
   readonly mountPoint: string
 }
 
-/**
- * The state of the machine at one moment.
- *
- * @since 0.1.0
- * @category models
- */
+/** The state of the machine at one moment. */
 export interface HostFacts {
   readonly nodeVersion: string
   readonly cpus: number
@@ -38,12 +26,7 @@ export interface HostFacts {
   readonly clockStepNanos: number
 }
 
-/**
- * Reads the facts of the machine and of the file system of a directory.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reads the facts of the machine and of the file system of a directory. */
 export const hostFacts = (directory: string): Effect.Effect<HostFacts, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const fileSystem = yield* FileSystem.FileSystem
@@ -65,12 +48,7 @@ const readText = (path: string): Effect.Effect<string | undefined, never, FileSy
     Effect.catch(fileSystem.readFileString(path), () => Effect.succeed(undefined))
   )
 
-/**
- * Finds the soft limit of open files in the text of `/proc/PID/limits`; null if it is `unlimited` or missing.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Finds the soft limit of open files in the text of `/proc/PID/limits`; null if it is `unlimited` or missing. */
 export const openFilesOf = (limits: string): number | null => {
   const match = /^Max open files\s+(\d+)/m.exec(limits)
   return match === null ? null : Number(match[1])
@@ -84,9 +62,6 @@ const unescape = (text: string): string =>
  * Finds the file system of `path` in the text of `/proc/PID/mountinfo` (proc(5)); `path` must contain no links. It is
  * the one with the longest mount point above `path`. Of several at the same mount point it is the last, which covers
  * the others.
- *
- * @since 0.1.0
- * @category reading
  */
 export const fileSystemOf = (mountinfo: string, path: string): FileSystemFacts | null => {
   let found: FileSystemFacts | null = null
@@ -118,9 +93,6 @@ const clockStepNanos = (): number => {
 /**
  * Compares both clocks from now on. The function that it returns gives the milliseconds by which the wall clock has
  * moved more than the monotonic clock. If they are not about 0, the wall clock was set.
- *
- * @since 0.1.0
- * @category reading
  */
 export const watchClocks = (): () => number => {
   const difference = () => Date.now() - performance.now()

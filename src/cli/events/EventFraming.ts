@@ -9,35 +9,18 @@
  *   length.
  *
  * Splitting copies only events that cross the border of two chunks, and buffers at most one event.
- *
- * @since 0.1.0
  */
 import * as Flag from "effect/cli/Flag"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 
-/**
- * Lists the framings, as the flag names them.
- *
- * @since 0.1.0
- * @category models
- */
-export const framings = ["lines", "length-prefixed"] as const
+/** Lists the framings, as the flag names them. */
+const framings = ["lines", "length-prefixed"] as const
 
-/**
- * One of `framings`.
- *
- * @since 0.1.0
- * @category models
- */
+/** One of `framings`. */
 export type Framing = typeof framings[number]
 
-/**
- * `--framing lines|length-prefixed`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--framing lines|length-prefixed`. */
 export const framingFlag = Flag.Literals("framing", framings).pipe(
   Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
   Flag.withDefault("lines")
@@ -48,20 +31,12 @@ export const framingFlag = Flag.Literals("framing", framings).pipe(
  *
  * - `TooLarge`: the next event has more bytes than an event may have; `bytes` is how many are known
  * - `Truncated`: the input ended in the middle of a message; `bytes` of its `bytesExpected` bytes arrived
- *
- * @since 0.1.0
- * @category models
  */
 export type SplitFault =
   | { readonly kind: "TooLarge"; readonly events: number; readonly bytes: number }
   | { readonly kind: "Truncated"; readonly events: number; readonly bytes: number; readonly bytesExpected: number }
 
-/**
- * Cuts chunks into events. The events of a chunk are views on it: use them before you push the next chunk.
- *
- * @since 0.1.0
- * @category models
- */
+/** Cuts chunks into events. The events of a chunk are views on it: use them before you push the next chunk. */
 export interface EventSplitter {
   /** Gives the events that this chunk completes. Ends early at a fault; see `fault`. */
   readonly push: (chunk: Buffer) => Iterable<Uint8Array>
@@ -70,12 +45,7 @@ export interface EventSplitter {
   readonly fault: () => SplitFault | undefined
 }
 
-/**
- * Makes a splitter for events of at most `eventBytesMax` bytes.
- *
- * @since 0.1.0
- * @category splitting
- */
+/** Makes a splitter for events of at most `eventBytesMax` bytes. */
 export const makeSplitter = (framing: Framing, eventBytesMax: number): EventSplitter =>
   framing === "lines" ? lineSplitter(eventBytesMax) : messageSplitter(eventBytesMax)
 
@@ -197,9 +167,6 @@ class Rest {
 /**
  * Makes a function that joins the events of a block to the bytes of a stream. What it returns may be a view on the
  * block, or on memory that the next call overwrites.
- *
- * @since 0.1.0
- * @category joining
  */
 export const makeJoiner = (framing: Framing): (block: VerifiedBlock) => Uint8Array => {
   let buffer = Buffer.allocUnsafe(0)

@@ -1,8 +1,6 @@
 /**
  * Writes recorded events to standard output: checked, in order, without a gap. For every command that does so, it has
  * the range that the flags name, reports where the log begins, and shows the progress of the writing.
- *
- * @since 0.1.0
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -18,32 +16,17 @@ import type { Progress } from "../terminal/Progress.ts"
 import { say, writeOutput } from "../terminal/StandardStreams.ts"
 import { newestEventId } from "../views/DirectoryReport.ts"
 
-/**
- * `--from ID`: the first event.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--from ID`: the first event. */
 export const fromFlag = Flag.optional(
   numberFlag("from", "ID", 1, "The first event; default: the oldest")
 )
 
-/**
- * `--to ID`: the last event, included.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--to ID`: the last event, included. */
 export const toFlag = Flag.optional(
   numberFlag("to", "ID", 1, "The last event, included; default: the newest")
 )
 
-/**
- * Gives the range that `--from` and `--to` name. Fails if it ends before it begins.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Gives the range that `--from` and `--to` name. Fails if it ends before it begins. */
 export const rangeOf = (
   from: Option.Option<number>,
   to: Option.Option<number>
@@ -59,9 +42,6 @@ export const rangeOf = (
  * Writes the events of a replay, as the bytes that `join` makes of each block. If `--from` is missing and the oldest
  * events were deleted, reports where the log begins. Shows the progress only if the events go to a file: the reader of
  * a pipe may write to the same terminal.
- *
- * @since 0.1.0
- * @category output
  */
 export const writeEvents = Effect.fnUntraced(function*(
   options: Replay.ReplayOptions,

@@ -1,8 +1,6 @@
 /**
  * The server of `record --metrics PORT`: it serves the telemetry of a recorder at `http://127.0.0.1:PORT/metrics`. It
  * listens on the loopback address only; for access from other machines, put a proxy in front that checks who may ask.
- *
- * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
@@ -15,12 +13,7 @@ import { layerPrometheus } from "../../telemetry/TelemetryExport.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
-/**
- * Serves the metrics, and writes their address to standard error.
- *
- * @since 0.1.0
- * @category layers
- */
+/** Serves the metrics, and writes their address to standard error. */
 export const layer = (port: number): Layer.Layer<never, OperatingFailure, Telemetry> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const { address } = yield* HttpServer.HttpServer

@@ -1,8 +1,4 @@
-/**
- * The flags that several commands have, and the notations in which people write sizes and durations.
- *
- * @since 0.1.0
- */
+/** The flags that several commands have, and the notations in which people write sizes and durations. */
 import * as ByteSize from "effect/ByteSize"
 import * as Flag from "effect/cli/Flag"
 
@@ -15,45 +11,20 @@ const pathFlag = (name: string, metavar: string, description: string) =>
     Flag.filter((path) => path !== "", () => "the path of a directory")
   )
 
-/**
- * `--dir D`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--dir D`. */
 export const directoryFlag = pathFlag("dir", "D", "The directory of the segments")
 
-/**
- * `--to E`, for a command that creates a directory.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--to E`, for a command that creates a directory. */
 export const newDirectoryFlag = pathFlag("to", "E", "The directory to create; it must not exist")
 
-/**
- * Lists the flags whose value is the path of a directory, in all commands, so that shells can complete them.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Lists the flags whose value is the path of a directory, in all commands, so that shells can complete them. */
 export const directoryFlagNames: ReadonlyArray<string> = ["dir", "to"]
 
-/**
- * Makes a flag without a value: it is given or not.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Makes a flag without a value: it is given or not. */
 export const switchFlag = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/**
- * Makes a flag for a whole number that is at least `least`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Makes a flag for a whole number that is at least `least`. */
 export const numberFlag = (name: string, metavar: string, least: number, description: string) =>
   Flag.Int(name).pipe(
     Flag.withMetavar(metavar),
@@ -61,18 +32,8 @@ export const numberFlag = (name: string, metavar: string, least: number, descrip
     Flag.filter((value) => value >= least, () => `a number from ${least}`)
   )
 
-/**
- * `--json`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--json`. */
 export const jsonFlag = switchFlag("json", "Print one JSON object on standard output")
 
-/**
- * Formats an amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`.
- *
- * @since 0.1.0
- * @category notations
- */
+/** Formats an amount of bytes as people write it, and as `parseBytes` reads it: `16 MiB`. */
 export const formatSize = (bytes: number): string => ByteSize.format(ByteSize.bytes(bytes))

@@ -1,8 +1,6 @@
 /**
  * The flag `record --metrics PORT`. Its server is loaded only if the flag is given: otherwise a third of what each
  * command loads would be an HTTP server that it does not use.
- *
- * @since 0.1.0
  */
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
@@ -11,12 +9,7 @@ import * as Layer from "effect/Layer"
 
 const portMax = 65_535
 
-/**
- * `--metrics PORT`, or `EFFECT_WAL_METRICS_PORT`. With port 0 the system chooses a free one.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--metrics PORT`, or `EFFECT_WAL_METRICS_PORT`. With port 0 the system chooses a free one. */
 export const metricsFlag = Flag.Int("metrics").pipe(
   Flag.withMetavar("PORT"),
   Flag.withDescription("Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0 = any free port"),
@@ -25,11 +18,6 @@ export const metricsFlag = Flag.Int("metrics").pipe(
   Flag.optional
 )
 
-/**
- * Loads `MetricsServer.ts` and serves the metrics.
- *
- * @since 0.1.0
- * @category layers
- */
+/** Loads `MetricsServer.ts` and serves the metrics. */
 export const layerMetrics = (port: number) =>
   Layer.unwrap(Effect.map(Effect.promise(() => import("./MetricsServer.ts")), (server) => server.layer(port)))

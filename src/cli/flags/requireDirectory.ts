@@ -1,27 +1,14 @@
 /**
  * Checks `--dir` before a command uses it, so that a wrong path gets a plain answer. Also knows which of its files are
  * ours but not segments.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { metaName, metaTemporaryName } from "../../disk/MetaStore.ts"
-import { lockName } from "../../disk/SegmentDirectory.ts"
-import { reserveName } from "../../maintainer/directory/DiskReserve.ts"
-import { backupLockName } from "../../reading/recovery/Backup.ts"
-import { quarantineName } from "../../reading/recovery/Repair.ts"
-import { verifiedName, verifiedTemporaryName } from "../../reading/recovery/VerifiedFiles.ts"
-import { monitorName, monitorTemporaryName } from "../../recorder/monitor/Monitor.ts"
+import { isOwnName } from "../../disk/FileNames.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 
-/**
- * Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure.
- *
- * @since 0.1.0
- * @category guards
- */
+/** Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure. */
 export const requireDirectory = (
   directory: string,
   advice = "give --dir a directory that was recorded into"
@@ -40,9 +27,6 @@ export const requireDirectory = (
 /**
  * Fails if a file is in the place of the directory, for commands that write. They create a missing directory
  * themselves.
- *
- * @since 0.1.0
- * @category guards
  */
 export const refuseFile = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
@@ -66,23 +50,6 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
     })
   )
 
-const ownNames = [
-  metaName,
-  metaTemporaryName,
-  reserveName,
-  monitorName,
-  monitorTemporaryName,
-  verifiedName,
-  verifiedTemporaryName,
-  quarantineName,
-  backupLockName
-]
-
-/**
- * Filters names that are not of segments: leaves those of files that effect-wal did not create.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Filters names that are not of segments: leaves those of files that effect-wal did not create. */
 export const foreignNames = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
-  names.filter((name) => !ownNames.includes(name) && !name.startsWith(lockName))
+  names.filter((name) => !isOwnName(name))

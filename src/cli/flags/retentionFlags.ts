@@ -1,8 +1,6 @@
 /**
  * The flags that limit how much is kept, for every command that deletes what exceeds a limit. A limit outside its range
  * is clamped, with a warning.
- *
- * @since 0.1.0
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -16,12 +14,7 @@ const parseCount = (text: string): Option.Option<number | "unlimited"> => {
   return /^-?\d+$/.test(text) ? Option.some(Number(text)) : Option.none()
 }
 
-/**
- * `--max-segments N` and `--max-compressed-segments N`.
- *
- * @since 0.1.0
- * @category flags
- */
+/** `--max-segments N` and `--max-compressed-segments N`. */
 export const retentionFlags = {
   maxSegments: Flag.Int("max-segments").pipe(
     Flag.withMetavar("N"),
@@ -39,12 +32,7 @@ export const retentionFlags = {
   )
 }
 
-/**
- * Clamps the limits that these flags give to their ranges, with a warning for each that is outside.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Clamps the limits that these flags give to their ranges, with a warning for each that is outside. */
 export const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
   const { clamped, limits } = Retention.clampLimits({
     maxSegments: given.maxSegments,
@@ -58,12 +46,7 @@ export const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {
   return limits
 })
 
-/**
- * Clamps a number to its range, with a warning if it is outside.
- *
- * @since 0.1.0
- * @category flags
- */
+/** Clamps a number to its range, with a warning if it is outside. */
 export const clamp = (flag: string, given: number, minimum: number, maximum: number): Effect.Effect<number> => {
   const used = Math.min(maximum, Math.max(minimum, given))
   return used === given ? Effect.succeed(used) : Effect.as(sayClamped(flag, given, used, minimum, maximum), used)

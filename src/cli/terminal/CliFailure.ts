@@ -1,20 +1,13 @@
 /**
  * Describes how a command ends when it cannot do its work: with an exit code (see `exitCodes`), and with one line on
  * standard error that names the cause and advises what to do; never with a stack trace.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 
-/**
- * Lists what each exit code means, for `--help`. `docs/CLI.md` has the same table; a test compares the two.
- *
- * @since 0.1.0
- * @category models
- */
+/** Lists what each exit code means, for `--help`. `docs/CLI.md` has the same table; a test compares the two. */
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
   ["0", "done; also when the reader of standard output goes away"],
   ["1", "failed, with the reason in one line on standard error; or something is wrong, and the report lists it"],
@@ -22,32 +15,17 @@ export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> 
   ["130, 143", "ended by SIGINT or SIGTERM before it was done"]
 ]
 
-/**
- * Reports that the command cannot be carried out, for a reason outside this program. Exit code 1.
- *
- * @since 0.1.0
- * @category errors
- */
+/** Reports that the command cannot be carried out, for a reason outside this program. Exit code 1. */
 export class OperatingFailure extends Schema.TaggedError<OperatingFailure>()("OperatingFailure", {
   message: Schema.String
 }) {}
 
-/**
- * Reports flags that cannot be combined. Exit code 2.
- *
- * @since 0.1.0
- * @category errors
- */
+/** Reports flags that cannot be combined. Exit code 2. */
 export class UsageFailure extends Schema.TaggedError<UsageFailure>()("UsageFailure", { message: Schema.String }) {
   override readonly [Runtime.errorExitCode] = 2
 }
 
-/**
- * Ends a command that has already reported on standard output what is wrong. Exit code 1; prints nothing more.
- *
- * @since 0.1.0
- * @category errors
- */
+/** Ends a command that has already reported on standard output what is wrong. Exit code 1; prints nothing more. */
 export class FaultsFound extends Schema.TaggedError<FaultsFound>()("FaultsFound", {}) {
   override get message(): string {
     return "faults were found"
@@ -57,9 +35,6 @@ export class FaultsFound extends Schema.TaggedError<FaultsFound>()("FaultsFound"
 /**
  * Ends a command because the reader of its standard output is gone. A pipe into `head` ends like this, so the program
  * ends quietly, with exit code 0.
- *
- * @since 0.1.0
- * @category errors
  */
 export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", {}) {
   override readonly [Runtime.errorExitCode] = 0
@@ -68,12 +43,7 @@ export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", {
   }
 }
 
-/**
- * Ends a command that a signal ended before it was done. What it had begun is undone. Prints nothing more.
- *
- * @since 0.1.0
- * @category errors
- */
+/** Ends a command that a signal ended before it was done. What it had begun is undone. Prints nothing more. */
 export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", { code: Schema.Int }) {
   override readonly [Runtime.errorExitCode] = this.code
   override get message(): string {
@@ -83,9 +53,6 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", { code: Sc
 
 /**
  * Formats a failure as one line, without its line feed; `undefined` when the command has already reported everything.
- *
- * @since 0.1.0
- * @category formatting
  */
 export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.squash(cause)
@@ -96,23 +63,13 @@ export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
   return Cause.hasFails(cause) ? text : `a bug in effect-wal, please report it: ${text}`
 }
 
-/**
- * Formats the message of a cause's first error as one line.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the message of a cause's first error as one line. */
 export const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
   return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, "; ")
 }
 
-/**
- * Gives the exit code of a failure.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Gives the exit code of a failure. */
 export const exitCodeOf = (cause: Cause.Cause<unknown>): number => {
   const error = Cause.squash(cause)
   // Flags that cannot be parsed are wrong usage; a request for help is not an error.

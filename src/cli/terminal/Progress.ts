@@ -2,8 +2,6 @@
  * Shows the progress of a long command as one line on standard error: a bar if the end is known, the rate, and the time
  * left. The line appears only if standard error is a terminal, only after half a second, and not with `--json`. It has
  * no colours, and the terminal is left as it was.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -16,12 +14,7 @@ const everyMillis = 200
 /** Returns to the beginning of the line and clears it. */
 const overwrite = "\r\u001b[K"
 
-/**
- * The progress of some work.
- *
- * @since 0.1.0
- * @category models
- */
+/** The progress of some work. */
 export interface Progress {
   /** The work, as in `verifying`. */
   readonly label: string
@@ -49,9 +42,6 @@ const formatSeconds = (seconds: number): string => {
 /**
  * Formats the line, `seconds` after the start. What matters most comes first, for narrow terminals. The rate is the
  * average since the start, and the time left is computed from it.
- *
- * @since 0.1.0
- * @category formatting
  */
 export const progressLine = ({ done, label, note, total, unit }: Progress, seconds: number): string => {
   const rate = done / Math.max(0.001, seconds)
@@ -73,21 +63,11 @@ export const progressLine = ({ done, label, note, total, unit }: Progress, secon
   return parts.join("  ")
 }
 
-/**
- * Tells whether progress is shown at all.
- *
- * @since 0.1.0
- * @category progress
- */
+/** Tells whether progress is shown at all. */
 export const isShown = (isWanted: boolean): boolean =>
   isWanted && process.stderr.isTTY === true && process.env.TERM !== "dumb"
 
-/**
- * Shows what `look` returns while `work` runs. Time counts from the call.
- *
- * @since 0.1.0
- * @category progress
- */
+/** Shows what `look` returns while `work` runs. Time counts from the call. */
 export const withProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
   look: () => Progress,
@@ -111,9 +91,6 @@ export const withProgress = <A, E, R>(
 /**
  * Shows how many bytes of a directory's segments `work` has read. `passes` is how often it reads each of them. A
  * segment counts as read as soon as the next one is opened, even if parts of it were skipped.
- *
- * @since 0.1.0
- * @category progress
  */
 export const withReadProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
@@ -161,12 +138,7 @@ export const withReadProgress = <A, E, R>(
     return yield* withProgress(Effect.provideService(work, Disk, metered), look, true)
   })
 
-/**
- * Shows how many of a directory's segments `work` has reached, for work that reads little of each.
- *
- * @since 0.1.0
- * @category progress
- */
+/** Shows how many of a directory's segments `work` has reached, for work that reads little of each. */
 export const withSegmentProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
   options: { readonly label: string; readonly directory: string; readonly isWanted: boolean }

@@ -1,8 +1,6 @@
 /**
  * Standard input, output and error, as commands need them. Input comes in chunks, and a signal can end it. Output is
  * awaited, and a broken pipe is reported. Error is written in whole lines.
- *
- * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,12 +9,7 @@ import type * as Scope from "effect/Scope"
 import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
 
-/**
- * An open standard input.
- *
- * @since 0.1.0
- * @category models
- */
+/** An open standard input. */
 export interface StandardInput {
   /** Reads the bytes that are available; `undefined` at the end of the input, and after a signal. */
   readonly next: Effect.Effect<Buffer | undefined, OperatingFailure>
@@ -32,9 +25,6 @@ const nobody = (): void => undefined
  * Opens standard input, until the scope closes. The first SIGINT or SIGTERM ends the input in an orderly way: what was
  * read is still processed, nothing more is read. A second one ends the process at once. A directory is refused, because
  * Node would treat it as an empty input.
- *
- * @since 0.1.0
- * @category input
  */
 export const standardInput: Effect.Effect<
   StandardInput,
@@ -96,12 +86,7 @@ export const standardInput: Effect.Effect<
   return { next, endedBy: () => endedBy, bytes: stat?.type === "File" ? Number(stat.size) : undefined }
 })
 
-/**
- * Where commands write: to the standard streams of the process, unless a test provides others.
- *
- * @since 0.1.0
- * @category services
- */
+/** Where commands write: to the standard streams of the process, unless a test provides others. */
 export interface Output {
   /**
    * Writes to standard output. It succeeds when the bytes are written; then the caller may change them. Fails with
@@ -112,12 +97,7 @@ export interface Output {
   readonly say: (line: string) => void
 }
 
-/**
- * The service key of `Output`, with the standard streams as its default.
- *
- * @since 0.1.0
- * @category services
- */
+/** The service key of `Output`, with the standard streams as its default. */
 export const Output: Context.Reference<Output> = Context.Reference("effect-wal/cli/Output", {
   defaultValue: () => ({ write: writeStandardOutput, say: sayUnsafe })
 })
@@ -135,38 +115,20 @@ const writeStandardOutput: Output["write"] = (data) =>
     })
   })
 
-/**
- * Writes to standard output and waits until the bytes are written. Fails with `BrokenPipe` when the reader is gone.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes to standard output and waits until the bytes are written. Fails with `BrokenPipe` when the reader is gone. */
 export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (output) => output.write(data))
 
-/**
- * Writes a value as one line of JSON to standard output.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes a value as one line of JSON to standard output. */
 export const writeJson = (value: unknown): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
   writeOutput(`${JSON.stringify(value)}\n`)
 
-/**
- * Writes lines to standard output.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes lines to standard output. */
 export const writeLines = (lines: ReadonlyArray<string>): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
   lines.length === 0 ? Effect.void : writeOutput(`${lines.join("\n")}\n`)
 
 /**
  * Writes a report. Fails with `FaultsFound` if the report lists a fault, even when the reader goes away before its end:
  * so `verify | head` does not hide a fault from a script that checks the exit code.
- *
- * @since 0.1.0
- * @category output
  */
 export const report = (
   write: Effect.Effect<void, BrokenPipe | OperatingFailure>,
@@ -176,20 +138,10 @@ export const report = (
     ? Effect.andThen(Effect.catchTag(write, "BrokenPipe", () => Effect.void), Effect.fail(new FaultsFound()))
     : write
 
-/**
- * Writes one line to standard error, for the person at the terminal or for the log of a script.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes one line to standard error, for the person at the terminal or for the log of a script. */
 export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(line))
 
-/**
- * Writes the line to the standard error of the process itself, at once.
- *
- * @since 0.1.0
- * @category output
- */
+/** Writes the line to the standard error of the process itself, at once. */
 export const sayUnsafe = (line: string): void => {
   process.stderr.write(`effect-wal: ${line}\n`)
 }
@@ -197,9 +149,6 @@ export const sayUnsafe = (line: string): void => {
 /**
  * Installs listeners for errors of standard output and standard error that do nothing. Such errors are handled where
  * the bytes are written; without a listener they would end the process with a stack trace.
- *
- * @since 0.1.0
- * @category output
  */
 export const quietStreams: Effect.Effect<void> = Effect.sync(() => {
   process.stdout.on("error", () => undefined)

@@ -2,8 +2,6 @@
  * Describes a directory in which no recorder runs, from names, lengths, and the beginnings of the oldest and the newest
  * segment. The content is not checked; `verify` does that. Only a segment that is still open is read to its end,
  * because its header has no counts yet.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -20,12 +18,7 @@ import { groupOf } from "../../telemetry/CounterLayout.ts"
 import { defaultPrefix } from "../../telemetry/TelemetryCollect.ts"
 import { ratioOf } from "./SegmentTable.ts"
 
-/**
- * A directory at one moment.
- *
- * @since 0.1.0
- * @category models
- */
+/** A directory at one moment. */
 export interface DirectoryReport {
   readonly directory: string
   readonly atMillis: number
@@ -45,12 +38,7 @@ export interface DirectoryReport {
   readonly diskFreeBytes: number
 }
 
-/**
- * Reads the report of a directory.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reads the report of a directory. */
 export const readDirectory = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
   const reader = yield* makeDirectoryReader(new SegmentDirectory(directory))
@@ -86,12 +74,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
   return report
 })
 
-/**
- * Reads the id of the newest event of a directory; 0 when there is none, and when its segment is damaged.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Reads the id of the newest event of a directory; 0 when there is none, and when its segment is damaged. */
 export const newestEventId = (directory: string): Effect.Effect<number, DiskError | SegmentCorrupt, Disk> =>
   Effect.flatMap(makeDirectoryReader(new SegmentDirectory(directory)), newestIn)
 
@@ -118,9 +101,6 @@ const newestIdOf = Effect.fnUntraced(function*(file: SegmentFile) {
 /**
  * Formats the gauges of a directory in the Prometheus text format: the segments and the free space, under the names
  * that a running recorder uses. What only a recorder knows is left out.
- *
- * @since 0.1.0
- * @category formatting
  */
 export const directoryPrometheusText = (report: DirectoryReport): string => {
   const values = new Map(Object.entries(report))

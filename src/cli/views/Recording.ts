@@ -1,51 +1,33 @@
-/**
- * Describes a recording: its progress, whether everything became durable, and a summary at its end.
- *
- * @since 0.1.0
- */
+/** Describes a recording: its progress, whether everything became durable, and a summary at its end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
 import type * as Wal from "../../recorder/Wal.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import type { Progress } from "../terminal/Progress.ts"
 
-/**
- * The services of a recording.
- *
- * @since 0.1.0
- * @category models
- */
+/** The services of a recording. */
 export interface Recording {
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]
   readonly telemetry: Telemetry["Service"]
-  readonly arena: SegmentArena.Arena
+  readonly arena: Arena.Arena
 }
 
-/**
- * Takes the services out of the context of a recorder's layer.
- *
- * @since 0.1.0
- * @category models
- */
+/** Takes the services out of the context of a recorder's layer. */
 export const servicesOf = (context: Context.Context<Wal.Wal>): Recording => ({
   recorder: Context.get(context, Recorder),
   maintainer: Context.get(context, SegmentMaintainer),
   telemetry: Context.get(context, Telemetry),
-  arena: Context.get(context, SegmentArena.SegmentArena)
+  arena: Context.get(context, SegmentArena)
 })
 
-/**
- * What was recorded so far. The recording changes these numbers as it proceeds.
- *
- * @since 0.1.0
- * @category models
- */
+/** What was recorded so far. The recording changes these numbers as it proceeds. */
 export interface Counts {
   /** Read from standard input. */
   bytes: number
@@ -58,15 +40,12 @@ export interface Counts {
 /**
  * Gives the progress of a recording: in bytes of the input, or in events if the length of the input (`bytes`) is
  * unknown.
- *
- * @since 0.1.0
- * @category progress
  */
 export const progressOf = (running: Recording | undefined, counts: Counts, bytes: number | undefined): Progress => {
   const label = running === undefined ? "opening" : counts.drainStartMillis > 0 ? "draining" : "recording"
   const lag = running === undefined
     ? 0
-    : running.recorder.writer.lastEventId - SegmentArena.durableEventId(running.arena)
+    : running.recorder.writer.lastEventId - Arena.durableEventId(running.arena)
   return bytes === undefined
     ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
     : {
@@ -78,14 +57,9 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
     }
 }
 
-/**
- * Fails if there are events that the drain could not make durable.
- *
- * @since 0.1.0
- * @category guards
- */
+/** Fails if there are events that the drain could not make durable. */
 export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effect.Effect<void, OperatingFailure> => {
-  const durable = SegmentArena.durableEventId(arena)
+  const durable = Arena.durableEventId(arena)
   const missing = recorder.writer.lastEventId - durable
   return missing === 0 ? Effect.void : Effect.fail(
     new OperatingFailure({
@@ -95,13 +69,8 @@ export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effe
   )
 }
 
-/**
- * The summary of a recording. Ids are 0 when nothing was recorded. Bytes of segments are those on disk.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RecordSummary {
+/** The summary of a recording. Ids are 0 when nothing was recorded. Bytes of segments are those on disk. */
+interface RecordSummary {
   readonly directory: string
   /** `input` if the input ended; otherwise the name of the signal. */
   readonly endedBy: string
@@ -127,12 +96,7 @@ export interface RecordSummary {
   readonly eventsPerSecond: number
 }
 
-/**
- * Summarizes a recording, after its drain.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Summarizes a recording, after its drain. */
 export const summarize = Effect.fnUntraced(function*(
   directory: string,
   { arena, maintainer, recorder, telemetry }: Recording,
@@ -151,7 +115,7 @@ export const summarize = Effect.fnUntraced(function*(
     bytes: counts.bytes,
     firstEventId: counts.events === 0 ? 0 : firstEventId,
     lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
-    durableEventId: SegmentArena.durableEventId(arena),
+    durableEventId: Arena.durableEventId(arena),
     hotSegments: status.hotSegments,
     hotBytes: status.hotBytes,
     coldSegments: status.coldSegments,
@@ -168,12 +132,7 @@ export const summarize = Effect.fnUntraced(function*(
   return summary
 })
 
-/**
- * Formats the summary as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the summary as one line for people. */
 export const formatSummary = (summary: RecordSummary): string => {
   const events = summary.events === 0
     ? "nothing to record"

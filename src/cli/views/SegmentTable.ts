@@ -1,19 +1,10 @@
-/**
- * Formats the segments of a directory as a table, and describes its rows.
- *
- * @since 0.1.0
- */
+/** Formats the segments of a directory as a table, and describes its rows. */
 import * as Effect from "effect/Effect"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { frameHeaderBytesMax, Lz4FrameError, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
 
-/**
- * A row of the table. Ids are 0 while there are no events.
- *
- * @since 0.1.0
- * @category models
- */
+/** A row of the table. Ids are 0 while there are no events. */
 export interface InspectedSegment {
   readonly segmentIndex: number
   readonly path: string
@@ -35,9 +26,6 @@ export interface InspectedSegment {
 /**
  * Gives the ratio uncompressed to compressed of a cold file, as its frame's header claims; `verify` checks the claim. 0
  * if the header has no length.
- *
- * @since 0.1.0
- * @category reading
  */
 export const ratioOf = (file: SegmentFile, bytes: number) =>
   Effect.scoped(Effect.gen(function*() {
@@ -54,24 +42,14 @@ export const ratioOf = (file: SegmentFile, bytes: number) =>
     }
   }))
 
-/**
- * Formats a time of a header as ISO 8601, UTC; empty when the header has none.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats a time of a header as ISO 8601, UTC; empty when the header has none. */
 export const timeOf = (nanos: bigint): string => nanos === 0n ? "" : new Date(Number(nanos / 1_000_000n)).toISOString()
 
 const columns = ["index", "state", "events", "first", "last", "bytes", "ratio", "created", "closed"]
 /** The columns of numbers, which are aligned to the right. */
 const rightColumns = [0, 2, 3, 4, 5, 6]
 
-/**
- * Formats the segments as a table: the names of the columns, then one row per segment.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the segments as a table: the names of the columns, then one row per segment. */
 export const table = (segments: ReadonlyArray<InspectedSegment>): ReadonlyArray<string> => {
   const rows = [
     columns,

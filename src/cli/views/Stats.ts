@@ -1,8 +1,6 @@
 /**
  * Reads the state of a directory at one moment and formats it for people: as the recorder that runs in the directory
  * reports it, or as the files show it if none runs.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
@@ -15,21 +13,13 @@ import { withSegmentProgress } from "../terminal/Progress.ts"
 import { readDirectory } from "./DirectoryReport.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
 
-/**
- * The report of a recorder that answered, or of a directory without a recorder.
- *
- * @since 0.1.0
- * @category models
- */
+/** The report of a recorder that answered, or of a directory without a recorder. */
 export type Stats =
   | { readonly source: "recorder"; readonly report: MonitorReport }
   | { readonly source: "directory"; readonly report: DirectoryReport }
 
 /**
  * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that.
- *
- * @since 0.1.0
- * @category reading
  */
 export const readStats = (
   directory: string,
@@ -48,12 +38,7 @@ export const readStats = (
 
 const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
 
-/**
- * Formats the report of a recorder: the state of the log and what holds it back, then the whole telemetry.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the report of a recorder: the state of the log and what holds it back, then the whole telemetry. */
 export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
   const { arena, failures, maintainer, positions } = report
   return [
@@ -77,12 +62,7 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
   ]
 }
 
-/**
- * Formats the report of a directory.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the report of a directory. */
 export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [
   line("recorder", "none runs here with a monitor"),
   line("directory", report.directory),

@@ -3,8 +3,6 @@
  * pure, so what a person sees is decided here and nowhere else.
  *
  * Rates and latencies cover the time between the two reports; without an earlier report, the time since the start.
- *
- * @since 0.1.0
  */
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
@@ -14,12 +12,7 @@ import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { directoryLines } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
-/**
- * Formats the lines of a picture; the first one is its title.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats the lines of a picture; the first one is its title. */
 export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<string> => {
   if (now.source === "directory") return [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
   // The counters of another process start at 0 again, so its report cannot be compared.

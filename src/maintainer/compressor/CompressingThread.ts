@@ -1,17 +1,29 @@
 /**
  * A compressing thread, seen from the thread that asks it.
  *
- * Answers are looked for every millisecond while one is to come. A message would wake the asking thread from within the lock of
- * its port. Where that takes the processor from a thread that runs only on idle ones, the asking thread waits for that lock
- * until the other is let run again: on a busy machine its event loop stood still for 200 ms at every piece.
- *
- * @since 0.1.0
+ * While an answer is due, the asking thread polls for it every millisecond. A message instead would wake the asking
+ * thread while the compressing thread holds the lock of the port. If an idle-only thread loses its processor at that
+ * moment, the asking thread waits for the lock until the idle-only thread runs again: on a busy machine its event loop
+ * stood still for 200 ms at every piece.
  */
 import { Worker } from "node:worker_threads"
-import type { CompressorRequest } from "../compressorThread.ts"
 import * as CompressorAnswer from "./CompressorAnswer.ts"
 import { monotonicMillis } from "./monotonicMillis.ts"
-import { takeResultMemory } from "./ResultMemory.ts"
+import { takePiece } from "./PieceMemory.ts"
+
+/** What the thread is to do with one piece. */
+export interface CompressorRequest {
+  /** When it was asked for, by `monotonicMillis`. */
+  readonly askedMillis: number
+  /** From now on the thread runs only on processors that nothing else wants, where the operating system can do that. */
+  readonly onlyWhenIdle: boolean
+  readonly task: "compress" | "uncompress"
+  readonly input: Uint8Array
+  /** Shared memory with room for the result. */
+  readonly output: Uint8Array
+  /** Memory of a `CompressorAnswer`. */
+  readonly answer: SharedArrayBuffer
+}
 
 interface Job {
   readonly answer: SharedArrayBuffer
@@ -22,14 +34,9 @@ interface Job {
 
 const lookEveryMillis = 1
 
-/**
- * One thread and what it was asked for, in that order. It keeps the process alive only while somebody waits for it.
- *
- * @since 0.1.0
- * @category models
- */
+/** One thread and what it was asked for, in that order. It keeps the process alive only while a caller waits for it. */
 export class CompressingThread {
-  /** What is asked from now on is to be done on idle processors only. It cannot be taken back. */
+  /** What is asked from now on is done on idle processors only. This cannot be taken back. */
   onlyWhenIdle = false
   readonly #worker: Worker
   readonly #onAnswer: (millis: number) => void
@@ -38,11 +45,11 @@ export class CompressingThread {
   #isAlive = true
   #isRetired = false
 
-  /** `onAnswer` is told how long the thread took for each job. */
+  /** `onAnswer` is called with the time that the thread took for each job. */
   constructor(module: URL, onAnswer: (millis: number) => void) {
     this.#onAnswer = onAnswer
     this.#worker = new Worker(module, {
-      // What it handles is outside of its heap; without a limit the heap of short-lived objects takes 3 MiB more.
+      // The pieces lie outside its heap. Without a limit the heap of short-lived objects takes 3 MiB more.
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
     this.#worker.unref()
@@ -54,7 +61,10 @@ export class CompressingThread {
     return this.#isAlive
   }
 
-  /** What comes of one piece, in memory that had so much room. With `isWaitedFor` the process lives until then. */
+  /**
+   * Compresses or decodes one piece. The result is at most `outputBytesMax` long. With `isWaitedFor` the process stays
+   * alive until it is there.
+   */
   ask(
     task: CompressorRequest["task"],
     input: Uint8Array,
@@ -63,7 +73,7 @@ export class CompressingThread {
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const answer = CompressorAnswer.make()
-      const output = new Uint8Array(takeResultMemory(outputBytesMax))
+      const output = takePiece(outputBytesMax)
       this.#jobs.push({ answer, output, resolve, reject })
       this.#worker.postMessage(
         {
@@ -80,7 +90,7 @@ export class CompressingThread {
     })
   }
 
-  /** Not to be asked any more: it ends as soon as it has answered what it was asked. */
+  /** Ends the thread after its last answer. It must not be asked any more. */
   retire(): void {
     this.#isRetired = true
     if (this.#jobs.length === 0) void this.#worker.terminate()

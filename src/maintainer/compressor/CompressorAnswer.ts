@@ -1,8 +1,6 @@
 /**
- * The answer of a compressing thread, in shared memory: written once, by that thread, and looked for by the one that asked.
+ * The answer of a compressing thread, in shared memory. That thread writes it once, and the asking thread polls for it.
  * Neither side ever waits for a lock.
- *
- * @since 0.1.0
  */
 
 const textBytesMax = 240
@@ -13,30 +11,17 @@ const micros = 2
 const State = { Pending: 0, Done: 1, Failed: 2 } as const
 
 /**
- * How it went: the length of the result, or what was thrown. `millis` is how long it took since it was asked for, or since the
- * thread was done with the piece before; that is long where the thread does not get a processor.
- *
- * @since 0.1.0
- * @category models
+ * The length of the result, or what was thrown. `millis` counts from the request or from the end of the previous piece,
+ * whichever is later; it is long when the thread does not get a processor.
  */
-export type CompressorAnswer =
+type CompressorAnswer =
   & { readonly millis: number }
   & ({ readonly length: number } | { readonly error: string })
 
-/**
- * Memory for one answer.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Memory for one answer. */
 export const make = (): SharedArrayBuffer => new SharedArrayBuffer(headBytes + textBytesMax)
 
-/**
- * Compressing thread: gives the answer.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Compressing thread: gives the answer. */
 export const put = (memory: SharedArrayBuffer, answer: CompressorAnswer): void => {
   const words = new Int32Array(memory, 0, headBytes / 4)
   const text = "error" in answer ? Buffer.from(answer.error).subarray(0, textBytesMax) : undefined
@@ -46,12 +31,7 @@ export const put = (memory: SharedArrayBuffer, answer: CompressorAnswer): void =
   Atomics.store(words, state, text === undefined ? State.Done : State.Failed)
 }
 
-/**
- * Asking thread: the answer, if it was given.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Asking thread: the answer, if it was given. */
 export const get = (memory: SharedArrayBuffer): CompressorAnswer | undefined => {
   const words = new Int32Array(memory, 0, headBytes / 4)
   const found = Atomics.load(words, state)

@@ -1,31 +1,35 @@
 /**
- * Memory for the pieces of a freeze, kept from one freeze to the next. V8 hears late of memory outside its heap: with new
- * pieces for each segment, a busy maintainer held tens of MiB that nobody used any more.
- *
- * @since 0.1.0
+ * Memory for the pieces of a freeze, kept from one freeze to the next: what is compressed, what is read back, and what
+ * the compressing thread makes of either. V8 learns late of memory outside its heap: with new memory for every piece, a
+ * busy maintainer held tens of MiB that nothing used any more.
  */
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 
-/** A freeze holds two pieces that are compressed and one block that is read back. */
-const keptMax = 3
+/** Two pieces are compressed, one is read back, two results wait, one is decoded and one is being written. */
+const keptMax = 7
 
-const kept: Array<Uint8Array> = []
+/** The largest result of compressing so much content: LZ4's own bound, and the u32 in front. */
+export const compressedBytesMax = (contentBytes: number): number =>
+  4 + contentBytes + Math.ceil(contentBytes / 255) + 16
 
-/**
- * Room for one piece of content, or for its block in the file. Shared memory, so that another thread compresses it where it is.
- *
- * @since 0.1.0
- * @category memory
- */
-export const takePiece = (): Uint8Array => kept.pop() ?? new Uint8Array(new SharedArrayBuffer(4 + pieceBytes))
+const usualBytes = compressedBytesMax(pieceBytes)
+
+const kept: Array<SharedArrayBuffer> = []
 
 /**
- * Gives a piece back that no thread reads or writes any more. A piece for which this is not known, as after an interruption,
- * is left to the garbage collector.
- *
- * @since 0.1.0
- * @category memory
+ * Room for one piece of content, for its block in the file, or for any result of at most `bytes`. Shared memory, so
+ * that another thread reads and writes it where it is.
  */
-export const keepPiece = (piece: Uint8Array): void => {
-  if (kept.length < keptMax) kept.push(piece)
+export const takePiece = (bytes: number = usualBytes): Uint8Array =>
+  new Uint8Array((bytes <= usualBytes ? kept.pop() : undefined) ?? new SharedArrayBuffer(Math.max(bytes, usualBytes)))
+
+/**
+ * Gives memory back that no thread reads or writes any more: a piece, or any part of it. A piece for which this is not
+ * known, as after an interruption, is left to the garbage collector; so is one of an unusual size, as the only block of
+ * a segment in block compression.
+ */
+export const keepPiece = ({ buffer }: Uint8Array): void => {
+  if (buffer instanceof SharedArrayBuffer && buffer.byteLength === usualBytes && kept.length < keptMax) {
+    kept.push(buffer)
+  }
 }

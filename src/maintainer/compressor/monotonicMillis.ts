@@ -1,7 +1,5 @@
 /**
- * A clock that all threads of a process share and nobody sets, in milliseconds. `performance.now()` begins anew in every thread.
- *
- * @since 0.1.0
- * @category clocks
+ * A clock in milliseconds that all threads of a process share and that never jumps. `performance.now()` starts at 0 in
+ * each thread.
  */
 export const monotonicMillis = (): number => Number(process.hrtime.bigint()) / 1e6

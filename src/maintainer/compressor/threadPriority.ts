@@ -1,20 +1,17 @@
-/** How the operating system shares the cores among the threads of a process. */
+/** The priority of the calling thread, as the operating system sees it. */
 import { execFileSync } from "node:child_process"
 import { readlinkSync } from "node:fs"
 import { setPriority } from "node:os"
 import { basename } from "node:path"
 
 /**
- * Lets the calling thread yield to the others whenever they want to run. On Linux alone, where a thread has a priority of
- * its own and may always lower it; elsewhere, and where it is refused, nothing changes.
- *
- * @since 0.1.0
- * @category threads
+ * Lowers the priority of the calling thread, so that it yields to the other threads. Only on Linux, where a thread has
+ * a priority of its own and may always lower it; elsewhere, or when it is refused, nothing changes.
  */
 export const yieldToOtherThreads = (): void => {
   if (process.platform !== "linux") return
   try {
-    // No process named: Linux takes it for the calling thread.
+    // Without a process Linux takes the calling thread.
     setPriority(10)
   } catch {
     // The thread keeps the priority that it has.
@@ -22,12 +19,10 @@ export const yieldToOtherThreads = (): void => {
 }
 
 /**
- * Lets the calling thread run only when a processor is idle, and gives that processor to whoever wakes at once and not at the
- * end of a slice (SCHED_IDLE). A thread cannot get out of this again without privileges. On Linux alone, by `chrt`, of
- * util-linux or busybox, since Node has no call for it; elsewhere, and where there is none or it is refused, nothing changes.
- *
- * @since 0.1.0
- * @category threads
+ * Puts the calling thread into the class SCHED_IDLE: it runs only on idle processors, and a thread that wakes takes the
+ * processor at once, not at the end of a slice. Without privileges a thread cannot leave the class again. Only on
+ * Linux, with `chrt` (of util-linux or busybox), since Node has no call for it; elsewhere, or when it is refused,
+ * nothing changes.
  */
 export const runOnlyWhenIdle = (): void => {
   if (process.platform !== "linux") return

@@ -1,8 +1,6 @@
 /**
- * Holds what the maintainer believes against the directory, and the segments against each other: each must go on where the
- * one before it ends. Of every segment only the header is read; that its content holds is what `verify` tells.
- *
- * @since 0.1.0
+ * Compares the catalog with the directory, and each segment with its predecessor: each must continue where the one
+ * before it ends. Only headers are read; `verify` checks content.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -17,24 +15,17 @@ import { endOf, faultBetween, firstIdOf } from "../../reading/segment/SegmentCha
 import { readStart } from "../../reading/segment/SegmentReader.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 
-/**
- * What the limits, the lists and the directory say about each other.
- *
- * @since 0.1.0
- * @category models
- */
+/** Whether the limits, the catalog and the directory agree. */
 export interface Consistency {
   readonly isConsistent: boolean
-  /** One line each, empty when all is well. */
+  /** One line for each fault. */
   readonly faults: ReadonlyArray<string>
 }
 
 /**
- * Limits held, no empty file, the lists equal to the directory, the chain unbroken from segment to segment. Segments that
- * are none of our formats have no chain; a file that a step under way removes meanwhile is left out.
- *
- * @since 0.1.0
- * @category verification
+ * Checks that the limits are kept, no file is empty, the catalog equals the directory, and the chain is unbroken from
+ * segment to segment. Segments of another format than ours have no chain. A file that a running step removes meanwhile
+ * is left out.
  */
 export const verifyConsistency = (
   state: MaintainerState,
@@ -79,7 +70,7 @@ export const verifyConsistency = (
 const unlessGone = <A>(effect: Effect.Effect<A, DiskError>): Effect.Effect<A | undefined, DiskError> =>
   Effect.catchIf(effect, (error) => error.reason === "NotFound", () => Effect.succeed(undefined))
 
-/** What a segment starts with; a fault when the file cannot be decoded or has no header of ours. */
+/** The header of a segment; a fault when the file cannot be decoded or has no header of ours. */
 interface Beginning {
   readonly file: SegmentFile
   readonly header: SegmentHeader | SegmentFault
@@ -115,12 +106,12 @@ const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string
   return faults
 }
 
-/** What keeps a segment from being the one that follows. */
+/** Why a segment does not continue the one before it. */
 const linkFaults = (path: string, before: SegmentHeader, header: SegmentHeader): ReadonlyArray<string> => {
   const faults: Array<string> = []
   const firstEventId = firstIdOf(header)
   const fault = faultBetween(endOf(before), header, firstEventId)
-  // Lost events leave a gap in the ids, and the chain whole: that is for `verify` to report.
+  // Lost events leave a gap in the ids and an unbroken chain: `verify` reports that.
   const isGap = fault?.kind === "BadOrder" && firstEventId !== undefined && firstEventId > before.lastEventId
   if (fault !== undefined && !isGap) faults.push(`${path}: ${formatFault(fault)}`)
   if (before.closedNanos === 0n && !mayStayOpen(header.version)) {

@@ -1,30 +1,20 @@
 /**
- * A file that only takes up space, so that a drain that finds the disk full has some left to give up: see
+ * A file that only takes up space. A drain that finds the disk full removes it and has room again: see
  * `MaintainerOptions.reserveBytes`.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "../../disk/Disk.ts"
+import { reserveName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
-import type { ResolvedMaintainerOptions } from "../MaintainerOptions.ts"
 
 /**
- * The file's name.
- *
- * @since 0.1.0
- * @category names
+ * Makes the reserve, unless `reserveBytes` is 0, and removes one that an earlier process left. The reserve is removed
+ * when it is released, or when the scope closes. Without room for it there is a warning and no reserve.
  */
-export const reserveName = "wal.reserve"
-
-/**
- * Makes the reserve, if one is asked for, and removes what an earlier life has left of one. It is gone when the scope
- * closes, or when it is released. Without room for it there is a warning and no reserve.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeReserve = Effect.fnUntraced(function*(options: ResolvedMaintainerOptions) {
+export const makeReserve = Effect.fnUntraced(function*(options: {
+  readonly directory: string
+  readonly reserveBytes: number
+}) {
   const disk = yield* Disk
   const path = pathIn(options.directory, reserveName)
   const remove = Effect.ignore(disk.unlink(path))

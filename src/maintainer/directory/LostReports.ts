@@ -1,103 +1,64 @@
 /**
- * What only the disk can say: lengths and times of what was found at the start, and what became of the tasks of an executor
- * that died before it could report.
- *
- * @since 0.1.0
+ * Learns what became of the tasks of an executor that died before it could report. The arena knows what was persisted;
+ * the disk shows what was frozen or deleted.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { SlotState } from "../../shared/SegmentArena.ts"
-import type * as TaskQueue from "../../shared/TaskQueue.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SlotState } from "../../shared/Arena.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 
 /**
- * Asks for the lengths and times of the segments of which they are not known, oldest first. What cannot be asked stays
- * unknown.
- *
- * @since 0.1.0
- * @category learning
- */
-export const learnSizes = ({ catalog, directory }: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
-  Effect.forEach(catalog.list().filter((entry) => entry.closedMillis === 0), (entry) => {
-    const file = directory.filesOf({
-      segmentIndex: entry.segmentIndex,
-      hot: entry.isHot,
-      cold: entry.isHot ? [] : [entry.compression]
-    })[0]
-    if (file === undefined) return Effect.void
-    return disk.stat(file.path).pipe(
-      Effect.map(({ bytes, modifiedMillis }) => {
-        const known = catalog.get(entry.segmentIndex)
-        if (known !== undefined && known.isHot === entry.isHot && known.closedMillis === 0) {
-          catalog.update(entry.segmentIndex, { bytes, closedMillis: modifiedMillis })
-        }
-      }),
-      Effect.ignore
-    )
-  }, { discard: true })
-
-/**
- * After a death of the lead, before its successor begins: the arena knows what was persisted, also where the report died with
- * its thread. `report` hears of each such segment, in order. What the successor will find in its slot is left to it: it
- * does that again, and reports it.
- *
- * @since 0.1.0
- * @category learning
+ * Gives `apply` an outcome for each segment that the lead had persisted and whose report died with it, in order. To be
+ * run before the successor of the lead starts. What is still in its slot is left to the successor, which does it again
+ * and reports it.
  */
 export const learnPersisted = Effect.fnUntraced(function*(
   state: MaintainerState,
-  arena: Arena,
-  toPersist: TaskQueue.Dequeue,
+  arena: Arena.Arena,
   disk: Disk["Service"],
-  report: (event: MaintainerEvent) => void
+  apply: (outcome: StepOutcome) => void
 ) {
-  const { catalog, directory } = state
+  const { catalog, directory, queues: { toPersist } } = state
   const task = new TaskRing.TaskRecord()
   const isInSlot = TaskRing.claimUnsafe(toPersist.ring, toPersist.consumer, task) && task.slot >= 0 &&
-    SegmentArena.stateOf(arena, task.slot) === SlotState.Full &&
-    SegmentArena.segmentIndexOf(arena, task.slot) === task.segmentIndex
-  const closedIndex = SegmentArena.closed(arena).index
+    Arena.stateOf(arena, task.slot) === SlotState.Full &&
+    Arena.segmentIndexOf(arena, task.slot) === task.segmentIndex
+  const closedIndex = Arena.closed(arena).index
   const through = isInSlot ? Math.min(closedIndex, task.segmentIndex - 1) : closedIndex
-  const unheard = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
+  const lost = catalog.list().filter((entry) => entry.state === "open" && entry.segmentIndex <= through)
     .map((entry) => entry.segmentIndex)
-  // Nobody may have heard that these came about at all.
-  for (let index = catalog.newestIndex + 1; index <= through; index++) unheard.push(index)
-  for (const segmentIndex of unheard) {
-    // What the executor died of may strike here too; what is not known now is asked for later.
+  // Of these not even the opening was reported.
+  for (let index = catalog.newestIndex + 1; index <= through; index++) lost.push(index)
+  for (const segmentIndex of lost) {
+    // What killed the executor may strike here too; an unknown length is asked for later.
     const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
     const ids = { firstEventId: undefined, lastEventId: undefined }
-    report({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
+    apply({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
   }
 })
 
 /**
- * Whether a freeze or a deletion was given to an executor and nothing was heard of it.
- *
- * @since 0.1.0
- * @category learning
+ * Whether a freeze or a deletion was handed to an executor and has no outcome. When nothing is under way any more, that
+ * outcome is lost.
  */
-export const isSomethingUnheard = ({ catalog, gate }: MaintainerState): boolean =>
+export const isAnythingLost = ({ catalog, gate }: MaintainerState): boolean =>
   gate.arriving.size + catalog.count("freeing") > 0
 
 /**
- * After a death, when nobody works on anything and every report that can come has come: reports that died with their
- * thread are made up for by what the disk shows. Without this a segment would stay under way for ever, and nothing younger
- * be deleted. `report` hears of each.
- *
- * @since 0.1.0
- * @category learning
+ * Gives `apply` an outcome for each freeze and deletion whose report died with its executor, as the disk shows it. To
+ * be run when nothing is under way and no report is still to come. Without this a segment would stay under way for
+ * ever, and no younger one would be deleted.
  */
-export const learnUnheard = (
+export const learnLost = (
   { catalog, directory, gate, options }: MaintainerState,
   disk: Disk["Service"],
-  report: (event: MaintainerEvent) => void
+  apply: (outcome: StepOutcome) => void
 ): Effect.Effect<void, DiskError> => {
   const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
     disk.stat(path).pipe(
@@ -111,21 +72,21 @@ export const learnUnheard = (
     const bytes = yield* bytesOf(directory.coldPath(segmentIndex, compression))
     yield* settled
     if (catalog.get(segmentIndex)?.state !== "freeing") return
-    if (bytes === undefined) report({ _tag: "Freed", segmentIndex })
+    if (bytes === undefined) apply({ _tag: "Freed", segmentIndex })
     else catalog.update(segmentIndex, { state: "cold" })
   })
   const learnFrozen = Effect.fnUntraced(function*(segmentIndex: number) {
     const hotBytes = yield* bytesOf(directory.hotPath(segmentIndex))
     const coldBytes = yield* bytesOf(directory.coldPath(segmentIndex, options.compression))
     yield* settled
-    gate.heard(segmentIndex)
+    gate.ended(segmentIndex)
     const known = catalog.get(segmentIndex)
     if (hotBytes !== undefined || coldBytes === undefined) {
       if (known?.state === "freezing") catalog.update(segmentIndex, { state: "hot" })
       return
     }
     const { bytes = 0, closedMillis = 0, firstEventId, lastEventId } = known ?? {}
-    report({ _tag: "Frozen", segmentIndex, hotBytes: bytes, coldBytes, firstEventId, lastEventId, closedMillis })
+    apply({ _tag: "Frozen", segmentIndex, hotBytes: bytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
 
   return Effect.suspend(() => {

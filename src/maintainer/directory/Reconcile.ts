@@ -1,39 +1,31 @@
 /**
- * Brings a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
+ * Puts a directory in order before the maintainer begins: what a crash left half-way is finished or removed, without
  * losing an event.
  *
- * - `.tmp` files are garbage: nothing in them was ever promised. They are removed.
- * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze: it is on the list
- *   to freeze, and that step proves the cold file again before the hot one goes.
+ * - `.tmp` files are garbage, since nothing in them was ever promised. They are removed.
+ * - A segment that exists hot and cold was interrupted between the rename and the unlink of its freeze. It is to be
+ *   frozen again, and that step proves the cold file before it removes the hot one.
  * - An empty `.wal` at the newest end never held an event: it is removed. Anywhere else it is a fault and stays.
- * - The newest segment, and those right before it that were never closed, are open: nothing is done to them until they are
- *   said to be closed.
- * - More segments than the limits allow are retention's, as always.
+ * - The newest segment, and those right before it that were never closed, are open: they are left alone until the
+ *   service is told that they are closed.
+ * - More segments than the limits allow are left to retention, as always.
  *
- * The caller holds the lock of the directory, so what others left of taking it goes too.
+ * The caller holds the lock of the directory, so files that others left when they took the lock are removed too.
  *
- * Where another process writes, its `.tmp` files and its empty newest file are its own; only unfinished freezes are removed,
- * and every hot segment counts as open until it is persisted.
+ * Where another process writes, its `.tmp` files and its empty newest file are its own: only unfinished freezes are
+ * removed, and every hot segment counts as open until it is persisted.
  *
- * Reads names, asks for the length of hot files, and reads the headers of the newest ones up to the first that is closed.
- *
- * @since 0.1.0
+ * Reads names, the length of hot files, and the headers of the newest ones up to the first that is closed.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { isPrivateName } from "../../disk/LockFile.ts"
-import { metaTemporaryName } from "../../disk/MetaStore.ts"
-import { lockName, nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { isPrivateName, lockName, metaTemporaryName } from "../../disk/FileNames.ts"
+import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
 
-/**
- * What was found and done.
- *
- * @since 0.1.0
- * @category models
- */
+/** What was found and done. */
 export interface Reconciled {
   readonly entries: ReadonlyArray<CatalogEntry>
   /** Names that were removed. */
@@ -48,12 +40,7 @@ export interface Reconciled {
   readonly unsafe: ReadonlyArray<string>
 }
 
-/**
- * Reconciles a directory.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reconciles a directory. */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   function*(directory: SegmentDirectory, writer: "ours" | "other") {
     const disk = yield* Disk
@@ -72,7 +59,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       yield* remove(directory.pathOf(metaTemporaryName))
     }
     for (const name of listing.foreign) {
-      // Its owner may be there still, taking the lock in vain, and remove it first.
+      // Its owner may still run, take the lock in vain, and remove the file first.
       if (isPrivateName(lockName, name)) {
         yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
       }
@@ -122,7 +109,21 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Where the open segments at the newest end begin. An empty file says nothing and ends nothing. */
+/** Logs what the operator should know of. */
+export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (reconciled.removed.length > 0) {
+      yield* Effect.logInfo(`removed what a crash left unfinished: ${reconciled.removed.join(", ")}`)
+    }
+    for (const segmentIndex of reconciled.empty) {
+      yield* Effect.logWarning(`segment ${segmentIndex} is an empty file; it is left alone`)
+    }
+    for (const name of reconciled.unsafe) {
+      yield* Effect.logWarning(`${name} has the name of a segment but is no regular file; it is left alone`)
+    }
+  })
+
+/** Where the open segments at the newest end begin. An empty file is neither open nor closed. */
 const firstOpenPosition = Effect.fnUntraced(function*(
   directory: SegmentDirectory,
   segments: ReadonlyArray<SegmentEntry>

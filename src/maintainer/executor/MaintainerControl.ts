@@ -1,24 +1,19 @@
 /**
- * The few words that the maintainer's service and its executors share beside the queues and the arena.
+ * The few words that the maintainer's service and its executors share beside the queues and the arena, each in a line
+ * of 64 bytes of its own:
  *
  * ```text
- *    0  progress doorbell      rung by executors for the service: a task was completed
- *   64  attention doorbell     rung for executors: look again although no queue says so
+ *    0  progress doorbell      rung by executors for the service: a task is completed
+ *   64  attention doorbell     rung for executors: look again although no queue has news
  *  128  stop freezing          set by the service when a drain has run out of time for compression
  *  192  freezes let through    set by the service: the position in the queue up to which freezes may be taken
- *  256  events sent            one line for each executor
+ *  256  drains                 counted by the service: how many are under way
+ *  320  outcomes sent          counted by the executors: one line for each
  * ```
- *
- * @since 0.1.0
  */
 import * as Doorbell from "../../shared/Doorbell.ts"
 
-/**
- * A control block as one thread sees it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A control block as one thread sees it. */
 export interface MaintainerControl {
   readonly buffer: SharedArrayBuffer
   readonly progress: Doorbell.Doorbell
@@ -31,111 +26,56 @@ const attention = 1 * lineWords
 const stopFreezing = 2 * lineWords
 const freezesEnd = 3 * lineWords
 const drains = 4 * lineWords
-const eventsSent = 5 * lineWords
+const outcomesSent = 5 * lineWords
 
-/**
- * A control block for this many executors.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (executors: number): MaintainerControl =>
-  attach(new SharedArrayBuffer((5 + executors) * lineWords * 4))
+/** A control block for this many executors. */
+export const makeUnsafe = (executors: number): MaintainerControl =>
+  attach(new SharedArrayBuffer((outcomesSent + executors * lineWords) * 4))
 
-/**
- * A control block that another thread made.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A control block that another thread made. */
 export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
   buffer,
-  progress: Doorbell.makeShared(buffer, 0),
-  attention: Doorbell.makeShared(buffer, attention * 4),
+  progress: Doorbell.makeSharedUnsafe(buffer, 0),
+  attention: Doorbell.makeSharedUnsafe(buffer, attention * 4),
   words: new Int32Array(buffer)
 })
 
-/**
- * Service: no more compression; what is under way is interrupted.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Service: no more compression; a freeze that is under way is interrupted. */
 export const stopFreezingUnsafe = (self: MaintainerControl): void => {
   Atomics.store(self.words, stopFreezing, 1)
   Doorbell.ringUnsafe(self.attention)
 }
 
-/**
- * Executor: whether the service wants no more compression.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Executor: whether the service wants no more compression. */
 export const isFreezingStopped = (self: MaintainerControl): boolean => Atomics.load(self.words, stopFreezing) !== 0
 
-/**
- * Service: freezes before this position of their queue may be taken.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Service: freezes before this position of their queue may be taken. */
 export const putFreezesEndUnsafe = (self: MaintainerControl, position: number): void => {
   Atomics.store(self.words, freezesEnd, position)
   Doorbell.ringUnsafe(self.attention)
 }
 
-/**
- * Executor: the position in the queue of freezes up to which they may be taken.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Executor: the position in the queue of freezes up to which they may be taken. */
 export const freezesEndUnsafe = (self: MaintainerControl): number => Atomics.load(self.words, freezesEnd)
 
-/**
- * Service: a drain has begun.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Service: a drain has begun. */
 export const drainBegunUnsafe = (self: MaintainerControl): void => {
   Atomics.add(self.words, drains, 1)
 }
 
-/**
- * Service: a drain has ended.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Service: a drain has ended. */
 export const drainEndedUnsafe = (self: MaintainerControl): void => {
   Atomics.sub(self.words, drains, 1)
 }
 
-/**
- * Whether a drain is under way.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Whether a drain is under way. */
 export const isDraining = (self: MaintainerControl): boolean => Atomics.load(self.words, drains) !== 0
 
-/**
- * Executor: one more event is on its way. Counted before the task behind it is completed.
- *
- * @since 0.1.0
- * @category operations
- */
-export const countEventUnsafe = (self: MaintainerControl, executor: number): void => {
-  Atomics.add(self.words, eventsSent + executor * lineWords, 1)
+/** Executor: one more outcome is on its way. To be counted before its task is completed. */
+export const countOutcomeUnsafe = (self: MaintainerControl, executor: number): void => {
+  Atomics.add(self.words, outcomesSent + executor * lineWords, 1)
 }
 
-/**
- * How many events an executor has ever sent.
- *
- * @since 0.1.0
- * @category queries
- */
-export const eventsSentBy = (self: MaintainerControl, executor: number): number =>
-  Atomics.load(self.words, eventsSent + executor * lineWords)
+/** How many outcomes an executor has ever sent. */
+export const outcomesSentBy = (self: MaintainerControl, executor: number): number =>
+  Atomics.load(self.words, outcomesSent + executor * lineWords)

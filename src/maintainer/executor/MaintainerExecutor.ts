@@ -1,16 +1,14 @@
 /**
- * The part of the maintainer that works: one loop that serves the three queues and the flushing of the active segment. It
- * decides nothing about retention and keeps nothing that may not be lost: what it has taken from a queue stays claimed
- * until it is done, what it has written is recorded in the arena. So an executor that dies is simply followed by another
- * with the same number. The same executor runs as a fiber, in a thread, or several times in a pool.
+ * The part of the maintainer that works: one loop that serves the three queues and flushes the active segment. It
+ * decides nothing about retention and keeps nothing that must not be lost: a task stays claimed in its queue until it
+ * is done, and what was written is recorded in the arena. So when an executor dies, another with the same number simply
+ * follows. The same executor runs as a fiber, in a thread, or several times in a pool.
  *
- * In a pool, executor 0 (the lead) alone flushes and persists, because chains are made in order; all of them freeze and
+ * In a pool only executor 0 (the lead) flushes and persists, because chains are made in order; all of them freeze and
  * free.
  *
- * A cycle serves everything there is to serve and only then sleeps. Freezing runs beside the cycle, so persisting never
- * waits for it.
- *
- * @since 0.1.0
+ * A cycle serves everything that waits, and then sleeps. Freezing runs beside the cycle, so persisting never waits for
+ * it.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -21,34 +19,28 @@ import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../shared/SegmentQueues.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
-import type { FailureReason } from "../../telemetry/Counters.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { Compressor, settle } from "../Compressor.ts"
 import * as Persister from "../persist/Persister.ts"
 import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
 import { persistFile } from "../steps/PersistFileStep.ts"
+import { countedReason } from "../steps/StepError.ts"
 import type { StepError } from "../steps/StepError.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
-import { countEventUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
+import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
 
-/**
- * What an executor must know. Plain data, so it can be handed to another thread.
- *
- * @since 0.1.0
- * @category models
- */
+/** What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread. */
 export interface ExecutorOptions {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -59,39 +51,29 @@ export interface ExecutorOptions {
   readonly flushEveryMillis: number
 }
 
-/**
- * How often a freeze or a deletion is tried before it is put on the list of failures.
- *
- * @since 0.1.0
- * @category limits
- */
-export const attemptsMax = 5
+/** How often a freeze or a deletion is tried before it is abandoned and put on the list of failures. */
+const attemptsMax = 5
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
- * docs/PERFORMANCE.md, and an application hears of its commit and makes the next one in about 60.
+ * docs/PERFORMANCE.md, and an application makes its next commit about 60 µs after the last one.
  */
 const lingerMicrosMax = 100
 
 const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
 
-/**
- * Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number.
- *
- * @since 0.1.0
- * @category executors
- */
+/** Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number. */
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
   /** From 0; 0 is the lead. */
   readonly executor: number
   readonly control: MaintainerControl
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
-  readonly arena: Arena | undefined
+  readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
-  /** Given by a thread of its own, whose other disk blocks: the disk for freezing and freeing, see `maintainerThread`. */
+  /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
   readonly backgroundDisk?: Disk["Service"]
-  /** Must not fail or suspend: hands the event to the service. */
-  readonly emit: (event: MaintainerEvent) => void
+  /** Must not fail or suspend: hands the outcome to the service. */
+  readonly emit: (outcome: StepOutcome) => void
   /** Must not fail or suspend: has the service write a warning to the application's log. */
   readonly warn: (message: string) => void
 }) {
@@ -103,10 +85,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const toFreeze = TaskQueue.withConsumer(yield* SegmentsToFreeze, executor)
   const toFree = TaskQueue.withConsumer(yield* SegmentsToFree, executor)
 
-  const emit = (event: MaintainerEvent): void => {
-    if (event._tag === "Failed") telemetry.onFailure(failureReasonOf[event.reason])
-    countEventUnsafe(control, executor)
-    shared.emit(event)
+  const emit = (outcome: StepOutcome): void => {
+    if (outcome._tag === "Failed") telemetry.onFailure(countedReason(outcome.reason))
+    countOutcomeUnsafe(control, executor)
+    shared.emit(outcome)
   }
   const complete = (queue: TaskQueue.Dequeue): void => {
     TaskQueue.completeUnsafe(queue)
@@ -119,7 +101,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     : undefined
   const persisting = yield* makeCurrent(toPersist)
 
-  /** `true` when the task is done with. */
+  /** `true` when the task is complete. */
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
     const result = yield* Effect.result(persistFile(directory, segmentIndex))
@@ -147,12 +129,12 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
       worked = true
       if (persister !== undefined) yield* persister.renewMeta
     }
-    // Once for all that waited: under load there is always a next one, and the meta file takes as long as a small sync.
+    // Once for all that waited: under load one more always waits, and the meta file takes as long as a small sync.
     if (worked && persister !== undefined) yield* persister.writeMeta
     return worked
   })
 
-  const giveUp = Effect.fnUntraced(function*(error: StepError) {
+  const abandon = Effect.fnUntraced(function*(error: StepError) {
     emit(failed(error, yield* Clock.currentTimeMillis, true))
   })
   const tryAgain = <A, R>(step: Effect.Effect<A, StepError, R>) =>
@@ -170,27 +152,25 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     const exit = yield* Effect.exit(tryAgain(free(directory, task.segmentIndex)))
     telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
     if (Exit.isSuccess(exit)) return emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
-    return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+    return yield* Effect.catch(Effect.asVoid(exit), abandon)
   })
 
   const pressure = {
-    commitsAsked: () => arena === undefined ? 0 : SegmentArena.flushAsked(arena),
+    commitsAsked: () => arena === undefined ? 0 : Arena.flushAsked(arena),
     isAwaited: () =>
       TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
-      (arena !== undefined && SegmentArena.heldBack(arena) !== HeldBack.None)
+      (arena !== undefined && Arena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
-  const freezeOne = Effect.fnUntraced(function*(task: Task) {
-    const { segmentIndex } = task
+  const freezeOptions = { directory, compression, telemetry, pressure, leftBehind }
+  const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(
-      tryAgain(freeze({ directory, compression, telemetry, pressure, leftBehind }, segmentIndex))
-    )
+    const exit = yield* Effect.exit(tryAgain(freeze(freezeOptions, segmentIndex)))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
-    if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), giveUp)
+    if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
     const { coldBytes, facts, hotBytes } = exit.value
     telemetry.count("compressionBytesIn", hotBytes)
     telemetry.count("compressionBytesOut", coldBytes)
@@ -198,7 +178,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
   })
   const compressor = yield* Compressor
-  // Every freeze will fail by the same, but the first may be hours away.
+  // Every freeze will fail for the same reason, but the first may be hours away.
   yield* Effect.forkScoped(
     Effect.catch(
       settle(compressor.start, String),
@@ -214,8 +194,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const freezing = yield* makeLane(toFreeze, inBackground(freezeOne), complete, wake, () => freezesEndUnsafe(control))
 
   /**
-   * Whoever has just committed often commits again. For a moment a thread of its own waits for that without sleeping, unless
-   * a freeze or a deletion needs it.
+   * An application that has just committed often commits again. An executor with a thread of its own waits for that for
+   * a moment without sleeping, unless a freeze or a deletion needs the thread.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
     mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&
@@ -248,16 +228,3 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)
   })
 }, Effect.scoped)
-
-const failureReasonOf: Record<StepError["reason"], FailureReason> = {
-  NotFound: "NotFound",
-  DiskFull: "DiskFull",
-  Denied: "Denied",
-  SyncFailed: "SyncFailed",
-  WriteFailed: "WriteFailed",
-  ReadFailed: "ReadFailed",
-  CompressFailed: "CompressFailed",
-  VerifyFailed: "VerifyFailed",
-  Corrupt: "Corrupt",
-  Unsafe: "Io"
-}

@@ -1,6 +1,7 @@
 /**
- * When the maintainer looks again. The schedule is an ordinary Effect `Schedule` whose input is the result of a cycle;
- * a doorbell ends a sleep early, so a rotated segment is durable after about one fdatasync and not after a sleep.
+ * When the maintainer's loop runs its next cycle. The schedule is an ordinary Effect `Schedule` whose input is the
+ * result of a cycle. A doorbell ends a sleep early, so a rotated segment is durable after about one fdatasync and not
+ * after a sleep.
  *
  * @since 0.1.0
  */
@@ -13,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
 /**
- * The shortest and the longest sleep of the loop, in milliseconds: those of the ancestor.
+ * The shortest and the longest sleep of the loop, in milliseconds.
  *
  * @since 0.1.0
  * @category limits
@@ -21,8 +22,8 @@ import * as Doorbell from "../../shared/Doorbell.ts"
 export const defaultSleepMillis = { min: 10, max: 1000 } as const
 
 /**
- * Sleeps `sleepMin` after a cycle that worked (`true`), and twice as long after each idle one, up to `sleepMax`. It never
- * ends. Its output is the sleep.
+ * Sleeps `sleepMin` after a cycle that worked (`true`), and twice as long after each idle one, up to `sleepMax`. It
+ * never ends. Its output is the sleep.
  *
  * @since 0.1.0
  * @category schedules
@@ -82,9 +83,9 @@ const anyRing = (doorbells: ReadonlyArray<Doorbell.Doorbell>, seen: ReadonlyArra
   })
 
 /**
- * Runs cycles for ever, with the sleeps of `schedule` between them, each ended early by a ring of any of the doorbells. A
- * ring during a cycle counts: the next cycle follows at once. `onCycle` is told of each cycle and its sleep when the
- * sleep is over.
+ * Runs cycles for ever, with the sleeps of `schedule` between them. A ring of any doorbell ends a sleep early. A ring
+ * during a cycle counts: the next cycle follows at once. `onCycle` gets each cycle and its sleep when the sleep is
+ * over.
  *
  * @since 0.1.0
  * @category loops
@@ -99,8 +100,8 @@ export const repeatWakeable = <E, R, E2, R2>(options: {
   readonly begin: () => number
   readonly onCycle: (worked: boolean, begun: number, asleep: number) => void
   /**
-   * Asked before each sleep with what the doorbells counted before the cycle: a thread of its own may wait for a moment
-   * where it stands. `true` when it was rung.
+   * Called before each sleep with the counts of the doorbells before the cycle: here a thread of its own may wait for a
+   * moment without sleeping. `true` when a doorbell was rung.
    */
   readonly lingerUnsafe?: (seen: ReadonlyArray<number>) => boolean
 }): Effect.Effect<void, E | E2, R | R2> =>
@@ -118,7 +119,7 @@ export const repeatWakeable = <E, R, E2, R2>(options: {
         }
         const sleep = Duration.min(delay, Duration.millis(options.sleepMillisMax()))
         const woken = yield* Effect.timeoutOption(anyRing(options.doorbells, seen), sleep)
-        // A ring that came during the cycle resumes at once; other fibers of this thread get their turn all the same.
+        // A ring that came during the cycle resumes at once; the other fibers of this thread still get their turn.
         if (Option.isSome(woken)) yield* Effect.yieldNow
         options.onCycle(worked, begun, asleep)
       }

@@ -1,47 +1,72 @@
 /**
- * Keeps executors alive: one that dies is followed by another with the same number, which finds every task. Too many deaths
- * within a minute, and all of them are given up: executors run or they do not, never some of them.
- *
- * @since 0.1.0
+ * Keeps executors alive. When one dies, another with the same number follows it and finds every task (promise 8 of
+ * docs/RELIABILITY.md). After too many deaths of one executor within a minute the maintainer is down: all executors
+ * end, since either all of them run or none.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { ExecutorHost, ExecutorSeat } from "../SegmentMaintainer.ts"
+import type * as Scope from "effect/Scope"
+import type * as Arena from "../../shared/Arena.ts"
+import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
+import type { MaintainerControl } from "./MaintainerControl.ts"
+import type { ExecutorOptions } from "./MaintainerExecutor.ts"
+
+/** What it takes to run an executor. */
+export interface ExecutorSeat {
+  readonly executor: number
+  readonly options: ExecutorOptions
+  readonly control: MaintainerControl
+  readonly arena: Arena.Arena | undefined
+  /** Reports an outcome to the service. */
+  readonly emit: (outcome: StepOutcome) => void
+  /** Has the service write a warning to the application's log. */
+  readonly warn: (message: string) => void
+}
+
+/** How a layer runs its executors: how many there are, and an effect that is one, for as long as it lives. */
+export interface ExecutorHost<E, R> {
+  readonly count: number
+  /** Runs one executor until it dies or its scope closes. */
+  readonly spawn: (seat: ExecutorSeat) => Effect.Effect<void, E, R | Scope.Scope>
+}
+
+/** The executors of a maintainer, seen from outside. */
+export interface Supervised {
+  /** How often executors were restarted. */
+  readonly restarts: () => number
+  /** Whether the maintainer is down: its executors end, and no other follows. */
+  readonly isDown: () => boolean
+}
 
 const restartWindowMillis = 60_000
 const restartMillisMin = 10
 
-/**
- * Starts every executor of a host, in the scope: each is supervised until the scope closes or all are given up.
- *
- * @since 0.1.0
- * @category running
- */
+/** Starts every executor of a host and supervises it until the scope closes or the maintainer is down. */
 export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   readonly host: ExecutorHost<E, R>
-  readonly seat: (executor: number) => ExecutorSeat
-  /** So many deaths of one executor within a minute are borne. */
+  /** This many deaths of one executor within a minute are tolerated. */
   readonly restartsMax: number
-  /** An executor has died and will be followed by another. */
-  readonly onDeath: (executor: number, cause: Cause.Cause<unknown>) => Effect.Effect<void>
-  /** Its successor is about to begin: nobody does anything in its name. */
+  readonly telemetry: SegmentMaintainerUpdater
+  readonly seat: (executor: number) => ExecutorSeat
+  /** Runs after the death of an executor, before its successor starts: nothing acts in its name meanwhile. */
   readonly beforeRestart: (executor: number) => Effect.Effect<void>
-  /** Runs first of all that is done when executors are given up; the others still run. */
-  readonly onGivingUp: () => void
-  /** No executor runs any more. */
-  readonly onGivenUp: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  /** Runs once, when no executor runs any more. */
+  readonly onDown: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }) {
-  const { host, restartsMax } = options
+  const { host, restartsMax, telemetry } = options
   const supervisors: Array<Fiber.Fiber<void, E>> = []
+  let restarts = 0
+  let isDown = false
 
-  const giveUp = Effect.fnUntraced(function*(executor: number, cause: Cause.Cause<unknown>) {
-    options.onGivingUp()
+  const takeDown = Effect.fnUntraced(function*(executor: number, cause: Cause.Cause<unknown>) {
+    isDown = true
     const others = supervisors.filter((_, other) => other !== executor)
     yield* Effect.forEach(others, (supervisor) => Fiber.interrupt(supervisor), { discard: true })
-    yield* options.onGivenUp(cause)
+    yield* options.onDown(cause)
   })
 
   const supervise = Effect.fnUntraced(function*(executor: number) {
@@ -54,8 +79,10 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
       const now = yield* Clock.currentTimeMillis
       deaths.push(now)
       while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
-      if (deaths.length > restartsMax) return yield* giveUp(executor, cause)
-      yield* options.onDeath(executor, cause)
+      if (deaths.length > restartsMax) return yield* takeDown(executor, cause)
+      restarts += 1
+      telemetry.count("restarts", 1)
+      yield* Effect.logWarning(`restarting executor ${executor} of ${seat.options.directory}`, cause)
       yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
       yield* options.beforeRestart(executor)
     }
@@ -64,4 +91,6 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   for (let executor = 0; executor < host.count; executor++) {
     supervisors.push(yield* Effect.forkScoped(supervise(executor)))
   }
+  const supervised: Supervised = { restarts: () => restarts, isDown: () => isDown }
+  return supervised
 })

@@ -1,8 +1,4 @@
-/**
- * How an executor takes tasks from a queue: one at a time, claimed until it is done.
- *
- * @since 0.1.0
- */
+/** Takes the tasks of a queue for an executor: one at a time, each claimed until it is done. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,22 +10,15 @@ import * as TaskRing from "../../shared/TaskRing.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 
 /**
- * The task that is being worked on: one that a predecessor left claimed, one that failed and is tried again, or a new one.
- *
- * @since 0.1.0
- * @category models
+ * The task that is under way: one that an earlier executor left claimed, one that failed and is tried again, or a new
+ * one.
  */
-export interface Current {
+interface Current {
   readonly next: () => Task | undefined
   readonly done: () => void
 }
 
-/**
- * With `end` only tasks before that position of the queue are taken.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** With `end` only tasks before that position of the queue are taken. */
 export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue, end?: () => number) {
   let current: Task | undefined = Option.getOrUndefined(yield* TaskQueue.recover(queue))
   const record = new TaskRing.TaskRecord()
@@ -45,26 +34,16 @@ export const makeCurrent = Effect.fnUntraced(function*(queue: TaskQueue.Dequeue,
   return self
 })
 
-/**
- * Works on the tasks of a queue one after the other, in a fiber of its own.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Lane {
-  /** Begins a task if none is under way and there is one; says whether it did, or one has finished meanwhile. */
+/** Works on the tasks of a queue one after the other, in a fiber of its own. */
+interface Lane {
+  /** Starts a task if none is under way and one waits. `true` when it did, or when a task has finished meanwhile. */
   readonly poll: Effect.Effect<boolean, never, Scope.Scope>
   readonly isBusy: () => boolean
-  /** Interrupts the task that is under way; it stays claimed. */
+  /** Interrupts the task that is under way. It stays claimed. */
   readonly stop: Effect.Effect<void>
 }
 
-/**
- * A lane, to be polled by the executor's loop; `wake` has it poll again.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A lane for the executor's loop to poll; `wake` makes it poll again. */
 export const makeLane = Effect.fnUntraced(function*(
   queue: TaskQueue.Dequeue,
   work: (task: Task) => Effect.Effect<void>,
@@ -85,7 +64,7 @@ export const makeLane = Effect.fnUntraced(function*(
       if (isBusy) return finished
       const task = current.next()
       if (task === undefined) return finished
-      // Said before the fork: the task may be over before this fiber learns which fiber it was.
+      // Set before the fork: the task may be over before `fiber` is assigned.
       isBusy = true
       fiber = yield* Effect.forkScoped(
         work(task).pipe(Effect.onExit((exit) =>
@@ -96,7 +75,7 @@ export const makeLane = Effect.fnUntraced(function*(
               current.done()
               complete(queue)
             } else if (!Cause.hasInterruptsOnly(exit.cause)) {
-              // A defect is the executor's: it is found at the next poll, and the supervisor's answer is a new executor.
+              // A defect is the executor's: the next poll fails with it, and the supervisor starts another executor.
               death = exit.cause
             }
             wake()

@@ -1,10 +1,10 @@
 /**
- * Format 1 has room for a fixed number of blocks, and a block that a flush has sealed short takes the room of a whole one. So
- * every flush in the middle of a block takes room away from the events to come, and the writer, who knows no blocks, must
- * stop earlier: its limit is lowered.
+ * Format 1 has room for a fixed number of blocks, and a block that a flush has sealed short takes the room of a whole
+ * one. So every flush in the middle of a block takes room from later events. The writer knows no blocks, so its limit
+ * is lowered and it stops earlier.
  *
  * What is guaranteed: whatever the writer does between the steps of a flush, every event that it has published, and the
- * one that it may just be publishing, finds room in the file.
+ * one that it may be publishing at the moment, finds room in the file.
  *
  * Why. A flush that begins with `blockCount` blocks over the first `sealedBytes` first lowers the limit to
  *
@@ -12,30 +12,24 @@
  * sealedBytes + (blocks - 2 - blockCount) whole blocks
  * ```
  *
- * and reads the watermark afterwards. The writer loads the limit once for each event and publishes the watermark after it.
- * Three things can have gone past the new limit, and together they need no more than the two blocks kept back:
+ * and reads the watermark afterwards. The writer loads the limit once for each event and publishes the watermark after
+ * it. Three things can have gone past the new limit, and together they need no more than the two blocks kept back:
  *
- * 1. Up to the limit before this one, which was higher by less than a block: the flush between the two has sealed one block
- *    short. This is at most one more block; after it no new event passes, since the writer is beyond its limit.
- * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It begins
- *    a block of its own in the next flush, or at the end.
+ * 1. Up to the limit before this one, which was higher by less than a block: the flush between the two has sealed one
+ *    block short. This is at most one more block; after it no new event passes, since the writer is beyond its limit.
+ * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It
+ *    begins a block of its own in the next flush, or at the end.
  * 3. Nothing else: an event after that one loads the limit again, and sees it lowered.
- *
- * @since 0.1.0
  */
 import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
 
 /**
- * Maintainer: keeps the writer within the room that is left behind `state`. To be called before the watermark is read that
- * is going to be sealed.
- *
- * @since 0.1.0
- * @category limits
+ * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up
+ * to which a flush seals.
  */
-export const keepRoomUnsafe = (arena: Arena, slot: number, state: SealState): void => {
+export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
   const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
-  SegmentArena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
+  Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

@@ -1,8 +1,7 @@
 /**
- * When the arena's slots become durable: full ones in their order, the active one when somebody waits for it or its time has
- * come. How is the matter of `SegmentFlusher`. Persisting is tried for ever: what was appended is never given up.
- *
- * @since 0.1.0
+ * Decides when the slots of the arena become durable: full ones in their order, the active one when a commit waits for
+ * it or its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never
+ * abandoned.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,52 +9,43 @@ import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepError } from "../steps/StepError.ts"
-import type { MaintainerEvent } from "../steps/StepOutcome.ts"
+import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import * as SegmentFlusher from "./SegmentFlusher.ts"
 
-/**
- * The part of the lead that nobody else has. All effects are to be run one at a time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Persister {
-  /** Makes the segment of a full slot durable; `true` when the task is done with. */
+/** The part that only the lead has. All effects are to be run one at a time. */
+interface Persister {
+  /** Makes the segment of a full slot durable; `true` when the task is complete. */
   readonly persist: (task: Task) => Effect.Effect<boolean, never, Disk>
-  /** Makes the active segment durable up to its watermark, if that is asked for or due; says whether there was anything. */
+  /**
+   * Makes the active segment durable up to its watermark, if that is asked for or due; `false` when there was nothing.
+   */
   readonly flush: Effect.Effect<boolean, never, Disk>
-  /** Whether the last flush was one that somebody waited for. */
+  /** Whether a commit waited for the last flush. */
   readonly hasServedFlush: () => boolean
-  /** Makes one file ahead, if one is missing; says whether it did. */
+  /** Prepares one file, if one is missing; `true` when it did. */
   readonly prepare: Effect.Effect<boolean, never, Disk>
-  /** Writes down how far the log is durable, as the hint that it is. */
+  /** Writes how far the log is durable, as a hint for the next start. */
   readonly writeMeta: Effect.Effect<void, never, Disk>
-  /** The same, but not so soon after the last time. */
+  /** The same, but at most once a second. */
   readonly renewMeta: Effect.Effect<void, never, Disk>
 }
 
-/** The meta file is a hint: besides when no full segment waits any more it is renewed at most this often. */
+/** The meta file is a hint. It is renewed when no full segment waits any more, and otherwise at most this often. */
 const metaMillisMin = 1000
 
-/**
- * A persister for the segments of an arena. At the end of the scope its files are closed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A persister for the segments of an arena. At the end of the scope its files are closed. */
 export const make: (
   options: { readonly directory: SegmentDirectory; readonly flushEveryMillis: number },
   shared: {
-    readonly arena: Arena
+    readonly arena: Arena.Arena
     readonly telemetry: SegmentMaintainerUpdater
-    readonly emit: (event: MaintainerEvent) => void
+    readonly emit: (outcome: StepOutcome) => void
   }
 ) => Effect.Effect<Persister, never, Disk | Scope> = Effect.fnUntraced(function*(options, { arena, emit, telemetry }) {
   const flusher = SegmentFlusher.make({
@@ -65,7 +55,7 @@ export const make: (
     onOpened: (segmentIndex) => emit({ _tag: "Opened", segmentIndex })
   })
   yield* Effect.addFinalizer(() => flusher.close)
-  SegmentArena.giveBackSpentUnsafe(arena)
+  Arena.giveBackSpentUnsafe(arena)
 
   let metaWritten = { millis: 0, eventId: -1 }
   let isMetaWhole = true
@@ -92,26 +82,29 @@ export const make: (
   /** Failures since the last success. */
   let failuresInARow = 0
 
-  /** One failure of the device is no news to committers: the segment is written to a fresh file. A second one in a row is. */
+  /**
+   * One failure of the device is not reported to commits: the segment is written to a fresh file. A second one in a row
+   * is.
+   */
   const onError = Effect.fnUntraced(function*(error: StepError) {
     failuresInARow += 1
-    if (error.reason === "DiskFull") SegmentArena.putHeldBack(arena, HeldBack.DiskFull)
-    else if (failuresInARow > 1) SegmentArena.putHeldBack(arena, HeldBack.DiskFailing)
+    if (error.reason === "DiskFull") Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull)
+    else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing)
     emit(failed(error, yield* Clock.currentTimeMillis, false))
   })
   const onSuccess = (): void => {
     failuresInARow = 0
-    SegmentArena.putHeldBack(arena, HeldBack.None)
+    Arena.putHeldBackUnsafe(arena, HeldBack.None)
   }
   const mayWrite = (slot: number): boolean => {
     const may = flusher.mayWrite(slot)
-    if (may === "hot limit") SegmentArena.putHeldBack(arena, HeldBack.HotLimit)
+    if (may === "hot limit") Arena.putHeldBackUnsafe(arena, HeldBack.HotLimit)
     return may === "yes"
   }
 
   const persist = Effect.fnUntraced(function*({ segmentIndex, slot }: Task) {
-    const isHere = SegmentArena.stateOf(arena, slot) === SlotState.Full &&
-      SegmentArena.segmentIndexOf(arena, slot) === segmentIndex
+    const isHere = Arena.stateOf(arena, slot) === SlotState.Full &&
+      Arena.segmentIndexOf(arena, slot) === segmentIndex
     if (!isHere) return true
     if (!mayWrite(slot)) return false
     return yield* flusher.persist(slot).pipe(
@@ -133,27 +126,28 @@ export const make: (
   const flush = Effect.gen(function*() {
     hasServedFlush = false
     const now = yield* Clock.currentTimeMillis
-    // A clock that was set back says nothing about how long ago the last flush was.
+    // After a clock was set back it is unknown how long ago the last flush was.
     const isDue = options.flushEveryMillis > 0 &&
       (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
-    const asked = SegmentArena.flushAsked(arena)
-    const isAsked = SegmentArena.flushPending(arena)
+    const asked = Arena.flushAsked(arena)
+    const isAsked = Arena.flushPending(arena)
     if (!isDue && !isAsked) return false
     lastFlushMillis = now
-    const slot = SegmentArena.activeSlot(arena)
-    // Whoever asked has appended before: it lies in a full segment. What comes now is not let through unseen.
-    if (slot < 0 || SegmentArena.watermarkOf(arena, slot) === 0) {
-      SegmentArena.flushServedUnsafe(arena, asked)
+    const slot = Arena.activeSlot(arena)
+    // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
+    // by this.
+    if (slot < 0 || Arena.watermarkOf(arena, slot) === 0) {
+      Arena.flushServedUnsafe(arena, asked)
       return false
     }
-    // A full segment that comes before this one is in the queue by now, or will be: the next cycle persists it first.
+    // An earlier full segment is in the queue by now, or will be: the next cycle persists it first.
     if (!mayWrite(slot)) return false
     return yield* flusher.flush(slot).pipe(Effect.matchEffect({
       onFailure: (error) => Effect.as(onError(error), false),
       onSuccess: (flushed) =>
         Effect.sync(() => {
           onSuccess()
-          SegmentArena.flushServedUnsafe(arena, asked)
+          Arena.flushServedUnsafe(arena, asked)
           hasServedFlush = isAsked
           return flushed
         })

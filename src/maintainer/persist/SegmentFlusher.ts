@@ -1,6 +1,6 @@
 /**
- * Makes what lies in the arena durable: flushes of the active segment, and the persisting of full ones. The order of
- * effects, each arrow meaning "durable before":
+ * Makes the contents of the arena durable: flushes the active segment, and persists full ones. The order of effects,
+ * each arrow meaning "durable before":
  *
  * ```text
  * first flush    header + blocks in the .tmp → fdatasync → renamed to .wal → directory synced → positions published
@@ -9,19 +9,19 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
- * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
- * replaces the open one in two writes, so that who reads meanwhile finds one of the two (see `SegmentHeader`).
+ * A crash between two arrows leaves a segment that opens to at least every event that was published (promise 1 of
+ * docs/RELIABILITY.md). A slot is given back only after its segment is durable (promise 18). The closed header replaces
+ * the open one in two writes, so that a reader finds one of the two meanwhile (promise 13; see `SegmentHeader`).
  *
  * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
  * Segments are persisted in the order of their indices, by one flusher at a time, since each chain starts from the one
- * before. All that must be remembered lies in the arena (the seal record of each slot), so a flusher that dies may be
- * followed by another that knows nothing.
+ * before. Everything that must be remembered is in the arena (the seal record of each slot), so after a flusher dies
+ * another that knows nothing may follow.
  *
- * After a failed fdatasync the file is never synced again: its pages may be gone although the next sync would say ok. The
- * whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
- *
- * @since 0.1.0
+ * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
+ * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename
+ * (promise 4).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -33,10 +33,9 @@ import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/Segme
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { SlotState } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { SlotState } from "../../shared/SegmentArena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { fromDisk } from "../steps/StepError.ts"
 import type { StepError, StepName } from "../steps/StepError.ts"
@@ -44,13 +43,8 @@ import * as Format1Room from "./Format1Room.ts"
 import * as SegmentPreparer from "./SegmentPreparer.ts"
 import * as SegmentStage from "./SegmentStage.ts"
 
-/**
- * What a persisted segment was.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PersistedSegment {
+/** What a persisted segment was. */
+interface PersistedSegment {
   readonly segmentIndex: number
   readonly bytes: number
   readonly firstEventId: number
@@ -58,24 +52,19 @@ export interface PersistedSegment {
   readonly closedMillis: number
 }
 
-/**
- * One flusher. All effects are to be run one at a time.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentFlusher {
+/** One flusher. All effects are to be run one at a time. */
+interface SegmentFlusher {
   /** Whether this slot's segment is next in order and may have a file. */
   readonly mayWrite: (slot: number) => "yes" | "not next" | "hot limit"
-  /** Makes everything up to the slot's watermark durable; says whether there was anything. */
+  /** Makes everything up to the slot's watermark durable; `false` when there was nothing. */
   readonly flush: (slot: number) => Effect.Effect<boolean, StepError, Disk>
   /** Makes a full slot's segment durable and closed, and gives the slot back. */
   readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
-  /** Makes one file ahead, if one is missing; says whether it did. */
+  /** Prepares one file, if one is missing; `true` when it did. */
   readonly prepare: Effect.Effect<boolean, never, Disk>
-  /** What the last durable step left behind, for the meta file. */
+  /** How far the log is durable, for the meta file. */
   readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
-  /** Closes the files; what is in the arena stays. */
+  /** Closes the files; the arena stays as it is. */
   readonly close: Effect.Effect<void, never, Disk>
 }
 
@@ -84,20 +73,15 @@ interface OpenFile {
   readonly slot: number
   readonly segmentIndex: number
   readonly file: DiskFile
-  /** It has its `.wal` name. */
+  /** Whether it has its `.wal` name. */
   named: boolean
-  /** All blocks of the full segment lie in the file already, behind room for the header. */
+  /** The blocks of the full segment, if all of them are in the file already, after room for the header. */
   readonly staged: SegmentStage.StagedBlocks | undefined
 }
 
-/**
- * A flusher for the segments of an arena.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A flusher for the segments of an arena. */
 export const make = (options: {
-  readonly arena: Arena
+  readonly arena: Arena.Arena
   readonly directory: SegmentDirectory
   readonly telemetry: SegmentMaintainerUpdater
   /** A segment's file has got its `.wal` name. */
@@ -118,20 +102,20 @@ export const make = (options: {
   const closedBytes = (state: SealState): number => keepsFileLength(version) ? fileBytes : state.fileOffset
 
   const headerOf = (slot: number, state: SealState, closedNanos: bigint): Uint8Array => {
-    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
+    const firstEventId = Arena.firstEventIdOf(arena, slot)
     const isClosed = closedNanos !== 0n
     return encodeHeader({
       version,
-      segmentIndex: SegmentArena.segmentIndexOf(arena, slot),
+      segmentIndex: Arena.segmentIndexOf(arena, slot),
       blockCount: isClosed ? state.blockCount : 0,
       eventCount: isClosed ? state.eventCount : 0,
       firstEventId: isClosed ? firstEventId : 0,
       lastEventId: isClosed ? firstEventId + state.eventCount - 1 : 0,
-      createdNanos: SegmentArena.createdNanosOf(arena, slot),
+      createdNanos: Arena.createdNanosOf(arena, slot),
       closedNanos,
       lastChainedChecksum: isClosed ? state.chainedChecksum : 0n,
-      walId: SegmentArena.walId(arena),
-      previousChainedChecksum: SegmentArena.chainStart(arena, slot),
+      walId: Arena.walId(arena),
+      previousChainedChecksum: Arena.chainStart(arena, slot),
       blockBytesMax: layout.blockBytesMax,
       eventSize: layout.eventSize
     })
@@ -153,22 +137,22 @@ export const make = (options: {
   })
 
   /**
-   * The file to go on with and what of the slot it holds durably. A slot that has a record but no open file belongs to a
-   * predecessor that died or to a failed sync: its segment is written again from its first byte.
+   * The file to continue with, and how much of the slot it holds durably. When a slot has a record but no open file, an
+   * earlier flusher died or a sync failed: its segment is written again from its first byte.
    */
   const fileFor = Effect.fnUntraced(function*(slot: number) {
-    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
+    const segmentIndex = Arena.segmentIndexOf(arena, slot)
     if (open !== undefined && open.slot === slot && open.segmentIndex === segmentIndex) {
-      return { open, state: open.named ? SegmentArena.sealStateOf(arena, slot) : startOf(slot) }
+      return { open, state: open.named ? Arena.sealStateOf(arena, slot) : startOf(slot) }
     }
     yield* abandon
-    if (SegmentArena.sealRecord(arena, slot) === undefined) {
-      // Only the first one to write a segment may take the chain from the one before; a repeated step finds it stored.
-      const closed = SegmentArena.closed(arena)
+    if (Arena.sealRecord(arena, slot) === undefined) {
+      // Only the first attempt to write a segment takes the chain from the one before; a repeated one finds it stored.
+      const closed = Arena.closed(arena)
       invariant(closed.index + 1 === segmentIndex, "segments are written in order")
-      SegmentArena.putChainStart(arena, slot, chainsSegments(version) ? closed.chain : 0n)
+      Arena.putChainStartUnsafe(arena, slot, chainsSegments(version) ? closed.chain : 0n)
     }
-    const chainStart = SegmentArena.chainStart(arena, slot)
+    const chainStart = Arena.chainStart(arena, slot)
     const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
       if (staged === undefined) return undefined
       open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
@@ -186,19 +170,19 @@ export const make = (options: {
   const stageNext = (slot: number, chain: bigint): Effect.Effect<void, never, Disk> =>
     Effect.suspend(() => {
       const next = (slot + 1) % arena.slots
-      const segmentIndex = SegmentArena.segmentIndexOf(arena, slot) + 1
-      const isDue = stage.isEmpty() && SegmentArena.stateOf(arena, next) === SlotState.Full &&
-        SegmentArena.segmentIndexOf(arena, next) === segmentIndex
+      const segmentIndex = Arena.segmentIndexOf(arena, slot) + 1
+      const isDue = stage.isEmpty() && Arena.stateOf(arena, next) === SlotState.Full &&
+        Arena.segmentIndexOf(arena, next) === segmentIndex
       if (!isDue) return Effect.void
       const chainStart = chainsSegments(version) ? chain : 0n
       return stage.put(
         segmentIndex,
         chainStart,
-        () => sealTo(next, sealStart(version, chainStart), SegmentArena.watermarkOf(arena, next))
+        () => sealTo(next, sealStart(version, chainStart), Arena.watermarkOf(arena, next))
       )
     })
 
-  const startOf = (slot: number): SealState => sealStart(version, SegmentArena.chainStart(arena, slot))
+  const startOf = (slot: number): SealState => sealStart(version, Arena.chainStart(arena, slot))
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
@@ -209,38 +193,38 @@ export const make = (options: {
   })
 
   const publish = (slot: number, state: SealState, bytes: number, events: number) => {
-    const eventId = SegmentArena.firstEventIdOf(arena, slot) + state.eventCount - 1
-    last = { segmentIndex: SegmentArena.segmentIndexOf(arena, slot), fileOffset: state.fileOffset, eventId }
+    const eventId = Arena.firstEventIdOf(arena, slot) + state.eventCount - 1
+    last = { segmentIndex: Arena.segmentIndexOf(arena, slot), fileOffset: state.fileOffset, eventId }
     telemetry.count("bytesWritten", bytes)
     telemetry.count("eventsWritten", events)
-    SegmentArena.putSealRecord(arena, slot, state)
-    if (eventId > SegmentArena.durableEventId(arena)) SegmentArena.putDurableEventId(arena, eventId)
+    Arena.putSealRecordUnsafe(arena, slot, state)
+    if (eventId > Arena.durableEventId(arena)) Arena.putDurableEventIdUnsafe(arena, eventId)
     Doorbell.ringUnsafe(arena.durable)
   }
 
-  /** The events of a slot behind `state`, sealed up to `end`. */
+  /** The events of a slot after `state`, sealed up to `end`. */
   const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
-    const payload = SegmentArena.slotData(arena, slot).subarray(state.sealedBytes, end)
-    const sealed = seal(layout, SegmentArena.firstEventIdOf(arena, slot), state, payload)
+    const payload = Arena.slotData(arena, slot).subarray(state.sealedBytes, end)
+    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload)
     invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
   }
 
-  /** Any failure of a sync, or of a write by the device, ends the use of the file. Lack of space does not. */
+  /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
   const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
     effect.pipe(
       Effect.tapError((error) => error.reason === "Full" && error.operation === "write" ? Effect.void : abandon),
       Effect.onInterrupt(() => abandon),
-      Effect.mapError(fromDisk(step, SegmentArena.segmentIndexOf(arena, slot)))
+      Effect.mapError(fromDisk(step, Arena.segmentIndexOf(arena, slot)))
     )
 
   const flush = Effect.fnUntraced(function*(slot: number) {
-    const watermark = SegmentArena.watermarkOf(arena, slot)
-    if (watermark === 0 || watermark === (SegmentArena.sealRecord(arena, slot)?.sealedBytes ?? 0)) return false
+    const watermark = Arena.watermarkOf(arena, slot)
+    if (watermark === 0 || watermark === (Arena.sealRecord(arena, slot)?.sealedBytes ?? 0)) return false
     const startNanos = telemetry.nowNanos()
     const { open: opened, state } = yield* fileFor(slot)
     if (keepsFileLength(version)) Format1Room.keepRoomUnsafe(arena, slot, state)
-    const sealed = sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+    const sealed = sealTo(slot, state, Arena.watermarkOf(arena, slot))
     const bytes = opened.named
       ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
       : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
@@ -251,28 +235,28 @@ export const make = (options: {
     return true
   })
 
-  /** The segment of this slot is durable and closed. */
+  /** Gives back the slot of a segment that is durable and closed. */
   const giveBack = (slot: number, state: SealState, closedMillis: number): PersistedSegment => {
-    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
-    const firstEventId = SegmentArena.firstEventIdOf(arena, slot)
+    const segmentIndex = Arena.segmentIndexOf(arena, slot)
+    const firstEventId = Arena.firstEventIdOf(arena, slot)
     const lastEventId = firstEventId + state.eventCount - 1
     const bytes = closedBytes(state)
-    SegmentArena.giveBackUnsafe(arena, slot)
+    Arena.giveBackUnsafe(arena, slot)
     Doorbell.ringUnsafe(arena.durable)
     return { segmentIndex, bytes, firstEventId, lastEventId, closedMillis }
   }
 
   const persist = Effect.fnUntraced(function*(slot: number) {
     const startNanos = telemetry.nowNanos()
-    const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
-    if (SegmentArena.closed(arena).index >= segmentIndex) {
-      // A predecessor died before it gave the slot back. The file may be frozen by now, and is not made again.
-      const sealed = SegmentArena.sealStateOf(arena, slot)
+    const segmentIndex = Arena.segmentIndexOf(arena, slot)
+    if (Arena.closed(arena).index >= segmentIndex) {
+      // An earlier flusher died before it gave the slot back. The file may be frozen by now, and is not made again.
+      const sealed = Arena.sealStateOf(arena, slot)
       return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
     }
     const { open: opened, state } = yield* fileFor(slot)
     const sealed = opened.staged === undefined
-      ? sealTo(slot, state, SegmentArena.watermarkOf(arena, slot))
+      ? sealTo(slot, state, Arena.watermarkOf(arena, slot))
       : { state: opened.staged.state, chunks: [] }
     const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
       concurrency: 2,
@@ -295,7 +279,7 @@ export const make = (options: {
       yield* giveName(opened)
     }
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
-    SegmentArena.putClosed(arena, segmentIndex, sealed.state.chainedChecksum)
+    Arena.putClosedUnsafe(arena, segmentIndex, sealed.state.chainedChecksum)
     yield* abandon
     telemetry.onPersist(true, startNanos)
     return giveBack(slot, sealed.state, closedMillis)
@@ -303,10 +287,10 @@ export const make = (options: {
 
   return {
     mayWrite: (slot) => {
-      const segmentIndex = SegmentArena.segmentIndexOf(arena, slot)
-      if (open?.segmentIndex === segmentIndex || SegmentArena.sealRecord(arena, slot) !== undefined) return "yes"
-      if (SegmentArena.closed(arena).index + 1 !== segmentIndex) return "not next"
-      return SegmentArena.mayOpenHot(arena, segmentIndex) ? "yes" : "hot limit"
+      const segmentIndex = Arena.segmentIndexOf(arena, slot)
+      if (open?.segmentIndex === segmentIndex || Arena.sealRecord(arena, slot) !== undefined) return "yes"
+      if (Arena.closed(arena).index + 1 !== segmentIndex) return "not next"
+      return Arena.mayOpenHot(arena, segmentIndex) ? "yes" : "hot limit"
     },
     flush: (slot) => {
       const startNanos = telemetry.nowNanos()
@@ -320,15 +304,15 @@ export const make = (options: {
       return persist(slot).pipe(
         Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
         guard("persist", slot),
-        Effect.withSpan("SegmentSteps.persist", {
-          attributes: { segmentIndex: SegmentArena.segmentIndexOf(arena, slot) }
+        Effect.withSpan("SegmentFlusher.persist", {
+          attributes: { segmentIndex: Arena.segmentIndexOf(arena, slot) }
         })
       )
     },
     prepare: Effect.suspend(() => {
-      const active = SegmentArena.activeSlot(arena)
+      const active = Arena.activeSlot(arena)
       if (active < 0) return Effect.succeed(false)
-      return preparer.prepareNext(SegmentArena.segmentIndexOf(arena, active) + 1)
+      return preparer.prepareNext(Arena.segmentIndexOf(arena, active) + 1)
     }).pipe(Effect.catch(() => Effect.succeed(false))),
     lastDurable: () => last,
     close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))

@@ -1,9 +1,7 @@
 /**
- * Writes the blocks of the next full segment to its `.tmp` while the one before it is being synced. Nothing of what is staged
- * is synced, named or published before its own turn, and what was staged for a chain that came to be another is thrown away.
- * Staging that fails is no harm: the segment is written when its turn comes.
- *
- * @since 0.1.0
+ * Writes the blocks of the next full segment to its `.tmp` while the one before it is being synced. A staged segment is
+ * not synced, named or published before its turn. If the chain turns out to be another, it is thrown away. Staging that
+ * fails does no harm: the segment is written when its turn comes.
  */
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
@@ -12,55 +10,37 @@ import type { FormatVersion } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 
-/**
- * All blocks of a segment, in its file behind room for the header.
- *
- * @since 0.1.0
- * @category models
- */
+/** All blocks of a segment, in its file after room for the header. */
 export interface StagedBlocks {
   readonly state: SealState
   /** Written, in bytes. */
   readonly bytes: number
 }
 
-/**
- * A segment that was written before its turn.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StagedSegment {
+/** A segment that was written before its turn. */
+interface StagedSegment {
   readonly file: DiskFile
   readonly blocks: StagedBlocks
 }
 
-/**
- * Holds at most one segment.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SegmentStage {
+/** Holds at most one segment. */
+interface SegmentStage {
   readonly isEmpty: () => boolean
-  /** Writes all blocks of a segment, sealed for the chain that begins so. Only while the stage is empty. */
+  /** Writes all blocks of a segment, sealed for a chain with this start. Only while the stage is empty. */
   readonly put: (
     segmentIndex: number,
     chainStart: bigint,
     seal: () => SealedBlocks
   ) => Effect.Effect<void, never, Disk>
-  /** What is staged, if it is this segment, whole, on this chain: the caller closes it. Otherwise the stage is emptied. */
+  /**
+   * The staged segment, if it is this one, whole, on this chain; the caller closes it. Otherwise the stage is emptied.
+   */
   readonly take: (segmentIndex: number, chainStart: bigint) => Effect.Effect<StagedSegment | undefined, never, Disk>
   /** Throws away what is staged. */
   readonly discard: Effect.Effect<void, never, Disk>
 }
 
-/**
- * An empty stage. `open` gives the `.tmp` of a segment.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** An empty stage. `open` gives the `.tmp` of a segment. */
 export const make = (
   version: FormatVersion,
   open: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
@@ -84,7 +64,7 @@ export const make = (
   return {
     isEmpty: () => staged === undefined,
     put: Effect.fnUntraced(function*(segmentIndex, chainStart, seal) {
-      // A file that is open is noted: whoever interrupts this may discard it.
+      // An open file is noted before anything may interrupt, so that it can be discarded.
       const begun = yield* Effect.uninterruptible(Effect.map(open(segmentIndex), (file) => {
         staged = { segmentIndex, chainStart, file, blocks: undefined }
         return staged

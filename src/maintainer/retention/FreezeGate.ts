@@ -1,27 +1,20 @@
 /**
- * Which freezes may begin. Every freeze makes one more cold segment, so one that is offered waits in its queue until there is
- * a place for what it makes; the place is taken from then until its outcome is heard. Executors take nothing that has not
- * been let through, so the limit of cold segments holds at every moment, however many executors there are, and whoever
- * offered the freeze.
+ * Decides which freezes may start. Every freeze makes one more cold segment. So an offered freeze waits in its queue
+ * until there is a place for what it makes, and keeps that place until its outcome is known. Executors take only
+ * freezes that were let through. So the limit of cold segments is kept at every moment, for any number of executors,
+ * and also when an application offers the freeze.
  *
- * Freezes are let through in the order in which they were offered. What was let through lies before a position of the
- * ring; that position is all that executors must know, and it is written here alone. So the death of an executor
- * changes nothing: what it had taken its successor finds claimed.
- *
- * @since 0.1.0
+ * Freezes are let through in the order in which they were offered. Everything before one position of the ring was let
+ * through; that position is all that executors must know, and only this module writes it. So the death of an executor
+ * changes nothing: its successor finds its task claimed.
  */
 import type { TaskQueue } from "../../shared/TaskQueue.ts"
 import * as TaskRing from "../../shared/TaskRing.ts"
 import * as MaintainerControl from "../executor/MaintainerControl.ts"
 
-/**
- * The gate before the queue of freezes. Used by the thread that offers to it.
- *
- * @since 0.1.0
- * @category models
- */
+/** The gate before the queue of freezes. Used by the thread that offers to it. */
 export class FreezeGate {
-  /** Segments that were let through and whose outcome was not heard: each is a cold segment to be. */
+  /** Segments that were let through and whose outcome is not known yet: each will be a cold segment. */
   readonly arriving = new Set<number>()
   readonly #ring: TaskRing.TaskRing
   readonly #control: MaintainerControl.MaintainerControl
@@ -53,7 +46,7 @@ export class FreezeGate {
     return TaskRing.unfinishedUnsafe(this.#ring) - ((TaskRing.tailUnsafe(this.#ring) - this.#end) | 0)
   }
 
-  /** Lets the one that waits through. */
+  /** Lets the waiting freeze through. */
   letThrough(): void {
     const end = TaskRing.peekUnsafe(this.#ring, this.#end, this.#next)
     if (end === this.#end) return
@@ -62,8 +55,8 @@ export class FreezeGate {
     MaintainerControl.putFreezesEndUnsafe(this.#control, end)
   }
 
-  /** What became of this segment's freeze is known. */
-  heard(segmentIndex: number): void {
+  /** The outcome of this segment's freeze is known. */
+  ended(segmentIndex: number): void {
     this.arriving.delete(segmentIndex)
   }
 }

@@ -1,134 +1,101 @@
 /**
- * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the holds, the
- * failures. Synchronous throughout, so whoever calls it sees every outcome applied whole.
- *
- * @since 0.1.0
+ * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
+ * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
  */
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import type { Compression } from "../../format/SegmentName.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import type { Arena } from "../../shared/SegmentArena.ts"
-import { HeldBack } from "../../shared/SegmentArena.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
-import * as TaskRing from "../../shared/TaskRing.ts"
-import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
-import type { ResolvedMaintainerOptions } from "../MaintainerOptions.ts"
-import type { MaintainerEvent, StepFailure } from "../steps/StepOutcome.ts"
-import type { FreezeGate } from "./FreezeGate.ts"
+import type { MaintainerControl } from "../executor/MaintainerControl.ts"
+import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
+import { FreezeGate } from "./FreezeGate.ts"
+import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
 import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
-
-/**
- * Who keeps retention from deleting.
- *
- * @since 0.1.0
- * @category models
- */
-export interface HoldStatus {
-  readonly name: string
-  /** This segment and later ones are kept. */
-  readonly fromSegmentIndex: number
-  /** Unix time in milliseconds; `Infinity` when it does not expire. */
-  readonly expiresMillis: number
-}
-
-/**
- * A failed step and when it failed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DatedFailure extends StepFailure {
-  readonly atMillis: number
-}
+import type { CatalogEntry } from "./SegmentCatalog.ts"
 
 /** How many failures are remembered. */
 const failuresKept = 1000
 
-/**
- * The queues that the service fills and watches.
- *
- * @since 0.1.0
- * @category models
- */
+/** The queues that the service fills and watches. */
 export interface MaintainerQueues {
   readonly toPersist: TaskQueue.TaskQueue
   readonly toFreeze: TaskQueue.TaskQueue
   readonly toFree: TaskQueue.TaskQueue
 }
 
-interface MutableHold {
-  readonly name: string
-  fromSegmentIndex: number
-  readonly expiresMillis: number
+/** What the state must know of the maintainer's options. */
+interface StateOptions {
+  readonly compression: Compression
+  readonly onHotLimit: "wait" | "exceed"
 }
 
-/**
- * What the service keeps in memory, and how outcomes change it. Synchronous throughout.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
-  readonly holds = new Set<MutableHold>()
-  readonly failures: Array<DatedFailure> = []
+  readonly failures: Array<StepFailure> = []
   readonly counts = { persist: 0, freeze: 0, free: 0, failures: 0 }
   limits: RetentionLimits = Retention.defaultLimits
   freeBytes: number | undefined
-  now: () => number = () => 0
 
-  readonly options: ResolvedMaintainerOptions
+  readonly options: StateOptions
   readonly directory: SegmentDirectory
+  readonly arena: Arena.Arena | undefined
+  readonly queues: MaintainerQueues
+  readonly control: MaintainerControl
   readonly gate: FreezeGate
-  private readonly arena: Arena | undefined
-  private readonly queues: MaintainerQueues
+  readonly now: () => number
+  readonly holds: Holds
   private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
 
-  constructor(
-    options: ResolvedMaintainerOptions,
-    directory: SegmentDirectory,
-    arena: Arena | undefined,
-    queues: MaintainerQueues,
-    gate: FreezeGate
-  ) {
-    this.options = options
-    this.directory = directory
-    this.arena = arena
-    this.queues = queues
-    this.gate = gate
+  constructor(parts: {
+    readonly options: StateOptions
+    readonly directory: SegmentDirectory
+    /** Without a recorder there is none. */
+    readonly arena: Arena.Arena | undefined
+    readonly queues: MaintainerQueues
+    readonly control: MaintainerControl
+    /** How many executors there are. */
+    readonly executors: number
+    readonly now: () => number
+  }) {
+    this.options = parts.options
+    this.directory = parts.directory
+    this.arena = parts.arena
+    this.queues = parts.queues
+    this.control = parts.control
+    this.gate = new FreezeGate(parts.queues.toFreeze, parts.control, parts.executors)
+    this.now = parts.now
+    this.holds = new Holds(parts.now)
   }
 
-  setLimits(
-    limits: RetentionLimits,
-    telemetry: SegmentMaintainerUpdater
-  ): ReadonlyArray<ClampedLimit> {
+  /** Changes the limits; returns what had to be clamped. */
+  setLimits(limits: RetentionLimits): ReadonlyArray<ClampedLimit> {
     const { clamped, limits: used } = Retention.clampLimits(limits)
     this.limits = used
-    telemetry.setMaxSegments(used.maxSegments)
-    const { maxCompressedSegments: maxCold } = used
-    telemetry.setMaxCompressedSegments(maxCold === "unlimited" ? 0 : maxCold)
     return clamped
   }
 
   /**
-   * Applies an outcome; `false` when it is known already: an executor that died between reporting and completing a task is
-   * followed by one that does it again. `counts`: whether it is one of those that the drains count.
+   * Applies an outcome; `false` when it is known already: when an executor dies between reporting and completing a
+   * task, its successor does the task again. `counted`: whether drains count it.
    */
-  apply(event: MaintainerEvent, counts: boolean): boolean {
-    const { segmentIndex } = event
+  apply(outcome: StepOutcome, counted: boolean): boolean {
+    const { segmentIndex } = outcome
     const known = this.catalog.get(segmentIndex)
-    const one = counts ? 1 : 0
-    switch (event._tag) {
+    const one = counted ? 1 : 0
+    switch (outcome._tag) {
       case "Opened": {
         if (known !== undefined) return false
         this.catalog.put(newEntry(segmentIndex, "open", true))
         return true
       }
       case "Persisted": {
-        const { bytes, closedMillis, firstEventId, lastEventId } = event
+        const { bytes, closedMillis, firstEventId, lastEventId } = outcome
         if (known !== undefined && (!known.isHot || known.state === "freezing")) return false
         this.counts.persist += one
         const entry = newEntry(segmentIndex, "hot", true)
@@ -136,8 +103,8 @@ export class MaintainerState {
         return true
       }
       case "Frozen": {
-        const { closedMillis, coldBytes, firstEventId, lastEventId } = event
-        this.gate.heard(segmentIndex)
+        const { closedMillis, coldBytes, firstEventId, lastEventId } = outcome
+        this.gate.ended(segmentIndex)
         if (known !== undefined && !known.isHot) return false
         this.counts.freeze += one
         this.catalog.put({
@@ -159,23 +126,28 @@ export class MaintainerState {
         return true
       }
       case "Failed": {
-        if (!event.isFinal) return true
-        if (event.step === "freeze") this.gate.heard(segmentIndex)
+        if (!outcome.isFinal) return true
+        if (outcome.step === "freeze") this.gate.ended(segmentIndex)
         this.counts.failures += one
-        const { _tag: _, isFinal: __, ...failure } = event
+        const { _tag: _, isFinal: __, ...failure } = outcome
         this.failures.push(failure)
         if (this.failures.length > failuresKept) this.failures.shift()
-        // Asking for a hot segment to be deleted is a mistake of whoever asked, not a fault of the segment.
-        if (event.step !== "free" || known?.isHot === false) this.catalog.update(segmentIndex, { state: "faulty" })
-        if (event.isRetryable) this.toTryAgain.add(segmentIndex)
+        // To offer a hot segment for deletion is a mistake of the application, not a fault of the segment.
+        if (outcome.step !== "free" || known?.isHot === false) this.catalog.update(segmentIndex, { state: "faulty" })
+        if (outcome.isRetryable) this.toTryAgain.add(segmentIndex)
         return true
       }
     }
   }
 
-  /** Freezes that a crash interrupted are finished first. */
-  begin(unfinished: ReadonlyArray<number>): void {
-    for (const segmentIndex of unfinished) this.offer("freeze", segmentIndex, 0)
+  /** Starts with what was found on disk: freezes that a crash interrupted are finished first. */
+  begin(found: {
+    readonly entries: ReadonlyArray<CatalogEntry>
+    readonly unfinished: ReadonlyArray<number>
+  }): void {
+    for (const entry of found.entries) this.catalog.put(entry)
+    for (const segmentIndex of found.unfinished) this.offer("freeze", segmentIndex, 0)
+    this.retain()
   }
 
   plan(): ReadonlyArray<RetentionAction> {
@@ -191,13 +163,14 @@ export class MaintainerState {
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       nowMillis: this.now(),
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
-      heldFromIndex: Math.min(this.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
+      heldFromIndex: Math.min(this.holds.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
     }, this.limits)
   }
 
   /**
-   * Segments whose step was given up although it may succeed later (a full disk has room again) are due again. Without
-   * this one bad minute would keep them, and so everything younger that is to be deleted, until the next start.
+   * Makes segments due again whose step was abandoned although it may succeed later (a full disk has room again).
+   * Without this, one bad minute would keep them, and every younger segment that should be deleted, until the next
+   * start.
    */
   tryAgain(): void {
     for (const segmentIndex of this.toTryAgain) {
@@ -208,8 +181,9 @@ export class MaintainerState {
   }
 
   /**
-   * Offers what is due. What does not fit into a queue is due again at the next outcome. Deletions are begun one at a
-   * time, so however many executors there are, and whatever fails, only the oldest segment is ever missing.
+   * Offers what is due, and publishes how many segments are hot. What does not fit into a queue is due again at the
+   * next outcome. Deletions begin one at a time: with any number of executors, and whatever fails, only the oldest
+   * segment is ever missing.
    */
   retain(): void {
     for (const { action, bytes, segmentIndex } of this.plan()) {
@@ -220,9 +194,10 @@ export class MaintainerState {
     if (oldest?.action === "free" && this.catalog.count("freeing") === 0) {
       this.offer(oldest.action, oldest.segmentIndex, oldest.bytes)
     }
+    this.publishHot()
   }
 
-  /** Lets the freezes through for which there is a place. */
+  /** Lets freezes through while there is a place for them. */
   private letFreeze(): void {
     const { gate } = this
     for (let next = gate.waiting; next !== undefined; next = gate.waiting) {
@@ -232,7 +207,7 @@ export class MaintainerState {
     }
   }
 
-  /** A freeze of what is cold already makes nothing new. */
+  /** A freeze of a segment that is cold already makes nothing new. */
   private needsPlace(segmentIndex: number): boolean {
     return this.catalog.get(segmentIndex)?.isHot !== false
   }
@@ -244,16 +219,19 @@ export class MaintainerState {
     return count
   }
 
-  /** A place is made for the next one alone, and when it can begin: nothing is deleted for a freeze that may never be. */
+  /**
+   * A place is made only for the next freeze, and only when it can begin: nothing is deleted for one that may never
+   * run.
+   */
   private isPlaceWaitedFor(): boolean {
     const { arriving, hasIdle, waiting } = this.gate
     return waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
   }
 
   /**
-   * Whether one more segment may become cold. When the limit is reached, that is when the oldest is gone, or what is being
-   * frozen is cold and can go; but where nothing may go (it is held, or deleting it would leave a hole), nothing is waited
-   * for: then there are more than the limit allows.
+   * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a
+   * segment that is being frozen is cold and can be deleted. Where nothing may be deleted (the oldest is held, or there
+   * would be a hole in the log), the freeze does not wait, and the limit is exceeded.
    */
   private hasPlace(): boolean {
     const { catalog, limits } = this
@@ -270,66 +248,38 @@ export class MaintainerState {
     return true
   }
 
-  /** Tells the flusher how many hot segments there are, and wakes it if it may be waiting for that. */
-  publishHot(): void {
+  /** Tells the flusher how many segments are hot, and wakes it if it may be waiting for that. */
+  private publishHot(): void {
     if (this.arena === undefined) return
     const { catalog, limits, options } = this
     const limit = options.onHotLimit === "wait" && !this.isFreezingStopped ? limits.maxSegments : 0
-    SegmentArena.putHotSegments(this.arena, catalog.hotCount, catalog.newestIndex, limit)
-    if (SegmentArena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
+    Arena.putHotSegmentsUnsafe(this.arena, catalog.hotCount, catalog.newestIndex, limit)
+    if (Arena.heldBack(this.arena) === HeldBack.HotLimit) Doorbell.ringUnsafe(this.arena.work)
   }
 
-  /** A drain gives up freezing: from now on more hot segments than the limit may be opened. */
+  /** A drain abandons freezing: from now on more hot segments than the limit may be opened. */
   stopFreezing(): void {
     this.isFreezingStopped = true
     this.publishHot()
   }
 
-  addHold(name: string, fromSegmentIndex: number, expiresMillis: number): MutableHold {
-    const hold: MutableHold = { name, fromSegmentIndex, expiresMillis }
-    this.holds.add(hold)
-    return hold
-  }
-
-  heldBy(): ReadonlyArray<HoldStatus> {
-    const now = this.now()
-    return [...this.holds].filter((hold) => hold.expiresMillis > now).map((hold) => ({ ...hold }))
-  }
-
-  private heldFrom(): number {
-    if (this.holds.size === 0) return Number.POSITIVE_INFINITY
-    return this.heldBy().reduce((least, hold) => Math.min(least, hold.fromSegmentIndex), Number.POSITIVE_INFINITY)
-  }
-
-  /** Open segments up to this index are closed. */
+  /**
+   * Marks open segments up to this index as closed. A segment up to this index that is not listed is gone: no report of
+   * it is still to come.
+   */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
     for (let entry = catalog.at("open", 0); entry !== undefined; entry = catalog.at("open", 0)) {
       if (entry.segmentIndex > segmentIndex) break
       catalog.update(entry.segmentIndex, { state: "hot" })
     }
+    catalog.newestIndex = Math.max(catalog.newestIndex, segmentIndex)
+    this.retain()
   }
 
-  setGauges(telemetry: SegmentMaintainerUpdater): void {
-    const { catalog, queues } = this
-    const now = this.now()
-    telemetry.setGauge("hotSegments", catalog.hotCount)
-    telemetry.setGauge("hotBytes", catalog.hotBytes)
-    telemetry.setGauge("coldSegments", catalog.coldCount)
-    telemetry.setGauge("coldBytes", catalog.coldBytes)
-    if (this.freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", this.freeBytes)
-    const age = (queue: TaskQueue.TaskQueue): number => {
-      const oldest = TaskRing.oldestMillisUnsafe(queue.ring)
-      return oldest > 0 ? now - oldest : 0
-    }
-    telemetry.setGauge("persistPendingTasks", TaskQueue.sizeUnsafe(queues.toPersist))
-    telemetry.setGauge("persistPendingBytes", TaskRing.pendingBytesUnsafe(queues.toPersist.ring))
-    telemetry.setGauge("persistOldestPendingMillis", age(queues.toPersist))
-    telemetry.setGauge("freezePendingTasks", TaskQueue.sizeUnsafe(queues.toFreeze))
-    telemetry.setGauge("freezePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFreeze.ring))
-    telemetry.setGauge("freezeOldestPendingMillis", age(queues.toFreeze))
-    telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
-    telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
-    telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+  /** Forgets a segment whose file was removed. */
+  remove(segmentIndex: number): void {
+    this.catalog.remove(segmentIndex)
+    this.retain()
   }
 }

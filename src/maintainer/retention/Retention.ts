@@ -1,14 +1,15 @@
 /**
- * Decides, and does nothing else: from what is on disk and what the limits are follows what to do next. Hot becomes cold
- * becomes deleted, oldest first. The maintainer executes; a dry run prints.
+ * Decides what to do next, from what is on disk and what the limits are. Hot becomes cold becomes deleted, oldest
+ * first. The maintainer executes the plan; a dry run prints it.
  *
- * - Of the hot segments, one place is kept free for the file that the next rotation needs: with a limit of 8, at most 6
- *   closed segments stay hot beside the active one and the one being frozen. So a rotation finds its place ready and
- *   persisting never waits for freezing, as long as freezing keeps up.
- * - Every freeze makes one more cold segment, so for each that is due or under way there must be a place among the cold
- *   ones: when there is none, the oldest goes first. What is frozen meanwhile is still there as it was.
- * - Only cold segments are deleted, only the oldest, only past a limit, and never one that a hold needs.
- * - The cost of a decision depends on what there is to do, not on how many segments there are.
+ * - One place among the hot segments is kept free for the file that the next rotation needs: with a limit of 8, at most
+ *   6 closed segments stay hot, beside the active one and the one being frozen. So as long as freezing keeps up, a
+ *   rotation finds its place ready, and persisting never waits for freezing.
+ * - Every freeze makes one more cold segment. So for each freeze that is due or under way there must be a place among
+ *   the cold ones; when there is none, the oldest is deleted first. The hot file stays as it is meanwhile.
+ * - Only cold segments are deleted, only the oldest, only past a limit, and never one that is held (promise 6 of
+ *   docs/RELIABILITY.md).
+ * - The cost of a decision depends on how much there is to do, not on how many segments there are.
  *
  * @since 0.1.0
  */
@@ -16,7 +17,7 @@ import * as Schema from "effect/Schema"
 import { clampedWhole, clampedWholeOr, whole } from "../../internal/options.ts"
 
 /**
- * The ranges of the two counts, those of the ancestor's system-wide limits.
+ * The ranges of the two counts.
  *
  * @since 0.1.0
  * @category limits
@@ -27,7 +28,7 @@ export const limitRanges = {
 } as const
 
 /**
- * What may stay on disk. Every limit that is given holds; the strictest decides.
+ * What may stay on disk. Every given limit is kept; the strictest decides.
  *
  * @since 0.1.0
  * @category models
@@ -35,7 +36,7 @@ export const limitRanges = {
 export const RetentionLimits = Schema.Struct({
   /** Hot segments, the active one included: 2 to 128. */
   maxSegments: clampedWhole(limitRanges.maxSegments.minimum, limitRanges.maxSegments.maximum),
-  /** Cold segments: 4 to 512, or as many as there come. */
+  /** Cold segments: 4 to 512, or any number. */
   maxCompressedSegments: clampedWholeOr(
     limitRanges.maxCompressedSegments.minimum,
     limitRanges.maxCompressedSegments.maximum,
@@ -43,9 +44,9 @@ export const RetentionLimits = Schema.Struct({
   ),
   /** Hot and cold together, in bytes on disk. */
   bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
-  /** In milliseconds, counted from when a segment was closed. */
+  /** In milliseconds, from the closing of a segment. */
   ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
-  /** While the file system has less than this, in bytes, the oldest cold segments go. */
+  /** While the file system has less than this, in bytes, the oldest cold segments are deleted. */
   freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
 })
 
@@ -66,7 +67,7 @@ export type RetentionLimits = typeof RetentionLimits.Type
 export const defaultLimits: RetentionLimits = { maxSegments: 8, maxCompressedSegments: 64 }
 
 /**
- * A limit outside its range, and what it was brought to.
+ * A limit outside its range, and the value that is used instead.
  *
  * @since 0.1.0
  * @category models
@@ -78,7 +79,7 @@ export interface ClampedLimit {
 }
 
 /**
- * Brings the counts into their ranges and says which were outside.
+ * Clamps the counts to their ranges, and returns which were outside.
  *
  * @since 0.1.0
  * @category limits
@@ -87,7 +88,8 @@ export interface ClampedLimit {
  * import { Retention } from "effect-wal"
  *
  * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
- * for (const limit of clamped) console.log(Retention.formatClamped(limit)) // => maxSegments 1 is outside 2 to 128; using 2
+ * // => maxSegments 1 is outside 2 to 128; using 2
+ * for (const limit of clamped) console.log(Retention.formatClamped(limit))
  * console.log(limits.maxSegments) // => 2
  * ```
  */
@@ -115,7 +117,7 @@ export const clampLimits = (
 }
 
 /**
- * One line for people.
+ * Formats a clamped limit as one line for people.
  *
  * @since 0.1.0
  * @category formatting
@@ -126,7 +128,7 @@ export const formatClamped = (clamped: ClampedLimit): string => {
 }
 
 /**
- * What retention must know of one closed segment.
+ * What retention must know of a closed segment.
  *
  * @since 0.1.0
  * @category models
@@ -135,13 +137,14 @@ export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
   readonly bytes: number
-  /** Unix time; 0 while not known: such a segment does not count as old. */
+  /** Unix time; 0 while unknown: such a segment does not count as old. */
   readonly closedMillis: number
 }
 
 /**
- * What is on disk, seen from the oldest end. `hotAt(0)` is the oldest closed hot segment that can still be frozen,
- * `coldAt(0)` the oldest cold one that can still be deleted; what is being worked on already, or failed for good, is left out.
+ * What is on disk, from the oldest end. `hotAt(0)` is the oldest closed hot segment that can still be frozen,
+ * `coldAt(0)` the oldest cold one that can still be deleted. Segments with a step that is under way or was abandoned
+ * are left out.
  *
  * @since 0.1.0
  * @category models
@@ -153,14 +156,14 @@ export interface RetentionView {
   readonly coldCount: number
   /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
-  /** Freezes that are under way or about to begin: each will be one more cold segment. */
+  /** Freezes that are under way or about to start: each will be one more cold segment. */
   readonly arrivingCount: number
-  /** Of all segments but those that are being freed. */
+  /** Of all segments except those that are being freed. */
   readonly bytes: number
   readonly nowMillis: number
-  /** Of the file system; `undefined` when not known. */
+  /** Of the file system; `undefined` when unknown. */
   readonly freeBytes: number | undefined
-  /** Segments with this index or a later one are held by a reader. */
+  /** Segments with this index or a later one are held. */
   readonly heldFromIndex: number
 }
 
@@ -179,7 +182,7 @@ export interface RetentionAction {
 }
 
 /**
- * The actions that are due, in the order in which they should be begun.
+ * The actions that are due, in the order in which they should start.
  *
  * @since 0.1.0
  * @category planning
@@ -211,8 +214,8 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
   for (let frozen = 0; frozen < view.hotCount; frozen++) {
     const oldest = view.hotAt(frozen)
-    // Past the limits in bytes, age and free space a hot segment is frozen too: first it gets smaller, then it can go. So is
-    // one that is older than what must go, as after a freeze that had been given up.
+    // Past the limits in bytes, age and free space a hot segment is frozen too: it gets smaller, and then it can be
+    // deleted. So is one that is older than a cold one that must be deleted, as after an abandoned freeze.
     const isInTheWay = coldLeft() > coldMax && oldest.segmentIndex <= view.heldFromIndex &&
       oldest.segmentIndex < view.coldAt(frees.length).segmentIndex
     const because = view.hotCount - frozen > closedHotMax

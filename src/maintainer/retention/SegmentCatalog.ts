@@ -1,9 +1,7 @@
 /**
- * What the maintainer knows to be on disk, kept up to date by the outcomes of its own steps, so the directory is listed
- * once at the start and never again per rotation. Adding, moving and asking for the oldest cost the same with ten
- * segments and with ten thousand.
- *
- * @since 0.1.0
+ * What the maintainer knows to be on disk. The outcomes of its own steps keep it up to date, so the directory is listed
+ * once, at the start. To add a segment, to move it and to find the oldest cost the same with ten segments and with ten
+ * thousand.
  */
 import type { Compression } from "../../format/SegmentName.ts"
 import type { RetainedSegment } from "./Retention.ts"
@@ -11,23 +9,15 @@ import type { RetainedSegment } from "./Retention.ts"
 /**
  * Where a segment is in its life.
  *
- * - `open`: being filled, or the newest one found at the start, not known to be closed
+ * - `open`: being filled, or the newest one at the start, not known to be closed
  * - `hot`, `cold`: durable in that form, nothing under way
  * - `freezing`, `freeing`: handed to the rings
- * - `faulty`: a step was given up on it; it is left alone until the maintainer is started again, or for some seconds if the
- *   step may succeed later
- *
- * @since 0.1.0
- * @category models
+ * - `faulty`: a step on it was abandoned; it is left alone until the maintainer is started again, or for some seconds
+ *   if the step may succeed later
  */
-export type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
+type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
 
-/**
- * One segment. What was never read is `undefined`.
- *
- * @since 0.1.0
- * @category models
- */
+/** One segment. What is not known is `undefined`. */
 export interface CatalogEntry {
   readonly segmentIndex: number
   state: SegmentState
@@ -41,12 +31,7 @@ export interface CatalogEntry {
   lastEventId: number | undefined
 }
 
-/**
- * What is known of a segment of which nothing but its state is known.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A segment of which only the state is known. */
 export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isHot: boolean): CatalogEntry => ({
   segmentIndex,
   state,
@@ -58,7 +43,7 @@ export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isH
   lastEventId: undefined
 })
 
-/** Indices in ascending order: cheap at both ends, right everywhere. */
+/** Indices in ascending order. Cheap at both ends, correct everywhere. */
 class AscendingIndices {
   private items: Array<number> = []
   private head = 0
@@ -99,12 +84,7 @@ class AscendingIndices {
   }
 }
 
-/**
- * The catalog of one directory.
- *
- * @since 0.1.0
- * @category models
- */
+/** The catalog of one directory. */
 export class SegmentCatalog {
   private readonly entries = new Map<number, CatalogEntry>()
   private readonly byState: Record<SegmentState, AscendingIndices> = {
@@ -134,19 +114,19 @@ export class SegmentCatalog {
     return this.byState[state].count
   }
 
-  /** Every segment of which a `.wal` exists, but for those that failed for good. */
+  /** How many segments have a `.wal`, except faulty ones. */
   get hotCount(): number {
     return this.count("open") + this.count("hot") + this.count("freezing")
   }
 
-  /** Every segment that exists only compressed, but for those that failed for good. */
+  /** How many segments exist only compressed, except faulty ones. */
   get coldCount(): number {
     return this.count("cold") + this.count("freeing")
   }
 
   /**
-   * The oldest segment that is hot or failed for good; `Infinity` when there is none. Deleting a newer one would leave a
-   * hole in the log.
+   * The oldest segment that is hot or faulty; `Infinity` when there is none. To delete a newer one would leave a hole
+   * in the log.
    */
   get oldestKeptIndex(): number {
     let oldest = Number.POSITIVE_INFINITY
@@ -157,7 +137,7 @@ export class SegmentCatalog {
   }
 
   /**
-   * The newest segment there is; `Infinity` when there is none. It is never deleted: the ids and the chain go on from it.
+   * The newest segment; `Infinity` when there is none. It is never deleted: the ids and the chain continue from it.
    */
   get newestKeptIndex(): number {
     let newest = -1
@@ -184,7 +164,7 @@ export class SegmentCatalog {
     return [...this.entries.values()].sort((a, b) => a.segmentIndex - b.segmentIndex)
   }
 
-  /** Adds a segment, or replaces what was known of it. */
+  /** Adds a segment, or replaces what is known of it. */
   put(entry: CatalogEntry): void {
     this.remove(entry.segmentIndex)
     this.entries.set(entry.segmentIndex, entry)
@@ -193,7 +173,7 @@ export class SegmentCatalog {
     this.addBytes(entry, 1)
   }
 
-  /** Changes what is known of a segment; one that is not known is left unknown. */
+  /** Changes what is known of a segment; does nothing for an unknown one. */
   update(segmentIndex: number, change: Partial<Omit<CatalogEntry, "segmentIndex">>): void {
     const entry = this.entries.get(segmentIndex)
     if (entry === undefined) return

@@ -1,8 +1,6 @@
 /**
- * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed; a
+ * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed. A
  * file that is already gone counts as done, so the step may be repeated.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
@@ -10,13 +8,8 @@ import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/**
- * Deletes one cold segment, in whichever compression it exists.
- *
- * @since 0.1.0
- * @category steps
- */
-export const free = Effect.fn("SegmentSteps.free")(
+/** Deletes one cold segment, in either compression. */
+export const free = Effect.fn("FreeStep.free")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk

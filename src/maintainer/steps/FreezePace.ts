@@ -1,63 +1,56 @@
 /**
- * How a freeze gives way to persisting. Both the application and the thread that persists need a processor for every commit,
- * and a freeze has work for two more: one compresses while another decodes and proves. So while commits come the two take
- * turns, and the compressing thread decodes too, which takes longer than any other part of the work on a piece. The freeze
- * takes up to twice as long then. That is no use to anyone who waits for the freeze itself: another segment to be frozen, a
- * drain, commits that are held back by the limit of hot segments or a full disk. As long as one of them does, the freeze goes
- * on at full speed.
+ * How a freeze gives way to persisting. For every commit the application and the persisting thread need a processor
+ * each, and a freeze has work for two more: one compresses a piece while another decodes and proves an earlier one. So
+ * while commits come,
  *
- * @since 0.1.0
+ * - a piece is not compressed while another is proved,
+ * - the compressing thread decodes too, which takes longer than any other part of the work on a piece,
+ * - and the compressing thread takes only processors that nothing else wants.
+ *
+ * Then a freeze takes up to twice as long. That would harm anything that waits for the freeze itself: another segment
+ * that is to be frozen, a drain, commits that are held back by the limit of hot segments or by a full disk. While one
+ * of them waits, the freeze runs at full speed.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import type { CompressOptions } from "../Compressor.ts"
 
-/**
- * What the pace follows.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the pace follows. */
 export interface Pressure {
   /** How many commits were asked for so far. */
   readonly commitsAsked: () => number
-  /** Whether anything waits for freezes that are under way. */
+  /** Whether anything waits for a freeze. */
   readonly isAwaited: () => boolean
 }
 
 /**
- * - `free`: nobody commits, and nobody waits for the freeze
+ * - `free`: no commits come, and nothing waits for the freeze
  * - `givesWay`: commits come
  * - `awaited`: something waits for the freeze, whether commits come or not
- *
- * @since 0.1.0
- * @category models
  */
-export type Pace = "free" | "givesWay" | "awaited"
+type Pace = "free" | "givesWay" | "awaited"
 
-/**
- * The pace of one freeze.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a compressor is told at each pace. */
+export const compressOptions: Readonly<Record<Pace, CompressOptions>> = {
+  free: {},
+  givesWay: { urgent: false },
+  awaited: { urgent: true }
+}
+
+/** The pace of one freeze. */
 export interface FreezePace {
-  /** Looked for once for each piece. */
+  /** Determines the pace; to be called once for each piece. */
   readonly look: () => Pace
-  /** What `look` said the last time. */
+  /** The last result of `look`. */
   readonly last: () => Pace
-  /** What is run in turn never overlaps with anything else that is. */
+  /** Effects that run in turn never overlap. */
   readonly inTurn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-/** Some 100 ms: who commits ten times a second is still given way to. */
+/** Some 100 ms: a freeze still gives way to ten commits a second. */
 const quietPiecesMin = 16
 
-/**
- * A pace for one freeze, free to begin with.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The pace of one freeze; it begins with `free`. */
 export const make = ({ commitsAsked, isAwaited }: Pressure): Effect.Effect<FreezePace> =>
   Effect.map(Semaphore.make(1), (turn) => {
     let seen = commitsAsked()

@@ -1,20 +1,11 @@
-/**
- * A file that an application wrote by itself becomes durable as it is, and so does its name.
- *
- * @since 0.1.0
- */
+/** Makes a file durable that an application wrote by itself, and its name too. */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/**
- * The length of the file, which is durable then. An empty one is `Corrupt`.
- *
- * @since 0.1.0
- * @category steps
- */
-export const persistFile = Effect.fn("SegmentSteps.persist")(
+/** Makes the file durable and returns its length. An empty one is `Corrupt`. */
+export const persistFile = Effect.fn("PersistFileStep.persist")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk

@@ -1,10 +1,10 @@
 /**
- * What proves a segment whole. Before a `.wal` is removed its compressed form is decoded again, and the decoded bytes
- * must be proved. The default knows the segment formats of this package: every checksum, the chain, the counts, the
- * padding. An application that writes files of its own puts its own proof in place.
+ * Proves that a segment is whole. Before a `.wal` is removed, its compressed form is decoded again, and the decoded
+ * bytes must be proved. The default knows the segment formats of this package: every checksum, the chain, the counts,
+ * the padding. An application that writes files of its own provides its own proof.
  *
- * A proof is fed with bytes and does no I/O. That the bytes are those of the original is checked elsewhere (length and
- * content hash); the proof says that they mean a whole segment.
+ * A proof gets bytes and does no I/O. The freeze checks by length and content hash that they are the bytes of the
+ * original; the proof checks that they are a whole segment.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import { mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../../format/SegmentLayout.ts"
 
 /**
- * What a proof has found out about a whole segment. Ids are `undefined` where a format has none.
+ * What a proof has found in a whole segment. Ids are `undefined` where a format has none.
  *
  * @since 0.1.0
  * @category models
@@ -25,7 +25,7 @@ export interface SegmentFacts {
   readonly events: number
   readonly firstEventId: number | undefined
   readonly lastEventId: number | undefined
-  /** Unix time; 0 where not known. */
+  /** Unix time; 0 where unknown. */
   readonly closedMillis: number
 }
 
@@ -36,25 +36,25 @@ export interface SegmentFacts {
  * @category models
  */
 export interface ProofRun {
-  /** Takes the next bytes of the segment; they may be reused afterwards. */
+  /** Takes the next bytes of the segment. The caller may reuse them afterwards. */
   readonly push: (bytes: Uint8Array) => void
   /** The verdict, after the last byte. */
   readonly end: () => SegmentFacts | SegmentFault
 }
 
 /**
- * Begins to prove the segment with this index.
+ * Makes the proof of a segment.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ProofMaker {
-  /** The proof of one segment, before its first byte. */
+  /** Starts the proof of the segment with this index. */
   readonly begin: (segmentIndex: number) => ProofRun
 }
 
 /**
- * A closed segment of format 1 or 2, every byte of it.
+ * Proves a closed segment of format 1 or 2, every byte of it.
  *
  * @since 0.1.0
  * @category proofs
@@ -83,8 +83,8 @@ export const closedSegment: ProofMaker = {
 }
 
 /**
- * An unclosed segment of format 1 that verifies to its end is whole, even without an event: the engine leaves such files
- * after a crash, one of them prepared and never used.
+ * An unclosed segment of format 1 that verifies to its end is whole, even without an event: other writers of that
+ * format leave such files after a crash, one of them prepared and never used.
  */
 const isWhole = (summary: {
   readonly closed: boolean
@@ -95,7 +95,7 @@ const isWhole = (summary: {
   summary.closed ? summary.eventCount > 0 : mayStayOpen(summary.header.version) && summary.torn === undefined
 
 /**
- * Any file that is not empty. For applications whose bytes only they can read.
+ * Accepts any file that is not empty. For applications whose bytes only they can read.
  *
  * @since 0.1.0
  * @category proofs

@@ -1,15 +1,17 @@
 /**
- * The one error of the maintainer's steps: flush, persist, freeze and free. It says which step failed on which segment
- * and file, why, and whether doing it again later may help. A step that failed has left the older form of the segment in
- * place. No `Schema`, for the reason that `Disk` gives.
+ * The one error of the maintainer's steps: flush, persist, freeze and free. It names the step, the segment, the file
+ * and the reason, and tells whether the step may succeed later. A step that failed has left the older form of the
+ * segment in place. No `Schema`, for the reason that `Disk` gives.
  *
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
 import type { DiskError } from "../../disk/Disk.ts"
+import { failureReasons } from "../../telemetry/Counters.ts"
+import type { FailureReason } from "../../telemetry/Counters.ts"
 
 /**
- * Why a step failed.
+ * Why a step failed: the reasons that telemetry counts, with `Unsafe` for what it counts as `Io`.
  *
  * - `NotFound`: the segment's file is not there
  * - `DiskFull`: no space, or too many open files
@@ -17,33 +19,32 @@ import type { DiskError } from "../../disk/Disk.ts"
  * - `SyncFailed`: fdatasync failed; the bytes are still in memory and go to a fresh file
  * - `WriteFailed`, `ReadFailed`: the device failed
  * - `CompressFailed`: the compressor failed
- * - `VerifyFailed`: what was read back is not what was compressed
- * - `Corrupt`: the segment itself does not hold; it is left as it is, for `repair`
+ * - `VerifyFailed`: what was read back differs from what was compressed
+ * - `Corrupt`: the segment itself is damaged; it is left as it is, for `repair`
  * - `Unsafe`: a link, a directory or something else stands where the file should be
- *
- * @since 0.1.0
- * @category models
- */
-export const stepReasons = [
-  "NotFound",
-  "DiskFull",
-  "Denied",
-  "SyncFailed",
-  "WriteFailed",
-  "ReadFailed",
-  "CompressFailed",
-  "VerifyFailed",
-  "Corrupt",
-  "Unsafe"
-] as const
-
-/**
- * One of the reasons why a step failed.
  *
  * @since 0.1.0
  * @category errors
  */
-export type StepReason = typeof stepReasons[number]
+export type StepReason = Exclude<FailureReason, "Io"> | "Unsafe"
+
+/**
+ * Every {@link StepReason}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const stepReasons: ReadonlyArray<StepReason> = failureReasons.map((reason) =>
+  reason === "Io" ? "Unsafe" : reason
+)
+
+/**
+ * The reason under which telemetry counts a failed step.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const countedReason = (reason: StepReason): FailureReason => reason === "Unsafe" ? "Io" : reason
 
 /**
  * The steps of a segment's life after it was filled.
@@ -85,7 +86,7 @@ export class StepError extends Data.TaggedError("StepError")<{
   readonly reason: StepReason
   readonly segmentIndex: number
   readonly path: string
-  /** What there is to say beyond the reason; empty when nothing. */
+  /** More than the reason tells; empty when there is nothing more. */
   readonly detail: string
   readonly cause?: unknown
 }> {
@@ -93,7 +94,7 @@ export class StepError extends Data.TaggedError("StepError")<{
     const detail = this.detail === "" ? "" : ` (${this.detail})`
     return `${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`
   }
-  /** Whether the same step may succeed later with nothing else changed. */
+  /** Whether the same step may succeed later although nothing else changes. */
   get isRetryable(): boolean {
     return this.reason !== "NotFound" && this.reason !== "Corrupt" && this.reason !== "Unsafe"
   }
@@ -130,6 +131,7 @@ const reasonOf = (error: DiskError): StepReason => {
       return "Unsafe"
     case "Exists":
     case "Held":
+    case "Unsupported":
     case "Io":
       return error.operation === "sync" || error.operation === "syncDirectory"
         ? "SyncFailed"

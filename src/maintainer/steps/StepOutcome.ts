@@ -1,11 +1,9 @@
 /**
- * What the maintainer's executors report to the service that supervises them. Plain data, so it may come from another
- * thread.
+ * What became of a step: executors report it to the service. Plain data, so it may come from another thread.
  *
  * @since 0.1.0
  */
-import type { StepName, StepReason } from "./StepError.ts"
-import type { StepError } from "./StepError.ts"
+import type { StepError, StepName, StepReason } from "./StepError.ts"
 
 /**
  * The outcome of a step.
@@ -14,12 +12,12 @@ import type { StepError } from "./StepError.ts"
  * - `Persisted`: the `.wal` is durable and closed
  * - `Frozen`: the segment is cold and the `.wal` gone
  * - `Freed`: the cold file is gone
- * - `Failed`: a step failed; `isFinal` when it will not be tried again by itself
+ * - `Failed`: a step failed; `isFinal` when it is abandoned, and not tried again by itself
  *
  * @since 0.1.0
  * @category models
  */
-export type MaintainerEvent =
+export type StepOutcome =
   | { readonly _tag: "Opened"; readonly segmentIndex: number }
   | {
     readonly _tag: "Persisted"
@@ -39,7 +37,7 @@ export type MaintainerEvent =
     readonly closedMillis: number
   }
   | { readonly _tag: "Freed"; readonly segmentIndex: number }
-  | ({ readonly _tag: "Failed"; readonly isFinal: boolean; readonly atMillis: number } & StepFailure)
+  | ({ readonly _tag: "Failed"; readonly isFinal: boolean } & StepFailure)
 
 /**
  * A failed step, as data.
@@ -53,16 +51,19 @@ export interface StepFailure {
   readonly segmentIndex: number
   readonly path: string
   readonly message: string
+  /** Whether the same step may succeed later. */
   readonly isRetryable: boolean
+  /** Unix time. */
+  readonly atMillis: number
 }
 
 /**
- * The data of a step's error.
+ * The outcome of a step that failed.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const failed = (error: StepError, atMillis: number, isFinal: boolean): MaintainerEvent => ({
+export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
   reason: error.reason,

@@ -1,8 +1,6 @@
 /**
- * The blocks of a segment as their headers claim, checked or not: for looking at damage. Each says whether its checksums
- * hold. The walk goes from header to header, and ends where a header claims what cannot be.
- *
- * @since 0.1.0
+ * Reads the blocks of a segment as their headers claim, checked or not: for looking at damage. Each block tells whether
+ * its checksums are right. The walk goes from header to header, and ends where a header claims something impossible.
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
@@ -18,12 +16,7 @@ import type { SegmentContent } from "../segment/SegmentContent.ts"
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 
-/**
- * A block as it lies in the file.
- *
- * @since 0.1.0
- * @category models
- */
+/** A block as it lies in the file. */
 export interface RawBlock {
   /** In the uncompressed segment. */
   readonly offset: number
@@ -35,11 +28,8 @@ export interface RawBlock {
 }
 
 /**
- * The first block for which `isWanted` holds, and the segment's header; no block when there is none. Fails with
- * `SegmentCorrupt` when the segment's header does not hold or its compressed file cannot be decoded so far.
- *
- * @since 0.1.0
- * @category reading
+ * Finds the first block for which `isWanted` is true, and the segment's header; no block when there is none. Fails with
+ * `SegmentCorrupt` when the segment's header is invalid or its compressed file cannot be decoded that far.
  */
 export const findRawBlock = (
   file: SegmentFile,

@@ -1,54 +1,27 @@
 /**
- * `wal_verified.json`: which closed segment files of a directory were verified, so that they need not be read again. A file
- * is known by its identity (which stands for this very file, whatever its name) and its length, never by its time. The file is
- * replaced as a whole: temporary file, sync, rename, directory sync. It is a hint: when it is absent or makes no sense,
- * nothing was verified.
- *
- * @since 0.1.0
+ * `wal_verified.json`: which closed segment files of a directory were verified, so that they need not be read again. A
+ * file is known by its identity (which stands for this very file, whatever its name) and its length, never by its time.
+ * The list is replaced as a whole: temporary file, sync, rename, directory sync. It is a hint: when it is absent or
+ * makes no sense, nothing was verified.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { Disk, DiskError, FileStat } from "../../disk/Disk.ts"
+import { verifiedName, verifiedTemporaryName } from "../../disk/FileNames.ts"
 import { replaceFile } from "../../disk/ReplaceFile.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 
-/**
- * The file's name, and the one it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const verifiedName = "wal_verified.json"
-
-/**
- * The name that the file has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const verifiedTemporaryName = "wal_verified.json.tmp"
-
-/** More is not believed to be ours: 512 + 128 files take about 60 KB. */
+/** A larger file is not believed to be ours: 512 + 128 files take about 60 KB. */
 const fileBytesMax = 64 * 1024 * 1024
 
 const VerifiedFilesJson = Schema.fromJsonString(Schema.Struct({ files: Schema.Array(Schema.String) }))
 
-/**
- * What stands for a file that was verified.
- *
- * @since 0.1.0
- * @category models
- */
+/** The key of a file that was verified. */
 export const keyOf = ({ bytes, identity }: FileStat): string => `${identity} ${bytes}`
 
-/**
- * The keys of the files that were verified.
- *
- * @since 0.1.0
- * @category operations
- */
+/** The keys of the files that were verified. */
 export const read = (directory: string): Effect.Effect<ReadonlySet<string>, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, verifiedName), "read")
@@ -59,12 +32,7 @@ export const read = (directory: string): Effect.Effect<ReadonlySet<string>, Disk
     return new Set(Option.match(decoded, { onNone: () => [], onSome: ({ files }) => files }))
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(new Set<string>())))
 
-/**
- * Replaces the keys, durably and atomically.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Replaces the keys, durably and atomically. */
 export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
   replaceFile(
     directory,

@@ -1,9 +1,7 @@
 /**
- * Which places in the bytes of a segment can be the start of one of its blocks. Recorded bytes may look like a block (an
- * application records a copy of this very file), so a place that is found is a candidate: only the blocks that follow it
- * can prove it.
- *
- * @since 0.1.0
+ * Finds the places in a segment where one of its blocks can start. Recorded bytes may look like a block (an application
+ * records a copy of this very file), so a place that is found is a candidate: only the blocks that follow it can prove
+ * it.
  */
 import { readBlockHeader } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
@@ -11,56 +9,31 @@ import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { idsInEvents } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 
-/**
- * How many candidates that turn out to be no blocks are tried in one search; a hostile file could hold millions.
- *
- * @since 0.1.0
- * @category limits
- */
+/** How many candidates that turn out to be no blocks are tried in one search; a hostile file could contain millions. */
 export const refutedMax = 256
 
-/**
- * What is known of the blocks that are searched for.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BlockBounds {
+/** What is known of the blocks that are searched for. */
+interface BlockBounds {
   readonly header: SegmentHeader
   readonly blockIndexMin: number
   readonly firstEventIdMin: number
 }
 
-/**
- * All blocks of a segment.
- *
- * @since 0.1.0
- * @category bounds
- */
+/** All blocks of a segment. */
 export const blocksOf = (header: SegmentHeader): BlockBounds => ({
   header,
   blockIndexMin: 0,
   firstEventIdMin: header.firstEventId
 })
 
-/**
- * The blocks of a segment from this point on.
- *
- * @since 0.1.0
- * @category bounds
- */
+/** The blocks of a segment from this point on. */
 export const blocksFrom = (header: SegmentHeader, point: SegmentPoint): BlockBounds => ({
   header,
   blockIndexMin: point.blockIndex,
   firstEventIdMin: point.lastEventId + 1
 })
 
-/**
- * The header of a block within these bounds that `bytes` hold at `at`; `undefined` when they hold none.
- *
- * @since 0.1.0
- * @category search
- */
+/** Reads the header of a block within these bounds that starts at `at`; `undefined` when none does. */
 export const blockAt = (bounds: BlockBounds, bytes: Uint8Array, at: number): BlockHeader | undefined => {
   const { blockIndexMin, firstEventIdMin, header } = bounds
   const block = readBlockHeader(header.version, bytes, at)

@@ -1,9 +1,9 @@
 /**
- * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain, ids),
- * and when it may be open although another one follows. Replay and verification hand what a segment leaves to the
- * reader of the next one as expectations; where only headers are read, `faultBetween` compares them.
+ * The rule that each segment continues its predecessor: what a segment leaves to the next one (format, wal_id, chain,
+ * ids), and when it may be open although another one follows.
  *
- * @since 0.1.0
+ * Where content is read, what a segment leaves is handed to the reader of the next one as expectations. Where only
+ * headers are read, `faultBetween` compares them.
  */
 import { firstIdFault, headerFault } from "../../format/SegmentExpectations.ts"
 import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
@@ -14,12 +14,7 @@ import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 
-/**
- * What is known of how a segment ended.
- *
- * @since 0.1.0
- * @category models
- */
+/** What is known of how a segment ended. */
 export interface SegmentEnd {
   /** `undefined` when nothing is known. */
   readonly version: FormatVersion | undefined
@@ -29,9 +24,6 @@ export interface SegmentEnd {
 
 /**
  * What the next segment must continue from. In format 1 every segment starts a chain of its own and belongs to any log.
- *
- * @since 0.1.0
- * @category order
  */
 export const expectationsAfter = (
   header: SegmentHeader,
@@ -42,38 +34,26 @@ export const expectationsAfter = (
   ...(chainsSegments(header.version) ? { walId: header.walId, previousChainedChecksum: chainedChecksum } : {})
 })
 
-/**
- * How a segment ended, by its header alone: an open one tells only its log.
- *
- * @since 0.1.0
- * @category order
- */
+/** How a segment ended, by its header alone: an open one tells only which log it belongs to. */
 export const endOf = (header: SegmentHeader): SegmentEnd => {
   const lastEventId = header.eventCount === 0 ? undefined : header.lastEventId
   const expectations = expectationsAfter(header, header.lastChainedChecksum, lastEventId)
   return { version: header.version, expectations: header.closedNanos === 0n ? sameLog(expectations) : expectations }
 }
 
-/**
- * What a segment of the same log must meet when segments or events between the two are missing.
- *
- * @since 0.1.0
- * @category order
- */
+/** What a segment must meet when segments or events before it are missing: it belongs to the same log. */
 export const sameLog = ({ walId }: SegmentExpectations): SegmentExpectations => walId === undefined ? {} : { walId }
 
 /**
- * Why the segment with this header does not continue the one that ended so; `undefined` when it does. `firstEventId` is its
- * first event, `undefined` where ids need not continue or are not known.
- *
- * @since 0.1.0
- * @category faults
+ * Why the segment with this header does not continue the one that ended as `before`; `undefined` when it does.
+ * `firstEventId` is its first event, `undefined` where ids need not continue or are not known.
  */
 export const faultBetween = (
-  { expectations, version }: SegmentEnd,
+  before: SegmentEnd,
   header: SegmentHeader,
   firstEventId: number | undefined
 ): SegmentFault | undefined => {
+  const { expectations, version } = before
   if (version !== undefined && header.version !== version) {
     return segmentFault("BadHeader", 2, `format ${version} as before`, `format ${header.version}`)
   }
@@ -83,33 +63,22 @@ export const faultBetween = (
   return firstIdFault(header.version, previousEventId, firstEventId, headerBytesOf(header.version))
 }
 
-/**
- * The first event of a segment, by its header alone; `undefined` when it is open or has none.
- *
- * @since 0.1.0
- * @category order
- */
+/** The first event of a segment, by its header alone; `undefined` when it is open or has none. */
 export const firstIdOf = (header: SegmentHeader): number | undefined =>
   header.closedNanos === 0n || header.eventCount === 0 ? undefined : header.firstEventId
 
 /**
- * The fault of an open segment that another one with events follows, as far as the segment tells it alone. In format 2 it
- * must have been closed; in format 1 it must be whole.
- *
- * @since 0.1.0
- * @category faults
+ * The fault of an open segment that another one with events follows, as far as this segment tells it alone. In format 2
+ * it must have been closed; in format 1 it must be whole.
  */
 export const faultOfFollowed = ({ header, torn }: Pick<SegmentSummary, "header" | "torn">): SegmentFault | undefined =>
   mayStayOpen(header.version)
     ? torn
-    : segmentFault("BadHeader", 40, "a closed segment, for another one follows", "an open one")
+    : segmentFault("BadHeader", 40, "a closed segment, because another one follows", "an open one")
 
 /**
- * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id. When
- * nothing is known of its last id, there is none.
- *
- * @since 0.1.0
- * @category faults
+ * The fault of an open segment, whose blocks end at `validBytes`, when the next one does not continue with the next id.
+ * When nothing is known of its last id, there is none.
  */
 export const faultOfUnclosed = (
   validBytes: number,
@@ -117,6 +86,6 @@ export const faultOfUnclosed = (
   nextEventId: number
 ): SegmentFault | undefined => {
   if (lastEventId === undefined || nextEventId === lastEventId + 1) return undefined
-  const expected = `events up to id ${nextEventId - 1}, for the next segment begins after it`
+  const expected = `events up to id ${nextEventId - 1}, because the next segment starts after it`
   return segmentFault("Truncated", validBytes, expected, `last id ${lastEventId}`)
 }

@@ -1,5 +1,5 @@
 /**
- * A segment does not hold. The error names the file, the byte, what should have stood there and what did.
+ * The error of a damaged segment. It names the file, the byte, what should have been there and what was.
  *
  * @since 0.1.0
  */
@@ -7,25 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
-import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
+import { formatFault, segmentFault, segmentFaultKinds } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 
-const FaultKind = Schema.Literals([
-  "Truncated",
-  "BadHeader",
-  "BadBlockHeader",
-  "BadPayload",
-  "BrokenChain",
-  "BadOrder",
-  "BadEvent",
-  "NotZero",
-  "TrailingBytes",
-  "CountMismatch",
-  "BadFrame"
-])
-
 /**
- * A segment is damaged, or does not belong where it stands. Reading it again does not help.
+ * A segment is damaged, or does not belong where it is. Reading it again does not help.
  *
  * @since 0.1.0
  * @category errors
@@ -33,7 +19,7 @@ const FaultKind = Schema.Literals([
 export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("SegmentCorrupt", {
   path: Schema.String,
   segmentIndex: Schema.Int,
-  reason: FaultKind,
+  reason: Schema.Literals(segmentFaultKinds),
   /** Counts the bytes of the uncompressed segment; for `BadFrame` those of the compressed file. */
   offset: Schema.Int,
   expected: Schema.String,
@@ -70,19 +56,14 @@ export const corrupt = (
     found: fault.found
   })
 
-/**
- * What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on.
- *
- * @since 0.1.0
- * @category errors
- */
-export const frameFault = (error: unknown): SegmentFault => {
+/** What the LZ4 decoder threw, as a fault. Anything else that it throws is our own mistake and stays a defect. */
+const frameFault = (error: unknown): SegmentFault => {
   if (!(error instanceof Lz4FrameError)) throw error
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }
 
 /**
- * Runs a step of the decoder; what it throws about the file is the file's fault.
+ * Runs a step of the decoder; an error that it throws about the file becomes a fault of the file.
  *
  * @since 0.1.0
  * @category reading

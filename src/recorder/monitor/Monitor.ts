@@ -1,14 +1,14 @@
 /**
- * Lets other processes of the same machine see how a running recorder stands. The recorder's process answers at a Unix
- * domain socket (see MonitorSocket.ts); the file `wal.monitor` in the recorder's directory names it. Nothing is written
- * and nothing runs while nobody asks.
+ * Shows other processes of the same machine the state of a running recorder. The recorder's process answers at a Unix
+ * domain socket (see MonitorSocket.ts); the file `wal.monitor` in the recorder's directory names it. Between two
+ * questions nothing runs and nothing is written.
  *
  * What is guaranteed:
  *
- * 1. Whoever holds the directory wrote the file. It is written whole, under another name first.
- * 2. The file goes when the layer's scope closes, before the recorder closes. A crash leaves it behind; then nobody
- *    listens at its socket, which is the same as no file.
- * 3. A monitor that cannot be opened costs a warning, never the recording.
+ * 1. The process that holds the directory's lock wrote the file. It is written whole, under another name first.
+ * 2. The file is removed when the layer's scope closes, before the recorder closes. A crash leaves it behind; then no
+ *    process listens at its socket, which readers treat as no file.
+ * 3. A monitor that cannot be opened logs a warning and never stops the recording.
  *
  * @since 0.1.0
  */
@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
@@ -27,28 +28,14 @@ import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
 import { MonitorError } from "./MonitorSocket.ts"
 
-/**
- * The file that names the socket.
- *
- * @since 0.1.0
- * @category names
- */
-export const monitorName = "wal.monitor"
-
-/**
- * The name it has while it is written.
- *
- * @since 0.1.0
- * @category names
- */
-export const monitorTemporaryName = "wal.monitor.tmp"
+export type { MonitorError } from "./MonitorSocket.ts"
 
 const Address = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Literal(1), pid: Schema.Int, socket: Schema.String })
 )
 const Answer = Schema.fromJsonString(MonitorReport)
 
-/** A path has at most 4,096 bytes; what is longer is no address. */
+/** A path has at most 4,096 bytes; anything longer is no address. */
 const addressBytesMax = 8192
 
 /**
@@ -94,7 +81,9 @@ export const layer: Layer.Layer<
   )
 )
 
-/** The file, as long as the scope lives. It is a hint for the living and need not survive a power failure. */
+/**
+ * The file, for as long as the scope lives. It is a hint about a living process and need not survive a power failure.
+ */
 const publish = Effect.fnUntraced(function*(directory: string, address: string) {
   const disk = yield* Disk
   const path = pathIn(directory, monitorName)
@@ -109,7 +98,7 @@ const publish = Effect.fnUntraced(function*(directory: string, address: string) 
 })
 
 /**
- * What the running recorder of a directory says; `undefined` when none runs that has a monitor.
+ * The report of the recorder that runs in a directory; `undefined` if none runs there, or none with a monitor.
  *
  * @since 0.1.0
  * @category asking

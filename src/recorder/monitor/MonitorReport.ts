@@ -1,6 +1,6 @@
 /**
- * How a running recorder stands, as one JSON document: what its monitor answers, and what `effect-wal stats` and `top`
- * show. Its schema checks what another process says.
+ * The state of a running recorder as one JSON document: its monitor answers with it, and `effect-wal stats` and `top`
+ * show it. Its schema checks the answer of another process.
  *
  * @since 0.1.0
  */
@@ -10,8 +10,9 @@ import * as Schema from "effect/Schema"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
-import * as SegmentArena from "../../shared/SegmentArena.ts"
-import { HeldBack, SlotState } from "../../shared/SegmentArena.ts"
+import * as Arena from "../../shared/Arena.ts"
+import { HeldBack, SlotState } from "../../shared/Arena.ts"
+import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { TelemetrySnapshot } from "../../telemetry/TelemetrySnapshot.ts"
 import { Recorder } from "../Recorder.ts"
@@ -85,7 +86,7 @@ export const MonitorReport = Schema.Struct({
 export type MonitorReport = typeof MonitorReport.Type
 
 /**
- * An effect that reports how things stand now.
+ * An effect that reports the state now.
  *
  * @since 0.1.0
  * @category constructors
@@ -93,7 +94,7 @@ export type MonitorReport = typeof MonitorReport.Type
 export const makeReporter = Effect.gen(function*() {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer
-  const arena = yield* SegmentArena.SegmentArena
+  const arena = yield* SegmentArena
   const telemetry = yield* Telemetry
   const startedMillis = yield* Clock.currentTimeMillis
   return Effect.gen(function*() {
@@ -129,11 +130,11 @@ export const makeReporter = Effect.gen(function*() {
   })
 })
 
-const occupancy = (arena: SegmentArena.Arena): MonitorReport["arena"] => {
-  const states = Array.from({ length: arena.slots }, (_, slot) => SegmentArena.stateOf(arena, slot))
+const occupancy = (arena: Arena.Arena): MonitorReport["arena"] => {
+  const states = Array.from({ length: arena.slots }, (_, slot) => Arena.stateOf(arena, slot))
   const count = (state: number): number => states.filter((other) => other === state).length
-  const active = SegmentArena.activeSlot(arena)
-  const heldBack = SegmentArena.heldBack(arena)
+  const active = Arena.activeSlot(arena)
+  const heldBack = Arena.heldBack(arena)
   return {
     slots: arena.slots,
     slotBytes: arena.slotBytes,
@@ -141,7 +142,7 @@ const occupancy = (arena: SegmentArena.Arena): MonitorReport["arena"] => {
     active: count(SlotState.Active),
     full: count(SlotState.Full),
     spent: count(SlotState.Spent),
-    activeBytes: active < 0 ? 0 : SegmentArena.watermarkOf(arena, active),
+    activeBytes: active < 0 ? 0 : Arena.watermarkOf(arena, active),
     heldBack: heldBackNames.find((name) => HeldBack[name] === heldBack) ?? "None"
   }
 }

@@ -1,12 +1,10 @@
 /**
  * The only door to sockets between processes of one machine: a Unix domain socket that answers every connection with
- * one text and closes it. Nothing is read from a connection, and nothing runs while nobody connects.
+ * one text and closes it. Nothing is read from a connection, and nothing runs between connections.
  *
- * Only the user who serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode 0700 under
- * the system's directory for temporary files. It is there and not beside the segments because the path of a socket may
- * have only some 100 bytes.
- *
- * @since 0.1.0
+ * Only the user whose process serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode
+ * 0700 under the system's directory for temporary files. It does not lie beside the segments because the path of a
+ * socket may have only some 100 bytes.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -14,24 +12,16 @@ import * as Schema from "effect/Schema"
 import * as net from "node:net"
 
 /**
- * Why nothing can be learnt from a running recorder, or why it cannot answer.
+ * Why a running recorder cannot be asked, or cannot answer.
  *
  * - `Denied`: it belongs to another user
- * - `NoAnswer`: it is there and does not answer in time
- * - `Unreadable`: what it says is none of this version's
+ * - `NoAnswer`: it exists but does not answer in time
+ * - `Unreadable`: its answer is not one of this version
  * - `Io`: the socket cannot be made or used
- *
- * @since 0.1.0
- * @category models
  */
 export const MonitorReason = Schema.Literals(["Denied", "NoAnswer", "Unreadable", "Io"])
 
-/**
- * One of the reasons why a monitor cannot be asked.
- *
- * @since 0.1.0
- * @category errors
- */
+/** One of the reasons why a monitor cannot be asked. */
 export type MonitorReason = typeof MonitorReason.Type
 
 const advice: Record<MonitorReason, string> = {
@@ -51,13 +41,13 @@ export class MonitorError extends Schema.TaggedError<MonitorError>()("MonitorErr
   reason: MonitorReason,
   /** The socket, or the file that should name it. */
   path: Schema.String,
-  /** What the system said; empty when there is nothing to add. */
+  /** The system's message; empty if there is nothing to add. */
   detail: Schema.String
 }) {
   override get message(): string {
     return `${this.path}: ${advice[this.reason]}${this.detail === "" ? "" : ` (${this.detail})`}`
   }
-  /** Whether asking again may succeed with nothing else changed. */
+  /** Whether asking again may succeed although nothing else has changed. */
   get isRetryable(): boolean {
     return this.reason === "NoAnswer" || this.reason === "Io"
   }
@@ -66,18 +56,15 @@ export class MonitorError extends Schema.TaggedError<MonitorError>()("MonitorErr
 /** How long one answer may take, in milliseconds. */
 const answerMillisMax = 5_000
 
-/** An answer has some 100 KB; whatever sends more than this is no recorder. */
+/** An answer has some 100 KB; a process that sends more than this is no recorder. */
 const answerCharactersMax = 16 * 1024 * 1024
 
 const ioError = (path: string, error: unknown): MonitorError =>
   new MonitorError({ reason: "Io", path, detail: error instanceof Error ? error.message : String(error) })
 
 /**
- * Answers every connection with what `answer` gives at that moment, until the scope closes. Returns the socket's path.
- * It never keeps the process alive.
- *
- * @since 0.1.0
- * @category serving
+ * Answers every connection with what `answer` returns at that moment, until the scope closes. Returns the socket's
+ * path. The server does not keep the process alive.
  */
 export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) {
   const fs = yield* FileSystem.FileSystem
@@ -88,7 +75,7 @@ export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) 
   const server = net.createServer((socket) => {
     open.add(socket)
     socket.once("close", () => open.delete(socket))
-    // Whoever asked has gone; that is no matter of ours.
+    // The client is gone; nothing to do.
     socket.on("error", () => socket.destroy())
     socket.setTimeout(answerMillisMax, () => socket.destroy())
     run(Effect.map(answer, (text) => socket.end(text)))
@@ -104,23 +91,18 @@ export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) 
         for (const socket of open) socket.destroy()
       })
   )
-  // A connection that cannot be accepted (too many open files) is lost to who asked, and nothing else.
+  // A connection that cannot be accepted (too many open files) fails for its client alone.
   server.on("error", () => undefined)
   server.unref()
   yield* fs.chmod(path, 0o600)
   return path
 }, Effect.catchTag("PlatformError", (error) => Effect.fail(ioError("the monitor's socket", error))))
 
-/** Nobody listens there: the process has gone without removing what it made. */
+/** No process listens there: the one that made the socket ended without removing it. */
 const isNobody = (code: string | undefined): boolean =>
   code === "ECONNREFUSED" || code === "ENOENT" || code === "ENOTDIR" || code === "ENOTSOCK"
 
-/**
- * What the socket's owner answers; `undefined` when nobody listens at it any more.
- *
- * @since 0.1.0
- * @category asking
- */
+/** The answer of the socket's owner; `undefined` if no process listens there any more. */
 export const ask = (path: string): Effect.Effect<string | undefined, MonitorError> =>
   Effect.callback((resume) => {
     const socket = net.createConnection(path)
@@ -139,7 +121,7 @@ export const ask = (path: string): Effect.Effect<string | undefined, MonitorErro
       text += piece
       if (text.length > answerCharactersMax) fail("Unreadable", `more than ${answerCharactersMax} characters`)
     })
-    // An owner that is going closes the connection without a word.
+    // An owner that is closing ends the connection without an answer.
     socket.on("end", () => resume(Effect.succeed(text === "" ? undefined : text)))
     return Effect.sync(() => socket.destroy())
   })

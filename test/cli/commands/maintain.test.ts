@@ -7,7 +7,7 @@ import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import * as Verify from "../../../src/reading/recovery/Verify.ts"
 import type { NamedFile } from "../../fixtures/segments.ts"
 import { buildWal, hot, put } from "../../fixtures/segments.ts"
-import { engineSegment } from "../../format1/orders.ts"
+import { segmentOfAnother } from "../../format1/orders.ts"
 import { layers, recording, temporaryDirectory } from "../../recorder/fixtures.ts"
 import { here, start } from "../commandLine.ts"
 import type { Running } from "../commandLine.ts"
@@ -18,9 +18,9 @@ const linesOf = (running: Running): ReadonlyArray<string> => running.printed().s
 
 const linesReach = (running: Running, count: number) => running.prints(new RegExp(`^(?:.*\n){${count}}`))
 
-const engine = (count: number): ReadonlyArray<NamedFile> =>
+const theirs = (count: number): ReadonlyArray<NamedFile> =>
   Array.from({ length: count }, (_, index) =>
-    hot(engineSegment({
+    hot(segmentOfAnother({
       segmentIndex: index,
       ids: [index * 100 + 1, index * 100 + 100],
       closed: index < count - 1
@@ -29,7 +29,7 @@ const engine = (count: number): ReadonlyArray<NamedFile> =>
 const ours = (count: number): ReadonlyArray<NamedFile> =>
   buildWal({ segments: Array.from({ length: count }, () => 20), lastIsOpen: true }).map(hot)
 
-describe.each([["format 1", engine], ["format 2", ours]] as const)("effect-wal maintain, %s", (_format, segments) => {
+describe.each([["format 1", theirs], ["format 2", ours]] as const)("effect-wal maintain, %s", (_format, segments) => {
   it.live("persists, freezes and deletes what is finished, and drains at SIGTERM", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
@@ -75,7 +75,7 @@ describe("effect-wal maintain", () => {
   it.live("says each action in a line", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      yield* put(directory, ...engine(2))
+      yield* put(directory, ...theirs(2))
       const running = yield* maintain("--dir", directory, "--max-segments", "2")
       yield* linesReach(running, 2)
       running.child.kill("SIGINT")

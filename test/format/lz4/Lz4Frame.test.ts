@@ -229,7 +229,7 @@ describe.skipIf(toolMissing)(tool, () => {
       }
     }))
 
-  // The last but one is how a C++ engine writes its segments.
+  // The last but one is how another writer of format 1 writes its segments.
   const ways = [
     ["-1"],
     ["-9", "-B5"],

@@ -83,7 +83,7 @@ const goldenChecked = Buffer.from(
     + "db504d5400070e8761157318000000df151c232a31383f464d5400070e0d00ffac5031383f464df16f24bd000000008f5d5257",
   "hex"
 )
-/** `lz4 -B7 -BD --no-frame-crc`, as a C++ engine writes, of "effect-wal ": one stored block. */
+/** `lz4 -B7 -BD --no-frame-crc`, as another writer of format 1 writes it, of "effect-wal ": one stored block. */
 const goldenStored = Buffer.from("04224d186040820b0000806566666563742d77616c2000000000", "hex")
 /** `lz4 -l` of the same. */
 const goldenLegacy = Buffer.from("02214c180c000000b06566666563742d77616c20", "hex")

@@ -1,41 +1,29 @@
 /** Executors die, as fibers and as threads; their successors find every task and repeat none that was reported. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { pathToFileURL } from "node:url"
 import { Disk } from "../../../src/disk/Disk.ts"
-import { countEventUnsafe } from "../../../src/maintainer/executor/MaintainerControl.ts"
-import { make, SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
-import type { ExecutorSeat } from "../../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../../src/maintainer/steps/StepOutcome.ts"
+import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import type { StepOutcome } from "../../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/Wal.ts"
-import * as SegmentArena from "../../../src/shared/SegmentArena.ts"
-import { SegmentsToPersist } from "../../../src/shared/SegmentQueues.ts"
-import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
-import * as TaskRing from "../../../src/shared/TaskRing.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
-import { buildWal } from "../../fixtures/segments.ts"
 import { program } from "../../programs.ts"
 import {
   done,
-  foundation,
-  hotPath,
   inTime,
   kinds,
   look,
   named,
   NodeDisk,
   open,
-  put,
   quiet,
   recorded,
   segmentBytesMax,
-  settle,
   simulated,
   temporaryDirectory,
   watch,
@@ -43,7 +31,7 @@ import {
 } from "../maintaining.ts"
 import { mortal } from "../mortalDisk.ts"
 
-const indices = (events: ReadonlyArray<MaintainerEvent>, tag: MaintainerEvent["_tag"]) =>
+const indices = (events: ReadonlyArray<StepOutcome>, tag: StepOutcome["_tag"]) =>
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
 
@@ -107,7 +95,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
             const { restarts } = yield* maintainer.status
             if (state.dieAt !== Number.POSITIVE_INFINITY) progress.isOver = true
             else deaths += 1
-            // Only a death while closing, with nothing left to do but to tidy up, is followed by nobody.
+            // Only after a death while closing, with nothing left to do but to tidy up, no executor follows.
             const isTidy = restarts === 1 || progress.isOver
             assert.isAtMost(restarts, 1, words)
             assert.strictEqual((yield* telemetry.snapshot).counters.restarts, restarts, words)
@@ -204,7 +192,7 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
         const segments = recorder.writer.activeSegmentIndex + 1
         assert.deepStrictEqual(indices(events, "Persisted"), upTo(segments))
         const found = yield* look(directory)
-        const sorted = (tag: MaintainerEvent["_tag"]) => indices(events, tag).sort((a, b) => a - b)
+        const sorted = (tag: StepOutcome["_tag"]) => indices(events, tag).sort((a, b) => a - b)
         assert.deepStrictEqual(sorted("Frozen"), upTo(segments - found.hot.length))
         assert.deepStrictEqual(sorted("Freed"), upTo(segments - found.hot.length - found.cold.length))
         // Files that a thread had prepared when it ended are removed at the next start.
@@ -234,123 +222,4 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
       assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
       yield* close
     }).pipe(quiet, Effect.provide(NodeDisk.layer)))
-})
-
-describe("an executor whose predecessor died between reporting and completing", () => {
-  const directory = "/wal"
-  const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1 }
-  const frozen: MaintainerEvent = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
-  const freed: MaintainerEvent = { _tag: "Freed", segmentIndex: 0 }
-
-  it.effect("reports again what is known, and nobody hears it twice", () =>
-    Effect.gen(function*() {
-      const services = yield* Layer.build(Layer.merge(foundation, simulated()))
-      const report = yield* Deferred.make<void>()
-      const spawn = ({ control, emit, executor }: ExecutorSeat) =>
-        Effect.gen(function*() {
-          yield* Deferred.await(report)
-          const persisted: MaintainerEvent = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
-          for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
-            countEventUnsafe(control, executor)
-            emit(event)
-          }
-          return yield* Effect.never
-        })
-      const context = yield* Effect.gen(function*() {
-        const disk = yield* Disk
-        yield* disk.makeDirectory(directory)
-        for (const { bytes, segmentIndex } of buildWal({ segments: [30, 30] })) {
-          yield* put(hotPath(directory, segmentIndex), bytes)
-        }
-        return yield* open(Layer.effect(SegmentMaintainer, make({ directory }, undefined, { count: 1, spawn })))
-      }).pipe(Effect.provideContext(services))
-      const maintainer = Context.get(context.context, SegmentMaintainer)
-      const events = yield* watch(maintainer)
-      yield* Deferred.succeed(report, undefined)
-      yield* settle
-      assert.deepStrictEqual(events.map((event) => event._tag), ["Frozen", "Freed"])
-      assert.deepStrictEqual((yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex), [1])
-    }).pipe(Effect.scoped, quiet))
-
-  const persisted = (segmentIndex: number): MaintainerEvent => ({ _tag: "Persisted", segmentIndex, bytes: 100, ...ids })
-
-  /** A maintainer whose two executors do what the test says, one life after the other; the lead begins. */
-  const acted = Effect.fnUntraced(function*(
-    arena: SegmentArena.Arena,
-    maxSegments: number,
-    lives: ReadonlyArray<(seat: ExecutorSeat, toPersist: TaskQueue.TaskQueue) => Effect.Effect<void>>,
-    otherDies: Effect.Effect<void> = Effect.never
-  ) {
-    const services = yield* Layer.build(Layer.merge(foundation, simulated()))
-    const queue = Context.get(services, SegmentsToPersist)
-    let life = 0
-    const spawn = (seat: ExecutorSeat) => seat.executor === 1 ? otherDies : lives[life++]?.(seat, queue) ?? Effect.never
-    const layer = Layer.effect(
-      SegmentMaintainer,
-      make({ directory, limits: { maxSegments, maxCompressedSegments: 4 }, drainMillisMax: 0 }, arena, {
-        count: 2,
-        spawn
-      })
-    )
-    const { context } = yield* open(Layer.provide(layer, Layer.succeedContext(services)))
-    const events = yield* watch(Context.get(context, SegmentMaintainer))
-    return { events, queue }
-  })
-  const say = ({ control, emit, executor }: ExecutorSeat, event: MaintainerEvent): void => {
-    countEventUnsafe(control, executor)
-    emit(event)
-  }
-  const arenaOf = (): SegmentArena.Arena => SegmentArena.make({ slots: 2, slotBytes: 1024, layout: kinds[0]!.layout })
-  const activation = { segmentIndex: 0, firstEventId: 1, createdNanos: 1n }
-
-  // Whether what is persisted is to be frozen at once or not.
-  it.effect.each([2, 8])(
-    "lets the lead report what it persists while another executor dies (%s hot segments)",
-    (hot) =>
-      Effect.gen(function*() {
-        const arena = arenaOf()
-        const otherDied = yield* Deferred.make<void>()
-        const report = yield* Deferred.make<void>()
-        const { events } = yield* acted(arena, hot, [(seat) =>
-          Effect.gen(function*() {
-            say(seat, { _tag: "Opened", segmentIndex: 0 })
-            SegmentArena.putClosed(arena, 0, 1n)
-            yield* Deferred.succeed(otherDied, undefined)
-            yield* Deferred.await(report)
-            say(seat, persisted(0))
-            return yield* Effect.never
-          })], Deferred.await(otherDied))
-        yield* TestClock.adjust(100)
-        yield* Deferred.succeed(report, undefined)
-        yield* settle
-        assert.deepStrictEqual(indices(events, "Persisted"), [0])
-      }).pipe(Effect.scoped, quiet)
-  )
-
-  it.effect.each([[2, true], [2, false], [8, true], [8, false]] as const)(
-    "reports what its predecessor had persisted and not said, once (%s hot segments, still in its slot: %s)",
-    ([hot, isInSlot]) =>
-      Effect.gen(function*() {
-        const arena = arenaOf()
-        SegmentArena.activateUnsafe(arena, 0, activation)
-        if (isInSlot) SegmentArena.rotateUnsafe(arena, 0)
-        const { events, queue } = yield* acted(arena, hot, [(seat, toPersist) =>
-          Effect.gen(function*() {
-            say(seat, { _tag: "Opened", segmentIndex: 0 })
-            assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, slot: 0, bytes: 1 }))
-            assert.isTrue(TaskQueue.pollUnsafe(toPersist, new TaskRing.TaskRecord()))
-            SegmentArena.putClosed(arena, 0, 1n)
-          }), (seat, toPersist) =>
-          Effect.gen(function*() {
-            // As an executor does that finds the segment in its slot, and that it is closed.
-            if (isInSlot) say(seat, persisted(0))
-            TaskQueue.completeUnsafe(toPersist)
-            return yield* Effect.never
-          })])
-        yield* TestClock.adjust(100)
-        yield* settle
-        assert.deepStrictEqual(indices(events, "Persisted"), [0])
-        assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
-      }).pipe(Effect.scoped, quiet)
-  )
 })

@@ -1,6 +1,6 @@
 /**
- * A writer and a flusher on the same slot, step by step: between any two steps of a flush the writer does what it likes.
- * Whatever it does, every event that it has published finds room in the file.
+ * A writer and a flusher on the same slot, step by step: between any two steps of a flush the writer does what it
+ * likes. Whatever it does, every event that it has published finds room in the file.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import { fileBytesOf, format1BlocksOf, format1Layout } from "../../../src/format
 import { seal } from "../../../src/format/SegmentSealer.ts"
 import * as Format1Room from "../../../src/maintainer/persist/Format1Room.ts"
 import { SegmentWriter } from "../../../src/recorder/SegmentWriter.ts"
-import * as SegmentArena from "../../../src/shared/SegmentArena.ts"
+import * as Arena from "../../../src/shared/Arena.ts"
 import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import { makeRandom } from "../../fixtures/segments.ts"
 import { playSample, samples } from "../../samples.ts"
@@ -18,7 +18,7 @@ const { blockBytesMax: blockBytes } = format1Layout
 const eventBytes = 64
 
 const race = (slotBytes: number, random: () => number) => {
-  const arena = SegmentArena.make({ slots: 2, slotBytes, layout: format1Layout })
+  const arena = Arena.makeUnsafe({ slots: 2, slotBytes, layout: format1Layout })
   let rotations = 0
   const isHandedOver = () => rotations > 0
   const writer = new SegmentWriter({
@@ -53,7 +53,7 @@ const race = (slotBytes: number, random: () => number) => {
     }
   }
   const roomUpToLimit = () =>
-    Math.floor((Atomics.load(arena.words, SegmentArena.limitWord(0)) - writer.activeBytes) / eventBytes)
+    Math.floor((Atomics.load(arena.words, Arena.limitWord(0)) - writer.activeBytes) / eventBytes)
   const write = () => {
     switch (below(6)) {
       case 0:
@@ -74,18 +74,18 @@ const race = (slotBytes: number, random: () => number) => {
   }
 
   const sealTo = (watermark: number) => {
-    const state = SegmentArena.sealStateOf(arena, 0)
-    const payload = SegmentArena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
+    const state = Arena.sealStateOf(arena, 0)
+    const payload = Arena.slotData(arena, 0).subarray(state.sealedBytes, watermark)
     const sealed = seal(format1Layout, 1, state, payload)
-    SegmentArena.putSealRecord(arena, 0, sealed.state)
+    Arena.putSealRecordUnsafe(arena, 0, sealed.state)
     assert.isAtMost(sealed.state.blockCount, format1BlocksOf(slotBytes))
   }
   const flush = () => {
-    if (SegmentArena.watermarkOf(arena, 0) === SegmentArena.sealStateOf(arena, 0).sealedBytes) return
+    if (Arena.watermarkOf(arena, 0) === Arena.sealStateOf(arena, 0).sealedBytes) return
     write()
-    Format1Room.keepRoomUnsafe(arena, 0, SegmentArena.sealStateOf(arena, 0))
+    Format1Room.keepRoomUnsafe(arena, 0, Arena.sealStateOf(arena, 0))
     write()
-    const watermark = SegmentArena.watermarkOf(arena, 0)
+    const watermark = Arena.watermarkOf(arena, 0)
     write()
     sealTo(watermark)
   }
@@ -94,8 +94,8 @@ const race = (slotBytes: number, random: () => number) => {
     write()
     if (!isHandedOver() && below(3) > 0) flush()
   }
-  sealTo(SegmentArena.watermarkOf(arena, 0))
-  const { blockCount, eventCount, fileOffset } = SegmentArena.sealStateOf(arena, 0)
+  sealTo(Arena.watermarkOf(arena, 0))
+  const { blockCount, eventCount, fileOffset } = Arena.sealStateOf(arena, 0)
   assert.strictEqual(eventCount, writer.lastEventId)
   assert.strictEqual(fileOffset, 64 + blockCount * format1BlockBytes)
   assert.isAtMost(fileOffset, fileBytesOf(1, slotBytes))
@@ -121,7 +121,7 @@ describe("the room of a segment of format 1", () => {
     assert.strictEqual(format1BlocksOf(slotBytes), 22)
   })
 
-  it("is never less than the engine makes", () => {
+  it("is never less than 16 blocks", () => {
     assert.strictEqual(format1BlocksOf(64), 16)
     assert.strictEqual(fileBytesOf(1, 300 * eventBytes), 263_232)
   })

@@ -22,25 +22,27 @@ import { hotPath, open, put, quiet, simulated, whileClockTurns } from "../mainta
 const directory = "/wal"
 const pieces = 8
 
-/** A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed. */
+/**
+ * A compressor that takes its time, and a proof that counts how often a piece is proved while another is compressed.
+ */
 const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   const seen = { overlaps: 0, aside: 0, awaited: 0 }
   let compressing = 0
   let isProving = false
   const compressor: RawCompressor = {
     ...blocking,
-    compress: async (bytes, pace) => {
-      if (pace === "awaited") seen.awaited += 1
+    compress: async (bytes, options) => {
+      if (options?.urgent === true) seen.awaited += 1
       if (isProving) seen.overlaps += 1
       compressing += 1
       for (let turn = 0; turn < turnsOfCompressing; turn++) await nextTurn()
       compressing -= 1
-      return blocking.compress(bytes, pace)
+      return blocking.compress(bytes)
     },
-    uncompress: (bytes, pace) => {
+    uncompress: (bytes, options) => {
       isProving = true
-      if (pace === "givesWay") seen.aside += 1
-      return blocking.uncompress(bytes, pace)
+      if (options?.urgent === false) seen.aside += 1
+      return blocking.uncompress(bytes)
     }
   }
   const begin: ProofMaker["begin"] = (segmentIndex) => {
@@ -57,7 +59,10 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
   return { seen, services: Layer.merge(simulated({}, compressor), Layer.succeed(SegmentProof, { begin })) }
 }
 
-/** Freezes eight pieces; says how often two things were done at once, or one was hurried, and how often the event loop turned. */
+/**
+ * Freezes eight pieces, and returns how often two things were done at once, or one was hurried, and how often the event
+ * loop turned.
+ */
 const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => {
   const { seen, services } = watched(anyBytes, turnsOfCompressing)
   let turns = 0
@@ -83,8 +88,8 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
 }
 
 /**
- * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nobody waits for anything, or for one commit
- * after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
+ * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nothing waits, or a caller waits for one
+ * commit after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
  */
 const recordWhile = Effect.fnUntraced(
   function*(whom: "nobody" | "commits" | "another freeze" | "a drain" | "a full disk") {

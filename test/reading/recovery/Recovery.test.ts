@@ -23,7 +23,7 @@ import {
   smallBlocks,
   temporaryDirectory,
   torn,
-  unclosedByEngine,
+  unclosedByAnother,
   walIdOfTests
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../../fixtures/simulatedWal.ts"
@@ -325,17 +325,17 @@ describe("Recovery", () => {
     Effect.gen(function*() {
       yield* put(directory, ...buildWal({ layout, segments: [10] }).map(hot))
       const failure = yield* Effect.flip(open(layout.version === 1 ? 2 : 1))
-      assert.strictEqual(failure._tag, "OtherFormat")
+      assert.strictEqual(failure._tag, "FormatMismatch")
       assert.include(failure.message, `has format ${layout.version}`)
     }).pipe(onSimulatedDisk))
 
-  it.effect("opens what the engine leaves in a crash: several unclosed, the newest never used", () =>
+  it.effect("opens what a crash of another writer of format 1 leaves: several unclosed, the newest never used", () =>
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(unclosedByEngine(4, 100, 300)),
-        hot(unclosedByEngine(5, 400, 10)),
-        hot(unclosedByEngine(6, 410, 0))
+        hot(unclosedByAnother(4, 100, 300)),
+        hot(unclosedByAnother(5, 400, 10)),
+        hot(unclosedByAnother(6, 410, 0))
       )
       const { origin, report } = yield* open(1)
       assert.strictEqual(origin.lastEventId, 409)

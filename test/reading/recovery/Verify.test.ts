@@ -18,7 +18,7 @@ import {
   put,
   temporaryDirectory,
   torn,
-  unclosedByEngine
+  unclosedByAnother
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, unlink } from "../../fixtures/simulatedWal.ts"
 
@@ -225,18 +225,18 @@ describe("Verify of format 1", () => {
     Effect.gen(function*() {
       yield* put(
         directory,
-        hot(unclosedByEngine(0, 1, 10)),
-        hot(unclosedByEngine(1, 11, 0)),
-        hot(unclosedByEngine(2, 11, 10))
+        hot(unclosedByAnother(0, 1, 10)),
+        hot(unclosedByAnother(1, 11, 0)),
+        hot(unclosedByAnother(2, 11, 10))
       )
       assert.deepStrictEqual(yield* verified, [])
-      yield* put(directory, hot(unclosedByEngine(2, 12, 10)))
+      yield* put(directory, hot(unclosedByAnother(2, 12, 10)))
       assert.deepStrictEqual(yield* verified, ["Truncated 0"])
-      const torn = unclosedByEngine(0, 1, 10)
+      const torn = unclosedByAnother(0, 1, 10)
       torn.bytes[torn.blockEnds.at(-1)!.offset + 5] = 1
-      yield* put(directory, hot(torn), hot(unclosedByEngine(2, 11, 10)))
+      yield* put(directory, hot(torn), hot(unclosedByAnother(2, 11, 10)))
       assert.deepStrictEqual(yield* verified, ["BadBlockHeader 0"])
-      yield* put(directory, hot(unclosedByEngine(2, 11, 0)))
+      yield* put(directory, hot(unclosedByAnother(2, 11, 0)))
       assert.deepStrictEqual(yield* verified, [])
     }).pipe(onSimulatedDisk))
 })

@@ -71,7 +71,7 @@ const changes: ReadonlyArray<(bytes: Buffer, random: Random) => Buffer> = [
     bytes.fill(0, at, Math.min(bytes.length, at + 512))
     return bytes
   },
-  // More behind the end.
+  // More bytes after the end.
   (bytes, random) => Buffer.concat([bytes, Buffer.alloc(1 + below(random, 300), below(random, 2) * below(random, 256))])
 ]
 

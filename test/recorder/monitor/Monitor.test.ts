@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { monitorName, monitorTemporaryName } from "../../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import * as Monitor from "../../../src/recorder/monitor/Monitor.ts"
@@ -14,8 +15,7 @@ import { small, temporaryDirectory, text } from "../fixtures.ts"
 
 const monitored = (directory: string) => Monitor.layer.pipe(Layer.provideMerge(Wal.layer({ ...small, directory })))
 
-const socketOf = (directory: string): string =>
-  JSON.parse(readFileSync(join(directory, Monitor.monitorName), "utf8")).socket
+const socketOf = (directory: string): string => JSON.parse(readFileSync(join(directory, monitorName), "utf8")).socket
 
 describe("Monitor", () => {
   it.live("says how the running recorder stands", () =>
@@ -74,7 +74,7 @@ describe("Monitor", () => {
       const directory = yield* temporaryDirectory
       yield* Effect.gen(function*() {
         const recorder = yield* Recorder
-        const path = join(directory, Monitor.monitorName)
+        const path = join(directory, monitorName)
         const before = statSync(path, { bigint: true })
         for (let id = 1; id <= 20; id++) {
           yield* recorder.appendDurable(text(id))
@@ -83,7 +83,7 @@ describe("Monitor", () => {
         const after = statSync(path, { bigint: true })
         assert.strictEqual(after.ino, before.ino)
         assert.strictEqual(after.ctimeNs, before.ctimeNs)
-        assert.isFalse(existsSync(join(directory, Monitor.monitorTemporaryName)))
+        assert.isFalse(existsSync(join(directory, monitorTemporaryName)))
       }).pipe(Effect.provide(monitored(directory)))
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
@@ -97,14 +97,14 @@ describe("Monitor", () => {
         return socket
       }).pipe(Effect.provide(monitored(directory)))
       assert.isFalse(existsSync(dirname(socket)))
-      assert.notInclude(readdirSync(directory), Monitor.monitorName)
+      assert.notInclude(readdirSync(directory), monitorName)
       assert.isUndefined(yield* Monitor.read(directory))
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
   it.live("knows that a socket nobody listens at is no recorder, and takes the place of its file", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const path = join(directory, Monitor.monitorName)
+      const path = join(directory, monitorName)
       writeFileSync(path, JSON.stringify({ version: 1, pid: 1, socket: join(directory, "gone", "socket") }))
       assert.isUndefined(yield* Monitor.read(directory))
       // A file that is no socket stands there now.
@@ -118,11 +118,11 @@ describe("Monitor", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       for (const content of ["", "{", `{"version":2,"pid":1,"socket":"/x"}`, "\0".repeat(20_000)]) {
-        writeFileSync(join(directory, Monitor.monitorName), content)
+        writeFileSync(join(directory, monitorName), content)
         const error = yield* Effect.flip(Monitor.read(directory))
         assert.instanceOf(error, MonitorError)
         assert.strictEqual(error.reason, "Unreadable")
-        assert.include(error.message, Monitor.monitorName)
+        assert.include(error.message, monitorName)
       }
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 

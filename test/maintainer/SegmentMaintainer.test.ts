@@ -1,11 +1,11 @@
-/** What the maintainer promises, whoever runs it (a fiber, a worker thread, a pool of threads), in both formats. */
+/** What the maintainer promises, however its executors run (a fiber, a thread, a pool of threads), in both formats. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readFileSync, writeFileSync } from "node:fs"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
-import type { MaintainerEvent } from "../../src/maintainer/steps/StepOutcome.ts"
+import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
@@ -65,7 +65,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         assert.deepStrictEqual([found.both, found.leftovers, found.empty], [[], [], []])
         const rotated = recorder.writer.activeSegmentIndex + 1
         assert.isAbove(rotated, 12)
-        const of = (tag: MaintainerEvent["_tag"]) =>
+        const of = (tag: StepOutcome["_tag"]) =>
           events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
         assert.deepStrictEqual(of("Persisted"), Array.from({ length: rotated }, (_, index) => index))
         assert.deepStrictEqual(
@@ -181,7 +181,7 @@ describe.each(subjects)("$name", ({ alone, executors, wal }) => {
         const counted = (yield* Context.get(queues, Telemetry).snapshot).failures
         assert.deepStrictEqual([counted.Corrupt, counted.NotFound], [4, 3])
 
-        // One more in each queue; nobody waits for them but the closing of the scope.
+        // One more in each queue; only the closing of the scope waits for them.
         offer(toPersist, 5)
         offer(toFreeze, 3)
         offer(toFree, 1)

@@ -1,6 +1,5 @@
-/** The order in which the steps change the disk, and what a failure, an interruption or a crash in between leaves. */
+/** The order in which a freeze changes the disk, and what a failure, an interruption or a crash in between leaves. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -8,204 +7,30 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { uncompressSync } from "lz4-napi"
 import { randomBytes } from "node:crypto"
-import { Disk, openScoped, writeFully } from "../../../src/disk/Disk.ts"
-import { SegmentDirectory } from "../../../src/disk/SegmentDirectory.ts"
-import type { Compression } from "../../../src/format/SegmentName.ts"
+import { Disk } from "../../../src/disk/Disk.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
-import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import { free } from "../../../src/maintainer/steps/FreeStep.ts"
-import { freeze } from "../../../src/maintainer/steps/FreezeStep.ts"
 import { anyBytes, SegmentProof } from "../../../src/maintainer/steps/SegmentProof.ts"
 import { StepError } from "../../../src/maintainer/steps/StepError.ts"
-import { Recorder } from "../../../src/recorder/Recorder.ts"
-import * as Wal from "../../../src/recorder/Wal.ts"
-import { SegmentsToPersist } from "../../../src/shared/SegmentQueues.ts"
-import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
-import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
-import * as TelemetryLayer from "../../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { buildSegment, buildWal } from "../../fixtures/segments.ts"
+import { bytesOf, coldPath, done, hotPath, kinds, look, put, recorded } from "../maintaining.ts"
 import {
-  bytesOf,
-  coldPath,
-  done,
-  foundation,
-  hotPath,
-  kinds,
-  look,
-  named,
-  open,
-  put,
-  quiet,
-  recorded,
-  settle,
-  simulated
-} from "../maintaining.ts"
-
-const directory = "/wal"
-
-/** The changes to the disk in their order, as `operation name`; reads are left out, and so are the lock and meta files. */
-const changes = Effect.gen(function*() {
-  const log = yield* SimulatedDisk.SimulatedDisk.use((simulated) => simulated.log)
-  return log.flatMap((line) => {
-    const [, operation, path, detail] = /^#\d+ (\w+) (\S+?)(?: (\S+))?: /.exec(line) ?? []
-    if (operation === undefined || path === undefined || /wal_meta|wal\.lock|wal\.reserve/.test(line)) return []
-    const name = path === directory ? "." : path.slice(directory.length + 1)
-    if (operation === "rename") return [`rename ${name} → ${detail?.slice(directory.length + 1)}`]
-    return ["write", "sync", "truncate", "unlink", "syncDirectory"].includes(operation) ? [`${operation} ${name}`] : []
-  })
-})
-
-const lastChanges = (before: number) => Effect.map(changes, (lines) => lines.slice(before))
-
-const segments = new SegmentDirectory(directory)
-const pressure = { commitsAsked: () => 0, isAwaited: () => false }
-const freezing = (segmentIndex: number, compression: Compression = "frame") =>
-  Effect.flatMap(
-    Telemetry,
-    (telemetry) =>
-      freeze(
-        { directory: segments, compression, telemetry: telemetry.updater(0), pressure, leftBehind: new Set() },
-        segmentIndex
-      )
-  )
-
-const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>
-  Layer.merge(simulated(disk, compressor), TelemetryLayer.layer({ writersMax: 1 }))
-
-describe.each(kinds)("persist ($name)", (kind) => {
-  const { event } = kind
-
-  const run = (
-    body: (recorder: Recorder["Service"]) => Effect.Effect<unknown, unknown, Disk | SimulatedDisk.SimulatedDisk>
-  ) =>
-    Effect.gen(function*() {
-      const { close, context } = yield* open(
-        Wal.layer({ directory, format: kind.format, segmentBytesMax: 4096, flushEveryMillis: 0 })
-      )
-      const recorder = Context.get(context, Recorder)
-      yield* TestClock.adjust(0)
-      yield* body(recorder)
-      yield* close
-    }).pipe(quiet, Effect.provide(simulated()))
-
-  it.effect("writes, syncs, names and syncs the directory before a slot is blank again", () =>
-    run((recorder) =>
-      Effect.gen(function*() {
-        const before = (yield* changes).length
-        yield* recorder.append(event(1))
-        yield* recorder.rotate
-        yield* TestClock.adjust(0)
-        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 7), [
-          "unlink FS.00000000.wal.tmp",
-          "truncate FS.00000000.wal.tmp",
-          "write FS.00000000.wal.tmp",
-          "truncate FS.00000000.wal.tmp",
-          "sync FS.00000000.wal.tmp",
-          "rename FS.00000000.wal.tmp → FS.00000000.wal",
-          "syncDirectory ."
-        ])
-      })
-    ))
-
-  it.effect("syncs the last blocks before the header says that they are the last", () =>
-    run((recorder) =>
-      Effect.gen(function*() {
-        yield* recorder.appendDurable(event(1))
-        const before = (yield* changes).length
-        yield* recorder.append(event(2))
-        yield* recorder.rotate
-        yield* TestClock.adjust(0)
-        // The open file keeps the name under which it was opened.
-        assert.deepStrictEqual((yield* lastChanges(before)).slice(0, 6), [
-          "write FS.00000000.wal.tmp",
-          "truncate FS.00000000.wal.tmp",
-          "sync FS.00000000.wal.tmp",
-          // What the closed header says, then its checksum.
-          "write FS.00000000.wal.tmp",
-          "write FS.00000000.wal.tmp",
-          "sync FS.00000000.wal.tmp"
-        ])
-      })
-    ))
-
-  it.effect("writes the whole segment to a fresh file after a failed fdatasync, and never syncs the old one again", () =>
-    run((recorder) =>
-      Effect.gen(function*() {
-        const disk = yield* SimulatedDisk.SimulatedDisk
-        yield* recorder.appendDurable(event(1))
-        const old = (yield* Disk.use((disk) => disk.stat(hotPath(directory, 0)))).identity
-        yield* recorder.append(event(2))
-        yield* disk.failNext("sync", "Io", /FS\.00000000/)
-        const before = (yield* changes).length
-        const committed = yield* Effect.forkChild(recorder.commit)
-        yield* TestClock.adjust(2000)
-        assert.strictEqual(yield* done(committed), 2)
-        assert.deepStrictEqual((yield* lastChanges(before)).filter((line) => line.includes("FS.00000000")), [
-          "write FS.00000000.wal.tmp",
-          "sync FS.00000000.wal.tmp",
-          "unlink FS.00000000.wal.tmp",
-          "truncate FS.00000000.wal.tmp",
-          "write FS.00000000.wal.tmp",
-          "sync FS.00000000.wal.tmp",
-          "rename FS.00000000.wal.tmp → FS.00000000.wal"
-        ])
-        const now = (yield* Disk.use((disk) => disk.stat(hotPath(directory, 0)))).identity
-        assert.notStrictEqual(now, old)
-        assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 2, kind))
-      })
-    ))
-
-  it.effect("begins again from the first byte, however often the disk refuses", () =>
-    run((recorder) =>
-      Effect.gen(function*() {
-        const disk = yield* SimulatedDisk.SimulatedDisk
-        yield* recorder.append(event(1))
-        for (const operation of ["write", "sync", "rename", "syncDirectory", "truncate", "open"] as const) {
-          yield* disk.failNext(operation, "Io")
-        }
-        yield* recorder.rotate
-        yield* TestClock.adjust("1 minute")
-        assert.strictEqual(yield* recorder.commit, 1)
-        assert.deepStrictEqual(yield* recorded(directory, kind), named(1, 1, kind))
-      })
-    ))
-})
-
-describe("persisting an application's own file", () => {
-  it.effect("syncs the file, then its name", () =>
-    Effect.gen(function*() {
-      const services = yield* Layer.build(Layer.merge(foundation, simulated()))
-      yield* Effect.gen(function*() {
-        yield* Disk.use((disk) => disk.makeDirectory(directory))
-        yield* Effect.scoped(Effect.flatMap(
-          openScoped(hotPath(directory, 0), "create"),
-          (file) => writeFully(file, [Buffer.from("not synced")], 0)
-        ))
-        const { close } = yield* open(SegmentMaintainer.layerAlone({ directory }))
-        yield* settle
-        const before = (yield* changes).length
-        const toPersist = Context.get(services, SegmentsToPersist)
-        assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, slot: -1, bytes: 10 }))
-        yield* settle
-        assert.deepStrictEqual(yield* lastChanges(before), ["sync FS.00000000.wal", "syncDirectory ."])
-        yield* close
-      }).pipe(Effect.provideContext(services))
-    }).pipe(Effect.scoped, quiet))
-})
+  changes,
+  directory,
+  freezing,
+  lastChanges,
+  putDurably,
+  segments,
+  stepLayer,
+  threeSegments
+} from "../stepping.ts"
 
 describe.each(kinds)("steps on a directory of $name", (kind) => {
-  const wal = buildWal({ layout: kind.layout, segments: [60, 60, 60] })
+  const wal = threeSegments(kind)
   const first = wal[0]!
-
-  const putSegments = Effect.gen(function*() {
-    const disk = yield* Disk
-    yield* disk.makeDirectory(directory)
-    for (const { bytes, segmentIndex } of wal) yield* put(hotPath(directory, segmentIndex), bytes)
-    yield* disk.syncDirectory(directory)
-    yield* disk.syncDirectory("/")
-  })
+  const putSegments = putDurably(wal)
 
   describe("freeze", () => {
     it.effect("syncs the compressed form before it has its name, and its name before the original goes", () =>
@@ -342,7 +167,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             yield* putSegments
             const error = yield* Effect.flip(freezing(0, compression))
             assert.instanceOf(error, StepError)
-            // What decodes to other bytes is no segment either; whichever check comes first, the step says so.
+            // What decodes to other bytes is no segment either; whichever check comes first, the step reports it.
             assert.include([reason, "Corrupt"], error.reason)
             assert.strictEqual(error.segmentIndex, 0)
             const found = yield* look(directory)
@@ -466,31 +291,6 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         yield* put(hotPath(directory, 0), other.bytes)
         assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "VerifyFailed")
         assert.deepStrictEqual((yield* look(directory)).both, [0])
-      }).pipe(Effect.provide(stepLayer())))
-  })
-
-  describe("free", () => {
-    it.effect("unlinks, then syncs the directory, and counts a missing file as done", () =>
-      Effect.gen(function*() {
-        yield* putSegments
-        yield* freezing(0)
-        const before = (yield* changes).length
-        yield* free(segments, 0)
-        assert.deepStrictEqual(yield* lastChanges(before), [
-          "unlink FS.00000000.wal.lz4",
-          "unlink FS.00000000.wal.lz4b",
-          "syncDirectory ."
-        ])
-        yield* free(segments, 0)
-        assert.deepStrictEqual((yield* look(directory)).cold, [])
-      }).pipe(Effect.provide(stepLayer())))
-
-    it.effect("never deletes a hot segment", () =>
-      Effect.gen(function*() {
-        yield* putSegments
-        const error = yield* Effect.flip(free(segments, 1))
-        assert.deepStrictEqual([error.step, error.reason, error.isRetryable], ["free", "NotFound", false])
-        assert.deepStrictEqual((yield* look(directory)).hot, [0, 1, 2])
       }).pipe(Effect.provide(stepLayer())))
   })
 

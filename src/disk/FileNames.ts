@@ -1,0 +1,66 @@
+/**
+ * The names of our own files in a directory, beside those of segments (`SegmentName`). What has none of these names and
+ * is no segment was not made by us, and nothing here touches it.
+ */
+
+/** The lock of a directory. The sockets that stand for it have this name and an ending, see `LockSocket`. */
+export const lockName = "wal.lock"
+
+/** How far the log is durable, see `MetaStore`. */
+export const metaName = "wal_meta.dat"
+
+/** The meta file while it is written. */
+export const metaTemporaryName = "wal_meta.dat.tmp"
+
+/** Space for a drain on a full disk, see `DiskReserve`. */
+export const reserveName = "wal.reserve"
+
+/** Where to ask a running recorder, see `Monitor`. */
+export const monitorName = "wal.monitor"
+
+/** The monitor's file while it is written. */
+export const monitorTemporaryName = "wal.monitor.tmp"
+
+/** Which files were verified, see `VerifiedFiles`. */
+export const verifiedName = "wal_verified.json"
+
+/** The list of verified files while it is written. */
+export const verifiedTemporaryName = "wal_verified.json.tmp"
+
+/** The directory of damaged segments that `Repair` has moved away. */
+export const quarantineName = "quarantine"
+
+/** The report of `Repair` in each directory under the quarantine. */
+export const repairReportName = "report.json"
+
+/** The lock in an unfinished copy, held by the process that makes it. A socket of a dead one marks it as a copy. */
+export const backupLockName = "wal.backup"
+
+/** What the doctor writes to measure the disk: data, its next file, a meta file, its next one. */
+export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.meta", "wal_doctor.meta.tmp"] as const
+
+/** Whether a name belongs to a lock: to its holder, to a process that takes it, or to one that died. */
+export const isLockName = (lock: string, name: string): boolean => name === lock || name.startsWith(`${lock}.`)
+
+/**
+ * Whether a name is the private name of a process that takes or took a lock. A crash leaves such files; only the holder
+ * of the lock may delete them, and a process that is taking it at that moment begins again.
+ */
+export const isPrivateName = (lock: string, name: string): boolean =>
+  name.startsWith(`${lock}.`) && name.endsWith(".tmp")
+
+const ownNames: ReadonlySet<string> = new Set([
+  metaName,
+  metaTemporaryName,
+  reserveName,
+  monitorName,
+  monitorTemporaryName,
+  verifiedName,
+  verifiedTemporaryName,
+  quarantineName,
+  ...probeNames
+])
+
+/** Whether a name in a directory of segments is that of a file of ours which is no segment. */
+export const isOwnName = (name: string): boolean =>
+  ownNames.has(name) || [lockName, backupLockName].some((lock) => isLockName(lock, name))

@@ -1,0 +1,41 @@
+/** Shows the service's state in the telemetry. */
+import * as TaskQueue from "../shared/TaskQueue.ts"
+import * as TaskRing from "../shared/TaskRing.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { MaintainerState } from "./retention/MaintainerState.ts"
+import type { RetentionLimits } from "./retention/Retention.ts"
+
+/** Sets the gauges of the limits; an unlimited one is 0. */
+export const setLimitGauges = (
+  telemetry: SegmentMaintainerUpdater,
+  { maxCompressedSegments, maxSegments }: RetentionLimits
+): void => {
+  telemetry.setMaxSegments(maxSegments)
+  telemetry.setMaxCompressedSegments(maxCompressedSegments === "unlimited" ? 0 : maxCompressedSegments)
+}
+
+/** Sets the gauges of the segments and of the queues. */
+export const setGauges = (
+  telemetry: SegmentMaintainerUpdater,
+  { catalog, freeBytes, now, queues }: MaintainerState
+): void => {
+  telemetry.setGauge("hotSegments", catalog.hotCount)
+  telemetry.setGauge("hotBytes", catalog.hotBytes)
+  telemetry.setGauge("coldSegments", catalog.coldCount)
+  telemetry.setGauge("coldBytes", catalog.coldBytes)
+  if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
+  const millis = now()
+  const age = (queue: TaskQueue.TaskQueue): number => {
+    const oldest = TaskRing.oldestMillisUnsafe(queue.ring)
+    return oldest > 0 ? millis - oldest : 0
+  }
+  telemetry.setGauge("persistPendingTasks", TaskQueue.sizeUnsafe(queues.toPersist))
+  telemetry.setGauge("persistPendingBytes", TaskRing.pendingBytesUnsafe(queues.toPersist.ring))
+  telemetry.setGauge("persistOldestPendingMillis", age(queues.toPersist))
+  telemetry.setGauge("freezePendingTasks", TaskQueue.sizeUnsafe(queues.toFreeze))
+  telemetry.setGauge("freezePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFreeze.ring))
+  telemetry.setGauge("freezeOldestPendingMillis", age(queues.toFreeze))
+  telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
+  telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
+  telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+}

@@ -1,0 +1,322 @@
+/**
+ * The maintainer as a service: it decides, and an executor works. `make` puts its parts together and starts the
+ * executors of a host; the layers in `SegmentMaintainer` and `SegmentMaintainerWorker` are made of it.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Take from "effect/Take"
+import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
+import { lockName } from "../disk/FileNames.ts"
+import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import type { SegmentNaming } from "../format/SegmentName.ts"
+import { resolveUnsafe } from "../internal/options.ts"
+import * as Arena from "../shared/Arena.ts"
+import { HeldBack } from "../shared/Arena.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { verifyConsistency } from "./directory/Consistency.ts"
+import type { Consistency } from "./directory/Consistency.ts"
+import { makeReserve } from "./directory/DiskReserve.ts"
+import { logReconciled, reconcile } from "./directory/Reconcile.ts"
+import type { Reconciled } from "./directory/Reconcile.ts"
+import { learnSizes } from "./directory/SegmentSizes.ts"
+import { drain, pendingUnsafe } from "./Drain.ts"
+import type { DrainReceipt, PerQueue } from "./Drain.ts"
+import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import { superviseAll } from "./executor/Supervisor.ts"
+import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
+import * as ExecutorReports from "./ExecutorReports.ts"
+import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
+import { resolve } from "./MaintainerOptions.ts"
+import type { AloneOptions } from "./MaintainerOptions.ts"
+import type { HoldStatus } from "./retention/Holds.ts"
+import { MaintainerState } from "./retention/MaintainerState.ts"
+import * as Retention from "./retention/Retention.ts"
+import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
+import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
+import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
+
+/**
+ * The maintainer is down: its executor died too often. Nothing more becomes durable; what is durable is safe.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MaintainerDown extends Schema.TaggedError<MaintainerDown>()("MaintainerDown", {
+  directory: Schema.String,
+  restarts: Schema.Int,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
+      `the last cause: ${String(this.cause)}`
+  }
+}
+
+/**
+ * The state of a maintainer at a moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MaintainerStatus {
+  readonly hotSegments: number
+  readonly hotBytes: number
+  readonly coldSegments: number
+  readonly coldBytes: number
+  readonly pending: PerQueue
+  /** Steps that were abandoned since the start. */
+  readonly failures: number
+  readonly restarts: number
+  readonly isDown: boolean
+  readonly limits: RetentionLimits
+  readonly holds: ReadonlyArray<HoldStatus>
+}
+
+/**
+ * A hold, for its owner. It ends with the owner's scope.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hold {
+  /** Segments before this one are no longer needed. Never moves back. */
+  readonly advanceTo: (segmentIndex: number) => Effect.Effect<void>
+}
+
+/**
+ * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
+ *
+ * @since 0.1.0
+ * @category services
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Recorder, SegmentMaintainer, Wal } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const recorder = yield* Recorder.Recorder
+ *   const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+ *   yield* Effect.scoped(Effect.gen(function*() {
+ *     // Nothing from segment 0 on is deleted while this scope is open.
+ *     const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
+ *     yield* recorder.appendDurable(Buffer.from("hello"))
+ *     yield* hold.advanceTo(1)
+ *   }))
+ *   const { failures, hotSegments } = yield* maintainer.status
+ *   yield* Console.log(`${hotSegments} hot, ${failures} failures`) // => 1 hot, 0 failures
+ *   yield* maintainer.setLimits({ maxSegments: 4, maxCompressedSegments: "unlimited" })
+ * })
+ *
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
+ * ```
+ */
+export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** What was found at the start. */
+  readonly reconciled: Reconciled
+  readonly status: Effect.Effect<MaintainerStatus>
+  /** Every segment that is known, oldest first. */
+  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
+  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
+  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
+  /** What retention would do now: a dry run. */
+  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
+  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
+  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
+  /** Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time). */
+  readonly hold: (options: {
+    readonly name: string
+    readonly fromSegmentIndex: number
+    readonly expiresMillis?: number
+  }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
+   * layer drains when its scope closes.
+   */
+  readonly drain: Effect.Effect<DrainReceipt>
+  /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
+  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
+  /** Every outcome, from now on until the maintainer has drained and closed. */
+  readonly outcomes: Stream.Stream<StepOutcome>
+  /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
+  readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /** Tells the maintainer that something else removed a segment's file. */
+  readonly removed: (segmentIndex: number) => Effect.Effect<void>
+  /** Never succeeds; fails when the maintainer is down. */
+  readonly down: Effect.Effect<never, MaintainerDown>
+}>()("effect-wal/maintainer/SegmentMaintainer") {}
+
+const tickMillis = 10_000
+
+/** Makes the service, with the executors of a host. The layers are made of this. */
+export const make = Effect.fnUntraced(function*<E, R>(
+  given: AloneOptions,
+  arena: Arena.Arena | undefined,
+  host: ExecutorHost<E, R>
+) {
+  const options = resolve(given)
+  const { directory, naming } = options
+  const segmentDirectory = new SegmentDirectory(directory, naming)
+  const disk = yield* Disk
+  const queues = {
+    toPersist: yield* SegmentsToPersist,
+    toFreeze: yield* SegmentsToFreeze,
+    toFree: yield* SegmentsToFree
+  }
+  const telemetryService = yield* Telemetry
+  const telemetry = telemetryService.updater(0)
+  const clock = yield* Clock.Clock
+  const runHere = Effect.runForkWith(yield* Effect.context<never>())
+
+  yield* makeDirectoryDurable(directory)
+  yield* disk.lock(segmentDirectory.pathOf(lockName))
+  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
+  yield* logReconciled(reconciled)
+  const reserve = yield* makeReserve(options)
+
+  const control = MaintainerControl.makeUnsafe(host.count)
+  const now = () => clock.currentTimeMillisUnsafe()
+  const state = new MaintainerState({
+    options,
+    directory: segmentDirectory,
+    arena,
+    queues,
+    control,
+    executors: host.count,
+    now
+  })
+  const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
+    const clamped = state.setLimits(limits)
+    setLimitGauges(telemetry, state.limits)
+    return clamped
+  }
+  for (const limit of setLimits(options.limits)) yield* Effect.logWarning(Retention.formatClamped(limit))
+
+  const outcomes = yield* PubSub.unbounded<Take.Take<StepOutcome>>()
+  yield* Effect.addFinalizer(() => PubSub.end(outcomes, Exit.void))
+  const publish = (outcome: StepOutcome) => PubSub.publishUnsafe(outcomes, [outcome])
+  const reports = ExecutorReports.make({ executors: host.count, state, disk, publish })
+  const down = yield* Deferred.make<never, MaintainerDown>()
+
+  yield* telemetryService.beforeSnapshot(() => setGauges(telemetry, state))
+  state.begin(reconciled)
+  const learning = yield* Effect.forkScoped(learnSizes(state, disk))
+  yield* Effect.forkScoped(retainWhatIsOffered(state))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports))
+  const executors = yield* superviseAll({
+    host,
+    restartsMax: options.restartsMax,
+    telemetry,
+    seat: (executor) => ({
+      executor,
+      options,
+      control,
+      arena,
+      emit: (outcome) => reports.apply(executor, outcome),
+      warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
+    }),
+    beforeRestart: reports.beforeRestart,
+    onDown: Effect.fnUntraced(function*(cause) {
+      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
+      const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
+      yield* Effect.logError(error.message)
+      yield* Deferred.fail(down, error)
+      Doorbell.ringUnsafe(control.progress)
+    })
+  })
+  const untilSizesKnown = Effect.andThen(Fiber.await(learning), Effect.sync(() => state.retain()))
+  const drainOnce = drain(
+    { state, reports, executors, untilSizesKnown, releaseReserve: reserve.release },
+    options.drainMillisMax
+  )
+  yield* Effect.addFinalizer(() => drainOnce)
+
+  return SegmentMaintainer.of({
+    directory,
+    naming,
+    reconciled,
+    status: Effect.sync(() => statusOf(state, executors)),
+    segments: Effect.sync(() => state.catalog.list().map((entry) => ({ ...entry }))),
+    failures: Effect.sync(() => [...state.failures]),
+    plan: Effect.sync(() => state.plan()),
+    setLimits: (limits) =>
+      Effect.sync(() => {
+        const clamped = setLimits(resolveUnsafe(Retention.RetentionLimits, limits))
+        state.retain()
+        return clamped
+      }),
+    hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
+    drain: drainOnce,
+    verifyConsistency: verifyConsistency(state, disk),
+    outcomes: Stream.fromPubSubTake(outcomes),
+    closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
+    removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
+    down: Deferred.await(down)
+  })
+})
+
+/** A freeze that the application itself offers waits for its place too. */
+const retainWhatIsOffered = (state: MaintainerState) =>
+  Effect.forever(Effect.gen(function*() {
+    const { notEmpty } = state.queues.toFreeze
+    const seen = Doorbell.readUnsafe(notEmpty)
+    state.retain()
+    yield* Doorbell.wait(notEmpty, seen)
+  }))
+
+/** Some limits are reached without an outcome: segments grow old, and other programs use up the disk's space. */
+const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
+  Effect.forever(Effect.gen(function*() {
+    const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
+    state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
+    // A drain must end, so a step that is abandoned during one is not tried again.
+    if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
+    yield* reports.recoverLost
+    state.retain()
+    yield* Effect.sleep(tickMillis)
+  }))
+
+const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStatus => ({
+  hotSegments: state.catalog.hotCount,
+  hotBytes: state.catalog.hotBytes,
+  coldSegments: state.catalog.coldCount,
+  coldBytes: state.catalog.coldBytes,
+  pending: pendingUnsafe(state.queues),
+  failures: state.counts.failures,
+  restarts: executors.restarts(),
+  isDown: executors.isDown(),
+  limits: state.limits,
+  holds: state.holds.list()
+})
+
+const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => state.holds.add(hold)),
+    (held) =>
+      Effect.sync(() => {
+        state.holds.remove(held)
+        state.retain()
+      })
+  ).pipe(Effect.map((held) => ({
+    advanceTo: (segmentIndex) =>
+      Effect.sync(() => {
+        if (state.holds.advance(held, segmentIndex)) state.retain()
+      })
+  })))

@@ -1,0 +1,77 @@
+/**
+ * Tells where the log stands: what was appended, what is durable, what was compressed and what was deleted. No position
+ * goes back, and the durable one is never ahead of the device (promise 2 of docs/RELIABILITY.md).
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
+import * as Arena from "../shared/Arena.ts"
+import * as Doorbell from "../shared/Doorbell.ts"
+import type { SegmentWriter } from "./SegmentWriter.ts"
+
+/**
+ * Where the log stands. All are event ids.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Positions {
+  /** The newest event. */
+  readonly appended: number
+  /** Every event up to this one is on disk. */
+  readonly durable: number
+  /** No event up to this one lies in a hot segment any more: it was compressed or deleted. 0 when none was. */
+  readonly compressed: number
+  /** Events before this one were deleted by retention. */
+  readonly deletedBefore: number
+}
+
+/**
+ * The positions as the arena, the writer and the maintainer's catalog give them. The oldest segment tells what was
+ * deleted before this run. The ids of a segment that was found on disk are not known at once: until they are, the
+ * positions stay as they were.
+ */
+export const make = (
+  arena: Arena.Arena,
+  writer: SegmentWriter,
+  maintainer: SegmentMaintainer["Service"],
+  report: RecoveryReport
+): Effect.Effect<Positions> => {
+  let deletedBefore = 1
+  let compressed = 0
+  return Effect.map(maintainer.segments, (segments) => {
+    const oldest = segments[0]
+    const firstEventId = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
+    deletedBefore = Math.max(deletedBefore, firstEventId)
+    compressed = Math.max(compressed, deletedBefore - 1)
+    for (const segment of segments) {
+      if (segment.isHot) break
+      compressed = Math.max(compressed, segment.lastEventId ?? 0)
+    }
+    return {
+      appended: writer.lastEventId,
+      durable: Arena.durableEventId(arena),
+      compressed,
+      deletedBefore
+    }
+  })
+}
+
+/** `positions` now, and again whenever one of the last three has moved. */
+export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
+  Stream.suspend(() => {
+    // Read before the positions are, so a ring in between makes the next look come at once.
+    let seen = Doorbell.readUnsafe(arena.durable)
+    const look = Effect.suspend(() => {
+      seen = Doorbell.readUnsafe(arena.durable)
+      return positions
+    })
+    return Stream.concat(
+      Stream.fromEffect(look),
+      Stream.fromEffectRepeat(Effect.flatMap(Effect.suspend(() => Doorbell.wait(arena.durable, seen)), () => look))
+    )
+  }).pipe(Stream.changesWith(isSame))
+
+const isSame = (a: Positions, b: Positions): boolean =>
+  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore

@@ -1,0 +1,120 @@
+/** The line of those who wait for a commit, on an arena that no maintainer serves. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as CommitLine from "../../src/recorder/CommitLine.ts"
+import * as Arena from "../../src/shared/Arena.ts"
+import { HeldBack } from "../../src/shared/Arena.ts"
+import * as Doorbell from "../../src/shared/Doorbell.ts"
+
+const setup = Effect.gen(function*() {
+  const arena = Arena.makeUnsafe({
+    slots: 2,
+    slotBytes: 256,
+    layout: { version: 2, eventSize: 0, blockBytesMax: 256 }
+  })
+  let rings = 0
+  const line = yield* CommitLine.make(arena, () => rings++)
+  /** A caller's outcome: the durable position, or the reason and the event. */
+  const waitFor = (eventId: number, ask?: () => void) =>
+    Effect.forkChild(
+      Effect.match(line.wait(eventId, ask), {
+        onSuccess: (durable) => durable,
+        onFailure: ({ detail, reason }) => `${reason} ${detail}`
+      }),
+      { startImmediately: true }
+    )
+  const publish = (durable: number) =>
+    Effect.sync(() => {
+      Arena.putDurableEventIdUnsafe(arena, durable)
+      Doorbell.ringUnsafe(arena.durable)
+    })
+  const holdBack = (code: HeldBack) => Effect.sync(() => Arena.putHeldBackUnsafe(arena, code))
+  return { arena, waitFor, publish, holdBack, ringsHeard: () => rings }
+})
+
+describe("CommitLine", () => {
+  it.effect("serves every caller whose event is durable, and no other, in whatever order they came", () =>
+    Effect.gen(function*() {
+      const { publish, waitFor } = yield* setup
+      const late = yield* waitFor(5)
+      const early = yield* waitFor(2)
+      const middle = yield* waitFor(3)
+      yield* publish(3)
+      assert.deepStrictEqual(yield* Fiber.joinAll([early, middle]), [3, 3])
+      assert.isUndefined(late.pollUnsafe())
+      yield* publish(9)
+      assert.strictEqual(yield* Fiber.join(late), 9)
+    }))
+
+  it.effect("asks for a flush only on behalf of a caller that has to wait", () =>
+    Effect.gen(function*() {
+      const { publish, waitFor } = yield* setup
+      let asked = 0
+      yield* publish(4)
+      assert.strictEqual(yield* Fiber.join(yield* waitFor(4, () => asked++)), 4)
+      assert.strictEqual(asked, 0)
+      const waiting = yield* waitFor(5, () => asked++)
+      assert.strictEqual(asked, 1)
+      yield* Fiber.interrupt(waiting)
+    }))
+
+  it.effect("fails those who wait when the disk holds them back, and those who come later at the next attempt", () =>
+    Effect.gen(function*() {
+      const { holdBack, publish, waitFor } = yield* setup
+      const before = yield* waitFor(1)
+      yield* holdBack(HeldBack.DiskFull)
+      assert.strictEqual(yield* Fiber.join(before), "DiskFull event 1")
+      const after = yield* waitFor(2)
+      assert.isUndefined(after.pollUnsafe())
+      yield* holdBack(HeldBack.DiskFailing)
+      assert.strictEqual(yield* Fiber.join(after), "DiskFailing event 2")
+      yield* holdBack(HeldBack.None)
+      const healed = yield* waitFor(3)
+      yield* publish(3)
+      assert.strictEqual(yield* Fiber.join(healed), 3)
+    }))
+
+  it.effect("lets them wait while only the limit of hot segments holds them back", () =>
+    Effect.gen(function*() {
+      const { holdBack, publish, waitFor } = yield* setup
+      const waiting = yield* waitFor(1)
+      yield* holdBack(HeldBack.HotLimit)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* publish(1)
+      assert.strictEqual(yield* Fiber.join(waiting), 1)
+    }))
+
+  it.effect("fails at once when the maintainer is down, because it will ring no more", () =>
+    Effect.gen(function*() {
+      const { holdBack, waitFor } = yield* setup
+      yield* holdBack(HeldBack.MaintainerDown)
+      assert.strictEqual(yield* Fiber.join(yield* waitFor(7)), "MaintainerDown event 7")
+    }))
+
+  it.effect("forgets a caller that is interrupted, and stops listening when its scope closes", () =>
+    Effect.gen(function*() {
+      const { arena, listening } = yield* Effect.scoped(Effect.gen(function*() {
+        const { arena, publish, ringsHeard, waitFor } = yield* setup
+        const gone = yield* waitFor(2)
+        const stays = yield* waitFor(2)
+        yield* Fiber.interrupt(gone)
+        yield* publish(2)
+        assert.strictEqual(yield* Fiber.join(stays), 2)
+        assert.strictEqual(ringsHeard(), 2)
+        return { arena, listening: arena.durable.waiters.size }
+      }))
+      assert.strictEqual(listening, 1)
+      assert.strictEqual(arena.durable.waiters.size, 0)
+    }))
+
+  it.effect("serves those who still wait when its scope closes: the maintainer drains after it", () =>
+    Effect.gen(function*() {
+      const { publish, waiting } = yield* Effect.scoped(Effect.gen(function*() {
+        const { publish, waitFor } = yield* setup
+        return { publish, waiting: yield* waitFor(1) }
+      }))
+      yield* publish(1)
+      assert.strictEqual(yield* Fiber.join(waiting), 1)
+    }))
+})
