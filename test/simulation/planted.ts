@@ -101,6 +101,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
+    seedFirst: 26,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -177,6 +178,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
+    seedFirst: 14,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -260,7 +262,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 300,
+    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -285,7 +287,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a commit comes back before anything is durable",
-    seedsMax: 60,
+    seedsMax: 300,
+    seedFirst: 27,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -428,7 +431,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 70,
+    seedFirst: 80,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -443,7 +446,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 100,
+    seedFirst: 124,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -469,7 +472,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 320,
+    seedFirst: 350,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { join } from "node:path"
-import { effectWal, here, place, start } from "../commandLine.ts"
+import { effectWal, here, installedBin, place, start } from "../commandLine.ts"
 
 /** Lines of many lengths, some empty, some not ASCII, some with CR; no line feed at the end. */
 const makeText = (lines: number): Buffer => {
@@ -43,7 +43,8 @@ describe.concurrent("record and replay", () => {
       const directory = (yield* place)("log")
       const recorded = yield* effectWal(
         ["record", "--dir", directory, ...smallSegments, "--max-compressed-segments", "512", "--json"],
-        text
+        text,
+        { bin: installedBin }
       )
       assert.strictEqual(recorded.code, 0, recorded.stderr)
       const summary = JSON.parse(recorded.stdout)
