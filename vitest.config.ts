@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 import { ClosingWords } from "./test/closingWords.ts"
+import { LongestFirst } from "./test/longestFirst.ts"
 import { isLong } from "./test/samples.ts"
 
 // The tests start many processes and threads; each would compile all modules anew.
@@ -20,6 +21,7 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 2,
     // All files of a worker share one copy of Effect's modules; loading them for each takes longer than many a file's tests.
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     testTimeout: hangMillis,
     hookTimeout: hangMillis
   }
