@@ -10,7 +10,8 @@
  *    removeDirectory in that directory durable. Nothing else does.
  * 3. `rename` replaces its target atomically: after a crash the name stands for the old file or the new one, whole.
  * 4. After a failed `sync` nothing is promised about the unsynced bytes, not even if a later `sync` succeeds. So no
- *    caller may sync that file again and believe it; write the bytes to a fresh file.
+ *    caller may sync that file again and believe it; write the bytes to a fresh file. After a failed `syncDirectory`
+ *    nothing is promised about the names that any caller changed before it: change them again (`changeNames`).
  * 5. An operation that was interrupted has either completed or not begun; it never continues in the background after
  *    the interruption was acknowledged.
  *
@@ -193,6 +194,15 @@ export class Disk extends Context.Service<Disk, {
   readonly removeDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** fsync of a directory: makes names that came, went or changed durable. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /**
+   * Runs `change`, which changes names in a directory, and makes the change durable. The directory is opened before
+   * the change and synced after it, by the same descriptor: so a sync that fails for another caller in between, and may
+   * have lost this change, is reported here, too.
+   */
+  readonly changeNames: <A, E, R>(
+    directory: string,
+    change: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | DiskError, R>
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
   /**
@@ -205,6 +215,8 @@ export class Disk extends Context.Service<Disk, {
    * there; the next holder removes it.
    */
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
+  /** Names the holder of the lock `path`, or who may be it; undefined when there is none. Changes nothing. */
+  readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
 /**

@@ -15,10 +15,10 @@ export const metaTemporaryName = "wal_meta.dat.tmp"
 /** Space for a drain on a full disk, see `DiskReserve`. */
 export const reserveName = "wal.reserve"
 
-/** Where to ask a running recorder, see `Monitor`. */
+/** The socket at which a running recorder can be asked, see `Monitor`. */
 export const monitorName = "wal.monitor"
 
-/** The monitor's file while it is written. */
+/** The monitor's socket until it can be asked. */
 export const monitorTemporaryName = "wal.monitor.tmp"
 
 /** Which files were verified, see `VerifiedFiles`. */
@@ -60,6 +60,9 @@ const ownNames: ReadonlySet<string> = new Set([
   quarantineName,
   ...probeNames
 ])
+
+/** The names of files that were not finished. The holder of the directory removes them when it starts. */
+export const unfinishedNames: ReadonlyArray<string> = [metaTemporaryName, monitorTemporaryName, verifiedTemporaryName]
 
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */
 export const isOwnName = (name: string): boolean =>

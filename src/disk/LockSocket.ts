@@ -143,6 +143,15 @@ export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, Di
     (mine) => mine.close
   ))
 
+/** Who holds the lock, or may hold it; undefined when nobody does. Takes nothing and removes nothing. */
+export const findHolder = Effect.fnUntraced(
+  function*(path: string, calls: LockCalls) {
+    const place = yield* describe(resolve(path), calls)
+    const [rival] = yield* rivals(place, undefined, { ...calls, unlink: () => Effect.void })
+    return rival?.words
+  }
+)
+
 /** A rival, and why it is one. */
 interface Rival {
   readonly name: string

@@ -16,13 +16,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
-import { basename, dirname, join } from "node:path"
+import { dirname } from "node:path"
 import { invariant } from "../internal/invariant.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
-import { holdLock } from "./LockSocket.ts"
-import { addressBytesMax, knock, listen } from "./UnixSocket.ts"
+import { findHolder, holdLock } from "./LockSocket.ts"
+import type { LockCalls } from "./LockSocket.ts"
+import { knock, listen } from "./UnixSocket.ts"
 
 /**
  * `Disk` by asynchronous calls on libuv's thread pool.
@@ -91,26 +91,6 @@ const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError 
   if (!errnosWithoutSockets.includes(found.detail)) return found
   const detail = `${found.detail}: a lock is a Unix socket in the directory`
   return new DiskError({ operation: "lock", path, reason: "Unsupported", detail, cause: error })
-}
-
-/** Where a path is too long for a socket's address, `use` is given a shorter one to the same place. */
-const withAddress = <A>(path: string, use: (path: string) => Effect.Effect<A, NodeJS.ErrnoException>) =>
-  Buffer.byteLength(path) <= addressBytesMax
-    ? use(path)
-    : Effect.acquireUseRelease(
-      Effect.try({ try: () => shortcutTo(dirname(path)), catch: (error) => error as NodeJS.ErrnoException }),
-      (shortcut) => use(join(shortcut.path, basename(path))),
-      (shortcut) => Effect.sync(shortcut.remove)
-    )
-
-const shortcutTo = (directory: string): { readonly path: string; readonly remove: () => void } => {
-  const fd = fs.openSync(directory, O_RDONLY | O_DIRECTORY)
-  const path = `/proc/self/fd/${fd}`
-  if (fs.existsSync(path)) return { path, remove: () => fs.closeSync(fd) }
-  fs.closeSync(fd)
-  const temporary = fs.mkdtempSync(join(tmpdir(), "effect-wal-"))
-  fs.symlinkSync(directory, join(temporary, "d"))
-  return { path: join(temporary, "d"), remove: () => fs.rmSync(temporary, { recursive: true }) }
 }
 
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
@@ -320,18 +300,24 @@ const make = (call: Call): Disk["Service"] => {
   const unlink = (path: string) =>
     call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
 
-  const syncDirectory = (path: string) =>
-    Effect.gen(function*() {
-      const fd = yield* call<number>(
+  // The kernel reports a failed sync once to each descriptor that was open when it failed.
+  const changeNames = <A, E, R>(path: string, change: Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      call<number>(
         "syncDirectory",
         path,
         (done) => fs.open(path, O_RDONLY | O_DIRECTORY, done),
         () => fs.openSync(path, O_RDONLY | O_DIRECTORY)
-      )
-      yield* call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd)).pipe(
-        Effect.ensuring(Effect.ignore(closeDescriptor(call, path, fd)))
-      )
-    }).pipe(Effect.uninterruptible)
+      ),
+      (fd) =>
+        Effect.tap(
+          change,
+          () => call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd))
+        ),
+      (fd) => Effect.ignore(closeDescriptor(call, path, fd))
+    )
+
+  const syncDirectory = (path: string) => changeNames(path, Effect.void)
 
   // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that disappears
   // between the two fails the whole listing, which is then started again.
@@ -400,55 +386,70 @@ const make = (call: Call): Disk["Service"] => {
       (stats) => stats.bavail * stats.bsize
     )
 
-  const lock = (path: string) =>
-    holdLock(path, {
-      names: (directory) => Effect.map(list(directory), (entries) => entries.map(({ name }) => name)),
-      madeMillis: (name) =>
-        call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
-          Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
-          Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
-        ),
-      directoryStat: Effect.fnUntraced(function*(directory: string) {
-        const { dev, gid, uid } = yield* call<fs.Stats>(
-          "lock",
-          directory,
-          (done) => fs.stat(directory, done),
-          () => fs.statSync(directory)
-        )
-        const { type } = yield* call<fs.StatsFs>(
-          "lock",
-          directory,
-          (done) => fs.statfs(directory, done),
-          () => fs.statfsSync(directory)
-        )
-        return { device: dev, kind: type, uid, gid }
-      }),
-      giveTo: (name, uid, gid) =>
-        call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
-      rename,
-      unlink,
-      listen: (name) => Effect.mapError(withAddress(name, listen), socketError(path)),
-      knock: (name) =>
-        withAddress(name, knock).pipe(
-          Effect.as(""),
-          Effect.catch((error) => {
-            const code = error.code ?? ""
-            return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
-          })
-        ),
-      bootId: Effect.orElseSucceed(
-        call<string>(
-          "lock",
-          bootIdPath,
-          (done) => fs.readFile(bootIdPath, "utf8", done),
-          () => fs.readFileSync(bootIdPath, "utf8")
-        ),
-        () => ""
+  const lockCalls = (path: string): LockCalls => ({
+    names: (directory) => Effect.map(list(directory), (entries) => entries.map(({ name }) => name)),
+    madeMillis: (name) =>
+      call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
+        Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
       ),
-      pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
-    })
+    directoryStat: Effect.fnUntraced(function*(directory: string) {
+      const { dev, gid, uid } = yield* call<fs.Stats>(
+        "lock",
+        directory,
+        (done) => fs.stat(directory, done),
+        () => fs.statSync(directory)
+      )
+      const { type } = yield* call<fs.StatsFs>(
+        "lock",
+        directory,
+        (done) => fs.statfs(directory, done),
+        () => fs.statfsSync(directory)
+      )
+      return { device: dev, kind: type, uid, gid }
+    }),
+    giveTo: (name, uid, gid) =>
+      call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
+    rename,
+    unlink,
+    listen: (name) => Effect.mapError(listen(name), socketError(path)),
+    knock: (name) =>
+      knock(name).pipe(
+        Effect.as(""),
+        Effect.catch((error) => {
+          const code = error.code ?? ""
+          return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
+        })
+      ),
+    bootId: Effect.orElseSucceed(
+      call<string>(
+        "lock",
+        bootIdPath,
+        (done) => fs.readFile(bootIdPath, "utf8", done),
+        () => fs.readFileSync(bootIdPath, "utf8")
+      ),
+      () => ""
+    ),
+    pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
+  })
 
-  return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
+  const lock = (path: string) => holdLock(path, lockCalls(path))
+  const lockHolder = (path: string) => findHolder(path, lockCalls(path))
+
+  return {
+    open,
+    list,
+    stat,
+    rename,
+    unlink,
+    makeDirectory,
+    removeDirectory,
+    syncDirectory,
+    changeNames,
+    freeBytes,
+    lock,
+    lockHolder
+  }
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>

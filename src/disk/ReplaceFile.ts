@@ -19,7 +19,7 @@ export const replaceFile = Effect.fnUntraced(function*(
   const disk = yield* Disk
   const temporary = pathIn(directory, temporaryName)
   yield* removeIfThere(temporary)
-  yield* Effect.gen(function*() {
+  const replace = Effect.gen(function*() {
     yield* Effect.scoped(Effect.gen(function*() {
       const file = yield* openScoped(temporary, "create")
       yield* writeFully(file, [bytes], 0)
@@ -27,5 +27,5 @@ export const replaceFile = Effect.fnUntraced(function*(
     }))
     yield* disk.rename(temporary, pathIn(directory, name))
   }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(temporary))))
-  yield* disk.syncDirectory(directory)
+  yield* disk.changeNames(directory, replace)
 })

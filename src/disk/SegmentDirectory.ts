@@ -157,14 +157,29 @@ export const segmentsOf = (listing: Listing): ReadonlyArray<SegmentEntry> =>
 
 /**
  * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that
- * we may not open cannot be synced by us, and was not made by us.
+ * we may not open cannot be synced by us, and was not made by us. If a sync fails, the directories that were made are
+ * removed, so that the next attempt makes them anew (see `DurableNames`).
  */
 export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
+  const parents = parentsOf(directory)
+  const missing = yield* Effect.filter(
+    [directory, ...parents],
+    (path) =>
+      Effect.catchIf(
+        Effect.as(disk.stat(path), false),
+        (error: DiskError) => error.reason === "NotFound",
+        () => Effect.succeed(true)
+      )
+  )
   yield* disk.makeDirectory(directory)
-  for (const parent of parentsOf(directory)) {
-    yield* Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void)
-  }
+  const sync = Effect.forEach(
+    parents,
+    (parent) => Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void),
+    { discard: true }
+  )
+  const removeMade = Effect.forEach(missing, (path) => Effect.ignore(disk.removeDirectory(path)), { discard: true })
+  yield* Effect.onError(sync, () => removeMade)
 })
 
 /** The nearest first, up to the root or to where a relative path begins. */

@@ -173,6 +173,7 @@ export const failureReasons = [
   "SyncFailed",
   "WriteFailed",
   "ReadFailed",
+  "NameFailed",
   "CompressFailed",
   "VerifyFailed",
   "Corrupt",

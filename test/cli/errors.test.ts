@@ -164,11 +164,12 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.truncateSync(join(at("odd"), "FS.00000001.wal"))
       yield* makeLog(at("linked"))
       fs.symlinkSync("nowhere", join(at("linked"), "FS.00000008.wal"))
+      fs.mkdirSync(join(at("limits"), "wal.monitor"), { recursive: true })
       yield* provoke(
         record("a\n", {}, "--dir", at("format 1")),
         record("a\n", {}, "--dir", at("odd")),
         record("a\n", {}, "--dir", at("linked")),
-        record("a\n", { env: { TMPDIR: at("none") } }, "--dir", at("limits"), "--max-segments", "1")
+        record("a\n", {}, "--dir", at("limits"), "--max-segments", "1")
       )
     }))
 
@@ -201,7 +202,13 @@ describe("errors and warnings, each one line with the code and the words of the 
       const at = yield* place
       yield* stopped(at("silent"))
       fs.mkdirSync(at("monitored"))
-      fs.writeFileSync(join(at("monitored"), "wal.monitor"), "garbage")
+      const garbage = createServer((connection) => void connection.end("garbage"))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => {
+          garbage.listen(join(at("monitored"), "wal.monitor"), () => resume(Effect.void))
+        }),
+        () => Effect.sync(() => garbage.close())
+      )
       yield* provoke(
         effectWal(["stats", "--dir", at("silent")]),
         effectWal(["stats", "--dir", at("monitored")])

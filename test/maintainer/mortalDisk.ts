@@ -28,7 +28,8 @@ export const mortal = (disk: Disk["Service"]) => {
     stat: (path) => guard(disk.stat(path)),
     rename: (from, to) => guard(disk.rename(from, to)),
     unlink: (path) => guard(disk.unlink(path)),
-    syncDirectory: (path) => guard(disk.syncDirectory(path))
+    syncDirectory: (path) => guard(disk.syncDirectory(path)),
+    changeNames: (path, change) => disk.changeNames(path, Effect.tap(change, () => guard(Effect.void)))
   })
   return { service, state }
 }

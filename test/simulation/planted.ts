@@ -65,15 +65,15 @@ const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
     (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
   )
 
-/** Unlinks another file than was asked for, if there is one. */
-const unlinkInstead = (pattern: RegExp, position: number) =>
+/** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
+const deleteInstead = (pattern: RegExp, position: number) =>
   onDisk((disk) => ({
-    unlink: (path) =>
-      !isCold(path)
-        ? disk.unlink(path)
-        : Effect.flatMap(segmentNames(disk, path, pattern), (names) => {
+    rename: (from, to) =>
+      !isCold(from)
+        ? disk.rename(from, to)
+        : Effect.flatMap(segmentNames(disk, from, pattern), (names) => {
           const name = names.at(position)
-          return name === undefined ? disk.unlink(path) : disk.unlink(`${directoryOf(path)}/${name}`)
+          return disk.rename(name === undefined ? from : `${directoryOf(from)}/${name}`, to)
         })
   }))
 
@@ -91,7 +91,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "directories are never synced",
     seedsMax: 10,
-    plant: onDisk(() => ({ syncDirectory: () => Effect.void }))
+    plant: onDisk(() => ({ syncDirectory: () => Effect.void, changeNames: (_, change) => change }))
   },
   {
     name: "files are never synced",
@@ -110,6 +110,15 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     seedsMax: 400,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
+  },
+  {
+    name: "a failed sync of the directory is repeated and believed",
+    seedsMax: 150,
+    seedFirst: 270,
+    focus: { after: / syncDirectory .*: ok$/, by: "power off" },
+    plant: onDisk((disk) => ({
+      changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
+    }))
   },
   {
     name: "the hot file goes before the cold one has its name",
@@ -220,7 +229,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
-    plant: unlinkInstead(/\.lz4b?$/, -1)
+    plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
     name: "the oldest cold segment goes only when the next has come",
@@ -228,15 +237,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onDisk((disk) => {
       let late: string | undefined
       return {
-        unlink: (path) =>
-          isCold(path)
-            ? Effect.map(disk.stat(path), () => {
-              late = path
-            })
-            : disk.unlink(path),
         rename: (from, to) =>
           Effect.andThen(
-            disk.rename(from, to),
+            isCold(from)
+              ? Effect.map(disk.stat(from), () => {
+                late = from
+              })
+              : disk.rename(from, to),
             Effect.suspend(() => {
               const path = late
               if (path === undefined || !isCold(to)) return Effect.void
@@ -250,7 +257,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
-    plant: unlinkInstead(/\.wal$/, 0)
+    plant: deleteInstead(/\.wal$/, 0)
   },
   {
     name: "temporary files are left behind",
@@ -431,7 +438,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 80,
+    seedFirst: 140,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(

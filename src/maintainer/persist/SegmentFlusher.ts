@@ -21,7 +21,7 @@
  *
  * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
  * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename
- * (promise 4).
+ * (promise 4). The same is done after a failed sync of the directory, which may have lost the file's name.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -186,8 +186,10 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory.path)
+    yield* disk.changeNames(
+      directory.path,
+      disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    )
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })

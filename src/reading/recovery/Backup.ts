@@ -16,6 +16,7 @@
 import * as Effect from "effect/Effect"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
+import { moveName } from "../../disk/DurableNames.ts"
 import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -155,12 +156,13 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   })
   yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
   return Effect.fnUntraced(function*(to: string) {
-    yield* disk.rename(partial, to)
+    yield* moveName(parentOf(to), partial, to)
     isNamed = true
     // Only then: an unfinished copy without its lock could not be recognized as one.
-    yield* disk.syncDirectory(parentOf(to))
-    for (const { name } of yield* disk.list(to)) if (isOfLock(name)) yield* removeIfThere(pathIn(to, name))
-    yield* disk.syncDirectory(to)
+    const removeLock = Effect.gen(function*() {
+      for (const { name } of yield* disk.list(to)) if (isOfLock(name)) yield* removeIfThere(pathIn(to, name))
+    })
+    yield* disk.changeNames(to, removeLock)
   }, Effect.uninterruptible)
 })
 

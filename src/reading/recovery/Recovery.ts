@@ -22,6 +22,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -275,7 +276,7 @@ const findEnd = Effect.fnUntraced(function*(
   }
   yield* checkContinues(newest, summary, reader)
   if (isClosed) {
-    yield* makeDurable(reader.directory.path, newest, version)
+    yield* makeDurable(reader.directory, newest, version)
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
@@ -285,21 +286,36 @@ const findEnd = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes the header of a closed segment durable. Every reader sees what a killed process wrote, but it may not have
- * reached the device, and must before it is believed. The blocks of a closed segment are durable: a header is closed
- * only after they were synced. The header itself is written once more, because a sync after a failed one (here or in an
- * earlier process) succeeds without writing anything.
+ * Makes the header and the name of a closed segment durable. Every reader sees what a killed process wrote, but it may
+ * not have reached the device, and must before it is believed. The blocks of a closed segment are durable: a header is
+ * closed only after they were synced. The header itself is written once more, because a sync after a failed one (here
+ * or in an earlier process) succeeds without writing anything. For the same reason the name is given to a fresh copy,
+ * unless the meta file knows the segment: that is written only after the name was durable. On a full disk there is no
+ * room for a copy, and the name is believed.
  */
-const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile, version: FormatVersion) {
+const makeDurable = Effect.fnUntraced(function*(
+  directory: SegmentDirectory,
+  file: SegmentFile,
+  version: FormatVersion
+) {
   const disk = yield* Disk
-  yield* Effect.scoped(Effect.gen(function*() {
+  const writeHeaderAgain = Effect.scoped(Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "write")
     const bytes = new Uint8Array(headerBytesOf(version))
     yield* readFully(opened, bytes, 0)
     yield* writeFully(opened, [bytes], 0)
     yield* opened.sync
   }))
-  yield* disk.syncDirectory(directory)
+  const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
+  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  if (meta !== undefined && meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const fresh = directory.preparingPath(file.segmentIndex)
+  yield* removeIfThere(fresh)
+  yield* copyFile(file.path, fresh).pipe(
+    Effect.andThen(disk.changeNames(directory.path, disk.rename(fresh, file.path))),
+    Effect.onError(() => Effect.ignore(removeIfThere(fresh))),
+    Effect.catchIf((error) => error.reason === "Full", () => inPlace)
+  )
 })
 
 const endOfClosed = (header: SegmentHeader): End => ({
@@ -360,9 +376,8 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
     if (keepsFileLength(header.version)) yield* extend(fresh, Math.max(bytes, fileBytesOf(header.version, 0)))
-    yield* disk.rename(fresh, file.path)
+    yield* disk.changeNames(directory.path, disk.rename(fresh, file.path))
   }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
-  yield* disk.syncDirectory(directory.path)
   const end: End = {
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,
@@ -381,8 +396,7 @@ const extend = (path: string, bytes: number) =>
     yield* opened.sync
   }))
 
-const remove = (directory: string, path: string) =>
-  Disk.use((disk) => Effect.andThen(disk.unlink(path), disk.syncDirectory(directory)))
+const remove = (directory: string, path: string) => Disk.use((disk) => disk.changeNames(directory, disk.unlink(path)))
 
 /** A segment that is left without events has no last id; an older one has. */
 const lastIdOf = Effect.fnUntraced(function*(
