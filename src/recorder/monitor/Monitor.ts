@@ -20,6 +20,7 @@ import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../di
 import type { DiskError } from "../../disk/Disk.ts"
 import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
@@ -107,9 +108,10 @@ export const read: (
   directory: string
 ) => Effect.Effect<MonitorReport | undefined, MonitorError | DiskError, Disk> = Effect.fn("Monitor.read")(
   function*(directory: string) {
-    const path = pathIn(directory, monitorName)
-    const unreadable = (detail: string) => () => new MonitorError({ reason: "Unreadable", path, detail })
-    const address = yield* readAddress(path)
+    requireOptions("arguments", Schema.Struct({ directory: path }), { directory })
+    const file = pathIn(directory, monitorName)
+    const unreadable = (detail: string) => () => new MonitorError({ reason: "Unreadable", path: file, detail })
+    const address = yield* readAddress(file)
     if (address === undefined) return undefined
     const { socket } = yield* Effect.mapError(
       Schema.decodeEffect(Address)(address),
