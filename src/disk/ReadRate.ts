@@ -7,6 +7,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { refuseArgument } from "../internal/arguments.ts"
 import { Disk } from "./Disk.ts"
 
 /**
@@ -41,6 +42,7 @@ export const withReadRate = <A, E, R>(
   bytesPerSecond: number
 ): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
+    if (!(bytesPerSecond > 0)) refuseArgument("bytesPerSecond", bytesPerSecond, "a number above 0")
     const disk = yield* Disk
     const begunMillis = yield* Clock.currentTimeMillis
     let bytesRead = 0

@@ -93,8 +93,8 @@ export const knock = (path: string): Effect.Effect<void, NodeJS.ErrnoException> 
 
 /**
  * Connects to a socket and returns all that it sends, as text. Fails with `ETIMEDOUT` unless the whole answer is there
- * within `millisMax`, with `EMSGSIZE` when it is longer than `charactersMax`, and otherwise as `knock` does. A link to a
- * socket is not followed: `ENOTSOCK`.
+ * within `millisMax`, with `EMSGSIZE` when it is longer than `charactersMax`, and otherwise as `knock` does. A link to
+ * a socket is not followed: `ENOTSOCK`.
  */
 export const ask = (
   path: string,

@@ -20,7 +20,8 @@ import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
-import { resolveUnsafe } from "../internal/options.ts"
+import { requireWhole } from "../internal/arguments.ts"
+import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -163,6 +164,14 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly down: Effect.Effect<never, MaintainerDown>
 }>()("effect-wal/maintainer/SegmentMaintainer") {}
 
+const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ours") })
+
+const HoldOptions = Schema.Struct({
+  name: text("a name"),
+  fromSegmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER),
+  expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
+})
+
 const tickMillis = 10_000
 
 /** Makes the service, with the executors of a host. The layers are made of this. */
@@ -172,6 +181,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   host: ExecutorHost<E, R>
 ) {
   const options = resolve(given)
+  const { writer } = resolveUnsafe(Writer, given)
   const { directory, naming } = options
   const segmentDirectory = new SegmentDirectory(directory, naming)
   const disk = yield* Disk
@@ -187,7 +197,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(segmentDirectory.pathOf(lockName))
-  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
+  const reconciled = yield* reconcile(segmentDirectory, writer)
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
@@ -262,12 +272,24 @@ export const make = Effect.fnUntraced(function*<E, R>(
         state.retain()
         return clamped
       }),
-    hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
+    hold: (hold) =>
+      Effect.suspend(() => {
+        const { expiresMillis = Number.POSITIVE_INFINITY, ...rest } = requireOptions("hold", HoldOptions, hold)
+        return holdFor(state, { ...rest, expiresMillis })
+      }),
     drain: drainOnce,
     verifyConsistency: verifyConsistency(state, disk),
     outcomes: Stream.fromPubSubTake(outcomes),
-    closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
-    removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
+    closed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.closeThrough(segmentIndex)
+      }),
+    removed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.remove(segmentIndex)
+      }),
     down: Deferred.await(down)
   })
 })
@@ -317,6 +339,7 @@ const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, 
   ).pipe(Effect.map((held) => ({
     advanceTo: (segmentIndex) =>
       Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
         if (state.holds.advance(held, segmentIndex)) state.retain()
       })
   })))

@@ -19,14 +19,17 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
+import { callback, requireOptions, whole } from "../internal/options.ts"
 import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
+import { readingFields } from "./ReadingOptions.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { EventsDeleted } from "./ReplayError.ts"
@@ -126,6 +129,24 @@ export interface Durable {
   readonly above: (id: number) => Effect.Effect<number>
 }
 
+const id = whole("number", 0, Number.MAX_SAFE_INTEGER)
+
+const Options = Schema.Struct({
+  ...readingFields,
+  from: Schema.optional(Schema.Union([
+    Schema.Struct({ id }),
+    Schema.Struct({ segmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER) }),
+    Schema.Struct({ timeMillis: Schema.Finite })
+  ])),
+  to: Schema.optional(Schema.Struct({ id })),
+  follow: Schema.optional(Schema.Union([
+    Schema.Literal("poll"),
+    Schema.Struct({ above: callback<Durable["above"]>() })
+  ])),
+  onHole: Schema.optional(callback<NonNullable<ReplayOptions["onHole"]>>()),
+  onSegment: Schema.optional(callback<NonNullable<ReplayOptions["onSegment"]>>())
+})
+
 const pollMillisMin = 10
 const pollMillisMax = 250
 
@@ -198,6 +219,7 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
+    requireOptions("options", Options, options)
     const cursor = yield* makeReplayCursor({
       ...(yield* locate(options)),
       memory: makeMemory(),
@@ -278,10 +300,13 @@ export const firstAvailableId = (
   directory: string,
   naming?: SegmentNaming
 ): Effect.Effect<number, DiskError, Disk> =>
-  Effect.flatMap(
-    makeDirectoryReader(new SegmentDirectory(directory, naming)),
-    (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
-  )
+  Effect.suspend(() => {
+    requireOptions("arguments", Schema.Struct(readingFields), { directory, naming })
+    return Effect.flatMap(
+      makeDirectoryReader(new SegmentDirectory(directory, naming)),
+      (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
+    )
+  })
 
 type Located = Omit<ReplayStart, "memory" | "onSegment">
 

@@ -14,6 +14,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { moveName } from "../../disk/DurableNames.ts"
@@ -21,7 +22,9 @@ import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart } from "../segment/SegmentReader.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
@@ -59,6 +62,8 @@ export interface BackupOptions {
   readonly naming?: SegmentNaming
 }
 
+const Options = Schema.Struct({ ...readingFields, to: path })
+
 /** How often a directory that had nothing to copy is listed. */
 const looksMax = 3
 
@@ -89,6 +94,7 @@ export const backup: (
   options: BackupOptions
 ) => Effect.Effect<BackupReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Backup.backup")(
   function*(options: BackupOptions) {
+    requireOptions("options", Options, options)
     const directory = new SegmentDirectory(options.directory, options.naming)
     const { naming } = directory
     const disk = yield* Disk

@@ -15,6 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -24,6 +25,8 @@ import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { oneOf, requireOptions } from "../../internal/options.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
   expectationsAfter,
@@ -124,6 +127,8 @@ export interface VerifyOptions {
   readonly incremental?: "onlyNew" | "again"
 }
 
+const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(oneOf(["onlyNew", "again"])) })
+
 /**
  * Verifies a directory. Fails only when the directory itself cannot be listed, or the list of verified files cannot be
  * read or written.
@@ -152,6 +157,7 @@ export interface VerifyOptions {
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
 )(function*(options: VerifyOptions) {
+  requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
   const listing = yield* directory.scan
   const { incremental } = options
