@@ -163,9 +163,16 @@ export const countCalls = (layer: "fiber" | "worker"): Promise<ReadonlyMap<Targe
 
 type Outcome = "recovered" | "refused" | "gaveUp" | "killed"
 
+/** After a fault that has passed no more commits may fail than this, however fast or slow the machine is. */
+const failedCommitsMax = 20
+
 const outcomeOf = (testimony: Testimony, fault: Fault, mode: "once" | "on"): Outcome => {
   const last = testimony.lines.at(-1) ?? ""
   if (testimony.hung) throw new Error("it hung")
+  const failed = testimony.lines.filter((line) => line.startsWith("failed ")).length
+  if (mode === "once" && failed > failedCommitsMax) {
+    throw new Error(`${failed} commits failed by a fault that had passed`)
+  }
   // strace ends as its child has ended.
   if (fault === "SIGKILL" && testimony.exitCode === null) return "killed"
   if (testimony.exitCode === 0 && last === `end ${workload.eventsMax}`) return "recovered"
