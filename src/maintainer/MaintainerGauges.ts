@@ -17,17 +17,17 @@ export const setLimitGauges = (
 /** Sets the gauges of the segments and of the queues. */
 export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
-  { catalog, freeBytes, now, queues }: MaintainerState
+  { catalog, elapsed, freeBytes, queues }: MaintainerState
 ): void => {
   telemetry.setGauge("hotSegments", catalog.hotCount)
   telemetry.setGauge("hotBytes", catalog.hotBytes)
   telemetry.setGauge("coldSegments", catalog.coldCount)
   telemetry.setGauge("coldBytes", catalog.coldBytes)
   if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
-  const millis = now()
+  const millis = elapsed()
   const age = (queue: TaskQueue.TaskQueue): number => {
     const oldest = TaskRing.oldestMillisUnsafe(queue.ring)
-    return oldest > 0 ? millis - oldest : 0
+    return oldest >= 0 ? millis - oldest : 0
   }
   telemetry.setGauge("persistPendingTasks", TaskQueue.sizeUnsafe(queues.toPersist))
   telemetry.setGauge("persistPendingBytes", TaskRing.pendingBytesUnsafe(queues.toPersist.ring))

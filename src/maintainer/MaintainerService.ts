@@ -20,12 +20,15 @@ import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { resolveUnsafe } from "../internal/options.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { formatNanos } from "../telemetry/TelemetryDump.ts"
 import { verifyConsistency } from "./directory/Consistency.ts"
 import type { Consistency } from "./directory/Consistency.ts"
 import { makeReserve } from "./directory/DiskReserve.ts"
@@ -140,7 +143,10 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
   /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
-  /** Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time). */
+  /**
+   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
+   * this moment: setting the clock later does not change how long the hold lasts).
+   */
   readonly hold: (options: {
     readonly name: string
     readonly fromSegmentIndex: number
@@ -192,7 +198,6 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const reserve = yield* makeReserve(options)
 
   const control = MaintainerControl.makeUnsafe(host.count)
-  const now = () => clock.currentTimeMillisUnsafe()
   const state = new MaintainerState({
     options,
     directory: segmentDirectory,
@@ -200,7 +205,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
     queues,
     control,
     executors: host.count,
-    now
+    elapsed: () => elapsedMillisUnsafe(clock),
+    wall: () => clock.currentTimeMillisUnsafe()
   })
   const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
     const clamped = state.setLimits(limits)
@@ -219,7 +225,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   state.begin(reconciled)
   const learning = yield* Effect.forkScoped(learnSizes(state, disk))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
-  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry))
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -282,8 +288,18 @@ const retainWhatIsOffered = (state: MaintainerState) =>
   }))
 
 /** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
-const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
+const retainAsTimePasses = (
+  state: MaintainerState,
+  disk: Disk["Service"],
+  reports: ExecutorReports.ExecutorReports,
+  telemetry: SegmentMaintainerUpdater
+) =>
   Effect.forever(Effect.gen(function*() {
+    const setMillis = state.ages.observe()
+    if (setMillis !== 0) {
+      telemetry.count("clockJumps", 1)
+      yield* Effect.logWarning(formatClockJump(state.directory.path, setMillis))
+    }
     const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
     // A drain ends: what is abandoned meanwhile stays as it is.
@@ -292,6 +308,12 @@ const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], repor
     state.retain()
     yield* Effect.sleep(tickMillis)
   }))
+
+const formatClockJump = (directory: string, setMillis: number): string =>
+  `the wall clock was set ${setMillis > 0 ? "forward" : "back"} by ${
+    formatNanos(Math.abs(setMillis) * 1e6)
+  }; the ages of ` +
+  `the segments in ${directory} follow elapsed time, not the wall clock`
 
 const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStatus => ({
   hotSegments: state.catalog.hotCount,

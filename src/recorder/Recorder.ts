@@ -25,6 +25,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
@@ -239,7 +240,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const durableLag = new DurableLag()
   const noteLag = (): void =>
-    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, Arena.durableEventId(arena))
+    durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
@@ -334,7 +335,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     noteLag()
     const durable = Arena.durableEventId(arena)
     telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
-    telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
+    telemetry.setGauge("durableLagMillis", durableLag.millis(elapsedMillisUnsafe(clock), durable))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
 

@@ -159,7 +159,8 @@ const trafficFields = {
     merge: "sum",
     help: "Bytes of the cold segments they became."
   },
-  restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." }
+  restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." },
+  clockJumps: { exported: "clock_jumps_total", unit: "", merge: "sum", help: "Times the wall clock was set." }
 } as const satisfies Record<string, FieldDefinition>
 
 /** The name of a counter, a value that only grows. */

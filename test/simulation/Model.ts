@@ -24,6 +24,19 @@ export class Model {
   /** The least that any limit in force has ever let stay uncompressed, the active segment and the next not counted. */
   hotMin = Number.POSITIVE_INFINITY
 
+  /**
+   * When segments were reported closed, by a clock that no one sets; the deletion of one that only age may delete must
+   * fit.
+   */
+  readonly closedMillis = new Map<number, number>()
+  /** The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. */
+  wasClockBehind = false
+
+  /** The wall clock is off by so much. */
+  clockShows(setMillis: number): void {
+    if (setMillis < 0) this.wasClockBehind = true
+  }
+
   limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
     if (maxCompressedSegments !== "unlimited") this.coldMin = Math.min(this.coldMin, maxCompressedSegments)
     this.hotMin = Math.min(this.hotMin, maxSegments - 2)

@@ -42,7 +42,7 @@ const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
 export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
   const { arena, failures, maintainer, positions } = report
   return [
-    line("recorder", `process ${report.pid}, up ${formatNanos((report.atMillis - report.startedMillis) * 1e6)}`),
+    line("recorder", `process ${report.pid}, up ${formatNanos(report.uptimeMillis * 1e6)}`),
     line("directory", report.directory),
     line("newest event", `${positions.appended}, durable ${positions.durable}, compressed ${positions.compressed}`),
     line("deleted before event", String(positions.deletedBefore)),

@@ -4,11 +4,11 @@
  * none.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import type * as Arena from "../../shared/Arena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
@@ -76,7 +76,7 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
       const exit = yield* Effect.exit(Effect.scoped(host.spawn(seat)))
       if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
       const cause = Exit.isFailure(exit) ? exit.cause : Cause.die(new Error("an executor ended by itself"))
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* elapsedMillis
       deaths.push(now)
       while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
       if (deaths.length > restartsMax) return yield* takeDown(executor, cause)

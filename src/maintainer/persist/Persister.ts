@@ -8,6 +8,7 @@ import type { Scope } from "effect/Scope"
 import type { Disk } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import type { Task } from "../../shared/TaskRing.ts"
@@ -56,7 +57,7 @@ export const make: (
   yield* Effect.addFinalizer(() => flusher.close)
   Arena.giveBackSpentUnsafe(arena)
 
-  let metaWritten = { millis: 0, eventId: -1 }
+  let metaWritten = { atElapsed: Number.NEGATIVE_INFINITY, eventId: -1 }
   let isMetaWhole = true
   yield* Effect.addFinalizer(() =>
     isMetaWhole ? Effect.void : Effect.ignore(MetaStore.removeTemporary(options.directory.path))
@@ -65,7 +66,7 @@ export const make: (
   const writeMeta = Effect.gen(function*() {
     const { eventId, fileOffset, segmentIndex } = flusher.lastDurable()
     if (eventId === metaWritten.eventId) return
-    metaWritten = { millis: yield* Clock.currentTimeMillis, eventId }
+    metaWritten = { atElapsed: yield* elapsedMillis, eventId }
     const meta = { lastOffset: fileOffset, lastSegmentIndex: segmentIndex, lastEventId: eventId }
     isMetaWhole = false
     yield* Effect.ignore(Effect.map(MetaStore.write(options.directory.path, meta), () => {
@@ -74,7 +75,7 @@ export const make: (
   })
 
   const renewMeta = Effect.gen(function*() {
-    if ((yield* Clock.currentTimeMillis) - metaWritten.millis < metaMillisMin) return
+    if ((yield* elapsedMillis) - metaWritten.atElapsed < metaMillisMin) return
     if (flusher.lastDurable().eventId > 0) yield* writeMeta
   })
 
@@ -119,19 +120,17 @@ export const make: (
     )
   })
 
-  let lastFlushMillis = 0
+  let lastFlushElapsed = yield* elapsedMillis
   let hasServedFlush = false
 
   const flush = Effect.gen(function*() {
     hasServedFlush = false
-    const now = yield* Clock.currentTimeMillis
-    // After a clock was set back it is unknown how long ago the last flush was.
-    const isDue = options.flushEveryMillis > 0 &&
-      (now < lastFlushMillis || now - lastFlushMillis >= options.flushEveryMillis)
+    const now = yield* elapsedMillis
+    const isDue = options.flushEveryMillis > 0 && now - lastFlushElapsed >= options.flushEveryMillis
     const asked = Arena.flushAsked(arena)
     const isAsked = Arena.flushPending(arena)
     if (!isDue && !isAsked) return false
-    lastFlushMillis = now
+    lastFlushElapsed = now
     const slot = Arena.activeSlot(arena)
     // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
     // by this.

@@ -13,7 +13,8 @@ import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
-import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
+import type { ClampedLimit, RetainedSegment, RetentionAction, RetentionLimits } from "./Retention.ts"
+import { SegmentAges } from "./SegmentAges.ts"
 import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
 
@@ -47,8 +48,9 @@ export class MaintainerState {
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl
   readonly gate: FreezeGate
-  readonly now: () => number
+  readonly elapsed: () => number
   readonly holds: Holds
+  readonly ages: SegmentAges
   private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
 
@@ -61,7 +63,9 @@ export class MaintainerState {
     readonly control: MaintainerControl
     /** How many executors there are. */
     readonly executors: number
-    readonly now: () => number
+    /** Elapsed time, and what the wall clock shows, in milliseconds. */
+    readonly elapsed: () => number
+    readonly wall: () => number
   }) {
     this.options = parts.options
     this.directory = parts.directory
@@ -69,8 +73,9 @@ export class MaintainerState {
     this.queues = parts.queues
     this.control = parts.control
     this.gate = new FreezeGate(parts.queues.toFreeze, parts.control, parts.executors)
-    this.now = parts.now
-    this.holds = new Holds(parts.now)
+    this.elapsed = parts.elapsed
+    this.holds = new Holds(parts)
+    this.ages = new SegmentAges(parts)
   }
 
   /** Changes the limits; returns what had to be clamped. */
@@ -98,6 +103,7 @@ export class MaintainerState {
         const { bytes, closedMillis, firstEventId, lastEventId } = outcome
         if (known !== undefined && (!known.isHot || known.state === "freezing")) return false
         this.counts.persist += one
+        this.ages.closed(segmentIndex)
         const entry = newEntry(segmentIndex, "hot", true)
         this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
         return true
@@ -107,6 +113,7 @@ export class MaintainerState {
         this.gate.ended(segmentIndex)
         if (known !== undefined && !known.isHot) return false
         this.counts.freeze += one
+        if (!this.ages.isKnown(segmentIndex)) this.ages.closed(segmentIndex)
         this.catalog.put({
           ...newEntry(segmentIndex, "cold", false),
           compression: this.options.compression,
@@ -121,6 +128,7 @@ export class MaintainerState {
         if (known === undefined) return false
         this.counts.free += one
         this.catalog.remove(segmentIndex)
+        this.ages.forget(segmentIndex)
         // Until the file system is asked again.
         if (this.freeBytes !== undefined) this.freeBytes += known.bytes
         return true
@@ -144,24 +152,29 @@ export class MaintainerState {
   begin(found: {
     readonly entries: ReadonlyArray<CatalogEntry>
     readonly unfinished: ReadonlyArray<number>
+    readonly written: ReadonlyMap<number, number>
   }): void {
     for (const entry of found.entries) this.catalog.put(entry)
+    for (const [segmentIndex, millis] of found.written) this.ages.found(segmentIndex, millis)
     for (const segmentIndex of found.unfinished) this.offer("freeze", segmentIndex, 0)
     this.retain()
   }
 
   plan(): ReadonlyArray<RetentionAction> {
-    const { catalog, isFreezingStopped } = this
+    const { ages, catalog, isFreezingStopped } = this
+    const retained = (state: "hot" | "cold") => (position: number): RetainedSegment => {
+      const { bytes, segmentIndex } = catalog.entryAt(state, position)
+      return { segmentIndex, bytes, ageMillis: ages.of(segmentIndex) }
+    }
     return Retention.plan({
       hotCount: catalog.count("hot"),
-      hotAt: (position) => catalog.retainedAt("hot", position),
+      hotAt: retained("hot"),
       coldCount: catalog.count("cold"),
-      coldAt: (position) => catalog.retainedAt("cold", position),
+      coldAt: retained("cold"),
       // Nothing is deleted for a freeze that does not come.
       arrivingCount: isFreezingStopped ? 0 : this.arrivingCount() + (this.isPlaceWaitedFor() ? 1 : 0),
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
-      nowMillis: this.now(),
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
       heldFromIndex: Math.min(this.holds.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
     }, this.limits)
@@ -280,6 +293,7 @@ export class MaintainerState {
   /** Forgets a segment whose file was removed. */
   remove(segmentIndex: number): void {
     this.catalog.remove(segmentIndex)
+    this.ages.forget(segmentIndex)
     this.retain()
   }
 }

@@ -43,7 +43,7 @@ export const RetentionLimits = Schema.Struct({
   ),
   /** Hot and cold together, in bytes on disk. */
   bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
-  /** In milliseconds, from the closing of a segment. */
+  /** In milliseconds of elapsed time, from the closing of a segment. */
   ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
   /** While the file system has less than this, in bytes, the oldest cold segments are deleted. */
   freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
@@ -136,8 +136,8 @@ export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
   readonly bytes: number
-  /** Unix time; 0 while unknown: such a segment does not count as old. */
-  readonly closedMillis: number
+  /** Milliseconds since its closing; `undefined` while unknown: such a segment does not count as old. */
+  readonly ageMillis: number | undefined
 }
 
 /**
@@ -159,7 +159,6 @@ export interface RetentionView {
   readonly arrivingCount: number
   /** Of all segments except those that are being freed. */
   readonly bytes: number
-  readonly nowMillis: number
   /** Of the file system; `undefined` when unknown. */
   readonly freeBytes: number | undefined
   /** Segments with this index or a later one are held. */
@@ -207,7 +206,7 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
   freeWhile((oldest) =>
     coldLeft() + view.arrivingCount > coldMax
       ? "maxCompressedSegments"
-      : whyLess(limits, view, oldest, bytes, freeBytes)
+      : whyLess(limits, oldest, bytes, freeBytes)
   )
   const freezes: Array<RetentionAction> = []
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
@@ -221,7 +220,7 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
       ? "maxSegments"
       : isInTheWay
       ? "maxCompressedSegments"
-      : whyLess(limits, view, oldest, bytes, freeBytes)
+      : whyLess(limits, oldest, bytes, freeBytes)
     if (because === undefined) break
     freezes.push(actionOn("freeze", because, oldest))
   }
@@ -236,20 +235,18 @@ const actionOn = (
   { bytes, segmentIndex }: RetainedSegment
 ): RetentionAction => ({ action, segmentIndex, bytes, because })
 
-const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
-  limits.ageMillisMax !== undefined && segment.closedMillis > 0 &&
-  view.nowMillis - segment.closedMillis > limits.ageMillisMax
+const isExpired = ({ ageMillisMax }: RetentionLimits, { ageMillis }: RetainedSegment): boolean =>
+  ageMillisMax !== undefined && ageMillis !== undefined && ageMillis > ageMillisMax
 
 /** The limit other than a count that asks for less. */
 const whyLess = (
   limits: RetentionLimits,
-  view: RetentionView,
   oldest: RetainedSegment,
   bytes: number,
   freeBytes: number
 ): RetentionAction["because"] | undefined => {
   if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
-  if (isExpired(limits, view, oldest)) return "ageMillisMax"
+  if (isExpired(limits, oldest)) return "ageMillisMax"
   if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
   return undefined
 }

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
@@ -34,6 +35,8 @@ export const MonitorReport = Schema.Struct({
   directory: Schema.String,
   startedMillis: Schema.Number,
   atMillis: Schema.Number,
+  /** Elapsed time since the start: the difference of two reports is the time between them, however the clock was set. */
+  uptimeMillis: Schema.Number,
   /** Event ids, see `Positions`. */
   positions: Schema.Struct({
     appended: Schema.Number,
@@ -97,6 +100,7 @@ export const makeReporter = Effect.gen(function*() {
   const arena = yield* SegmentArena
   const telemetry = yield* Telemetry
   const startedMillis = yield* Clock.currentTimeMillis
+  const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
     const { failures, holds, isDown, limits, restarts } = yield* maintainer.status
     const report: MonitorReport = {
@@ -105,6 +109,7 @@ export const makeReporter = Effect.gen(function*() {
       directory: maintainer.directory,
       startedMillis,
       atMillis: yield* Clock.currentTimeMillis,
+      uptimeMillis: (yield* elapsedMillis) - startedElapsed,
       positions: yield* recorder.positions,
       maintainer: {
         isDown,

@@ -28,6 +28,7 @@ const makeRecorder = () => {
       directory: "/var/log/wal",
       startedMillis: 1_000_000,
       atMillis: 1_000_000 + at * 1000,
+      uptimeMillis: at * 1000,
       positions: { appended: 30, durable: 20, compressed: 10, deletedBefore: 1 },
       maintainer: {
         isDown: false,
@@ -70,6 +71,17 @@ describe("topFrame", () => {
     assert.match(lineOf(frame, "rates"), /^rates 250 events\/s durable, 2\.00 KiB\/s written/)
     assert.match(lineOf(frame, "sync"), /^sync 100 1\.00 ms 1\.00 ms 1\.00 ms$/)
     assert.match(lineOf(frame, "last 2.0 s"), /count p50 p99 max/)
+  })
+
+  it("takes the time between two looks from the recorder's own clock, however the wall clock was set meanwhile", () => {
+    for (const setMillis of [-30 * 86_400_000, 30 * 86_400_000]) {
+      const { report, updater } = makeRecorder()
+      const before = report(100)
+      updater.count("eventsWritten", 500)
+      const frame = topFrame(report(102, { atMillis: 1_000_000 + setMillis }), before)
+      assert.match(lineOf(frame, "rates"), /^rates 250 events\/s durable/)
+      assert.match(frame[0] ?? "", /up 1\.70 min$/)
+    }
   })
 
   it("shows them since the start at the first look, and after another process has begun", () => {
