@@ -45,9 +45,11 @@ import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
+import type { NewestSegment } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
+import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
 
@@ -163,6 +165,13 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly outcomes: Stream.Stream<StepOutcome>
   /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
   readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * Tells the maintainer that nothing was appended to this segment, which was handed over because its events are due,
+   * after this elapsed time.
+   */
+  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
+  /** The newest segment that is closed. */
+  readonly newest: Effect.Effect<NewestSegment | undefined>
   /** Tells the maintainer that something else removed a segment's file. */
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
   /** Never succeeds; fails when the maintainer is down. */
@@ -225,6 +234,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   state.begin(reconciled)
   const learning = yield* Effect.forkScoped(learnSizes(state, disk))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
+  yield* Effect.forkScoped(retainAsSegmentsAge(state))
   yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry))
   const executors = yield* superviseAll({
     host,
@@ -273,6 +283,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
     verifyConsistency: verifyConsistency(state, disk),
     outcomes: Stream.fromPubSubTake(outcomes),
     closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
+    quietSince: (segmentIndex, millis) => Effect.sync(() => state.ages.quietSince(segmentIndex, millis)),
+    newest: Effect.sync(() => state.newest()),
     removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
     down: Deferred.await(down)
   })
@@ -287,7 +299,14 @@ const retainWhatIsOffered = (state: MaintainerState) =>
     yield* Doorbell.wait(notEmpty, seen)
   }))
 
-/** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
+/** The limit in age is reached without an outcome. */
+const retainAsSegmentsAge = (state: MaintainerState) =>
+  Effect.forever(Effect.suspend(() => {
+    state.retain()
+    return Effect.sleep(lookMillis(state.limits.ageMillisMax))
+  }))
+
+/** Other limits are reached without an outcome too: others take the disk's space. */
 const retainAsTimePasses = (
   state: MaintainerState,
   disk: Disk["Service"],

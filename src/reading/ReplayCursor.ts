@@ -322,7 +322,7 @@ const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inher
   // A walk that came back to a segment, closed meanwhile, may have found nothing more in it; its header says how it ends.
   const previousEventId = summary.eventCount > 0
     ? summary.lastEventId
-    : summary.closed && header.eventCount > 0
+    : summary.closed && header.lastEventId > 0
     ? header.lastEventId
     : before.expectations.previousEventId
   const expectations = expectationsAfter(header, summary.chainedChecksum, previousEventId)

@@ -36,6 +36,7 @@ import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { rotateWhenDue } from "./AgeRotation.ts"
 import * as CommitLine from "./CommitLine.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
@@ -329,6 +330,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 
+  yield* Effect.forkScoped(rotateWhenDue(writer, maintainer))
   const positions = Positions.make(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {

@@ -52,9 +52,11 @@ export class DirectoryWatch {
   /** No limit that was in force in this life deletes anything but for its age, and the least such age. */
   #isOnlyAge = true
   #ageMin = Number.POSITIVE_INFINITY
-  /** Segments that were closed in this life. */
-  readonly #closedHere = new Set<number>()
+  /** Segments that were reported closed in this life, and when. */
+  readonly #closedHere = new Map<number, number>()
   readonly #startMillis: number
+  /** Segments that this life has found. */
+  readonly #found: ReadonlySet<number>
   readonly #model: Model
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
@@ -72,7 +74,9 @@ export class DirectoryWatch {
     this.#startMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
-    this.#coldMax = segmentsOnDisk(simulated).filter(({ isHot }) => !isHot).length
+    const found = segmentsOnDisk(simulated)
+    this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
+    this.#coldMax = found.filter(({ isHot }) => !isHot).length
     this.#violated = violated
   }
 
@@ -124,16 +128,18 @@ export class DirectoryWatch {
     return segmentsOnDisk(this.#simulated).some((file) => file.segmentIndex === segmentIndex)
   }
 
-  /** An executor has reported this segment closed. */
-  closed(segmentIndex: number, nowMillis: number): void {
-    this.#closedHere.add(segmentIndex)
-    if (!this.#model.closedMillis.has(segmentIndex)) this.#model.closedMillis.set(segmentIndex, nowMillis)
+  /** An executor has reported this segment closed, with this last event or, without events, the one before it. */
+  closed(segmentIndex: number, hasEvents: boolean, lastEventId: number, nowMillis: number): void {
+    const { appendedMillis, newestMillis } = this.#model
+    if (this.#closedHere.has(segmentIndex)) return
+    this.#closedHere.set(segmentIndex, nowMillis)
+    newestMillis.set(segmentIndex, hasEvents ? appendedMillis[lastEventId - 1] ?? nowMillis : nowMillis)
   }
 
   /** When nothing but age may delete, what was deleted was old enough, whatever the wall clock showed. */
   #lookAtAge(segmentIndex: number, nowMillis: number): void {
-    const { closedMillis, wasClockBehind } = this.#model
-    const since = closedMillis.get(segmentIndex)
+    const { newestMillis, wasClockBehind } = this.#model
+    const since = newestMillis.get(segmentIndex)
     if (!this.#isOnlyAge || since === undefined) return
     // Of what an earlier life has closed, only the times of files tell, when nothing contradicts them.
     const isTold = this.#closedHere.has(segmentIndex)
@@ -141,16 +147,19 @@ export class DirectoryWatch {
     const ageMin = this.#ageMin - (isTold ? 0 : toldMillis)
     if (nowMillis - since < ageMin) {
       this.#violated(
-        new Violation(`segment ${segmentIndex} was deleted ${nowMillis - since} ms after its closing, not ${ageMin}`)
+        new Violation(
+          `segment ${segmentIndex} was deleted ${nowMillis - since} ms after its newest event, not ${ageMin}`
+        )
       )
     }
   }
 
-  /** Since when this segment has surely been closed: what was found at the start was closed before it. */
-  closedSince(segmentIndex: number): number {
-    return this.#closedHere.has(segmentIndex)
-      ? this.#model.closedMillis.get(segmentIndex) ?? this.#startMillis
-      : this.#startMillis
+  /**
+   * Since when this segment has surely been closed: what was found at the start was closed before it, and of what was not
+   * reported nothing is known.
+   */
+  closedSince(segmentIndex: number, nowMillis: number): number {
+    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
   }
 
   /** An executor has deleted this file. */

@@ -151,7 +151,8 @@ export const makeProcess = (options: {
     const report = (event: StepOutcome) => {
       if (event._tag === "Persisted") {
         reported.persist += 1
-        options.listener.closed(event.segmentIndex)
+        const { firstEventId = 0, lastEventId = 0, segmentIndex } = event
+        options.listener.closed(segmentIndex, firstEventId <= lastEventId, lastEventId)
       }
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1

@@ -81,7 +81,7 @@ const checkState = (life: Life, maintainer: Opened["maintainer"]): Effect.Effect
       checkLimits({
         segments: segmentsOnDisk(simulated),
         limits: life.limits,
-        closedMillis: (segmentIndex) => watch.closedSince(segmentIndex),
+        closedMillis: (segmentIndex) => watch.closedSince(segmentIndex, world.nowMillis),
         nowMillis: world.nowMillis
       })
     }

@@ -109,13 +109,15 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
   const { scenario, simulated, world } = options
   const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const { model } = options
+  model.now = () => world.nowMillis
   const watch = new DirectoryWatch(simulated, model, world.nowMillis, hotMax, (violation) => life.violated(violation))
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     held: (change: 1 | -1) => watch.held(change),
     renamed: (to: string) => watch.renamed(to),
     unlinked: (path: string) => watch.unlinked(path, world.nowMillis),
-    closed: (segmentIndex: number) => watch.closed(segmentIndex, world.nowMillis)
+    closed: (segmentIndex: number, hasEvents: boolean, lastEventId: number) =>
+      watch.closed(segmentIndex, hasEvents, lastEventId, world.nowMillis)
   }
   const process = makeProcess({ ...options, listener })
   const faults = new Faults({ ...options, disk: process.disk, isHealthy })

@@ -34,6 +34,14 @@ interface StateOptions {
   readonly onHotLimit: "wait" | "exceed"
 }
 
+/** The newest closed segment of a log. */
+export interface NewestSegment {
+  readonly segmentIndex: number
+  /** `true` while unknown. */
+  readonly hasEvents: boolean
+  readonly ageMillis: number | undefined
+}
+
 /** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
@@ -288,6 +296,16 @@ export class MaintainerState {
     }
     catalog.newestIndex = Math.max(catalog.newestIndex, segmentIndex)
     this.retain()
+  }
+
+  /** The newest segment that is closed. */
+  newest(): NewestSegment | undefined {
+    const { newestKeptIndex: segmentIndex } = this.catalog
+    const entry = this.catalog.get(segmentIndex)
+    if (entry === undefined || entry.state === "open") return undefined
+    const { firstEventId, lastEventId } = entry
+    const hasEvents = firstEventId === undefined || lastEventId === undefined || firstEventId <= lastEventId
+    return { segmentIndex, hasEvents, ageMillis: this.ages.of(segmentIndex) }
   }
 
   /** Forgets a segment whose file was removed. */

@@ -3,7 +3,8 @@
  * not the time that has passed between them. Where times contradict each other, the younger age is used: a segment may
  * be kept too long, and is not deleted too early.
  *
- * - A segment that was closed in this run ages by elapsed time.
+ * - A segment that was closed in this run ages by elapsed time: from its closing, or, when it was closed because its
+ *   events were due, from its newest event.
  * - A segment that was found at the start was last written when the time of its file tells. It cannot have been closed
  *   before an older segment or after a newer one. So a time in the future is replaced by that of the next newer
  *   segment, and one that lies before that of an older segment by the older one's. A time before 2020 counts as unknown
@@ -22,10 +23,19 @@ const earliestMillis = Date.UTC(2020, 0)
 /** A smaller difference is not a clock that was set, but one that is being corrected slowly. */
 const toleranceMillis = 1000
 
+/**
+ * How often ages are compared with this limit: a segment goes within a sixteenth of the limit after it is due, and ages
+ * are looked at ten times a second at most, and every ten seconds at least.
+ */
+export const lookMillis = (ageMillisMax: number | undefined): number =>
+  ageMillisMax === undefined ? 10_000 : Math.min(10_000, Math.max(100, ageMillisMax / 16))
+
 /** The ages of the segments of one directory, by their indices. */
 export class SegmentAges {
   /** Of segments that were closed in this run: the elapsed time at their closing. */
   readonly #closed = new Map<number, number>()
+  /** Of those that were closed because their events were due: the elapsed time of the newest event. */
+  readonly #quiet = new Map<number, number>()
   /** Of segments that were found: when their file was last written, in Unix time. */
   readonly #written = new Map<number, number>()
   /** The same segments: the elapsed time at their last write as it is believed now; at most that of the start. */
@@ -46,9 +56,14 @@ export class SegmentAges {
     this.#shownOrigin = clocks.wall() - this.#startElapsed
   }
 
+  /** Nothing was appended to the segment, which is about to be closed, after this elapsed time. */
+  quietSince(segmentIndex: number, elapsedMillis: number): void {
+    this.#quiet.set(segmentIndex, elapsedMillis)
+  }
+
   /** The segment has been closed now. */
   closed(segmentIndex: number): void {
-    this.#closed.set(segmentIndex, this.#elapsed())
+    this.#closed.set(segmentIndex, this.#quiet.get(segmentIndex) ?? this.#elapsed())
   }
 
   /** The segment was there at the start, last written at this Unix time. What is known already stays. */
@@ -64,6 +79,7 @@ export class SegmentAges {
   /** The segment is gone. */
   forget(segmentIndex: number): void {
     this.#closed.delete(segmentIndex)
+    this.#quiet.delete(segmentIndex)
     this.#written.delete(segmentIndex)
   }
 

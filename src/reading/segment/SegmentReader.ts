@@ -191,7 +191,10 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
 /** What the beginning of a segment says. */
 export interface SegmentStart {
   readonly header: SegmentHeader
-  /** `undefined` when there is no event, or no first block that can be believed. */
+  /**
+   * Of a segment that was closed without events, the id that comes next. `undefined` when none is named, or when there is
+   * no first block that can be believed.
+   */
   readonly firstEventId: number | undefined
 }
 
@@ -209,7 +212,7 @@ export const readStart = (
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
     if (header.closedNanos !== 0n) {
-      return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
+      return { header, firstEventId: header.firstEventId === 0 ? undefined : header.firstEventId }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
