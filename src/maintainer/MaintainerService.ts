@@ -41,6 +41,8 @@ import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
+import { heldBackStatus } from "./HeldBackStatus.ts"
+import type { HeldBackStatus } from "./HeldBackStatus.ts"
 import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
@@ -86,6 +88,8 @@ export interface MaintainerStatus {
   readonly failures: number
   readonly restarts: number
   readonly isDown: boolean
+  /** What keeps appended events from becoming durable; `undefined` when nothing does, or without a recorder. */
+  readonly heldBack: HeldBackStatus | undefined
   readonly limits: RetentionLimits
   readonly holds: ReadonlyArray<HoldStatus>
 }
@@ -250,7 +254,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     }),
     beforeRestart: reports.beforeRestart,
     onDown: Effect.fnUntraced(function*(cause) {
-      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
+      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown, state.elapsed())
       const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
       yield* Effect.logError(error.message)
       yield* Deferred.fail(down, error)
@@ -259,7 +263,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
   const untilSizesKnown = Effect.andThen(Fiber.await(learning), Effect.sync(() => state.retain()))
   const drainOnce = drain(
-    { state, reports, executors, untilSizesKnown, releaseReserve: reserve.release },
+    {
+      state,
+      reports,
+      executors,
+      untilSizesKnown,
+      releaseReserve: Effect.map(reserve.release, (hasMadeRoom) => {
+        if (hasMadeRoom) Doorbell.ringUnsafe(control.room)
+      })
+    },
     options.drainMillisMax
   )
   yield* Effect.addFinalizer(() => drainOnce)
@@ -320,7 +332,9 @@ const retainAsTimePasses = (
       yield* Effect.logWarning(formatClockJump(state.directory.path, setMillis))
     }
     const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
+    const before = state.freeBytes ?? Number.POSITIVE_INFINITY
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
+    if ((state.freeBytes ?? 0) > before) Doorbell.ringUnsafe(state.control.room)
     // A drain ends: what is abandoned meanwhile stays as it is.
     if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
     yield* reports.recoverLost
@@ -343,6 +357,7 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   failures: state.counts.failures,
   restarts: executors.restarts(),
   isDown: executors.isDown(),
+  heldBack: state.arena === undefined ? undefined : heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
   holds: state.holds.list()
 })

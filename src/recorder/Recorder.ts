@@ -116,7 +116,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** Closes the active segment, unless it is empty, and continues with the next. */
   readonly rotate: Effect.Effect<void, RecorderError>
   readonly positions: Effect.Effect<Positions.Positions>
-  /** The positions now and whenever one of the last three has moved. */
+  /** The positions now, and whenever one of the last three ids has moved, or what holds events back has changed. */
   readonly changes: Stream.Stream<Positions.Positions>
 }>()("effect-wal/recorder/Recorder") {}
 

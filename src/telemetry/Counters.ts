@@ -237,6 +237,18 @@ const durabilityFields = {
     unit: "ms",
     merge: "max",
     help: "Age of the oldest event that is not durable."
+  },
+  heldBackMillis: {
+    exported: "held_back_ms",
+    unit: "ms",
+    merge: "max",
+    help: "How long appended events could not be made durable; 0 when they can."
+  },
+  nextTryMillis: {
+    exported: "next_try_ms",
+    unit: "ms",
+    merge: "max",
+    help: "Time until it is tried again to make events durable; 0 when it waits for something else, or for nothing."
   }
 } as const satisfies Record<string, FieldDefinition>
 

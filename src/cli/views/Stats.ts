@@ -52,7 +52,7 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
         formatBytes(arena.activeBytes)
       }), ${arena.full} full, ${arena.spent} spent, ${arena.blank} blank`
     ),
-    line("held back", arena.heldBack === "None" ? "no" : `yes, ${arena.heldBack}`),
+    line("held back", arena.heldBack === "None" ? "no" : `yes, ${heldBackText(arena)}`),
     line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
     ...maintainer.holds.map((hold) =>
       line("hold", `${hold.name} keeps segment ${hold.fromSegmentIndex} and later ones`)
@@ -61,6 +61,11 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
     ...dump(report.telemetry).trimEnd().split("\n")
   ]
 }
+
+/** Formats what holds events back: the reason, since when, and when it is tried again. */
+export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: MonitorReport["arena"]): string =>
+  `${heldBack} for ${formatNanos(Math.round(heldBackMillis) * 1e6)}` +
+  (nextTryMillis === null ? "" : `, next try in ${formatNanos(Math.round(nextTryMillis) * 1e6)}`)
 
 /** Formats the report of a directory. */
 export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [

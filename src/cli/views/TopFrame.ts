@@ -9,7 +9,7 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { directoryLines } from "./Stats.ts"
+import { directoryLines, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
 /** Formats the lines of a picture; the first one is its title. */
@@ -107,7 +107,7 @@ const perSecond = (rate: number): string => rate >= 100 || rate === 0 ? rate.toF
 const arenaText = (arena: MonitorReport["arena"]): string =>
   `${arena.full} of ${arena.slots} slots wait for the disk, ${arena.blank} blank, ` +
   `the active one holds ${formatBytes(arena.activeBytes)} of ${formatBytes(arena.slotBytes)}` +
-  (arena.heldBack === "None" ? "" : `, HELD BACK: ${arena.heldBack}`)
+  (arena.heldBack === "None" ? "" : `, HELD BACK: ${heldBackText(arena)}`)
 
 const failureCount = (report: MonitorReport): number =>
   Object.values(report.telemetry.failures).reduce((sum, count) => sum + count, 0)

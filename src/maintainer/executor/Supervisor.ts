@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import type * as Arena from "../../shared/Arena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
+import { makeBackoff } from "../steps/Retrying.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
 import type { ExecutorOptions } from "./MaintainerExecutor.ts"
@@ -43,7 +44,6 @@ export interface Supervised {
 }
 
 const restartWindowMillis = 60_000
-const restartMillisMin = 10
 
 /** Starts every executor of a host and supervises it until the scope closes or the maintainer is down. */
 export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
@@ -72,6 +72,7 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   const supervise = Effect.fnUntraced(function*(executor: number) {
     const seat = options.seat(executor)
     const deaths: Array<number> = []
+    const backoff = makeBackoff()
     while (true) {
       const exit = yield* Effect.exit(Effect.scoped(host.spawn(seat)))
       if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
@@ -83,7 +84,8 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
       restarts += 1
       telemetry.count("restarts", 1)
       yield* Effect.logWarning(`restarting executor ${executor} of ${seat.options.directory}`, cause)
-      yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
+      if (deaths.length === 1) backoff.succeeded()
+      yield* Effect.sleep(yield* backoff.failed)
       yield* options.beforeRestart(executor)
     }
   })

@@ -156,7 +156,12 @@ export const repair: (
         const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
-        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        yield* writePrefix(
+          file,
+          prefix,
+          prepared,
+          closedNanos === 0n ? BigInt(Math.floor(now)) * 1_000_000n : closedNanos
+        )
         if (file.form === "hot") {
           // The rename that puts the whole blocks in place takes the damaged file's name away, so it is copied first.
           yield* copyFile(file.path, moved)

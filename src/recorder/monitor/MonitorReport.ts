@@ -7,7 +7,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import { elapsedMillis } from "../../internal/elapsed.ts"
+import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
@@ -67,7 +69,11 @@ export const MonitorReport = Schema.Struct({
     spent: Schema.Int,
     /** Bytes in the slot that is being filled. */
     activeBytes: Schema.Int,
-    heldBack: Schema.Literals(heldBackNames)
+    heldBack: Schema.Literals(heldBackNames),
+    /** For how long, in milliseconds; 0 while nothing is held back. */
+    heldBackMillis: Schema.Number,
+    /** In how many milliseconds it is tried again; null when that waits for something else than time. */
+    nextTryMillis: Schema.NullOr(Schema.Number)
   }),
   /** The last failures, oldest first. */
   failures: Schema.Array(Schema.Struct({
@@ -102,7 +108,7 @@ export const makeReporter = Effect.gen(function*() {
   const startedMillis = yield* Clock.currentTimeMillis
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
-    const { failures, holds, isDown, limits, restarts } = yield* maintainer.status
+    const { failures, heldBack, holds, isDown, limits, restarts } = yield* maintainer.status
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
@@ -110,7 +116,7 @@ export const makeReporter = Effect.gen(function*() {
       startedMillis,
       atMillis: yield* Clock.currentTimeMillis,
       uptimeMillis: (yield* elapsedMillis) - startedElapsed,
-      positions: yield* recorder.positions,
+      positions: Struct.omit(yield* recorder.positions, ["heldBack"]),
       maintainer: {
         isDown,
         restarts,
@@ -121,7 +127,7 @@ export const makeReporter = Effect.gen(function*() {
           expiresMillis: Number.isFinite(hold.expiresMillis) ? hold.expiresMillis : null
         }))
       },
-      arena: occupancy(arena),
+      arena: occupancy(arena, heldBack),
       failures: (yield* maintainer.failures).slice(-failuresShown).map((failure) => ({
         atMillis: failure.atMillis,
         step: failure.step,
@@ -135,11 +141,10 @@ export const makeReporter = Effect.gen(function*() {
   })
 })
 
-const occupancy = (arena: Arena.Arena): MonitorReport["arena"] => {
+const occupancy = (arena: Arena.Arena, heldBack: HeldBackStatus | undefined): MonitorReport["arena"] => {
   const states = Array.from({ length: arena.slots }, (_, slot) => Arena.stateOf(arena, slot))
   const count = (state: number): number => states.filter((other) => other === state).length
   const active = Arena.activeSlot(arena)
-  const heldBack = Arena.heldBack(arena)
   return {
     slots: arena.slots,
     slotBytes: arena.slotBytes,
@@ -148,6 +153,8 @@ const occupancy = (arena: Arena.Arena): MonitorReport["arena"] => {
     full: count(SlotState.Full),
     spent: count(SlotState.Spent),
     activeBytes: active < 0 ? 0 : Arena.watermarkOf(arena, active),
-    heldBack: heldBackNames.find((name) => HeldBack[name] === heldBack) ?? "None"
+    heldBack: heldBack?.reason ?? "None",
+    heldBackMillis: heldBack?.forMillis ?? 0,
+    nextTryMillis: heldBack?.nextTryInMillis ?? null
   }
 }

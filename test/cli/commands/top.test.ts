@@ -45,7 +45,9 @@ const makeRecorder = () => {
         full: 1,
         spent: 0,
         activeBytes: 1 << 19,
-        heldBack: "None"
+        heldBack: "None",
+        heldBackMillis: 0,
+        nextTryMillis: null
       },
       failures: [],
       telemetry: telemetry.snapshotUnsafe(),
@@ -124,13 +126,13 @@ describe("topFrame", () => {
     const frame = topFrame(
       report(10, {
         maintainer: { ...quiet.maintainer, isDown: true, failures: 1 },
-        arena: { ...quiet.arena, heldBack: "DiskFull" },
+        arena: { ...quiet.arena, heldBack: "DiskFull", heldBackMillis: 90_000, nextTryMillis: 640 },
         failures: [{ atMillis: 0, step: "freeze", reason: "DiskFull", segmentIndex: 3, message: "no\nspace" }]
       }),
       undefined
     )
     assert.match(lineOf(frame, "trouble"), /MAINTAINER DOWN, 1 steps failed for good, 1 failures/)
-    assert.match(lineOf(frame, "arena"), /HELD BACK: DiskFull$/)
+    assert.match(lineOf(frame, "arena"), /HELD BACK: DiskFull for 1\.50 min, next try in 640 ms$/)
     assert.strictEqual(frame.at(-1), "00:00:00  no; space")
   })
 })
