@@ -22,6 +22,7 @@ import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { resolveUnsafe } from "../internal/options.ts"
+import { segmentWith } from "../reading/DirectoryReader.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -35,6 +36,7 @@ import { makeReserve } from "./directory/DiskReserve.ts"
 import { logReconciled, reconcile } from "./directory/Reconcile.ts"
 import type { Reconciled } from "./directory/Reconcile.ts"
 import { learnSizes } from "./directory/SegmentSizes.ts"
+import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt, PerQueue } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
@@ -163,6 +165,11 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
    * layer drains when its scope closes.
    */
   readonly drain: Effect.Effect<DrainReceipt>
+  /**
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed. What
+   * is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   */
+  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
   /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
   readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
   /** Every outcome, from now on until the maintainer has drained and closed. */
@@ -292,6 +299,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       }),
     hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
     drain: drainOnce,
+    freeBefore: (eventId) =>
+      Effect.provideService(segmentWith(segmentDirectory, eventId), Disk, disk).pipe(
+        Effect.map((segmentIndex) => state.freeBefore(segmentIndex ?? 0))
+      ),
     verifyConsistency: verifyConsistency(state, disk),
     outcomes: Stream.fromPubSubTake(outcomes),
     closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
@@ -336,11 +347,20 @@ const retainAsTimePasses = (
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
     if ((state.freeBytes ?? 0) > before) Doorbell.ringUnsafe(state.control.room)
     // A drain ends: what is abandoned meanwhile stays as it is.
-    if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
+    if (!MaintainerControl.isDraining(state.control)) {
+      state.tryAgain()
+      yield* Effect.ignore(reconsiderUndeletable(state, disk))
+    }
+    for (const { name, segmentIndex } of state.exceeded.splice(0)) {
+      yield* Effect.logWarning(formatExceeded(name, segmentIndex))
+    }
     yield* reports.recoverLost
     state.retain()
     yield* Effect.sleep(tickMillis)
   }))
+
+const formatExceeded = (name: string, segmentIndex: number): string =>
+  `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
 
 const formatClockJump = (directory: string, setMillis: number): string =>
   `the wall clock was set ${setMillis > 0 ? "forward" : "back"} by ${
@@ -362,7 +382,10 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   holds: state.holds.list()
 })
 
-const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, never, Scope.Scope> =>
+const holdFor = (
+  state: MaintainerState,
+  hold: Omit<HoldStatus, "isExceeded">
+): Effect.Effect<Hold, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => state.holds.add(hold)),
     (held) =>

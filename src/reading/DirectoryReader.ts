@@ -131,6 +131,17 @@ export const lastSegmentWhere = Effect.fnUntraced(function*(
   return found
 })
 
+/** The segment that has this event, or the newest one before it; `undefined` when every segment begins later. */
+export const segmentWith = (
+  directory: SegmentDirectory,
+  eventId: number
+): Effect.Effect<number | undefined, DiskError, Disk> =>
+  Effect.flatMap(makeDirectoryReader(directory), (reader) =>
+    lastSegmentWhere(
+      reader,
+      ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= eventId
+    ))
+
 /** Beginnings that are read side by side. */
 const startsAtOnce = 16
 

@@ -55,7 +55,11 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
     line("held back", arena.heldBack === "None" ? "no" : `yes, ${heldBackText(arena)}`),
     line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
     ...maintainer.holds.map((hold) =>
-      line("hold", `${hold.name} keeps segment ${hold.fromSegmentIndex} and later ones`)
+      line(
+        "hold",
+        `${hold.name} ${hold.isExceeded ? "lost what it kept from" : "keeps"} segment ${hold.fromSegmentIndex} ` +
+          (hold.isExceeded ? "on, because of heldBytesMax" : "and later ones")
+      )
     ),
     ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
     ...dump(report.telemetry).trimEnd().split("\n")

@@ -10,6 +10,8 @@ export interface HoldStatus {
   readonly fromSegmentIndex: number
   /** Unix time in milliseconds, by the wall clock when the hold began; `Infinity` when it does not expire. */
   readonly expiresMillis: number
+  /** Something that it should keep was deleted, because holds kept more than `heldBytesMax`. */
+  readonly isExceeded: boolean
 }
 
 /** A hold whose owner may move it. */
@@ -17,6 +19,7 @@ interface MovableHold extends HoldStatus {
   fromSegmentIndex: number
   /** The elapsed time at which it ends. */
   readonly endsElapsed: number
+  isExceeded: boolean
 }
 
 /** The holds of one directory. A hold ends when it is removed, or when its time has come. */
@@ -30,9 +33,9 @@ export class Holds {
     this.#wall = clocks.wall
   }
 
-  add({ expiresMillis, fromSegmentIndex, name }: HoldStatus): MovableHold {
+  add({ expiresMillis, fromSegmentIndex, name }: Omit<HoldStatus, "isExceeded">): MovableHold {
     const endsElapsed = this.#elapsed() + expiresMillis - this.#wall()
-    const hold: MovableHold = { name, fromSegmentIndex, expiresMillis, endsElapsed }
+    const hold: MovableHold = { name, fromSegmentIndex, expiresMillis, endsElapsed, isExceeded: false }
     this.#holds.add(hold)
     return hold
   }
@@ -52,7 +55,22 @@ export class Holds {
   list(): ReadonlyArray<HoldStatus> {
     const now = this.#elapsed()
     return [...this.#holds].filter(({ endsElapsed }) => endsElapsed > now)
-      .map(({ expiresMillis, fromSegmentIndex, name }) => ({ name, fromSegmentIndex, expiresMillis }))
+      .map(({ expiresMillis, fromSegmentIndex, isExceeded, name }) => ({
+        name,
+        fromSegmentIndex,
+        expiresMillis,
+        isExceeded
+      }))
+  }
+
+  /** This segment is deleted although it may be held; returns the names of the holds that this is news to. */
+  exceed(segmentIndex: number): ReadonlyArray<string> {
+    const now = this.#elapsed()
+    const exceeded = [...this.#holds].filter(({ endsElapsed, fromSegmentIndex, isExceeded }) =>
+      !isExceeded && endsElapsed > now && fromSegmentIndex <= segmentIndex
+    )
+    for (const hold of exceeded) hold.isExceeded = true
+    return exceeded.map(({ name }) => name)
   }
 
   /** Segments with this index or a later one are held; `Infinity` when none is. */

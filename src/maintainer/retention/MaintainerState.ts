@@ -49,6 +49,12 @@ export class MaintainerState {
   readonly counts = { persist: 0, freeze: 0, free: 0, failures: 0 }
   limits: RetentionLimits = Retention.defaultLimits
   freeBytes: number | undefined
+  /** Segments before this one were asked to go. */
+  freeBeforeIndex = 0
+  /** Cold segments whose deletion failed for good. */
+  readonly undeletable = new Set<number>()
+  /** Holds that something was deleted under, and which segment, until that is reported. */
+  readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number }> = []
 
   readonly options: StateOptions
   readonly directory: SegmentDirectory
@@ -150,7 +156,8 @@ export class MaintainerState {
         if (this.failures.length > failuresKept) this.failures.shift()
         // To offer a hot segment for deletion is a mistake of the application, not a fault of the segment.
         if (outcome.step !== "free" || known?.isHot === false) this.catalog.update(segmentIndex, { state: "faulty" })
-        if (outcome.isRetryable) this.toTryAgain.add(segmentIndex)
+        if (outcome.step === "free" && known?.isHot === false) this.undeletable.add(segmentIndex)
+        else if (outcome.isRetryable) this.toTryAgain.add(segmentIndex)
         return true
       }
     }
@@ -184,7 +191,9 @@ export class MaintainerState {
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
-      heldFromIndex: Math.min(this.holds.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
+      heldFromIndex: this.holds.heldFrom(),
+      keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex),
+      freeBeforeIndex: this.freeBeforeIndex
     }, this.limits)
   }
 
@@ -194,11 +203,20 @@ export class MaintainerState {
    * start.
    */
   tryAgain(): void {
-    for (const segmentIndex of this.toTryAgain) {
-      const known = this.catalog.get(segmentIndex)
-      if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
-    }
+    for (const segmentIndex of this.toTryAgain) this.makeDueAgain(segmentIndex)
     this.toTryAgain.clear()
+  }
+
+  /** The step that was abandoned on this segment may be due again. */
+  makeDueAgain(segmentIndex: number): void {
+    const known = this.catalog.get(segmentIndex)
+    if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
+  }
+
+  /** Segments before this one shall go. */
+  freeBefore(segmentIndex: number): void {
+    this.freeBeforeIndex = Math.max(this.freeBeforeIndex, segmentIndex)
+    this.retain()
   }
 
   /**
@@ -266,6 +284,9 @@ export class MaintainerState {
     const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
     if (!TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
+    if (action === "free") {
+      for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })
+    }
     return true
   }
 

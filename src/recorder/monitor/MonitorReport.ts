@@ -56,7 +56,9 @@ export const MonitorReport = Schema.Struct({
     holds: Schema.Array(Schema.Struct({
       name: Schema.String,
       fromSegmentIndex: Schema.Int,
-      expiresMillis: Schema.NullOr(Schema.Number)
+      expiresMillis: Schema.NullOr(Schema.Number),
+      /** It keeps no more, because of `heldBytesMax`. */
+      isExceeded: Schema.Boolean
     }))
   }),
   /** How many slots are in which state, and why events are held back. */

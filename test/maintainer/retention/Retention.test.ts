@@ -28,6 +28,8 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
   freeBytes: undefined,
   heldFromIndex: Number.POSITIVE_INFINITY,
+  keptFromIndex: Number.POSITIVE_INFINITY,
+  freeBeforeIndex: 0,
   ...more
 })
 
@@ -113,6 +115,33 @@ describe("Retention.plan", () => {
     ])
     assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: 100 }), [])
     assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: undefined }), [])
+  })
+
+  it("lets what was asked to go, go: hot ones are made cold first, and what is held or kept stays", () => {
+    assert.deepStrictEqual(decided(stock(3, 2), {}, { freeBeforeIndex: 4 }), [
+      "free 0 freeBefore",
+      "free 1 freeBefore",
+      "free 2 freeBefore",
+      "freeze 3 freeBefore"
+    ])
+    assert.deepStrictEqual(decided(stock(3, 0), {}, { freeBeforeIndex: 9, heldFromIndex: 1 }), ["free 0 freeBefore"])
+    assert.deepStrictEqual(decided(stock(3, 0), {}, { freeBeforeIndex: 9, keptFromIndex: 2 }), [
+      "free 0 freeBefore",
+      "free 1 freeBefore"
+    ])
+  })
+
+  it("lets holds keep no more than their bound, and never makes a hole or an empty log for it", () => {
+    const limits = { maxCompressedSegments: 4, heldBytesMax: 70 }
+    assert.deepStrictEqual(decided(stock(9, 0), limits, { heldFromIndex: 0 }), [
+      "free 0 maxCompressedSegments",
+      "free 1 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(9, 0), { ...limits, heldBytesMax: 90 }, { heldFromIndex: 0 }), [])
+    assert.deepStrictEqual(decided(stock(9, 0), limits, { heldFromIndex: 0, keptFromIndex: 1 }), [
+      "free 0 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(4, 0), { ...limits, heldBytesMax: 0 }, { heldFromIndex: 0 }), [])
   })
 
   it("keeps what a hold needs, whatever the limit, and freezes it all the same", () => {
