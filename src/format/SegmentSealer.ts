@@ -1,7 +1,7 @@
 /**
  * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
  * append path. Each call seals the given payload completely, in as few blocks as the format allows, and a sealed block
- * is never sealed again: so a torn write can only touch events that nobody was promised.
+ * is never sealed again. So a torn write can only touch events that were not yet promised to a caller.
  *
  * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
  * u32 length + bytes each.
@@ -14,7 +14,7 @@ import { headerBytesOf } from "./SegmentHeader.ts"
 import { format1Layout } from "./SegmentLayout.ts"
 import type { SegmentLayout } from "./SegmentLayout.ts"
 
-/** How far a segment is sealed. The state after a durable write is all that is needed to go on. */
+/** How far a segment is sealed. The state after a durable write is all that is needed to continue. */
 export interface SealState {
   /** Payload bytes that are in sealed blocks. */
   readonly sealedBytes: number
@@ -35,8 +35,8 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
 })
 
 /**
- * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that
- * holds once they are durable. Payload chunks are views, not copies.
+ * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that is
+ * valid once they are durable. Payload chunks are views, not copies.
  */
 export interface SealedBlocks {
   readonly chunks: ReadonlyArray<Uint8Array>
@@ -46,7 +46,8 @@ export interface SealedBlocks {
 const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
- * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.
+ * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first
+ * event.
  */
 export const seal = (
   layout: SegmentLayout,

@@ -1,7 +1,8 @@
 /**
  * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome
  * calls for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing
- * is left. A deadline ends compression, never persistence.
+ * is left. A deadline ends compression, never persistence, and the receipt reports what was done (promise 7 of
+ * docs/RELIABILITY.md).
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -72,7 +73,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
   const { arena, control, directory: { path }, queues } = state
   const begun = yield* elapsedMillis
   const before = { ...state.counts }
-  // When a drain ends, the limits in bytes and age hold too, even right after the start.
+  // When a drain ends, the limits in bytes and age are kept too, even right after the start.
   const { ageMillisMax, bytesMax } = state.limits
   if ((bytesMax ?? ageMillisMax) !== undefined) yield* parts.untilSizesKnown
 

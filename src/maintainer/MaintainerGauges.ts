@@ -1,4 +1,4 @@
-/** What the service's state looks like in the telemetry. */
+/** Shows the service's state in the telemetry. */
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"

@@ -20,8 +20,9 @@ import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
-import { resolveUnsafe } from "../internal/options.ts"
+import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
@@ -189,15 +190,24 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly down: Effect.Effect<never, MaintainerDown>
 }>()("effect-wal/maintainer/SegmentMaintainer") {}
 
+const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ours") })
+
+const HoldOptions = Schema.Struct({
+  name: text("a name"),
+  fromSegmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER),
+  expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
+})
+
 const tickMillis = 10_000
 
-/** The service, run by a host of executors. This is what the layers are made of. */
+/** Makes the service, with the executors of a host. The layers are made of this. */
 export const make = Effect.fnUntraced(function*<E, R>(
   given: AloneOptions,
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
   const options = resolve(given)
+  const { writer } = resolveUnsafe(Writer, given)
   const { directory, naming } = options
   const segmentDirectory = new SegmentDirectory(directory, naming)
   const disk = yield* Disk
@@ -213,7 +223,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(segmentDirectory.pathOf(lockName))
-  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
+  const reconciled = yield* reconcile(segmentDirectory, writer)
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
@@ -297,23 +307,37 @@ export const make = Effect.fnUntraced(function*<E, R>(
         state.retain()
         return clamped
       }),
-    hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
+    hold: (hold) =>
+      Effect.suspend(() => {
+        const { expiresMillis = Number.POSITIVE_INFINITY, ...rest } = requireOptions("hold", HoldOptions, hold)
+        return holdFor(state, { ...rest, expiresMillis })
+      }),
     drain: drainOnce,
     freeBefore: (eventId) =>
-      Effect.provideService(segmentWith(segmentDirectory, eventId), Disk, disk).pipe(
-        Effect.map((segmentIndex) => state.freeBefore(segmentIndex ?? 0))
-      ),
+      Effect.suspend(() => {
+        requireWhole("eventId", eventId)
+        const found = Effect.provideService(segmentWith(segmentDirectory, eventId), Disk, disk)
+        return Effect.map(found, (segmentIndex) => state.freeBefore(segmentIndex ?? 0))
+      }),
     verifyConsistency: verifyConsistency(state, disk),
     outcomes: Stream.fromPubSubTake(outcomes),
-    closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
     quietSince: (segmentIndex, millis) => Effect.sync(() => state.ages.quietSince(segmentIndex, millis)),
     newest: Effect.sync(() => state.newest()),
-    removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
+    closed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.closeThrough(segmentIndex)
+      }),
+    removed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.remove(segmentIndex)
+      }),
     down: Deferred.await(down)
   })
 })
 
-/** What an application offers by itself waits for its place too. */
+/** A freeze that the application itself offers waits for its place too. */
 const retainWhatIsOffered = (state: MaintainerState) =>
   Effect.forever(Effect.gen(function*() {
     const { notEmpty } = state.queues.toFreeze
@@ -329,7 +353,7 @@ const retainAsSegmentsAge = (state: MaintainerState) =>
     return Effect.sleep(lookMillis(state.limits.ageMillisMax))
   }))
 
-/** Other limits are reached without an outcome too: others take the disk's space. */
+/** Other limits are reached without an outcome too: other programs use up the disk's space. */
 const retainAsTimePasses = (
   state: MaintainerState,
   disk: Disk["Service"],
@@ -346,7 +370,7 @@ const retainAsTimePasses = (
     const before = state.freeBytes ?? Number.POSITIVE_INFINITY
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
     if ((state.freeBytes ?? 0) > before) Doorbell.ringUnsafe(state.control.room)
-    // A drain ends: what is abandoned meanwhile stays as it is.
+    // A drain must end, so a step that is abandoned during one is not tried again.
     if (!MaintainerControl.isDraining(state.control)) {
       state.tryAgain()
       yield* Effect.ignore(reconsiderUndeletable(state, disk))
@@ -396,6 +420,7 @@ const holdFor = (
   ).pipe(Effect.map((held) => ({
     advanceTo: (segmentIndex) =>
       Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
         if (state.holds.advance(held, segmentIndex)) state.retain()
       })
   })))

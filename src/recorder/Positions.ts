@@ -1,5 +1,6 @@
 /**
- * Where the log stands: what was appended, what is durable, what was compressed and what was deleted.
+ * Tells where the log stands: what was appended, what is durable, what was compressed and what was deleted. No position
+ * goes back, and the durable one is never ahead of the device (promise 2 of docs/RELIABILITY.md).
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -3,14 +3,15 @@
  *
  * Committed events survive a crash of the process and of the machine. Events that were only appended survive neither,
  * but an orderly shutdown loses nothing: when the layer's scope closes, the recorder hands the last segment over, and
- * the maintainer drains after it.
+ * the maintainer drains after it (promise 7 of docs/RELIABILITY.md).
  *
- * What is guaranteed:
+ * What is guaranteed (the promises have the numbers of that page):
  *
- * 1. Ids are consecutive, begin at 1, and continue where the directory ends.
- * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
- * 3. An append that fails has written nothing. No append drops an earlier event to make room. With the policy `shed`
- *    the new event is dropped, and counted.
+ * 1. Ids are consecutive, begin at 1, and continue where the directory ends (promise 15).
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
+ * 3. An append that fails has written nothing (promise 16). One that is given no bytes is a defect, and has written
+ *    nothing either (promise 28). No append drops an earlier event to make room. With the policy `shed` the new event
+ *    is dropped, and counted (promise 17).
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *
@@ -25,6 +26,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
@@ -103,7 +105,10 @@ export class Recorder extends Context.Service<Recorder, {
   readonly writer: SegmentWriter
   /** Appends a copy of the event and returns its id; see `RecorderOptions.onFull` for when there is no room. */
   readonly append: (event: Uint8Array) => Effect.Effect<number, RecorderError>
-  /** Appends in order; returns the id of the last one (of the newest event when there were none). */
+  /**
+   * Appends in order; returns the id of the last one (of the newest event when there were none). An array is checked
+   * before the first of its events is appended.
+   */
   readonly appendAll: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
   /** Succeeds with the durable position when everything appended so far is durable. */
   readonly commit: Effect.Effect<number, RecorderError>
@@ -185,7 +190,11 @@ export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedReco
       )
     return {
       append: (event) => Effect.flatMap(encode(event), recorder.append),
-      appendAll: (events) => Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll),
+      appendAll: (events) =>
+        Effect.suspend(() => {
+          requireList("events", events)
+          return Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll)
+        }),
       appendDurable: (event) => Effect.flatMap(encode(event), recorder.appendDurable)
     }
   })
@@ -290,6 +299,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return eventId
   }
 
+  const requireEvents = (events: Iterable<Uint8Array>): void => {
+    requireList("events", events)
+    // What another iterable gives is checked when it comes: it may give views on memory that it uses again.
+    if (Array.isArray(events)) events.forEach((event, index) => requireBytes(`events[${index}]`, event))
+  }
+
   const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       const eventId = appendNow(event)
@@ -298,6 +313,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     })
 
   const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
+    requireEvents(events)
     for (const event of events) {
       const eventId = appendNow(event)
       if (eventId > 0) continue
@@ -312,6 +328,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
+      requireWhole("eventId", eventId)
       const startNanos = telemetry.nowNanos()
       writer.shareUnsafe()
       noteLag()

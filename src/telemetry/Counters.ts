@@ -174,6 +174,7 @@ export const failureReasons = [
   "SyncFailed",
   "WriteFailed",
   "ReadFailed",
+  "NameFailed",
   "CompressFailed",
   "VerifyFailed",
   "Corrupt",

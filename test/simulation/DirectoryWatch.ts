@@ -162,8 +162,8 @@ export class DirectoryWatch {
     return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
   }
 
-  /** An executor has deleted this file. */
-  unlinked(path: string, nowMillis: number): void {
+  /** An executor has taken this name away. */
+  nameGone(path: string, nowMillis: number): void {
     const match = segmentPath.exec(path)
     if (match === null) return
     const segmentIndex = Number(match[1])

@@ -66,15 +66,15 @@ const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
     (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
   )
 
-/** Unlinks another file than was asked for, if there is one. */
-const unlinkInstead = (pattern: RegExp, position: number) =>
+/** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
+const deleteInstead = (pattern: RegExp, position: number) =>
   onDisk((disk) => ({
-    unlink: (path) =>
-      !isCold(path)
-        ? disk.unlink(path)
-        : Effect.flatMap(segmentNames(disk, path, pattern), (names) => {
+    rename: (from, to) =>
+      !isCold(from)
+        ? disk.rename(from, to)
+        : Effect.flatMap(segmentNames(disk, from, pattern), (names) => {
           const name = names.at(position)
-          return name === undefined ? disk.unlink(path) : disk.unlink(`${directoryOf(path)}/${name}`)
+          return disk.rename(name === undefined ? from : `${directoryOf(from)}/${name}`, to)
         })
   }))
 
@@ -92,7 +92,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "directories are never synced",
     seedsMax: 10,
-    plant: onDisk(() => ({ syncDirectory: () => Effect.void }))
+    plant: onDisk(() => ({ syncDirectory: () => Effect.void, changeNames: (_, change) => change }))
   },
   {
     name: "files are never synced",
@@ -102,6 +102,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
+    seedFirst: 26,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -110,6 +111,15 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     seedsMax: 400,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
+  },
+  {
+    name: "a failed sync of the directory is repeated and believed",
+    seedsMax: 150,
+    seedFirst: 270,
+    focus: { after: / syncDirectory .*: ok$/, by: "power off" },
+    plant: onDisk((disk) => ({
+      changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
+    }))
   },
   {
     name: "the hot file goes before the cold one has its name",
@@ -178,6 +188,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
+    seedFirst: 14,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -219,7 +230,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
-    plant: unlinkInstead(/\.lz4b?$/, -1)
+    plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
     name: "the oldest cold segment goes only when the next has come",
@@ -227,15 +238,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onDisk((disk) => {
       let late: string | undefined
       return {
-        unlink: (path) =>
-          isCold(path)
-            ? Effect.map(disk.stat(path), () => {
-              late = path
-            })
-            : disk.unlink(path),
         rename: (from, to) =>
           Effect.andThen(
-            disk.rename(from, to),
+            isCold(from)
+              ? Effect.map(disk.stat(from), () => {
+                late = from
+              })
+              : disk.rename(from, to),
             Effect.suspend(() => {
               const path = late
               if (path === undefined || !isCold(to)) return Effect.void
@@ -249,7 +258,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
-    plant: unlinkInstead(/\.wal$/, 0)
+    plant: deleteInstead(/\.wal$/, 0)
   },
   {
     name: "temporary files are left behind",
@@ -261,7 +270,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 300,
+    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -286,7 +295,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a commit comes back before anything is durable",
-    seedsMax: 60,
+    seedsMax: 300,
+    seedFirst: 27,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -429,7 +439,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 70,
+    seedFirst: 140,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -444,7 +454,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 100,
+    seedFirst: 124,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -470,7 +480,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 320,
+    seedFirst: 350,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })

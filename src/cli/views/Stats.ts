@@ -73,7 +73,7 @@ export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: Monito
 
 /** Formats the report of a directory. */
 export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [
-  line("recorder", "none runs here with a monitor"),
+  line("recorder", report.heldBy === null ? "none runs here" : `${report.heldBy}; it has no monitor that answers`),
   line("directory", report.directory),
   line("events", report.lastEventId === 0 ? "none" : `${report.firstEventId} to ${report.lastEventId}`),
   line("hot segments", `${report.hotSegments}, ${formatBytes(report.hotBytes)}`),

@@ -19,8 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { lockName, metaTemporaryName } from "../../disk/FileNames.ts"
-import { isPrivateName } from "../../disk/LockFile.ts"
+import { isPrivateName, lockName, unfinishedNames } from "../../disk/FileNames.ts"
 import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
@@ -60,12 +59,10 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       if (entry.preparing && writer === "ours") yield* remove(directory.preparingPath(entry.segmentIndex))
       for (const compression of entry.freezing) yield* remove(directory.freezingPath(entry.segmentIndex, compression))
     }
-    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") {
-      yield* remove(directory.pathOf(metaTemporaryName))
-    }
     for (const name of listing.foreign) {
-      // Its owner may still run, take the lock in vain, and remove the file first.
-      if (isPrivateName(lockName, name)) {
+      const isUnfinished = unfinishedNames.includes(name) && writer === "ours"
+      // Its owner may still run, as one that takes the lock in vain, or verifies, and remove the file first.
+      if (isUnfinished || isPrivateName(lockName, name)) {
         yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
       }
     }
@@ -118,7 +115,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Logs what was found that people should know of. */
+/** Logs what the operator should know of. */
 export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {

@@ -1,6 +1,6 @@
 /**
- * The lengths and times of segments that were there before the maintainer: retention needs them for the limits in bytes
- * and age, and nothing waits for them at the start.
+ * Learns the lengths and times of segments that were there before the maintainer. Retention needs them for the limits
+ * in bytes and age; nothing waits for them at the start.
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../../disk/Disk.ts"

@@ -102,13 +102,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     ? yield* Persister.make({ directory, flushEveryMillis }, { arena, telemetry, emit, room: control.room })
     : undefined
   const persisting = yield* makeCurrent(toPersist)
+  const doubted = new Set<number>()
 
   const persistingFiles = makeGate(control.room)
   /** `true` when the task is complete. */
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     if (!(yield* persistingFiles.mayTry)) return false
     const startNanos = telemetry.nowNanos()
-    const result = yield* Effect.result(persistFile(directory, segmentIndex))
+    const result = yield* Effect.result(persistFile(directory, segmentIndex, doubted))
     const now = yield* Clock.currentTimeMillis
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {

@@ -1,7 +1,7 @@
 /**
- * Keeps executors alive. When one dies, another with the same number follows it and finds every task. After too many
- * deaths of one executor within a minute the maintainer is down: all executors end, since either all of them run or
- * none.
+ * Keeps executors alive. When one dies, another with the same number follows it and finds every task (promise 8 of
+ * docs/RELIABILITY.md). After too many deaths of one executor within a minute the maintainer is down: all executors
+ * end, since either all of them run or none.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -48,7 +48,7 @@ const restartWindowMillis = 60_000
 /** Starts every executor of a host and supervises it until the scope closes or the maintainer is down. */
 export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   readonly host: ExecutorHost<E, R>
-  /** So many deaths of one executor within a minute are tolerated. */
+  /** This many deaths of one executor within a minute are tolerated. */
   readonly restartsMax: number
   readonly telemetry: SegmentMaintainerUpdater
   readonly seat: (executor: number) => ExecutorSeat

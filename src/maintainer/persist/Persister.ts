@@ -1,6 +1,7 @@
 /**
- * When the slots of the arena become durable: full ones in their order, the active one when a commit waits for it or
- * its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never abandoned.
+ * Decides when the slots of the arena become durable: full ones in their order, the active one when a commit waits for
+ * it or its time has come. `SegmentFlusher` knows how. Persisting is tried for ever: what was appended is never
+ * abandoned.
  * After a failure it waits, whoever asks for a flush meanwhile: see `Retrying`.
  */
 import * as Clock from "effect/Clock"

@@ -9,8 +9,9 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
- * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
- * replaces the open one in two writes, so that a reader finds one of the two meanwhile (see `SegmentHeader`).
+ * A crash between two arrows leaves a segment that opens to at least every event that was published (promise 1 of
+ * docs/RELIABILITY.md). A slot is given back only after its segment is durable (promise 18). The closed header replaces
+ * the open one in two writes, so that a reader finds one of the two meanwhile (promise 13; see `SegmentHeader`).
  *
  * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
@@ -19,7 +20,8 @@
  * another that knows nothing may follow.
  *
  * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
- * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
+ * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename
+ * (promise 4). The same is done after a failed sync of the directory, which may have lost the file's name.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -184,8 +186,10 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory.path)
+    yield* disk.changeNames(
+      directory.path,
+      disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    )
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })

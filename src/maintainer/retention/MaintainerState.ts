@@ -269,8 +269,8 @@ export class MaintainerState {
 
   /**
    * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a
-   * segment that is being frozen is cold and can be deleted. But where nothing may be deleted (it is held, or there
-   * would be a hole), nothing is waited for: then there are more than the limit allows.
+   * segment that is being frozen is cold and can be deleted. Where nothing may be deleted (the oldest is held, or there
+   * would be a hole in the log), the freeze does not wait, and the limit is exceeded.
    */
   private hasPlace(): boolean {
     const { catalog, limits } = this
@@ -306,8 +306,8 @@ export class MaintainerState {
   }
 
   /**
-   * Marks open segments up to this index as closed. Of what is not listed up to here, no report is still to come: it is
-   * gone.
+   * Marks open segments up to this index as closed. A segment up to this index that is not listed is gone: no report of
+   * it is still to come.
    */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this

@@ -1,8 +1,9 @@
 /**
- * The last event id that a damaged segment shows to have been given out, so that it is not given out again. A closed header that
- * holds says it. Where none does, the block headers that hold are looked for, from the end of the segment; its payloads are
- * not checked, since an id was given out whatever became of its event. Recorded bytes that look like a block header (someone
- * records a copy of such a file) can make the answer too high, which leaves a larger gap and repeats no id.
+ * Finds the last event id that a damaged segment shows to have been used, so that it is not used again.
+ *
+ * An intact closed header names it. Otherwise intact block headers are searched from the end of the segment. Payloads
+ * are not checked, since an id was used whatever became of its event. Recorded bytes that look like a block header (an
+ * application records a copy of such a file) can make the answer too high, which leaves a larger gap and repeats no id.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -16,7 +17,7 @@ import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentContent } from "../segment/SegmentContent.ts"
 import { readStart } from "../segment/SegmentReader.ts"
 
-/** Bytes that are looked at together: the content of one block of our frames. A multiple of what blocks begin on. */
+/** Bytes that are searched at once: the content of one block of our frames, and a multiple of `blockAlignment`. */
 const windowBytes = pieceBytes
 
 /** The last id in a segment, as far as it can be read; 0 when it shows none. */
@@ -36,7 +37,7 @@ export const lastIdIn = (file: SegmentFile): Effect.Effect<number, DiskError, Di
     return 0
   })).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.succeed(0)))
 
-/** Of content that cannot be read from its end: up to where it is damaged. */
+/** For content that cannot be read from its end: up to where it is damaged. */
 const highestFromTheFront = Effect.fnUntraced(function*(content: SegmentContent) {
   const window = new Uint8Array(windowBytes)
   let highest = 0
@@ -47,7 +48,7 @@ const highestFromTheFront = Effect.fnUntraced(function*(content: SegmentContent)
   }
 })
 
-/** In both formats every block begins on a multiple of 64 bytes, and its ids stand in the same place. */
+/** In both formats every block starts on a multiple of 64 bytes, and its ids stand in the same place. */
 const highestIn = (bytes: Uint8Array): number => {
   let highest = 0
   for (let at = 0; at + blockHeaderBytes <= bytes.length; at += blockAlignment) {

@@ -1,11 +1,11 @@
 /**
- * Goes on behind damage inside a segment: finds the next block that verifies. For people who look for what is left, not for
- * programs that rely on it: a block behind damage has its own checksums and its ids to speak for it, but nothing proves
- * what lay before it, and recorded bytes that look like a block can pass for one.
+ * Continues after damage inside a segment: finds the next block that verifies. It is meant for an operator who looks
+ * for what is left, not for programs that rely on it: a block after damage has its own checksums and its ids as proof,
+ * but nothing proves what lay before it, and recorded bytes that look like a block can pass for one.
  *
- * A block whose header holds and whose payload does not is stepped over whole, so what it holds is not taken for blocks.
- * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are tried;
- * in other compressed forms nothing can be decoded behind damage.
+ * A block with an intact header and a damaged payload is skipped as a whole, so its payload is not taken for blocks.
+ * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are
+ * tried; in other compressed forms nothing can be decoded after damage.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -32,18 +32,18 @@ import { makeCursor } from "./SegmentReader.ts"
 /** Bytes that are searched at once. */
 const windowBytes = 64 * 1024
 
-/** A segment that is read on behind damage. */
+/** A segment that is read after damage. */
 interface Salvaged {
   readonly cursor: SegmentCursor
   /** The first blocks, read already. */
   readonly blocks: ReadonlyArray<VerifiedBlock>
-  /** Where the first of them begins. */
+  /** Where the first of them starts. */
   readonly offset: number
 }
 
 /**
- * The next block at `point` or behind it that verifies; `undefined` when there is none. The blocks before the point were
- * read, the one at the point is damaged or does not go on from them.
+ * The next block at `point` or after it that verifies; `undefined` when there is none. The blocks before the point were
+ * read; the one at the point is damaged or does not continue them.
  */
 export const openSegmentPast = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -108,7 +108,7 @@ interface Candidate {
   readonly block: BlockHeader
 }
 
-/** The next place at `point.offset` or behind it where a block header holds that can follow. */
+/** The next place at `point.offset` or after it that has an intact block header that can follow. */
 const search = (
   file: SegmentFile,
   content: SeekableContent | undefined,
@@ -125,7 +125,7 @@ const search = (
     while (source !== undefined) {
       const read = yield* Effect.result(source.read(window))
       if (Result.isFailure(read)) {
-        // Behind a damaged block of the frame the next one may be whole.
+        // After a damaged block of the frame the next one may be intact.
         const beyond: number = (Math.floor(windowStart / pieceBytes) + 1) * pieceBytes
         if (content === undefined || beyond >= content.bytes) return undefined
         windowStart = firstPlaceFrom(beyond, point.offset, stepBytes)
@@ -144,6 +144,6 @@ const search = (
     return undefined
   }))
 
-/** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
+/** The first place at `offset` or after it where a block can start, counted from a place where one did. */
 const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
   from + Math.ceil((offset - from) / stepBytes) * stepBytes

@@ -148,6 +148,7 @@ const directory: DirectoryReport = {
   firstEventId: 1,
   lastEventId: 7,
   meta: null,
+  heldBy: null,
   diskFreeBytes: 1 << 30
 }
 

@@ -58,7 +58,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
           const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
           yield* disk.setCapacityBytes(1 << 20)
           yield* TestClock.adjust("20 seconds")
-          yield* disk.failNext("unlink", "Io", /lz4$/)
+          yield* disk.failNext("rename", "Io", /lz4$/)
           const { coldBytes, hotBytes } = yield* maintainer.status
           const freeBytes = yield* Context.get(services, Disk).freeBytes(directory)
           const limits = limit === "bytesMax" ? { bytesMax: coldBytes + hotBytes - 1 } : { freeBytesMin: freeBytes + 1 }

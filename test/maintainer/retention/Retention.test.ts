@@ -64,7 +64,7 @@ describe("Retention.plan", () => {
 
   it("freezes what is older than cold segments that must go, and not where a hold keeps it all", () => {
     const all = stock(0, 8).hot
-    // The freezes of 0 and 1 had been given up.
+    // The freezes of 0 and 1 had been abandoned.
     const left = { hot: all.slice(0, 2), cold: all.slice(2) }
     const inTheWay = ["freeze 0 maxCompressedSegments"]
     assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: 0 }), inTheWay)
