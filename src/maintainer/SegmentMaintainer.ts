@@ -32,6 +32,8 @@ import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
 export type { DrainReceipt, PerQueue } from "./Drain.ts"
+export { formatWait } from "./HeldBackStatus.ts"
+export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
 export type { Hold, MaintainerStatus } from "./MaintainerService.ts"
 

@@ -27,7 +27,13 @@ import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { callback, requireOptions, whole } from "../internal/options.ts"
-import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
+import {
+  damagedBeforeOldest,
+  firstSegmentSince,
+  lastSegmentWhere,
+  makeDirectoryReader,
+  oldestEventId
+} from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { readingFields } from "./ReadingOptions.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
@@ -45,8 +51,11 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  *
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
  * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
- * - `timeMillis` (Unix time): with the first event of the newest segment that was created at this time or before; with
- *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
+ * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or after
+ *   which another was begun later; with the newest segment when there is none. The times are those of the recorder's wall
+ *   clock. So an event is left out only when its segment was closed before this time, and so was every older one. This
+ *   holds when the clock was set back meanwhile: then events that are older may come first. Events carry no time, so
+ *   this is as fine as segments are. Reads the beginning of every segment before the one that it finds.
  *
  * @since 0.1.0
  * @category models
@@ -319,7 +328,7 @@ const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
   if ("timeMillis" in from) {
     const nanos = BigInt(Math.floor(from.timeMillis)) * 1_000_000n
-    const segmentIndex = yield* lastSegmentWhere(reader, ({ header }) => header.createdNanos <= nanos)
+    const segmentIndex = yield* firstSegmentSince(reader, nanos)
     return { ...start, segmentIndex } satisfies Located
   }
   return yield* locateId(reader, { ...start, fromId: Math.max(1, from.id) })

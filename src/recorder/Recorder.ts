@@ -27,6 +27,7 @@ import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
@@ -37,6 +38,7 @@ import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { rotateWhenDue } from "./AgeRotation.ts"
 import * as CommitLine from "./CommitLine.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
@@ -119,7 +121,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** Closes the active segment, unless it is empty, and continues with the next. */
   readonly rotate: Effect.Effect<void, RecorderError>
   readonly positions: Effect.Effect<Positions.Positions>
-  /** The positions now and whenever one of the last three has moved. */
+  /** The positions now, and whenever one of the last three ids has moved, or what holds events back has changed. */
   readonly changes: Stream.Stream<Positions.Positions>
 }>()("effect-wal/recorder/Recorder") {}
 
@@ -248,7 +250,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const durableLag = new DurableLag()
   const noteLag = (): void =>
-    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, Arena.durableEventId(arena))
+    durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
@@ -345,13 +347,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 
+  yield* Effect.forkScoped(rotateWhenDue(writer, maintainer))
   const positions = Positions.make(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()
     const durable = Arena.durableEventId(arena)
     telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
-    telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
+    telemetry.setGauge("durableLagMillis", durableLag.millis(elapsedMillisUnsafe(clock), durable))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
 

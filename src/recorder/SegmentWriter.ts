@@ -257,7 +257,18 @@ export class SegmentWriter {
    * blank slot to continue with; nothing has changed then.
    */
   rotateUnsafe(): boolean {
-    if (this.position === 0) return true
+    return this.position === 0 || this.continueWithNext()
+  }
+
+  /**
+   * Hands an empty active segment over, as a closed segment without events that carries the ids and the chain, and
+   * continues with the next. `false` if it is not empty, or if there is no blank slot to continue with.
+   */
+  rotateEmptyUnsafe(): boolean {
+    return this.position === 0 && this.continueWithNext()
+  }
+
+  private continueWithNext(): boolean {
     const next = (this.slot + 1) % this.arena.slots
     if (Arena.stateOf(this.arena, next) !== SlotState.Blank) return false
     const startedNanos = this.nowNanos()

@@ -22,6 +22,7 @@ import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
+import { dayMillis, settableClock } from "../fixtures/settableClock.ts"
 import { hangMillis, inspect, layers, quiet, reopen, startVictim, stopped, withDirectory } from "./harness.ts"
 import type { RunningVictim, Testimony } from "./harness.ts"
 import { fillUntil, mountMissing, withMount } from "./mounts.ts"
@@ -394,22 +395,6 @@ const twoRecorders: Scenario = {
 // the clock
 // ---------------------------------------------------------------------------------------------------------------------
 
-const dayMillis = 86_400_000
-
-/** The machine's clock, but what it shows can be set off; sleeps take the time they take. */
-const jumpingClock = Effect.map(Clock.Clock, (live) => {
-  let offsetMillis = 0
-  const millis = () => live.currentTimeMillisUnsafe() + offsetMillis
-  const nanos = () => live.currentTimeNanosUnsafe() + BigInt(offsetMillis) * 1_000_000n
-  const clock: Clock.Clock = Object.assign(Object.create(live), {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos)
-  })
-  return { clock, jump: (byMillis: number) => (offsetMillis += byMillis) }
-})
-
 const clockJumps: Scenario = {
   name: "a clock that jumps back and forth",
   // A thread has the clock of the machine, which is not ours to set.
@@ -417,12 +402,12 @@ const clockJumps: Scenario = {
   missing: () => Promise.resolve(""),
   play: () =>
     withDirectory("clock", async (directory) => {
-      const { clock, jump } = await Effect.runPromise(jumpingClock)
+      const { clock, set } = await Effect.runPromise(settableClock)
       const options = { directory, commit: "onTimer", flushEveryMillis: 20 } as const
       const jumps = [-400 * dayMillis, 800 * dayMillis, -30_000 * dayMillis, 40_000 * dayMillis]
       let opened = await openRecorder("fiber", options, clock)
       for (const byMillis of [0, ...jumps]) {
-        jump(byMillis)
+        set(byMillis)
         for (let round = 0; round < 10; round++) {
           await append(opened.recorder, 40)
           const result = await commit(opened.recorder)

@@ -2,6 +2,7 @@
  * Bugs that somebody could write, each put in from outside through a seam, so the code under test has no switches. A
  * simulation that does not find them does not hold what it says it holds.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -526,6 +527,31 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
         )
       })
     })
+  },
+  {
+    name: "age is what the wall clock says",
+    seedsMax: 300,
+    plant: () => ({
+      clock: (clock) => ({
+        ...clock,
+        monotonicTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.currentTimeNanos
+      })
+    })
+  },
+  {
+    name: "a start takes what the clock shows for time that has passed",
+    seedsMax: 400,
+    plant: onDisk((disk) => ({
+      stat: (path) =>
+        Effect.gen(function*() {
+          const stat = yield* disk.stat(path)
+          if (!path.endsWith(".wal")) return stat
+          const newest = (yield* segmentNames(disk, path, /\.wal$/)).at(-1)
+          if (newest === undefined || !path.endsWith(newest)) return stat
+          return { ...stat, modifiedMillis: yield* Clock.currentTimeMillis }
+        })
+    }))
   },
   {
     name: "verification passes over rotten bits",

@@ -162,7 +162,12 @@ export const repair: (
         const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
-        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        yield* writePrefix(
+          file,
+          prefix,
+          prepared,
+          closedNanos === 0n ? BigInt(Math.floor(now)) * 1_000_000n : closedNanos
+        )
         if (file.form === "hot") {
           // The rename that puts the whole blocks in place removes the damaged file's name, so the file is copied
           // first.

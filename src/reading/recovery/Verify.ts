@@ -405,7 +405,7 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end:
 
 const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
   const isEmpty = summary.eventCount === 0
-  const previousEventId = isEmpty ? older?.expectations.previousEventId : summary.lastEventId
+  const previousEventId = summary.lastEventId > 0 ? summary.lastEventId : older?.expectations.previousEventId
   const unclosed = summary.closed ? undefined : { file, summary }
   return {
     segmentIndex: file.segmentIndex,
