@@ -17,7 +17,10 @@ import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
  * @category models
  */
 export const MaintainerOptions = Schema.Struct({
-  /** Made when it is missing. One maintainer at a time holds it. */
+  /**
+   * Made when it is missing. One maintainer at a time holds it. A relative path is that of the working directory in
+   * which the layer is built.
+   */
   directory: path,
   /** How segment files are named. Default: `FS.00000012.wal`. */
   naming: withDefault(SegmentNaming, defaultNaming),

@@ -139,6 +139,7 @@ export interface Hold {
  * ```
  */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
+  /** The absolute path. */
   readonly directory: string
   readonly naming: SegmentNaming
   /** What was found at the start. */
@@ -206,10 +207,13 @@ export const make = Effect.fnUntraced(function*<E, R>(
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
-  const options = resolve(given)
+  const resolved = resolve(given)
   const { writer } = resolveUnsafe(Writer, given)
-  const { directory, naming } = options
-  const segmentDirectory = new SegmentDirectory(directory, naming)
+  const { naming } = resolved
+  const segmentDirectory = new SegmentDirectory(resolved.directory, naming)
+  const directory = segmentDirectory.path
+  // Threads are started, and files are made, after the working directory may have changed.
+  const options = { ...resolved, directory }
   const disk = yield* Disk
   const queues = {
     toPersist: yield* SegmentsToPersist,

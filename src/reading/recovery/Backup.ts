@@ -15,6 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { dirname, resolve } from "node:path"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { moveName } from "../../disk/DurableNames.ts"
@@ -98,7 +99,7 @@ export const backup: (
     const directory = new SegmentDirectory(options.directory, options.naming)
     const { naming } = directory
     const disk = yield* Disk
-    const to = options.to.replace(/(?<=.)\/+$/, "")
+    const to = resolve(options.to)
     const partial = new SegmentDirectory(`${to}.partial`, naming)
     yield* refuseExisting(to)
     const giveName = yield* takePlace(partial)
@@ -162,7 +163,7 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   })
   yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
   return Effect.fnUntraced(function*(to: string) {
-    yield* moveName(parentOf(to), partial, to)
+    yield* moveName(dirname(to), partial, to)
     isNamed = true
     // Only then: an unfinished copy without its lock could not be recognized as one.
     const removeLock = Effect.gen(function*() {
@@ -201,8 +202,3 @@ const refuseExisting = Effect.fnUntraced(function*(path: string) {
   )
   if (found) return yield* refuse(path)
 })
-
-const parentOf = (path: string): string => {
-  const end = path.lastIndexOf("/")
-  return end < 0 ? "." : end === 0 ? "/" : path.slice(0, end)
-}
