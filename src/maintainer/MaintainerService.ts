@@ -167,8 +167,8 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
    */
   readonly drain: Effect.Effect<DrainReceipt>
   /**
-   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed. What
-   * is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
+   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
    */
   readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
   /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
