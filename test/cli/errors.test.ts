@@ -264,6 +264,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["replay", "--from", "0"], "a number from 1"],
         [["replay", "--to", "x"], "a string representing a finite number"],
         [["verify", "--rate", "0"], "a size of at least 1 byte, as in 50MiB"],
+        [["free", "--before", "0"], "a number from 1"],
         [["dump", "--segment", "-1"], "a number from 0"],
         [["dump", "--segment", "1", "--block", "-1"], "a number from 0"],
         [["dump", "--segment", "1", "--event", "0"], "a number from 1"],
