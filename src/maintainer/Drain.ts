@@ -15,6 +15,7 @@ import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { Supervised } from "./executor/Supervisor.ts"
 import type { ExecutorReports } from "./ExecutorReports.ts"
 import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
+import { reportWaiting } from "./Waiting.ts"
 
 /**
  * A count for each queue.
@@ -105,8 +106,11 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     Effect.delay(Duration.millis(drainMillisMax ?? 0))
   )
   const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
+  const look = Effect.sync(() => ({ directory: path, pending: pendingUnsafe(queues), heldBack: state.heldBack() }))
+  const reporting = yield* Effect.forkChild(reportWaiting(look))
   yield* untilQuiet
   if (deadline !== undefined) deadline.interruptUnsafe()
+  reporting.interruptUnsafe()
   const receipt: DrainReceipt = {
     done: {
       persist: state.counts.persist - before.persist,

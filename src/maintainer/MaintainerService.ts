@@ -52,6 +52,7 @@ import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
 import type { NewestSegment } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
+import type { HeldBackSince } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import { lookMillis } from "./retention/SegmentAges.ts"
@@ -95,6 +96,8 @@ export interface MaintainerStatus {
   readonly heldBack: HeldBackStatus | undefined
   readonly limits: RetentionLimits
   readonly holds: ReadonlyArray<HoldStatus>
+  /** Why nothing can become durable now, and since when; undefined when it can. */
+  readonly heldBack: HeldBackSince | undefined
 }
 
 /**
@@ -407,7 +410,8 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   isDown: executors.isDown(),
   heldBack: state.arena === undefined ? undefined : heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
-  holds: state.holds.list()
+  holds: state.holds.list(),
+  heldBack: state.heldBack()
 })
 
 const holdFor = (

@@ -14,7 +14,7 @@ import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
-import { bin, effectWal, here, place, start, subcommands } from "./commandLine.ts"
+import { bin, effectWal, here, place, slowly, start, subcommands } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
 import { unreachedPlaces } from "./failureSites.ts"
@@ -195,6 +195,20 @@ describe("errors and warnings, each one line with the code and the words of the 
       // Its input does not end.
       const idle = Effect.scoped(Effect.flatMap(start(["record", "--dir", at("idle")], broken), ({ ended }) => ended))
       yield* provoke(idle, record("a\n", broken, "--dir", at("lost")))
+    }))
+
+  it.live("are said of an end that must wait", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("log")
+      const env = { ...slowly(30_000), NODE_V8_COVERAGE: "" }
+      const running = yield* start(["record", "--dir", directory, "--threads", "0"], { env })
+      running.write("a\n")
+      yield* running.says(/opening a segment/)
+      running.child.kill("SIGTERM")
+      yield* running.says(/has taken/)
+      running.child.kill("SIGKILL")
+      const { stderr } = yield* running.ended
+      checkLines({ code: 137, stdout: "", bytes: Buffer.alloc(0), stderr })
     }))
 
   it.live("are said of a recorder that does not answer, or not understandably", () =>
