@@ -39,7 +39,7 @@ import type { Reconciled } from "./directory/Reconcile.ts"
 import { learnSizes } from "./directory/SegmentSizes.ts"
 import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
-import type { DrainReceipt, PerQueue } from "./Drain.ts"
+import type { DrainReceipt } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
@@ -50,9 +50,8 @@ import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
-import type { NewestSegment } from "./retention/MaintainerState.ts"
+import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
-import type { HeldBackSince } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import { lookMillis } from "./retention/SegmentAges.ts"
@@ -96,8 +95,6 @@ export interface MaintainerStatus {
   readonly heldBack: HeldBackStatus | undefined
   readonly limits: RetentionLimits
   readonly holds: ReadonlyArray<HoldStatus>
-  /** Why nothing can become durable now, and since when; undefined when it can. */
-  readonly heldBack: HeldBackSince | undefined
 }
 
 /**
@@ -408,10 +405,9 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   failures: state.counts.failures,
   restarts: executors.restarts(),
   isDown: executors.isDown(),
-  heldBack: state.arena === undefined ? undefined : heldBackStatus(state.arena, state.elapsed()),
+  heldBack: heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
-  holds: state.holds.list(),
-  heldBack: state.heldBack()
+  holds: state.holds.list()
 })
 
 const holdFor = (

@@ -28,11 +28,16 @@ export interface MaintainerQueues {
   readonly toFree: TaskQueue.TaskQueue
 }
 
-/** Why nothing can become durable, and since when that is known, in Unix time. */
-export interface HeldBackSince {
-  /** One of `HeldBack`. */
-  readonly code: number
-  readonly sinceMillis: number
+/**
+ * A count for each queue.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PerQueue {
+  readonly persist: number
+  readonly freeze: number
+  readonly free: number
 }
 
 /** What the state must know of the maintainer's options. */
@@ -73,7 +78,6 @@ export class MaintainerState {
   readonly holds: Holds
   readonly ages: SegmentAges
   private isFreezingStopped = false
-  private heldBackSince: HeldBackSince | undefined
   private readonly toTryAgain = new Set<number>()
 
   constructor(parts: {
@@ -105,17 +109,6 @@ export class MaintainerState {
     const { clamped, limits: used } = Retention.clampLimits(limits)
     this.limits = used
     return clamped
-  }
-
-  /**
-   * Why nothing can become durable, and since when. A reason is known from the first look at it, so every outcome
-   * looks: a failed attempt is one.
-   */
-  heldBack(): HeldBackSince | undefined {
-    const code = this.arena === undefined ? HeldBack.None : Arena.heldBack(this.arena)
-    if (code === HeldBack.None) this.heldBackSince = undefined
-    else if (this.heldBackSince?.code !== code) this.heldBackSince = { code, sinceMillis: this.now() }
-    return this.heldBackSince
   }
 
   /**
