@@ -5,8 +5,9 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { refuseArgument } from "../internal/arguments.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { Disk } from "./Disk.ts"
 
 /**
@@ -41,13 +42,14 @@ export const withReadRate = <A, E, R>(
   bytesPerSecond: number
 ): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
+    if (!(bytesPerSecond > 0)) refuseArgument("bytesPerSecond", bytesPerSecond, "a number above 0")
     const disk = yield* Disk
-    const begunMillis = yield* Clock.currentTimeMillis
+    const begunMillis = yield* elapsedMillis
     let bytesRead = 0
     const pay = Effect.fnUntraced(function*(bytes: number) {
       bytesRead += bytes
       const dueMillis = begunMillis + bytesRead / bytesPerSecond * 1000
-      const waitMillis = dueMillis - (yield* Clock.currentTimeMillis)
+      const waitMillis = dueMillis - (yield* elapsedMillis)
       if (waitMillis >= 1) yield* Effect.sleep(waitMillis)
     })
     const slow = Disk.of({

@@ -7,6 +7,7 @@
  * (a link, a directory) is never opened; it is listed as `unsafe`.
  */
 import * as Effect from "effect/Effect"
+import { resolve } from "node:path"
 import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
 import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
 import type { DirectoryEntry } from "./Disk.ts"
@@ -53,13 +54,16 @@ export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/")
 /**
  * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross
  * threads: another thread is given `path` and `naming`, and makes its own.
+ *
+ * Its path is absolute. So a program that changes its working directory changes nothing for a log that is open, or for
+ * a reader that has begun.
  */
 export class SegmentDirectory {
   readonly path: string
   readonly naming: SegmentNaming
 
   constructor(path: string, naming: SegmentNaming = defaultNaming) {
-    this.path = path
+    this.path = resolve(path)
     this.naming = naming
   }
 

@@ -192,7 +192,11 @@ export class SegmentVerifier {
       blockCount: this.blockCount,
       eventCount: this.eventCount,
       firstEventId: this.firstEventId,
-      lastEventId: this.eventCount === 0 ? 0 : this.lastEventId,
+      lastEventId: this.eventCount > 0
+        ? this.lastEventId
+        : this.header.closedNanos === 0n
+        ? 0
+        : this.header.lastEventId,
       validBytes: this.validBytes,
       bytes: this.offset,
       chainedChecksum: this.chainedChecksum ?? 0n,
@@ -375,11 +379,17 @@ export class SegmentVerifier {
   private finishClosed(bytes: Uint8Array, atEnd: boolean): number {
     const header = this.header
     invariant(header !== undefined, "blocks follow a header")
-    const lastEventId = this.blockCount === 0 ? 0 : this.lastEventId
+    if (header.eventCount === 0 && header.lastEventId > 0) {
+      const misfit = this.endsWithoutEventsFault(header)
+      if (misfit !== undefined) return this.fail(misfit)
+    }
+    // A segment without events names the ids before and after it, or none.
+    const firstEventId = this.eventCount > 0 || header.eventCount > 0 ? this.firstEventId : header.firstEventId
+    const lastEventId = this.blockCount > 0 ? this.lastEventId : header.eventCount > 0 ? 0 : header.lastEventId
     const [found, expected] = this.resumed
       ? [`last id ${lastEventId}`, `last id ${header.lastEventId}`]
       : [
-        `${this.eventCount} events, ids ${this.firstEventId} to ${lastEventId}`,
+        `${this.eventCount} events, ids ${firstEventId} to ${lastEventId}`,
         `${header.eventCount} events, ids ${header.firstEventId} to ${header.lastEventId}`
       ]
     if (found !== expected) return this.fail(segmentFault("CountMismatch", 8, expected, found))
@@ -398,6 +408,15 @@ export class SegmentVerifier {
     if (atEnd) this.state = "ended"
     this.neededBytes = 1
     return 0
+  }
+
+  /** Why the ids that a segment without events names are not those before and after it. */
+  private endsWithoutEventsFault({ firstEventId, lastEventId, version }: SegmentHeader): SegmentFault | undefined {
+    const { previousEventId } = this.expected
+    if (firstEventId !== lastEventId + 1) {
+      return segmentFault("CountMismatch", 16, `first event id ${lastEventId + 1}`, String(firstEventId))
+    }
+    return previousEventId === undefined ? undefined : firstIdFault(version, previousEventId, firstEventId, 16)
   }
 
   /** After the last block of a preallocated file there is nothing but zeros. */

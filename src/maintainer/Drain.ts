@@ -4,9 +4,9 @@
  * is left. A deadline ends compression, never persistence, and the receipt reports what was done (promise 7 of
  * docs/RELIABILITY.md).
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -14,20 +14,9 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { Supervised } from "./executor/Supervisor.ts"
 import type { ExecutorReports } from "./ExecutorReports.ts"
-import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
+import { heldBackStatus } from "./HeldBackStatus.ts"
+import type { MaintainerQueues, MaintainerState, PerQueue } from "./retention/MaintainerState.ts"
 import { reportWaiting } from "./Waiting.ts"
-
-/**
- * A count for each queue.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PerQueue {
-  readonly persist: number
-  readonly freeze: number
-  readonly free: number
-}
 
 /**
  * What a drain has done, what it left and how long it took.
@@ -72,7 +61,7 @@ export const drain = (parts: Drainable, drainMillisMax: number | undefined): Eff
 const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: number | undefined) {
   const { executors, reports, state } = parts
   const { arena, control, directory: { path }, queues } = state
-  const begun = yield* Clock.currentTimeMillis
+  const begun = yield* elapsedMillis
   const before = { ...state.counts }
   // When a drain ends, the limits in bytes and age are kept too, even right after the start.
   const { ageMillisMax, bytesMax } = state.limits
@@ -106,7 +95,11 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     Effect.delay(Duration.millis(drainMillisMax ?? 0))
   )
   const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
-  const look = Effect.sync(() => ({ directory: path, pending: pendingUnsafe(queues), heldBack: state.heldBack() }))
+  const look = Effect.sync(() => ({
+    directory: path,
+    pending: pendingUnsafe(queues),
+    heldBack: heldBackStatus(arena, state.elapsed())
+  }))
   const reporting = yield* Effect.forkChild(reportWaiting(look))
   yield* untilQuiet
   if (deadline !== undefined) deadline.interruptUnsafe()
@@ -119,7 +112,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     },
     left: pendingUnsafe(queues),
     failures: state.counts.failures - before.failures,
-    millis: (yield* Clock.currentTimeMillis) - begun
+    millis: Math.round((yield* elapsedMillis) - begun)
   }
   yield* Effect.logDebug(`drained ${path}`, receipt)
   return receipt

@@ -57,7 +57,6 @@ export const make = (options: {
     apply: (executor, outcome) => {
       counts[executor] = (counts[executor] ?? 0) + 1
       applyOne(outcome, true)
-      state.heldBack()
       state.retain()
       Doorbell.ringUnsafe(control.progress)
       // A reader of the positions looks again.

@@ -1,56 +1,37 @@
 /**
  * What a shutdown waits for, in words. One that cannot end reports it every ten seconds, with the way to end it.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { plainText } from "../internal/plainText.ts"
-import { HeldBack } from "../shared/Arena.ts"
-import type { HeldBackSince } from "./retention/MaintainerState.ts"
+import { formatWait } from "./HeldBackStatus.ts"
+import type { HeldBackStatus } from "./HeldBackStatus.ts"
+import type { PerQueue } from "./retention/MaintainerState.ts"
 
 /** What is still to be done, and what stands in its way. */
-export interface Waiting {
+interface Waiting {
   readonly directory: string
-  /** Segments, by what is to be done. */
-  readonly pending: { readonly persist: number; readonly freeze: number; readonly free: number }
-  readonly heldBack: HeldBackSince | undefined
+  readonly pending: PerQueue
+  readonly heldBack: HeldBackStatus | undefined
 }
-
-const obstacles: ReadonlyMap<number, string> = new Map([
-  [HeldBack.DiskFull, "the disk is full"],
-  [HeldBack.DiskFailing, "the disk fails"],
-  [HeldBack.HotLimit, "as many segments are hot as may be: a freeze must end"],
-  [HeldBack.MaintainerDown, "the maintainer is down"]
-])
 
 const everyMillis = 10_000
 
-const count = (segments: number, what: string): ReadonlyArray<string> =>
-  segments === 0 ? [] : [`${segments} ${segments === 1 ? "segment" : "segments"} to ${what}`]
-
-/** One line: how long, what for, why it does not go on, and how to end it. */
-const formatWaiting = ({ directory, heldBack, pending }: Waiting, millis: number): string => {
-  const work = [
-    ...count(pending.persist, "make durable"),
-    ...count(pending.freeze, "compress"),
-    ...count(pending.free, "delete")
-  ]
-  const obstacle = heldBack === undefined ? undefined : obstacles.get(heldBack.code)
-  const since = heldBack === undefined ? "" : new Date(heldBack.sinceMillis).toISOString()
+/** One line: how long, what for, why it does not continue, and how to end it. */
+const formatWaiting = (waiting: Waiting, millis: number): string => {
+  const isAtRisk = waiting.pending.persist > 0 || waiting.heldBack !== undefined
   return plainText([
-    `closing ${directory} has taken ${Math.round(millis / 1000)} s`,
-    work.length === 0 ? "the last outcomes are awaited" : `it waits for ${work.join(", ")}`,
-    ...(obstacle === undefined ? [] : [`${obstacle}, since ${since}`]),
-    pending.persist > 0 || obstacle !== undefined
-      ? "a kill ends it at once and loses what was not committed"
-      : "a kill ends it at once and loses no event"
+    `closing ${waiting.directory} has taken ${Math.round(millis / 1000)} s`,
+    `it waits for ${formatWait(waiting) ?? "the last outcomes"}`,
+    `a kill ends it at once and loses ${isAtRisk ? "what was not committed" : "no event"}`
   ].join("; "))
 }
 
 /** Logs what a shutdown waits for, every ten seconds, until it is interrupted. */
 export const reportWaiting = Effect.fnUntraced(function*(look: Effect.Effect<Waiting>): Effect.fn.Return<never> {
-  const begun = yield* Clock.currentTimeMillis
+  const begun = yield* elapsedMillis
   while (true) {
     yield* Effect.sleep(everyMillis)
-    yield* Effect.logWarning(formatWaiting(yield* look, (yield* Clock.currentTimeMillis) - begun))
+    yield* Effect.logWarning(formatWaiting(yield* look, (yield* elapsedMillis) - begun))
   }
 })

@@ -148,3 +148,42 @@ export const lastSegmentWhere = Effect.fnUntraced(function*(
   }
   return found
 })
+
+/** The segment that has this event, or the newest one before it; `undefined` when every segment begins later. */
+export const segmentWith = (
+  directory: SegmentDirectory,
+  eventId: number
+): Effect.Effect<number | undefined, DiskError, Disk> =>
+  Effect.flatMap(makeDirectoryReader(directory), (reader) =>
+    lastSegmentWhere(
+      reader,
+      ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= eventId
+    ))
+
+/** Beginnings that are read side by side. */
+const startsAtOnce = 16
+
+/**
+ * The oldest segment that was closed at this Unix time or later, or after which another was begun later; the newest one
+ * when there is none, `undefined` when nothing is known of any. The wall clock may have been set back between two
+ * segments, so every segment up to the one that is found is looked at. Damaged beginnings are passed over.
+ */
+export const firstSegmentSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
+  const segments = reader.segments()
+  let before: number | undefined
+  for (let from = 0; from < segments.length; from += startsAtOnce) {
+    const starts = yield* Effect.forEach(
+      segments.slice(from, from + startsAtOnce),
+      ({ segmentIndex }) => Effect.map(knownStart(reader, segmentIndex), (start) => ({ segmentIndex, start })),
+      { concurrency: startsAtOnce }
+    )
+    for (const { segmentIndex, start } of starts) {
+      if (start === undefined) continue
+      const { closedNanos, createdNanos } = start.header
+      if (createdNanos > nanos) return before ?? segmentIndex
+      if (closedNanos >= nanos) return segmentIndex
+      before = segmentIndex
+    }
+  }
+  return before
+})

@@ -19,14 +19,23 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
-import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
+import { callback, requireOptions, whole } from "../internal/options.ts"
+import {
+  damagedBeforeOldest,
+  firstSegmentSince,
+  lastSegmentWhere,
+  makeDirectoryReader,
+  oldestEventId
+} from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
+import { readingFields } from "./ReadingOptions.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { EventsDeleted } from "./ReplayError.ts"
@@ -42,8 +51,12 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  *
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
  * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
- * - `timeMillis` (Unix time): with the first event of the newest segment that was created at this time or before; with
- *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
+ * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or
+ *   after which another was begun later; with the newest segment when there is none. The times are those of the
+ *   recorder's wall clock. So an event is left out only when its segment was closed before this time, and so was every
+ *   older one. This holds when the clock was set back meanwhile: then events that are older may come first. Events
+ *   carry no time, so this is as fine as segments are. Reads the beginning of every segment before the one that it
+ *   finds.
  *
  * @since 0.1.0
  * @category models
@@ -126,6 +139,24 @@ export interface Durable {
   readonly above: (id: number) => Effect.Effect<number>
 }
 
+const id = whole("number", 0, Number.MAX_SAFE_INTEGER)
+
+const Options = Schema.Struct({
+  ...readingFields,
+  from: Schema.optional(Schema.Union([
+    Schema.Struct({ id }),
+    Schema.Struct({ segmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER) }),
+    Schema.Struct({ timeMillis: Schema.Finite })
+  ])),
+  to: Schema.optional(Schema.Struct({ id })),
+  follow: Schema.optional(Schema.Union([
+    Schema.Literal("poll"),
+    Schema.Struct({ above: callback<Durable["above"]>() })
+  ])),
+  onHole: Schema.optional(callback<NonNullable<ReplayOptions["onHole"]>>()),
+  onSegment: Schema.optional(callback<NonNullable<ReplayOptions["onSegment"]>>())
+})
+
 const pollMillisMin = 10
 const pollMillisMax = 250
 
@@ -198,6 +229,7 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
+    requireOptions("options", Options, options)
     const cursor = yield* makeReplayCursor({
       ...(yield* locate(options)),
       memory: makeMemory(),
@@ -278,10 +310,13 @@ export const firstAvailableId = (
   directory: string,
   naming?: SegmentNaming
 ): Effect.Effect<number, DiskError, Disk> =>
-  Effect.flatMap(
-    makeDirectoryReader(new SegmentDirectory(directory, naming)),
-    (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
-  )
+  Effect.suspend(() => {
+    requireOptions("arguments", Schema.Struct(readingFields), { directory, naming })
+    return Effect.flatMap(
+      makeDirectoryReader(new SegmentDirectory(directory, naming)),
+      (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
+    )
+  })
 
 type Located = Omit<ReplayStart, "memory" | "onSegment">
 
@@ -294,7 +329,7 @@ const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
   if ("timeMillis" in from) {
     const nanos = BigInt(Math.floor(from.timeMillis)) * 1_000_000n
-    const segmentIndex = yield* lastSegmentWhere(reader, ({ header }) => header.createdNanos <= nanos)
+    const segmentIndex = yield* firstSegmentSince(reader, nanos)
     return { ...start, segmentIndex } satisfies Located
   }
   return yield* locateId(reader, { ...start, fromId: Math.max(1, from.id) })

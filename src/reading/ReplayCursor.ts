@@ -332,7 +332,7 @@ const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inher
   // it ends.
   const previousEventId = summary.eventCount > 0
     ? summary.lastEventId
-    : summary.closed && header.eventCount > 0
+    : summary.closed && header.lastEventId > 0
     ? header.lastEventId
     : before.expectations.previousEventId
   const expectations = expectationsAfter(header, summary.chainedChecksum, previousEventId)

@@ -51,6 +51,7 @@ describe("a reader that goes away", () => {
     [1, "repair", "--dir", at("damaged")],
     [1, "backup", "--dir", at("damaged"), "--to", at("damaged-copy")],
     [0, "record", "--dir", at("new"), "--acks", "--json"],
+    [0, "free", "--dir", at("log"), "--before", "2"],
     [0, "maintain", "--dir", at("log"), "--max-segments", "2"]
   ]
 
@@ -104,6 +105,7 @@ describe("a signal", () => {
         ["dump", "--segment", "3"],
         ["repair"],
         ["stats"],
+        ["free", "--before", "2"],
         ["backup", "--to", at("copy")]
       ]
       yield* Effect.forEach(commands, ([name = "", ...args], index) =>

@@ -21,7 +21,7 @@ import { coldName, defaultNaming, freezingName, hotName, preparingName } from ".
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import { layers, quiet, startVictim, withDirectory } from "./harness.ts"
+import { layers, quiet, startVictim, stopped, withDirectory } from "./harness.ts"
 import type { VictimOptions } from "./victim.ts"
 import { eventOf } from "./workload.ts"
 
@@ -35,8 +35,7 @@ const victim = (directory: string, layer: "fiber" | "worker" = "fiber"): VictimO
   segmentBytesMax: 8192,
   maxSegments: 2,
   maxCompressedSegments: 4,
-  reserveBytes: 4096,
-  giveUpMillis: 1500
+  reserveBytes: 4096
 })
 
 /** Opens a directory, records through several segments, and closes it. */
@@ -76,11 +75,14 @@ describe("files", () => {
             else seen.set(name.replaceAll(/[0-9a-f]{8,}/g, "N"), stats.mode & 0o777)
           }
         }
-        const { ended } = startVictim(victim(directory, layer), {
+        const running = startVictim({ ...victim(directory, layer), stopsAt: 150 }, {
           command: ["/bin/sh", "-c", "umask 000; exec \"$@\"", "sh"],
           onLine: look
         })
-        const testimony = await ended
+        assert.isTrue(await stopped(running, 150), running.testimony.stderr)
+        look()
+        running.child.kill("SIGCONT")
+        const testimony = await running.ended
         look()
         assert.strictEqual(testimony.exitCode, 0, testimony.stderr)
         for (const name of ["FS.N.wal", "FS.N.wal.lz4", "wal_meta.dat", "wal.reserve"]) {
@@ -90,7 +92,7 @@ describe("files", () => {
         for (const name of sockets) assert.isTrue(isLockName(lockName, name), name)
         for (const [name, mode] of seen) assert.strictEqual(mode & ~0o640, 0, `${name} has mode ${mode.toString(8)}`)
         for (const path of [join(root, "made"), directory]) assert.strictEqual(statSync(path).mode & 0o777 & ~0o750, 0)
-      }), 60_000)
+      }))
   }
 
   it(
@@ -101,8 +103,7 @@ describe("files", () => {
         assert.strictEqual((await ended).exitCode, 0)
         for (const name of readdirSync(directory)) assert.match(name, /^(FS\.[0-9]{8}\.wal(\.lz4)?|wal_meta\.dat)$/)
         assert.deepStrictEqual(readdirSync(join(directory, "..")), ["wal"])
-      }),
-    60_000
+      })
   )
 })
 
@@ -153,21 +154,16 @@ describe("a link to a file outside", () => {
         preparingName(defaultNaming, index),
         freezingName(defaultNaming, index, "frame")
       ])
-      let planted = 0
-      const testimony = await startVictim(victim(directory), {
-        onLine: (line) => {
-          if (line !== "durable 10") return
-          for (const name of [...names, "wal_meta.dat.tmp"]) {
-            if (existsSync(join(directory, name))) continue
-            symlinkSync(outside, join(directory, name))
-            planted += 1
-          }
-        }
-      }).ended
-      assert.isAbove(planted, 0)
+      const running = startVictim({ ...victim(directory), stopsAt: 10 })
+      assert.isTrue(await stopped(running, 10), running.testimony.stderr)
+      const planted = [...names, "wal_meta.dat.tmp"].filter((name) => !existsSync(join(directory, name)))
+      for (const name of planted) symlinkSync(outside, join(directory, name))
+      running.child.kill("SIGCONT")
+      const testimony = await running.ended
+      assert.isNotEmpty(planted)
       assert.strictEqual(testimony.lines.at(-1), "end 200", testimony.stderr)
       assert.strictEqual(readFileSync(outside, "utf8"), "precious")
-    }), 60_000)
+    }))
 
   it(
     "that is a hard link is not written to: every file is made anew",
@@ -181,8 +177,7 @@ describe("a link to a file outside", () => {
         const testimony = await startVictim(victim(directory)).ended
         assert.strictEqual(testimony.lines.at(-1), "end 200", testimony.stderr)
         assert.strictEqual(readFileSync(outside, "utf8"), "precious")
-      }),
-    60_000
+      })
   )
 })
 
@@ -218,8 +213,7 @@ describe("what was recorded", () => {
             const said = `${lines.join("\n")}\n${stderr}`
             for (const form of forms) assert.notInclude(said, form)
           }
-        }),
-      60_000
+        })
     )
   }
 

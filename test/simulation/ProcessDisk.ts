@@ -25,6 +25,7 @@ export interface DirectoryListener {
   readonly held: (change: 1 | -1) => void
   readonly renamed: (to: string) => void
   readonly nameGone: (path: string) => void
+  readonly closed: (segmentIndex: number, hasEvents: boolean, lastEventId: number) => void
 }
 
 /** The defect of an executor that dies in the middle of an operation. */

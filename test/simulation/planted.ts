@@ -2,6 +2,7 @@
  * Bugs that somebody could write, each put in from outside through a seam, so the code under test has no switches. A
  * simulation that does not find them does not hold what it says it holds.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -101,6 +102,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
+    seedFirst: 26,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -113,7 +115,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 270,
+    seedFirst: 70,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -186,6 +188,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
+    seedFirst: 14,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -267,7 +270,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 300,
+    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -292,7 +295,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a commit comes back before anything is durable",
-    seedsMax: 60,
+    seedsMax: 300,
+    seedFirst: 27,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -450,7 +454,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 100,
+    seedFirst: 124,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -476,7 +480,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 320,
+    seedFirst: 350,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -523,6 +527,32 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
         )
       })
     })
+  },
+  {
+    name: "age is what the wall clock says",
+    seedsMax: 300,
+    plant: () => ({
+      clock: (clock) => ({
+        ...clock,
+        monotonicTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.currentTimeNanos
+      })
+    })
+  },
+  {
+    name: "a start takes what the clock shows for time that has passed",
+    seedsMax: 100,
+    seedFirst: 2250,
+    plant: onDisk((disk) => ({
+      stat: (path) =>
+        Effect.gen(function*() {
+          const stat = yield* disk.stat(path)
+          if (!path.endsWith(".wal")) return stat
+          const newest = (yield* segmentNames(disk, path, /\.wal$/)).at(-1)
+          if (newest === undefined || !path.endsWith(newest)) return stat
+          return { ...stat, modifiedMillis: yield* Clock.currentTimeMillis }
+        })
+    }))
   },
   {
     name: "verification passes over rotten bits",

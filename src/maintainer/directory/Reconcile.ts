@@ -28,6 +28,10 @@ import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
 /** What was found and done. */
 export interface Reconciled {
   readonly entries: ReadonlyArray<CatalogEntry>
+  /**
+   * When the hot files were last written, in Unix time, by segment: before a recovery writes the newest of them again.
+   */
+  readonly written: ReadonlyMap<number, number>
   /** Names that were removed. */
   readonly removed: ReadonlyArray<string>
   /** Segments whose freeze must be finished. */
@@ -66,6 +70,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
     const segments = segmentsOf(listing)
     const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, segments)
     const entries: Array<CatalogEntry> = []
+    const written = new Map<number, number>()
     const unfinished: Array<number> = []
     const empty: Array<number> = []
     for (const [position, segment] of segments.entries()) {
@@ -75,11 +80,13 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       let bytes = 0
       if (segment.hot) {
         const path = directory.hotPath(segmentIndex)
-        bytes = (yield* disk.stat(path)).bytes
+        const stat = yield* disk.stat(path)
+        bytes = stat.bytes
         if (bytes === 0 && isNewest && segment.cold.length === 0 && writer === "ours") {
           yield* remove(path)
           continue
         }
+        written.set(segmentIndex, stat.modifiedMillis)
         if (bytes === 0 && writer === "ours") empty.push(segmentIndex)
         if (segment.cold.length > 0) unfinished.push(segmentIndex)
       }
@@ -97,6 +104,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
     if (removed.length > 0) yield* disk.syncDirectory(directory.path)
     const reconciled: Reconciled = {
       entries,
+      written,
       removed,
       unfinished,
       empty,

@@ -60,8 +60,8 @@ interface SegmentFlusher {
   readonly flush: (slot: number) => Effect.Effect<boolean, StepError, Disk>
   /** Makes a full slot's segment durable and closed, and gives the slot back. */
   readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
-  /** Prepares one file, if one is missing; `true` when it did. */
-  readonly prepare: Effect.Effect<boolean, never, Disk>
+  /** Prepares one file, if one is missing; `true` when it did. A failure does no harm. */
+  readonly prepare: Effect.Effect<boolean, DiskError, Disk>
   /** How far the log is durable, for the meta file. */
   readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
   /** Closes the files; the arena stays as it is. */
@@ -266,7 +266,7 @@ export const make = (options: {
     })
     const closedMillis = yield* Clock.currentTimeMillis
     // 0 would mean open; a clock that stands at 0 is a test's.
-    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
+    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, Math.floor(closedMillis))) * 1_000_000n)
     let bytes: number
     if (opened.named) {
       bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
@@ -315,7 +315,7 @@ export const make = (options: {
       const active = Arena.activeSlot(arena)
       if (active < 0) return Effect.succeed(false)
       return preparer.prepareNext(Arena.segmentIndexOf(arena, active) + 1)
-    }).pipe(Effect.catch(() => Effect.succeed(false))),
+    }),
     lastDurable: () => last,
     close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))
   }

@@ -14,6 +14,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { dirname, resolve } from "node:path"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { moveName } from "../../disk/DurableNames.ts"
@@ -21,7 +23,9 @@ import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.
 import { makeDirectoryDurable, makeDirectoryIn, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart } from "../segment/SegmentReader.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
@@ -59,6 +63,8 @@ export interface BackupOptions {
   readonly naming?: SegmentNaming
 }
 
+const Options = Schema.Struct({ ...readingFields, to: path })
+
 /** How often a directory that had nothing to copy is listed. */
 const looksMax = 3
 
@@ -89,10 +95,11 @@ export const backup: (
   options: BackupOptions
 ) => Effect.Effect<BackupReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Backup.backup")(
   function*(options: BackupOptions) {
+    requireOptions("options", Options, options)
     const directory = new SegmentDirectory(options.directory, options.naming)
     const { naming } = directory
     const disk = yield* Disk
-    const to = options.to.replace(/(?<=.)\/+$/, "")
+    const to = resolve(options.to)
     const partial = new SegmentDirectory(`${to}.partial`, naming)
     yield* refuseExisting(to)
     const giveName = yield* takePlace(partial, directory.path)
@@ -141,9 +148,9 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory, sourc
   let isNamed = false
   const unlessNamed = (work: Effect.Effect<void, DiskError>) => Effect.suspend(() => isNamed ? Effect.void : work)
   const { permissions } = yield* disk.stat(source)
-  yield* makeDirectoryDurable(parentOf(partial))
+  yield* makeDirectoryDurable(dirname(partial))
   yield* Effect.acquireRelease(
-    makeDirectoryIn(parentOf(partial), nameIn(partial), permissions),
+    makeDirectoryIn(dirname(partial), nameIn(partial), permissions),
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
@@ -159,7 +166,7 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory, sourc
   })
   yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
   return Effect.fnUntraced(function*(to: string) {
-    yield* moveName(parentOf(to), partial, to)
+    yield* moveName(dirname(to), partial, to)
     isNamed = true
     // Only then: an unfinished copy without its lock could not be recognized as one.
     const removeLock = Effect.gen(function*() {
@@ -198,8 +205,3 @@ const refuseExisting = Effect.fnUntraced(function*(path: string) {
   )
   if (found) return yield* refuse(path)
 })
-
-const parentOf = (path: string): string => {
-  const end = path.lastIndexOf("/")
-  return end < 0 ? "." : end === 0 ? "/" : path.slice(0, end)
-}

@@ -25,6 +25,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
@@ -34,6 +35,8 @@ import { makeDirectoryIn, nameIn, pathIn, SegmentDirectory, segmentsOf } from ".
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { requireOptions } from "../../internal/options.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
@@ -92,6 +95,8 @@ export interface RepairOptions {
   readonly apply: boolean
 }
 
+const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
+
 /**
  * Repairs a directory. Fails with `Held` when `apply` is set and a recorder holds the directory.
  *
@@ -120,6 +125,7 @@ export const repair: (
   options: RepairOptions
 ) => Effect.Effect<RepairReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Repair.repair")(
   function*(options: RepairOptions) {
+    requireOptions("options", Options, options)
     const { apply } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
@@ -155,7 +161,12 @@ export const repair: (
         const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
-        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        yield* writePrefix(
+          file,
+          prefix,
+          prepared,
+          closedNanos === 0n ? BigInt(Math.floor(now)) * 1_000_000n : closedNanos
+        )
         if (file.form === "hot") {
           // The rename that puts the whole blocks in place removes the damaged file's name, so the file is copied
           // first.

@@ -15,6 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -24,7 +25,9 @@ import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { oneOf, requireOptions } from "../../internal/options.ts"
 import { plainText } from "../../internal/plainText.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
   expectationsAfter,
@@ -125,6 +128,8 @@ export interface VerifyOptions {
   readonly incremental?: "onlyNew" | "again"
 }
 
+const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(oneOf(["onlyNew", "again"])) })
+
 /**
  * Verifies a directory. Fails only when the directory itself cannot be listed, or the list of verified files cannot be
  * read or written.
@@ -153,6 +158,7 @@ export interface VerifyOptions {
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
 )(function*(options: VerifyOptions) {
+  requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
   const listing = yield* directory.scan
   const { incremental } = options
@@ -402,7 +408,7 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end:
 
 const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
   const isEmpty = summary.eventCount === 0
-  const previousEventId = isEmpty ? older?.expectations.previousEventId : summary.lastEventId
+  const previousEventId = summary.lastEventId > 0 ? summary.lastEventId : older?.expectations.previousEventId
   const unclosed = summary.closed ? undefined : { file, summary }
   return {
     segmentIndex: file.segmentIndex,

@@ -36,7 +36,7 @@ export const expectationsAfter = (
 
 /** How a segment ended, by its header alone: an open one tells only which log it belongs to. */
 export const endOf = (header: SegmentHeader): SegmentEnd => {
-  const lastEventId = header.eventCount === 0 ? undefined : header.lastEventId
+  const lastEventId = header.lastEventId === 0 ? undefined : header.lastEventId
   const expectations = expectationsAfter(header, header.lastChainedChecksum, lastEventId)
   return { version: header.version, expectations: header.closedNanos === 0n ? sameLog(expectations) : expectations }
 }
@@ -63,9 +63,12 @@ export const faultBetween = (
   return firstIdFault(header.version, previousEventId, firstEventId, headerBytesOf(header.version))
 }
 
-/** The first event of a segment, by its header alone; `undefined` when it is open or has none. */
+/**
+ * The first event of a segment, by its header alone; of one that was closed without events, the id that comes next.
+ * `undefined` when it is open or names none.
+ */
 export const firstIdOf = (header: SegmentHeader): number | undefined =>
-  header.closedNanos === 0n || header.eventCount === 0 ? undefined : header.firstEventId
+  header.closedNanos === 0n || header.firstEventId === 0 ? undefined : header.firstEventId
 
 /**
  * The fault of an open segment that another one with events follows, as far as this segment tells it alone. In format 2

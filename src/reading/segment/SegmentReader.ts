@@ -197,7 +197,10 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
 /** What the start of a segment tells. */
 export interface SegmentStart {
   readonly header: SegmentHeader
-  /** `undefined` when there is no event, or no intact header of a first block. */
+  /**
+   * Of a segment that was closed without events, the id that comes next. `undefined` when none is named, or when there
+   * is no intact header of a first block.
+   */
   readonly firstEventId: number | undefined
 }
 
@@ -215,7 +218,7 @@ export const readStart = (
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
     if (header.closedNanos !== 0n) {
-      return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
+      return { header, firstEventId: header.firstEventId === 0 ? undefined : header.firstEventId }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1

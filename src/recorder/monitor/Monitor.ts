@@ -19,6 +19,7 @@ import * as Schema from "effect/Schema"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
@@ -86,12 +87,13 @@ export const read: (
   directory: string
 ) => Effect.Effect<MonitorReport | undefined, MonitorError> = Effect.fn("Monitor.read")(
   function*(directory: string) {
-    const path = pathIn(directory, monitorName)
-    const answer = yield* MonitorSocket.ask(path)
+    requireOptions("arguments", Schema.Struct({ directory: path }), { directory })
+    const file = pathIn(directory, monitorName)
+    const answer = yield* MonitorSocket.ask(file)
     if (answer === undefined) return undefined
     return yield* Effect.mapError(
       Schema.decodeEffect(Answer)(answer),
-      () => new MonitorError({ reason: "Unreadable", path, detail: "its answer" })
+      () => new MonitorError({ reason: "Unreadable", path: file, detail: "its answer" })
     )
   }
 )

@@ -64,8 +64,7 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
           segmentBytesMax: 16_384,
           limits: { maxSegments: 4, maxCompressedSegments: 4 }
         })))
-      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer))
   )
 
   it.live("is refused while another process makes it, made anew when that was killed, and keeps nothing of a lock", () =>

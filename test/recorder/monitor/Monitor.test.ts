@@ -36,7 +36,12 @@ describe("Monitor", () => {
         assert.strictEqual(report.directory, directory)
         assert.deepStrictEqual(report.positions, { appended: 3, durable: 2, compressed: 0, deletedBefore: 1 })
         assert.deepStrictEqual(report.maintainer.limits, small.limits)
-        assert.deepStrictEqual(report.maintainer.holds, [{ name: "archive", fromSegmentIndex: 0, expiresMillis: null }])
+        assert.deepStrictEqual(report.maintainer.holds, [{
+          name: "archive",
+          fromSegmentIndex: 0,
+          expiresMillis: null,
+          isExceeded: false
+        }])
         assert.strictEqual(report.arena.slots, 4)
         assert.strictEqual(report.arena.active, 1)
         assert.strictEqual(report.arena.blank, 3)
