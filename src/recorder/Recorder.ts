@@ -254,25 +254,33 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
-  const refuse = (event: Uint8Array, refusal: number): RecorderError =>
-    refusal === Refusal.TooLarge
-      ? new RecorderError({
-        reason: "TooLarge",
-        detail: `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`
-      })
-      : refusal === Refusal.WrongSize
-      ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
-      : new RecorderError({ reason: "Closed", detail: "" })
+  /** Fails an append, and counts it. */
+  const refused = (error: RecorderError): Effect.Effect<never, RecorderError> => {
+    telemetry.count("eventsRefused", 1)
+    return Effect.fail(error)
+  }
+
+  const refuse = (event: Uint8Array, refusal: number): Effect.Effect<never, RecorderError> =>
+    refused(
+      refusal === Refusal.TooLarge
+        ? new RecorderError({
+          reason: "TooLarge",
+          detail: `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`
+        })
+        : refusal === Refusal.WrongSize
+        ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
+        : new RecorderError({ reason: "Closed", detail: "" })
+    )
 
   /** Does what the policy demands when no slot is blank. */
   const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
+      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return refused(down())
       switch (options.onFull) {
         case "fail":
-          return Effect.fail(
+          return refused(
             new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` })
           )
         case "shed":
@@ -281,7 +289,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
         case "suspend": {
           const eventId = writer.appendUnsafe(event)
           if (eventId > 0) return Effect.succeed(eventId)
-          if (eventId !== Refusal.Full) return Effect.fail(refuse(event, eventId))
+          if (eventId !== Refusal.Full) return refuse(event, eventId)
           return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(event))
         }
       }
@@ -309,7 +317,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       const eventId = appendNow(event)
       if (eventId > 0) return Effect.succeed(eventId)
-      return eventId === Refusal.Full ? appendLater(event) : Effect.fail(refuse(event, eventId))
+      return eventId === Refusal.Full ? appendLater(event) : refuse(event, eventId)
     })
 
   const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {

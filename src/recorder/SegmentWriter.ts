@@ -100,6 +100,10 @@ export class SegmentWriter {
   readonly bytes: Uint8Array
   /** The same memory, for writing numbers. */
   readonly view: DataView
+  /** The smallest event that is taken, in bytes: 0, or the size of every event. */
+  readonly eventBytesMin: number
+  /** The largest event that is taken, in bytes. */
+  readonly eventBytesMax: number
 
   private readonly arena: Arena.Arena
   private readonly toPersist: TaskQueue.Enqueue
@@ -107,8 +111,6 @@ export class SegmentWriter {
   private readonly onRotate: (startedNanos: number) => void
   private readonly nowNanos: () => number
   private readonly words: Int32Array
-  private readonly eventBytesMin: number
-  private readonly eventBytesMax: number
   /** Bytes of the length in front of every event: 4, or 0 where all have one size. */
   private readonly prefixBytes: number
   private readonly stampsIds: boolean

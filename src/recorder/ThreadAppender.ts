@@ -6,6 +6,10 @@
  * The events of one thread are recorded in their order; those of several threads interleave. The recorder assigns the
  * ids.
  *
+ * The ring knows which sizes the recorder takes, so an event that it would refuse does not come in. What it refuses
+ * later all the same (it is down, or is to fail when it is full) does not stop the events after it: the event is taken
+ * out, counted (`eventsRefused`), and reported by the next commit of the thread.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -39,13 +43,18 @@ export interface AppenderMemory {
 export interface ThreadAppender {
   /**
    * Copies an event into the ring; `false` if there is no room now. Call `flushUnsafe` afterwards to wake the reader.
+   * Throws a `RecorderError` when the event can never be recorded: `TooLarge` or `WrongSize` for the recorder or for
+   * the ring, `Closed` after the scope in which the appender was opened.
    */
   readonly appendUnsafe: (event: Uint8Array) => boolean
   /** Wakes the recorder's fiber; call it after a burst of `appendUnsafe`. */
   readonly flushUnsafe: () => void
-  /** Appends; waits for room. `TooLarge` if the event is larger than the ring can hold. */
+  /** Appends; waits for room. Fails when the event can never be recorded, as `appendUnsafe` does. */
   readonly append: (event: Uint8Array) => Effect.Effect<void, RecorderError>
-  /** Succeeds when everything that this thread has appended is durable. */
+  /**
+   * Succeeds when everything that this thread has appended is durable. Fails when an event was refused after it had
+   * come into the ring; that is reported once, and the other events are recorded.
+   */
   readonly commit: Effect.Effect<void, RecorderError>
 }
 
@@ -55,7 +64,8 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
 
 /**
  * Opens an appender for another thread. Its events are taken until the scope closes; those that are in the ring by then
- * are still appended.
+ * are still appended, and later ones are refused with `Closed`. A ring has room for one event of a fixed size at least,
+ * whatever `ringBytes`.
  *
  * @since 0.1.0
  * @category constructors
@@ -86,15 +96,44 @@ export const open = Effect.fnUntraced(
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const { ringBytes } = requireOptions("options", Options, options)
     const recorder = yield* Recorder
-    const ring = ByteRing.makeUnsafe(ringBytes)
-    const take = takeAll(ring, recorder)
-    // Afterwards the ring, or the runtime would keep its memory for the wait that has just ended.
+    const scope = yield* Effect.scope
+    const ring = ByteRing.makeUnsafe(ringBytes, recorder.writer)
+    // What is left is taken, and made durable at once: a commit may wait for a rotation that this scope waits for.
+    const end = Effect.suspend(() => {
+      ByteRing.closeUnsafe(ring)
+      const asked = ByteRing.commitsAsked(ring)
+      const flush = ByteRing.hasOpenCommit(ring) ? answer(ring, asked, recorder.flush) : Effect.void
+      return Effect.andThen(takeAll(ring, recorder), flush)
+    })
     yield* Effect.addFinalizer(() =>
-      Effect.andThen(Effect.ignore(take), Effect.sync(() => Doorbell.ringUnsafe(ring.data)))
+      Effect.andThen(
+        end,
+        Effect.sync(() => {
+          ByteRing.endUnsafe(ring)
+          // Or the runtime would keep the ring's memory for the wait that has just ended.
+          Doorbell.ringUnsafe(ring.data)
+        })
+      )
     )
+    // A commit may wait for long, and events must be taken meanwhile. So it has a fiber of its own, one at a time.
+    let isCommitting = false
+    const commitUpTo = (asked: number) =>
+      Effect.ensuring(
+        answer(ring, asked, recorder.commit),
+        Effect.sync(() => {
+          isCommitting = false
+          Doorbell.ringUnsafe(ring.data)
+        })
+      )
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
       const seen = Doorbell.readUnsafe(ring.data)
-      yield* Effect.exit(take)
+      const asked = ByteRing.commitsAsked(ring)
+      const isAsked = ByteRing.hasOpenCommit(ring)
+      yield* takeAll(ring, recorder)
+      if (isAsked && !isCommitting) {
+        isCommitting = true
+        yield* Effect.forkIn(commitUpTo(asked), scope)
+      }
       yield* Doorbell.wait(ring.data, seen)
     })))
     return { buffer: ring.buffer }
@@ -103,26 +142,49 @@ export const open = Effect.fnUntraced(
 
 const reasons = RecorderReason.literals
 
+/** Takes out what is in the ring now, and appends it. */
 const takeAll = Effect.fnUntraced(function*(ring: ByteRing.ByteRing, recorder: Recorder["Service"]) {
-  const asked = ByteRing.commitsAsked(ring)
-  const isAsked = ByteRing.hasOpenCommit(ring)
-  const exit = yield* Effect.exit(Effect.gen(function*() {
-    let taken = 0
-    while (true) {
-      const event = ByteRing.peekUnsafe(ring)
-      if (event === undefined) break
-      const { length } = event
-      if (recorder.writer.appendUnsafe(event) <= 0) yield* recorder.append(event)
-      ByteRing.takeUnsafe(ring, length)
-      taken += 1
-    }
-    if (taken > 0) Doorbell.ringUnsafe(ring.space)
-    if (isAsked) yield* recorder.commit
-  }))
-  if (!isAsked) return yield* exit
-  const failure = Exit.isSuccess(exit) ? 0 : 1 + reasons.indexOf(reasonOf(exit))
-  ByteRing.answerCommitUnsafe(ring, asked, failure)
+  const end = ByteRing.headUnsafe(ring)
+  while (true) {
+    const rest = takeNow(ring, recorder, end)
+    if (rest === undefined) return
+    yield* takeOne(ring, recorder, rest)
+  }
 })
+
+/** Takes out what can be appended without waiting; returns the first event that cannot. */
+const takeNow = (ring: ByteRing.ByteRing, { writer }: Recorder["Service"], end: number): Uint8Array | undefined => {
+  let taken = 0
+  while (true) {
+    const event = ByteRing.peekUnsafe(ring, end)
+    if (event === undefined || writer.appendUnsafe(event) <= 0) {
+      if (taken > 0) Doorbell.ringUnsafe(ring.space)
+      return event
+    }
+    ByteRing.takeUnsafe(ring, event.length)
+    taken += 1
+  }
+}
+
+/**
+ * Appends an event, by the recorder's policy, and takes it out, recorded or refused. Not interruptible, because nothing
+ * may come between the two: an event that stays after it was appended would be recorded twice.
+ */
+const takeOne = (ring: ByteRing.ByteRing, recorder: Recorder["Service"], event: Uint8Array) =>
+  Effect.uninterruptible(Effect.map(Effect.exit(recorder.append(event)), (exit) => {
+    if (Exit.isFailure(exit)) ByteRing.noteRefusalUnsafe(ring, codeOf(exit))
+    ByteRing.takeUnsafe(ring, event.length)
+    Doorbell.ringUnsafe(ring.space)
+  }))
+
+/** Answers the commits up to `asked`. */
+const answer = (ring: ByteRing.ByteRing, asked: number, commit: Effect.Effect<unknown, RecorderError>) =>
+  Effect.map(Effect.exit(commit), (exit) => {
+    ByteRing.answerCommitUnsafe(ring, asked, Exit.isSuccess(exit) ? 0 : codeOf(exit))
+  })
+
+/** A reason as the ring carries it; 0 stands for success. */
+const codeOf = (exit: Exit.Failure<unknown, RecorderError>): number => 1 + reasons.indexOf(reasonOf(exit))
 
 const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason => {
   for (const reason of exit.cause.reasons) {
@@ -140,15 +202,35 @@ const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason =>
 export const attach = (memory: AppenderMemory): ThreadAppender => {
   const { buffer } = requireOptions("memory", Memory, memory)
   const ring = ByteRing.attach(buffer)
+  const { eventBytesMax, eventBytesMin } = ring
+
+  const failWith = (code: number, detail: string) =>
+    new RecorderError({ reason: reasons[code - 1] ?? "Closed", detail })
+
+  /** Why this event can never come into the ring. */
+  const refusalOf = ({ length }: Uint8Array): RecorderError | undefined => {
+    if (ByteRing.isClosed(ring)) return new RecorderError({ reason: "Closed", detail: "" })
+    if (length >= eventBytesMin && length <= eventBytesMax) return undefined
+    return eventBytesMin > 0
+      ? new RecorderError({ reason: "WrongSize", detail: `${length} bytes, not ${eventBytesMin}` })
+      : new RecorderError({ reason: "TooLarge", detail: `${length} bytes, at most ${eventBytesMax} through this ring` })
+  }
+
+  const appendUnsafe = (event: Uint8Array): boolean => {
+    requireBytes("event", event)
+    const { length } = event
+    if (length >= eventBytesMin && length <= eventBytesMax && ByteRing.putUnsafe(ring, event)) return true
+    const refusal = refusalOf(event)
+    if (refusal !== undefined) throw refusal
+    return false
+  }
 
   const append = (event: Uint8Array): Effect.Effect<void, RecorderError> =>
     Effect.suspend(() => {
       requireBytes("event", event)
-      if (event.length > ring.eventBytesMax) {
-        const detail = `${event.length} bytes, at most ${ring.eventBytesMax} through this ring`
-        return Effect.fail(new RecorderError({ reason: "TooLarge", detail }))
-      }
       const seen = Doorbell.readUnsafe(ring.space)
+      const refusal = refusalOf(event)
+      if (refusal !== undefined) return Effect.fail(refusal)
       if (ByteRing.putUnsafe(ring, event)) return Effect.void
       Doorbell.ringUnsafe(ring.data)
       return Effect.andThen(Doorbell.wait(ring.space, seen), append(event))
@@ -157,17 +239,19 @@ export const attach = (memory: AppenderMemory): ThreadAppender => {
   const answered = (request: number): Effect.Effect<void, RecorderError> =>
     Effect.suspend(() => {
       const seen = Doorbell.readUnsafe(ring.space)
-      const answer = ByteRing.commitAnswer(ring, request)
-      if (answer === undefined) return Effect.andThen(Doorbell.wait(ring.space, seen), answered(request))
-      if (answer === 0) return Effect.void
-      return Effect.fail(new RecorderError({ reason: reasons[answer - 1] ?? "Closed", detail: "" }))
+      const hasEnded = ByteRing.hasEnded(ring)
+      const code = ByteRing.commitAnswer(ring, request)
+      if (code === undefined && !hasEnded) return Effect.andThen(Doorbell.wait(ring.space, seen), answered(request))
+      const refused = ByteRing.newRefusalsUnsafe(ring)
+      if (refused !== undefined) {
+        return Effect.fail(failWith(refused.code, `${refused.count} events of this appender were refused`))
+      }
+      if (code === 0) return Effect.void
+      return Effect.fail(failWith(code ?? 0, ""))
     })
 
   return {
-    appendUnsafe: (event) => {
-      requireBytes("event", event)
-      return ByteRing.putUnsafe(ring, event)
-    },
+    appendUnsafe,
     flushUnsafe: () => Doorbell.ringUnsafe(ring.data),
     append,
     commit: Effect.suspend(() => answered(ByteRing.askCommitUnsafe(ring)))

@@ -3,9 +3,10 @@
  * producer copies events in and never waits. The consumer reads them in order, in place, and gives their room back.
  *
  * ```text
- *     0  constants    magic, capacity
- *    64  producer     head: bytes ever put in (mod 2^32), commits asked for, data doorbell
- *   128  consumer     tail: bytes ever taken out, commits answered, failure code, space doorbell
+ *     0  constants    magic, capacity, fewest and most bytes of an event
+ *    64  producer     head: bytes ever put in (mod 2^32), commits asked for, data doorbell, refusals told
+ *   128  consumer     tail: bytes ever taken out, commits answered, failure code, space doorbell, refusals and the code
+ *                     of the last one, whether it has ended
  *   192  data         capacity bytes, a power of two
  *
  *   record = u32 length + bytes, padded to 4; a length of 0xFFFFFFFF skips to the beginning of the ring
@@ -13,6 +14,10 @@
  *
  * Positions count bytes modulo 2^32 and are compared by their difference, so they may wrap. Head is stored after the
  * bytes of a record, tail after they were read.
+ *
+ * Positions are multiples of four, so the lowest bit of head is free: the consumer sets it to close the ring. The
+ * producer moves head by compare-and-exchange. So an event is either in front of the end that the consumer sees when it
+ * closes, or it was not put in.
  */
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
@@ -21,24 +26,35 @@ const magic = 0x42524e47
 const skipMark = 0xffff_ffff
 const lineWords = 16
 const dataStart = 3 * lineWords * 4
+const closedBit = 1
+/** The most bytes that a record has beside those of its event. */
+const overheadBytes = 8
 
 const at = {
   magic: 0,
   capacity: 1,
+  eventBytesMin: 2,
+  eventBytesMax: 3,
   head: lineWords,
   commitsAsked: lineWords + 1,
   data: lineWords + 2,
+  refusalsTold: lineWords + 3,
   tail: 2 * lineWords,
   commitsAnswered: 2 * lineWords + 1,
   failure: 2 * lineWords + 2,
-  space: 2 * lineWords + 3
+  space: 2 * lineWords + 3,
+  refusals: 2 * lineWords + 4,
+  refusalCode: 2 * lineWords + 5,
+  hasEnded: 2 * lineWords + 6
 } as const
 
 /** A byte ring, as one thread sees it. */
 export interface ByteRing {
   readonly buffer: SharedArrayBuffer
   readonly capacityBytes: number
-  /** The largest event that always fits into an empty ring, in bytes. */
+  /** The smallest event that the consumer takes, in bytes. */
+  readonly eventBytesMin: number
+  /** The largest event that the consumer takes and that always fits into an empty ring, in bytes. */
   readonly eventBytesMax: number
   /** The producer rings it when there are events, or when it asks for a commit. */
   readonly data: Doorbell.Doorbell
@@ -52,13 +68,25 @@ export interface ByteRing {
 /** The largest capacity, in bytes: positions must stay comparable modulo 2^32. */
 export const capacityBytesMax = 2 ** 30
 
-/** Makes an empty ring. The capacity is rounded up to a power of two of at least 4 KiB. */
-export const makeUnsafe = (capacityBytes: number): ByteRing => {
-  const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes)))
+/** Which events a consumer takes, in bytes. */
+interface EventSizes {
+  readonly eventBytesMin: number
+  readonly eventBytesMax: number
+}
+
+/**
+ * Makes an empty ring for events of these sizes. The capacity is rounded up to a power of two of at least 4 KiB, and
+ * has room for the smallest of the events at least.
+ */
+export const makeUnsafe = (capacityBytes: number, { eventBytesMax, eventBytesMin }: EventSizes): ByteRing => {
+  const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes, 2 * (eventBytesMin + overheadBytes))))
   invariant(capacity <= capacityBytesMax, "a byte ring has at most 1 GiB")
   const buffer = new SharedArrayBuffer(dataStart + capacity)
   const words = new Int32Array(buffer)
   words[at.capacity] = capacity
+  words[at.eventBytesMin] = eventBytesMin
+  // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
+  words[at.eventBytesMax] = Math.min(eventBytesMax, capacity / 2 - overheadBytes)
   Atomics.store(words, at.magic, magic)
   return attach(buffer)
 }
@@ -71,8 +99,8 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
   return {
     buffer,
     capacityBytes,
-    // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
-    eventBytesMax: capacityBytes / 2 - 8,
+    eventBytesMin: words[at.eventBytesMin] ?? 0,
+    eventBytesMax: words[at.eventBytesMax] ?? 0,
     data: Doorbell.makeSharedUnsafe(buffer, at.data * 4),
     space: Doorbell.makeSharedUnsafe(buffer, at.space * 4),
     words,
@@ -83,11 +111,16 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
 
 const padded = (length: number): number => 4 + Math.ceil(length / 4) * 4
 
-/** Producer: copies an event in. Returns `false` if there is no room now; then nothing has changed. */
+/**
+ * Producer: copies an event in. Returns `false` if there is no room now, or if the ring is closed; then nothing has
+ * changed. The event has one of the sizes that the consumer takes.
+ */
 export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
   const { capacityBytes, words } = self
   const record = padded(event.length)
-  const head = Atomics.load(words, at.head) >>> 0
+  const before = Atomics.load(words, at.head)
+  if ((before & closedBit) !== 0) return false
+  const head = before >>> 0
   const used = (head - Atomics.load(words, at.tail)) >>> 0
   const offset = head & (capacityBytes - 1)
   const contiguous = capacityBytes - offset
@@ -97,12 +130,19 @@ export const putUnsafe = (self: ByteRing, event: Uint8Array): boolean => {
   const start = skip > 0 ? 0 : offset
   self.view.setUint32(start, event.length, true)
   self.bytes.set(event, start + 4)
-  Atomics.store(words, at.head, (head + skip + record) | 0)
-  return true
+  return Atomics.compareExchange(words, at.head, before, (head + skip + record) | 0) === before
 }
 
+/** Consumer: closes the ring; no event comes in from now on. */
+export const closeUnsafe = (self: ByteRing): void => {
+  Atomics.or(self.words, at.head, closedBit)
+}
+
+/** Whether the ring is closed. */
+export const isClosed = (self: ByteRing): boolean => (Atomics.load(self.words, at.head) & closedBit) !== 0
+
 /** Returns the number of bytes ever put in, modulo 2^32. */
-const head = (self: ByteRing): number => Atomics.load(self.words, at.head) >>> 0
+export const headUnsafe = (self: ByteRing): number => (Atomics.load(self.words, at.head) & ~closedBit) >>> 0
 
 /** Producer: asks the consumer to make durable everything that was put in. Returns the number of the request. */
 export const askCommitUnsafe = (self: ByteRing): number => {
@@ -119,11 +159,14 @@ export const commitAnswer = (self: ByteRing, request: number): number | undefine
   return Atomics.load(self.words, at.failure)
 }
 
-/** Consumer: returns a view on the oldest event; `undefined` if there is none. The view is valid until `takeUnsafe`. */
-export const peekUnsafe = (self: ByteRing): Uint8Array | undefined => {
+/**
+ * Consumer: returns a view on the oldest event; `undefined` if there is none in front of `end`, which `headUnsafe` gave
+ * before. The view is valid until `takeUnsafe`.
+ */
+export const peekUnsafe = (self: ByteRing, end: number): Uint8Array | undefined => {
   const { capacityBytes, words } = self
   let tail = Atomics.load(words, at.tail) >>> 0
-  if (tail === head(self)) return undefined
+  if (tail === end) return undefined
   let offset = tail & (capacityBytes - 1)
   let length = self.view.getUint32(offset, true)
   if (length === skipMark) {
@@ -153,3 +196,28 @@ export const answerCommitUnsafe = (self: ByteRing, request: number, failure: num
   Atomics.store(self.words, at.commitsAnswered, request)
   Doorbell.ringUnsafe(self.space)
 }
+
+/** Consumer: notes that an event was taken out and refused, with a code above 0. */
+export const noteRefusalUnsafe = (self: ByteRing, code: number): void => {
+  Atomics.store(self.words, at.refusalCode, code)
+  Atomics.add(self.words, at.refusals, 1)
+}
+
+/**
+ * Producer: returns how many events were refused since it asked before, and the code of the last one; `undefined` when
+ * none were.
+ */
+export const newRefusalsUnsafe = (self: ByteRing): { readonly count: number; readonly code: number } | undefined => {
+  const refusals = Atomics.load(self.words, at.refusals)
+  const count = (refusals - Atomics.exchange(self.words, at.refusalsTold, refusals)) | 0
+  return count === 0 ? undefined : { count, code: Atomics.load(self.words, at.refusalCode) }
+}
+
+/** Consumer: ends; commits that are open now or come later have no answer. */
+export const endUnsafe = (self: ByteRing): void => {
+  Atomics.store(self.words, at.hasEnded, 1)
+  Doorbell.ringUnsafe(self.space)
+}
+
+/** Whether the consumer has ended. The producer asks before it looks for an answer: the answer may come in between. */
+export const hasEnded = (self: ByteRing): boolean => Atomics.load(self.words, at.hasEnded) !== 0

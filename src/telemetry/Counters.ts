@@ -145,7 +145,13 @@ const trafficFields = {
     exported: "shed_events_total",
     unit: "",
     merge: "sum",
-    help: "Events refused because no slot was free."
+    help: "New events dropped because no slot was free."
+  },
+  eventsRefused: {
+    exported: "refused_events_total",
+    unit: "",
+    merge: "sum",
+    help: "Appends that failed; nothing was written."
   },
   compressionBytesIn: {
     exported: "compression_input_bytes_total",

@@ -2,15 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as ByteRing from "../../src/shared/ByteRing.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
+const anySize = { eventBytesMin: 0, eventBytesMax: 2 ** 24 }
+
 const take = (ring: ByteRing.ByteRing): Uint8Array | undefined => {
-  const event = ByteRing.peekUnsafe(ring)?.slice()
+  const event = ByteRing.peekUnsafe(ring, ByteRing.headUnsafe(ring))?.slice()
   if (event !== undefined) ByteRing.takeUnsafe(ring, event.length)
   return event
 }
 
 describe("ByteRing", () => {
   it("gives events back in order, whatever their sizes, around the ring many times", () => {
-    const ring = ByteRing.makeUnsafe(4096)
+    const ring = ByteRing.makeUnsafe(4096, anySize)
     const random = new SeededRandom(1)
     const inside: Array<Uint8Array> = []
     let put = 0
@@ -28,7 +30,7 @@ describe("ByteRing", () => {
   })
 
   it("refuses what does not fit now, and takes it when there is room", () => {
-    const ring = ByteRing.makeUnsafe(4096)
+    const ring = ByteRing.makeUnsafe(4096, anySize)
     const event = new Uint8Array(1000)
     let count = 0
     while (ByteRing.putUnsafe(ring, event)) count += 1
@@ -39,7 +41,7 @@ describe("ByteRing", () => {
   })
 
   it("always has room for the largest event when it is empty", () => {
-    const ring = ByteRing.makeUnsafe(4096)
+    const ring = ByteRing.makeUnsafe(4096, anySize)
     for (let round = 0; round < 500; round++) {
       assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array(round)))
       take(ring)
@@ -49,7 +51,7 @@ describe("ByteRing", () => {
   })
 
   it("counts its bytes across the wrap of 2^32", () => {
-    const ring = ByteRing.makeUnsafe(4096)
+    const ring = ByteRing.makeUnsafe(4096, anySize)
     const nearWrap = -4096
     Atomics.store(ring.words, 16, nearWrap)
     Atomics.store(ring.words, 32, nearWrap)
@@ -60,7 +62,7 @@ describe("ByteRing", () => {
   })
 
   it("answers every commit that was asked for before", () => {
-    const ring = ByteRing.makeUnsafe(4096)
+    const ring = ByteRing.makeUnsafe(4096, anySize)
     const first = ByteRing.askCommitUnsafe(ring)
     const second = ByteRing.askCommitUnsafe(ring)
     assert.isTrue(ByteRing.hasOpenCommit(ring))
@@ -72,5 +74,37 @@ describe("ByteRing", () => {
     assert.isUndefined(ByteRing.commitAnswer(ring, third))
     ByteRing.answerCommitUnsafe(ring, ByteRing.commitsAsked(ring), 4)
     assert.strictEqual(ByteRing.commitAnswer(ring, third), 4)
+  })
+
+  it("knows the sizes that its consumer takes, and has room for the smallest", () => {
+    const sizes = (capacityBytes: number, eventBytesMin: number, eventBytesMax: number) => {
+      const ring = ByteRing.attach(ByteRing.makeUnsafe(capacityBytes, { eventBytesMin, eventBytesMax }).buffer)
+      return [ring.capacityBytes, ring.eventBytesMin, ring.eventBytesMax]
+    }
+    assert.deepStrictEqual(sizes(4096, 0, 100), [4096, 0, 100])
+    assert.deepStrictEqual(sizes(4096, 0, 10_000), [4096, 0, 2040])
+    assert.deepStrictEqual(sizes(4096, 2040, 2040), [4096, 2040, 2040])
+    assert.deepStrictEqual(sizes(4096, 2041, 2041), [8192, 2041, 2041])
+    assert.deepStrictEqual(sizes(1, 65_535, 65_535), [262_144, 65_535, 65_535])
+  })
+
+  it("gives everything that came in before it was closed, and takes nothing after", () => {
+    const ring = ByteRing.makeUnsafe(4096, anySize)
+    assert.isTrue(ByteRing.putUnsafe(ring, new Uint8Array([1])))
+    assert.isFalse(ByteRing.isClosed(ring))
+    ByteRing.closeUnsafe(ring)
+    assert.isTrue(ByteRing.isClosed(ring))
+    assert.isFalse(ByteRing.putUnsafe(ring, new Uint8Array([2])))
+    assert.deepStrictEqual(take(ring), new Uint8Array([1]))
+    assert.isUndefined(take(ring))
+  })
+
+  it("tells of every refusal once", () => {
+    const ring = ByteRing.makeUnsafe(4096, anySize)
+    assert.isUndefined(ByteRing.newRefusalsUnsafe(ring))
+    ByteRing.noteRefusalUnsafe(ring, 3)
+    ByteRing.noteRefusalUnsafe(ring, 4)
+    assert.deepStrictEqual(ByteRing.newRefusalsUnsafe(ring), { count: 2, code: 4 })
+    assert.isUndefined(ByteRing.newRefusalsUnsafe(ring))
   })
 })
