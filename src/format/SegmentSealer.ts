@@ -1,7 +1,10 @@
 /**
  * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
- * append path. Each call seals the given payload completely, in as few blocks as the format allows, and a sealed block
- * is never sealed again: so a torn write can only touch events that nobody was promised.
+ * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again: so
+ * a torn write can only touch events that nobody was promised.
+ *
+ * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
+ * last block of a flush is never full, and every other one is. So a reader knows where a flush ended.
  *
  * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
  * u32 length + bytes each.
@@ -11,7 +14,7 @@ import { xxh64 } from "../internal/xxh64.ts"
 import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
 import { headerBytesOf } from "./SegmentHeader.ts"
-import { format1Layout } from "./SegmentLayout.ts"
+import { blocksTellFlush, format1Layout } from "./SegmentLayout.ts"
 import type { SegmentLayout } from "./SegmentLayout.ts"
 
 /** How far a segment is sealed. The state after a durable write is all that is needed to go on. */
@@ -23,6 +26,8 @@ export interface SealState {
   readonly blockCount: number
   readonly eventCount: number
   readonly chainedChecksum: bigint
+  /** When the last block was flushed; 0 when there is none. */
+  readonly flushNanos: bigint
 }
 
 /** The state of a segment without blocks, its chain starting from `chainStart`. */
@@ -31,7 +36,8 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
   fileOffset: headerBytesOf(version),
   blockCount: 0,
   eventCount: 0,
-  chainedChecksum: chainStart
+  chainedChecksum: chainStart,
+  flushNanos: 0n
 })
 
 /**
@@ -40,20 +46,25 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
  */
 export interface SealedBlocks {
   readonly chunks: ReadonlyArray<Uint8Array>
+  /** How many of the chunks belong to the blocks before the last one. */
+  readonly chunksBeforeLast: number
   readonly state: SealState
 }
 
 const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
- * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event.
+ * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event,
+ * `flushNanos` the time of the flush.
  */
 export const seal = (
   layout: SegmentLayout,
   firstEventId: number,
   state: SealState,
-  payload: Uint8Array
+  payload: Uint8Array,
+  flushNanos: bigint
 ): SealedBlocks => {
+  let chunksBeforeLast = 0
   const chunks: Array<Uint8Array> = []
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   let { blockCount, chainedChecksum, eventCount, fileOffset } = state
@@ -70,10 +81,13 @@ export const seal = (
       chainedChecksum,
       blockIndex: blockCount,
       eventCount: cut.events,
-      payloadBytes: body.length
+      payloadBytes: body.length,
+      flushFirstBlock: state.blockCount,
+      flushNanos
     }, header)
     const inFile = blockBytesInFile(layout.version, body.length)
     const padding = inFile - blockHeaderBytes - body.length
+    chunksBeforeLast = chunks.length
     chunks.push(header, body)
     if (padding > 0) chunks.push(zeros.subarray(0, padding))
     blockCount += 1
@@ -83,7 +97,15 @@ export const seal = (
   }
   return {
     chunks,
-    state: { sealedBytes: state.sealedBytes + payload.length, fileOffset, blockCount, eventCount, chainedChecksum }
+    chunksBeforeLast,
+    state: {
+      sealedBytes: state.sealedBytes + payload.length,
+      fileOffset,
+      blockCount,
+      eventCount,
+      chainedChecksum,
+      flushNanos: payload.length === 0 ? state.flushNanos : flushNanos
+    }
   }
 }
 
@@ -98,7 +120,9 @@ const nextCut = (
   if (layout.eventSize > 0) {
     const events = Math.min(eventsMax, Math.floor((end - start) / layout.eventSize))
     invariant(events > 0, "a payload of fixed-size events holds whole events")
-    return { end: start + events * layout.eventSize, events }
+    const isFullAndLast = events === eventsMax && start + events * layout.eventSize === view.byteLength
+    const cut = isFullAndLast && !blocksTellFlush(layout.version) ? events - 1 : events
+    return { end: start + cut * layout.eventSize, events: cut }
   }
   let position = start
   let events = 0

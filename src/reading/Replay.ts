@@ -30,6 +30,7 @@ import { eventsOf } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
 import { freshMemory, rotatingMemory } from "./segment/BlockMemory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+import { forReplay } from "./segment/SegmentReader.ts"
 
 /**
  * Where to begin.
@@ -188,7 +189,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
     const cursor = yield* makeReplayCursor({
       ...(yield* locate(options)),
-      memory: makeMemory(),
+      reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
       onSegment: options.onSegment ?? (() => Effect.void)
     })
     const toId = options.to?.id ?? Number.MAX_SAFE_INTEGER
@@ -271,7 +272,7 @@ export const firstAvailableId = (
     (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
   )
 
-type Located = Omit<ReplayStart, "memory" | "onSegment">
+type Located = Omit<ReplayStart, "reading" | "onSegment">
 
 /** Finds where to begin. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {

@@ -222,7 +222,8 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     walId,
     closedIndex: origin.lastSegmentIndex,
     closedChain: origin.chainedChecksum,
-    durableEventId: origin.lastEventId
+    durableEventId: origin.lastEventId,
+    flushNanos: origin.lastFlushNanos
   })
   const writer = new SegmentWriter({
     arena,

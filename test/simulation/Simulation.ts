@@ -12,6 +12,7 @@ import { Faults } from "./Faults.ts"
 import { Life } from "./Life.ts"
 import type { Setting } from "./Life.ts"
 import { Model } from "./Model.ts"
+import { lookAtOpenRot, repairOpenRot, rotOpenSegment } from "./OpenRot.ts"
 import { makeProcess } from "./Process.ts"
 import type { Seams } from "./Process.ts"
 import { directory, drawNextScenario, drawScenario } from "./Scenario.ts"
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly seams?: Seams
   /** Lives end right after an operation like this one, more often than not. */
   readonly focus?: Focus
+  /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */
+  readonly openRotShare?: number
 }
 
 /** A moment and a way to die at it. */
@@ -69,9 +72,15 @@ const runSeed = (options: RunOptions): Run => {
   const trace = new Trace(options.isVerbose ?? false)
   const simulated = Effect.runSync(SimulatedDisk.make({ seed: random.uint32() }))
   const model = new Model()
+  /** Of its own, so that what is drawn here changes nothing else of a run. */
+  const rotRandom = new SeededRandom((seed + 2 ** 45) % 2 ** 53)
   let nowMillis = startMillis
   let violation: Violation | undefined
   let isHealthy = true
+  const runOf = (): Run => {
+    const operations = Effect.runSync(simulated.operationCount)
+    return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+  }
 
   for (let number = 1; number <= lives + 1 && violation === undefined; number++) {
     const isLast = number > lives
@@ -85,6 +94,21 @@ const runSeed = (options: RunOptions): Run => {
     isHealthy = life.faults.isHealthy
     nowMillis = world.nowMillis + 1000
     life.setting.process.silence()
+    const rot = !isLast && violation === undefined && rotRandom.chance(options.openRotShare ?? openRotShare)
+      ? rotOpenSegment(simulated, rotRandom)
+      : undefined
+    if (rot === undefined) continue
+    trace.add(`rotten while it was open: ${rot.path}`)
+    for (const look of [lookAtOpenRot, repairOpenRot]) {
+      const world = new World(random, nowMillis, scenario.isShuffled)
+      const rotten = new Set([rot.segmentIndex])
+      const looking = makeLife({ scenario, model, simulated, random, trace, world, seams, rotten }, isHealthy)
+      violation ??= toTheEnd(looking, looking.watched(look(looking, rot)))
+      looking.setting.process.abandon()
+      looking.setting.process.silence()
+      isHealthy = true
+    }
+    return runOf()
   }
   violation ??= lookAtTheNames(simulated, model, model.hasDied || scenario.hasFaults)
   if (violation === undefined && random.chance(rotShare)) {
@@ -96,8 +120,7 @@ const runSeed = (options: RunOptions): Run => {
     violation = toTheEnd(life, life.liveOnRot(files))
     life.setting.process.silence()
   }
-  const operations = Effect.runSync(simulated.operationCount)
-  return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+  return runOf()
 }
 
 const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolean): Life => {
@@ -118,6 +141,9 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
 
 /** In so many runs bits rot in the end. */
 const rotShare = 0.25
+
+/** After so many lives a bit rots in the segment that was open. */
+const openRotShare = 0.5
 
 const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
   const { process, rotten, world } = life.setting

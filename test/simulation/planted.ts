@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
@@ -28,6 +29,8 @@ export interface PlantedBug {
   readonly seedFirst?: number
   /** The moment at which it hurts, when that is one operation long. */
   readonly focus?: Focus
+  /** As in `RunOptions`. */
+  readonly openRotShare?: number
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
@@ -64,6 +67,16 @@ const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
     disk.list(directoryOf(path)),
     (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
   )
+
+/** Where the last whole block of an open segment ends; of other files, far behind the end. */
+const wholeBytesOf = Effect.fnUntraced(function*(file: DiskFile) {
+  const bytes = new Uint8Array((yield* file.stat).bytes)
+  yield* readFully(file, bytes, 0)
+  const verifier = new SegmentVerifier()
+  verifier.push(bytes, true, () => {})
+  const { header, point } = verifier
+  return header?.closedNanos === 0n && point !== undefined ? point.offset : Number.POSITIVE_INFINITY
+})
 
 /** Unlinks another file than was asked for, if there is one. */
 const unlinkInstead = (pattern: RegExp, position: number) =>
@@ -413,7 +426,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             walId: new Uint8Array(16).fill(++opened),
             closedIndex,
             closedChain,
-            durableEventId: Arena.durableEventId(arena)
+            durableEventId: Arena.durableEventId(arena),
+            flushNanos: Arena.flushNanos(arena)
           })
           return recorder
         }
@@ -521,6 +535,27 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     name: "verification passes over rotten bits",
     seedsMax: 60,
     plant: () => ({ verified: () => [] })
+  },
+  {
+    name: "damage in the open segment is cut as a torn tail",
+    seedsMax: 60,
+    focus: { after: /^commit: [1-9]/, by: "killed" },
+    openRotShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.flatMap(disk.open(path, mode), (file) =>
+          !path.endsWith(".wal") || mode !== "read"
+            ? Effect.succeed(file)
+            : Effect.map(wholeBytesOf(file), (end) => ({
+              ...file,
+              // Nothing is seen behind the last whole block.
+              read: (target: Uint8Array, offset: number) =>
+                Effect.map(file.read(target, offset), (count) => {
+                  target.fill(0, Math.min(count, Math.max(0, end - offset)), count)
+                  return count
+                })
+            })))
+    }))
   },
   {
     name: "a replay ends quietly where bits have rotted",

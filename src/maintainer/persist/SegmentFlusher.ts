@@ -9,6 +9,10 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
+ * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more arrow:
+ * the last block of a flush, which is never full, is written after the full ones before it are durable. A reader that
+ * finds such a block after a damaged one knows that the damage is no torn write.
+ *
  * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
  * replaces the open one in two writes, so that a reader finds one of the two meanwhile (see `SegmentHeader`).
  *
@@ -27,7 +31,7 @@ import { Disk, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
-import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
+import { blocksTellFlush, chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -115,7 +119,8 @@ export const make = (options: {
       walId: Arena.walId(arena),
       previousChainedChecksum: Arena.chainStart(arena, slot),
       blockBytesMax: layout.blockBytesMax,
-      eventSize: layout.eventSize
+      eventSize: layout.eventSize,
+      lastFlushNanos: isClosed ? state.flushNanos : 0n
     })
   }
 
@@ -151,7 +156,8 @@ export const make = (options: {
       Arena.putChainStartUnsafe(arena, slot, chainsSegments(version) ? closed.chain : 0n)
     }
     const chainStart = Arena.chainStart(arena, slot)
-    const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
+    const taken = stage.take(segmentIndex, chainStart, Arena.flushNanos(arena))
+    const staged = yield* Effect.uninterruptible(Effect.map(taken, (staged) => {
       if (staged === undefined) return undefined
       open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
       return open
@@ -176,7 +182,7 @@ export const make = (options: {
       return stage.put(
         segmentIndex,
         chainStart,
-        () => sealTo(next, sealStart(version, chainStart), Arena.watermarkOf(arena, next))
+        Effect.suspend(() => sealTo(next, sealStart(version, chainStart), Arena.watermarkOf(arena, next)))
       )
     })
 
@@ -200,13 +206,23 @@ export const make = (options: {
     Doorbell.ringUnsafe(arena.durable)
   }
 
-  /** The events of a slot after `state`, sealed up to `end`. */
-  const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
+  /** The events of a slot after `state`, sealed up to `end` as one flush. */
+  const sealTo = Effect.fnUntraced(function*(slot: number, state: SealState, end: number) {
+    const flushNanos = Arena.nextFlushNanosUnsafe(arena, yield* Clock.currentTimeNanos)
     const payload = Arena.slotData(arena, slot).subarray(state.sealedBytes, end)
-    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload)
+    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload, flushNanos)
     invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
-  }
+  })
+
+  /** Writes the blocks of a flush behind what the `.wal` holds; they are not synced yet. */
+  const writeBlocks = Effect.fnUntraced(function*({ file }: OpenFile, offset: number, sealed: SealedBlocks) {
+    const { chunks, chunksBeforeLast } = sealed
+    if (blocksTellFlush(version) || chunksBeforeLast === 0) return yield* writeFully(file, chunks, offset)
+    const before = yield* writeFully(file, chunks.slice(0, chunksBeforeLast), offset)
+    yield* timedSync(file)
+    return before + (yield* writeFully(file, chunks.slice(chunksBeforeLast), offset + before))
+  })
 
   /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
   const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
@@ -222,9 +238,9 @@ export const make = (options: {
     const startNanos = telemetry.nowNanos()
     const { open: opened, state } = yield* fileFor(slot)
     if (keepsFileLength(version)) Format1Room.keepRoomUnsafe(arena, slot, state)
-    const sealed = sealTo(slot, state, Arena.watermarkOf(arena, slot))
+    const sealed = yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
     const bytes = opened.named
-      ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
+      ? yield* writeBlocks(opened, state.fileOffset, sealed)
       : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
     yield* timedSync(opened.file)
     if (!opened.named) yield* giveName(opened)
@@ -253,9 +269,9 @@ export const make = (options: {
       return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
     }
     const { open: opened, state } = yield* fileFor(slot)
-    const sealed = opened.staged === undefined
-      ? sealTo(slot, state, Arena.watermarkOf(arena, slot))
-      : { state: opened.staged.state, chunks: [] }
+    const sealed: SealedBlocks = opened.staged === undefined
+      ? yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
+      : { state: opened.staged.state, chunks: [], chunksBeforeLast: 0 }
     const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
       concurrency: 2,
       discard: true
@@ -265,7 +281,7 @@ export const make = (options: {
     const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
     let bytes: number
     if (opened.named) {
-      bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
+      bytes = yield* writeBlocks(opened, state.fileOffset, sealed)
       yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)

@@ -167,8 +167,8 @@ const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: Segme
     const start = yield* Effect.catchTag(readStart(file), "SegmentCorrupt", () => Effect.succeed(undefined))
     if (start !== undefined && start.header.closedNanos === 0n) {
       const prefix = yield* readPrefix(file)
-      // Closed since: it is copied as the closed one that it is now.
-      if (prefix !== undefined && prefix.header.closedNanos === 0n) {
+      // Closed since: it is copied as the closed one that it is now. Damaged: as it is.
+      if (prefix !== undefined && prefix.header.closedNanos === 0n && !prefix.isDamaged) {
         if (prefix.eventCount === 0 && isBehindEvents) return 0
         return yield* writePrefix(file, prefix, path, 0n)
       }

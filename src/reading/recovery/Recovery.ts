@@ -5,8 +5,9 @@
  * The caller holds the directory's lock. What is read is bounded however many segments there are: the names, the newest
  * segment, and the beginning of the one before it.
  *
- * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
- * - An open segment without a whole block held nothing that was promised; it is removed.
+ * - No closed segment is ever cut or deleted. A newest segment that is damaged is an error, open or closed.
+ * - Of an open segment only what one flush wrote is cut: see `OpenEnd` for what tells a torn write from damage.
+ * - An open segment without a block held nothing that was promised; it is removed.
  * - What recovery returns is durable, whatever the syncs of its predecessors and its own earlier attempts have lost. So
  *   the open segment is written to a fresh file, which needs as much space as it has bytes.
  * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the name
@@ -73,6 +74,8 @@ export interface Origin {
   readonly chainedChecksum: bigint
   /** The last id that was durable once, whether or not its event is still there; 0 when there was none. */
   readonly lastEventId: number
+  /** When the last block was flushed; 0 when that is not known, and in format 1. */
+  readonly lastFlushNanos: bigint
 }
 
 /**
@@ -126,8 +129,8 @@ export interface Recovered {
 }
 
 /**
- * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is closed and damaged, has no
- * header, or does not go on from the one before; with `FormatMismatch`; with `DiskError` (`Unsafe` when a segment's name
+ * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is damaged, has no header, or
+ * does not go on from the one before; with `FormatMismatch`; with `DiskError` (`Unsafe` when a segment's name
  * stands for a link or a directory).
  *
  * @since 0.1.0
@@ -167,7 +170,7 @@ export const open: (
     const isChained = chainsSegments(version)
     const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
-    const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
+    const { lastEventId, lastFlushNanos } = yield* lastOf(end, segments.slice(0, Math.max(0, position)), reader)
     const given = yield* lastGiven(directory.path, lastSegmentIndex, lastEventId)
     const report: RecoveryReport = {
       directory: directory.path,
@@ -182,9 +185,15 @@ export const open: (
       missingSegmentCount: missingCount(segments.slice(0, position + 1))
     }
     const chainedChecksum = end === undefined || !isChained ? 0n : end.chainedChecksum
-    return { origin: { walId, chainedChecksum, ...given }, report }
+    return { origin: { walId, chainedChecksum, lastFlushNanos: believable(lastFlushNanos), ...given }, report }
   }
 )
+
+/** A time that leaves no room for later ones is none. */
+const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? flushNanos : 0n
+
+/** Unix time in the year 2262, less than 2^63. */
+const flushNanosEnd = 9_214_646_400_000_000_000n
 
 /** How far the log had come, by what is there and by its meta file. One that cannot be read knows nothing. */
 const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
@@ -245,6 +254,7 @@ interface End {
   readonly chainedChecksum: bigint
   /** 0 when the segment has no event. */
   readonly lastEventId: number
+  readonly lastFlushNanos: bigint
   readonly wasOpen: boolean
   readonly cutBytes: number
   readonly cutBecause: string
@@ -273,7 +283,8 @@ const findEnd = Effect.fnUntraced(function*(
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
-    return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
+    const { chainedChecksum, lastEventId, lastFlushNanos } = summary
+    return { ...endOfClosed(header), chainedChecksum, lastEventId, lastFlushNanos }
   }
   return yield* close(reader, newest, summary)
 })
@@ -300,6 +311,7 @@ const endOfClosed = (header: SegmentHeader): End => ({
   header,
   chainedChecksum: header.lastChainedChecksum,
   lastEventId: header.lastEventId,
+  lastFlushNanos: header.lastFlushNanos,
   wasOpen: false,
   cutBytes: 0,
   cutBecause: ""
@@ -360,6 +372,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,
     lastEventId: summary.lastEventId,
+    lastFlushNanos: summary.lastFlushNanos,
     wasOpen: true,
     cutBytes: torn === undefined ? 0 : bytes - validBytes,
     cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
@@ -377,24 +390,24 @@ const extend = (path: string, bytes: number) =>
 const remove = (directory: string, path: string) =>
   Disk.use((disk) => Effect.andThen(disk.unlink(path), disk.syncDirectory(directory)))
 
-/** A segment that remains without events has no last id; an older one has. */
-const lastIdOf = Effect.fnUntraced(function*(
+/** A segment that remains without events has no last id and no last flush; an older one has. */
+const lastOf = Effect.fnUntraced(function*(
   end: End | undefined,
   older: ReadonlyArray<SegmentEntry>,
   reader: SegmentDirectoryReader
 ) {
-  if (end === undefined || end.lastEventId > 0) return end?.lastEventId ?? 0
-  for (const { segmentIndex } of older.toReversed()) {
-    const lastEventId = yield* reader.use(segmentIndex, lastIdIn)
-    if (lastEventId === undefined) break
-    if (lastEventId > 0) return lastEventId
+  if (end !== undefined && end.lastEventId > 0) return end
+  for (const { segmentIndex } of end === undefined ? [] : older.toReversed()) {
+    const last = yield* reader.use(segmentIndex, lastIn)
+    if (last === undefined) break
+    if (last.lastEventId > 0) return last
   }
-  return 0
+  return { lastEventId: 0, lastFlushNanos: 0n }
 })
 
-const lastIdIn = Effect.fnUntraced(function*(file: SegmentFile) {
+const lastIn = Effect.fnUntraced(function*(file: SegmentFile) {
   const { header } = yield* readStart(file)
-  return header.closedNanos === 0n ? (yield* verifySegment(file)).lastEventId : header.lastEventId
+  return header.closedNanos === 0n ? yield* verifySegment(file) : header
 })
 
 const missingCount = (segments: ReadonlyArray<SegmentEntry>): number => {

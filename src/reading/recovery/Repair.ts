@@ -10,10 +10,10 @@
  * - nothing, when there is no whole block, and in format 1, whose chain begins anew with every segment and so could not tell
  *   that events are missing: replay says that the segment is missing
  *
- * No id is given out twice. When the newest segment is damaged, the last id that it, its successors and the meta file show goes
- * into the meta file before anything is moved, and recording goes on behind it (see `Recovery`), under the next index. Replay
- * and verification say then that events are missing (format 2) or that the segment is (format 1). What was durable for
- * less than a second when its process died and can be read nowhere any more is not known.
+ * No id is given out twice. When the newest segment is damaged, the last id that it, its successors and the meta file
+ * show goes into the meta file before anything is moved, and recording goes on behind it (see `Recovery`), under the next
+ * index. Bytes of it that nothing explains any more count as events, so it may go on behind ids that were never given out.
+ * Replay and verification say then that events are missing (format 2) or that the segment is (format 1).
  *
  * A segment that holds and only does not go on from the one before is left where it is, as is what is no regular file or
  * cannot be read.
@@ -39,7 +39,7 @@ import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
 import { verify } from "./Verify.ts"
-import type { VerifyFault } from "./Verify.ts"
+import type { VerifiedSegment, VerifyFault } from "./Verify.ts"
 
 /**
  * What is done about one damaged file. Plain data.
@@ -177,6 +177,10 @@ export const repair: (
   Effect.scoped
 )
 
+/** The last event of the segments before this one that verify. */
+const lastEventIdBefore = (segments: ReadonlyArray<VerifiedSegment>, segmentIndex: number): number =>
+  segments.reduce((last, other) => other.segmentIndex < segmentIndex ? Math.max(last, other.lastEventId) : last, 0)
+
 interface Plan {
   readonly step: RepairStep
   readonly file: SegmentFile
@@ -206,7 +210,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
       ? found
       : undefined
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
-    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
+    const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
+    const before = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file, isNewest ? before : undefined))
     plans.push({
       file,
       prefix,

@@ -335,6 +335,7 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   validBytes: bytes,
   bytes,
   chainedChecksum: header.lastChainedChecksum,
+  lastFlushNanos: header.lastFlushNanos,
   torn: undefined
 })
 
