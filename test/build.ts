@@ -1,17 +1,98 @@
 /**
- * Builds the package before the first test, because the tests of the command line run what is installed. `tsc` writes over
- * what is there, so that a second run beside this one keeps its files, and writes only what has changed since the last run; what
- * it must know for that lies in `dist` and goes with it.
+ * Builds what tests start, before the first test and again before each run of the watch mode: the package, as it is
+ * published (`dist`), and the bundles of `programs.ts`.
+ *
+ * A second run beside this one keeps its files. `tsc` writes over what is there, and writes only what has changed since the last
+ * run; what it must know for that lies in `dist` and goes with it. Bundles lie in a folder that is named after their content.
  */
-import { execFileSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { execFile } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { build } from "vite"
+import type { TestProject } from "vitest/node"
+import { folderVariable, sources } from "./programs.ts"
+
+const root = join(import.meta.dirname, "..")
+const cache = join(root, "node_modules/.cache/effect-wal-tests")
+
+/** Bundles that no run has used for so long go. */
+const keptMillis = 24 * 60 * 60 * 1000
+
+const buildPackage = async (): Promise<void> => {
+  const incremental = ["--incremental", "--tsBuildInfoFile", "dist/.tsbuildinfo"]
+  const tsc = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...incremental]
+  await promisify(execFile)(process.execPath, tsc, { cwd: root }).catch((error: { readonly stdout?: string }) => {
+    throw new Error(`the package does not compile:\n${error.stdout ?? String(error)}`)
+  })
+}
+
+/** The folder of the bundles, two levels below a `package.json`, as `dist/cli` is. */
+const buildPrograms = async (): Promise<string> => {
+  const built = await build({
+    root,
+    configFile: false,
+    logLevel: "error",
+    build: {
+      ssr: true,
+      write: false,
+      sourcemap: true,
+      target: "node24",
+      rolldownOptions: {
+        input: Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, join(root, source)])),
+        output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" }
+      }
+    },
+    ssr: { noExternal: true, external: ["lz4-napi", "@node-rs/xxhash"] }
+  })
+  const files = [built].flat().flatMap((one) => "output" in one ? one.output : []).map((file) => ({
+    name: file.fileName,
+    content: file.type === "chunk" ? file.code : file.source
+  }))
+  const hash = createHash("sha1")
+  for (const { content, name } of files) hash.update(name).update(content)
+  const place = join(cache, hash.digest("hex").slice(0, 12))
+  if (existsSync(place)) utimesSync(place, new Date(), new Date())
+  else {
+    mkdirSync(cache, { recursive: true })
+    for (const name of readdirSync(cache)) {
+      const old = join(cache, name)
+      if (Date.now() - statSync(old).mtimeMs > keptMillis) rmSync(old, { recursive: true, force: true })
+    }
+    // Not a temporary directory, which other users may not enter: some processes run as another one.
+    const making = join(cache, `making-${process.pid}`)
+    mkdirSync(join(making, "programs/all"), { recursive: true })
+    cpSync(join(root, "package.json"), join(making, "package.json"))
+    for (const { content, name } of files) writeFileSync(join(making, "programs/all", name), content)
+    try {
+      renameSync(making, place)
+    } catch (error) {
+      // A run beside this one was faster.
+      if (!existsSync(place)) throw error
+      rmSync(making, { recursive: true })
+    }
+  }
+  return join(place, "programs/all")
+}
+
+const buildAll = async (): Promise<void> => {
+  const [programs] = await Promise.all([buildPrograms(), buildPackage()])
+  process.env[folderVariable] = programs
+}
 
 /** Runs once, before all tests. */
-export const setup = (): void => {
-  const root = fileURLToPath(new URL("..", import.meta.url))
-  const incremental = ["--incremental", "--tsBuildInfoFile", "dist/.tsbuildinfo"]
-  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...incremental], {
-    cwd: root,
-    stdio: "inherit"
-  })
+export const setup = async (project: TestProject): Promise<void> => {
+  await buildAll()
+  project.onTestsRerun(buildAll)
 }

@@ -57,6 +57,22 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
   "src/cli": ["terminal", "flags", "views", "events", "doctor", "commands", "."]
 }
 
+/** The files that note the wall clock's time, for people and for other programs. */
+const stampMakers: ReadonlyArray<string> = [
+  "src/cli/doctor/HostFacts.ts",
+  "src/cli/views/DirectoryReport.ts",
+  "src/disk/LockSocket.ts",
+  "src/maintainer/MaintainerService.ts",
+  "src/maintainer/executor/MaintainerExecutor.ts",
+  "src/maintainer/persist/Persister.ts",
+  "src/maintainer/persist/SegmentFlusher.ts",
+  "src/reading/recovery/Recovery.ts",
+  "src/reading/recovery/Repair.ts",
+  "src/recorder/Recorder.ts",
+  "src/recorder/monitor/MonitorReport.ts",
+  "src/testing/SimulatedDisk.ts"
+]
+
 /** Without comments: examples in docstrings import too. */
 const codeOf = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "")
 
@@ -211,14 +227,22 @@ describe("the house", () => {
     ])
   })
 
-  it("reaches the file system through one door; beside it a thread looks up its number in /proc", () => {
+  it("reaches the file system from src/disk alone; beside it a thread looks up its number in /proc", () => {
     const doors = [...source].filter(([, text]) =>
       specifiersOf(text).some((name) => /^(node:)?fs(\/promises)?$/.test(name))
     )
-    assert.deepStrictEqual(doors.map(([file]) => file), [
-      "src/disk/NodeDisk.ts",
+    assert.deepStrictEqual(doors.map(([file]) => file).filter((file) => !file.startsWith("src/disk/")), [
       "src/maintainer/compressor/threadPriority.ts"
     ])
+  })
+
+  it("reads the wall clock only for stamps; what is measured, due or old follows elapsed time", () => {
+    const readers = (texts: Texts) =>
+      [...texts].filter(([, text]) => /currentTime(Millis|Nanos)|Date\.now|new Date\(\)/.test(codeOf(text)))
+        .map(([file]) => file).toSorted()
+    assert.deepStrictEqual(readers(source), stampMakers)
+    const spoilt = planted("src/maintainer/Drain.ts", "const begun = Date.now()")
+    assert.deepStrictEqual(readers(spoilt), ["src/maintainer/Drain.ts", ...stampMakers].toSorted())
   })
 
   it("has front doors that only re-export, and the command line is behind none of them", () => {

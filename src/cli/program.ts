@@ -21,6 +21,7 @@ import { backup } from "./commands/backup.ts"
 import { doctor } from "./commands/doctor.ts"
 import { dump } from "./commands/dump.ts"
 import { exportEvents } from "./commands/export.ts"
+import { free } from "./commands/free.ts"
 import { inspect } from "./commands/inspect.ts"
 import { maintain } from "./commands/maintain.ts"
 import { record } from "./commands/record.ts"
@@ -48,6 +49,7 @@ export const command = Command.make("effect-wal").pipe(
     exportEvents,
     backup,
     maintain,
+    free,
     stats,
     top,
     doctor

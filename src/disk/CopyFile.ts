@@ -1,6 +1,6 @@
 /**
- * Copies files durably. A copy is synced before it is said to be made; its name is durable when the directory was synced,
- * which is left to the caller, who often copies several.
+ * Copies files durably. A copy counts as made when it is synced. Its name is durable after a sync of the directory,
+ * which is left to the caller, who often copies several files.
  */
 import * as Effect from "effect/Effect"
 import { Disk, openScoped, writeFully } from "./Disk.ts"
@@ -10,8 +10,9 @@ import type { DiskError } from "./Disk.ts"
 const pieceBytes = 1024 * 1024
 
 /**
- * Makes a file of what `read` gives (it fills its target from the front, and gives 0 at the end), at most `bytesMax` bytes,
- * and syncs it. `head` replaces the first bytes. Fails with `Exists` when the name is taken; a failure leaves no file.
+ * Makes a file of what `read` gives, at most `bytesMax` bytes, and syncs it. `read` fills its target from the front,
+ * and gives 0 at the end. `head` replaces the first bytes. Fails with `Exists` when the name is taken; a failure leaves
+ * no file.
  */
 export const writeCopy = <E>(
   path: string,
@@ -38,8 +39,8 @@ export const writeCopy = <E>(
   }))
 
 /**
- * Copies a file as it is, up to the length that it had when it was opened. What is renamed or unlinked meanwhile is copied
- * all the same.
+ * Copies a file as it is, up to the length that it had when it was opened. A file that is renamed or unlinked meanwhile
+ * is copied all the same.
  */
 export const copyFile = (from: string, to: string): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {

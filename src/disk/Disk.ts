@@ -4,14 +4,16 @@
  *
  * What a layer of `Disk` guarantees:
  *
- * 1. A completed `DiskFile.sync` makes every earlier completed `write` and `truncate` of that file durable. Nothing else does.
- * 2. A completed `syncDirectory` makes every earlier completed create, rename, unlink, makeDirectory and removeDirectory in
- *    that directory durable. Nothing else does.
+ * 1. A completed `DiskFile.sync` makes every earlier completed `write` and `truncate` of that file durable. Nothing
+ *    else does.
+ * 2. A completed `syncDirectory` makes every earlier completed create, rename, unlink, makeDirectory and
+ *    removeDirectory in that directory durable. Nothing else does.
  * 3. `rename` replaces its target atomically: after a crash the name stands for the old file or the new one, whole.
- * 4. After a failed `sync` nothing is promised about the unsynced bytes, not even if a later `sync` says ok. So nobody
- *    may sync that file again and believe it; write the bytes to a fresh file.
- * 5. An operation that was interrupted has either completed or not begun; it never goes on in the background after the
- *    interruption was acknowledged.
+ * 4. After a failed `sync` nothing is promised about the unsynced bytes, not even if a later `sync` succeeds. So no
+ *    caller may sync that file again and believe it; write the bytes to a fresh file. After a failed `syncDirectory`
+ *    nothing is promised about the names that any caller changed before it: change them again (`changeNames`).
+ * 5. An operation that was interrupted has either completed or not begun; it never continues in the background after
+ *    the interruption was acknowledged.
  *
  * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
  *
@@ -23,14 +25,15 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 /**
- * Why an operation failed, in the words of someone who can do something about it.
+ * Why an operation failed, in words that tell what to do about it.
  *
  * - `NotFound`, `Exists`, `NotDirectory`, `IsDirectory`: the name does not stand for what was expected
  * - `Denied`: permissions, or a read-only file system
  * - `Full`: no space, or a quota or file size limit is reached
  * - `TooManyFiles`: the process or the system is out of file descriptors
  * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
- * - `Held`: another living process holds the lock
+ * - `Held`: another process holds the lock, or one of this process
+ * - `Unsupported`: the file system or the system has no such thing
  * - `Io`: the device failed, or anything else
  *
  * @since 0.1.0
@@ -46,6 +49,7 @@ export const diskReasons = [
   "TooManyFiles",
   "Unsafe",
   "Held",
+  "Unsupported",
   "Io"
 ] as const
 
@@ -67,11 +71,12 @@ const advice: Record<DiskReason, string> = {
   TooManyFiles: "too many open files; raise the limit (ulimit -n)",
   Unsafe: "it is not a regular file (a link?); remove it or use another directory",
   Held: "another process holds it",
+  Unsupported: "not possible on this file system or system; use another",
   Io: "the device reported an error"
 }
 
 /**
- * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` says (rule 4).
+ * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` is (rule 4).
  *
  * @since 0.1.0
  * @category errors
@@ -81,7 +86,7 @@ export class DiskError extends Data.TaggedError("DiskError")<{
   /** The operation, as in `open`, `write`, `sync`. */
   readonly operation: string
   readonly path: string
-  /** What the layer itself was told: an errno such as `EIO`, the holder of a lock; empty when there is nothing to add. */
+  /** What the system reported: an errno such as `EIO`, or the holder of a lock; empty when there is nothing to add. */
   readonly detail: string
   readonly cause?: unknown
 }> {
@@ -115,7 +120,7 @@ export interface DirectoryEntry {
 }
 
 /**
- * What a file system says about a path.
+ * What a file system reports about a path.
  *
  * @since 0.1.0
  * @category models
@@ -145,7 +150,7 @@ export interface DiskFile {
   readonly truncate: (bytes: number) => Effect.Effect<void, DiskError>
   /** fdatasync: see rules 1 and 4. */
   readonly sync: Effect.Effect<void, DiskError>
-  /** What the file system says about the open file. */
+  /** What the file system reports about the open file. */
   readonly stat: Effect.Effect<FileStat, DiskError>
   /** Gives the descriptor back. Closing twice is harmless. */
   readonly close: Effect.Effect<void>
@@ -169,11 +174,13 @@ export type OpenMode = "read" | "write" | "create"
  * @category services
  */
 export class Disk extends Context.Service<Disk, {
-  /** Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter. */
+  /**
+   * Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter.
+   */
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<DiskFile, DiskError>
   /** Names in no particular order, without `.` and `..`. */
   readonly list: (directory: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, DiskError>
-  /** What the file system says about a path; a link is not followed. */
+  /** What the file system reports about a path; a link is not followed. */
   readonly stat: (path: string) => Effect.Effect<FileStat, DiskError>
   /** Gives a file another name, replacing what has it. Durable with `syncDirectory`. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
@@ -181,18 +188,35 @@ export class Disk extends Context.Service<Disk, {
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
   /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
   readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
-  /** Takes an empty directory away; `Exists` while there is something in it. Durable with `syncDirectory` of its parent. */
+  /**
+   * Takes an empty directory away; `Exists` while there is something in it. Durable with `syncDirectory` of its parent.
+   */
   readonly removeDirectory: (path: string) => Effect.Effect<void, DiskError>
   /** fsync of a directory: makes names that came, went or changed durable. */
   readonly syncDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /**
+   * Runs `change`, which changes names in a directory, and makes the change durable. The directory is opened before
+   * the change and synced after it, by the same descriptor: so a sync that fails for another caller in between, and may
+   * have lost this change, is reported here, too.
+   */
+  readonly changeNames: <A, E, R>(
+    directory: string,
+    change: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | DiskError, R>
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
   /**
-   * Takes the lock that the file `path` stands for and gives it back when the scope closes. While another living holder
-   * has it: `Held`, with the holder named in `detail`. A holder that crashed, or a machine that was restarted, leaves no
-   * false lock.
+   * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
+   * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
+   * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and
+   * `detail` tells what to do.
+   *
+   * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it
+   * there; the next holder removes it.
    */
   readonly lock: (path: string) => Effect.Effect<void, DiskError, Scope.Scope>
+  /** Names the holder of the lock `path`, or who may be it; undefined when there is none. Changes nothing. */
+  readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
 /**

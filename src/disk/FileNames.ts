@@ -1,9 +1,9 @@
 /**
- * The names of our own files in a directory, beside those of segments (`SegmentName`). What has none of these names and is
- * no segment was not made by us, and nothing here touches it.
+ * The names of our own files in a directory, beside those of segments (`SegmentName`). What has none of these names and
+ * is no segment was not made by us, and nothing here touches it.
  */
 
-/** The lock: names the holder of a directory. While it is being taken, other files have this name and an ending. */
+/** The lock of a directory. The sockets that stand for it have this name and an ending, see `LockSocket`. */
 export const lockName = "wal.lock"
 
 /** How far the log is durable, see `MetaStore`. */
@@ -15,10 +15,10 @@ export const metaTemporaryName = "wal_meta.dat.tmp"
 /** Space for a drain on a full disk, see `DiskReserve`. */
 export const reserveName = "wal.reserve"
 
-/** Where to ask a running recorder, see `Monitor`. */
+/** The socket at which a running recorder can be asked, see `Monitor`. */
 export const monitorName = "wal.monitor"
 
-/** The monitor's file while it is written. */
+/** The monitor's socket until it can be asked. */
 export const monitorTemporaryName = "wal.monitor.tmp"
 
 /** Which files were verified, see `VerifiedFiles`. */
@@ -33,11 +33,21 @@ export const quarantineName = "quarantine"
 /** The report of `Repair` in each directory under the quarantine. */
 export const repairReportName = "report.json"
 
-/** The lock in an unfinished copy, which names the process that makes it and marks it as a copy. */
+/** The lock in an unfinished copy, held by the process that makes it. A socket of a dead one marks it as a copy. */
 export const backupLockName = "wal.backup"
 
 /** What the doctor writes to measure the disk: data, its next file, a meta file, its next one. */
 export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.meta", "wal_doctor.meta.tmp"] as const
+
+/** Whether a name belongs to a lock: to its holder, to a process that takes it, or to one that died. */
+export const isLockName = (lock: string, name: string): boolean => name === lock || name.startsWith(`${lock}.`)
+
+/**
+ * Whether a name is the private name of a process that takes or took a lock. A crash leaves such files; only the holder
+ * of the lock may delete them, and a process that is taking it at that moment begins again.
+ */
+export const isPrivateName = (lock: string, name: string): boolean =>
+  name.startsWith(`${lock}.`) && name.endsWith(".tmp")
 
 const ownNames: ReadonlySet<string> = new Set([
   metaName,
@@ -48,9 +58,12 @@ const ownNames: ReadonlySet<string> = new Set([
   verifiedName,
   verifiedTemporaryName,
   quarantineName,
-  backupLockName,
   ...probeNames
 ])
 
+/** The names of files that were not finished. The holder of the directory removes them when it starts. */
+export const unfinishedNames: ReadonlyArray<string> = [metaTemporaryName, monitorTemporaryName, verifiedTemporaryName]
+
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */
-export const isOwnName = (name: string): boolean => ownNames.has(name) || name.startsWith(lockName)
+export const isOwnName = (name: string): boolean =>
+  ownNames.has(name) || [lockName, backupLockName].some((lock) => isLockName(lock, name))

@@ -1,8 +1,8 @@
 /**
- * `wal_meta.dat`: 16 bytes that say where the log ends, replaced as a whole: temporary file, fdatasync, rename, directory
- * sync. It is a hint for whoever wants to know without looking: when it is absent, short or older than the directory, the
- * directory wins. When it is ahead of the directory, events that were durable are lost, and their ids are not given out
- * again: see `Recovery`.
+ * `wal_meta.dat`: 16 bytes that tell where the log ends, replaced as a whole: temporary file, fdatasync, rename,
+ * directory sync. It is a hint for readers that want to know without looking: when it is absent, short or older than
+ * the directory, the directory wins. When it is ahead of the directory, events that were durable are lost, and their
+ * ids are not used again: see `Recovery`.
  *
  * ```text
  *  off  type  field
@@ -39,12 +39,13 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
   yield* replaceFile(directory, metaName, metaTemporaryName, bytes)
 })
 
-/** Removes what a `write` that did not come to its end has left. */
+/** Removes what a `write` that did not complete has left. */
 export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => disk.unlink(pathIn(directory, metaTemporaryName)))
 
 /**
- * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that cannot be.
+ * Reads the meta of a directory; `undefined` when it is absent, is not 16 bytes long, or names an index or id that
+ * cannot be.
  */
 export const read = (directory: string): Effect.Effect<Meta | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {

@@ -1,16 +1,16 @@
 /**
  * `Disk` on the file system of the machine, and the only file that touches it.
  *
- * Two layers hold the same promises:
+ * Two layers keep the same promises:
  *
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
- *   interrupted: whoever interrupts waits for its end, so nothing goes on in the background (rule 5 of `Disk`).
- * - `layerBlocking` makes the call where it stands. It answers soonest and is meant for worker threads, which have
- *   nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes milliseconds, in
- *   which the thread can prepare what comes next.
+ *   interrupted: an interruption waits for its end, so nothing continues in the background (rule 5 of `Disk`).
+ * - `layerBlocking` makes the call on the calling thread. It answers soonest and is meant for worker threads, which
+ *   have nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes
+ *   milliseconds, in which the thread can prepare what comes next.
  *
- * A file opened here is a regular file: no link is followed to it, a FIFO or device is given back at once, and a file
- * with calls under way is closed only when they have ended, so no call can hit a descriptor that was given to another
+ * A file opened here is a regular file: no link is followed to it, and a FIFO or device is given back at once. A file
+ * with calls under way is closed only after they have ended, so no call can hit a descriptor that was given to another
  * file meanwhile.
  */
 import * as Effect from "effect/Effect"
@@ -20,6 +20,9 @@ import { dirname } from "node:path"
 import { invariant } from "../internal/invariant.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
+import { findHolder, holdLock } from "./LockSocket.ts"
+import type { LockCalls } from "./LockSocket.ts"
+import { knock, listen } from "./UnixSocket.ts"
 
 /**
  * `Disk` by asynchronous calls on libuv's thread pool.
@@ -45,14 +48,15 @@ import { Disk, DiskError } from "./Disk.ts"
 export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
 
 /**
- * `Disk` by calls that block the calling thread: soonest answered, and meant for threads that have nothing else to do.
+ * `Disk` by calls that block the calling thread: answers soonest, and is meant for threads that have nothing else to
+ * do.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
 
-/** What each errno of POSIX that a file call can return means here; whatever is not named is `Io`. */
+/** What each errno of POSIX that a file call can return means here; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENOENT: "NotFound",
   EEXIST: "Exists",
@@ -77,6 +81,16 @@ const reasonByErrno: Readonly<Record<string, DiskReason>> = {
 const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
   const code = error.code ?? ""
   return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
+}
+
+/** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
+const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
+
+const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError => {
+  const found = errorOf("lock", path, error)
+  if (!errnosWithoutSockets.includes(found.detail)) return found
+  const detail = `${found.detail}: a lock is a Unix socket in the directory`
+  return new DiskError({ operation: "lock", path, reason: "Unsupported", detail, cause: error })
 }
 
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
@@ -120,11 +134,13 @@ const openFlags: Readonly<Record<OpenMode, number>> = {
 }
 
 const fileMode = 0o640
+const lockPauseMillis = 5
+const bootIdPath = "/proc/sys/kernel/random/boot_id"
 const directoryMode = 0o750
 
 /**
  * The most bytes of one call. Linux stops at 2,147,479,552; Node refuses more than 2^31 - 1 in one piece and reports
- * nonsense for more in several. The number of pieces has no such limit: libuv goes on after each IOV_MAX of them.
+ * nonsense for more in several. The number of pieces has no such limit: libuv makes a call for every IOV_MAX of them.
  */
 const callBytesMax = 2 ** 30
 
@@ -155,8 +171,8 @@ const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8
 }
 
 /**
- * A blocking layer syncs up to so many unsynced bytes of a file where it stands. The way to the thread pool and back takes
- * some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
+ * A blocking layer syncs up to this many unsynced bytes of a file on the calling thread. The way to the thread pool and
+ * back takes some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
  */
 const bytesSyncedInPlaceMax = 2 ** 20
 
@@ -238,7 +254,7 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         statOf
       )
     ),
-    // An error of close says nothing that sync has not said: bytes that were not synced were never promised.
+    // An error of close tells nothing that sync has not told: bytes that were not synced were never promised.
     close: Effect.uninterruptible(Effect.suspend(() => {
       if (!isOpen) return Effect.void
       isOpen = false
@@ -284,21 +300,27 @@ const make = (call: Call): Disk["Service"] => {
   const unlink = (path: string) =>
     call<void>("unlink", path, (done) => fs.unlink(path, done), () => fs.unlinkSync(path))
 
-  const syncDirectory = (path: string) =>
-    Effect.gen(function*() {
-      const fd = yield* call<number>(
+  // The kernel reports a failed sync once to each descriptor that was open when it failed.
+  const changeNames = <A, E, R>(path: string, change: Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(
+      call<number>(
         "syncDirectory",
         path,
         (done) => fs.open(path, O_RDONLY | O_DIRECTORY, done),
         () => fs.openSync(path, O_RDONLY | O_DIRECTORY)
-      )
-      yield* call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd)).pipe(
-        Effect.ensuring(Effect.ignore(closeDescriptor(call, path, fd)))
-      )
-    }).pipe(Effect.uninterruptible)
+      ),
+      (fd) =>
+        Effect.tap(
+          change,
+          () => call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd))
+        ),
+      (fd) => Effect.ignore(closeDescriptor(call, path, fd))
+    )
 
-  // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that goes away
-  // between the two fails the whole listing, which is then begun again.
+  const syncDirectory = (path: string) => changeNames(path, Effect.void)
+
+  // Where the file system does not tell the kind of a name, Node asks for each with lstat. A name that disappears
+  // between the two fails the whole listing, which is then started again.
   const list = (directory: string) =>
     call<Array<fs.Dirent>>(
       "list",
@@ -345,7 +367,8 @@ const make = (call: Call): Disk["Service"] => {
   const followed = (path: string) =>
     call<fs.Stats>("makeDirectory", path, (done) => fs.stat(path, done), () => fs.statSync(path))
 
-  // Not Node's recursive mkdir: where a parent says ok and the child still has none, as under /proc, it never ends.
+  // Not Node's recursive mkdir: where making the parent succeeds and the child still has none, as under /proc, it never
+  // ends.
   const makeDirectory = (path: string): Effect.Effect<void, DiskError> =>
     makeOne(path).pipe(
       Effect.catchIf(
@@ -363,18 +386,70 @@ const make = (call: Call): Disk["Service"] => {
       (stats) => stats.bavail * stats.bsize
     )
 
-  const lock = (path: string) =>
-    // Only who locks loads what reads a lock's file: it is made of `Schema`, which maintainer threads do without (see `Disk`).
-    Effect.flatMap(Effect.promise(() => import("./LockFile.ts")), ({ holdLock }) =>
-      holdLock(path, {
-        open,
-        rename,
-        unlink,
-        link: (from, to) => call<void>("lock", to, (done) => fs.link(from, to, done), () => fs.linkSync(from, to)),
-        readLink: (link) => call<string>("lock", link, (done) => fs.readlink(link, done), () => fs.readlinkSync(link))
-      }))
+  const lockCalls = (path: string): LockCalls => ({
+    names: (directory) => Effect.map(list(directory), (entries) => entries.map(({ name }) => name)),
+    madeMillis: (name) =>
+      call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
+        Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
+      ),
+    directoryStat: Effect.fnUntraced(function*(directory: string) {
+      const { dev, gid, uid } = yield* call<fs.Stats>(
+        "lock",
+        directory,
+        (done) => fs.stat(directory, done),
+        () => fs.statSync(directory)
+      )
+      const { type } = yield* call<fs.StatsFs>(
+        "lock",
+        directory,
+        (done) => fs.statfs(directory, done),
+        () => fs.statfsSync(directory)
+      )
+      return { device: dev, kind: type, uid, gid }
+    }),
+    giveTo: (name, uid, gid) =>
+      call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
+    rename,
+    unlink,
+    listen: (name) => Effect.mapError(listen(name), socketError(path)),
+    knock: (name) =>
+      knock(name).pipe(
+        Effect.as(""),
+        Effect.catch((error) => {
+          const code = error.code ?? ""
+          return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
+        })
+      ),
+    bootId: Effect.orElseSucceed(
+      call<string>(
+        "lock",
+        bootIdPath,
+        (done) => fs.readFile(bootIdPath, "utf8", done),
+        () => fs.readFileSync(bootIdPath, "utf8")
+      ),
+      () => ""
+    ),
+    pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
+  })
 
-  return { open, list, stat, rename, unlink, makeDirectory, removeDirectory, syncDirectory, freeBytes, lock }
+  const lock = (path: string) => holdLock(path, lockCalls(path))
+  const lockHolder = (path: string) => findHolder(path, lockCalls(path))
+
+  return {
+    open,
+    list,
+    stat,
+    rename,
+    unlink,
+    makeDirectory,
+    removeDirectory,
+    syncDirectory,
+    changeNames,
+    freeBytes,
+    lock,
+    lockHolder
+  }
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>

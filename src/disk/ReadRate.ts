@@ -1,11 +1,13 @@
 /**
- * A disk that is read no faster than a given rate, for work that must not be in the way of others. Bytes are paid for after
- * they were read, so a read of 4 MiB at 50 MiB/s is followed by a wait of 80 ms; everything but reading goes at full speed.
+ * Limits the rate at which a disk is read, for work that must not be in the way of other work. Bytes are paid for after
+ * they were read, so a read of 4 MiB at 50 MiB/s is followed by a wait of 80 ms. Everything but reading runs at full
+ * speed.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { refuseArgument } from "../internal/arguments.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { Disk } from "./Disk.ts"
 
 /**
@@ -40,13 +42,14 @@ export const withReadRate = <A, E, R>(
   bytesPerSecond: number
 ): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
+    if (!(bytesPerSecond > 0)) refuseArgument("bytesPerSecond", bytesPerSecond, "a number above 0")
     const disk = yield* Disk
-    const begunMillis = yield* Clock.currentTimeMillis
+    const begunMillis = yield* elapsedMillis
     let bytesRead = 0
     const pay = Effect.fnUntraced(function*(bytes: number) {
       bytesRead += bytes
       const dueMillis = begunMillis + bytesRead / bytesPerSecond * 1000
-      const waitMillis = dueMillis - (yield* Clock.currentTimeMillis)
+      const waitMillis = dueMillis - (yield* elapsedMillis)
       if (waitMillis >= 1) yield* Effect.sleep(waitMillis)
     })
     const slow = Disk.of({

@@ -1,26 +1,27 @@
 /**
- * A directory of segments: where its files lie, and which there are. Listing looks at names alone: one listing, no stat, no
- * read, so a directory of 10,000 segments costs a few milliseconds. A name tells what a file should be; only reading tells
- * whether it is.
+ * A directory of segments: where its files lie, and which there are. Listing looks at names alone: one listing, no
+ * stat, no read, so a directory of 10,000 segments costs a few milliseconds. A name tells what a file should be; only
+ * reading tells whether it is.
  *
- * The order is that of the indices, never of names or file times. A name of a segment that stands for no regular file (a
- * link, a directory) is never opened; it is listed as `unsafe`.
+ * The order is that of the indices, never of names or file times. A name of a segment that stands for no regular file
+ * (a link, a directory) is never opened; it is listed as `unsafe`.
  */
 import * as Effect from "effect/Effect"
+import { resolve } from "node:path"
 import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
 import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
 import type { DirectoryEntry, DiskError } from "./Disk.ts"
 import { Disk } from "./Disk.ts"
 
-/** The files that bear one segment index. During a freeze, and after a crash in one, there are several. */
+/** The files of one segment index. During a freeze, and after a crash in one, there are several. */
 export interface SegmentEntry {
   readonly segmentIndex: number
   readonly hot: boolean
-  /** A hot file being prepared is there; it never held an event that was promised. */
+  /** A hot file is being prepared; it never held an event that was promised. */
   readonly preparing: boolean
   /** The finished cold files, `frame` before `block`. */
   readonly cold: ReadonlyArray<Compression>
-  /** Freezes in progress; garbage when nobody writes. */
+  /** Freezes in progress; garbage when nothing writes to the directory. */
   readonly freezing: ReadonlyArray<Compression>
 }
 
@@ -28,9 +29,9 @@ export interface SegmentEntry {
 export interface Listing {
   /** By index, each index once. */
   readonly entries: ReadonlyArray<SegmentEntry>
-  /** Names that are none of the naming's, in order. */
+  /** Names that the naming does not give, in order. */
   readonly foreign: ReadonlyArray<string>
-  /** Names of the naming that stand for no regular file, in order. */
+  /** Names of segments that stand for no regular file, in order. */
   readonly unsafe: ReadonlyArray<string>
 }
 
@@ -54,15 +55,18 @@ export const directoryOf = (path: string): string => path.slice(0, Math.max(0, p
 export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
 /**
- * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross threads:
- * another thread is given `path` and `naming`, and makes its own.
+ * A directory and the names of the segments in it: the one place that builds paths of segments. It does not cross
+ * threads: another thread is given `path` and `naming`, and makes its own.
+ *
+ * Its path is absolute. So a program that changes its working directory changes nothing for a log that is open, or for
+ * a reader that has begun.
  */
 export class SegmentDirectory {
   readonly path: string
   readonly naming: SegmentNaming
 
   constructor(path: string, naming: SegmentNaming = defaultNaming) {
-    this.path = path
+    this.path = resolve(path)
     this.naming = naming
   }
 
@@ -95,8 +99,8 @@ export class SegmentDirectory {
   }
 
   /**
-   * Every finished file of an entry, the one to read first: hot before cold (a freeze leaves the hot file until the cold
-   * one is proven, and it reads faster), frame before block. Empty when there is nothing but leftovers.
+   * Every finished file of an entry. The one to read first comes first: hot before cold (a freeze leaves the hot file
+   * until the cold one is proven, and it reads faster), frame before block. Empty when there are only leftovers.
    */
   filesOf(
     { cold, hot, segmentIndex }: Pick<SegmentEntry, "segmentIndex" | "hot" | "cold">
@@ -154,20 +158,35 @@ interface Forms {
 
 const frameFirst = (a: Compression, b: Compression): number => (a === b ? 0 : a === "frame" ? -1 : 1)
 
-/** The entries that hold a segment, leftovers left out. */
+/** The entries that have a finished file, without those of leftovers alone. */
 export const segmentsOf = (listing: Listing): ReadonlyArray<SegmentEntry> =>
   listing.entries.filter((entry) => entry.hot || entry.cold.length > 0)
 
 /**
- * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that we
- * may not open cannot be synced by us, and was not made by us.
+ * Makes a directory and its parents, durably: a file is not safe before every name on the way to it is. A parent that
+ * we may not open cannot be synced by us, and was not made by us. If a sync fails, the directories that were made are
+ * removed, so that the next attempt makes them anew (see `DurableNames`).
  */
 export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
+  const parents = parentsOf(directory)
+  const missing = yield* Effect.filter(
+    [directory, ...parents],
+    (path) =>
+      Effect.catchIf(
+        Effect.as(disk.stat(path), false),
+        (error: DiskError) => error.reason === "NotFound",
+        () => Effect.succeed(true)
+      )
+  )
   yield* disk.makeDirectory(directory)
-  for (const parent of parentsOf(directory)) {
-    yield* Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void)
-  }
+  const sync = Effect.forEach(
+    parents,
+    (parent) => Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void),
+    { discard: true }
+  )
+  const removeMade = Effect.forEach(missing, (path) => Effect.ignore(disk.removeDirectory(path)), { discard: true })
+  yield* Effect.onError(sync, () => removeMade)
 })
 
 /** The nearest first, up to the root or to where a relative path begins. */

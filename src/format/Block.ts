@@ -31,13 +31,13 @@ export const blockHeaderBytes = 64
 /** Blocks of format 2 start on multiples of this many bytes; blocks of format 1 follow at `format1BlockBytes`. */
 export const blockAlignment = 64
 
-/** The stride of format 1: a header and room for 256 events. */
+/** Bytes from one block of format 1 to the next: a header and room for 256 events. */
 export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1EventBytes
 
-/** Events that a block can count. */
+/** The most events of a block. */
 export const blockEventsMax = (version: FormatVersion): number => version === 1 ? format1BlockEvents : 65_535
 
-/** What a block header says, its own checksum left out. */
+/** The fields of a block header, without its own checksum. */
 export interface BlockHeader {
   readonly firstEventId: number
   readonly lastEventId: number
@@ -72,15 +72,13 @@ export const encodeBlockHeader = (version: FormatVersion, header: BlockHeader, t
 
 const headerChecksum = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(40, 64), xxh64(bytes.subarray(0, 32)))
 
-/** The checksum a block header names for itself, and the one its bytes have. */
+/** The checksum that a block header names for itself, and the one that its bytes have. */
 export const blockHeaderChecksums = (bytes: Uint8Array): { readonly stored: bigint; readonly computed: bigint } => ({
   stored: new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes).getBigUint64(32, true),
   computed: headerChecksum(bytes)
 })
 
-/**
- * Reads the fields of a block header; whether they make sense is for the verifier to say. Ids above 2^53 read as `NaN`.
- */
+/** Reads the fields of a block header; the verifier checks whether they make sense. Ids above 2^53 read as `NaN`. */
 export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): BlockHeader => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, blockHeaderBytes)
   const eventCount = view.getUint16(44, true)
@@ -98,7 +96,7 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
 }
 
 /**
- * The block header that `bytes` hold at `at`; `undefined` unless its own checksum is right. The cheap checks come first
+ * Reads the block header that starts at `at`; `undefined` unless its own checksum is right. The cheap checks come first
  * (a block has events, and zeros after their count), since nearly every place in a payload fails them.
  */
 export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: number): BlockHeader | undefined => {
@@ -110,7 +108,7 @@ export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: n
   return computed === stored ? decodeBlockHeader(version, header) : undefined
 }
 
-/** Reads a u64 event id; `NaN` when it is above 2^53 and so cannot be one of ours. */
+/** Reads a u64 event id; `NaN` above 2^53, where no id of ours can be. */
 export const readId = (view: DataView, offset: number): number => {
   const high = view.getUint32(offset + 4, true)
   return high < 0x20_0000 ? high * 0x1_0000_0000 + view.getUint32(offset, true) : Number.NaN

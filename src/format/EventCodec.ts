@@ -1,11 +1,13 @@
 /**
- * Events that are described by a Schema, as bytes: JSON in UTF-8, one document an event. So a record can be read by other
- * programs and by later versions of the schema, and `effect-wal replay` prints it as a line.
+ * Turns events that a Schema describes into bytes and back: JSON in UTF-8, one document an event. So other programs and
+ * later versions of the schema can read a record, and `effect-wal replay` prints it as a line.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { types } from "node:util"
+import { refuseArgument, requireBytes } from "../internal/arguments.ts"
 
 /**
  * Turns values into bytes and back.
@@ -44,6 +46,7 @@ export interface EventCodec<A> {
  * ```
  */
 export const make = <A, I>(schema: Schema.Codec<A, I>): EventCodec<A> => {
+  if (!Schema.isSchema(schema)) refuseArgument("schema", schema, "a schema")
   const text = Schema.fromJsonString(Schema.toCodecJson(schema))
   const encodeText = Schema.encodeEffect(text)
   const decodeText = Schema.decodeEffect(text)
@@ -52,6 +55,10 @@ export const make = <A, I>(schema: Schema.Codec<A, I>): EventCodec<A> => {
   return {
     encode: (value) => Effect.map(encodeText(value), (json) => encoder.encode(json)),
     // A TextDecoder refuses views on shared memory, and these may be.
-    decode: (bytes) => decodeText(decoder.decode(bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes))
+    decode: (bytes) =>
+      Effect.suspend(() => {
+        requireBytes("bytes", bytes)
+        return decodeText(decoder.decode(types.isSharedArrayBuffer(bytes.buffer) ? bytes.slice() : bytes))
+      })
   }
 }

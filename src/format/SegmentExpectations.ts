@@ -1,4 +1,6 @@
-/** What the neighbours of a segment demand of it, and how a segment fails to meet that. */
+/**
+ * What the neighbours of a segment demand of it, and how a segment can fail to meet that.
+ */
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 import type { FormatVersion, SegmentHeader } from "./SegmentHeader.ts"
@@ -15,7 +17,8 @@ export interface SegmentExpectations {
 }
 
 /**
- * Why a segment with this header does not stand where it is expected; `undefined` when it does. Event ids are not looked at.
+ * Why a segment with this header does not belong where it is expected; `undefined` when it does. Event ids are not
+ * looked at.
  */
 export const headerFault = (expected: SegmentExpectations, header: SegmentHeader): SegmentFault | undefined => {
   const { previousChainedChecksum, segmentIndex, walId } = expected
@@ -33,8 +36,8 @@ export const headerFault = (expected: SegmentExpectations, header: SegmentHeader
 }
 
 /**
- * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`; `undefined`
- * when it does.
+ * Why a block at `offset` whose first event is `firstEventId` does not continue after event `previousEventId`;
+ * `undefined` when it does.
  */
 export const firstIdFault = (
   version: FormatVersion,

@@ -1,24 +1,24 @@
 /**
- * What can be wrong with the bytes of a segment, where, and what should have stood there. A fault is plain data: the
+ * What can be wrong with the bytes of a segment, where, and what should have been there. A fault is plain data: the
  * reader that knows the file turns it into an error with a path.
  *
  * @since 0.1.0
  */
 
 /**
- * The kinds of fault, in one list.
+ * The kinds of fault.
  *
  * - `Truncated`: the file ends before what its header or a block promises
- * - `BadHeader`: the segment header does not hold
- * - `BadBlockHeader`: a block header does not hold: its checksum, or a count or length out of range
- * - `BadPayload`: the payload of a block does not have the checksum its header names
+ * - `BadHeader`: the segment header is invalid
+ * - `BadBlockHeader`: a block header is invalid: its checksum is wrong, or a count or length is out of range
+ * - `BadPayload`: the payload of a block does not have the checksum that its header names
  * - `BrokenChain`: the chained checksum does not continue: a block or a segment is missing, swapped or foreign
  * - `BadOrder`: a block index or an event id does not continue
  * - `BadEvent`: an event inside a block is longer than the block, or an id does not increase
  * - `NotZero`: a byte that must be zero (padding, the unused tail) is not
  * - `TrailingBytes`: bytes follow where the file should end
  * - `CountMismatch`: a closed header's counts or ids are not those of its blocks
- * - `BadFrame`: the LZ4 frame or block around a cold segment does not hold
+ * - `BadFrame`: the LZ4 frame or block of a cold segment is invalid
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export const segmentFaultKinds = [
 export type SegmentFaultKind = typeof segmentFaultKinds[number]
 
 /**
- * One fault. `offset` counts the bytes of the uncompressed segment, but for `BadFrame`, where it counts those of the
+ * One fault. `offset` counts the bytes of the uncompressed segment; only for `BadFrame` it counts those of the
  * compressed file.
  *
  * @since 0.1.0
@@ -74,7 +74,7 @@ export const segmentFault = (
 ): SegmentFault => ({ _tag: "SegmentFault", kind, offset, expected, found })
 
 /**
- * Tells a fault from a result.
+ * Distinguishes a fault from a result.
  *
  * @since 0.1.0
  * @category guards
@@ -82,7 +82,7 @@ export const segmentFault = (
 export const isSegmentFault = (value: object): value is SegmentFault => "_tag" in value && value._tag === "SegmentFault"
 
 /**
- * One line for people.
+ * Formats a fault as one line for people.
  *
  * @since 0.1.0
  * @category formatting

@@ -9,7 +9,7 @@ import { SegmentVerifier } from "./SegmentVerifier.ts"
 
 const empty = new Uint8Array(0)
 
-/** A verifier with a memory for what is left over. */
+/** A verifier that keeps what is left over. */
 export class SegmentFeed {
   readonly verifier: SegmentVerifier
   private readonly onBlock: (block: VerifiedBlock) => void
@@ -24,7 +24,7 @@ export class SegmentFeed {
   /** Takes the next bytes; they may be reused afterwards. */
   push(bytes: Uint8Array): void {
     let rest = bytes
-    // Completes what was left over first, with no more bytes than that needs, then goes on without copying.
+    // Completes what was left over first, with no more bytes than that needs, then continues without copying.
     while (this.held > 0 && rest.length > 0) {
       const taken = Math.min(rest.length, Math.max(1, this.verifier.neededBytes - this.held))
       this.reserve(this.held + taken)

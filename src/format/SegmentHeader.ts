@@ -25,20 +25,26 @@
  *  104  24 B  zero
  * ```
  *
- * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector, but
- * who reads while it is written, or after its writer was killed, may see a part of the second one. So closing writes all
- * fields under the checksum of the open header, and then the checksum alone (`closingWrites`). A header with the checksum of
- * the open one is the open one, whatever the other fields say; one whose checksum is the new one in its first bytes and the
- * old one in the others is the closed one. Anything else is damage.
+ * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector,
+ * but a reader that reads while it is written, or after its writer was killed, may see a part of the second one. So
+ * closing writes all fields under the checksum of the open header, and then the checksum alone (`closingWrites`). What
+ * a reader finds is then one of these (promise 13 of docs/RELIABILITY.md):
+ *
+ * - the checksum of the open header: it is the open header, whatever the other fields are
+ * - a checksum whose first bytes are those of the new one and whose others are those of the old one: it is the closed
+ *   header
+ * - anything else: damage
  */
 import { xxh64 } from "../internal/xxh64.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 
-/** The on-disk format: 1 = fixed 64-byte events, compatible with other writers of that format; 2 = opaque records. */
+/**
+ * The on-disk format: 1 = events of 64 bytes that start with their id; 2 = any bytes. docs/FORMAT.md describes both.
+ */
 export type FormatVersion = 1 | 2
 
-/** What a segment header says. */
+/** The fields of a segment header. */
 export interface SegmentHeader {
   readonly version: FormatVersion
   readonly segmentIndex: number
@@ -62,22 +68,25 @@ export interface SegmentHeader {
 }
 
 const magic = 0x4653
-/** What the magic of an unclosed segment of another writer reads: it touches the first byte of every page. */
+/**
+ * The magic of a header that was never closed, as a writer of format 1 leaves it: it touches the first byte of every
+ * page.
+ */
 const magicTouched = 0x4600
 
 /** Bytes of the header of each format. */
 export const headerBytesOf = (version: FormatVersion): number => version === 1 ? 64 : 128
 
-/** Bytes that are enough to decode the header of any format. */
+/** Bytes that are enough to decode the header of either format. */
 export const headerBytesMax = 128
 
-/** Events of format 1 have this many bytes; a block holds up to `format1BlockEvents` of them. */
+/** Bytes of every event of format 1. */
 export const format1EventBytes = 64
 
-/** Events that a block of format 1 has room for. */
+/** The most events of a block of format 1. */
 export const format1BlockEvents = 256
 
-/** The largest `block_bytes_max` that is written or believed: bounds what a reader keeps in memory. */
+/** The largest `block_bytes_max` that is written or believed: it bounds the memory of a reader. */
 export const blockBytesLimit = 64 * 1024 * 1024
 
 const checksumOffset = 48
@@ -92,7 +101,10 @@ const openChecksumOf = (bytes: Uint8Array): bigint => checksumOf(openForm(bytes)
 const openForm = (bytes: Uint8Array): Uint8Array =>
   Uint8Array.from(bytes).fill(0, 8, 32).fill(0, 40, 64).fill(0, 96, 104)
 
-/** The first bytes of it, at least one, are those of `begun`, and the others those of `before`: little-endian, as it is written. */
+/**
+ * Whether the first bytes of `found`, at least one, are those of `begun` and the others those of `before`:
+ * little-endian, as it is written.
+ */
 const isPartOf = (found: bigint, begun: bigint, before: bigint): boolean => {
   for (let bits = 8; bits < 64; bits += 8) {
     if (found === ((BigInt.asUintN(bits, begun)) | (before >> BigInt(bits) << BigInt(bits)))) return true
@@ -128,8 +140,8 @@ export const encodeHeader = (header: SegmentHeader): Uint8Array => {
 }
 
 /**
- * What is written over the header of an open segment to close it, one after the other: all that the closed header says,
- * under the checksum of the open one; then the checksum of the closed one.
+ * What is written over the header of an open segment to close it, in this order: all fields of the closed header, under
+ * the checksum of the open one; then the checksum of the closed one.
  */
 export const closingWrites = (
   closed: Uint8Array
@@ -155,9 +167,9 @@ export const isUnclosedByAnother = (bytes: Uint8Array): boolean => {
 const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
 
 /**
- * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). The
- * unclosed header of another writer of format 1 (checksum 0) is accepted as an open one, and one that is being closed gives what it was while it
- * was open, or what it will be.
+ * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). A
+ * header of format 1 without a checksum, as its writer leaves it in an open segment, is accepted as open. A header that
+ * is being closed is read as the open one or the closed one.
  */
 export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault => {
   if (bytes.length < 64) return segmentFault("Truncated", 0, "a header of 64 or 128 bytes", `${bytes.length} bytes`)

@@ -1,5 +1,5 @@
 /**
- * What sets the two formats apart, as questions. Besides the two codecs (`SegmentHeader`, `Block`) no module looks at the
+ * What sets the two formats apart, as questions. No module but the two codecs (`SegmentHeader`, `Block`) looks at the
  * number of a format: it asks here for what it needs to know.
  */
 import { blockAlignment, format1BlockBytes } from "./Block.ts"
@@ -7,7 +7,7 @@ import { format1BlockEvents, format1EventBytes, headerBytesOf } from "./SegmentH
 import type { FormatVersion } from "./SegmentHeader.ts"
 
 /**
- * What must be known to seal and to read the events of a segment. A segment header has it all.
+ * What must be known to seal and to read the events of a segment. A segment header includes it.
  *
  * @since 0.1.0
  * @category models
@@ -27,12 +27,13 @@ export const format1Layout: SegmentLayout = {
   blockBytesMax: format1EventBytes * format1BlockEvents
 }
 
-/** The format of a number that was stored by us. */
+/** The format that a stored number stands for. */
 export const versionOf = (stored: number): FormatVersion => stored === 1 ? 1 : 2
 
 /**
- * Whether each segment continues its predecessor: the same wal_id, and a chain that starts from the predecessor's last
- * checksum. Otherwise every segment starts a chain of its own (from 0), and a missing end of a segment cannot be told.
+ * Whether each segment continues its predecessor: it has the same wal_id, and its chain starts from the predecessor's
+ * last checksum. Otherwise every segment starts a chain of its own (from 0), and nothing tells that the end of a
+ * segment is missing.
  */
 export const chainsSegments = (version: FormatVersion): boolean => version === 2
 
@@ -40,7 +41,8 @@ export const chainsSegments = (version: FormatVersion): boolean => version === 2
 export const idsInEvents = (version: FormatVersion): boolean => version === 1
 
 /**
- * Whether a segment may stay open although others follow. A writer of format 1 leaves several open segments after a crash.
+ * Whether a segment may stay open although others follow. After a crash a writer of format 1 leaves several open
+ * segments.
  */
 export const mayStayOpen = (version: FormatVersion): boolean => version === 1
 
@@ -58,12 +60,12 @@ export const blockStepBytes = (version: FormatVersion): number =>
   hasFixedBlocks(version) ? format1BlockBytes : blockAlignment
 
 /**
- * Whether a closed file keeps the length that it was made with, zeros after its last block. Otherwise it ends with its last
- * block.
+ * Whether a closed file keeps the length that it was made with, with zeros after its last block. Otherwise it ends with
+ * its last block.
  */
 export const keepsFileLength = (version: FormatVersion): boolean => version === 1
 
-/** No file of format 1 has room for fewer blocks. */
+/** A file of format 1 has room for at least this many blocks. */
 const format1BlocksMin = 16
 
 /** Blocks of a file of format 1 beyond those that whole blocks of events take: for blocks that a flush seals short. */
@@ -74,8 +76,8 @@ export const format1BlocksOf = (slotBytes: number): number =>
   Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksSpare)
 
 /**
- * The length that a file is made with before its first block, when its events take up to `slotBytes`. In format 1 no block
- * lies beyond it.
+ * The length that a file is made with, before its first block, when its events take up to `slotBytes`. In format 1 no
+ * block lies beyond it.
  */
 export const fileBytesOf = (version: FormatVersion, slotBytes: number): number =>
   headerBytesOf(version) + (hasFixedBlocks(version) ? format1BlocksOf(slotBytes) * format1BlockBytes : slotBytes)

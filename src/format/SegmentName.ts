@@ -11,13 +11,16 @@
  * FS.00000012.wal.lz4b.tmp   a freeze in progress
  * ```
  *
- * A `.tmp` found when nobody writes is garbage. A naming is plain data, so it can be handed to another thread.
+ * A `.tmp` found when nothing writes to the directory is garbage. A naming is plain data, so it can be handed to
+ * another thread.
  *
  * @since 0.1.0
  */
+import * as Schema from "effect/Schema"
+import { matching, whole } from "../internal/options.ts"
 
 /**
- * What a file name says about a segment.
+ * The form of a segment, as a file name tells it.
  *
  * @since 0.1.0
  * @category models
@@ -38,11 +41,20 @@ export type Compression = "frame" | "block"
  * @since 0.1.0
  * @category models
  */
-export interface SegmentNaming {
-  readonly prefix: string
-  readonly suffix: string
-  readonly digits: number
-}
+export const SegmentNaming = Schema.Struct({
+  prefix: matching(/^[^/\0]+$/, "a name without a slash"),
+  /** It begins with no digit: the digits before it are those of the index. */
+  suffix: matching(/^[^/\0\d][^/\0]*$/, "a name without a slash that begins with no digit"),
+  digits: whole("count", 1, 100)
+})
+
+/**
+ * A naming scheme: the type of {@link SegmentNaming}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SegmentNaming extends Schema.Schema.Type<typeof SegmentNaming> {}
 
 /**
  * The default names: `FS.00000012.wal`.

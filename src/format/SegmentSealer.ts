@@ -1,7 +1,7 @@
 /**
  * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
- * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again: so
- * a torn write can only touch events that nobody was promised.
+ * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again. So
+ * a torn write can only touch events that were not yet promised to a caller.
  *
  * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
  * last block of a flush is never full, and every other one is. So a reader knows where a flush ended.
@@ -17,7 +17,7 @@ import { headerBytesOf } from "./SegmentHeader.ts"
 import { blocksTellFlush, format1Layout } from "./SegmentLayout.ts"
 import type { SegmentLayout } from "./SegmentLayout.ts"
 
-/** How far a segment is sealed. The state after a durable write is all that is needed to go on. */
+/** How far a segment is sealed. The state after a durable write is all that is needed to continue. */
 export interface SealState {
   /** Payload bytes that are in sealed blocks. */
   readonly sealedBytes: number
@@ -41,8 +41,8 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
 })
 
 /**
- * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that
- * holds once they are durable. Payload chunks are views, not copies.
+ * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that is
+ * valid once they are durable. Payload chunks are views, not copies.
  */
 export interface SealedBlocks {
   readonly chunks: ReadonlyArray<Uint8Array>
@@ -54,8 +54,8 @@ export interface SealedBlocks {
 const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
- * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first event,
- * `flushNanos` the time of the flush.
+ * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first
+ * event, `flushNanos` the time of the flush.
  */
 export const seal = (
   layout: SegmentLayout,

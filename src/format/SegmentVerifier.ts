@@ -2,17 +2,18 @@
  * Reads a segment that is fed to it as bytes, and believes none of them: every block is checked before its events are
  * handed out. It knows nothing of files, so hot segments, cold ones and hostile ones go the same way.
  *
- * The rule, for both formats. A block counts when its header checksum, payload checksum and chained checksum hold, its
- * index is the next, and its ids continue. The first block that does not count ends the segment. In a closed segment
- * that is a fault. In an open one (a crash, or a writer at work) it is the end: `torn` when something other than zeros
- * follows the last whole block. What the neighbours of a segment demand of it (`SegmentExpectations`) is no part of that: a
- * segment that does not go on from the one before has a fault, open or closed.
+ * The rule, for both formats. A block counts when its header checksum, payload checksum and chained checksum are right,
+ * its index is the next, and its ids continue. The first block that does not count ends the segment. In a closed
+ * segment that is a fault. In an open one (a crash, or a writer at work) it is the end: `torn` when something other
+ * than zeros follows the last whole block. What the neighbours of a segment demand of it (`SegmentExpectations`) is not
+ * part of that: a segment that does not continue its predecessor has a fault, open or closed.
  *
  * In a closed segment every byte is accounted for: counts and ids equal those of the header, padding is zero, and after
- * the last block comes the end of the file (format 2) or nothing but zeros (format 1).
+ * the last block comes the end of the file (format 2) or nothing but zeros (format 1). So every changed byte is found
+ * (promise 12 of docs/RELIABILITY.md).
  *
- * A payload has two checksums, its own and its place in the chain, and a block header that holds vouches for both numbers. So
- * one of them finds every change of the payload. See `Hashes`.
+ * A payload has two checksums, its own and its place in the chain, and an intact block header vouches for both numbers.
+ * So one of them finds every change of the payload. See `Hashes`.
  */
 import { invariant } from "../internal/invariant.ts"
 import { xxh64 } from "../internal/xxh64.ts"
@@ -40,7 +41,7 @@ import { blocksTellFlush, idsInEvents, keepsFileLength } from "./SegmentLayout.t
  * @category models
  */
 export interface VerifiedBlock {
-  /** Where the block begins in the uncompressed segment. */
+  /** Where the block starts in the uncompressed segment. */
   readonly offset: number
   readonly blockIndex: number
   readonly firstEventId: number
@@ -57,12 +58,12 @@ export interface VerifiedBlock {
  * Which checksums of a payload are computed.
  *
  * - `all`: its own, and the one that chains it to the block before
- * - `sufficient`: the chained one, and its own where the block before is not known or to tell the faults apart. What it does
- *   not find is a writer who put a wrong checksum beside a right chain.
+ * - `sufficient`: the chained one. Its own is computed only where the block before is not known, or to tell the faults
+ *   apart. A writer that put a wrong checksum beside a right chain is not found this way.
  */
 export type Hashes = "all" | "sufficient"
 
-/** What a whole segment turned out to be. */
+/** What a segment turned out to be, after its last byte. */
 export interface SegmentSummary {
   readonly header: SegmentHeader
   /** The header is closed: counts, ids and the end of the file were checked against it. */
@@ -79,20 +80,20 @@ export interface SegmentSummary {
   readonly chainedChecksum: bigint
   /** When the last block was flushed; 0 when that is not known, and in format 1. */
   readonly lastFlushNanos: bigint
-  /** Open segments only: why what follows the last whole block was not taken for one. */
+  /** Open segments only: why the bytes after the last whole block are no block. */
   readonly torn: SegmentFault | undefined
 }
 
-/** The beginning of a block inside a segment, with what the block before it leaves to it. */
+/** The start of a block inside a segment, with what the block before leaves to it. */
 export interface SegmentPoint {
-  /** Where the block begins in the uncompressed segment. */
+  /** Where the block starts in the uncompressed segment. */
   readonly offset: number
   readonly blockIndex: number
   /** Of the block before; 0 when there is none and nothing is known of the segment before. */
   readonly lastEventId: number
   /**
-   * Of the block before, or what the segment's chain starts from; `undefined` when that is not known: then the first block's
-   * place in the chain is not checked.
+   * Of the block before, or what the segment's chain starts from; `undefined` when that is not known: then the first
+   * block's place in the chain is not checked.
    */
   readonly chainedChecksum: bigint | undefined
   /** Of the block before; `undefined` when there is none, and when that is not known. */
@@ -102,11 +103,11 @@ export interface SegmentPoint {
 /** What a block tells of the flush that wrote it. */
 type BlockFlush = Pick<BlockHeader, "flushFirstBlock" | "flushNanos">
 
-/** Feeds on the bytes of one segment, from its first, or from a block that `resume` names. */
+/** Takes the bytes of one segment, from its first, or from a block that `resume` names. */
 export class SegmentVerifier {
   header: SegmentHeader | undefined
   fault: SegmentFault | undefined
-  /** How many bytes `push` must be given at least before it can go on. */
+  /** `push` needs at least this many bytes to continue. */
   neededBytes = headerBytesMax
 
   private readonly expected: SegmentExpectations
@@ -129,9 +130,10 @@ export class SegmentVerifier {
   }
 
   /**
-   * Begins at a block instead of the header: the next `push` starts with the byte at `point.offset`. From there on every
-   * check holds, up to the last id and the last chained checksum of a closed header; so a point with a wrong checksum
-   * cannot pass. Of the blocks before the point nothing is checked, and the summary counts only what follows it.
+   * Starts at a block instead of the header: the next `push` starts with the byte at `point.offset`. From there on
+   * every check is made, up to the last id and the last chained checksum of a closed header; so a point with a wrong
+   * checksum cannot pass. Of the blocks before the point nothing is checked, and the summary counts only what follows
+   * it.
    */
   resume(header: SegmentHeader, point: SegmentPoint): void {
     this.header = header
@@ -156,8 +158,8 @@ export class SegmentVerifier {
   }
 
   /**
-   * Of a segment that was read from its first byte every byte is checked, up to the last one: a changed byte is a fault. In an
-   * open segment it may be taken for the end.
+   * Whether every byte is checked, up to the last one, so that a changed byte is a fault: in a closed segment that is
+   * read from its first byte. In an open one a changed byte may be taken for the end.
    */
   get provesEveryByte(): boolean {
     return this.header !== undefined && this.header.closedNanos !== 0n && !this.resumed
@@ -169,14 +171,14 @@ export class SegmentVerifier {
   }
 
   /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
-  get isBehindBlocks(): boolean {
+  get isPastBlocks(): boolean {
     return this.state === "tail" && this.header?.closedNanos === 0n
   }
 
   /**
    * Takes as much of `bytes` as it can, hands checked blocks to `onBlock`, and returns how many bytes it is done with.
-   * The caller keeps the rest and puts it in front of what follows. `atEnd` says that nothing follows. Once `fault` is
-   * set everything is swallowed.
+   * The caller keeps the rest and puts it in front of what follows. `atEnd` tells that nothing follows. Once `fault` is
+   * set every byte is ignored.
    */
   push(bytes: Uint8Array, atEnd: boolean, onBlock: (block: VerifiedBlock) => void): number {
     let position = 0
@@ -204,7 +206,11 @@ export class SegmentVerifier {
       blockCount: this.blockCount,
       eventCount: this.eventCount,
       firstEventId: this.firstEventId,
-      lastEventId: this.eventCount === 0 ? 0 : this.lastEventId,
+      lastEventId: this.eventCount > 0
+        ? this.lastEventId
+        : this.header.closedNanos === 0n
+        ? 0
+        : this.header.lastEventId,
       validBytes: this.validBytes,
       bytes: this.offset,
       chainedChecksum: this.chainedChecksum ?? 0n,
@@ -404,15 +410,21 @@ export class SegmentVerifier {
     return index < 0 ? undefined : segmentFault("NotZero", at + index, "0", String(padding[index]))
   }
 
-  /** A closed segment has given all its blocks: do they make what the header says? */
+  /** A closed segment has given all its blocks. Checks that they are what the header promises. */
   private finishClosed(bytes: Uint8Array, atEnd: boolean): number {
     const header = this.header
     invariant(header !== undefined, "blocks follow a header")
-    const lastEventId = this.blockCount === 0 ? 0 : this.lastEventId
+    if (header.eventCount === 0 && header.lastEventId > 0) {
+      const misfit = this.endsWithoutEventsFault(header)
+      if (misfit !== undefined) return this.fail(misfit)
+    }
+    // A segment without events names the ids before and after it, or none.
+    const firstEventId = this.eventCount > 0 || header.eventCount > 0 ? this.firstEventId : header.firstEventId
+    const lastEventId = this.blockCount > 0 ? this.lastEventId : header.eventCount > 0 ? 0 : header.lastEventId
     const [found, expected] = this.resumed
       ? [`last id ${lastEventId}`, `last id ${header.lastEventId}`]
       : [
-        `${this.eventCount} events, ids ${this.firstEventId} to ${lastEventId}`,
+        `${this.eventCount} events, ids ${firstEventId} to ${lastEventId}`,
         `${header.eventCount} events, ids ${header.firstEventId} to ${header.lastEventId}`
       ]
     if (found !== expected) return this.fail(segmentFault("CountMismatch", 8, expected, found))
@@ -438,12 +450,21 @@ export class SegmentVerifier {
     return 0
   }
 
-  /** Behind the last block of a preallocated file there is nothing but zeros. */
+  /** Why the ids that a segment without events names are not those before and after it. */
+  private endsWithoutEventsFault({ firstEventId, lastEventId, version }: SegmentHeader): SegmentFault | undefined {
+    const { previousEventId } = this.expected
+    if (firstEventId !== lastEventId + 1) {
+      return segmentFault("CountMismatch", 16, `first event id ${lastEventId + 1}`, String(firstEventId))
+    }
+    return previousEventId === undefined ? undefined : firstIdFault(version, previousEventId, firstEventId, 16)
+  }
+
+  /** After the last block of a preallocated file there is nothing but zeros. */
   private stepTail(bytes: Uint8Array): number {
     this.neededBytes = 1
     const index = firstNonZero(bytes)
     if (index >= 0) {
-      this.endBlocks(segmentFault("NotZero", this.offset + index, "0 behind the last block", String(bytes[index])))
+      this.endBlocks(segmentFault("NotZero", this.offset + index, "0 after the last block", String(bytes[index])))
     }
     return bytes.length
   }

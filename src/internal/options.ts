@@ -14,8 +14,8 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { inspect } from "node:util"
 import { parseBytes, parseDuration } from "./notations.ts"
 
-/** The kind of a value: an amount in a unit, a number without a unit, or text. */
-type Unit = "bytes" | "milliseconds" | "count" | "number" | "text"
+/** The kind of a value: an amount in a unit, a number without a unit, text, or code. */
+type Unit = "bytes" | "milliseconds" | "count" | "number" | "text" | "code"
 
 /** The unit of a field and its expected values. */
 interface FieldNotes {
@@ -58,6 +58,22 @@ export const oneOf = <const Choices extends ReadonlyArray<string> | ReadonlyArra
 /** Makes a field for text that is not empty. */
 export const text = (expected: string): Schema.NonEmptyString => Schema.NonEmptyString.annotate(notes("text", expected))
 
+/** Makes a field for text of a form. */
+export const matching = (pattern: RegExp, expected: string): Schema.String =>
+  Schema.String.check(Schema.isPattern(pattern)).annotate(notes("text", expected))
+
+/** Makes a field for a path. */
+export const path: Schema.String = matching(/^[^\0]+$/, "a path")
+
+/** Makes a field for a function. */
+export const callback = <F extends (...args: never) => unknown>(): Schema.declare<F> =>
+  Schema.declare((value): value is F => typeof value === "function").annotate(notes("code", "a function"))
+
+/** Makes a field for the address of a module. */
+export const moduleUrl = Schema.declare((value): value is URL =>
+  typeof value === "object" && value !== null && "href" in value && typeof value.href === "string"
+).annotate(notes("code", "a URL"))
+
 /** Gives a field a default, for options in which it is missing. */
 export const withDefault = <S extends Schema.Top>(schema: S, value: S["Type"]) =>
   Schema.withDecodingDefaultType<S>(Effect.succeed(value))(schema)
@@ -89,6 +105,7 @@ const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
 export const fromText = (unit: Unit, text: string): unknown => {
   switch (unit) {
     case "text":
+    case "code":
       return text
     case "count":
     case "number":
@@ -114,9 +131,10 @@ class WrongOptions extends Error {
 export const check = <A, I>(
   schema: Schema.Codec<A, I>,
   given: unknown,
-  nameOf: (path: ReadonlyArray<string>) => string = (path) => path.join(".")
+  nameOf: (path: ReadonlyArray<string>) => string = (path) => path.join("."),
+  onExcessProperty: "ignore" | "error" = "ignore"
 ): Result.Result<A, string> =>
-  Result.mapError(Schema.decodeUnknownResult(schema)(given, { errors: "all" }), (error) => {
+  Result.mapError(Schema.decodeUnknownResult(schema)(given, { errors: "all", onExcessProperty }), (error) => {
     const fields = fieldsOf(schema)
     const lines = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues.map(({ message, path = [] }) => {
       const names = path.map(String)
@@ -151,6 +169,16 @@ const phrase = ({ expected, unit }: FieldNotes): string =>
 /** Gives the options with all defaults filled in. Throws `WrongOptions`. */
 export const resolveUnsafe = <A, I>(schema: Schema.Codec<A, I>, given: I): A => {
   const checked = check(schema, given)
+  if (Result.isFailure(checked)) throw new WrongOptions(checked.failure)
+  return checked.success
+}
+
+/**
+ * As `resolveUnsafe`, for options that are read in one place only: a field that the schema does not have is refused
+ * too. `name` is that of the argument.
+ */
+export const requireOptions = <A, I>(name: string, schema: Schema.Codec<A, I>, given: I): A => {
+  const checked = check(schema, given, (path) => [name, ...path].join("."), "error")
   if (Result.isFailure(checked)) throw new WrongOptions(checked.failure)
   return checked.success
 }

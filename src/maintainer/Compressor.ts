@@ -46,7 +46,7 @@ export interface RawCompressor {
 }
 
 /**
- * On the asking thread.
+ * Compresses and decodes on the asking thread.
  *
  * @since 0.1.0
  * @category compressors
@@ -59,9 +59,9 @@ export const blocking: RawCompressor = {
 }
 
 /**
- * In a thread of its own, one for each asking thread. It starts with `start` or with the first piece, and stays; a
- * thread that died, or that has the wrong priority, is replaced. A thread costs about 16 MiB of resident memory. With
- * `urgent: false` it runs only on processors that nothing else wants (on Linux), and decodes too.
+ * Compresses in a thread of its own, one for each asking thread. The thread starts with `start` or with the first
+ * piece, and stays; one that died, or that has the wrong priority, is replaced. It costs about 16 MiB of resident
+ * memory. With `urgent: false` it runs only on processors that nothing else wants (on Linux), and decodes too.
  *
  * @since 0.1.0
  * @category compressors
@@ -88,7 +88,8 @@ export const Compressor: Context.Reference<RawCompressor> = Context.Reference<Ra
 )
 
 /**
- * Waits for a result that is there already, or for another thread.
+ * Waits for a result that `run` gives at once, or that comes from another thread. `onFailure` makes the error from what
+ * `run` has thrown, or its promise was rejected with.
  *
  * @since 0.1.0
  * @category running

@@ -1,11 +1,12 @@
 /**
  * Works off what was offered: until the queues are empty and every outcome is applied. Retention offers what an outcome
  * calls for as soon as it is applied, and a full slot's task is complete only when the slot is blank; so then nothing
- * is left. A deadline ends compression, never persistence.
+ * is left. A deadline ends compression, never persistence, and the receipt reports what was done (promise 7 of
+ * docs/RELIABILITY.md).
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -70,9 +71,9 @@ export const drain = (parts: Drainable, drainMillisMax: number | undefined): Eff
 const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: number | undefined) {
   const { executors, reports, state } = parts
   const { arena, control, directory: { path }, queues } = state
-  const begun = yield* Clock.currentTimeMillis
+  const begun = yield* elapsedMillis
   const before = { ...state.counts }
-  // When a drain ends, the limits in bytes and age hold too, even right after the start.
+  // When a drain ends, the limits in bytes and age are kept too, even right after the start.
   const { ageMillisMax, bytesMax } = state.limits
   if ((bytesMax ?? ageMillisMax) !== undefined) yield* parts.untilSizesKnown
 
@@ -114,7 +115,7 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     },
     left: pendingUnsafe(queues),
     failures: state.counts.failures - before.failures,
-    millis: (yield* Clock.currentTimeMillis) - begun
+    millis: Math.round((yield* elapsedMillis) - begun)
   }
   yield* Effect.logDebug(`drained ${path}`, receipt)
   return receipt

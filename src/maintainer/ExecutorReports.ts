@@ -1,7 +1,7 @@
 /**
- * Which outcomes the executors have sent, which of them have come, and which were lost with an executor that died.
- * Every outcome is counted in shared memory before it is sent, so a loss shows as a difference. What the lost ones
- * were, the arena and the disk tell (see `LostReports`).
+ * Keeps account of the outcomes that the executors have sent: which of them have come, and which were lost with an
+ * executor that died. Every outcome is counted in shared memory before it is sent, so a loss shows as a difference. The
+ * arena and the disk tell what the lost ones were (see `LostReports`).
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../disk/Disk.ts"
@@ -25,14 +25,14 @@ export interface ExecutorReports {
    */
   readonly recoverLost: Effect.Effect<void>
   /**
-   * To be run after the death of an executor, before its successor starts. What the executor had not completed, its
-   * successor finds and reports. Of what it had completed and whose report died with it, the arena remembers what the
-   * lead had persisted; `recoverLost` learns the rest.
+   * To be run after the death of an executor, before its successor starts. The successor finds and reports the tasks
+   * that were not completed. This learns the completed ones whose report was lost, as far as the lead had persisted
+   * them, which the arena remembers; `recoverLost` learns the rest.
    */
   readonly beforeRestart: (executor: number) => Effect.Effect<void>
 }
 
-/** The reports of so many executors. `publish` hears of every outcome that is news. */
+/** The reports of this many executors. `publish` is called with every outcome that was not known. */
 export const make = (options: {
   readonly executors: number
   readonly state: MaintainerState

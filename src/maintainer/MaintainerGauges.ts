@@ -1,7 +1,8 @@
-/** What the service's state looks like in the telemetry. */
+/** Shows the service's state in the telemetry. */
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
 import type { RetentionLimits } from "./retention/Retention.ts"
 
@@ -17,17 +18,20 @@ export const setLimitGauges = (
 /** Sets the gauges of the segments and of the queues. */
 export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
-  { catalog, freeBytes, now, queues }: MaintainerState
+  { arena, catalog, elapsed, freeBytes, queues }: MaintainerState
 ): void => {
   telemetry.setGauge("hotSegments", catalog.hotCount)
   telemetry.setGauge("hotBytes", catalog.hotBytes)
   telemetry.setGauge("coldSegments", catalog.coldCount)
   telemetry.setGauge("coldBytes", catalog.coldBytes)
   if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
-  const millis = now()
+  const millis = elapsed()
+  const heldBack = arena === undefined ? undefined : heldBackStatus(arena, millis)
+  telemetry.setGauge("heldBackMillis", Math.ceil(heldBack?.forMillis ?? 0))
+  telemetry.setGauge("nextTryMillis", Math.ceil(heldBack?.nextTryInMillis ?? 0))
   const age = (queue: TaskQueue.TaskQueue): number => {
     const oldest = TaskRing.oldestMillisUnsafe(queue.ring)
-    return oldest > 0 ? millis - oldest : 0
+    return oldest >= 0 ? millis - oldest : 0
   }
   telemetry.setGauge("persistPendingTasks", TaskQueue.sizeUnsafe(queues.toPersist))
   telemetry.setGauge("persistPendingBytes", TaskRing.pendingBytesUnsafe(queues.toPersist.ring))

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { defaultNaming } from "../format/SegmentName.ts"
-import { millisLimit, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import { defaultNaming, SegmentNaming } from "../format/SegmentName.ts"
+import { millisLimit, oneOf, path, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import { defaultSleepMillis } from "./executor/MaintainerSchedule.ts"
 import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
@@ -17,13 +17,13 @@ import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
  * @category models
  */
 export const MaintainerOptions = Schema.Struct({
-  /** Made when it is missing. One maintainer at a time holds it. */
-  directory: text("a path"),
+  /**
+   * Made when it is missing. One maintainer at a time holds it. A relative path is that of the working directory in
+   * which the layer is built.
+   */
+  directory: path,
   /** How segment files are named. Default: `FS.00000012.wal`. */
-  naming: withDefault(
-    Schema.Struct({ prefix: Schema.NonEmptyString, suffix: Schema.NonEmptyString, digits: Schema.Int }),
-    defaultNaming
-  ),
+  naming: withDefault(SegmentNaming, defaultNaming),
   /** What may stay on disk. Counts outside their ranges are clamped, with a warning. Default: 8 hot, 64 cold. */
   limits: withDefault(RetentionLimits, defaultLimits),
   /** Default: `frame`. */

@@ -20,31 +20,41 @@ import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
-import { resolveUnsafe } from "../internal/options.ts"
+import { requireWhole } from "../internal/arguments.ts"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
+import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import { segmentWith } from "../reading/DirectoryReader.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { formatNanos } from "../telemetry/TelemetryDump.ts"
 import { verifyConsistency } from "./directory/Consistency.ts"
 import type { Consistency } from "./directory/Consistency.ts"
 import { makeReserve } from "./directory/DiskReserve.ts"
 import { logReconciled, reconcile } from "./directory/Reconcile.ts"
 import type { Reconciled } from "./directory/Reconcile.ts"
 import { learnSizes } from "./directory/SegmentSizes.ts"
+import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt, PerQueue } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
+import { heldBackStatus } from "./HeldBackStatus.ts"
+import type { HeldBackStatus } from "./HeldBackStatus.ts"
 import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
+import type { NewestSegment } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
+import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
 
@@ -81,6 +91,8 @@ export interface MaintainerStatus {
   readonly failures: number
   readonly restarts: number
   readonly isDown: boolean
+  /** What keeps appended events from becoming durable; `undefined` when nothing does, or without a recorder. */
+  readonly heldBack: HeldBackStatus | undefined
   readonly limits: RetentionLimits
   readonly holds: ReadonlyArray<HoldStatus>
 }
@@ -127,6 +139,7 @@ export interface Hold {
  * ```
  */
 export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
+  /** The absolute path. */
   readonly directory: string
   readonly naming: SegmentNaming
   /** What was found at the start. */
@@ -140,7 +153,10 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
   /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
-  /** Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time). */
+  /**
+   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
+   * this moment: setting the clock later does not change how long the hold lasts).
+   */
   readonly hold: (options: {
     readonly name: string
     readonly fromSegmentIndex: number
@@ -151,29 +167,53 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
    * layer drains when its scope closes.
    */
   readonly drain: Effect.Effect<DrainReceipt>
+  /**
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed. What
+   * is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   */
+  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
   /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
   readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
   /** Every outcome, from now on until the maintainer has drained and closed. */
   readonly outcomes: Stream.Stream<StepOutcome>
   /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
   readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * Tells the maintainer that nothing was appended to this segment, which was handed over because its events are due,
+   * after this elapsed time.
+   */
+  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
+  /** The newest segment that is closed. */
+  readonly newest: Effect.Effect<NewestSegment | undefined>
   /** Tells the maintainer that something else removed a segment's file. */
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
   /** Never succeeds; fails when the maintainer is down. */
   readonly down: Effect.Effect<never, MaintainerDown>
 }>()("effect-wal/maintainer/SegmentMaintainer") {}
 
+const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ours") })
+
+const HoldOptions = Schema.Struct({
+  name: text("a name"),
+  fromSegmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER),
+  expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
+})
+
 const tickMillis = 10_000
 
-/** The service, run by a host of executors. This is what the layers are made of. */
+/** Makes the service, with the executors of a host. The layers are made of this. */
 export const make = Effect.fnUntraced(function*<E, R>(
   given: AloneOptions,
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
-  const options = resolve(given)
-  const { directory, naming } = options
-  const segmentDirectory = new SegmentDirectory(directory, naming)
+  const resolved = resolve(given)
+  const { writer } = resolveUnsafe(Writer, given)
+  const { naming } = resolved
+  const segmentDirectory = new SegmentDirectory(resolved.directory, naming)
+  const directory = segmentDirectory.path
+  // Threads are started, and files are made, after the working directory may have changed.
+  const options = { ...resolved, directory }
   const disk = yield* Disk
   const queues = {
     toPersist: yield* SegmentsToPersist,
@@ -187,12 +227,11 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(segmentDirectory.pathOf(lockName))
-  const reconciled = yield* reconcile(segmentDirectory, given.writer ?? "ours")
+  const reconciled = yield* reconcile(segmentDirectory, writer)
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
   const control = MaintainerControl.makeUnsafe(host.count)
-  const now = () => clock.currentTimeMillisUnsafe()
   const state = new MaintainerState({
     options,
     directory: segmentDirectory,
@@ -200,7 +239,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
     queues,
     control,
     executors: host.count,
-    now
+    elapsed: () => elapsedMillisUnsafe(clock),
+    wall: () => clock.currentTimeMillisUnsafe()
   })
   const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
     const clamped = state.setLimits(limits)
@@ -219,7 +259,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   state.begin(reconciled)
   const learning = yield* Effect.forkScoped(learnSizes(state, disk))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
-  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports))
+  yield* Effect.forkScoped(retainAsSegmentsAge(state))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry))
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -234,7 +275,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     }),
     beforeRestart: reports.beforeRestart,
     onDown: Effect.fnUntraced(function*(cause) {
-      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown)
+      if (arena !== undefined) Arena.putHeldBackUnsafe(arena, HeldBack.MaintainerDown, state.elapsed())
       const error = new MaintainerDown({ directory, restarts: options.restartsMax, cause: Cause.squash(cause) })
       yield* Effect.logError(error.message)
       yield* Deferred.fail(down, error)
@@ -243,7 +284,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
   const untilSizesKnown = Effect.andThen(Fiber.await(learning), Effect.sync(() => state.retain()))
   const drainOnce = drain(
-    { state, reports, executors, untilSizesKnown, releaseReserve: reserve.release },
+    {
+      state,
+      reports,
+      executors,
+      untilSizesKnown,
+      releaseReserve: Effect.map(reserve.release, (hasMadeRoom) => {
+        if (hasMadeRoom) Doorbell.ringUnsafe(control.room)
+      })
+    },
     options.drainMillisMax
   )
   yield* Effect.addFinalizer(() => drainOnce)
@@ -262,17 +311,37 @@ export const make = Effect.fnUntraced(function*<E, R>(
         state.retain()
         return clamped
       }),
-    hold: (hold) => holdFor(state, { ...hold, expiresMillis: hold.expiresMillis ?? Number.POSITIVE_INFINITY }),
+    hold: (hold) =>
+      Effect.suspend(() => {
+        const { expiresMillis = Number.POSITIVE_INFINITY, ...rest } = requireOptions("hold", HoldOptions, hold)
+        return holdFor(state, { ...rest, expiresMillis })
+      }),
     drain: drainOnce,
+    freeBefore: (eventId) =>
+      Effect.suspend(() => {
+        requireWhole("eventId", eventId)
+        const found = Effect.provideService(segmentWith(segmentDirectory, eventId), Disk, disk)
+        return Effect.map(found, (segmentIndex) => state.freeBefore(segmentIndex ?? 0))
+      }),
     verifyConsistency: verifyConsistency(state, disk),
     outcomes: Stream.fromPubSubTake(outcomes),
-    closed: (segmentIndex) => Effect.sync(() => state.closeThrough(segmentIndex)),
-    removed: (segmentIndex) => Effect.sync(() => state.remove(segmentIndex)),
+    quietSince: (segmentIndex, millis) => Effect.sync(() => state.ages.quietSince(segmentIndex, millis)),
+    newest: Effect.sync(() => state.newest()),
+    closed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.closeThrough(segmentIndex)
+      }),
+    removed: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.remove(segmentIndex)
+      }),
     down: Deferred.await(down)
   })
 })
 
-/** What an application offers by itself waits for its place too. */
+/** A freeze that the application itself offers waits for its place too. */
 const retainWhatIsOffered = (state: MaintainerState) =>
   Effect.forever(Effect.gen(function*() {
     const { notEmpty } = state.queues.toFreeze
@@ -281,17 +350,51 @@ const retainWhatIsOffered = (state: MaintainerState) =>
     yield* Doorbell.wait(notEmpty, seen)
   }))
 
-/** Some limits are reached without an outcome: segments grow old, and others take the disk's space. */
-const retainAsTimePasses = (state: MaintainerState, disk: Disk["Service"], reports: ExecutorReports.ExecutorReports) =>
+/** The limit in age is reached without an outcome. */
+const retainAsSegmentsAge = (state: MaintainerState) =>
+  Effect.forever(Effect.suspend(() => {
+    state.retain()
+    return Effect.sleep(lookMillis(state.limits.ageMillisMax))
+  }))
+
+/** Other limits are reached without an outcome too: other programs use up the disk's space. */
+const retainAsTimePasses = (
+  state: MaintainerState,
+  disk: Disk["Service"],
+  reports: ExecutorReports.ExecutorReports,
+  telemetry: SegmentMaintainerUpdater
+) =>
   Effect.forever(Effect.gen(function*() {
+    const setMillis = state.ages.observe()
+    if (setMillis !== 0) {
+      telemetry.count("clockJumps", 1)
+      yield* Effect.logWarning(formatClockJump(state.directory.path, setMillis))
+    }
     const freeBytes = Effect.option(disk.freeBytes(state.directory.path))
+    const before = state.freeBytes ?? Number.POSITIVE_INFINITY
     state.freeBytes = yield* Effect.map(freeBytes, Option.getOrUndefined)
-    // A drain ends: what is abandoned meanwhile stays as it is.
-    if (!MaintainerControl.isDraining(state.control)) state.tryAgain()
+    if ((state.freeBytes ?? 0) > before) Doorbell.ringUnsafe(state.control.room)
+    // A drain must end, so a step that is abandoned during one is not tried again.
+    if (!MaintainerControl.isDraining(state.control)) {
+      state.tryAgain()
+      yield* Effect.ignore(reconsiderUndeletable(state, disk))
+    }
+    for (const { name, segmentIndex } of state.exceeded.splice(0)) {
+      yield* Effect.logWarning(formatExceeded(name, segmentIndex))
+    }
     yield* reports.recoverLost
     state.retain()
     yield* Effect.sleep(tickMillis)
   }))
+
+const formatExceeded = (name: string, segmentIndex: number): string =>
+  `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
+
+const formatClockJump = (directory: string, setMillis: number): string =>
+  `the wall clock was set ${setMillis > 0 ? "forward" : "back"} by ${
+    formatNanos(Math.abs(setMillis) * 1e6)
+  }; the ages of ` +
+  `the segments in ${directory} follow elapsed time, not the wall clock`
 
 const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStatus => ({
   hotSegments: state.catalog.hotCount,
@@ -302,11 +405,15 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   failures: state.counts.failures,
   restarts: executors.restarts(),
   isDown: executors.isDown(),
+  heldBack: state.arena === undefined ? undefined : heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
   holds: state.holds.list()
 })
 
-const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, never, Scope.Scope> =>
+const holdFor = (
+  state: MaintainerState,
+  hold: Omit<HoldStatus, "isExceeded">
+): Effect.Effect<Hold, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => state.holds.add(hold)),
     (held) =>
@@ -317,6 +424,7 @@ const holdFor = (state: MaintainerState, hold: HoldStatus): Effect.Effect<Hold, 
   ).pipe(Effect.map((held) => ({
     advanceTo: (segmentIndex) =>
       Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
         if (state.holds.advance(held, segmentIndex)) state.retain()
       })
   })))

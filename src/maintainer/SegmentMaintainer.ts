@@ -4,19 +4,19 @@
  * `SegmentMaintainer.layer` as a fiber of this runtime, `SegmentMaintainerWorker.layer` in a thread or in a pool of
  * threads. The service and the application's code are the same for all of them.
  *
- * What is guaranteed:
+ * What is guaranteed (the promises have the numbers of docs/RELIABILITY.md):
  *
- * 1. One maintainer at a time holds a directory.
+ * 1. One maintainer at a time holds a directory (promise 23).
  * 2. Everything that is offered is persisted, frozen or freed, or is on the list of failures. A failure never stops the
  *    loop and never deletes anything.
  * 3. There are never more than `maxSegments` hot segments (with `onHotLimit: "wait"`) or `maxCompressedSegments` cold
  *    ones: the oldest is deleted before the next freeze starts. Two exceptions: a segment whose step was abandoned does
  *    not count, and a limit is exceeded rather than delete a segment that is held or that is newer than a hot one,
- *    because that would leave a hole in the log.
+ *    because that would leave a hole in the log (promises 6 and 11).
  * 4. When the layer's scope closes, everything in the queues is worked off first. A deadline ends compression, never
- *    persisting.
- * 5. An executor that dies is followed by another, which finds every task. After too many deaths in a minute the
- *    maintainer is down: everything that waits for it fails with the reason.
+ *    persisting (promise 7).
+ * 5. An executor that dies is followed by another, which finds every task (promise 8). After too many deaths in a
+ *    minute the maintainer is down: everything that waits for it fails with the reason.
  *
  * @since 0.1.0
  */
@@ -32,6 +32,8 @@ import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
 export type { DrainReceipt, PerQueue } from "./Drain.ts"
+export { formatWait } from "./HeldBackStatus.ts"
+export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
 export type { Hold, MaintainerStatus } from "./MaintainerService.ts"
 

@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
 import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import { resolveUnsafe, whole, withDefault } from "../internal/options.ts"
+import { moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
@@ -134,10 +134,14 @@ export const layerAlone = (
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
   Layer.effect(SegmentMaintainer, Effect.suspend(() => make(options, undefined, host(options))))
 
-const Workers = Schema.Struct({ workers: withDefault(whole("count", 1, workersMax), 1) })
+const Workers = Schema.Struct({
+  workers: withDefault(whole("count", 1, workersMax), 1),
+  proofModule: Schema.optional(moduleUrl),
+  threadModule: Schema.optional(moduleUrl)
+})
 
 const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({
-  count: resolveUnsafe(Workers, { workers: options.workers }).workers,
+  count: resolveUnsafe(Workers, options).workers,
   spawn: Effect.fnUntraced(function*(seat) {
     const data: ThreadData = {
       executor: seat.executor,

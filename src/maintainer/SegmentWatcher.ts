@@ -10,11 +10,14 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { requireOptions } from "../internal/options.ts"
+import { readingFields } from "../reading/ReadingOptions.ts"
 import { readHeader } from "../reading/segment/SegmentReader.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
@@ -61,6 +64,7 @@ export interface WatchOptions {
  */
 export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk | SegmentsToPersist> = Effect
   .fnUntraced(function*(options: WatchOptions) {
+    requireOptions("options", Schema.Struct(readingFields), options)
     const disk = yield* Disk
     const toPersist = yield* SegmentsToPersist
     const directory = new SegmentDirectory(options.directory, options.naming)

@@ -1,6 +1,6 @@
 /**
- * Finds segments in a directory that others change meanwhile: a freeze renames a segment under its reader's feet, and
- * retention deletes it. A name that is gone decides nothing; the directory is looked at again first.
+ * Finds segments in a directory that a maintainer changes meanwhile: a freeze renames a segment while it is being read,
+ * and retention deletes it. A name that is gone proves nothing: the directory is listed again first.
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
@@ -10,7 +10,9 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentStart } from "./segment/SegmentReader.ts"
 import { readStart } from "./segment/SegmentReader.ts"
 
-/** A listing may miss a file that is renamed while it is made, so one that misses a segment is not believed alone. */
+/**
+ * A listing may miss a file that is renamed meanwhile, so one listing without a segment does not prove that it is gone.
+ */
 const looksMax = 2
 
 /** The segments of a directory as they were last seen. */
@@ -18,19 +20,16 @@ export interface SegmentDirectoryReader {
   readonly directory: SegmentDirectory
   /** By index. */
   readonly segments: () => ReadonlyArray<SegmentEntry>
-  /** Looks again. */
+  /** Lists the directory again. */
   readonly look: Effect.Effect<void, DiskError, Disk>
-  /**
-   * Does something with the file of a segment; `undefined` when the segment is in none of its forms, looked for several
-   * times.
-   */
+  /** Runs `f` with the file of a segment; `undefined` when the segment has no file in any form, after several looks. */
   readonly use: <A, E, R>(
     segmentIndex: number,
     f: (file: SegmentFile) => Effect.Effect<A, E | DiskError, R>
   ) => Effect.Effect<A | undefined, E | DiskError, R | Disk>
 }
 
-/** Looks at a directory for the first time. */
+/** Lists a directory for the first time. */
 export const makeDirectoryReader = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   let segments: ReadonlyArray<SegmentEntry> = []
   let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
@@ -62,18 +61,18 @@ const isGone = (error: unknown, file: SegmentFile): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "DiskError" &&
   "reason" in error && error.reason === "NotFound" && "path" in error && error.path === file.path
 
-/** What the beginning of a segment says; `undefined` when the segment is gone. */
+/** Reads the start of a segment; `undefined` when the segment is gone. */
 export const startOf = (
   reader: SegmentDirectoryReader,
   segmentIndex: number
 ): Effect.Effect<SegmentStart | undefined, DiskError | SegmentCorrupt, Disk> => reader.use(segmentIndex, readStart)
 
-/** As `startOf`; a damaged beginning says nothing. */
+/** As `startOf`; `undefined` also when the start is damaged. */
 const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
   Effect.catchTag(startOf(reader, segmentIndex), "SegmentCorrupt", () => Effect.succeed(undefined))
 
 /**
- * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose beginning is
+ * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose start is
  * damaged, are passed over.
  */
 export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
@@ -85,8 +84,8 @@ export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirector
 })
 
 /**
- * The segment whose damaged beginning stands before the oldest event: then it cannot be told which events were deleted.
- * `undefined` when there is none.
+ * A segment with a damaged start that lies before the oldest event; `undefined` when there is none. Because of it
+ * nothing can tell which events were deleted.
  */
 export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
   for (const { segmentIndex } of reader.segments()) {
@@ -100,8 +99,8 @@ export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDi
 })
 
 /**
- * The newest segment for whose beginning `isNotAfter` holds; `undefined` when it holds for none. Beginnings that say
- * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) beginnings.
+ * The newest segment for whose start `isNotAfter` is true; `undefined` when it is true for none. Starts that tell
+ * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) starts.
  */
 export const lastSegmentWhere = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader,
@@ -129,4 +128,43 @@ export const lastSegmentWhere = Effect.fnUntraced(function*(
     }
   }
   return found
+})
+
+/** The segment that has this event, or the newest one before it; `undefined` when every segment begins later. */
+export const segmentWith = (
+  directory: SegmentDirectory,
+  eventId: number
+): Effect.Effect<number | undefined, DiskError, Disk> =>
+  Effect.flatMap(makeDirectoryReader(directory), (reader) =>
+    lastSegmentWhere(
+      reader,
+      ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= eventId
+    ))
+
+/** Beginnings that are read side by side. */
+const startsAtOnce = 16
+
+/**
+ * The oldest segment that was closed at this Unix time or later, or after which another was begun later; the newest one
+ * when there is none, `undefined` when nothing is known of any. The wall clock may have been set back between two
+ * segments, so every segment up to the one that is found is looked at. Damaged beginnings are passed over.
+ */
+export const firstSegmentSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
+  const segments = reader.segments()
+  let before: number | undefined
+  for (let from = 0; from < segments.length; from += startsAtOnce) {
+    const starts = yield* Effect.forEach(
+      segments.slice(from, from + startsAtOnce),
+      ({ segmentIndex }) => Effect.map(knownStart(reader, segmentIndex), (start) => ({ segmentIndex, start })),
+      { concurrency: startsAtOnce }
+    )
+    for (const { segmentIndex, start } of starts) {
+      if (start === undefined) continue
+      const { closedNanos, createdNanos } = start.header
+      if (createdNanos > nanos) return before ?? segmentIndex
+      if (closedNanos >= nanos) return segmentIndex
+      before = segmentIndex
+    }
+  }
+  return before
 })

@@ -1,10 +1,16 @@
 /**
- * The events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while a
- * maintainer freezes and deletes behind it. There is never a silent gap. What retention has deleted is `EventsDeleted`, a missing
- * segment is `SegmentMissing`, damage is `SegmentCorrupt`; everything before the fault was handed out.
+ * Reads the events of a directory as a `Stream`, in order, checked: over hot and cold segments, across rotation, while
+ * a maintainer freezes and deletes older ones. There is never a silent gap. Each of these ends the stream, after
+ * everything before it was handed out:
+ *
+ * - `EventsDeleted`: retention has deleted the events
+ * - `SegmentMissing`: a segment is missing
+ * - `SegmentCorrupt`: a segment is damaged; the error names the place
+ *
+ * These are promises 9, 12, 21 and 22 of docs/RELIABILITY.md.
  *
  * While the consumer is busy with one read (4 MiB, or what the largest block needs), the next one is made in the
- * background, across the borders of segments. No more is read ahead.
+ * background, also from one segment to the next. No more is read ahead.
  *
  * @since 0.1.0
  */
@@ -13,14 +19,23 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
-import { damagedBeforeOldest, lastSegmentWhere, makeDirectoryReader, oldestEventId } from "./DirectoryReader.ts"
+import { callback, requireOptions, whole } from "../internal/options.ts"
+import {
+  damagedBeforeOldest,
+  firstSegmentSince,
+  lastSegmentWhere,
+  makeDirectoryReader,
+  oldestEventId
+} from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
+import { readingFields } from "./ReadingOptions.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { EventsDeleted } from "./ReplayError.ts"
@@ -33,12 +48,15 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import { forReplay } from "./segment/SegmentReader.ts"
 
 /**
- * Where to begin.
+ * Where to start.
  *
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
  * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
- * - `timeMillis` (Unix time): with the newest segment that was created at this time or before, from its first event; with
- *   the oldest segment when all are newer. Events carry no time, so this is as fine as segments are.
+ * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or after
+ *   which another was begun later; with the newest segment when there is none. The times are those of the recorder's wall
+ *   clock. So an event is left out only when its segment was closed before this time, and so was every older one. This
+ *   holds when the clock was set back meanwhile: then events that are older may come first. Events carry no time, so
+ *   this is as fine as segments are. Reads the beginning of every segment before the one that it finds.
  *
  * @since 0.1.0
  * @category models
@@ -57,37 +75,43 @@ export type ReplayFrom =
 export interface ReplayOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
-  /** The oldest event there is, when not given. */
+  /** By default the oldest event. */
   readonly from?: ReplayFrom
-  /** The last event, included. To the end, when not given. */
+  /** The last event, included. By default there is no limit. */
   readonly to?: { readonly id: number }
   /**
-   * Not to end at the end, but to wait for more, across rotation, freezing and deletion. Given what the recorder in this
-   * process has made durable, no other event is handed out. `poll` is for the segments of another process: it looks again
-   * after 10 ms, then less and less often, at least every 250 ms; whole blocks that the file shows are handed out, durable or
-   * not.
+   * Waits for more events instead of ending, across rotation, freezing and deletion.
+   *
+   * - `Durable` (what the recorder of this process has made durable): only durable events are handed out.
+   * - `poll`, for the segments of another process: looks again after 10 ms, then less and less often, at least every
+   *   250 ms. Every whole block in the file is handed out, durable or not.
    */
   readonly follow?: "poll" | Durable
   /**
-   * When given, the replay does not stop at damage: it goes on with the next block that verifies, and says here what lies
-   * between. For looking at what is left; the events behind a hole are whole, but may not be all, see
-   * `SegmentSalvage`. When not given, the first fault ends the replay. `EventsDeleted` and a failing disk end it either way.
+   * When given, the replay does not stop at damage: it continues with the next block that verifies, and reports here
+   * what lies between. For looking at what is left: the events after a hole are intact, but some may be missing, see
+   * `SegmentSalvage`. By default the first fault ends the replay. `EventsDeleted` and a failing disk always end it.
    */
   readonly onHole?: (hole: Hole) => Effect.Effect<void>
-  /** Told of each segment that is opened: from now on no older one is needed. So a hold can move with the replay. */
+  /**
+   * Called with each segment that is opened: from then on no older one is needed. So a hold can move with the replay.
+   */
   readonly onSegment?: (segmentIndex: number) => Effect.Effect<void>
 }
 
 /**
- * Damage that a replay went past, between two events that it handed out.
+ * Damage that a replay passed, between two events that it handed out.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Hole {
-  /** The first id behind the last event before the hole. */
+  /** The id after the last event before the hole. */
   readonly firstMissingId: number
-  /** The last id before the first event behind the hole, below `firstMissingId` when none is missing; `undefined` at the end. */
+  /**
+   * The id before the first event after the hole, below `firstMissingId` when no event is missing; `undefined` at the
+   * end.
+   */
   readonly lastMissingId: number | undefined
   readonly damage: ReadonlyArray<Damage>
 }
@@ -100,7 +124,7 @@ export interface Hole {
  */
 export interface Damage {
   readonly error: SegmentCorrupt | SegmentMissing
-  /** Where in the uncompressed segment reading went on; `undefined` when it went on in a later one. */
+  /** Where in the uncompressed segment reading continued; `undefined` when it continued in a later segment. */
   readonly resumedAt: number | undefined
 }
 
@@ -115,13 +139,31 @@ export interface Durable {
   readonly above: (id: number) => Effect.Effect<number>
 }
 
+const id = whole("number", 0, Number.MAX_SAFE_INTEGER)
+
+const Options = Schema.Struct({
+  ...readingFields,
+  from: Schema.optional(Schema.Union([
+    Schema.Struct({ id }),
+    Schema.Struct({ segmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER) }),
+    Schema.Struct({ timeMillis: Schema.Finite })
+  ])),
+  to: Schema.optional(Schema.Struct({ id })),
+  follow: Schema.optional(Schema.Union([
+    Schema.Literal("poll"),
+    Schema.Struct({ above: callback<Durable["above"]>() })
+  ])),
+  onHole: Schema.optional(callback<NonNullable<ReplayOptions["onHole"]>>()),
+  onSegment: Schema.optional(callback<NonNullable<ReplayOptions["onSegment"]>>())
+})
+
 const pollMillisMin = 10
 const pollMillisMax = 250
 
 /**
- * The checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. They lie in memory that is
- * used again: a block is valid until the next chunk is pulled. So consume chunk by chunk (`Stream.runForEachArray`, `Stream.map`),
- * and put nothing behind this stream that holds elements back.
+ * Reads the checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. Blocks lie in memory
+ * that is used again: a block is valid until the next chunk is pulled. So consume chunk by chunk
+ * (`Stream.runForEachArray`, `Stream.map`), and put no operator after this stream that holds elements back.
  *
  * @since 0.1.0
  * @category streams
@@ -149,12 +191,12 @@ const pollMillisMax = 250
  * ```
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
-  // One read is being consumed, the other made.
+  // One read is being consumed, the other one is being made.
   blocksIn(options, () => rotatingMemory(2))
 
 /**
- * The events, in chunks of one block. They may be kept; keeping one event keeps the memory it was read with (4 MiB), so
- * who keeps few copies their bytes.
+ * Reads the events, in chunks of one block. They may be kept. Keeping one event keeps the memory that it was read into
+ * (4 MiB), so copy the bytes when you keep only a few events.
  *
  * @since 0.1.0
  * @category streams
@@ -187,6 +229,7 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
+    requireOptions("options", Options, options)
     const cursor = yield* makeReplayCursor({
       ...(yield* locate(options)),
       reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
@@ -205,7 +248,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     return Stream.fromPull(Effect.succeed(pull))
   }))
 
-/** As `next`, but waits where that has nothing yet; `undefined` only behind `toId`. */
+/** As `next`, but waits when there are no events yet; `undefined` only after `toId`. */
 const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {
   let sleepMillis = pollMillisMin
   while (cursor.lastEventId() < toId) {
@@ -219,13 +262,13 @@ const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "
   return undefined
 })
 
-/** What one pull gives: a hole, and the blocks behind it; no blocks at the end. */
+/** The result of one pull: a hole, and the blocks after it; no blocks at the end. */
 interface Read {
   readonly blocks: ReadonlyArray<VerifiedBlock> | undefined
   readonly hole: Hole | undefined
 }
 
-/** As `next`, but goes past damage. */
+/** As `next`, but passes damage. */
 const nextPastDamage = Effect.fnUntraced(function*(
   cursor: ReplayCursor,
   next: ReturnType<ReplayCursor["next"]>
@@ -247,7 +290,7 @@ const nextPastDamage = Effect.fnUntraced(function*(
   }
 })
 
-/** Each pull gives what was read since the last one, and begins the next read, unless there are no more blocks. */
+/** Each pull gives what was read since the last one, and starts the next read, unless there are no more blocks. */
 const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): Effect.Effect<Read, E, R> => {
   let ahead: Fiber.Fiber<Read, E> | undefined
   return Effect.gen(function*() {
@@ -267,14 +310,17 @@ export const firstAvailableId = (
   directory: string,
   naming?: SegmentNaming
 ): Effect.Effect<number, DiskError, Disk> =>
-  Effect.flatMap(
-    makeDirectoryReader(new SegmentDirectory(directory, naming)),
-    (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
-  )
+  Effect.suspend(() => {
+    requireOptions("arguments", Schema.Struct(readingFields), { directory, naming })
+    return Effect.flatMap(
+      makeDirectoryReader(new SegmentDirectory(directory, naming)),
+      (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
+    )
+  })
 
 type Located = Omit<ReplayStart, "reading" | "onSegment">
 
-/** Finds where to begin. */
+/** Finds where to start. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   const reader = yield* makeDirectoryReader(new SegmentDirectory(options.directory, options.naming))
   const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
@@ -283,7 +329,7 @@ const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
   if ("timeMillis" in from) {
     const nanos = BigInt(Math.floor(from.timeMillis)) * 1_000_000n
-    const segmentIndex = yield* lastSegmentWhere(reader, ({ header }) => header.createdNanos <= nanos)
+    const segmentIndex = yield* firstSegmentSince(reader, nanos)
     return { ...start, segmentIndex } satisfies Located
   }
   return yield* locateId(reader, { ...start, fromId: Math.max(1, from.id) })
@@ -296,7 +342,7 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
     ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= fromId
   )
   if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
-  // What is damaged may hold the event, and says so when it is read; or that it was deleted meanwhile.
+  // The damaged segment may hold the event. Reading it reports the damage, or that it was deleted meanwhile.
   const damaged = yield* damagedBeforeOldest(reader)
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)

@@ -1,15 +1,15 @@
 /**
  * Walks over the segments of a directory in the order of their indices, hot and cold mixed, and gives their checked
- * blocks. From one segment to the next the wal_id, the chain and the event ids must go on; where they do not, or where a
- * segment is missing, damaged or deleted, it says so and does not go on as if nothing were.
+ * blocks. From one segment to the next the wal_id, the chain and the event ids must continue. Where they do not, or
+ * where a segment is missing, damaged or deleted, the walk fails with an error that names the place.
  *
- * An open segment is the end when nothing follows it but segments without events. One that others follow must have been closed
- * meanwhile (format 2), or must be whole, its successor going on with the next id (format 1; a crash of another writer
- * of that format leaves several unclosed).
+ * The walk ends at an open segment that only segments without events follow. When segments with events follow it, it
+ * must have been closed meanwhile (format 2). In format 1, whose writer leaves several segments open after a crash, it
+ * must be whole, and its successor must continue with the next id.
  *
- * A walk that came to the end may be asked again later, and goes on behind the last event it handed out. While the open
- * segment is still the same file it goes on at the byte; when the file was replaced, as after a failed sync, or frozen, its
- * blocks may be cut differently, and it goes on by event id.
+ * A walk that came to the end may be asked again later, and continues after the last event that it handed out. While
+ * the open segment is still the same file it continues at the byte. When the file was replaced (after a failed sync) or
+ * frozen, its blocks may be cut differently, and the walk continues by event id.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -30,31 +30,31 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { Reading, SegmentCursor } from "./segment/SegmentReader.ts"
 import { openSegment, verifySegment } from "./segment/SegmentReader.ts"
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
-import { openSegmentAt, openSegmentBehind } from "./segment/SegmentSeek.ts"
+import { openSegmentAt, resumeSegment } from "./segment/SegmentSeek.ts"
 
-/** Where a walk begins and which ids it is about. */
+/** Where a walk starts and which ids it covers. */
 export interface ReplayStart {
   readonly reader: SegmentDirectoryReader
-  /** `undefined`: the oldest there is, whatever was deleted before it. */
+  /** `undefined`: the oldest one, whatever was deleted before it. */
   readonly segmentIndex: number | undefined
   readonly fromId: number
-  /** There was no event yet: the first one to come must not be above `fromId`. */
+  /** There was no event yet: the first one must not be above `fromId`. */
   readonly isBeforeFirst: boolean
   readonly reading: Reading
-  /** Told of each segment that is opened. */
+  /** Called with each segment that is opened. */
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
 
 /** A walk. */
 export interface ReplayCursor {
   /**
-   * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and may
-   * have a higher limit.
+   * The blocks of one read, up to event `limitId`; `undefined` when there are none now. Later calls may find more, and
+   * may have a higher limit.
    */
   readonly next: (limitId: number) => Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk>
   /**
-   * Goes on behind damage that `next` failed with, with what verifies next. Returns where in the damaged segment that is;
-   * `undefined` when it is in a later one.
+   * Continues after damage that `next` failed with, with the next block that verifies. Returns where in the damaged
+   * segment that is; `undefined` when it is in a later one.
    */
   readonly skip: (
     damage: SegmentCorrupt | SegmentMissing
@@ -72,7 +72,7 @@ interface Current {
 /** What the segment before leaves to the next one. */
 interface Inheritance {
   readonly expectations: SegmentExpectations
-  /** An unclosed segment before it, of format 1: it is whole only when the next id follows. */
+  /** An open segment before it, of format 1: it is whole only when the next id follows. */
   readonly unclosed: { readonly file: SegmentFile; readonly offset: number } | undefined
 }
 
@@ -85,7 +85,7 @@ interface Mark {
 
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
-/** Begins a walk. What is open when the scope closes is closed. */
+/** Starts a walk. A file that is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
   const { fromId, reader, reading } = start
   const outer = yield* Effect.scope
@@ -105,9 +105,9 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   })
 
   /**
-   * Whether a segment that does not go on from the one before goes on from what that one is now; then it is to be entered
-   * again. An executor that dies after it has closed a segment and before it has said so is followed by one that writes it
-   * once more, perhaps in other blocks, and a reader may have read the first.
+   * Whether a segment that did not continue its predecessor continues what the predecessor is now; then it is to be
+   * opened again. When an executor dies after closing a segment and before reporting it, its successor writes that
+   * segment once more, perhaps in other blocks, and a reader may have read the first version.
    */
   const relink = Effect.fnUntraced(function*({ fault, segmentIndex }: SegmentCorrupt) {
     const { expectations } = inherited
@@ -121,7 +121,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
-  /** Opens the segment that comes next; false at the end of what there is. */
+  /** Opens the next segment; false at the end. */
   const enter = Effect.fnUntraced(function*() {
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
     while (true) {
@@ -162,7 +162,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     }
   })
 
-  /** The segment at hand has no more blocks. True when the walk goes on with another, or with this one anew. */
+  /** The current segment has no more blocks. True when the walk continues with another one, or with this one again. */
   const pass = Effect.fnUntraced(function*({ cursor }: Current) {
     const summary = cursor.summary()
     const { file, identity } = cursor
@@ -174,7 +174,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const isFollowed = yield* successorHasEvents(reader, segmentIndex)
       if (!isFollowed) return false
       const now = yield* startOf(reader, segmentIndex)
-      // Deleted meanwhile, which entering it will say, or closed.
+      // Closed meanwhile, or deleted, which opening it will report.
       if (now === undefined || now.header.closedNanos !== 0n) return true
       // This walk may have left the end of the file unread.
       const followed = mayStayOpen(summary.header.version) ? yield* reader.use(segmentIndex, verifySegment) : summary
@@ -186,7 +186,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
-  /** The blocks of one read of the segment at hand, which is entered if need be; `undefined` at the end. */
+  /** The blocks of one read of the current segment, which is opened if necessary; `undefined` at the end. */
   const readHere: Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk> = Effect.gen(
     function*() {
       if (current === undefined && !(yield* enter())) return undefined
@@ -200,7 +200,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       )
       : Effect.fail(damage)))
 
-  /** Reads on; false when there is nothing more now. */
+  /** Reads more; false when there is nothing more now. */
   const readOn = Effect.fnUntraced(function*() {
     while (true) {
       const blocks = yield* readHere
@@ -245,12 +245,12 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       inherited = nothing
       return undefined
     }
-    // An unclosed segment that was passed already: what follows it was read and waits.
+    // An open segment that was passed already: what follows it was read and waits.
     if (pending.length > 0) return undefined
     const progress = current?.cursor.progress()
     const file = current?.cursor.file
-    // A segment of which nothing was read because it does not go on from the one before may hold by itself, as behind one that
-    // was repaired. It is tried once more, with nothing before it.
+    // A segment that does not continue its predecessor, and of which nothing was read, may be intact by itself, as
+    // after one that was repaired. It is tried once more, with no predecessor.
     const isUnlinked = progress === undefined && inherited !== nothing && damage.fault.kind === "BrokenChain"
     yield* leave
     mark = undefined
@@ -258,7 +258,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     nextIndex = isUnlinked ? damage.segmentIndex : damage.segmentIndex + 1
     if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined
     const scope = yield* Scope.fork(outer)
-    // Damage of the same file that is met while looking says no more than that nothing is left of it.
+    // When looking meets damage in the same file again, nothing is left of it.
     const salvaged = yield* openSegmentPast(file, progress.header, progress.point, reading).pipe(
       Scope.provide(scope),
       Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)),
@@ -296,7 +296,7 @@ const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Curren
 
 const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, reading }: Opening) {
   if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
-    const cursor = yield* openSegmentBehind(file, expectations, mark.identity, mark.point, reading)
+    const cursor = yield* resumeSegment(file, expectations, mark.identity, mark.point, reading)
     if (cursor !== undefined) return cursor
   }
   const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
@@ -305,7 +305,7 @@ const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark,
     : openSegment(file, expectations, reading)
 })
 
-/** Segments behind an open one that hold no event were prepared and never used; they end nothing and prove nothing. */
+/** Segments after an open one that have no event were prepared and never used: they end nothing and prove nothing. */
 const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {
   yield* reader.look
   for (const entry of reader.segments()) {
@@ -318,10 +318,11 @@ const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryR
 
 const inheritanceOf = (summary: SegmentSummary, file: SegmentFile, before: Inheritance): Inheritance => {
   const { header } = summary
-  // A walk that came back to a segment, closed meanwhile, may have found nothing more in it; its header says how it ends.
+  // A walk that returned to a segment that was closed meanwhile may have found nothing more in it; the header tells how
+  // it ends.
   const previousEventId = summary.eventCount > 0
     ? summary.lastEventId
-    : summary.closed && header.eventCount > 0
+    : summary.closed && header.lastEventId > 0
     ? header.lastEventId
     : before.expectations.previousEventId
   const expectations = expectationsAfter(header, summary.chainedChecksum, previousEventId)

@@ -1,5 +1,5 @@
 /**
- * What can stand between a reader and the events it asked for, beside a disk that fails and a segment that is damaged.
+ * Why a reader cannot get the events that it asked for, besides a disk that fails and a segment that is damaged.
  *
  * @since 0.1.0
  */
@@ -8,8 +8,8 @@ import type { DiskError } from "../disk/Disk.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 
 /**
- * The events that were asked for, or come next, were deleted by retention. Never a silent gap: go on from
- * `firstAvailableId`, or hold segments before reading them.
+ * The events that were asked for, or that come next, were deleted by retention. There is never a silent gap: continue
+ * from `firstAvailableId`, or hold segments before reading them.
  *
  * @since 0.1.0
  * @category errors

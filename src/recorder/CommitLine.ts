@@ -1,7 +1,7 @@
 /**
  * The callers of `commit` that wait until an event is durable, in the order of their ids. One listener at the arena's
  * doorbell serves them all, so one fdatasync wakes every caller it was for. While nothing can become durable, each
- * failed attempt of the maintainer fails all who wait.
+ * failed attempt of the maintainer fails every caller that waits.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -21,7 +21,7 @@ export class DurableLag {
   private readonly eventIds: Array<number> = []
   private gapMillis = 0
 
-  /** At `nowMillis` the newest event was `appended`, and those up to `durable` were durable. */
+  /** At the elapsed time `nowMillis` the newest event was `appended`, and those up to `durable` were durable. */
   note(nowMillis: number, appended: number, durable: number): void {
     this.forget(durable)
     if (appended <= (this.eventIds.at(-1) ?? durable)) return

@@ -7,7 +7,8 @@
  * name; it ends with the stream.
  *
  * The hold begins before the reader looks for the first segment. Events that were deleted before that, or whose
- * deletion had begun, fail the stream with `EventsDeleted`; there is never a gap.
+ * deletion had begun, fail the stream with `EventsDeleted`; there is never a gap (promises 9 and 22 of
+ * docs/RELIABILITY.md).
  *
  * @since 0.1.0
  */

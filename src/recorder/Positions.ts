@@ -1,8 +1,12 @@
 /**
- * Where the log stands: what was appended, what is durable, what was compressed and what was deleted.
+ * Tells where the log stands: what was appended, what is durable, what was compressed and what was deleted. No position
+ * goes back, and the durable one is never ahead of the device (promise 2 of docs/RELIABILITY.md).
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { elapsedMillis } from "../internal/elapsed.ts"
+import { heldBackStatus } from "../maintainer/HeldBackStatus.ts"
+import type { HeldBackStatus } from "../maintainer/HeldBackStatus.ts"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
 import * as Arena from "../shared/Arena.ts"
@@ -24,6 +28,8 @@ export interface Positions {
   readonly compressed: number
   /** Events before this one were deleted by retention. */
   readonly deletedBefore: number
+  /** What keeps events from becoming durable; absent when nothing does. */
+  readonly heldBack?: HeldBackStatus
 }
 
 /**
@@ -39,7 +45,7 @@ export const make = (
 ): Effect.Effect<Positions> => {
   let deletedBefore = 1
   let compressed = 0
-  return Effect.map(maintainer.segments, (segments) => {
+  return Effect.map(Effect.all([maintainer.segments, elapsedMillis]), ([segments, now]) => {
     const oldest = segments[0]
     const firstEventId = oldest === undefined ? report.lastEventId + 1 : oldest.firstEventId ?? 1
     deletedBefore = Math.max(deletedBefore, firstEventId)
@@ -48,16 +54,18 @@ export const make = (
       if (segment.isHot) break
       compressed = Math.max(compressed, segment.lastEventId ?? 0)
     }
+    const heldBack = heldBackStatus(arena, now)
     return {
       appended: writer.lastEventId,
       durable: Arena.durableEventId(arena),
       compressed,
-      deletedBefore
+      deletedBefore,
+      ...(heldBack === undefined ? {} : { heldBack })
     }
   })
 }
 
-/** `positions` now, and again whenever one of the last three has moved. */
+/** `positions` now, and again whenever one of the last three ids has moved, or what holds events back has changed. */
 export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
   Stream.suspend(() => {
     // Read before the positions are, so a ring in between makes the next look come at once.
@@ -73,4 +81,5 @@ export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>)
   }).pipe(Stream.changesWith(isSame))
 
 const isSame = (a: Positions, b: Positions): boolean =>
-  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore
+  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore &&
+  a.heldBack?.reason === b.heldBack?.reason

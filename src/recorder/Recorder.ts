@@ -3,14 +3,15 @@
  *
  * Committed events survive a crash of the process and of the machine. Events that were only appended survive neither,
  * but an orderly shutdown loses nothing: when the layer's scope closes, the recorder hands the last segment over, and
- * the maintainer drains after it.
+ * the maintainer drains after it (promise 7 of docs/RELIABILITY.md).
  *
- * What is guaranteed:
+ * What is guaranteed (the promises have the numbers of that page):
  *
- * 1. Ids are consecutive, begin at 1, and continue where the directory ends.
- * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap.
- * 3. An append that fails has written nothing. No append drops an earlier event to make room. With the policy `shed`
- *    the new event is dropped, and counted.
+ * 1. Ids are consecutive, begin at 1, and continue where the directory ends (promise 15).
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
+ * 3. An append that fails has written nothing (promise 16). One that is given no bytes is a defect, and has written
+ *    nothing either (promise 28). No append drops an earlier event to make room. With the policy `shed` the new event
+ *    is dropped, and counted (promise 17).
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *
@@ -25,6 +26,8 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
@@ -35,6 +38,7 @@ import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { rotateWhenDue } from "./AgeRotation.ts"
 import * as CommitLine from "./CommitLine.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
@@ -101,7 +105,10 @@ export class Recorder extends Context.Service<Recorder, {
   readonly writer: SegmentWriter
   /** Appends a copy of the event and returns its id; see `RecorderOptions.onFull` for when there is no room. */
   readonly append: (event: Uint8Array) => Effect.Effect<number, RecorderError>
-  /** Appends in order; returns the id of the last one (of the newest event when there were none). */
+  /**
+   * Appends in order; returns the id of the last one (of the newest event when there were none). An array is checked
+   * before the first of its events is appended.
+   */
   readonly appendAll: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
   /** Succeeds with the durable position when everything appended so far is durable. */
   readonly commit: Effect.Effect<number, RecorderError>
@@ -114,7 +121,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** Closes the active segment, unless it is empty, and continues with the next. */
   readonly rotate: Effect.Effect<void, RecorderError>
   readonly positions: Effect.Effect<Positions.Positions>
-  /** The positions now and whenever one of the last three has moved. */
+  /** The positions now, and whenever one of the last three ids has moved, or what holds events back has changed. */
   readonly changes: Stream.Stream<Positions.Positions>
 }>()("effect-wal/recorder/Recorder") {}
 
@@ -183,7 +190,11 @@ export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedReco
       )
     return {
       append: (event) => Effect.flatMap(encode(event), recorder.append),
-      appendAll: (events) => Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll),
+      appendAll: (events) =>
+        Effect.suspend(() => {
+          requireList("events", events)
+          return Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll)
+        }),
       appendDurable: (event) => Effect.flatMap(encode(event), recorder.appendDurable)
     }
   })
@@ -240,7 +251,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const durableLag = new DurableLag()
   const noteLag = (): void =>
-    durableLag.note(clock.currentTimeMillisUnsafe(), writer.lastEventId, Arena.durableEventId(arena))
+    durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
@@ -289,6 +300,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return eventId
   }
 
+  const requireEvents = (events: Iterable<Uint8Array>): void => {
+    requireList("events", events)
+    // What another iterable gives is checked when it comes: it may give views on memory that it uses again.
+    if (Array.isArray(events)) events.forEach((event, index) => requireBytes(`events[${index}]`, event))
+  }
+
   const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       const eventId = appendNow(event)
@@ -297,6 +314,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     })
 
   const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
+    requireEvents(events)
     for (const event of events) {
       const eventId = appendNow(event)
       if (eventId > 0) continue
@@ -311,6 +329,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
+      requireWhole("eventId", eventId)
       const startNanos = telemetry.nowNanos()
       writer.shareUnsafe()
       noteLag()
@@ -329,13 +348,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 
+  yield* Effect.forkScoped(rotateWhenDue(writer, maintainer))
   const positions = Positions.make(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()
     const durable = Arena.durableEventId(arena)
     telemetry.setGauge("durableLagEvents", writer.lastEventId - durable)
-    telemetry.setGauge("durableLagMillis", durableLag.millis(clock.currentTimeMillisUnsafe(), durable))
+    telemetry.setGauge("durableLagMillis", durableLag.millis(elapsedMillisUnsafe(clock), durable))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
 

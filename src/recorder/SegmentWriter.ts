@@ -30,6 +30,7 @@
  * @since 0.1.0
  */
 import { idsInEvents } from "../format/SegmentLayout.ts"
+import { refuseArgument, requireBytes, requireWhole } from "../internal/arguments.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Arena from "../shared/Arena.ts"
 import { SlotState } from "../shared/Arena.ts"
@@ -180,9 +181,12 @@ export class SegmentWriter {
     return this.position
   }
 
-  /** Appends a copy of `event`. Returns its id, or a `Refusal`. */
+  /** Appends a copy of `event`. Returns its id, or a `Refusal`. Throws when `event` is no Uint8Array. */
   appendUnsafe(event: Uint8Array): number {
-    const length = event.length
+    // What V8 knows of the object's shape anyway. The exact check for every event would cost 2 ns.
+    if (event?.BYTES_PER_ELEMENT !== 1) requireBytes("event", event)
+    const { length } = event
+    if (length === 0) requireBytes("event", event)
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
     if (this.position + total > this.limit()) {
@@ -211,9 +215,10 @@ export class SegmentWriter {
   /**
    * Makes room for an event of `length` bytes. Returns its offset in `bytes` and `view`, or a `Refusal`. The caller
    * fills every byte (in format 1 all but the first 8) and then calls `publishUnsafe`, with no append in between. A
-   * reservation that is not published has no effect; the next one replaces it.
+   * reservation that is not published has no effect; the next one, an append or a rotation ends it.
    */
   reserveUnsafe(length: number): number {
+    requireWhole("length", length)
     if (length > this.eventBytesMax || length < this.eventBytesMin) return this.refuse(length)
     const total = length + this.prefixBytes
     if (this.position + total > this.limit()) {
@@ -227,8 +232,12 @@ export class SegmentWriter {
     return at + this.prefixBytes
   }
 
-  /** Publishes the event whose bytes were written where `reserveUnsafe` said, and returns its id. */
+  /**
+   * Publishes the event whose bytes were written at the offset that `reserveUnsafe` returned, and returns its id.
+   * Throws when nothing is reserved.
+   */
   publishUnsafe(): number {
+    if (this.reserved === 0) refuseArgument("reservation", undefined, "a call of reserveUnsafe before this one")
     const eventId = this.nextEventId
     if (this.stampsIds) {
       const at = this.slotStart + this.position
@@ -248,7 +257,18 @@ export class SegmentWriter {
    * blank slot to continue with; nothing has changed then.
    */
   rotateUnsafe(): boolean {
-    if (this.position === 0) return true
+    return this.position === 0 || this.continueWithNext()
+  }
+
+  /**
+   * Hands an empty active segment over, as a closed segment without events that carries the ids and the chain, and
+   * continues with the next. `false` if it is not empty, or if there is no blank slot to continue with.
+   */
+  rotateEmptyUnsafe(): boolean {
+    return this.position === 0 && this.continueWithNext()
+  }
+
+  private continueWithNext(): boolean {
     const next = (this.slot + 1) % this.arena.slots
     if (Arena.stateOf(this.arena, next) !== SlotState.Blank) return false
     const startedNanos = this.nowNanos()
@@ -266,6 +286,7 @@ export class SegmentWriter {
     Arena.deactivateUnsafe(this.arena)
     if (this.position > 0) this.handOver()
     else Arena.abandonUnsafe(this.arena, this.slot)
+    this.reserved = 0
     // No event fits from now on.
     this.position = Number.MAX_SAFE_INTEGER
   }
@@ -284,6 +305,7 @@ export class SegmentWriter {
     if (this.prefixBytes > 0) this.gatheredView.setUint32(at, event.length, true)
     this.gathered.set(event, at + this.prefixBytes)
     this.gatheredEnd = at + total
+    this.reserved = 0
     this.position += total
     return this.nextEventId++
   }
@@ -332,6 +354,7 @@ export class SegmentWriter {
     this.watermarkWord = Arena.watermarkWord(slot)
     this.limitWord = Arena.limitWord(slot)
     this.position = 0
+    this.reserved = 0
     this.gatheredStart = this.gatheredEnd = 0
     Arena.activateUnsafe(this.arena, slot, {
       segmentIndex: this.segmentIndex,

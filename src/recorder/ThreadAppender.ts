@@ -10,7 +10,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { types } from "node:util"
+import { requireBytes } from "../internal/arguments.ts"
+import { requireOptions, whole, withDefault } from "../internal/options.ts"
 import * as ByteRing from "../shared/ByteRing.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { Recorder } from "./Recorder.ts"
@@ -45,6 +49,10 @@ export interface ThreadAppender {
   readonly commit: Effect.Effect<void, RecorderError>
 }
 
+const Options = Schema.Struct({ ringBytes: withDefault(whole("bytes", 1, ByteRing.capacityBytesMax), 1 << 20) })
+
+const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer) })
+
 /**
  * Opens an appender for another thread. Its events are taken until the scope closes; those that are in the ring by then
  * are still appended.
@@ -76,8 +84,9 @@ export const open = Effect.fnUntraced(
   function*(
     options: { readonly ringBytes?: number } = {}
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
+    const { ringBytes } = requireOptions("options", Options, options)
     const recorder = yield* Recorder
-    const ring = ByteRing.makeUnsafe(options.ringBytes ?? 1 << 20)
+    const ring = ByteRing.makeUnsafe(ringBytes)
     const take = takeAll(ring, recorder)
     yield* Effect.addFinalizer(() => Effect.ignore(take))
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
@@ -126,10 +135,12 @@ const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason =>
  * @category constructors
  */
 export const attach = (memory: AppenderMemory): ThreadAppender => {
-  const ring = ByteRing.attach(memory.buffer)
+  const { buffer } = requireOptions("memory", Memory, memory)
+  const ring = ByteRing.attach(buffer)
 
   const append = (event: Uint8Array): Effect.Effect<void, RecorderError> =>
     Effect.suspend(() => {
+      requireBytes("event", event)
       if (event.length > ring.eventBytesMax) {
         const detail = `${event.length} bytes, at most ${ring.eventBytesMax} through this ring`
         return Effect.fail(new RecorderError({ reason: "TooLarge", detail }))
@@ -150,7 +161,10 @@ export const attach = (memory: AppenderMemory): ThreadAppender => {
     })
 
   return {
-    appendUnsafe: (event) => ByteRing.putUnsafe(ring, event),
+    appendUnsafe: (event) => {
+      requireBytes("event", event)
+      return ByteRing.putUnsafe(ring, event)
+    },
     flushUnsafe: () => Doorbell.ringUnsafe(ring.data),
     append,
     commit: Effect.suspend(() => answered(ByteRing.askCommitUnsafe(ring)))

@@ -132,12 +132,15 @@ export interface ConfigField extends Field {
 }
 
 /**
- * Every field that holds one value, in order. The name of its variable is `EFFECT_WAL_` and the field's own name.
+ * Every field that holds one value, in order, but for those of `naming`, which belong into code. The name of a variable
+ * is `EFFECT_WAL_` and the field's own name.
  *
  * @since 0.1.0
  * @category fields
  */
-export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).map((field) => ({
+export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).filter(({ path }) => path[0] !== "naming").map((
+  field
+) => ({
   ...field,
   variable: `EFFECT_WAL_${(field.path.at(-1) ?? "").replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 }))

@@ -19,7 +19,7 @@
  *     0  constants     magic, slots, slot bytes, format version, event size, largest block
  *    64  origin        wal_id (16 B), segment index and chain that the first segment follows
  *   128  from writer   active slot, flushes asked for, work doorbell
- *   192  from keeper   durable doorbell, durable event id (u64), flushes served, held-back code
+ *   192  from keeper   durable doorbell, durable event id (u64), flushes served, held-back code, since when, next try
  *   256  keeper alone  last closed segment index, its chain (u64), time of the last flush (u64)
  *   320  retention     hot segments known (count and up to which index, one u64), limit of hot segments
  *   384  slot 0: watermark │ state, index, first id, created │ record A │ record B     4 lines each
@@ -88,6 +88,8 @@ const word = {
 /** In units of 8 bytes from the beginning of the buffer. */
 const long = {
   durableEventId: 25,
+  heldBackSince: 27,
+  nextTry: 28,
   closedChain: 33,
   flushNanos: 34,
   hotKnown: 40,
@@ -481,11 +483,28 @@ export const flushServedUnsafe = (self: Arena, asked: number): void => {
 export const heldBack = (self: Arena): number => Atomics.load(self.words, word.heldBack)
 
 /**
- * Maintainer: publishes why events cannot be made durable now; `HeldBack.None` when they can again. Rings `durable`
- * when the code changes, and again at every further failure, so that a caller that begins a commit meanwhile learns of
- * it at the next attempt.
+ * Reads why appended events cannot be made durable now, since when, and when it is tried again, in milliseconds of
+ * elapsed time; 0 where that does not apply.
  */
-export const putHeldBackUnsafe = (self: Arena, code: HeldBack): void => {
+export const holdUp = (
+  self: Arena
+): { readonly code: number; readonly sinceElapsed: number; readonly nextElapsed: number } => ({
+  code: heldBack(self),
+  sinceElapsed: self.doubles[long.heldBackSince] ?? 0,
+  nextElapsed: self.doubles[long.nextTry] ?? 0
+})
+
+/**
+ * Maintainer: publishes why events cannot be made durable now; `HeldBack.None` when they can again. `nowElapsed` and
+ * `nextElapsed` are this moment and the next attempt, in milliseconds of elapsed time. Rings `durable` when the code
+ * changes, and again at every further failure, so that a caller that begins a commit meanwhile learns of it at the next
+ * attempt.
+ */
+export const putHeldBackUnsafe = (self: Arena, code: HeldBack, nowElapsed = 0, nextElapsed = 0): void => {
+  if (code !== HeldBack.None) {
+    if (heldBack(self) === HeldBack.None) self.doubles[long.heldBackSince] = nowElapsed
+    self.doubles[long.nextTry] = nextElapsed
+  }
   const before = Atomics.exchange(self.words, word.heldBack, code)
   if (before !== code || code !== HeldBack.None) Doorbell.ringUnsafe(self.durable)
 }

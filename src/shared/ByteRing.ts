@@ -49,10 +49,13 @@ export interface ByteRing {
   readonly view: DataView
 }
 
+/** The largest capacity, in bytes: positions must stay comparable modulo 2^32. */
+export const capacityBytesMax = 2 ** 30
+
 /** Makes an empty ring. The capacity is rounded up to a power of two of at least 4 KiB. */
 export const makeUnsafe = (capacityBytes: number): ByteRing => {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(4096, capacityBytes)))
-  invariant(capacity <= 2 ** 30, "a byte ring has at most 1 GiB")
+  invariant(capacity <= capacityBytesMax, "a byte ring has at most 1 GiB")
   const buffer = new SharedArrayBuffer(dataStart + capacity)
   const words = new Int32Array(buffer)
   words[at.capacity] = capacity

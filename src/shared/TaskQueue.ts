@@ -29,6 +29,7 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Doorbell from "./Doorbell.ts"
 import * as TaskRing from "./TaskRing.ts"
@@ -229,6 +230,8 @@ const checkTask = (task: NewTask): void => {
   invariant(Number.isSafeInteger(task.bytes) && task.bytes >= 0, "bytes is a non-negative safe integer")
 }
 
+const offeredNow = (self: Enqueue): number => Math.floor(elapsedMillisUnsafe(self.offers.clock))
+
 const admit = (self: Enqueue, task: NewTask, offeredAtMillis: number): boolean =>
   TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot, task.bytes, offeredAtMillis)
 
@@ -279,7 +282,7 @@ export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
 export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
   checkTask(task)
   if (self.offers.ending || self.offers.waiting.length > 0) return false
-  if (!admit(self, task, self.offers.clock.currentTimeMillisUnsafe())) return false
+  if (!admit(self, task, offeredNow(self))) return false
   Doorbell.countUnsafe(self.notEmpty)
   return true
 }
@@ -329,7 +332,7 @@ export const offerAll: {
       if (all.length === 0 || self.offers.ending) return resume(Effect.succeed(all))
       const pending: PendingOffer = {
         tasks: all,
-        offeredAtMillis: self.offers.clock.currentTimeMillisUnsafe(),
+        offeredAtMillis: offeredNow(self),
         admitted: 0,
         resume: (leftover) => resume(Effect.succeed(leftover))
       }

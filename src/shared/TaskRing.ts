@@ -52,7 +52,7 @@ import { invariant } from "../internal/invariant.ts"
 
 /**
  * What a ring carries. `segmentIndex` is a u32; `slot` an i32, -1 if the task has no slot; `bytes` and
- * `offeredAtMillis` (since the epoch) are safe non-negative integers.
+ * `offeredAtMillis` (elapsed time, which no one sets) are safe non-negative integers.
  *
  * @since 0.1.0
  * @category models
@@ -450,7 +450,7 @@ export const pendingBytesUnsafe = (self: TaskRing): number => {
   return sum
 }
 
-/** Reads when the oldest task in the ring was offered, in milliseconds since the epoch; -1 if the ring is empty. */
+/** Reads when the oldest task in the ring was offered, in milliseconds of elapsed time; -1 if the ring is empty. */
 export const oldestMillisUnsafe = (self: TaskRing): number => {
   let oldest = -1
   visitReady(self, (task) => {

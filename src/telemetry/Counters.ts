@@ -159,7 +159,8 @@ const trafficFields = {
     merge: "sum",
     help: "Bytes of the cold segments they became."
   },
-  restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." }
+  restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." },
+  clockJumps: { exported: "clock_jumps_total", unit: "", merge: "sum", help: "Times the wall clock was set." }
 } as const satisfies Record<string, FieldDefinition>
 
 /** The name of a counter, a value that only grows. */
@@ -173,6 +174,7 @@ export const failureReasons = [
   "SyncFailed",
   "WriteFailed",
   "ReadFailed",
+  "NameFailed",
   "CompressFailed",
   "VerifyFailed",
   "Corrupt",
@@ -236,6 +238,18 @@ const durabilityFields = {
     unit: "ms",
     merge: "max",
     help: "Age of the oldest event that is not durable."
+  },
+  heldBackMillis: {
+    exported: "held_back_ms",
+    unit: "ms",
+    merge: "max",
+    help: "How long appended events could not be made durable; 0 when they can."
+  },
+  nextTryMillis: {
+    exported: "next_try_ms",
+    unit: "ms",
+    merge: "max",
+    help: "Time until it is tried again to make events durable; 0 when it waits for something else, or for nothing."
   }
 } as const satisfies Record<string, FieldDefinition>
 

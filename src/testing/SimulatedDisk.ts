@@ -14,7 +14,8 @@
  *    completely or not at all. If the name of a directory is lost, everything in it is lost.
  * 4. A failed sync loses data: some of the unsynced sectors, and the length, may have reached the device, the others
  *    never will. Readers see them until the crash, and the next sync succeeds. A file may instead be stuck: all its
- *    syncs fail until the crash.
+ *    syncs fail until the crash. A failed sync of a directory loses changes to its names in the same way, whoever made
+ *    them; everyone who had the directory open at that moment is told by the next sync.
  * 5. Space ends at any byte. A write is short if some of it still fits, and fails with `Full` if none does.
  *    Overwriting needs no space; a file uses the space from its start to the last byte ever written. An unlinked file
  *    gives its space back when it is closed.
@@ -389,6 +390,19 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       }
     }
 
+    const changeNames = <A, E, R>(path: string, change: Effect.Effect<A, E, R>) =>
+      Effect.suspend(() => {
+        const failedBefore = storage.failedSyncs(path)
+        const sync = perform<void>({
+          operation: "syncDirectory",
+          path,
+          effect: () => storage.syncDirectory(path, failedBefore),
+          onFailure: () => storage.loseUnsynced(path)
+        })
+        // Where there is no directory, nothing is changed either.
+        return failedBefore === undefined ? Effect.andThen(sync, change) : Effect.tap(change, () => sync)
+      })
+
     return {
       open: (path, mode) =>
         perform({
@@ -431,8 +445,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
           path,
           effect: (nowMillis) => storage.removeDirectory(path, nowMillis)
         }),
-      syncDirectory: (path) =>
-        perform<void>({ operation: "syncDirectory", path, effect: () => storage.syncDirectory(path) }),
+      syncDirectory: (path) => changeNames(path, Effect.void),
+      changeNames,
       freeBytes: (path) =>
         perform({
           operation: "freeBytes",
@@ -442,7 +456,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             return typeof node === "string" ? node : storage.freeBytes
           }
         }),
-      // As on a real disk, the lock is a file that appears in listings and that a crash may leave behind.
+      lockHolder: (path) => Effect.sync(() => locks.has(path) ? "simulated" : undefined),
+      // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>
         Effect.acquireRelease(
           perform({
@@ -450,14 +465,15 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             path,
             effect: (nowMillis) => {
               if (locks.has(path)) return "Held"
-              const left = storage.find(path)
+              const shown = `${path}.simulated`
+              const left = storage.find(shown)
               if (left === "NotFound") {
-                const file = storage.open(path, "create", nowMillis)
+                const file = storage.open(shown, "create", nowMillis)
                 if (typeof file === "string") return file
                 storage.close(file)
               } else if (typeof left === "string") return left
               locks.add(path)
-              return { boot }
+              return { boot, shown }
             }
           }),
           (taken) =>
@@ -465,7 +481,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
               Effect.sync(() => {
                 if (!isOn || taken.boot !== boot) return
                 locks.delete(path)
-                storage.unlink(path, clock.currentTimeMillisUnsafe())
+                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
               })
             )
         ).pipe(Effect.asVoid)

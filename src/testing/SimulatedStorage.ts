@@ -5,7 +5,8 @@
  * Changes to directories are kept in one list, in the order in which they were made, until a sync of their directory
  * makes them durable. At a crash each of them survives or not, under one rule: a change survives only if all earlier
  * unsynced changes to the same names survived. So a name never loses its file to a change that, on a real disk, could
- * only follow a lost one. And a rename, which is one change to two names, happens completely or not at all.
+ * only follow a lost one. And a rename, which is one change to two names, happens completely or not at all. A failed
+ * sync of the directory draws the same for its changes, and forgets those that did not survive.
  */
 import type { DirectoryEntry, DiskReason, OpenMode } from "../disk/Disk.ts"
 import { invariant } from "../internal/invariant.ts"
@@ -17,6 +18,8 @@ class SimulatedDirectory {
   readonly kind = "directory"
   readonly number: number
   modifiedMillis: number
+  /** Counts the syncs of the directory that failed. */
+  failedSyncs = 0
   visible = new Map<string, SimulatedNode>()
   readonly stored = new Map<string, SimulatedNode>()
 
@@ -45,6 +48,8 @@ export class SimulatedStorage {
   readonly #root = new SimulatedDirectory(1, 0)
   #nodes = 1
   #unsynced: Array<NameChange> = []
+  /** Where each node is stored: under one name. */
+  readonly #storedAt = new Map<SimulatedNode, Place>()
 
   constructor(random: SeededRandom, capacityBytes: number) {
     this.#random = random
@@ -177,13 +182,42 @@ export class SimulatedStorage {
     return undefined
   }
 
+  /** Counts the syncs of this directory that have failed; undefined if there is no such directory. */
+  failedSyncs(path: string): number | undefined {
+    const directory = this.#directoryOf(path)
+    return typeof directory === "string" ? undefined : directory.failedSyncs
+  }
+
   /**
    * Makes the changes of a directory durable. A rename between two directories becomes durable with either of them,
-   * together with the earlier changes on which it depends.
+   * together with the earlier changes on which it depends. If other syncs have failed than the `failedBefore` that were
+   * known when the directory was opened, this one fails, too.
    */
-  syncDirectory(path: string): undefined | DiskReason {
+  syncDirectory(path: string, failedBefore: number | undefined): undefined | DiskReason {
     const directory = this.#directoryOf(path)
     if (typeof directory === "string") return directory
+    if (directory.failedSyncs !== failedBefore) return "Io"
+    const durable = this.#changesOf(directory)
+    for (const change of this.#unsynced) if (durable.has(change)) this.#store(change)
+    this.#unsynced = this.#unsynced.filter((change) => !durable.has(change))
+    return undefined
+  }
+
+  /**
+   * Applies a failed sync of a directory: some of its changes may have reached the device, the others never will. All
+   * are marked clean: readers still see them until the crash, and the next sync skips them.
+   */
+  loseUnsynced(path: string): void {
+    const directory = this.#directoryOf(path)
+    if (typeof directory === "string") return
+    directory.failedSyncs++
+    const clean = this.#changesOf(directory)
+    this.#storeSome(this.#unsynced.filter((change) => clean.has(change)))
+    this.#unsynced = this.#unsynced.filter((change) => !clean.has(change))
+  }
+
+  /** The unsynced changes of a directory, and the earlier ones on which they depend. */
+  #changesOf(directory: SimulatedDirectory): ReadonlySet<NameChange> {
     const needed = new Names()
     const durable = new Set<NameChange>()
     for (const change of this.#unsynced.toReversed()) {
@@ -192,20 +226,37 @@ export class SimulatedStorage {
         durable.add(change)
       }
     }
-    for (const change of this.#unsynced) if (durable.has(change)) store(change)
-    this.#unsynced = this.#unsynced.filter((change) => !durable.has(change))
-    return undefined
+    return durable
+  }
+
+  /** Stores some of these changes: each with those on which it depends, or not at all. */
+  #storeSome(changes: ReadonlyArray<NameChange>): void {
+    const fate = this.#random.below(4)
+    const lost = new Names()
+    for (const change of changes) {
+      const survives = fate === 0 || (fate !== 1 && this.#random.chance(0.5))
+      if (survives && !lost.hasAnyOf(change)) this.#store(change)
+      else lost.add(change)
+    }
+  }
+
+  /** A file or directory that gets a name on the device loses the one that it had there. */
+  #store(change: NameChange): void {
+    for (const { directory, name, node } of change) {
+      if (node !== undefined) {
+        const before = this.#storedAt.get(node)
+        if (before !== undefined && before.directory.stored.get(before.name) === node) {
+          before.directory.stored.delete(before.name)
+        }
+        this.#storedAt.set(node, { directory, name })
+      }
+      assign(directory.stored, name, node)
+    }
   }
 
   /** Turns the power off and on: only what the device has is left. */
   crash(): void {
-    const fate = this.#random.below(4)
-    const lost = new Names()
-    for (const change of this.#unsynced) {
-      const survives = fate === 0 || (fate !== 1 && this.#random.chance(0.5))
-      if (survives && !lost.hasAnyOf(change)) store(change)
-      else lost.add(change)
-    }
+    this.#storeSome(this.#unsynced)
     this.#unsynced = []
     this.usedBytes = 0
     this.#recover(this.#root, new Set())
@@ -293,10 +344,6 @@ class Names {
   add(change: NameChange): void {
     for (const { directory, name } of change) this.#names.add(`${directory.number}/${name}`)
   }
-}
-
-const store = (change: NameChange): void => {
-  for (const { directory, name, node } of change) assign(directory.stored, name, node)
 }
 
 const assign = (names: Map<string, SimulatedNode>, name: string, node: SimulatedNode | undefined): void => {

@@ -1,7 +1,7 @@
 /**
- * The built command line for tests: as a process that runs to its end (`effectWal`), that is watched and fed (`start`) or that
- * has a terminal (`atTerminal`); and in the process of the test (`here`), at a hundredth of the cost, for tests that look with
- * one command at what another has done.
+ * The command line for tests: as a process that runs to its end (`effectWal`), that is watched and fed (`start`) or that has a
+ * terminal (`atTerminal`); and in the process of the test (`here`), at a hundredth of the cost, for what does not depend on
+ * a process.
  */
 import * as Completions from "effect/cli/Completions"
 import * as Console from "effect/Console"
@@ -14,22 +14,19 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type * as Program from "../../src/cli/program.ts"
-import type * as CliFailure from "../../src/cli/terminal/CliFailure.ts"
-import type * as StandardStreams from "../../src/cli/terminal/StandardStreams.ts"
+import { command, run } from "../../src/cli/program.ts"
+import { exitCodeOf } from "../../src/cli/terminal/CliFailure.ts"
+import { Output } from "../../src/cli/terminal/StandardStreams.ts"
+import { program } from "../programs.ts"
 
-/** The command as it is installed: the built one, which `test/build.ts` makes before the first test. */
-export const bin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
+/** The command in one bundle: what tests start, unless it must be the installed one. */
+export const bin = program("main")
 
-const built = (name: string): string => new URL(`../../dist/cli/${name}.js`, import.meta.url).href
-
-/** What `bin` runs, but for ending the process. */
-const program: typeof Program = await import(built("program"))
-const { Output }: typeof StandardStreams = await import(built("terminal/StandardStreams"))
-const { exitCodeOf }: typeof CliFailure = await import(built("terminal/CliFailure"))
+/** The command as it is installed, which `test/build.ts` makes before the first test. */
+export const installedBin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
 
 /** The names and flags of every command. */
-export const { subcommands } = Completions.fromCommand(program.command)
+export const { subcommands } = Completions.fromCommand(command)
 
 /** What a command that has ended said. */
 export interface Ended {
@@ -88,7 +85,7 @@ export const slowly = (millis: number): Readonly<Record<string, string>> => ({
   OPEN_MILLIS: String(millis)
 })
 
-/** Starts the built command. */
+/** Starts the command. */
 export const start = (
   args: ReadonlyArray<string>,
   options: StartOptions = {}
@@ -162,7 +159,7 @@ export const start = (
     ({ crash }) => crash
   )
 
-/** Runs the built command to its end, with `input` on its standard input. */
+/** Runs the command to its end, with `input` on its standard input. */
 export const effectWal = (
   args: ReadonlyArray<string>,
   input: string | Uint8Array = "",
@@ -191,6 +188,8 @@ export const atTerminal = (
       const child = spawn("script", ["-qfec", line, "/dev/null"], { env })
       let shown = ""
       let hasActed = false
+      // A view that ends by itself does not read what is typed.
+      child.stdin.on("error", () => undefined)
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
         shown += text
         const match = options.shows?.exec(shown) ?? null
@@ -215,7 +214,7 @@ export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
       ...globalThis.console,
       log: (...texts) => void stdout.push(Buffer.from(`${texts.join(" ")}\n`))
     }
-    const exit = yield* program.run(args).pipe(
+    const exit = yield* run(args).pipe(
       Effect.provideService(Output, output),
       Effect.provideService(Console.Console, console),
       Effect.exit

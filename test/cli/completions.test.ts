@@ -10,7 +10,7 @@ type Complete = (...words: ReadonlyArray<string>) => ReadonlyArray<string>
 
 /** What a shell is told: where the completions are, and the words. */
 const runShell = (command: string, args: ReadonlyArray<string>, cwd: string): string => {
-  const { status, stderr, stdout } = spawnSync(command, args, { encoding: "utf8", cwd, timeout: 50_000 })
+  const { status, stderr, stdout } = spawnSync(command, args, { encoding: "utf8", cwd, timeout: 240_000 })
   assert.deepStrictEqual([status, stderr], [0, ""])
   return stdout
 }

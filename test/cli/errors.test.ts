@@ -1,5 +1,5 @@
 /**
- * What the built command says when it cannot do its work, each line provoked: the tables of docs/CLI.md have them all, and
+ * What the command says when it cannot do its work, each line provoked: the tables of docs/CLI.md have them all, and
  * nothing else. A row that nothing says fails here, and so does a line without a row and a failure of the program's own that no
  * process came to.
  */
@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { hot, put } from "../fixtures/segments.ts"
@@ -17,7 +17,7 @@ import { segmentOfAnother } from "../format1/orders.ts"
 import { bin, effectWal, here, place, start, subcommands } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
-import { unreachedSites } from "./failureSites.ts"
+import { unreachedPlaces } from "./failureSites.ts"
 import { makeDamagedLog, makeLog } from "./logs.ts"
 
 const coverage = fs.mkdtempSync(join(tmpdir(), "effect-wal-coverage-"))
@@ -74,13 +74,12 @@ const takenPort = Effect.map(
   }
 )
 
-/** The command as it is installed, but for the file that the maintainer's thread runs: the thread dies as it starts. */
+/** The command, but for the file that the maintainer's thread runs: the thread dies as it starts. */
 const withoutMaintainer = (directory: string): string => {
-  const root = join(bin, "../../..")
-  for (const name of ["dist", "package.json"]) fs.cpSync(join(root, name), join(directory, name), { recursive: true })
-  fs.symlinkSync(fs.realpathSync(join(root, "node_modules")), join(directory, "node_modules"))
-  fs.rmSync(join(directory, "dist/maintainer/maintainerThread.js"))
-  return join(directory, "dist/cli/main.js")
+  fs.cpSync(join(bin, "../../.."), directory, { recursive: true })
+  fs.symlinkSync(join(import.meta.dirname, "../../node_modules"), join(directory, "node_modules"))
+  fs.rmSync(join(directory, "programs/all/maintainerThread.js"))
+  return join(directory, "programs/all", basename(bin))
 }
 
 /** A recorder that has recorded, and now does not run. */
@@ -165,11 +164,12 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.truncateSync(join(at("odd"), "FS.00000001.wal"))
       yield* makeLog(at("linked"))
       fs.symlinkSync("nowhere", join(at("linked"), "FS.00000008.wal"))
+      fs.mkdirSync(join(at("limits"), "wal.monitor"), { recursive: true })
       yield* provoke(
         record("a\n", {}, "--dir", at("format 1")),
         record("a\n", {}, "--dir", at("odd")),
         record("a\n", {}, "--dir", at("linked")),
-        record("a\n", { env: { TMPDIR: at("none") } }, "--dir", at("limits"), "--max-segments", "1")
+        record("a\n", {}, "--dir", at("limits"), "--max-segments", "1")
       )
     }))
 
@@ -202,7 +202,13 @@ describe("errors and warnings, each one line with the code and the words of the 
       const at = yield* place
       yield* stopped(at("silent"))
       fs.mkdirSync(at("monitored"))
-      fs.writeFileSync(join(at("monitored"), "wal.monitor"), "garbage")
+      const garbage = createServer((connection) => void connection.end("garbage"))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => {
+          garbage.listen(join(at("monitored"), "wal.monitor"), () => resume(Effect.void))
+        }),
+        () => Effect.sync(() => garbage.close())
+      )
       yield* provoke(
         effectWal(["stats", "--dir", at("silent")]),
         effectWal(["stats", "--dir", at("monitored")])
@@ -267,12 +273,12 @@ describe("errors and warnings, each one line with the code and the words of the 
       yield* Effect.forEach(wrong, ([[name = "", ...args], says]) =>
         Effect.gen(function*() {
           const directory = args.includes("--dir") ? [] : ["--dir", "D"]
-          const ended = yield* effectWal([name, ...directory, ...args], "", { env: { NODE_V8_COVERAGE: "" } })
+          const ended = yield* here(name, ...directory, ...args)
           assert.strictEqual(ended.code, 2, ended.stderr)
           assert.include(ended.stderr, ` value for flag ${args.at(-2)}`)
           assert.include(ended.stderr, says)
           checkLines(ended)
-        }), { concurrency: 2 })
+        }))
       const valued = subcommands.flatMap(({ flags }) => flags).filter(({ type }) => type._tag !== "Boolean")
       assert.deepStrictEqual(
         [...new Set(wrong.map(([args]) => args.at(-2)))].sort(),
@@ -283,7 +289,7 @@ describe("errors and warnings, each one line with the code and the words of the 
   it("are all said: every row of the document, every failure of a command and every error of the library", () => {
     assert.deepStrictEqual([...errors, ...warnings].filter((row) => !said.has(row)), [], "rows that nothing says")
     // Whoever appends one event after the other gets a `RecorderError`; `record` keeps from it what would make one.
-    const unreached = unreachedSites(coverage).filter((name) => !name.startsWith("recorder/RecorderError.js:"))
+    const unreached = unreachedPlaces(coverage).filter((name) => !name.startsWith("src/recorder/RecorderError.ts:"))
     assert.deepStrictEqual(unreached, [], "failures that no process came to")
   })
 })

@@ -1,18 +1,32 @@
 /**
- * Where the built program puts a failure into words: where a command fails in its own, and where an error of the library gives
- * its message. Processes that ran with `NODE_V8_COVERAGE` say which of these places they came to.
+ * Where the program puts a failure into words: where a command fails in its own, and where an error of the library gives its
+ * message. Processes that ran with `NODE_V8_COVERAGE` tell which of these places they came to.
  */
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { SourceMap } from "node:module"
+import { dirname, join } from "node:path"
+import { program } from "../programs.ts"
 
-const dist = join(import.meta.dirname, "../../dist")
+const root = join(import.meta.dirname, "../..")
 
-/** A place in a module, which is named from `dist/` on: another copy of the program has the same places. */
+/** In the words of the source as in those of the bundle. */
+const patternFor = (source: string): RegExp =>
+  source.startsWith("src/cli/") ? /new (?:Operating|Usage)Failure\(/g : /get message\(\)/g
+
+/** Every place in the sources, as in `src/cli/commands/dump.ts:42`. */
+const places: ReadonlyArray<string> = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts"))
+  .flatMap((name) => {
+    const source = `src/${name}`
+    const lines = readFileSync(join(root, source), "utf8").split("\n")
+    return lines.flatMap((line, index) => line.search(patternFor(source)) < 0 ? [] : [`${source}:${index + 1}`])
+  })
+
+/** A place in a bundle. */
 interface Site {
-  readonly module: string
+  readonly file: string
   readonly offset: number
-  /** As in `cli/dump.js:42`. */
-  readonly name: string
+  readonly place: string
 }
 
 interface Coverage {
@@ -26,33 +40,38 @@ interface Coverage {
   }>
 }
 
-const sites: ReadonlyArray<Site> = readdirSync(dist, { recursive: true, encoding: "utf8" })
-  .filter((module) => module.endsWith(".js"))
-  .flatMap((module) => {
-    const text = readFileSync(join(dist, module), "utf8")
-    const words = module.startsWith("cli/") ? /new (?:Operating|Usage)Failure\(/g : /get message\(\)/g
-    return [...text.matchAll(words)].map(({ index }) => ({
-      module,
-      offset: index,
-      name: `${module}:${text.slice(0, index).split("\n").length}`
-    }))
+const sitesIn = (folder: string, file: string): ReadonlyArray<Site> => {
+  const mapPath = join(folder, `${file}.map`)
+  if (!existsSync(mapPath)) return []
+  const code = readFileSync(join(folder, file), "utf8")
+  const map = new SourceMap(JSON.parse(readFileSync(mapPath, "utf8")))
+  return [...code.matchAll(/new (?:Operating|Usage)Failure\(|get message\(\)/g)].flatMap(({ 0: words, index }) => {
+    const before = code.slice(0, index).split("\n")
+    const entry = map.findEntry(before.length - 1, before.at(-1)?.length ?? 0)
+    if (!("originalSource" in entry)) return []
+    const source = entry.originalSource.replace(/^(\.\.\/)+/, "")
+    if (!source.startsWith("src/") || words.search(patternFor(source)) < 0) return []
+    return [{ file, offset: index, place: `${source}:${entry.originalLine + 1}` }]
   })
+}
 
 /** The innermost range that has the place says how often it was come to. */
-const isReached = (site: Site, { result }: Coverage): boolean => {
-  const ranges = result.filter(({ url }) => url.endsWith(`/dist/${site.module}`))
+const isReached = ({ file, offset }: Site, { result }: Coverage): boolean => {
+  const ranges = result.filter(({ url }) => url.endsWith(`/${file}`))
     .flatMap(({ functions }) => functions.flatMap(({ ranges }) => ranges))
-    .filter(({ endOffset, startOffset }) => startOffset <= site.offset && site.offset < endOffset)
+    .filter(({ endOffset, startOffset }) => startOffset <= offset && offset < endOffset)
     .toSorted((a, b) => (a.endOffset - a.startOffset) - (b.endOffset - b.startOffset))
   return (ranges[0]?.count ?? 0) > 0
 }
 
 /** The places that none of the processes came to whose coverage lies in a directory. */
-export const unreachedSites = (coverageDirectory: string): ReadonlyArray<string> => {
-  let unreached = sites
+export const unreachedPlaces = (coverageDirectory: string): ReadonlyArray<string> => {
+  const folder = dirname(program("main"))
+  let unreached = readdirSync(folder).filter((name) => name.endsWith(".js")).flatMap((name) => sitesIn(folder, name))
+  const known = new Set(unreached.map(({ place }) => place))
   for (const file of readdirSync(coverageDirectory)) {
     const coverage: Coverage = JSON.parse(readFileSync(join(coverageDirectory, file), "utf8"))
     unreached = unreached.filter((site) => !isReached(site, coverage))
   }
-  return unreached.map(({ name }) => name)
+  return [...places.filter((place) => !known.has(place)), ...unreached.map(({ place }) => place)]
 }

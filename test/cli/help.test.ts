@@ -1,22 +1,23 @@
-/** What docs/CLI.md says of commands, flags and exit codes is what the built command says of itself. */
+/** What docs/CLI.md says of commands, flags and exit codes is what the command says of itself. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { exitCodes } from "../../src/cli/terminal/CliFailure.ts"
-import { effectWal, subcommands } from "./commandLine.ts"
+import { effectWal, here, subcommands } from "./commandLine.ts"
+import type { Ended } from "./commandLine.ts"
 import { rowsOf } from "./document.ts"
 
-const helpOf = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
-  const { code, stderr, stdout } = yield* effectWal([...args, "--help"])
-  assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
-  assert.notInclude(stdout, "\u001b", "no colours where standard output is no terminal")
+/** The text of a help that was asked for. */
+const textOf = ({ code, stderr, stdout }: Ended): string => {
+  assert.deepStrictEqual([code, stderr], [0, ""])
   for (const [exitCode, meaning] of exitCodes) assert.include(stdout, `  ${exitCode.padEnd(8)}    ${meaning}\n`)
   return stdout
-})
+}
 
 describe("help", () => {
   it.live("lists the commands, and says what exit codes mean, as the document does", () =>
     Effect.gen(function*() {
-      const stdout = yield* helpOf()
+      const stdout = textOf(yield* effectWal(["--help"]))
+      assert.notInclude(stdout, "\u001b", "no colours where standard output is no terminal")
       for (const { name } of subcommands) assert.match(stdout, new RegExp(`^  ${name} {2,}[A-Z]`, "m"))
       assert.deepStrictEqual(rowsOf("Exit codes"), exitCodes.map((row) => [...row]))
     }))
@@ -30,11 +31,11 @@ describe("help", () => {
       )
       yield* Effect.forEach(rows, ({ flags, name }) =>
         Effect.gen(function*() {
-          const stdout = yield* helpOf(name)
+          const stdout = textOf(yield* here(name, "--help"))
           for (const flag of flags) {
             assert.match(stdout, new RegExp(`^  ${flag}[ ,]`, "m"), `${name} --help lists ${flag}`)
           }
           assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --dir `, "m"))
-        }), { concurrency: 2 })
+        }))
     }))
 })

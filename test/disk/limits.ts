@@ -5,7 +5,7 @@ import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 
 const [root, kind] = process.argv.slice(2)
-// SIGXFSZ, unless somebody listens, ends a process that writes past its limit.
+// Without a listener SIGXFSZ ends a process that writes past its limit.
 process.on("SIGXFSZ", () => {})
 
 const error = await Effect.runPromise(

@@ -65,7 +65,7 @@ describe("the examples of the documentation", () => {
     const { status, stderr, stdout } = spawnSync(
       process.execPath,
       [join(import.meta.dirname, "runExamples.ts"), ...files],
-      { encoding: "utf8", timeout: 50_000 }
+      { encoding: "utf8", timeout: 240_000 }
     )
     const outputs = new Map(
       stdout.split("\u0001").slice(1).map((text) => {

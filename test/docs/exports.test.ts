@@ -46,6 +46,15 @@ describe("documentation in the source", () => {
     assert.deepStrictEqual(uncategorized.map(([line]) => line), [])
   })
 
+  it("keeps comments within the 120 columns that the formatter keeps for code", () => {
+    const long = files.flatMap((file) =>
+      textOf(file).split("\n").flatMap((line, index) =>
+        line.length > 120 && /^\s*(\/?\*|\/\/)/.test(line) ? [`${file}:${index + 1}`] : []
+      )
+    )
+    assert.deepStrictEqual(long, [])
+  })
+
   it("is missed where it is missing", () => {
     const given = [
       "export const a = 1",

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { isLong, playSample } from "../samples.ts"
 import { scenarios } from "./filesystems.ts"
 import { layers } from "./harness.ts"
 
@@ -17,7 +18,20 @@ for (const scenario of scenarios.filter(({ name }) => !slow.includes(name))) {
       const name = `loses nothing that was durable, and says what is wrong (${layer} layer)`
       it.skipIf(missing !== "")(missing === "" ? name : `${name}: skipped, ${missing}`, async () => {
         assert.isNotEmpty(await scenario.play(layer))
-      }, 120_000)
+      })
     }
   })
 }
+
+describe("every scenario", () => {
+  it.runIf(isLong)(
+    "again and again (in the long run)",
+    ({ annotate }) =>
+      playSample("filesystems", annotate, async (seed) => {
+        const scenario = scenarios[seed % scenarios.length]!
+        if (await scenario.missing() !== "") return
+        const offered = scenario.layers ?? layers
+        assert.isNotEmpty(await scenario.play(offered[Math.floor(seed / scenarios.length) % offered.length]!))
+      })
+  )
+})

@@ -18,10 +18,12 @@ import { mkdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import { inspect, layers, quiet, reopen, startVictim, withDirectory } from "./harness.ts"
+import { dayMillis, settableClock } from "../fixtures/settableClock.ts"
+import { hangMillis, inspect, layers, quiet, reopen, startVictim, stopped, withDirectory } from "./harness.ts"
 import type { RunningVictim, Testimony } from "./harness.ts"
 import { fillUntil, mountMissing, withMount } from "./mounts.ts"
 import type { FileSystem } from "./mounts.ts"
@@ -42,7 +44,8 @@ export interface Scenario {
 
 const seed = 3
 const limits = { maxSegments: 3, maxCompressedSegments: 512 } as const
-const patienceMillis = 30_000
+/** For what hangs. */
+const patienceMillis = hangMillis
 
 const check = (condition: boolean, promise: string): void => {
   if (!condition) throw new Error(`broken promise: ${promise}`)
@@ -55,6 +58,7 @@ const check = (condition: boolean, promise: string): void => {
 /** A recorder that is opened, used and closed step by step. */
 interface OpenRecorder {
   readonly recorder: Recorder["Service"]
+  readonly maintainer: SegmentMaintainer["Service"]
   readonly close: () => Promise<void>
 }
 
@@ -86,7 +90,8 @@ const openRecorder = async (
     Effect.runPromise
   )
   const recorder = await Effect.runPromise(Effect.provideContext(Recorder, context))
-  return { recorder, close: () => inTime("closing the recorder", Scope.close(scope, Exit.void)) }
+  const maintainer = await Effect.runPromise(Effect.provideContext(SegmentMaintainer, context))
+  return { recorder, maintainer, close: () => inTime("closing the recorder", Scope.close(scope, Exit.void)) }
 }
 
 /** Appends so many events; the promised content follows from the ids. Returns the error that stopped it, if one did. */
@@ -135,6 +140,12 @@ const holds = (directory: string, durable: number, maxCompressedSegments: number
 
 const sleep = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis))
 
+/** Waits until a freeze was tried as often as it is, or for as long as that takes where none was due. */
+const freezeAbandoned = async (maintainer: SegmentMaintainer["Service"]): Promise<void> => {
+  const begun = Date.now()
+  while ((await Effect.runPromise(maintainer.failures)).length === 0 && Date.now() - begun < 4000) await sleep(20)
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // a full disk
 // ---------------------------------------------------------------------------------------------------------------------
@@ -148,7 +159,7 @@ const full = (kind: FileSystem): Scenario => ({
   play: (layer) =>
     withMount(kind, async (mount) => {
       const directory = join(mount.path, "wal")
-      const { close, recorder } = await openRecorder(layer, { directory, onFull: "fail" })
+      const { close, maintainer, recorder } = await openRecorder(layer, { directory, onFull: "fail" })
       const filler = fillUntil(mount.path, bytesLeft)
       const { durable, error } = await recordUntilFailure(recorder)
       check(error.reason === "DiskFull", `the error is DiskFull, not ${error.reason}`)
@@ -159,8 +170,7 @@ const full = (kind: FileSystem): Scenario => ({
       // What is appended now stays in memory until there is none left.
       const refused = await append(recorder, 100_000)
       check(refused?.reason === "Backpressure", `a full arena refuses, not ${refused?.reason}`)
-      // Longer than a freeze is tried.
-      await sleep(4000)
+      await freezeAbandoned(maintainer)
       rmSync(filler)
       const { lastEventId } = recorder.writer
       const caughtUp = await commitAtLast(recorder)
@@ -217,23 +227,23 @@ const victimOptions = (directory: string, layer: LayerName): VictimOptions => ({
   ...victimLimits
 })
 
-/** Runs a victim to its end; `strike` comes when it has called so many events durable. */
+/** Runs a victim to its end; it stands still while `strike` comes, after it has called so many events durable. */
 const strikeAt = async (
   options: VictimOptions,
   eventId: number,
   strike: (victim: RunningVictim) => void
 ): Promise<Testimony> => {
-  let isStruck = false
-  const victim = startVictim(options, {
-    hangMillis: patienceMillis,
-    onLine: (line, running) => {
-      if (isStruck || !line.startsWith("durable ") || Number(line.split(" ")[1]) < eventId) return
-      isStruck = true
-      strike(running)
-    }
-  })
+  const victim = startVictim({ ...options, stopsAt: eventId })
+  try {
+    const isStopped = await stopped(victim, eventId)
+    check(isStopped, `it got so far: ${victim.testimony.lines.at(-1)} ${victim.testimony.stderr}`)
+    strike(victim)
+    victim.child.kill("SIGCONT")
+  } catch (error) {
+    victim.kill()
+    throw error
+  }
   const testimony = await victim.ended
-  check(isStruck, `it got so far: ${testimony.lines.at(-1)} ${testimony.stderr}`)
   check(!testimony.hung, `it does not hang: ${testimony.lines.at(-1)}`)
   return testimony
 }
@@ -274,7 +284,7 @@ const readOnlyOpening: Scenario = {
       const directory = join(mount.path, "wal")
       mkdirSync(directory)
       mount.remount("ro")
-      const victim = startVictim(victimOptions(directory, layer), { hangMillis: patienceMillis })
+      const victim = startVictim(victimOptions(directory, layer))
       const testimony = await victim.ended
       const last = testimony.lines.at(-1) ?? ""
       check(testimony.exitCode === 3 && last.startsWith("error DiskError Denied "), `it is refused: ${last}`)
@@ -367,7 +377,7 @@ const twoRecorders: Scenario = {
       const options = victimOptions(directory, layer)
       const first = await strikeAt(options, 100, (victim) => {
         holder = victim.child.pid
-        second = startVictim(options, { hangMillis: patienceMillis }).ended
+        second = startVictim(options).ended
         void second.then(victim.kill)
       })
       const refused = await second
@@ -385,22 +395,6 @@ const twoRecorders: Scenario = {
 // the clock
 // ---------------------------------------------------------------------------------------------------------------------
 
-const dayMillis = 86_400_000
-
-/** The machine's clock, but what it shows can be set off; sleeps take the time they take. */
-const jumpingClock = Effect.map(Clock.Clock, (live) => {
-  let offsetMillis = 0
-  const millis = () => live.currentTimeMillisUnsafe() + offsetMillis
-  const nanos = () => live.currentTimeNanosUnsafe() + BigInt(offsetMillis) * 1_000_000n
-  const clock: Clock.Clock = Object.assign(Object.create(live), {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos)
-  })
-  return { clock, jump: (byMillis: number) => (offsetMillis += byMillis) }
-})
-
 const clockJumps: Scenario = {
   name: "a clock that jumps back and forth",
   // A thread has the clock of the machine, which is not ours to set.
@@ -408,12 +402,12 @@ const clockJumps: Scenario = {
   missing: () => Promise.resolve(""),
   play: () =>
     withDirectory("clock", async (directory) => {
-      const { clock, jump } = await Effect.runPromise(jumpingClock)
+      const { clock, set } = await Effect.runPromise(settableClock)
       const options = { directory, commit: "onTimer", flushEveryMillis: 20 } as const
       const jumps = [-400 * dayMillis, 800 * dayMillis, -30_000 * dayMillis, 40_000 * dayMillis]
       let opened = await openRecorder("fiber", options, clock)
       for (const byMillis of [0, ...jumps]) {
-        jump(byMillis)
+        set(byMillis)
         for (let round = 0; round < 10; round++) {
           await append(opened.recorder, 40)
           const result = await commit(opened.recorder)

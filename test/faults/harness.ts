@@ -12,22 +12,25 @@ import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
+import { setTimeout as delay } from "node:timers/promises"
+import { isLockName, lockName } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
+import { program } from "../programs.ts"
 import type { VictimOptions } from "./victim.ts"
 import { isEventOf } from "./workload.ts"
 
 export const layers = ["fiber", "worker"] as const
 
-const victimPath = fileURLToPath(new URL("./victim.ts", import.meta.url))
+/** For what hangs: a victim on a busy machine may take its time. */
+export const hangMillis = 240_000
 
 /** What a victim has said and how it ended. */
 export interface Testimony {
@@ -60,7 +63,7 @@ export const startVictim = (options: VictimOptions, given: {
   readonly hangMillis?: number
   readonly onLine?: (line: string, victim: RunningVictim) => void
 } = {}): RunningVictim => {
-  const commandLine = [...given.command ?? [], process.execPath, victimPath, JSON.stringify(options)]
+  const commandLine = [...given.command ?? [], process.execPath, program("victim"), JSON.stringify(options)]
   const child = spawn(commandLine[0]!, commandLine.slice(1), {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -77,7 +80,7 @@ export const startVictim = (options: VictimOptions, given: {
   const hang = setTimeout(() => {
     testimony.hung = true
     kill()
-  }, given.hangMillis ?? 60_000)
+  }, given.hangMillis ?? hangMillis)
   child.stderr.on("data", (data: Buffer) => {
     testimony.stderr = (testimony.stderr + data.toString()).slice(-200_000)
   })
@@ -102,6 +105,25 @@ export const startVictim = (options: VictimOptions, given: {
     given.onLine?.(line, victim)
   })
   return victim
+}
+
+/** Waits until a victim stands still at the event of its `stopsAt`; false when it ended before. */
+export const stopped = async ({ child, testimony }: RunningVictim, eventId: number): Promise<boolean> => {
+  while (child.exitCode === null && child.signalCode === null) {
+    if (testimony.durable >= eventId && stateOf(child.pid!) === "T") return true
+    await delay(5)
+  }
+  return false
+}
+
+/** As `man 5 proc_pid_stat` names it; `undefined` when the process has gone. */
+const stateOf = (pid: number): string | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1")
+    return stat.slice(stat.lastIndexOf(")") + 2)[0]
+  } catch {
+    return undefined
+  }
 }
 
 /** What lies in a directory. Ids are 0 when there is no event. A segment in the middle of its freeze is hot and cold. */
@@ -171,7 +193,7 @@ export const reopen = (
 
 /** Names in a directory that nobody needs when nobody writes. */
 export const leftovers = (directory: string): ReadonlyArray<string> =>
-  readdirSync(directory).filter((name) => name.endsWith(".tmp") || name === "wal.lock" || name === "wal.reserve")
+  readdirSync(directory).filter((name) => name.endsWith(".tmp") || isLockName(lockName, name) || name === "wal.reserve")
 
 /** A fresh directory, removed afterwards unless the work fails: then its path is part of the error. */
 export const withDirectory = async <A>(name: string, work: (directory: string) => Promise<A>): Promise<A> => {

@@ -1,30 +1,32 @@
 import { assert, describe, it } from "@effect/vitest"
+import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import { isLong, playSample } from "../samples.ts"
 import { layers } from "./harness.ts"
-import { inject, injectionMissing, targets } from "./inject.ts"
+import { countCalls, injectionMissing, injectOnce, targets } from "./inject.ts"
 
 const missing = injectionMissing()
-/** The 9th, 89th, … call of three kinds; the whole matrix is `node test/faults/inject.ts`. */
-const sampled = ["fdatasync", "rename", "openat"]
+const samplesOf = { fiber: "injectionsFiber", worker: "injectionsWorker" } as const
+
+/** Faults for ever need seconds to be given up, so a short run leaves them to the long one. */
+const modes = isLong ? ["once", "once", "on"] as const : ["once"] as const
 
 describe("a system call that fails", () => {
   for (const layer of layers) {
     const name = `once costs no event and no time, wherever it is (${layer} layer)`
-    it.skipIf(missing !== "")(missing === "" ? name : `${name}: skipped, ${missing}`, async () => {
-      const rows = await inject({
-        layer,
-        targets: targets.filter(({ call }) => sampled.includes(call)).map((target) => ({
-          ...target,
-          errors: ["EIO"]
-        })),
-        first: 9,
-        step: 80,
-        modes: ["once"],
-        jobs: 2
+    it.skipIf(missing !== "")(missing === "" ? name : `${name}: skipped, ${missing}`, async ({ annotate }) => {
+      const calls = await countCalls(layer)
+      const made = targets.filter((target) => calls.get(target)! > 0)
+      let met = 0
+      const played = await playSample(samplesOf[layer], annotate, async (seed) => {
+        const random = new SeededRandom(seed)
+        const target = made[random.below(made.length)]!
+        const fault = target.errors[random.below(target.errors.length)]!
+        const mode = fault === "SIGKILL" ? "once" : modes[random.below(modes.length)]!
+        const { faults, outcome } = await injectOnce(layer, target, fault, 1 + random.below(calls.get(target)!), mode)
+        if (faults > 0 || outcome === "killed") met += 1
       })
-      for (const { call, faults, killed, recovered, refused, runs } of rows) {
-        assert.isAtLeast(faults + killed, runs, `${call} has met the fault in every run`)
-        assert.strictEqual(recovered + refused + killed, runs)
-      }
-    }, 120_000)
+      // How many calls a run makes depends on how fast it is, so some come to an end before theirs.
+      assert.isAtLeast(met, played / 2, "most have met their fault")
+    })
   }
 })

@@ -100,7 +100,7 @@ export const injectionMissing = (): string => {
 }
 
 const pathsOf = (directory: string): ReadonlyArray<string> => {
-  const names = ["wal_meta.dat", "wal_meta.dat.tmp", "wal.lock"]
+  const names = ["wal_meta.dat", "wal_meta.dat.tmp"]
   for (let index = 0; index <= segmentIndexMax; index++) {
     names.push(hotName(defaultNaming, index), preparingName(defaultNaming, index))
     names.push(coldName(defaultNaming, index, "frame"), freezingName(defaultNaming, index, "frame"))
@@ -112,29 +112,33 @@ const pathsOf = (directory: string): ReadonlyArray<string> => {
 const underStrace = async <A>(
   layer: "fiber" | "worker",
   calls: string,
-  injection: string | undefined,
+  injection: { readonly fault: Fault; readonly when: string } | undefined,
   judge: (testimony: Testimony, trace: string, options: VictimOptions) => Promise<A>
 ): Promise<A> => {
   const root = mkdtempSync(join(tmpdir(), "effect-wal-inject-"))
   const directory = join(root, "wal")
   mkdirSync(directory)
   const tracePath = join(root, "trace")
-  const options: VictimOptions = { directory, layer, ...workload, giveUpMillis: 1500 }
+  // Where the fault passes nothing is given up, however slow the machine is.
+  const giveUp = injection?.when.endsWith("+") === true ? { giveUpMillis: 1500 } : {}
+  const options: VictimOptions = { directory, layer, ...workload, ...giveUp }
+  const kind = injection?.fault === "SIGKILL" ? "signal" : "error"
   const victim = startVictim(options, {
     command: [
       "strace",
       "-f",
       "-qq",
       // Much faster, but with it no signal is delivered at a later call than the first.
-      ...injection?.startsWith("signal=") === true ? [] : ["--seccomp-bpf"],
+      ...kind === "signal" ? [] : ["--seccomp-bpf"],
       `--output=${tracePath}`,
       `--trace=${calls}`,
       "--signal=none",
-      ...injection === undefined ? [] : ["-e", `inject=${calls}:${injection}`],
+      ...injection === undefined
+        ? []
+        : ["-e", `inject=${calls}:${kind}=${injection.fault}:when=${injection.when}`],
       ...pathsOf(directory).flatMap((path) => ["-P", path])
     ],
-    environment: { UV_THREADPOOL_SIZE: "1" },
-    hangMillis: 30_000
+    environment: { UV_THREADPOOL_SIZE: "1" }
   })
   const testimony = await victim.ended
   const result = await judge(testimony, readFileSync(tracePath, "utf8"), options)
@@ -142,9 +146,9 @@ const underStrace = async <A>(
   return result
 }
 
-/** How many of these calls a run without a fault makes, in the thread that makes the most of them. */
-export const countCalls = (layer: "fiber" | "worker", calls: string): Promise<number> =>
-  underStrace(layer, calls, undefined, (testimony, trace) => {
+/** How many calls of each target a run without a fault makes, in the thread that makes the most of them. */
+export const countCalls = (layer: "fiber" | "worker"): Promise<ReadonlyMap<Target, number>> =>
+  underStrace(layer, targets.map(({ calls }) => calls).join(","), undefined, (testimony, trace) => {
     if (testimony.lines.at(-1) !== `end ${workload.eventsMax}`) {
       throw new Error(`without a fault it ended with ${testimony.lines.at(-1)}\n${testimony.stderr}`)
     }
@@ -152,14 +156,23 @@ export const countCalls = (layer: "fiber" | "worker", calls: string): Promise<nu
     for (const [, thread, call] of trace.matchAll(/^(\d+) +(\w+)\(/gm)) {
       byCall.set(`${thread} ${call}`, (byCall.get(`${thread} ${call}`) ?? 0) + 1)
     }
-    return Promise.resolve(Math.max(0, ...byCall.values()))
+    const most = (calls: string): number =>
+      Math.max(0, ...[...byCall].filter(([key]) => calls.split(",").includes(key.split(" ")[1]!)).map(([, n]) => n))
+    return Promise.resolve(new Map(targets.map((target) => [target, most(target.calls)])))
   })
 
 type Outcome = "recovered" | "refused" | "gaveUp" | "killed"
 
+/** After a fault that has passed no more commits may fail than this, however fast or slow the machine is. */
+const failedCommitsMax = 20
+
 const outcomeOf = (testimony: Testimony, fault: Fault, mode: "once" | "on"): Outcome => {
   const last = testimony.lines.at(-1) ?? ""
   if (testimony.hung) throw new Error("it hung")
+  const failed = testimony.lines.filter((line) => line.startsWith("failed ")).length
+  if (mode === "once" && failed > failedCommitsMax) {
+    throw new Error(`${failed} commits failed by a fault that had passed`)
+  }
   // strace ends as its child has ended.
   if (fault === "SIGKILL" && testimony.exitCode === null) return "killed"
   if (testimony.exitCode === 0 && last === `end ${workload.eventsMax}`) return "recovered"
@@ -168,11 +181,16 @@ const outcomeOf = (testimony: Testimony, fault: Fault, mode: "once" | "on"): Out
   throw new Error(`it ended with code ${testimony.exitCode} and ${last}`)
 }
 
-/** Lets calls fail at one place; throws when a promise is broken. */
-const injectOnce = async (layer: "fiber" | "worker", target: Target, fault: Fault, n: number, mode: "once" | "on") => {
-  const kind = fault === "SIGKILL" ? "signal" : "error"
-  const injection = `${kind}=${fault}:when=${n}${mode === "on" ? "+" : ""}`
-  return underStrace(layer, target.calls, injection, async (testimony, trace, options) => {
+/** Lets calls fail at one place, the n-th one or from it on; throws when a promise is broken. */
+export const injectOnce = async (
+  layer: "fiber" | "worker",
+  target: Target,
+  fault: Fault,
+  n: number,
+  mode: "once" | "on"
+): Promise<{ readonly outcome: Outcome; readonly faults: number }> => {
+  const when = `${n}${mode === "on" ? "+" : ""}`
+  return underStrace(layer, target.calls, { fault, when }, async (testimony, trace, options) => {
     try {
       const outcome = outcomeOf(testimony, fault, mode)
       const expected = {
@@ -189,28 +207,28 @@ const injectOnce = async (layer: "fiber" | "worker", target: Target, fault: Faul
       if (left.length > 0) throw new Error(`nobody owns ${left.join(", ")}`)
       return { outcome, faults: trace.match(/\(INJECTED\)/g)?.length ?? 0 }
     } catch (cause) {
-      const story = `${layer}: ${target.call} ${injection}: ${cause instanceof Error ? cause.message : String(cause)}`
+      const story = `${layer}: ${target.call} ${fault} at ${when}: ${
+        cause instanceof Error ? cause.message : String(cause)
+      }`
       throw new Error(`${story}\n${testimony.lines.join("\n")}\n${testimony.stderr}\n${options.directory}`, { cause })
     }
   })
 }
 
-/** The matrix of one layer: every target, every error, both modes, at each n from `first` in steps. */
-export const inject = async (options: {
+/** The matrix of one layer: every target, every error, both modes, at each n in steps. */
+const inject = async (options: {
   readonly layer: "fiber" | "worker"
   readonly targets: ReadonlyArray<Target>
   readonly step: number
-  /** n begins here in each row; 1 when not given. */
-  readonly first?: number
   readonly modes: ReadonlyArray<"once" | "on">
   readonly jobs: number
-  readonly onRow?: (row: MatrixRow) => void
-  /** Told of each broken promise; without it the first one ends the matrix. */
-  readonly onBroken?: (error: unknown) => void
-}): Promise<ReadonlyArray<MatrixRow>> => {
-  const rows: Array<MatrixRow> = []
+  readonly onRow: (row: MatrixRow) => void
+  /** Told of each broken promise. */
+  readonly onBroken: (error: unknown) => void
+}): Promise<void> => {
+  const counted = await countCalls(options.layer)
   for (const target of options.targets) {
-    const calls = await countCalls(options.layer, target.calls)
+    const calls = [...counted].find(([{ call }]) => call === target.call)?.[1] ?? 0
     for (const error of target.errors) {
       // Who is dead stays dead.
       for (const mode of error === "SIGKILL" ? ["once" as const] : options.modes) {
@@ -218,7 +236,7 @@ export const inject = async (options: {
         const places: Array<number> = []
         // Faults for ever differ less from one n to the next, and each takes its time to give up.
         const step = mode === "on" ? options.step * 5 : options.step
-        for (let n = options.first ?? 1; n <= calls; n += step) places.push(n)
+        for (let n = 1; n <= calls; n += step) places.push(n)
         const work = async () => {
           for (let n = places.shift(); n !== undefined; n = places.shift()) {
             try {
@@ -227,19 +245,15 @@ export const inject = async (options: {
               counts.faults += faults
               counts[outcome] += 1
             } catch (cause) {
-              if (options.onBroken === undefined) throw cause
               options.onBroken(cause)
             }
           }
         }
         await Promise.all(Array.from({ length: options.jobs }, work))
-        const row: MatrixRow = { layer: options.layer, call: target.call, error, mode, calls, ...counts }
-        rows.push(row)
-        options.onRow?.(row)
+        options.onRow({ layer: options.layer, call: target.call, error, mode, calls, ...counts })
       }
     }
   }
-  return rows
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

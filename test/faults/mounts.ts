@@ -13,6 +13,18 @@ const command = (program: string, ...args: ReadonlyArray<string>): void => {
   execFileSync(program, args, { stdio: ["ignore", "ignore", "pipe"] })
 }
 
+/**
+ * Waits until nothing uses the file system any more. A mount namespace that another test made meanwhile has it mounted
+ * too, and as long as it does, mounting again gives back the one that was there before.
+ */
+const awaitDetached = (image: string): void => {
+  for (let tries = 0; tries < 200; tries++) {
+    if (execFileSync("losetup", ["--associated", image], { encoding: "utf8" }) === "") return
+    command("sleep", "0.1")
+  }
+  throw new Error(`${image} is still mounted in another mount namespace`)
+}
+
 /** A file system that is mounted at `path`. */
 export interface Mount {
   readonly path: string
@@ -45,6 +57,7 @@ export const withMount = async <A>(kind: FileSystem, work: (mount: Mount) => Pro
       restart: () => {
         command("umount", path)
         isMounted = false
+        awaitDetached(image)
         try {
           command("e2fsck", "-f", "-p", image)
         } catch (error) {

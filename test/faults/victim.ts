@@ -44,6 +44,8 @@ export interface VictimOptions {
   readonly maxSegments: number
   readonly maxCompressedSegments: number
   readonly reserveBytes?: number
+  /** Stops itself (SIGSTOP) as soon as it has called this event durable. */
+  readonly stopsAt?: number
   /** Commits that fail for so long make the program give up, and a drain four times as long; without it, never. */
   readonly giveUpMillis?: number
   /** Put into every event, and every metric is printed at the end: see the test of what logs reveal. */
@@ -92,11 +94,17 @@ const record = Effect.gen(function*() {
   let id = recorder.writer.lastEventId
   say(`open ${id}`)
 
+  let hasStopped = false
   let failingSince = 0
   const commit = Effect.gen(function*() {
     while (true) {
       const committed = recorder.commit.pipe(
-        Effect.map((durable) => say(`durable ${durable}`)),
+        Effect.map((durable) => {
+          say(`durable ${durable}`)
+          if (hasStopped || durable < (options.stopsAt ?? Number.POSITIVE_INFINITY)) return
+          hasStopped = true
+          process.kill(process.pid, "SIGSTOP")
+        }),
         Effect.as(true),
         Effect.catch((error) => Effect.sync(() => (say(`failed ${error.reason} ${error.message}`), false)))
       )

@@ -3,20 +3,21 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../src/disk/Disk.ts"
-import { countOutcomeUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
+import { countOutcomeUnsafe, freezesEndUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { ExecutorSeat } from "../../src/maintainer/executor/Supervisor.ts"
 import { make } from "../../src/maintainer/MaintainerService.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import * as Arena from "../../src/shared/Arena.ts"
-import { SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
+import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQueues.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import * as TaskRing from "../../src/shared/TaskRing.ts"
 import { buildWal } from "../fixtures/segments.ts"
-import { foundation, hotPath, kinds, open, put, quiet, settle, simulated, watch } from "./maintaining.ts"
+import { coldPath, foundation, hotPath, kinds, open, put, quiet, settle, simulated, watch } from "./maintaining.ts"
 
 const indices = (events: ReadonlyArray<StepOutcome>, tag: StepOutcome["_tag"]) =>
   events.filter((event) => event._tag === tag).map((event) => event.segmentIndex)
@@ -136,6 +137,52 @@ describe("an executor whose predecessor died between reporting and completing", 
         yield* settle
         assert.deepStrictEqual(indices(events, "Persisted"), [0])
         assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+      }).pipe(Effect.scoped, quiet)
+  )
+
+  it.effect.each(["Frozen", "Freed"] as const)(
+    "may have died with its report: the disk shows what it had done (%s)",
+    (tag) =>
+      Effect.gen(function*() {
+        const services = yield* Layer.build(Layer.merge(foundation, simulated()))
+        const disk = Context.get(services, Disk)
+        const isFreeze = tag === "Frozen"
+        const queue = isFreeze ? Context.get(services, SegmentsToFreeze) : Context.get(services, SegmentsToFree)
+        let lives = 0
+        const spawn = ({ control, executor }: ExecutorSeat) =>
+          Effect.gen(function*() {
+            lives += 1
+            if (lives > 1) return yield* Effect.never
+            const task = new TaskRing.TaskRecord()
+            const end = () => isFreeze ? freezesEndUnsafe(control) : undefined
+            while (!TaskQueue.pollUnsafe(queue, task, end())) yield* Effect.yieldNow
+            if (isFreeze) yield* put(coldPath(directory, 0), Buffer.from("cold"))
+            yield* disk.unlink(isFreeze ? hotPath(directory, 0) : coldPath(directory, 0))
+            countOutcomeUnsafe(control, executor)
+            TaskQueue.completeUnsafe(queue)
+          }).pipe(Effect.provideService(Disk, disk), Effect.orDie)
+        const { context } = yield* Effect.gen(function*() {
+          yield* disk.makeDirectory(directory)
+          for (const { bytes, segmentIndex } of buildWal({ segments: [30, 30, 30, 30, 30, 30, 30] })) {
+            const isHot = isFreeze || segmentIndex > 4
+            yield* put((isHot ? hotPath : coldPath)(directory, segmentIndex), bytes)
+          }
+          const limits = { maxSegments: 16, maxCompressedSegments: 4 }
+          return yield* open(
+            Layer.effect(SegmentMaintainer, make({ directory, limits }, undefined, { count: 1, spawn }))
+          )
+        }).pipe(Effect.provideContext(services))
+        const maintainer = Context.get(context, SegmentMaintainer)
+        const outcomes = yield* watch(maintainer)
+        if (isFreeze) assert.isTrue(TaskQueue.offerUnsafe(queue, { segmentIndex: 0, slot: -1, bytes: 1 }))
+        yield* settle
+        const draining = yield* Effect.forkChild(maintainer.drain)
+        yield* TestClock.adjust(20_000)
+        assert.deepStrictEqual(outcomes.map(({ _tag, segmentIndex }) => [_tag, segmentIndex]), [[tag, 0]])
+        const [first] = yield* maintainer.segments
+        assert.deepStrictEqual([first?.segmentIndex, first?.state], isFreeze ? [0, "cold"] : [1, "cold"])
+        // It was done before the drain, perhaps long before.
+        assert.deepStrictEqual((yield* Fiber.join(draining)).done, { persist: 0, freeze: 0, free: 0 })
       }).pipe(Effect.scoped, quiet)
   )
 })

@@ -17,6 +17,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { pathToFileURL } from "node:url"
 import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
@@ -39,6 +40,7 @@ import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import * as formats from "../fixtures/formats.ts"
 import { orderEvent } from "../fixtures/orders.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
+import { program } from "../programs.ts"
 
 /** Segments of 1 KiB hold some 40 events of 20 bytes, or 16 of format 1. */
 export const segmentBytesMax = 1024
@@ -66,14 +68,25 @@ export interface Subject {
   ) => Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues.SegmentQueues | Telemetry.Telemetry>
 }
 
+/** Threads from the bundle, which begin in a third of the time; those with a proof, a module of the source, from the source. */
+const threads = <O extends WorkerOptions>(options: O): O & WorkerOptions =>
+  options.proofModule === undefined
+    ? { threadModule: pathToFileURL(program("maintainerThread")), ...options }
+    : options
+
 export const subjects: ReadonlyArray<Subject> = [
   { name: "a fiber", executors: 1, wal: Wal.layer, alone: layerAlone },
-  { name: "a worker", executors: 1, wal: Wal.layerWorker, alone: SegmentMaintainerWorker.layerAlone },
+  {
+    name: "a worker",
+    executors: 1,
+    wal: (options) => Wal.layerWorker(threads(options)),
+    alone: (options) => SegmentMaintainerWorker.layerAlone(threads(options))
+  },
   {
     name: "a pool of two workers",
     executors: 2,
-    wal: (options) => Wal.layerWorker({ ...options, workers: 2 }),
-    alone: (options) => SegmentMaintainerWorker.layerAlone({ ...options, workers: 2 })
+    wal: (options) => Wal.layerWorker({ ...threads(options), workers: 2 }),
+    alone: (options) => SegmentMaintainerWorker.layerAlone({ ...threads(options), workers: 2 })
   }
 ]
 
@@ -98,12 +111,8 @@ export const temporaryDirectory = Effect.acquireRelease(
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
-/**
- * How long a test waits for anything at all, in milliseconds of real time: not as long as the runner, which says
- * nothing. With three runs beside each other on a loaded machine a drain of threads that die has been seen to take 10
- * s.
- */
-const patienceMillis = 45_000
+/** How long a test waits for anything at all, in milliseconds of real time: not as long as the runner, which says nothing. */
+const patienceMillis = 240_000
 
 /** The effect, or a death that says what did not happen in time, whatever clock the test has. */
 export const inTime = Effect.fnUntraced(function*<A, E, R>(what: string, effect: Effect.Effect<A, E, R>) {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { Disk } from "../../src/disk/Disk.ts"
 import type { DiskFile } from "../../src/disk/Disk.ts"
 
-/** A disk whose operations die, by a defect that nobody handles, from number `dieAt` on, as often as `deaths` says. */
+/** A disk whose operations die by an unhandled defect, from number `dieAt` on, `deaths` times. */
 export const mortal = (disk: Disk["Service"]) => {
   const state = { operations: 0, dieAt: Number.POSITIVE_INFINITY, deaths: 0 }
   const guard = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -28,7 +28,8 @@ export const mortal = (disk: Disk["Service"]) => {
     stat: (path) => guard(disk.stat(path)),
     rename: (from, to) => guard(disk.rename(from, to)),
     unlink: (path) => guard(disk.unlink(path)),
-    syncDirectory: (path) => guard(disk.syncDirectory(path))
+    syncDirectory: (path) => guard(disk.syncDirectory(path)),
+    changeNames: (path, change) => disk.changeNames(path, Effect.tap(change, () => guard(Effect.void)))
   })
   return { service, state }
 }

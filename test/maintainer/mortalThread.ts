@@ -3,13 +3,12 @@ import { existsSync, writeFileSync } from "node:fs"
 import { workerData } from "node:worker_threads"
 import type { ThreadData } from "../../src/maintainer/maintainerThread.ts"
 
+await import("../../src/maintainer/maintainerThread.ts")
+
 const { executor, options }: ThreadData = workerData
 const life = [1, 2].find((life) => !existsSync(`${options.directory}/life-${life}`))
 if (executor === 0 && life !== undefined) {
   writeFileSync(`${options.directory}/life-${life}`, "")
-  // After the imports below have taken their time: somewhere in its work, at another point in every run.
-  const { setImmediate, setTimeout } = await import("node:timers")
-  process.nextTick(() => void setTimeout(() => void setImmediate(() => process.exit(7)), 60 + Math.random() * 40))
+  // Somewhere in its work, at another point in every run.
+  setTimeout(() => setImmediate(() => process.exit(7)), Math.random() * 40)
 }
-
-await import("../../src/maintainer/maintainerThread.ts")

@@ -2,8 +2,6 @@
  * Random schedules: events, rotations, commits and their interruption, limits that change, holds taken and released,
  * faults of the disk, deaths of the executor, time that passes; at the end a power failure, or a drain with or without
  * a deadline. Whatever happens, the invariants hold. Everything follows from the seed that a failure prints.
- *
- * `EFFECT_WAL_RUNS` sets how many seeds are tried (1,000 when it is not set), `EFFECT_WAL_SEED` the first.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -21,14 +19,13 @@ import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { playSample, samples } from "../samples.ts"
 import { format1, format2, look, named, quiet, recorded, simulated, watch, whileClockTurns } from "./maintaining.ts"
 import { mortal } from "./mortalDisk.ts"
 
 const directory = "/wal"
-const runs = Number(process.env["EFFECT_WAL_RUNS"] ?? 1000)
-const firstSeed = Number(process.env["EFFECT_WAL_SEED"] ?? 1)
 
-/** How often each thing was drawn and had an effect, over all runs: a schedule without them would prove nothing. */
+/** How often each thing was drawn and had an effect, over all schedules: without them they would prove nothing. */
 const seen = {
   crashes: 0,
   deaths: 0,
@@ -117,7 +114,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     const failed = new Set(failures.map((failure) => failure.segmentIndex))
     const hot = found.hot.filter((segmentIndex) => !failed.has(segmentIndex))
     allowedHot.check(hot.length, limits.maxSegments, "hot segments")
-    // What is held is kept, and nothing goes that is newer than a segment on which a step was given up.
+    // What is held is kept, and nothing goes that is newer than a segment on which a step was abandoned.
     if (held !== undefined || failed.size > 0 || limits.maxCompressedSegments === "unlimited") allowedCold.lift()
     else allowedCold.check(found.cold.length + found.both.length, limits.maxCompressedSegments, "cold segments")
     if (found.empty.length > 0) assert.fail(`empty files: ${found.empty.join(", ")}`)
@@ -197,7 +194,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     seen.crashes += 1
     yield* disk.crashAt((yield* disk.operationCount) + 1 + random.below(30))
     recorder.writer.rotateUnsafe()
-    // With the power off every operation dies, and the executors with it, until the maintainer is given up.
+    // With the power off every operation dies, and the executors with it, until the maintainer is down.
     yield* whileClockTurns(close)
     yield* release
     yield* disk.crash
@@ -233,13 +230,13 @@ const run = Effect.fnUntraced(function*(seed: number) {
   }
   yield* whileClockTurns(close)
   const { isDown, restarts } = yield* maintainer.status
-  assert.isFalse(isDown, "the maintainer was not given up")
+  assert.isFalse(isDown, "the maintainer is not down")
   seen.deaths += restarts
   yield* disk.heal
-  // A drain that gave up compression goes on without a limit of hot segments.
+  // A drain that abandoned compression continues without a limit of hot segments.
   if (drainMillisMax !== undefined) allowedHot.lift()
   const found = yield* invariantsHold()
-  // A freeze that is given up may have named its cold file already; the next start finishes it.
+  // A freeze that is abandoned may have named its cold file already; the next start finishes it.
   assert.isAtMost(found.both.length, drainMillisMax === undefined ? 0 : 1, "segments in two forms")
   const left = yield* inDirectory(recorded(directory, kind))
   assert.deepStrictEqual(left, named(appended - left.length + 1, appended, kind), "events")
@@ -252,17 +249,17 @@ const run = Effect.fnUntraced(function*(seed: number) {
 }, Effect.scoped)
 
 describe("the maintainer", () => {
-  it.effect(`keeps its invariants in ${runs} random schedules`, () =>
-    Effect.gen(function*() {
-      for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-        yield* run(seed).pipe(Effect.catchCause((cause) =>
-          Effect.die(new Error(`EFFECT_WAL_SEED=${seed} EFFECT_WAL_RUNS=1 repeats this`, { cause }))
-        ))
-      }
-      if (runs >= 1000) {
-        for (const [what, count] of Object.entries(seen)) {
-          assert.isAbove(count, runs / 100, `too few ${what} were drawn`)
-        }
-      }
-    }).pipe(Effect.provideService(References.TracerEnabled, false), quiet), 180_000)
+  it("keeps its invariants in random schedules", async ({ annotate }) => {
+    const played = await playSample("schedules", annotate, (seed) =>
+      run(seed).pipe(
+        Effect.provide(TestClock.layer()),
+        Effect.provideService(References.TracerEnabled, false),
+        quiet,
+        Effect.runPromise
+      ))
+    if (played < samples.schedules.atLeast) return
+    for (const [what, count] of Object.entries(seen)) {
+      assert.isAbove(count, played / 100, `too few ${what} were drawn`)
+    }
+  })
 })

@@ -1,4 +1,4 @@
-/** A maintainer thread that only says that something is wrong, and ends when it is asked to. */
+/** A maintainer thread that only warns, and ends when it is asked to. */
 import { parentPort } from "node:worker_threads"
 
 parentPort?.postMessage({ _tag: "Warning", message: "something is wrong" })

@@ -1,4 +1,4 @@
-/** What a maintainer says in the application's log before anybody would notice. */
+/** What a maintainer warns of in the application's log before an operator would notice it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

@@ -159,7 +159,7 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
             yield* put(directory, yield* Effect.promise(() => cold(older)))
             yield* disk.unlink(pathOf(older))
           }
-          // Retention deletes what the reader has behind it.
+          // Retention deletes what the reader has read already.
           const oldest = wal[position - 4]
           if (oldest !== undefined && (seen.at(-1) ?? 0) > oldest.lastEventId) {
             for (const end of ["", ".lz4"]) yield* Effect.ignore(disk.unlink(pathOf(oldest) + end))

@@ -122,7 +122,7 @@ describe.each(formatsOfMaintainer)("A maintainer behind a repair ($name)", ({ ev
       yield* whileClockTurns(close)
       assert.strictEqual((yield* maintainer.status).restarts, 1)
       assert.deepStrictEqual(yield* maintainer.failures, [])
-      // Segment 1 is lost; 0 and the oldest behind it were deleted in their turn.
+      // Segment 1 is lost; 0 and the oldest after it were deleted in their turn.
       const left = (yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex)
       assert.notInclude(left, 1)
       assert.notInclude(left, 0)

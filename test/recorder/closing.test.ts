@@ -1,6 +1,6 @@
 /**
- * The header of a live segment while it is written once more, byte by byte: readers beside the recorder, and whoever opens
- * the directory after it was killed there.
+ * The header of a live segment while it is written once more, byte by byte, as readers beside the recorder find it, and
+ * a recorder that opens the directory after the writer was killed there.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ type Files = ReadonlyMap<string, Uint8Array>
 const walLayer = ({ format }: Format) =>
   Wal.layer({ directory, format, segmentBytesMax: 2048, limits: { maxSegments: 8, maxCompressedSegments: 8 } })
 
-/** Every event there is, with the id that it says it has. */
+/** Every event in the directory: its id and its bytes. */
 const replayed = Effect.map(
   Stream.runCollect(Replay.events({ directory })),
   (events) => events.map(({ bytes, id }) => [id, Buffer.from(bytes).toString("hex")])
@@ -34,7 +34,7 @@ const replayed = Effect.map(
 const orders = (toId: number) =>
   Array.from({ length: toId }, (_, at) => [at + 1, Buffer.from(orderEvent(at + 1)).toString("hex")])
 
-/** Writes a header in steps of one byte, and looks after each; a header with blocks behind it is that of a new file. */
+/** Writes a header in steps of one byte, and looks after each; a header with blocks after it is that of a new file. */
 const bytewise = (file: DiskFile, { headerBytes }: Format, look: Effect.Effect<void>): DiskFile => ({
   ...file,
   write: (chunks, offset) => {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import * as TaskRing from "../../src/shared/TaskRing.ts"
+import { isLong, playSample } from "../samples.ts"
 import { explore, type RingCode } from "./interleavings.ts"
 
 const source = stripTypeScriptTypes(readFileSync(new URL("../../src/shared/TaskRing.ts", import.meta.url), "utf8"))
@@ -43,10 +44,14 @@ describe("the ring's algorithm, in every interleaving", () => {
     assert.strictEqual(explore(TaskRing, { ...mortal, capacity: 1 }).fault, undefined)
   })
 
-  it.skipIf(process.env.RINGS_EXHAUSTIVE !== "1")("the same with more tasks (RINGS_EXHAUSTIVE=1)", () => {
-    assert.strictEqual(explore(TaskRing, { ...mortal, tasks: 3 }).fault, undefined)
-    assert.strictEqual(explore(TaskRing, { ...small, tasks: 4, startAt: -3 }).fault, undefined)
-  })
+  it.runIf(isLong)(
+    "the same with more tasks (in the long run)",
+    ({ annotate }) =>
+      playSample("interleavings", annotate, (seed) => {
+        const larger = seed % 2 === 0 ? { ...mortal, tasks: 3 } : { ...small, tasks: 4, startAt: -3 }
+        assert.strictEqual(explore(TaskRing, larger).fault, undefined)
+      })
+  )
 })
 
 describe("the explorer", () => {

@@ -109,7 +109,9 @@ export class AtRest {
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
           const segments = segmentsOf(yield* new SegmentDirectory(directory).scan).length
-          this.#life.setting.model.replayedAll(first, next, segments)
+          // When every event was deleted for its age, the newest segment has none and names the next id.
+          const available = yield* Replay.firstAvailableId(directory)
+          this.#life.setting.model.replayedAll(first, next ?? (available > 0 ? available : undefined), segments)
           break
         }
         // Retention may delete what is about to be read, but not for ever.

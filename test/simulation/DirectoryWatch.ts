@@ -5,13 +5,16 @@
  */
 import * as Effect from "effect/Effect"
 import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import { steadyMillis } from "../../src/maintainer/retention/SegmentAges.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
+import type { Model } from "./Model.ts"
 import { Violation } from "./Trace.ts"
 
 /** Segments from this one on are kept, but for those that were being deleted already. */
 export interface WatchedHold {
   readonly fromSegmentIndex: number
-  readonly expiresMillis: number
+  /** By the clock that no one sets. */
+  readonly endsMillis: number
   readonly beingFreed: ReadonlySet<number>
 }
 
@@ -22,6 +25,9 @@ export interface SegmentOnDisk {
   readonly isHot: boolean
   readonly bytes: number
 }
+
+/** A file is written so long before its segment is reported closed, at most, and frozen so long after. */
+const toldMillis = 10_000
 
 const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
 
@@ -36,8 +42,6 @@ export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArr
 
 export class DirectoryWatch {
   readonly holds = new Set<WatchedHold>()
-  /** The clock was set in this life: a hold that ends by the clock may have ended, or not yet. */
-  isClockSet = false
   /** Segments on which a step was given up in this life. */
   readonly givenUp = new Set<number>()
   /** The most hot segments that any limit in force in this life allows. */
@@ -45,6 +49,15 @@ export class DirectoryWatch {
   /** The most cold ones: that any limit in force in this life allows, or that this life has found. */
   #coldMax: number
   #holdCount = 0
+  /** No limit that was in force in this life deletes anything but for its age, and the least such age. */
+  #isOnlyAge = true
+  #ageMin = Number.POSITIVE_INFINITY
+  /** Segments that were reported closed in this life, and when. */
+  readonly #closedHere = new Map<number, number>()
+  readonly #startMillis: number
+  /** Segments that this life has found. */
+  readonly #found: ReadonlySet<number>
+  readonly #model: Model
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
   readonly #simulated: SimulatedDisk["Service"]
@@ -52,16 +65,24 @@ export class DirectoryWatch {
 
   constructor(
     simulated: SimulatedDisk["Service"],
+    model: Model,
+    startMillis: number,
     hotMax: number,
     violated: (violation: Violation) => void
   ) {
+    this.#model = model
+    this.#startMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
-    this.#coldMax = segmentsOnDisk(simulated).filter(({ isHot }) => !isHot).length
+    const found = segmentsOnDisk(simulated)
+    this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
+    this.#coldMax = found.filter(({ isHot }) => !isHot).length
     this.#violated = violated
   }
 
-  allow({ maxCompressedSegments, maxSegments }: RetentionLimits): void {
+  allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
+    if (maxCompressedSegments !== "unlimited" || (bytesMax ?? freeBytesMin) !== undefined) this.#isOnlyAge = false
+    this.#ageMin = Math.min(this.#ageMin, ageMillisMax ?? Number.POSITIVE_INFINITY)
     this.hotMax = Math.max(this.hotMax, maxSegments)
     const coldMax = maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : maxCompressedSegments
     this.#coldMax = Math.max(this.#coldMax, coldMax)
@@ -107,8 +128,42 @@ export class DirectoryWatch {
     return segmentsOnDisk(this.#simulated).some((file) => file.segmentIndex === segmentIndex)
   }
 
-  /** An executor has deleted this file. */
-  unlinked(path: string, nowMillis: number): void {
+  /** An executor has reported this segment closed, with this last event or, without events, the one before it. */
+  closed(segmentIndex: number, hasEvents: boolean, lastEventId: number, nowMillis: number): void {
+    const { appendedMillis, newestMillis } = this.#model
+    if (this.#closedHere.has(segmentIndex)) return
+    this.#closedHere.set(segmentIndex, nowMillis)
+    newestMillis.set(segmentIndex, hasEvents ? appendedMillis[lastEventId - 1] ?? nowMillis : nowMillis)
+  }
+
+  /** When nothing but age may delete, what was deleted was old enough, whatever the wall clock showed. */
+  #lookAtAge(segmentIndex: number, nowMillis: number): void {
+    const { newestMillis, wasClockBehind } = this.#model
+    const since = newestMillis.get(segmentIndex)
+    if (!this.#isOnlyAge || since === undefined) return
+    // Of what an earlier life has closed, only the times of files tell, when nothing contradicts them.
+    const isTold = this.#closedHere.has(segmentIndex)
+    if (!isTold && (wasClockBehind || nowMillis - this.#startMillis > steadyMillis)) return
+    const ageMin = this.#ageMin - (isTold ? 0 : toldMillis)
+    if (nowMillis - since < ageMin) {
+      this.#violated(
+        new Violation(
+          `segment ${segmentIndex} was deleted ${nowMillis - since} ms after its newest event, not ${ageMin}`
+        )
+      )
+    }
+  }
+
+  /**
+   * Since when this segment has surely been closed: what was found at the start was closed before it, and of what was not
+   * reported nothing is known.
+   */
+  closedSince(segmentIndex: number, nowMillis: number): number {
+    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
+  }
+
+  /** An executor has taken this name away. */
+  nameGone(path: string, nowMillis: number): void {
     const match = segmentPath.exec(path)
     if (match === null) return
     const segmentIndex = Number(match[1])
@@ -116,9 +171,9 @@ export class DirectoryWatch {
     this.#lookAtCold(path)
     // One of two forms, of which a freeze leaves one.
     if (this.#isThere(segmentIndex)) return
-    for (const { beingFreed, expiresMillis, fromSegmentIndex } of this.holds) {
-      if (segmentIndex < fromSegmentIndex || expiresMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
-      if (this.isClockSet && Number.isFinite(expiresMillis)) continue
+    this.#lookAtAge(segmentIndex, nowMillis)
+    for (const { beingFreed, endsMillis, fromSegmentIndex } of this.holds) {
+      if (segmentIndex < fromSegmentIndex || endsMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
       this.#violated(new Violation(`segment ${segmentIndex} was deleted, but is held from ${fromSegmentIndex} on`))
     }
   }
@@ -128,8 +183,8 @@ export class DirectoryWatch {
 export const checkLimits = (options: {
   readonly segments: ReadonlyArray<SegmentOnDisk>
   readonly limits: RetentionLimits
-  /** When segments were closed, by index; 0 when not known. */
-  readonly closedMillis: ReadonlyMap<number, number>
+  /** Since when each segment is known to have been closed, by a clock that no one sets. */
+  readonly closedMillis: (segmentIndex: number) => number
   readonly nowMillis: number
 }): void => {
   const { closedMillis, limits, nowMillis, segments } = options
@@ -152,8 +207,8 @@ export const checkLimits = (options: {
   }
   // Only ever the oldest is frozen or deleted, so it decides.
   for (const oldest of [oldestOf(hot), oldestOf(deletable)]) {
-    const closed = oldest === undefined ? 0 : closedMillis.get(oldest.segmentIndex) ?? 0
-    if (closed > 0 && nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
+    const closed = oldest === undefined ? nowMillis : closedMillis(oldest.segmentIndex)
+    if (nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
       fail(`segment ${oldest?.segmentIndex} is too old`)
     }
   }

@@ -24,6 +24,20 @@ export class Model {
   /** The least that any limit in force has ever let stay uncompressed, the active segment and the next not counted. */
   hotMin = Number.POSITIVE_INFINITY
 
+  /** The clock that no one sets. */
+  now: () => number = () => 0
+  /** When the event with id `i` was appended, at `i - 1`. */
+  readonly appendedMillis: Array<number> = []
+  /** When the newest event of a closed segment was appended, or, without one, when it was reported closed. */
+  readonly newestMillis = new Map<number, number>()
+  /** The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. */
+  wasClockBehind = false
+
+  /** The wall clock is off by so much. */
+  clockShows(setMillis: number): void {
+    if (setMillis < 0) this.wasClockBehind = true
+  }
+
   limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
     if (maxCompressedSegments !== "unlimited") this.coldMin = Math.min(this.coldMin, maxCompressedSegments)
     this.hotMin = Math.min(this.hotMin, maxSegments - 2)
@@ -37,6 +51,7 @@ export class Model {
     const copy = event.slice()
     if (stampsIds) new DataView(copy.buffer).setBigUint64(0, BigInt(id), true)
     this.events.push(copy)
+    this.appendedMillis.push(this.now())
   }
 
   /** Somebody has been told, or could have read, that everything up to `id` is durable. */
@@ -59,7 +74,7 @@ export class Model {
     if (this.ending === "drained" && lastEventId !== appended) {
       throw new Violation(`lost in an orderly shutdown: the log ends at ${lastEventId} of ${appended}`)
     }
-    this.events.length = lastEventId
+    this.events.length = this.appendedMillis.length = lastEventId
     this.promised = lastEventId
   }
 

@@ -62,7 +62,7 @@ export const rotOpenSegment = (simulated: SimulatedDisk["Service"], random: Seed
   return { path, segmentIndex, lastEventId: last.lastEventId, bytes: contentOf() }
 }
 
-/** Every reader reports it, and recording refuses to go on; the file stays as it is. */
+/** Every reader reports it, and recording refuses; the file stays as it is. */
 export const lookAtOpenRot = (life: Life, { bytes, path, segmentIndex }: OpenRot): Effect.Effect<void> =>
   Effect.gen(function*() {
     yield* life.faults.heal
@@ -73,7 +73,7 @@ export const lookAtOpenRot = (life: Life, { bytes, path, segmentIndex }: OpenRot
     const replayed = yield* Effect.result(life.reading.replay())
     if (replayed._tag === "Success") throw new Violation(`a replay passes over what has rotted in ${path}`)
     const opened = yield* Effect.exit(open(life))
-    if (Exit.isSuccess(opened)) throw new Violation(`recording goes on although ${path} has rotted`)
+    if (Exit.isSuccess(opened)) throw new Violation(`recording continues although ${path} has rotted`)
     const isRefused = opened.cause.reasons.some((reason) =>
       reason._tag === "Die" && reason.defect instanceof NewestIsRotten
     )
@@ -82,7 +82,7 @@ export const lookAtOpenRot = (life: Life, { bytes, path, segmentIndex }: OpenRot
     if (now === undefined || Buffer.compare(now, bytes) !== 0) throw new Violation(`${path} is no longer what it was`)
   }).pipe(Effect.provideService(Disk, life.setting.process.disk), Effect.orDie)
 
-/** A repair moves it away as it is, and recording goes on behind every id that was given out. */
+/** A repair moves it away as it is, and recording continues after every id that was used. */
 export const repairOpenRot = (life: Life, { bytes, lastEventId, path }: OpenRot): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { process, simulated } = life.setting

@@ -58,6 +58,8 @@ export interface Seams {
   /** A replay, and the faults that verification reports. */
   readonly replay?: (events: ReplayedEvents) => ReplayedEvents
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
+  /** The clock of the process. */
+  readonly clock?: (clock: Clock.Clock) => Clock.Clock
   /** Events as a replay hands them out. */
   readonly replayed?: (id: number, bytes: Uint8Array) => { readonly id: number; readonly bytes: Uint8Array } | undefined
 }
@@ -127,7 +129,7 @@ export const makeProcess = (options: {
   const reported = { persist: 0, freeze: 0, free: 0 }
 
   const ambient = Context.empty().pipe(
-    Context.add(Clock.Clock, world.clock),
+    Context.add(Clock.Clock, seams.clock?.(world.clock) ?? world.clock),
     Context.add(Random.Random, {
       nextIntUnsafe: () => random.uint32(),
       nextDoubleUnsafe: () => random.uint32() / 2 ** 32
@@ -147,7 +149,11 @@ export const makeProcess = (options: {
     /** Reports of a thread arrive later, in order, or, when it dies, perhaps not at all. */
     const underWay: Array<StepOutcome> = []
     const report = (event: StepOutcome) => {
-      if (event._tag === "Persisted") reported.persist += 1
+      if (event._tag === "Persisted") {
+        reported.persist += 1
+        const { firstEventId = 0, lastEventId = 0, segmentIndex } = event
+        options.listener.closed(segmentIndex, firstEventId <= lastEventId, lastEventId)
+      }
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1
       if (event._tag === "Failed" && event.isFinal) options.listener.gaveUp(event.segmentIndex)

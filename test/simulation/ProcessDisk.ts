@@ -24,7 +24,8 @@ export interface DirectoryListener {
   readonly gaveUp: (segmentIndex: number) => void
   readonly held: (change: 1 | -1) => void
   readonly renamed: (to: string) => void
-  readonly unlinked: (path: string) => void
+  readonly nameGone: (path: string) => void
+  readonly closed: (segmentIndex: number, hasEvents: boolean, lastEventId: number) => void
 }
 
 /** The defect of an executor that dies in the middle of an operation. */
@@ -63,7 +64,8 @@ export const makeThreadDisk = (options: {
       trace.add(`${who} ${operation} ${path}${detail}: ${outcome}`)
       if (outcome === "power off") onPowerOff()
       if (outcome === "ok" && operation === "rename") listener?.renamed(detail.slice(1))
-      if (outcome === "ok" && operation === "unlink") listener?.unlinked(path)
+      // A segment is deleted when its name goes, although its file has another one for a moment.
+      if (outcome === "ok" && (operation === "unlink" || operation === "rename")) listener?.nameGone(path)
       if (!isDying || outcome === "power off") return undefined
       isDying = false
       return new ExecutorDeath()

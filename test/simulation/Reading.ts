@@ -70,8 +70,12 @@ export class Reading {
       const from = this.#drawFrom()
       const durable = this.#life.durableEventId
       const toId = this.#life.setting.random.chance(0.2) ? this.#drawId() : Number.MAX_SAFE_INTEGER
-      return Effect.matchEffect(this.replay({ ...from, to: { id: toId } }), {
-        onSuccess: ({ first, next }) =>
+      const replayed = Effect.flatMap(this.replay({ ...from, to: { id: toId } }), (range) =>
+        range.next === undefined
+          ? Effect.map(this.#firstAvailableId, (availableId) => ({ ...range, availableId }))
+          : Effect.succeed({ ...range, availableId: 0 }))
+      return Effect.matchEffect(replayed, {
+        onSuccess: ({ availableId, first, next }) =>
           Effect.sync(() => {
             const fromId = from.from !== undefined && "id" in from.from ? from.from.id : 0
             if (first !== undefined && fromId > 0 && first !== fromId) {
@@ -81,7 +85,9 @@ export class Reading {
             // From the oldest event, that may lie beyond the last one wanted.
             const wanted = Math.min(durable, toId)
             const isBeforeOldest = next === undefined && fromId === 0 && toId < durable
-            const isWhole = wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest
+            // All that was wanted may have been deleted for its age.
+            const isDeleted = next === undefined && availableId > wanted
+            const isWhole = wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest || isDeleted
             if (!isWhole && (fromId > 0 || from.from === undefined)) {
               throw new Violation(`a replay from ${fromId} ended before ${next}, although ${wanted} was durable`)
             }
@@ -92,6 +98,10 @@ export class Reading {
           })
       })
     })
+  }
+
+  get #firstAvailableId() {
+    return Effect.provideService(Replay.firstAvailableId(directory), Disk, this.#life.setting.process.disk)
   }
 
   #drawId(): number {
@@ -213,7 +223,8 @@ export class Reading {
       return Effect.flatMap(Backup.backup({ directory, to }), (report) => {
         this.#checkFaults("a backup", report.faults)
         if (report.faults.length > 0) return Effect.void
-        if (report.lastEventId < durable) {
+        const isAllDeleted = report.lastEventId === 0 && this.#life.setting.model.coldMin === 0
+        if (report.lastEventId < durable && !isAllDeleted) {
           throw new Violation(`a backup ends at event ${report.lastEventId}, durable was ${durable}`)
         }
         return Effect.map(this.#replayOf({ directory: to }), ({ first, next }) => {

@@ -32,13 +32,25 @@ export const diskBytes = 2 ** 40
 const pick = <A>(random: SeededRandom, choices: readonly [A, ...Array<A>]): A =>
   choices[random.below(choices.length)] ?? choices[0]
 
-export const drawLimits = (random: SeededRandom): RetentionLimits => ({
+export const drawLimits = (random: SeededRandom): RetentionLimits =>
+  random.chance(0.1) ? drawAgeLimit(random) : ({
+    maxSegments: 2 + random.below(5),
+    maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4),
+    ...(random.chance(0.15) ? { bytesMax: 300 + random.below(6000) } : {}),
+    ...(random.chance(0.15) ? { ageMillisMax: pick(random, [50, 1000, 20_000]) } : {}),
+    ...(random.chance(0.08) ? { freeBytesMin: diskBytes - random.below(8000) } : {})
+  })
+
+/** Nothing but age deletes, so whatever is deleted was as old as that. */
+const drawAgeLimit = (random: SeededRandom): RetentionLimits => ({
   maxSegments: 2 + random.below(5),
-  maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4),
-  ...(random.chance(0.15) ? { bytesMax: 300 + random.below(6000) } : {}),
-  ...(random.chance(0.15) ? { ageMillisMax: pick(random, [50, 1000, 20_000]) } : {}),
-  ...(random.chance(0.08) ? { freeBytesMin: diskBytes - random.below(8000) } : {})
+  maxCompressedSegments: "unlimited",
+  ageMillisMax: pick(random, [50, 1000, 20_000])
 })
+
+/** By how far the wall clock is set, forward or back, in milliseconds. */
+export const drawClockJump = (random: SeededRandom): number =>
+  (random.chance(0.5) ? 1 : -1) * random.below(pick(random, [100, 3_600_000, 30 * 86_400_000]))
 
 const drawFaults = (random: SeededRandom): Faults => {
   const rate = () => random.chance(0.4) ? pick(random, [0.005, 0.02, 0.1]) : 0

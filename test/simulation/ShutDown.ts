@@ -74,14 +74,15 @@ const checkReceipt = (life: Life, { done, left, millis }: DrainReceipt, before: 
 const checkState = (life: Life, maintainer: Opened["maintainer"]): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { simulated, world } = life.setting
+    const { watch } = life.setting
     const entries = yield* maintainer.segments
     // Of what was found at the start, lengths and times are asked for in the background.
     if (life.limits !== undefined && entries.every(({ closedMillis }) => closedMillis !== 0)) {
       checkLimits({
         segments: segmentsOnDisk(simulated),
         limits: life.limits,
-        closedMillis: new Map(entries.map(({ closedMillis, segmentIndex }) => [segmentIndex, closedMillis])),
-        nowMillis: world.wallMillis
+        closedMillis: (segmentIndex) => watch.closedSince(segmentIndex, world.nowMillis),
+        nowMillis: world.nowMillis
       })
     }
     const { faults } = yield* Effect.orDie(maintainer.verifyConsistency)

@@ -12,7 +12,7 @@ import type { WatchedHold } from "./DirectoryWatch.ts"
 import type { Life } from "./Life.ts"
 import { openTwice } from "./Opening.ts"
 import type { Opened } from "./Opening.ts"
-import { drawLimits } from "./Scenario.ts"
+import { drawClockJump, drawLimits } from "./Scenario.ts"
 import { Violation } from "./Trace.ts"
 
 /** A step, and how often it comes among the others. */
@@ -35,7 +35,7 @@ const ordinary: ReadonlyArray<Step> = [
   [2, "hold", (workload) => workload.fork(workload.hold)],
   [3, "sleep", ({ random }) => Effect.sleep(random.below(1500))],
   [2, "limits", (workload) => workload.changeLimits],
-  [0.5, "set the clock", (workload) => workload.setClock],
+  [3, "set the clock", (workload) => workload.setClock],
   [0.3, "open twice", ({ life }) => openTwice(life)]
 ]
 
@@ -232,10 +232,11 @@ export class Workload {
   /** The clock on the wall jumps. */
   get setClock(): Effect.Effect<void> {
     return Effect.sync(() => {
-      const { watch, world } = this.life.setting
-      world.setMillis += (this.random.chance(0.5) ? 1 : -1) *
-        this.random.below(this.random.chance(0.5) ? 100 : 3_600_000)
-      watch.isClockSet = true
+      const { model, trace, world } = this.life.setting
+      const millis = drawClockJump(this.random)
+      world.setMillis += millis
+      model.clockShows(world.setMillis)
+      trace.add(`the clock is set by ${millis} ms`)
     })
   }
 
@@ -255,12 +256,16 @@ export class Workload {
       world.isUnbroken = true
       const segments = yield* maintainer.segments
       const at = segments[random.below(Math.max(1, segments.length))]?.segmentIndex ?? 0
-      const expiresMillis = random.chance(0.4) ? world.wallMillis + random.below(2000) : Number.POSITIVE_INFINITY
+      const lastsMillis = random.chance(0.4) ? random.below(2000) : Number.POSITIVE_INFINITY
       const beingFreed = new Set(
         segments.filter(({ state }) => state === "freeing").map(({ segmentIndex }) => segmentIndex)
       )
-      const held = yield* maintainer.hold({ name: "simulation", fromSegmentIndex: at, expiresMillis })
-      let watched: WatchedHold = { fromSegmentIndex: at, expiresMillis, beingFreed }
+      const held = yield* maintainer.hold({
+        name: "simulation",
+        fromSegmentIndex: at,
+        expiresMillis: world.wallMillis + lastsMillis
+      })
+      let watched: WatchedHold = { fromSegmentIndex: at, endsMillis: world.nowMillis + lastsMillis, beingFreed }
       watch.holds.add(watched)
       yield* Effect.addFinalizer(() => Effect.sync(() => watch.holds.delete(watched)))
       yield* Effect.sleep(random.below(1500))

@@ -2,6 +2,7 @@
  * Bugs that somebody could write, each put in from outside through a seam, so the code under test has no switches. A
  * simulation that does not find them does not hold what it says it holds.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -78,15 +79,15 @@ const wholeBytesOf = Effect.fnUntraced(function*(file: DiskFile) {
   return header?.closedNanos === 0n && point !== undefined ? point.offset : Number.POSITIVE_INFINITY
 })
 
-/** Unlinks another file than was asked for, if there is one. */
-const unlinkInstead = (pattern: RegExp, position: number) =>
+/** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
+const deleteInstead = (pattern: RegExp, position: number) =>
   onDisk((disk) => ({
-    unlink: (path) =>
-      !isCold(path)
-        ? disk.unlink(path)
-        : Effect.flatMap(segmentNames(disk, path, pattern), (names) => {
+    rename: (from, to) =>
+      !isCold(from)
+        ? disk.rename(from, to)
+        : Effect.flatMap(segmentNames(disk, from, pattern), (names) => {
           const name = names.at(position)
-          return name === undefined ? disk.unlink(path) : disk.unlink(`${directoryOf(path)}/${name}`)
+          return disk.rename(name === undefined ? from : `${directoryOf(from)}/${name}`, to)
         })
   }))
 
@@ -104,7 +105,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "directories are never synced",
     seedsMax: 10,
-    plant: onDisk(() => ({ syncDirectory: () => Effect.void }))
+    plant: onDisk(() => ({ syncDirectory: () => Effect.void, changeNames: (_, change) => change }))
   },
   {
     name: "files are never synced",
@@ -114,6 +115,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
+    seedFirst: 26,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -122,6 +124,15 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     seedsMax: 400,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
+  },
+  {
+    name: "a failed sync of the directory is repeated and believed",
+    seedsMax: 150,
+    seedFirst: 1360,
+    focus: { after: / syncDirectory .*: ok$/, by: "power off" },
+    plant: onDisk((disk) => ({
+      changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
+    }))
   },
   {
     name: "the hot file goes before the cold one has its name",
@@ -190,6 +201,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
+    seedFirst: 14,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -231,7 +243,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
-    plant: unlinkInstead(/\.lz4b?$/, -1)
+    plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
     name: "the oldest cold segment goes only when the next has come",
@@ -239,15 +251,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onDisk((disk) => {
       let late: string | undefined
       return {
-        unlink: (path) =>
-          isCold(path)
-            ? Effect.map(disk.stat(path), () => {
-              late = path
-            })
-            : disk.unlink(path),
         rename: (from, to) =>
           Effect.andThen(
-            disk.rename(from, to),
+            isCold(from)
+              ? Effect.map(disk.stat(from), () => {
+                late = from
+              })
+              : disk.rename(from, to),
             Effect.suspend(() => {
               const path = late
               if (path === undefined || !isCold(to)) return Effect.void
@@ -261,7 +271,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
-    plant: unlinkInstead(/\.wal$/, 0)
+    plant: deleteInstead(/\.wal$/, 0)
   },
   {
     name: "temporary files are left behind",
@@ -273,7 +283,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 300,
+    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -298,7 +308,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a commit comes back before anything is durable",
-    seedsMax: 60,
+    seedsMax: 300,
+    seedFirst: 27,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -442,7 +453,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 70,
+    seedFirst: 140,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -457,7 +468,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 100,
+    seedFirst: 124,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -483,7 +494,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 320,
+    seedFirst: 350,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -530,6 +541,31 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
         )
       })
     })
+  },
+  {
+    name: "age is what the wall clock says",
+    seedsMax: 300,
+    plant: () => ({
+      clock: (clock) => ({
+        ...clock,
+        monotonicTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.currentTimeNanos
+      })
+    })
+  },
+  {
+    name: "a start takes what the clock shows for time that has passed",
+    seedsMax: 400,
+    plant: onDisk((disk) => ({
+      stat: (path) =>
+        Effect.gen(function*() {
+          const stat = yield* disk.stat(path)
+          if (!path.endsWith(".wal")) return stat
+          const newest = (yield* segmentNames(disk, path, /\.wal$/)).at(-1)
+          if (newest === undefined || !path.endsWith(newest)) return stat
+          return { ...stat, modifiedMillis: yield* Clock.currentTimeMillis }
+        })
+    }))
   },
   {
     name: "verification passes over rotten bits",

@@ -1,14 +1,7 @@
-/**
- * The simulation in the ordinary test run: the same seeds every time, a few that nobody has seen, which are printed when
- * they fail, and the proof that the same seed is the same run.
- */
+/** The simulation in the ordinary test run, and the proof that the same seed is the same run. */
 import { assert, describe, it } from "@effect/vitest"
+import { playSample } from "../samples.ts"
 import { run } from "./Simulation.ts"
-
-/** Long enough to find what is wrong, short enough to be run always; the rest is for `npm run simulate`. */
-const fixedSeeds = 600
-const seedsAtOnce = 100
-const freshSeeds = 100
 
 const passes = (seed: number): void => {
   const { violation } = run({ seed })
@@ -18,16 +11,8 @@ const passes = (seed: number): void => {
 }
 
 describe("simulation", () => {
-  for (let from = 1; from <= fixedSeeds; from += seedsAtOnce) {
-    it(`holds every promise for the ${seedsAtOnce} seeds from ${from}`, () => {
-      for (let seed = from; seed < from + seedsAtOnce; seed++) passes(seed)
-    })
-  }
-
-  it(`holds every promise for ${freshSeeds} seeds that nobody has seen`, () => {
-    const from = Math.floor(Math.random() * 2 ** 40)
-    for (let seed = from; seed < from + freshSeeds; seed++) passes(seed)
-  })
+  it("holds every promise, for the same seeds every time and for some that nobody has seen", ({ annotate }) =>
+    playSample("simulation", annotate, passes))
 
   it("does the same when it is given the same seed", () => {
     const hashes = new Set<string>()

@@ -6,9 +6,10 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { lockName } from "../../disk/FileNames.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Meta } from "../../disk/MetaStore.ts"
-import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../../reading/DirectoryReader.ts"
@@ -36,6 +37,8 @@ export interface DirectoryReport {
   /** The content of `wal_meta.dat`; null when the file does not exist. */
   readonly meta: Meta | null
   readonly diskFreeBytes: number
+  /** Who holds the directory, as `process 12 on host, since TIME`; null when nobody does. */
+  readonly heldBy: string | null
 }
 
 /** Reads the report of a directory. */
@@ -69,7 +72,8 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
     firstEventId: (yield* oldestEventId(reader)) ?? 0,
     lastEventId: yield* newestIn(reader),
     meta: (yield* MetaStore.read(directory)) ?? null,
-    diskFreeBytes: yield* disk.freeBytes(directory)
+    diskFreeBytes: yield* disk.freeBytes(directory),
+    heldBy: (yield* disk.lockHolder(pathIn(directory, lockName))) ?? null
   }
   return report
 })

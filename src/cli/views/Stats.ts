@@ -42,7 +42,7 @@ const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
 export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
   const { arena, failures, maintainer, positions } = report
   return [
-    line("recorder", `process ${report.pid}, up ${formatNanos((report.atMillis - report.startedMillis) * 1e6)}`),
+    line("recorder", `process ${report.pid}, up ${formatNanos(report.uptimeMillis * 1e6)}`),
     line("directory", report.directory),
     line("newest event", `${positions.appended}, durable ${positions.durable}, compressed ${positions.compressed}`),
     line("deleted before event", String(positions.deletedBefore)),
@@ -52,19 +52,28 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
         formatBytes(arena.activeBytes)
       }), ${arena.full} full, ${arena.spent} spent, ${arena.blank} blank`
     ),
-    line("held back", arena.heldBack === "None" ? "no" : `yes, ${arena.heldBack}`),
+    line("held back", arena.heldBack === "None" ? "no" : `yes, ${heldBackText(arena)}`),
     line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
     ...maintainer.holds.map((hold) =>
-      line("hold", `${hold.name} keeps segment ${hold.fromSegmentIndex} and later ones`)
+      line(
+        "hold",
+        `${hold.name} ${hold.isExceeded ? "lost what it kept from" : "keeps"} segment ${hold.fromSegmentIndex} ` +
+          (hold.isExceeded ? "on, because of heldBytesMax" : "and later ones")
+      )
     ),
     ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
     ...dump(report.telemetry).trimEnd().split("\n")
   ]
 }
 
+/** Formats what holds events back: the reason, since when, and when it is tried again. */
+export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: MonitorReport["arena"]): string =>
+  `${heldBack} for ${formatNanos(Math.round(heldBackMillis) * 1e6)}` +
+  (nextTryMillis === null ? "" : `, next try in ${formatNanos(Math.round(nextTryMillis) * 1e6)}`)
+
 /** Formats the report of a directory. */
 export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [
-  line("recorder", "none runs here with a monitor"),
+  line("recorder", report.heldBy === null ? "none runs here" : `${report.heldBy}; it has no monitor that answers`),
   line("directory", report.directory),
   line("events", report.lastEventId === 0 ? "none" : `${report.firstEventId} to ${report.lastEventId}`),
   line("hot segments", `${report.hotSegments}, ${formatBytes(report.hotBytes)}`),

@@ -9,7 +9,7 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { directoryLines } from "./Stats.ts"
+import { directoryLines, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
 /** Formats the lines of a picture; the first one is its title. */
@@ -17,13 +17,13 @@ export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<s
   if (now.source === "directory") return [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
   // The counters of another process start at 0 again, so its report cannot be compared.
   const isSame = before?.source === "recorder" && before.report.pid === now.report.pid &&
-    before.report.startedMillis === now.report.startedMillis && before.report.atMillis < now.report.atMillis
+    before.report.startedMillis === now.report.startedMillis && before.report.uptimeMillis < now.report.uptimeMillis
   return recorderFrame(now.report, isSame ? before.report : undefined)
 }
 
 const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): ReadonlyArray<string> => {
   const { counters, gauges } = now.telemetry
-  const seconds = (now.atMillis - (before?.atMillis ?? now.startedMillis)) / 1000
+  const seconds = (now.uptimeMillis - (before?.uptimeMillis ?? 0)) / 1000
   const rate = (value: (report: MonitorReport) => number): number =>
     seconds <= 0 ? 0 : (value(now) - (before === undefined ? 0 : value(before))) / seconds
   const events = rate((report) => report.telemetry.counters.eventsWritten)
@@ -35,7 +35,7 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
     : (counters.compressionBytesIn / counters.compressionBytesOut).toFixed(2)
   const { appended, compressed, deletedBefore, durable } = now.positions
   return [
-    `effect-wal top  ${now.directory}  process ${now.pid}  up ${duration(now.atMillis - now.startedMillis)}`,
+    `effect-wal top  ${now.directory}  process ${now.pid}  up ${duration(now.uptimeMillis)}`,
     "",
     row(
       "events",
@@ -107,7 +107,7 @@ const perSecond = (rate: number): string => rate >= 100 || rate === 0 ? rate.toF
 const arenaText = (arena: MonitorReport["arena"]): string =>
   `${arena.full} of ${arena.slots} slots wait for the disk, ${arena.blank} blank, ` +
   `the active one holds ${formatBytes(arena.activeBytes)} of ${formatBytes(arena.slotBytes)}` +
-  (arena.heldBack === "None" ? "" : `, HELD BACK: ${arena.heldBack}`)
+  (arena.heldBack === "None" ? "" : `, HELD BACK: ${heldBackText(arena)}`)
 
 const failureCount = (report: MonitorReport): number =>
   Object.values(report.telemetry.failures).reduce((sum, count) => sum + count, 0)

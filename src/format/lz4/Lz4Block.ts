@@ -2,9 +2,9 @@
  * Single LZ4 blocks: one block out of a frame, and the block file, which is a u32 content size and one block of the
  * whole content.
  *
- * A block does not say how long its content is. The native decoder takes an upper bound, allocates that much, and gives
- * back what it does not need; so the bound is what limits the memory, and it is always the least of what the format,
- * the caller and the block's own length allow: no byte of a block yields more than 255 bytes of content.
+ * A block does not tell how long its content is. The native decoder takes an upper bound, allocates that much, and
+ * gives back what it does not need; so the bound is what limits the memory, and it is always the least of what the
+ * format, the caller and the block's own length allow: no byte of a block yields more than 255 bytes of content.
  *
  * Linked blocks use the same decoder with the content before them as its dictionary: a match reaches at most 65,535
  * bytes back. A decoder written in JavaScript was measured against it on 64 MiB in 1 MiB blocks: 600 MB/s of 64-byte
@@ -25,7 +25,7 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 /**
  * Decodes one block of a frame into fresh memory. `block` is the size field and the data, without a block checksum;
  * `blockBytesMax` comes from the frame's header. A linked block needs `history`: the last `historyBytesMax` bytes of
- * the content before it, or all of it when there is less. `offset` is where the block begins in its file, for the
+ * the content before it, or all of it when there is less. `offset` is where the block starts in its file, for the
  * errors.
  *
  * The decoder wants a number in the size field's place, so the field is overwritten during the call and put back after
@@ -59,8 +59,8 @@ export const decodeBlock = (
 }
 
 /**
- * Gives the memory of decoded or compressed bytes back at once, and not when the garbage collector comes by. Every view on it is
- * empty then. Only for results of the native library, each of which has memory of its own.
+ * Frees the memory of decoded or compressed bytes at once, instead of at the next garbage collection. Every view on it
+ * is empty then. Only for results of the native library, each of which has memory of its own.
  */
 export const releaseNative = (result: Uint8Array): void => {
   if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)

@@ -14,7 +14,7 @@
  * Our own frames always have the same header: independent blocks of at most 1 MiB, the content size, a content
  * checksum, and no block checksums. Every block but the last holds exactly `pieceBytes` of content, so block `i` holds
  * the content from `i * pieceBytes` on: a reader that walks the size fields (`blockField`) can decode any block alone
- * (`decodeBlock` in Lz4Block). The standard `lz4` tool reads these frames.
+ * (`decodeBlock` in Lz4Block). The standard `lz4` tool reads these frames (promise 20 of docs/RELIABILITY.md).
  *
  * Nothing here touches a file: the caller writes `frameHeader`, the `blockChunks` of each piece in the order of the
  * content, then `frameEnd`.
@@ -25,7 +25,7 @@ import { xxh32 } from "../../internal/xxh64.ts"
 /**
  * What can be wrong with compressed bytes.
  *
- * - `BadMagic`: no LZ4 frame begins here.
+ * - `BadMagic`: no LZ4 frame starts here.
  * - `BadHeader`: the frame header breaks the format's rules.
  * - `BadBlock`: a block is larger than the frame allows, or cannot be decoded.
  * - `BadChecksum`: the checksum of a header, a block or the content does not match.
@@ -46,7 +46,7 @@ export type Lz4FrameErrorReason =
 
 /**
  * The one error of reading LZ4. `offset` is the byte offset in the compressed file (or in the bytes given) of the part
- * that is wrong: the header, block or checksum it names begins there.
+ * that is wrong: the header, block or checksum that it names starts there.
  */
 export class Lz4FrameError extends Error {
   override readonly name = "Lz4FrameError"
@@ -124,15 +124,16 @@ export const frameHeader = (contentBytes: number): Uint8Array => {
 }
 
 /**
- * One block of our frames, as the chunks to write one after the other: the size field and the data. `compressed` is what
- * the native `compress` made of `piece`: a u32 content size and then the block. The size field is written over that number,
- * so nothing is copied. A piece that does not get smaller is stored as it is; its chunk is then `piece` itself.
+ * One block of our frames, as the chunks to write one after the other: the size field and the data. `compressed` is
+ * what the native `compress` made of `piece`: a u32 content size and then the block. The size field is written over
+ * that number, so nothing is copied. A piece that does not get smaller is stored as it is; its chunk is then `piece`
+ * itself.
  *
- * `piece` has 1 to `pieceBytes` bytes, and all but the frame's last piece have `pieceBytes`; it may lie in shared memory and
- * must not change until the chunks are written. The chunks go into the file in the order of the content.
+ * `piece` has 1 to `pieceBytes` bytes, and all but the frame's last piece have `pieceBytes`; it may lie in shared
+ * memory and must not change until the chunks are written. The chunks go into the file in the order of the content.
  *
- * Measured on two cores with 64 MiB of 64-byte events, with the XXH32 of the content: 600 MB/s one piece at a time, 1,190 MB/s
- * with three in flight. Cutting the blocks out of native frames gave 460 and 1,090 MB/s.
+ * Measured on two cores with 64 MiB of 64-byte events, with the XXH32 of the content: 600 MB/s one piece at a time,
+ * 1,190 MB/s with three in flight. Cutting the blocks out of native frames gave 460 and 1,090 MB/s.
  */
 export const blockChunks = (piece: Uint8Array, compressed: Uint8Array): ReadonlyArray<Uint8Array> => {
   invariant(piece.length > 0 && piece.length <= pieceBytes, "a piece has 1 to pieceBytes bytes")
@@ -154,8 +155,8 @@ export const frameEnd = (contentXxh32: number): Uint8Array => {
 }
 
 /**
- * What a frame header says. `headerBytes` is its length, so the first block's size field lies that far from the frame's
- * start. `linked` blocks refer back to the up to 64 KiB of content before them and cannot be decoded alone.
+ * The fields of a frame header. `headerBytes` is its length, so the first block's size field lies that far from the
+ * frame's start. `linked` blocks refer back to the up to 64 KiB of content before them and cannot be decoded alone.
  * `contentBytes` is `undefined` when the header does not claim a size; it is only a claim until the frame has been
  * decoded.
  */
@@ -176,8 +177,8 @@ export const frameHeaderBytes = (bytes: Uint8Array): number => {
 }
 
 /**
- * Reads and checks the frame header at the start of `bytes`, which may go on after it. `offset` is where `bytes` begins
- * in its file, for the errors.
+ * Reads and checks the frame header at the start of `bytes`, which may continue after it. `offset` is where `bytes`
+ * starts in its file, for the errors.
  *
  * Throws `Lz4FrameError`: `Truncated`, `BadMagic`, `BadChecksum`, `BadHeader`, or `Unsupported` (a legacy or skippable
  * frame, a dictionary, another version, a content size above 2^53 - 1).
@@ -220,7 +221,7 @@ export const parseFrameHeader = (bytes: Uint8Array, offset = 0): FrameHeader => 
 }
 
 /**
- * What a block's u32 size field says: `dataBytes` of data follow it (and a 4-byte checksum, if the frame has block
+ * Reads a block's u32 size field: `dataBytes` of data follow it (and a 4-byte checksum, if the frame has block
  * checksums), stored as they are when `storedRaw`. `undefined` is the end mark: no block follows. `dataBytes` is a
  * claim; it is never above the frame's `blockBytesMax` in a valid frame.
  */

@@ -1,10 +1,10 @@
 /**
- * The content of LZ4 frames, checked against what the frames say of it: its size and its checksum. It is given the parts of a
+ * Checks the content of LZ4 frames against what the frames claim: its size and its checksum. It is given the parts of a
  * file in their order, and for each block what that was decoded to. The content checksum comes last in a frame, so the
  * content is proven only then.
  *
- * Whoever proves every byte of the content by checksums that lie in the content itself need not have it hashed once more:
- * from the moment `isProven` says so the checksum of the frame is left out. Its size is always checked.
+ * A reader that proves every byte of the content by checksums inside the content need not have it hashed once more:
+ * from the moment that `isProven` gives `true` the checksum of the frame is left out. Its size is always checked.
  */
 import { makeXxh32 } from "../../internal/xxh64.ts"
 import { historyBytesMax } from "./Lz4Block.ts"
@@ -19,7 +19,7 @@ export class Lz4FrameContent {
   #contentBytes = 0
   readonly #hash = makeXxh32()
   readonly #isProven: () => boolean
-  /** Of the frame at hand some content was not hashed. */
+  /** Some content of the current frame was not hashed. */
   #isUnhashed = false
   /** The last content of a frame of linked blocks, at most `historyBytesMax`. Made for the first such frame. */
   #history = new Uint8Array(0)
@@ -29,7 +29,9 @@ export class Lz4FrameContent {
     this.#isProven = isProven
   }
 
-  /** What the next block refers back to, if its frame's blocks are linked. A view that is valid until the next piece. */
+  /**
+   * What the next block refers back to, if its frame's blocks are linked. A view that is valid until the next piece.
+   */
   history(header: FrameHeader): Uint8Array | undefined {
     return header.linked ? this.#history.subarray(0, this.#historyBytes) : undefined
   }

@@ -1,9 +1,9 @@
 /**
- * Reads any standard LZ4 file as it arrives, in bounded memory: parts from `Lz4FrameParser`, decoded one by one and checked by
- * `Lz4FrameContent`. Everything a frame offers for checking is checked.
+ * Reads any standard LZ4 file as it arrives, in bounded memory: parts from `Lz4FrameParser`, decoded one by one and
+ * checked by `Lz4FrameContent`. Everything that a frame lets a reader check is checked.
  *
- * The decoder holds one block of compressed bytes, 64 KiB of history, and the piece it is handing out: at most about
- * twice the frame's block maximum, whatever the file claims. Pieces already handed out are garbage as soon as the
+ * The decoder holds one block of compressed bytes, 64 KiB of history, and the piece that it is handing out: at most
+ * about twice the frame's block maximum, whatever the file claims. Pieces already handed out are garbage as soon as the
  * caller drops them.
  */
 import { decodeBlock } from "./Lz4Block.ts"
@@ -12,8 +12,8 @@ import type { FramePart } from "./Lz4FrameParser.ts"
 import { Lz4FrameParser } from "./Lz4FrameParser.ts"
 
 /**
- * A push-style decoder of one file. A piece is decoded content, in order, never empty, in memory of its own: the caller may
- * keep or change it. The content checksum comes last in a frame, so the content is proven only when `end` returns.
+ * A push-style decoder of one file. A piece is decoded content, in order, never empty, in memory of its own: the caller
+ * may keep or change it. The content checksum comes last in a frame, so the content is proven only when `end` returns.
  *
  * After an error the decoder is spent.
  */

@@ -1,7 +1,7 @@
 /**
  * Takes an LZ4 file apart as it arrives: headers, blocks, end marks and checksums, in their order, in bounded memory.
- * Nothing is decoded here, so several blocks can be decoded at once by whoever takes the parts (`Lz4FrameContent` checks
- * what they give).
+ * Nothing is decoded here, so the caller that takes the parts can decode several blocks at once (`Lz4FrameContent`
+ * checks what they give).
  *
  * Accepted: independent and linked blocks of 64 KiB to 4 MiB, with or without content size, content checksum and block
  * checksums; skippable frames; several frames one after the other. Checked here: the header's checksum, each block's
@@ -28,8 +28,8 @@ import {
  * A part of a frame; `offset` is where it begins in the file.
  *
  * - `Start`: a frame begins.
- * - `Block`: the size field and the data of a block, as `decodeBlock` wants them; a view that is valid until the next part is
- *   taken.
+ * - `Block`: the size field and the data of a block, as `decodeBlock` wants them; a view that is valid until the next
+ *   part is taken.
  * - `End`: no block follows.
  * - `Checksum`: the XXH32 that the content must have, after `End`, if the frame has one.
  */
@@ -59,8 +59,8 @@ export class Lz4FrameParser {
   #busy = false
 
   /**
-   * Takes the next bytes of the file and gives the parts they complete. The parts must all be taken before the next `push`
-   * or `end`; until then `chunk` must not change. The chunk is not kept after that.
+   * Takes the next bytes of the file and gives the parts they complete. The parts must all be taken before the next
+   * `push` or `end`; until then `chunk` must not change. The chunk is not kept after that.
    *
    * Taking a part throws `Lz4FrameError` at the first thing that is wrong.
    */
@@ -69,7 +69,7 @@ export class Lz4FrameParser {
     return this.#parse(chunk)
   }
 
-  /** Begins with another file, in the memory that the one before has needed. */
+  /** Starts with another file, in the memory that the one before has needed. */
   reset(): void {
     this.#next("magic", 4)
     this.#offset = 0
@@ -119,7 +119,7 @@ export class Lz4FrameParser {
     this.#busy = false
   }
 
-  /** Acts on a whole part, and says what to gather next. */
+  /** Handles a whole part, and decides what to gather next. */
   #step(): FramePart | undefined {
     switch (this.#part) {
       case "magic":
@@ -220,7 +220,7 @@ export class Lz4FrameParser {
     this.#need = bytes
   }
 
-  /** Goes on gathering: what is there already is the beginning of `part`. */
+  /** Continues to gather: what is there already is the start of `part`. */
   #gather(part: Gathered, bytes: number): undefined {
     this.#part = part
     this.#need = bytes

@@ -45,7 +45,7 @@ export class CompressingThread {
   #isAlive = true
   #isRetired = false
 
-  /** `onAnswer` is told how long the thread took for each job. */
+  /** `onAnswer` is called with the time that the thread took for each job. */
   constructor(module: URL, onAnswer: (millis: number) => void) {
     this.#onAnswer = onAnswer
     this.#worker = new Worker(module, {
@@ -61,7 +61,10 @@ export class CompressingThread {
     return this.#isAlive
   }
 
-  /** The result of one piece, at most `outputBytesMax` long. With `isWaitedFor` the process lives until then. */
+  /**
+   * Compresses or decodes one piece. The result is at most `outputBytesMax` long. With `isWaitedFor` the process stays
+   * alive until it is there.
+   */
   ask(
     task: CompressorRequest["task"],
     input: Uint8Array,

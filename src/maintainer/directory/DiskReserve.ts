@@ -18,6 +18,7 @@ export const makeReserve = Effect.fnUntraced(function*(options: {
   const disk = yield* Disk
   const path = pathIn(options.directory, reserveName)
   const remove = Effect.ignore(disk.unlink(path))
+  let isThere = false
   yield* remove
   if (options.reserveBytes > 0) {
     const write = Effect.scoped(Effect.gen(function*() {
@@ -28,8 +29,15 @@ export const makeReserve = Effect.fnUntraced(function*(options: {
       }
       yield* file.sync
     }))
+    isThere = true
     yield* Effect.catch(write, (error) => Effect.andThen(remove, Effect.logWarning(`no reserve: ${error.message}`)))
     yield* Effect.addFinalizer(() => remove)
   }
-  return { release: remove }
+  /** Removes the reserve; `true` the first time, when this has made room. */
+  const release = Effect.suspend(() => {
+    const hasMadeRoom = isThere
+    isThere = false
+    return hasMadeRoom ? Effect.as(remove, true) : Effect.succeed(false)
+  })
+  return { release }
 })

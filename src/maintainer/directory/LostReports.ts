@@ -1,6 +1,6 @@
 /**
- * What became of the tasks of an executor that died before it could report: what was persisted the arena knows, what
- * was frozen or deleted the disk shows.
+ * Learns what became of the tasks of an executor that died before it could report. The arena knows what was persisted;
+ * the disk shows what was frozen or deleted.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -19,8 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { lockName, metaTemporaryName } from "../../disk/FileNames.ts"
-import { isPrivateName } from "../../disk/LockFile.ts"
+import { isPrivateName, lockName, unfinishedNames } from "../../disk/FileNames.ts"
 import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
@@ -29,6 +28,10 @@ import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
 /** What was found and done. */
 export interface Reconciled {
   readonly entries: ReadonlyArray<CatalogEntry>
+  /**
+   * When the hot files were last written, in Unix time, by segment: before a recovery writes the newest of them again.
+   */
+  readonly written: ReadonlyMap<number, number>
   /** Names that were removed. */
   readonly removed: ReadonlyArray<string>
   /** Segments whose freeze must be finished. */
@@ -56,12 +59,10 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       if (entry.preparing && writer === "ours") yield* remove(directory.preparingPath(entry.segmentIndex))
       for (const compression of entry.freezing) yield* remove(directory.freezingPath(entry.segmentIndex, compression))
     }
-    if (listing.foreign.includes(metaTemporaryName) && writer === "ours") {
-      yield* remove(directory.pathOf(metaTemporaryName))
-    }
     for (const name of listing.foreign) {
-      // Its owner may still run, take the lock in vain, and remove the file first.
-      if (isPrivateName(lockName, name)) {
+      const isUnfinished = unfinishedNames.includes(name) && writer === "ours"
+      // Its owner may still run, as one that takes the lock in vain, or verifies, and remove the file first.
+      if (isUnfinished || isPrivateName(lockName, name)) {
         yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
       }
     }
@@ -69,6 +70,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
     const segments = segmentsOf(listing)
     const openFrom = writer === "other" ? 0 : yield* firstOpenPosition(directory, segments)
     const entries: Array<CatalogEntry> = []
+    const written = new Map<number, number>()
     const unfinished: Array<number> = []
     const empty: Array<number> = []
     for (const [position, segment] of segments.entries()) {
@@ -78,11 +80,13 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       let bytes = 0
       if (segment.hot) {
         const path = directory.hotPath(segmentIndex)
-        bytes = (yield* disk.stat(path)).bytes
+        const stat = yield* disk.stat(path)
+        bytes = stat.bytes
         if (bytes === 0 && isNewest && segment.cold.length === 0 && writer === "ours") {
           yield* remove(path)
           continue
         }
+        written.set(segmentIndex, stat.modifiedMillis)
         if (bytes === 0 && writer === "ours") empty.push(segmentIndex)
         if (segment.cold.length > 0) unfinished.push(segmentIndex)
       }
@@ -100,6 +104,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
     if (removed.length > 0) yield* disk.syncDirectory(directory.path)
     const reconciled: Reconciled = {
       entries,
+      written,
       removed,
       unfinished,
       empty,
@@ -110,7 +115,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   }
 )
 
-/** Logs what was found that people should know of. */
+/** Logs what the operator should know of. */
 export const logReconciled = (reconciled: Reconciled): Effect.Effect<void> =>
   Effect.gen(function*() {
     if (reconciled.removed.length > 0) {

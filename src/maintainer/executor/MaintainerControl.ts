@@ -8,7 +8,8 @@
  *  128  stop freezing          set by the service when a drain has run out of time for compression
  *  192  freezes let through    set by the service: the position in the queue up to which freezes may be taken
  *  256  drains                 counted by the service: how many are under way
- *  320  outcomes sent          counted by the executors: one line for each
+ *  320  room doorbell          rung by executors and by the service: room was made on the disk
+ *  384  outcomes sent          counted by the executors: one line for each
  * ```
  */
 import * as Doorbell from "../../shared/Doorbell.ts"
@@ -18,6 +19,7 @@ export interface MaintainerControl {
   readonly buffer: SharedArrayBuffer
   readonly progress: Doorbell.Doorbell
   readonly attention: Doorbell.Doorbell
+  readonly room: Doorbell.Doorbell
   readonly words: Int32Array
 }
 
@@ -26,7 +28,8 @@ const attention = 1 * lineWords
 const stopFreezing = 2 * lineWords
 const freezesEnd = 3 * lineWords
 const drains = 4 * lineWords
-const outcomesSent = 5 * lineWords
+const room = 5 * lineWords
+const outcomesSent = 6 * lineWords
 
 /** A control block for this many executors. */
 export const makeUnsafe = (executors: number): MaintainerControl =>
@@ -37,6 +40,7 @@ export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
   buffer,
   progress: Doorbell.makeSharedUnsafe(buffer, 0),
   attention: Doorbell.makeSharedUnsafe(buffer, attention * 4),
+  room: Doorbell.makeSharedUnsafe(buffer, room * 4),
   words: new Int32Array(buffer)
 })
 

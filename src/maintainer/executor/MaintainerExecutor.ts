@@ -14,11 +14,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
+import { elapsedMillisUnsafe } from "../../internal/elapsed.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
@@ -31,6 +31,7 @@ import * as Persister from "../persist/Persister.ts"
 import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
 import { persistFile } from "../steps/PersistFileStep.ts"
+import { makeGate, retryStep } from "../steps/Retrying.ts"
 import { countedReason } from "../steps/StepError.ts"
 import type { StepError } from "../steps/StepError.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
@@ -51,16 +52,16 @@ export interface ExecutorOptions {
   readonly flushEveryMillis: number
 }
 
-/** How often a freeze or a deletion is tried before it is abandoned and put on the list of failures. */
-const attemptsMax = 5
+/**
+ * How often a freeze or a deletion is tried before it is abandoned and put on the list of failures: for 1.3 seconds.
+ */
+const attemptsMax = 8
 
 /**
  * How long a thread lingers after a commit, in microseconds. Waking one that sleeps takes 30 to 40 µs on the machine of
  * docs/PERFORMANCE.md, and an application makes its next commit about 60 µs after the last one.
  */
 const lingerMicrosMax = 100
-
-const retrySchedule = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: attemptsMax - 1 }))
 
 /** Runs an executor until it is interrupted. A defect ends it; its supervisor starts another with the same number. */
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
@@ -94,26 +95,32 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     TaskQueue.completeUnsafe(queue)
     Doorbell.ringUnsafe(control.progress)
   }
+  const clock = yield* Clock.Clock
   const wake = () => Doorbell.ringUnsafe(control.attention)
 
   const persister = isLead && arena !== undefined
-    ? yield* Persister.make({ directory, flushEveryMillis }, { arena, telemetry, emit })
+    ? yield* Persister.make({ directory, flushEveryMillis }, { arena, telemetry, emit, room: control.room })
     : undefined
   const persisting = yield* makeCurrent(toPersist)
+  const doubted = new Set<number>()
 
+  const persistingFiles = makeGate(control.room)
   /** `true` when the task is complete. */
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
+    if (!(yield* persistingFiles.mayTry)) return false
     const startNanos = telemetry.nowNanos()
-    const result = yield* Effect.result(persistFile(directory, segmentIndex))
+    const result = yield* Effect.result(persistFile(directory, segmentIndex, doubted))
     const now = yield* Clock.currentTimeMillis
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {
+      persistingFiles.succeeded()
       const ids = { firstEventId: undefined, lastEventId: undefined }
       emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...ids, closedMillis: now })
       return true
     }
     const { failure } = result
     emit(failed(failure, now, !failure.isRetryable))
+    if (failure.isRetryable) yield* persistingFiles.failed
     return !failure.isRetryable
   })
 
@@ -138,20 +145,20 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     emit(failed(error, yield* Clock.currentTimeMillis, true))
   })
   const tryAgain = <A, R>(step: Effect.Effect<A, StepError, R>) =>
-    step.pipe(
-      Effect.tapError((error) =>
-        error.isRetryable
-          ? Effect.map(Clock.currentTimeMillis, (now) => emit(failed(error, now, false)))
-          : Effect.void
-      ),
-      Effect.retry({ schedule: retrySchedule, while: (error) => error.isRetryable })
-    )
+    retryStep(step, {
+      attempts: attemptsMax,
+      room: control.room,
+      onRetry: (error) => Effect.map(Clock.currentTimeMillis, (now) => emit(failed(error, now, false)))
+    })
 
   const freeOne = Effect.fnUntraced(function*(task: Task) {
     const startNanos = telemetry.nowNanos()
     const exit = yield* Effect.exit(tryAgain(free(directory, task.segmentIndex)))
     telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
-    if (Exit.isSuccess(exit)) return emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
+    if (Exit.isSuccess(exit)) {
+      emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
+      return Doorbell.ringUnsafe(control.room)
+    }
     return yield* Effect.catch(Effect.asVoid(exit), abandon)
   })
 
@@ -176,6 +183,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     telemetry.count("compressionBytesOut", coldBytes)
     const { closedMillis, firstEventId, lastEventId } = facts
     emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
+    Doorbell.ringUnsafe(control.room)
   })
   const compressor = yield* Compressor
   // Every freeze will fail for the same reason, but the first may be hours away.
@@ -216,13 +224,17 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     return worked
   })
 
-  const doorbells = [toPersist.notEmpty, toFreeze.notEmpty, toFree.notEmpty, control.attention]
+  const untilFiles = (): number => {
+    const next = persistingFiles.nextElapsed()
+    return next === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(next - elapsedMillisUnsafe(clock)))
+  }
+  const doorbells = [toPersist.notEmpty, toFreeze.notEmpty, toFree.notEmpty, control.attention, control.room]
   if (arena !== undefined) doorbells.push(arena.work)
   yield* repeatWakeable({
     cycle,
     schedule: adaptive(options.sleepMillisMin, options.sleepMillisMax),
     doorbells,
-    sleepMillisMax: () => flushEveryMillis > 0 ? flushEveryMillis : Number.POSITIVE_INFINITY,
+    sleepMillisMax: () => Math.min(persister?.sleepMillisMax() ?? Number.POSITIVE_INFINITY, untilFiles()),
     begin: telemetry.nowNanos,
     lingerUnsafe,
     onCycle: (worked, begun, asleep) => telemetry.onPersistenceLoop(worked, begun, telemetry.nowNanos() - asleep)

@@ -5,12 +5,12 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
 /**
@@ -111,7 +111,7 @@ export const repeatWakeable = <E, R, E2, R2>(options: {
         const begun = options.begin()
         const seen = options.doorbells.map(Doorbell.readUnsafe)
         const worked = yield* options.cycle
-        const [, delay] = yield* step(yield* Clock.currentTimeMillis, worked)
+        const [, delay] = yield* step(yield* elapsedMillis, worked)
         const asleep = options.begin()
         if (options.lingerUnsafe?.(seen) === true) {
           options.onCycle(worked, begun, asleep)

@@ -1,16 +1,17 @@
 /**
- * Keeps executors alive. When one dies, another with the same number follows it and finds every task. After too many
- * deaths of one executor within a minute the maintainer is down: all executors end, since either all of them run or
- * none.
+ * Keeps executors alive. When one dies, another with the same number follows it and finds every task (promise 8 of
+ * docs/RELIABILITY.md). After too many deaths of one executor within a minute the maintainer is down: all executors
+ * end, since either all of them run or none.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import type * as Arena from "../../shared/Arena.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
+import { makeBackoff } from "../steps/Retrying.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
 import type { ExecutorOptions } from "./MaintainerExecutor.ts"
@@ -43,12 +44,11 @@ export interface Supervised {
 }
 
 const restartWindowMillis = 60_000
-const restartMillisMin = 10
 
 /** Starts every executor of a host and supervises it until the scope closes or the maintainer is down. */
 export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   readonly host: ExecutorHost<E, R>
-  /** So many deaths of one executor within a minute are tolerated. */
+  /** This many deaths of one executor within a minute are tolerated. */
   readonly restartsMax: number
   readonly telemetry: SegmentMaintainerUpdater
   readonly seat: (executor: number) => ExecutorSeat
@@ -72,18 +72,20 @@ export const superviseAll = Effect.fnUntraced(function*<E, R>(options: {
   const supervise = Effect.fnUntraced(function*(executor: number) {
     const seat = options.seat(executor)
     const deaths: Array<number> = []
+    const backoff = makeBackoff()
     while (true) {
       const exit = yield* Effect.exit(Effect.scoped(host.spawn(seat)))
       if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return yield* exit
       const cause = Exit.isFailure(exit) ? exit.cause : Cause.die(new Error("an executor ended by itself"))
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* elapsedMillis
       deaths.push(now)
       while (deaths.length > 0 && (deaths[0] ?? 0) < now - restartWindowMillis) deaths.shift()
       if (deaths.length > restartsMax) return yield* takeDown(executor, cause)
       restarts += 1
       telemetry.count("restarts", 1)
       yield* Effect.logWarning(`restarting executor ${executor} of ${seat.options.directory}`, cause)
-      yield* Effect.sleep(restartMillisMin * 2 ** (deaths.length - 1))
+      if (deaths.length === 1) backoff.succeeded()
+      yield* Effect.sleep(yield* backoff.failed)
       yield* options.beforeRestart(executor)
     }
   })

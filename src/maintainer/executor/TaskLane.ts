@@ -1,4 +1,4 @@
-/** How an executor takes tasks from a queue: one at a time, claimed until it is done. */
+/** Takes the tasks of a queue for an executor: one at a time, each claimed until it is done. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -9,12 +9,13 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
- * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more arrow:
- * the last block of a flush, which is never full, is written after the full ones before it are durable. A reader that
- * finds such a block after a damaged one knows that the damage is no torn write.
+ * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more
+ * arrow: the last block of a flush, which is never full, is written after the full ones before it are durable. A reader
+ * that finds such a block after a damaged one knows that the damage is no torn write.
  *
- * A crash between two arrows leaves a segment that opens to at least every event that was published. The closed header
- * replaces the open one in two writes, so that a reader finds one of the two meanwhile (see `SegmentHeader`).
+ * A crash between two arrows leaves a segment that opens to at least every event that was published (promise 1 of
+ * docs/RELIABILITY.md). A slot is given back only after its segment is durable (promise 18). The closed header replaces
+ * the open one in two writes, so that a reader finds one of the two meanwhile (promise 13; see `SegmentHeader`).
  *
  * While a full segment is being synced, the next full one is staged: see `SegmentStage`.
  *
@@ -23,7 +24,8 @@
  * another that knows nothing may follow.
  *
  * After a failed fdatasync the file is never synced again: its pages may be lost although the next sync would succeed.
- * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename.
+ * The whole segment is still in its slot, and is written again to a fresh file that replaces the old one by a rename
+ * (promise 4). The same is done after a failed sync of the directory, which may have lost the file's name.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -62,8 +64,8 @@ interface SegmentFlusher {
   readonly flush: (slot: number) => Effect.Effect<boolean, StepError, Disk>
   /** Makes a full slot's segment durable and closed, and gives the slot back. */
   readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
-  /** Prepares one file, if one is missing; `true` when it did. */
-  readonly prepare: Effect.Effect<boolean, never, Disk>
+  /** Prepares one file, if one is missing; `true` when it did. A failure does no harm. */
+  readonly prepare: Effect.Effect<boolean, DiskError, Disk>
   /** How far the log is durable, for the meta file. */
   readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
   /** Closes the files; the arena stays as it is. */
@@ -190,8 +192,10 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
-    yield* disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
-    yield* disk.syncDirectory(directory.path)
+    yield* disk.changeNames(
+      directory.path,
+      disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
+    )
     opened.named = true
     options.onOpened(opened.segmentIndex)
   })
@@ -215,7 +219,7 @@ export const make = (options: {
     return sealed
   })
 
-  /** Writes the blocks of a flush behind what the `.wal` holds; they are not synced yet. */
+  /** Writes the blocks of a flush after what the `.wal` holds; they are not synced yet. */
   const writeBlocks = Effect.fnUntraced(function*({ file }: OpenFile, offset: number, sealed: SealedBlocks) {
     const { chunks, chunksBeforeLast } = sealed
     if (blocksTellFlush(version) || chunksBeforeLast === 0) return yield* writeFully(file, chunks, offset)
@@ -278,7 +282,7 @@ export const make = (options: {
     })
     const closedMillis = yield* Clock.currentTimeMillis
     // 0 would mean open; a clock that stands at 0 is a test's.
-    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, closedMillis)) * 1_000_000n)
+    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, Math.floor(closedMillis))) * 1_000_000n)
     let bytes: number
     if (opened.named) {
       bytes = yield* writeBlocks(opened, state.fileOffset, sealed)
@@ -327,7 +331,7 @@ export const make = (options: {
       const active = Arena.activeSlot(arena)
       if (active < 0) return Effect.succeed(false)
       return preparer.prepareNext(Arena.segmentIndexOf(arena, active) + 1)
-    }).pipe(Effect.catch(() => Effect.succeed(false))),
+    }),
     lastDurable: () => last,
     close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))
   }

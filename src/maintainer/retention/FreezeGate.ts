@@ -1,8 +1,8 @@
 /**
- * Which freezes may begin. Every freeze makes one more cold segment. So an offered freeze waits in its queue until
- * there is a place for what it makes, and keeps that place until its outcome is known. Executors take only freezes that
- * were let through, so the limit of cold segments holds at every moment, for any number of executors, and also when an
- * application offers the freeze.
+ * Decides which freezes may start. Every freeze makes one more cold segment. So an offered freeze waits in its queue
+ * until there is a place for what it makes, and keeps that place until its outcome is known. Executors take only
+ * freezes that were let through. So the limit of cold segments is kept at every moment, for any number of executors,
+ * and also when an application offers the freeze.
  *
  * Freezes are let through in the order in which they were offered. Everything before one position of the ring was let
  * through; that position is all that executors must know, and only this module writes it. So the death of an executor

@@ -1,30 +1,41 @@
-/** The holds of readers on segments: what is held is not deleted. */
+/**
+ * The holds of readers on segments: what is held is not deleted. A hold lasts for as long as the wall clock said when it
+ * began: a clock that is set later neither ends nor prolongs it.
+ */
 
 /** What keeps retention from deleting. */
 export interface HoldStatus {
   readonly name: string
   /** This segment and later ones are kept. */
   readonly fromSegmentIndex: number
-  /** Unix time in milliseconds; `Infinity` when it does not expire. */
+  /** Unix time in milliseconds, by the wall clock when the hold began; `Infinity` when it does not expire. */
   readonly expiresMillis: number
+  /** Something that it should keep was deleted, because holds kept more than `heldBytesMax`. */
+  readonly isExceeded: boolean
 }
 
 /** A hold whose owner may move it. */
 interface MovableHold extends HoldStatus {
   fromSegmentIndex: number
+  /** The elapsed time at which it ends. */
+  readonly endsElapsed: number
+  isExceeded: boolean
 }
 
 /** The holds of one directory. A hold ends when it is removed, or when its time has come. */
 export class Holds {
   readonly #holds = new Set<MovableHold>()
-  readonly #now: () => number
+  readonly #elapsed: () => number
+  readonly #wall: () => number
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(clocks: { readonly elapsed: () => number; readonly wall: () => number }) {
+    this.#elapsed = clocks.elapsed
+    this.#wall = clocks.wall
   }
 
-  add({ expiresMillis, fromSegmentIndex, name }: HoldStatus): MovableHold {
-    const hold: MovableHold = { name, fromSegmentIndex, expiresMillis }
+  add({ expiresMillis, fromSegmentIndex, name }: Omit<HoldStatus, "isExceeded">): MovableHold {
+    const endsElapsed = this.#elapsed() + expiresMillis - this.#wall()
+    const hold: MovableHold = { name, fromSegmentIndex, expiresMillis, endsElapsed, isExceeded: false }
     this.#holds.add(hold)
     return hold
   }
@@ -42,8 +53,24 @@ export class Holds {
 
   /** The holds that have not expired. */
   list(): ReadonlyArray<HoldStatus> {
-    const now = this.#now()
-    return [...this.#holds].filter((hold) => hold.expiresMillis > now).map((hold) => ({ ...hold }))
+    const now = this.#elapsed()
+    return [...this.#holds].filter(({ endsElapsed }) => endsElapsed > now)
+      .map(({ expiresMillis, fromSegmentIndex, isExceeded, name }) => ({
+        name,
+        fromSegmentIndex,
+        expiresMillis,
+        isExceeded
+      }))
+  }
+
+  /** This segment is deleted although it may be held; returns the names of the holds that this is news to. */
+  exceed(segmentIndex: number): ReadonlyArray<string> {
+    const now = this.#elapsed()
+    const exceeded = [...this.#holds].filter(({ endsElapsed, fromSegmentIndex, isExceeded }) =>
+      !isExceeded && endsElapsed > now && fromSegmentIndex <= segmentIndex
+    )
+    for (const hold of exceeded) hold.isExceeded = true
+    return exceeded.map(({ name }) => name)
   }
 
   /** Segments with this index or a later one are held; `Infinity` when none is. */

@@ -13,7 +13,8 @@ import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
-import type { ClampedLimit, RetentionAction, RetentionLimits } from "./Retention.ts"
+import type { ClampedLimit, RetainedSegment, RetentionAction, RetentionLimits } from "./Retention.ts"
+import { SegmentAges } from "./SegmentAges.ts"
 import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
 
@@ -33,6 +34,14 @@ interface StateOptions {
   readonly onHotLimit: "wait" | "exceed"
 }
 
+/** The newest closed segment of a log. */
+export interface NewestSegment {
+  readonly segmentIndex: number
+  /** `true` while unknown. */
+  readonly hasEvents: boolean
+  readonly ageMillis: number | undefined
+}
+
 /** What the service keeps in memory, and how outcomes change it. Synchronous throughout. */
 export class MaintainerState {
   readonly catalog = new SegmentCatalog()
@@ -40,6 +49,12 @@ export class MaintainerState {
   readonly counts = { persist: 0, freeze: 0, free: 0, failures: 0 }
   limits: RetentionLimits = Retention.defaultLimits
   freeBytes: number | undefined
+  /** Segments before this one were asked to go. */
+  freeBeforeIndex = 0
+  /** Cold segments whose deletion failed for good. */
+  readonly undeletable = new Set<number>()
+  /** Holds that something was deleted under, and which segment, until that is reported. */
+  readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number }> = []
 
   readonly options: StateOptions
   readonly directory: SegmentDirectory
@@ -47,8 +62,9 @@ export class MaintainerState {
   readonly queues: MaintainerQueues
   readonly control: MaintainerControl
   readonly gate: FreezeGate
-  readonly now: () => number
+  readonly elapsed: () => number
   readonly holds: Holds
+  readonly ages: SegmentAges
   private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
 
@@ -61,7 +77,9 @@ export class MaintainerState {
     readonly control: MaintainerControl
     /** How many executors there are. */
     readonly executors: number
-    readonly now: () => number
+    /** Elapsed time, and what the wall clock shows, in milliseconds. */
+    readonly elapsed: () => number
+    readonly wall: () => number
   }) {
     this.options = parts.options
     this.directory = parts.directory
@@ -69,8 +87,9 @@ export class MaintainerState {
     this.queues = parts.queues
     this.control = parts.control
     this.gate = new FreezeGate(parts.queues.toFreeze, parts.control, parts.executors)
-    this.now = parts.now
-    this.holds = new Holds(parts.now)
+    this.elapsed = parts.elapsed
+    this.holds = new Holds(parts)
+    this.ages = new SegmentAges(parts)
   }
 
   /** Changes the limits; returns what had to be clamped. */
@@ -98,6 +117,7 @@ export class MaintainerState {
         const { bytes, closedMillis, firstEventId, lastEventId } = outcome
         if (known !== undefined && (!known.isHot || known.state === "freezing")) return false
         this.counts.persist += one
+        this.ages.closed(segmentIndex)
         const entry = newEntry(segmentIndex, "hot", true)
         this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
         return true
@@ -107,6 +127,7 @@ export class MaintainerState {
         this.gate.ended(segmentIndex)
         if (known !== undefined && !known.isHot) return false
         this.counts.freeze += one
+        if (!this.ages.isKnown(segmentIndex)) this.ages.closed(segmentIndex)
         this.catalog.put({
           ...newEntry(segmentIndex, "cold", false),
           compression: this.options.compression,
@@ -121,6 +142,7 @@ export class MaintainerState {
         if (known === undefined) return false
         this.counts.free += one
         this.catalog.remove(segmentIndex)
+        this.ages.forget(segmentIndex)
         // Until the file system is asked again.
         if (this.freeBytes !== undefined) this.freeBytes += known.bytes
         return true
@@ -134,7 +156,8 @@ export class MaintainerState {
         if (this.failures.length > failuresKept) this.failures.shift()
         // To offer a hot segment for deletion is a mistake of the application, not a fault of the segment.
         if (outcome.step !== "free" || known?.isHot === false) this.catalog.update(segmentIndex, { state: "faulty" })
-        if (outcome.isRetryable) this.toTryAgain.add(segmentIndex)
+        if (outcome.step === "free" && known?.isHot === false) this.undeletable.add(segmentIndex)
+        else if (outcome.isRetryable) this.toTryAgain.add(segmentIndex)
         return true
       }
     }
@@ -144,26 +167,33 @@ export class MaintainerState {
   begin(found: {
     readonly entries: ReadonlyArray<CatalogEntry>
     readonly unfinished: ReadonlyArray<number>
+    readonly written: ReadonlyMap<number, number>
   }): void {
     for (const entry of found.entries) this.catalog.put(entry)
+    for (const [segmentIndex, millis] of found.written) this.ages.found(segmentIndex, millis)
     for (const segmentIndex of found.unfinished) this.offer("freeze", segmentIndex, 0)
     this.retain()
   }
 
   plan(): ReadonlyArray<RetentionAction> {
-    const { catalog, isFreezingStopped } = this
+    const { ages, catalog, isFreezingStopped } = this
+    const retained = (state: "hot" | "cold") => (position: number): RetainedSegment => {
+      const { bytes, segmentIndex } = catalog.entryAt(state, position)
+      return { segmentIndex, bytes, ageMillis: ages.of(segmentIndex) }
+    }
     return Retention.plan({
       hotCount: catalog.count("hot"),
-      hotAt: (position) => catalog.retainedAt("hot", position),
+      hotAt: retained("hot"),
       coldCount: catalog.count("cold"),
-      coldAt: (position) => catalog.retainedAt("cold", position),
+      coldAt: retained("cold"),
       // Nothing is deleted for a freeze that does not come.
       arrivingCount: isFreezingStopped ? 0 : this.arrivingCount() + (this.isPlaceWaitedFor() ? 1 : 0),
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
-      nowMillis: this.now(),
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
-      heldFromIndex: Math.min(this.holds.heldFrom(), catalog.oldestKeptIndex, catalog.newestKeptIndex)
+      heldFromIndex: this.holds.heldFrom(),
+      keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex),
+      freeBeforeIndex: this.freeBeforeIndex
     }, this.limits)
   }
 
@@ -173,11 +203,20 @@ export class MaintainerState {
    * start.
    */
   tryAgain(): void {
-    for (const segmentIndex of this.toTryAgain) {
-      const known = this.catalog.get(segmentIndex)
-      if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
-    }
+    for (const segmentIndex of this.toTryAgain) this.makeDueAgain(segmentIndex)
     this.toTryAgain.clear()
+  }
+
+  /** The step that was abandoned on this segment may be due again. */
+  makeDueAgain(segmentIndex: number): void {
+    const known = this.catalog.get(segmentIndex)
+    if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
+  }
+
+  /** Segments before this one shall go. */
+  freeBefore(segmentIndex: number): void {
+    this.freeBeforeIndex = Math.max(this.freeBeforeIndex, segmentIndex)
+    this.retain()
   }
 
   /**
@@ -230,8 +269,8 @@ export class MaintainerState {
 
   /**
    * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a
-   * segment that is being frozen is cold and can be deleted. But where nothing may be deleted (it is held, or there
-   * would be a hole), nothing is waited for: then there are more than the limit allows.
+   * segment that is being frozen is cold and can be deleted. Where nothing may be deleted (the oldest is held, or there
+   * would be a hole in the log), the freeze does not wait, and the limit is exceeded.
    */
   private hasPlace(): boolean {
     const { catalog, limits } = this
@@ -245,6 +284,9 @@ export class MaintainerState {
     const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
     if (!TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
+    if (action === "free") {
+      for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })
+    }
     return true
   }
 
@@ -264,8 +306,8 @@ export class MaintainerState {
   }
 
   /**
-   * Marks open segments up to this index as closed. Of what is not listed up to here, no report is still to come: it is
-   * gone.
+   * Marks open segments up to this index as closed. A segment up to this index that is not listed is gone: no report of
+   * it is still to come.
    */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
@@ -277,9 +319,20 @@ export class MaintainerState {
     this.retain()
   }
 
+  /** The newest segment that is closed. */
+  newest(): NewestSegment | undefined {
+    const { newestKeptIndex: segmentIndex } = this.catalog
+    const entry = this.catalog.get(segmentIndex)
+    if (entry === undefined || entry.state === "open") return undefined
+    const { firstEventId, lastEventId } = entry
+    const hasEvents = firstEventId === undefined || lastEventId === undefined || firstEventId <= lastEventId
+    return { segmentIndex, hasEvents, ageMillis: this.ages.of(segmentIndex) }
+  }
+
   /** Forgets a segment whose file was removed. */
   remove(segmentIndex: number): void {
     this.catalog.remove(segmentIndex)
+    this.ages.forget(segmentIndex)
     this.retain()
   }
 }

@@ -7,7 +7,8 @@
  *   rotation finds its place ready, and persisting never waits for freezing.
  * - Every freeze makes one more cold segment. So for each freeze that is due or under way there must be a place among
  *   the cold ones; when there is none, the oldest is deleted first. The hot file stays as it is meanwhile.
- * - Only cold segments are deleted, only the oldest, only past a limit, and never one that is held.
+ * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that is
+ *   held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
  * - The cost of a decision depends on how much there is to do, not on how many segments there are.
  *
  * @since 0.1.0
@@ -43,10 +44,12 @@ export const RetentionLimits = Schema.Struct({
   ),
   /** Hot and cold together, in bytes on disk. */
   bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
-  /** In milliseconds, from the closing of a segment. */
+  /** In milliseconds of elapsed time, from the closing of a segment. */
   ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
   /** While the file system has less than this, in bytes, the oldest cold segments are deleted. */
-  freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
+  freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
+  /** While hot and cold segments take more than this, in bytes on disk, holds keep nothing. */
+  heldBytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
 })
 
 /**
@@ -116,7 +119,7 @@ export const clampLimits = (
 }
 
 /**
- * One line for people.
+ * Formats a clamped limit as one line for people.
  *
  * @since 0.1.0
  * @category formatting
@@ -136,8 +139,8 @@ export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
   readonly bytes: number
-  /** Unix time; 0 while unknown: such a segment does not count as old. */
-  readonly closedMillis: number
+  /** Milliseconds since its closing; `undefined` while unknown: such a segment does not count as old. */
+  readonly ageMillis: number | undefined
 }
 
 /**
@@ -159,11 +162,14 @@ export interface RetentionView {
   readonly arrivingCount: number
   /** Of all segments except those that are being freed. */
   readonly bytes: number
-  readonly nowMillis: number
   /** Of the file system; `undefined` when unknown. */
   readonly freeBytes: number | undefined
   /** Segments with this index or a later one are held. */
   readonly heldFromIndex: number
+  /** Segments with this index or a later one stay, whatever asks for less: the log has no hole, and never ends. */
+  readonly keptFromIndex: number
+  /** Segments before this one were asked to go. */
+  readonly freeBeforeIndex: number
 }
 
 /**
@@ -177,7 +183,13 @@ export interface RetentionAction {
   readonly segmentIndex: number
   readonly bytes: number
   /** Which limit asks for it. */
-  readonly because: "maxSegments" | "maxCompressedSegments" | "bytesMax" | "ageMillisMax" | "freeBytesMin"
+  readonly because:
+    | "maxSegments"
+    | "maxCompressedSegments"
+    | "bytesMax"
+    | "ageMillisMax"
+    | "freeBytesMin"
+    | "freeBefore"
 }
 
 /**
@@ -194,7 +206,8 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
   const freeWhile = (why: (oldest: RetainedSegment) => RetentionAction["because"] | undefined): void => {
     while (frees.length < view.coldCount) {
       const oldest = view.coldAt(frees.length)
-      const because = oldest.segmentIndex < view.heldFromIndex ? why(oldest) : undefined
+      const isHeld = oldest.segmentIndex >= view.heldFromIndex && bytes <= (limits.heldBytesMax ?? bytes)
+      const because = oldest.segmentIndex < view.keptFromIndex && !isHeld ? why(oldest) : undefined
       if (because === undefined) return
       frees.push(actionOn("free", because, oldest))
       bytes -= oldest.bytes
@@ -215,7 +228,8 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
     const oldest = view.hotAt(frozen)
     // Past the limits in bytes, age and free space a hot segment is frozen too: it gets smaller, and then it can be
     // deleted. So is one that is older than a cold one that must be deleted, as after an abandoned freeze.
-    const isInTheWay = coldLeft() > coldMax && oldest.segmentIndex <= view.heldFromIndex &&
+    const isInTheWay = coldLeft() > coldMax &&
+      oldest.segmentIndex <= Math.min(view.heldFromIndex, view.keptFromIndex) &&
       oldest.segmentIndex < view.coldAt(frees.length).segmentIndex
     const because = view.hotCount - frozen > closedHotMax
       ? "maxSegments"
@@ -236,20 +250,20 @@ const actionOn = (
   { bytes, segmentIndex }: RetainedSegment
 ): RetentionAction => ({ action, segmentIndex, bytes, because })
 
-const isExpired = (limits: RetentionLimits, view: RetentionView, segment: RetainedSegment): boolean =>
-  limits.ageMillisMax !== undefined && segment.closedMillis > 0 &&
-  view.nowMillis - segment.closedMillis > limits.ageMillisMax
+const isExpired = ({ ageMillisMax }: RetentionLimits, { ageMillis }: RetainedSegment): boolean =>
+  ageMillisMax !== undefined && ageMillis !== undefined && ageMillis > ageMillisMax
 
-/** The limit other than a count that asks for less. */
+/** What asks for less, limits of counts aside. */
 const whyLess = (
   limits: RetentionLimits,
-  view: RetentionView,
+  { freeBeforeIndex }: Pick<RetentionView, "freeBeforeIndex">,
   oldest: RetainedSegment,
   bytes: number,
   freeBytes: number
 ): RetentionAction["because"] | undefined => {
+  if (oldest.segmentIndex < freeBeforeIndex) return "freeBefore"
   if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
-  if (isExpired(limits, view, oldest)) return "ageMillisMax"
+  if (isExpired(limits, oldest)) return "ageMillisMax"
   if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
   return undefined
 }

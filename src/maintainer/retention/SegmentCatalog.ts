@@ -4,7 +4,6 @@
  * thousand.
  */
 import type { Compression } from "../../format/SegmentName.ts"
-import type { RetainedSegment } from "./Retention.ts"
 
 /**
  * Where a segment is in its life.
@@ -26,6 +25,7 @@ export interface CatalogEntry {
   compression: Compression
   /** On disk, in its present form; 0 until known. */
   bytes: number
+  /** Unix time by the wall clock of that moment, for people; 0 until known. Its age is in `SegmentAges`. */
   closedMillis: number
   firstEventId: number | undefined
   lastEventId: number | undefined
@@ -153,7 +153,8 @@ export class SegmentCatalog {
     return index === undefined ? undefined : this.entries.get(index)
   }
 
-  retainedAt(state: "hot" | "cold", position: number): RetainedSegment {
+  /** The position-th oldest segment in a state, which there must be. */
+  entryAt(state: "hot" | "cold", position: number): Readonly<CatalogEntry> {
     const entry = this.at(state, position)
     if (entry === undefined) throw new RangeError(`no ${state} segment at ${position}`)
     return entry

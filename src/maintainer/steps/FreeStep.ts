@@ -1,9 +1,11 @@
 /**
- * Cold becomes deleted: the compressed file is unlinked and the directory synced. Only a cold segment is ever freed. A
+ * Cold becomes deleted: the compressed file is renamed to a `.tmp`, the directory synced, and the `.tmp` unlinked (see
+ * `DurableNames`). So no younger segment is deleted durably before this one is. Only a cold segment is ever freed. A
  * file that is already gone counts as done, so the step may be repeated.
  */
 import * as Effect from "effect/Effect"
-import { Disk, removeIfThere } from "../../disk/Disk.ts"
+import { Disk } from "../../disk/Disk.ts"
+import { removeName } from "../../disk/DurableNames.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
@@ -15,11 +17,12 @@ export const free = Effect.fn("FreeStep.free")(
     const disk = yield* Disk
     const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
     const hot = directory.hotPath(segmentIndex)
-    const isHot = yield* Effect.as(disk.stat(hot), true).pipe(
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
-      onDisk
-    )
-    if (isHot) {
+    const isThere = (path: string) =>
+      Effect.as(disk.stat(path), true).pipe(
+        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+        onDisk
+      )
+    if (yield* isThere(hot)) {
       return yield* new StepError({
         step: "free",
         reason: "NotFound",
@@ -28,9 +31,12 @@ export const free = Effect.fn("FreeStep.free")(
         detail: "the segment is hot, and only a cold one is freed"
       })
     }
-    for (const compression of ["frame", "block"] satisfies ReadonlyArray<Compression>) {
-      yield* onDisk(removeIfThere(directory.coldPath(segmentIndex, compression)))
+    const forms: ReadonlyArray<Compression> = ["frame", "block"]
+    const found = yield* Effect.filter(forms, (compression) => isThere(directory.coldPath(segmentIndex, compression)))
+    // Of a predecessor that died, nothing may be left but the `.tmp`.
+    for (const compression of found.length > 0 ? found : forms) {
+      const garbage = directory.freezingPath(segmentIndex, compression)
+      yield* onDisk(removeName(directory.path, directory.coldPath(segmentIndex, compression), garbage))
     }
-    yield* onDisk(disk.syncDirectory(directory.path))
   }
 )

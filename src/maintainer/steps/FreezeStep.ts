@@ -3,15 +3,18 @@
  *
  * ```text
  * .wal synced → .lz4.tmp written → read back, decoded, proved, compared → .lz4.tmp synced → renamed to .lz4
- *             → directory synced → .wal unlinked → directory synced
+ *             → directory synced → .wal renamed to .lz4.tmp → directory synced → that unlinked
  * ```
  *
  * A failure or an interruption at any point leaves the `.wal` in place and removes the `.tmp`. Doing the step again is
- * always right: when the `.lz4` already stands (a crash between the rename and the unlink), it is proved and compared
- * again before the `.wal` goes.
+ * always right: when the `.lz4` already stands (a crash between the two renames), it is proved, compared and given its
+ * name again before the `.wal` goes. Names change as `DurableNames` describes.
  *
  * What is compared: the length, the XXH32 of the content (of the `.wal` as it was read against the decoded bytes), and
  * the segment's own proof over the decoded bytes, which follows every checksum and the chain.
+ *
+ * So the older form goes only after the newer one is durable, and only after what was written is proved (promises 5 and
+ * 19 of docs/RELIABILITY.md).
  *
  * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory.
  */
@@ -19,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskFile } from "../../disk/Disk.ts"
+import { moveName, removeName } from "../../disk/DurableNames.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { makeXxh32 } from "../../internal/xxh64.ts"
@@ -49,13 +53,13 @@ export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOp
     job.onDisk
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
-  yield* job.onDisk(removeIfThere(job.hot))
-  yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
+  yield* job.onDisk(removeName(job.options.directory.path, job.hot, job.temporary)).pipe(
+    Effect.tapError(() => Effect.sync(() => job.options.leftBehind.add(job.temporary)))
+  )
   return done
 })
 
 const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
-  const disk = yield* Disk
   return yield* Effect.scoped(Effect.gen(function*() {
     const source = yield* job.onDisk(openScoped(job.hot, "read"))
     const { bytes } = yield* job.onDisk(source.stat)
@@ -79,8 +83,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
     yield* job.onDisk(target.sync)
     // An earlier executor that compressed in the other form may have left it; two would be one cold file too many.
     yield* job.onDisk(removeIfThere(job.otherCold))
-    yield* job.onDisk(disk.rename(job.temporary, job.cold))
-    yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
+    yield* job.onDisk(moveName(job.options.directory.path, job.temporary, job.cold))
     const frozen: Frozen = { hotBytes: bytes, coldBytes, facts }
     return frozen
   }))
@@ -115,8 +118,11 @@ const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number
     return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
   }
   yield* job.onDisk(removeIfThere(job.otherCold))
-  // The earlier executor may have died, or failed, between the rename and the sync of the directory.
-  yield* job.onDisk(disk.syncDirectory(job.options.directory.path))
+  // The earlier executor may have died after a sync of the directory that failed, so a sync now would prove nothing.
+  if (original !== undefined) {
+    yield* job.onDisk(disk.rename(job.cold, job.temporary))
+    yield* job.onDisk(moveName(job.options.directory.path, job.temporary, job.cold))
+  }
   const frozen: Frozen = { hotBytes: contentBytes, coldBytes, facts }
   return frozen
 })

@@ -1,27 +1,60 @@
-/** Makes a file durable that an application wrote by itself, and its name too. */
+/**
+ * Makes a file durable that an application wrote by itself, and its name too. After a failed sync of either, its bytes
+ * are copied to a fresh file that replaces it: a second sync of the same file would prove nothing.
+ */
 import * as Effect from "effect/Effect"
-import { Disk, openScoped } from "../../disk/Disk.ts"
+import { copyFile } from "../../disk/CopyFile.ts"
+import { Disk, openScoped, removeIfThere } from "../../disk/Disk.ts"
+import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
 
-/** Makes the file durable and returns its length. An empty one is `Corrupt`. */
+/**
+ * Makes the file durable and returns its length. An empty one is `Corrupt`. `doubted` has the segments whose sync has
+ * failed; the step adds to it and takes away.
+ */
 export const persistFile = Effect.fn("PersistFileStep.persist")(
-  function*(directory: SegmentDirectory, segmentIndex: number) {
+  function*(directory: SegmentDirectory, segmentIndex: number, doubted: Set<number>) {
     yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
-    const disk = yield* Disk
     const path = directory.hotPath(segmentIndex)
-    const bytes = yield* Effect.gen(function*() {
-      const bytes = yield* Effect.scoped(Effect.gen(function*() {
-        const file = yield* openScoped(path, "read")
-        yield* file.sync
-        return (yield* file.stat).bytes
-      }))
-      yield* disk.syncDirectory(directory.path)
-      return bytes
-    }).pipe(Effect.mapError(fromDisk("persist", segmentIndex)))
+    const persist = doubted.has(segmentIndex)
+      ? replaceByCopy(directory, path, directory.freezingPath(segmentIndex, "frame"))
+      : syncInPlace(directory, path)
+    const bytes = yield* persist.pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (error.operation === "sync" || error.operation === "syncDirectory") doubted.add(segmentIndex)
+        })
+      ),
+      Effect.mapError(fromDisk("persist", segmentIndex))
+    )
+    doubted.delete(segmentIndex)
     if (bytes === 0) {
       return yield* new StepError({ step: "persist", reason: "Corrupt", segmentIndex, path, detail: "an empty file" })
     }
     return bytes
   }
 )
+
+const syncInPlace = (directory: SegmentDirectory, path: string): Effect.Effect<number, DiskError, Disk> =>
+  Disk.use((disk) =>
+    disk.changeNames(
+      directory.path,
+      Effect.scoped(Effect.gen(function*() {
+        const file = yield* openScoped(path, "read")
+        yield* file.sync
+        return (yield* file.stat).bytes
+      }))
+    )
+  )
+
+/** `fresh` is a name that a start removes. */
+const replaceByCopy = Effect.fnUntraced(function*(directory: SegmentDirectory, path: string, fresh: string) {
+  const disk = yield* Disk
+  yield* removeIfThere(fresh)
+  const bytes = yield* copyFile(path, fresh)
+  yield* disk.changeNames(directory.path, disk.rename(fresh, path)).pipe(
+    Effect.onError(() => Effect.ignore(removeIfThere(fresh)))
+  )
+  return bytes
+})

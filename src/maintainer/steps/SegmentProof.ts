@@ -14,6 +14,7 @@ import { isSegmentFault, segmentFault } from "../../format/SegmentFault.ts"
 import { SegmentFeed } from "../../format/SegmentFeed.ts"
 import { mayStayOpen } from "../../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../../format/SegmentLayout.ts"
+import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 
 /**
  * What a proof has found in a whole segment. Ids are `undefined` where a format has none.
@@ -70,11 +71,9 @@ export const closedSegment: ProofMaker = {
         if (!isWhole(summary)) {
           return segmentFault("Truncated", summary.validBytes, "a closed segment with events", "an open or empty one")
         }
-        const hasEvents = summary.eventCount > 0
         return {
           events: summary.eventCount,
-          firstEventId: hasEvents ? summary.firstEventId : undefined,
-          lastEventId: hasEvents ? summary.lastEventId : undefined,
+          ...idsOf(summary),
           closedMillis: Number((summary.closed ? summary.header.closedNanos : summary.header.createdNanos) / 1_000_000n)
         }
       }
@@ -82,17 +81,24 @@ export const closedSegment: ProofMaker = {
   }
 }
 
+/** A segment that was closed without events names the ids around it; an open one without events names none. */
+const idsOf = ({ eventCount, firstEventId, header, lastEventId }: SegmentSummary) =>
+  lastEventId === 0
+    ? { firstEventId: undefined, lastEventId: undefined }
+    : { firstEventId: eventCount > 0 ? firstEventId : header.firstEventId, lastEventId }
+
 /**
+ * A closed segment without events is whole when it names the ids around it.
  * An unclosed segment of format 1 that verifies to its end is whole, even without an event: other writers of that
  * format leave such files after a crash, one of them prepared and never used.
  */
 const isWhole = (summary: {
   readonly closed: boolean
-  readonly eventCount: number
+  readonly lastEventId: number
   readonly torn: SegmentFault | undefined
   readonly header: Pick<SegmentLayout, "version">
 }): boolean =>
-  summary.closed ? summary.eventCount > 0 : mayStayOpen(summary.header.version) && summary.torn === undefined
+  summary.closed ? summary.lastEventId > 0 : mayStayOpen(summary.header.version) && summary.torn === undefined
 
 /**
  * Accepts any file that is not empty. For applications whose bytes only they can read.

@@ -16,8 +16,9 @@ import type { FailureReason } from "../../telemetry/Counters.ts"
  * - `NotFound`: the segment's file is not there
  * - `DiskFull`: no space, or too many open files
  * - `Denied`: permissions, or a read-only file system
- * - `SyncFailed`: fdatasync failed; the bytes are still in memory and go to a fresh file
+ * - `SyncFailed`: fdatasync failed; the bytes go to a fresh file
  * - `WriteFailed`, `ReadFailed`: the device failed
+ * - `NameFailed`: the directory did not take a new name or a removal, or did not confirm it
  * - `CompressFailed`: the compressor failed
  * - `VerifyFailed`: what was read back differs from what was compressed
  * - `Corrupt`: the segment itself is damaged; it is left as it is, for `repair`
@@ -66,9 +67,10 @@ const advice: Record<StepReason, string> = {
   NotFound: "the file is not there",
   DiskFull: "no disk space or file descriptors left; free some, or lower the retention limits",
   Denied: "permission denied, or the file system is read-only",
-  SyncFailed: "the device did not confirm the bytes; they are kept in memory and written to a fresh file",
+  SyncFailed: "the device did not confirm the bytes; they are written to a fresh file",
   WriteFailed: "the device did not take the bytes",
   ReadFailed: "the device did not give the bytes",
+  NameFailed: "the directory did not take or confirm a rename or a removal; it is tried again",
   CompressFailed: "the compressor failed; the original is kept",
   VerifyFailed: "what was read back differs from what was written; the original is kept",
   Corrupt: "the segment does not verify; it is kept as it is, see `effect-wal repair`",
@@ -131,11 +133,20 @@ const reasonOf = (error: DiskError): StepReason => {
       return "Unsafe"
     case "Exists":
     case "Held":
+    case "Unsupported":
     case "Io":
-      return error.operation === "sync" || error.operation === "syncDirectory"
-        ? "SyncFailed"
-        : error.operation === "read"
-        ? "ReadFailed"
-        : "WriteFailed"
+      return reasonByOperation[error.operation] ?? "ReadFailed"
   }
+}
+
+/** What the device failed at. Every other operation reads. */
+const reasonByOperation: Readonly<Record<string, StepReason>> = {
+  write: "WriteFailed",
+  truncate: "WriteFailed",
+  sync: "SyncFailed",
+  rename: "NameFailed",
+  unlink: "NameFailed",
+  makeDirectory: "NameFailed",
+  removeDirectory: "NameFailed",
+  syncDirectory: "NameFailed"
 }

@@ -1,25 +1,31 @@
 /**
- * A copy of a directory that a recorder may be writing to: a log that verifies, up to an event that was whole on disk when the
- * newest segment was read, from the oldest segment that retention had not yet deleted when its turn came.
+ * Copies a directory while a recorder may be writing to it. The copy verifies. It ends with an event that was complete
+ * on disk when the newest segment was read, and starts with the oldest segment that still existed when the copy reached
+ * it.
  *
- * Segments are copied from the newest to the oldest. So what is deleted meanwhile is missing at the old end and nowhere else,
- * and whatever a segment must be followed by was copied before it. Closed segments are copied as they lie there; of the open
- * one its whole blocks. The copy is made beside its name, verified, and only then gets its name: a directory of that name is
- * a whole backup.
+ * Segments are copied from the newest to the oldest. So a segment that is deleted meanwhile is missing at the old end
+ * and nowhere else, and what must follow a segment was copied before it. Closed segments are copied as they are; of the
+ * open one its whole blocks are copied. The copy is made beside its name, verified, and only then gets its name: a
+ * directory of that name is a complete backup.
  *
- * A backup that fails or is interrupted takes away what it has copied. A crash leaves the unfinished copy, with the lock of
- * the dead in it, and so the next backup of that name knows it and begins anew in its place.
+ * A backup that fails or is interrupted removes what it has copied. A crash leaves the unfinished copy with the lock of
+ * the dead process in it. So the next backup of that name recognizes the copy and starts again in its place.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { dirname, resolve } from "node:path"
 import { copyFile } from "../../disk/CopyFile.ts"
-import { Disk, DiskError } from "../../disk/Disk.ts"
-import { backupLockName } from "../../disk/FileNames.ts"
+import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
+import { moveName } from "../../disk/DurableNames.ts"
+import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
 import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart } from "../segment/SegmentReader.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
@@ -40,7 +46,7 @@ export interface BackupReport {
   /** 0 when there are no events. */
   readonly firstEventId: number
   readonly lastEventId: number
-  /** What is wrong with the copy, because it is wrong with the directory; damaged segments are copied as they are. */
+  /** What is wrong with the copy because it is wrong with the directory; damaged segments are copied as they are. */
   readonly faults: ReadonlyArray<VerifyFault>
 }
 
@@ -57,12 +63,14 @@ export interface BackupOptions {
   readonly naming?: SegmentNaming
 }
 
-/** How often a directory that showed nothing to copy is looked at. */
+const Options = Schema.Struct({ ...readingFields, to: path })
+
+/** How often a directory that had nothing to copy is listed. */
 const looksMax = 3
 
 /**
- * Copies a directory. Fails with `Exists` when `to` is already there, or a `to.partial` that is no unfinished copy; with
- * `Held` while another backup of that name is being made.
+ * Copies a directory. Fails with `Exists` when `to` already exists, or when `to.partial` exists and is no unfinished
+ * copy; with `Held` while another backup of that name is being made.
  *
  * @since 0.1.0
  * @category backup
@@ -79,33 +87,35 @@ const looksMax = 3
  *   yield* Console.log(`${to}: up to event ${lastEventId}, ${faults.length} faults`) // => up to event 1, 0 faults
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer)))
+ * const WalLive = Wal.layer({ directory: "./log" })
+ * await Effect.runPromise(program.pipe(Effect.provide(WalLive), Effect.provide(NodeDisk.layer)))
  * ```
  */
 export const backup: (
   options: BackupOptions
 ) => Effect.Effect<BackupReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Backup.backup")(
   function*(options: BackupOptions) {
+    requireOptions("options", Options, options)
     const directory = new SegmentDirectory(options.directory, options.naming)
     const { naming } = directory
     const disk = yield* Disk
-    const to = options.to.replace(/(?<=.)\/+$/, "")
+    const to = resolve(options.to)
     const partial = new SegmentDirectory(`${to}.partial`, naming)
     yield* refuseExisting(to)
     const giveName = yield* takePlace(partial)
     const reader = yield* makeDirectoryReader(directory)
     let bytes = 0
     let segmentCount = 0
-    let isBehindEvents = true
+    let isNewestEnd = true
     for (let look = 1; look <= looksMax && segmentCount === 0; look++) {
       for (const { segmentIndex } of reader.segments().toReversed()) {
-        const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isBehindEvents))
+        const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isNewestEnd))
         if (copied === undefined || copied === 0) continue
-        isBehindEvents = false
+        isNewestEnd = false
         bytes += copied
         segmentCount += 1
       }
-      // All that was seen may have been deleted, and newer segments made.
+      // Every listed segment may have been deleted, and newer ones made.
       if (segmentCount === 0) yield* reader.look
     }
     yield* disk.syncDirectory(partial.path)
@@ -127,8 +137,9 @@ export const backup: (
 )
 
 /**
- * An empty directory for an unfinished copy, which is nobody else's for as long as the scope lives. What is returned gives it
- * the name of a whole copy, durably. A scope that closes before that takes the directory away, and what is in it.
+ * Makes an empty directory for an unfinished copy, locked for as long as the scope lives. The function that is returned
+ * gives it the name of a complete copy, durably. A scope that closes before that removes the directory and what is in
+ * it.
  */
 const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const disk = yield* Disk
@@ -140,36 +151,38 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
-  const isOurs = (name: string): boolean => name.startsWith(backupLockName) || directory.parse(name) !== undefined
-  if (found.length > 0 && !(found.includes(backupLockName) && found.every(isOurs))) return yield* refuse(partial)
+  const isOfLock = (name: string): boolean => isLockName(backupLockName, name)
+  const isOurs = (name: string): boolean => isOfLock(name) || directory.parse(name) !== undefined
+  if (found.length > 0 && !(found.some(isOfLock) && found.every(isOurs))) return yield* refuse(partial)
   yield* disk.lock(directory.pathOf(backupLockName))
   const clear = Effect.gen(function*() {
     for (const { name } of yield* disk.list(partial)) {
-      if (name !== backupLockName) yield* disk.unlink(directory.pathOf(name))
+      if (!isOfLock(name) || isPrivateName(backupLockName, name)) yield* disk.unlink(directory.pathOf(name))
     }
     yield* disk.syncDirectory(partial)
   })
   yield* Effect.acquireRelease(clear, () => Effect.ignore(unlessNamed(clear)))
   return Effect.fnUntraced(function*(to: string) {
-    yield* disk.rename(partial, to)
+    yield* moveName(dirname(to), partial, to)
     isNamed = true
-    // Only then: an unfinished copy without its lock would be nobody's.
-    yield* disk.syncDirectory(parentOf(to))
-    yield* disk.unlink(pathIn(to, backupLockName))
-    yield* disk.syncDirectory(to)
+    // Only then: an unfinished copy without its lock could not be recognized as one.
+    const removeLock = Effect.gen(function*() {
+      for (const { name } of yield* disk.list(to)) if (isOfLock(name)) yield* removeIfThere(pathIn(to, name))
+    })
+    yield* disk.changeNames(to, removeLock)
   }, Effect.uninterruptible)
 })
 
-/** Copies a segment; 0 bytes when it is one at the newest end that was prepared and has no event yet. */
-const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: SegmentDirectory, isBehindEvents: boolean) {
+/** Copies a segment; 0 bytes for one at the newest end that was prepared and has no event yet. */
+const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: SegmentDirectory, isNewestEnd: boolean) {
   const path = target.pathOf(nameIn(file.path))
   if (file.form === "hot") {
     const start = yield* Effect.catchTag(readStart(file), "SegmentCorrupt", () => Effect.succeed(undefined))
     if (start !== undefined && start.header.closedNanos === 0n) {
       const prefix = yield* readPrefix(file)
-      // Closed since: it is copied as the closed one that it is now. Damaged: as it is.
+      // Closed meanwhile: it is copied as the closed segment that it is now. Damaged: it is copied as it is.
       if (prefix !== undefined && prefix.header.closedNanos === 0n && !prefix.isDamaged) {
-        if (prefix.eventCount === 0 && isBehindEvents) return 0
+        if (prefix.eventCount === 0 && isNewestEnd) return 0
         return yield* writePrefix(file, prefix, path, 0n)
       }
     }
@@ -189,8 +202,3 @@ const refuseExisting = Effect.fnUntraced(function*(path: string) {
   )
   if (found) return yield* refuse(path)
 })
-
-const parentOf = (path: string): string => {
-  const end = path.lastIndexOf("/")
-  return end < 0 ? "." : end === 0 ? "/" : path.slice(0, end)
-}

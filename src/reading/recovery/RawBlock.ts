@@ -1,6 +1,6 @@
 /**
- * The blocks of a segment as their headers claim, checked or not: for looking at damage. Each says whether its checksums
- * hold. The walk goes from header to header, and ends where a header claims what cannot be.
+ * Reads the blocks of a segment as their headers claim, checked or not: for looking at damage. Each block tells whether
+ * its checksums are right. The walk goes from header to header, and ends where a header claims something impossible.
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
@@ -28,8 +28,8 @@ export interface RawBlock {
 }
 
 /**
- * The first block for which `isWanted` holds, and the segment's header; no block when there is none. Fails with
- * `SegmentCorrupt` when the segment's header does not hold or its compressed file cannot be decoded so far.
+ * Finds the first block for which `isWanted` is true, and the segment's header; no block when there is none. Fails with
+ * `SegmentCorrupt` when the segment's header is invalid or its compressed file cannot be decoded that far.
  */
 export const findRawBlock = (
   file: SegmentFile,

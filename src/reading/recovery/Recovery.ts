@@ -1,26 +1,29 @@
 /**
- * What happens when a recorder opens a directory: the true end is found, the torn tail of a crash is cut, and the segment
- * that was open is closed, so that recording goes on with the next id.
+ * Opens a directory for recording: finds the true end of the log, cuts the torn tail of a crash, and closes the segment
+ * that was open, so that recording continues with the next id.
  *
  * The caller holds the directory's lock. What is read is bounded however many segments there are: the names, the newest
- * segment, and the beginning of the one before it.
+ * segment, and the start of the one before it.
+ *
+ * It keeps promises 3, 4, 14 and 15 of docs/RELIABILITY.md:
  *
  * - No closed segment is ever cut or deleted. A newest segment that is damaged is an error, open or closed.
- * - Of an open segment only what one flush wrote is cut: see `OpenEnd` for what tells a torn write from damage.
- * - An open segment without a block held nothing that was promised; it is removed.
- * - What recovery returns is durable, whatever the syncs of its predecessors and its own earlier attempts have lost. So
- *   the open segment is written to a fresh file, which needs as much space as it has bytes.
- * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the name
- *   of the old one when it is durable; removing is one unlink.
- * - An id that was durable once is not given out again, as far as the meta file knows. Where that is ahead of the directory,
- *   events are lost, by a repair, by hand or by a device that lied; recording goes on behind their ids and segments, so
- *   verification and replay find the gap.
+ * - Of an open segment only what one flush wrote is cut. `OpenEnd` tells a torn write from damage (promise 33).
+ * - An open segment without a block had nothing that was promised; it is removed.
+ * - What recovery returns is durable, whatever the syncs of earlier processes and earlier attempts have lost. So the
+ *   open segment is written to a fresh file, which needs as much space as the segment has bytes.
+ * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the
+ *   name of the old one when it is durable; removing is one unlink.
+ * - An id that was durable once is not used again, as far as the meta file knows. Where the meta file is ahead of the
+ *   directory, events are lost: by a repair, by hand or by a device that lied. Recording continues after their ids and
+ *   segments, so verification and replay find the gap.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -39,7 +42,7 @@ import { readStart, verifySegment } from "../segment/SegmentReader.ts"
 import { writePrefix } from "./SegmentPrefix.ts"
 
 /**
- * The newest segment has another format than the one to be written. One directory holds one format.
+ * The newest segment has another format than the one to be written. A directory has one format.
  *
  * @since 0.1.0
  * @category errors
@@ -60,7 +63,7 @@ export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("Format
 }
 
 /**
- * From where recording goes on.
+ * Where recording continues.
  *
  * @since 0.1.0
  * @category models
@@ -86,17 +89,17 @@ export interface Origin {
  */
 export interface RecoveryReport {
   readonly directory: string
-  /** Segments that remain. */
+  /** Segments that are left. */
   readonly segmentCount: number
   readonly lastSegmentIndex: number
   readonly lastEventId: number
-  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  /** Recording continues after this id. It is above `lastEventId` when events between them are lost. */
   readonly lastGivenId: number
   /** The segment that was open and is closed now. */
   readonly closedSegmentIndex: number | undefined
-  /** Bytes behind the last whole block that were cut, up to the end of the file. */
+  /** Bytes after the last whole block that were cut, up to the end of the file. */
   readonly cutBytes: number
-  /** Why the first of the bytes that were cut was no block; empty when none were cut. */
+  /** Why the bytes that were cut were no block; empty when none were cut. */
   readonly cutBecause: string
   /** Open segments without an event, newest first; they were removed. */
   readonly removedSegmentIndices: ReadonlyArray<number>
@@ -129,9 +132,11 @@ export interface Recovered {
 }
 
 /**
- * Opens a directory for recording. Fails with `SegmentCorrupt` when the newest segment is damaged, has no header, or
- * does not go on from the one before; with `FormatMismatch`; with `DiskError` (`Unsafe` when a segment's name
- * stands for a link or a directory).
+ * Opens a directory for recording. Fails with:
+ *
+ * - `SegmentCorrupt`: the newest segment is damaged, has no header, or does not continue its predecessor
+ * - `FormatMismatch`: the newest segment has another format
+ * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
  *
  * @since 0.1.0
  * @category recovery
@@ -143,7 +148,7 @@ export const open: (
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
     const listing = yield* directory.scan
-    // The maintainer is at work already, and may freeze a segment between the listing and the opening of its file.
+    // The maintainer is working already, and may freeze a segment between the listing and the opening of its file.
     const reader = yield* makeDirectoryReader(directory)
     const unsafe = listing.unsafe[0]
     if (unsafe !== undefined) {
@@ -195,7 +200,9 @@ const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? 
 /** Unix time in the year 2262, less than 2^63. */
 const flushNanosEnd = 9_214_646_400_000_000_000n
 
-/** How far the log had come, by what is there and by its meta file. One that cannot be read knows nothing. */
+/**
+ * How far the log had come, by the directory and by its meta file. A meta file that cannot be read counts as absent.
+ */
 const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
   const meta = yield* Effect.orElseSucceed(MetaStore.read(directory), () => undefined)
   const isAhead = meta !== undefined && meta.lastEventId > lastEventId && meta.lastSegmentIndex >= lastSegmentIndex
@@ -205,7 +212,7 @@ const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentInde
 })
 
 /**
- * One line for people.
+ * Formats a report as one line for people.
  *
  * @since 0.1.0
  * @category formatting
@@ -224,7 +231,7 @@ const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentInde
  *
  * const program = Effect.gen(function*() {
  *   yield* open
- *   yield* Console.log(`goes on after event ${yield* open}`) // => goes on after event 1
+ *   yield* Console.log(`continues after event ${yield* open}`) // => continues after event 1
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
@@ -260,7 +267,7 @@ interface End {
   readonly cutBecause: string
 }
 
-/** Finds the end of the newest segment, and closes it; one that is open and holds nothing is removed: `empty`. */
+/** Finds the end of the newest segment, and closes it. One that is open and has no event is removed: `empty`. */
 const findEnd = Effect.fnUntraced(function*(
   newest: SegmentFile,
   reader: SegmentDirectoryReader,
@@ -279,7 +286,7 @@ const findEnd = Effect.fnUntraced(function*(
   }
   yield* checkContinues(newest, summary, reader)
   if (isClosed) {
-    yield* makeDurable(reader.directory.path, newest, version)
+    yield* makeDurable(reader.directory, newest, version)
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
@@ -290,21 +297,36 @@ const findEnd = Effect.fnUntraced(function*(
 })
 
 /**
- * What a killed predecessor wrote is seen by every reader, and may not have reached the device. It must, before it is
- * believed. The blocks of a closed segment are durable: a header says closed only after they were synced. The header itself
- * is written once more, since a sync that has failed, here or in a predecessor, says ok the next time without writing
- * anything.
+ * Makes the header and the name of a closed segment durable. Every reader sees what a killed process wrote, but it may
+ * not have reached the device, and must before it is believed. The blocks of a closed segment are durable: a header is
+ * closed only after they were synced. The header itself is written once more, because a sync after a failed one (here
+ * or in an earlier process) succeeds without writing anything. For the same reason the name is given to a fresh copy,
+ * unless the meta file knows the segment: that is written only after the name was durable. On a full disk there is no
+ * room for a copy, and the name is believed.
  */
-const makeDurable = Effect.fnUntraced(function*(directory: string, file: SegmentFile, version: FormatVersion) {
+const makeDurable = Effect.fnUntraced(function*(
+  directory: SegmentDirectory,
+  file: SegmentFile,
+  version: FormatVersion
+) {
   const disk = yield* Disk
-  yield* Effect.scoped(Effect.gen(function*() {
+  const writeHeaderAgain = Effect.scoped(Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "write")
     const bytes = new Uint8Array(headerBytesOf(version))
     yield* readFully(opened, bytes, 0)
     yield* writeFully(opened, [bytes], 0)
     yield* opened.sync
   }))
-  yield* disk.syncDirectory(directory)
+  const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
+  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  if (meta !== undefined && meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const fresh = directory.preparingPath(file.segmentIndex)
+  yield* removeIfThere(fresh)
+  yield* copyFile(file.path, fresh).pipe(
+    Effect.andThen(disk.changeNames(directory.path, disk.rename(fresh, file.path))),
+    Effect.onError(() => Effect.ignore(removeIfThere(fresh))),
+    Effect.catchIf((error) => error.reason === "Full", () => inPlace)
+  )
 })
 
 const endOfClosed = (header: SegmentHeader): End => ({
@@ -317,7 +339,7 @@ const endOfClosed = (header: SegmentHeader): End => ({
   cutBecause: ""
 })
 
-/** The newest segment must go on from the one before it, if that one is there and can say how it ended. */
+/** The newest segment must continue its predecessor, if that one is there and tells how it ended. */
 const checkContinues = Effect.fnUntraced(function*(
   newest: SegmentFile,
   summary: SegmentSummary,
@@ -338,7 +360,8 @@ const checkContinues = Effect.fnUntraced(function*(
       const end = endOf(header)
       const { previousEventId } = end.expectations
       const firstEventId = summary.eventCount === 0 ? undefined : summary.firstEventId
-      // Between them events are lost, as after a segment that was repaired. Verification reports it; no id is given out twice.
+      // Between them events are lost, as after a segment that was repaired. Verification reports it; no id is used
+      // twice.
       const isLossBetween = previousEventId !== undefined && firstEventId !== undefined &&
         firstEventId > previousEventId + 1
       const before = isLossBetween ? { ...end, expectations: sameLog(end.expectations) } : end
@@ -349,9 +372,9 @@ const checkContinues = Effect.fnUntraced(function*(
 })
 
 /**
- * Writes the whole blocks, under a header that says closed, to a fresh file that takes the place of the old one. A sync of
- * the old file would prove nothing: one that has failed, here or in a predecessor, says ok the next time although the
- * device has not got what readers see. Format 1 keeps its preallocated length, of zeros.
+ * Writes the whole blocks, under a closed header, to a fresh file that replaces the old one. A sync of the old file
+ * would prove nothing: a sync after a failed one (here or in an earlier process) succeeds although the device does not
+ * have what readers see. Format 1 keeps the length of its file, with zeros at the end.
  */
 const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: SegmentFile, summary: SegmentSummary) {
   const { directory } = reader
@@ -365,9 +388,8 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   yield* Effect.gen(function*() {
     yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
     if (keepsFileLength(header.version)) yield* extend(fresh, Math.max(bytes, fileBytesOf(header.version, 0)))
-    yield* disk.rename(fresh, file.path)
+    yield* disk.changeNames(directory.path, disk.rename(fresh, file.path))
   }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
-  yield* disk.syncDirectory(directory.path)
   const end: End = {
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,
@@ -387,10 +409,9 @@ const extend = (path: string, bytes: number) =>
     yield* opened.sync
   }))
 
-const remove = (directory: string, path: string) =>
-  Disk.use((disk) => Effect.andThen(disk.unlink(path), disk.syncDirectory(directory)))
+const remove = (directory: string, path: string) => Disk.use((disk) => disk.changeNames(directory, disk.unlink(path)))
 
-/** A segment that remains without events has no last id and no last flush; an older one has. */
+/** A segment that is left without events has no last id and no last flush; an older one has. */
 const lastOf = Effect.fnUntraced(function*(
   end: End | undefined,
   older: ReadonlyArray<SegmentEntry>,

@@ -1,30 +1,31 @@
 /**
- * Takes damaged segments out of the way of a log, and destroys nothing: each goes to a directory of its own under
- * `quarantine/`, byte for byte and under its name, so every command that reads can read it there.
+ * Moves damaged segments out of a log, and destroys nothing: each goes to a directory of its own under `quarantine/`,
+ * byte for byte and under its name, so every command that reads can read it there.
  *
  * What stays in its place:
  *
- * - nothing, when the same segment is also there in another form that holds
- * - its whole blocks before the damage, as a closed segment (format 2). Behind it replay says that the chain is broken, or,
- *   when no event was lost, goes on
- * - nothing, when there is no whole block, and in format 1, whose chain begins anew with every segment and so could not tell
- *   that events are missing: replay says that the segment is missing
+ * - when the same segment also exists in another form that is intact: that form
+ * - in format 2, the whole blocks before the damage, as a closed segment. If no event was lost, replay continues after
+ *   it; otherwise replay reports a broken chain
+ * - when no block is intact, or in format 1: nothing. (Every segment of format 1 starts its own chain, so a shortened
+ *   one could not show that events are missing.) Replay then reports the segment as missing
  *
- * No id is given out twice. When the newest segment is damaged, the last id that it, its successors and the meta file
- * show goes into the meta file before anything is moved, and recording goes on behind it (see `Recovery`), under the next
- * index. Bytes of it that nothing explains any more count as events, so it may go on behind ids that were never given out.
- * Replay and verification say then that events are missing (format 2) or that the segment is (format 1).
+ * No id is used twice. When the newest segment is damaged, the last id that it, its successors and the meta file show
+ * goes into the meta file before anything is moved, and recording continues after it (see `Recovery`), under the next
+ * index. Bytes of that segment that nothing explains any more count as events, so recording may continue after ids that
+ * were never used. Replay and verification then report missing events (format 2) or a missing segment (format 1).
  *
- * A segment that holds and only does not go on from the one before is left where it is, as is what is no regular file or
- * cannot be read.
+ * A segment that is intact and only does not continue its predecessor stays where it is. So does what is no regular
+ * file or cannot be read.
  *
- * A crash at any point leaves each damaged segment where it was or in quarantine, never in neither. The caller's
- * directory must not be held by a recorder: applying takes its lock.
+ * A crash at any point leaves each damaged segment where it was or in quarantine, never in neither. No recorder may
+ * hold the directory: applying takes its lock.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
@@ -34,6 +35,8 @@ import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory, segmentsOf } fr
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
+import { requireOptions } from "../../internal/options.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
@@ -73,9 +76,9 @@ export interface RepairReport {
   readonly steps: ReadonlyArray<RepairStep>
   /** The last event when all steps are done; 0 when none is left. */
   readonly lastEventId: number
-  /** Recording goes on behind this id. It is above `lastEventId` when events between them are lost. */
+  /** Recording continues after this id. It is above `lastEventId` when events between them are lost. */
   readonly lastGivenId: number
-  /** Faults that moving a file does not mend. */
+  /** Faults that are not repaired by moving a file. */
   readonly left: ReadonlyArray<VerifyFault>
 }
 
@@ -88,12 +91,14 @@ export interface RepairReport {
 export interface RepairOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
-  /** False: say what would be done, and write nothing. */
+  /** False: report what would be done, and write nothing. */
   readonly apply: boolean
 }
 
+const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
+
 /**
- * Repairs a directory. Fails with `Held` when it is to be applied while a recorder holds the directory.
+ * Repairs a directory. Fails with `Held` when `apply` is set and a recorder holds the directory.
  *
  * @since 0.1.0
  * @category repair
@@ -107,7 +112,7 @@ export interface RepairOptions {
  *   Effect.provide(Wal.layer({ directory: "./log" }))
  * )
  *
- * // Says what it would do; `apply: true` does it, and needs the directory for itself.
+ * // Reports what it would do; `apply: true` does it, and needs the directory for itself.
  * const look = Effect.gen(function*() {
  *   const { left, steps } = yield* Repair.repair({ directory: "./log", apply: false })
  *   yield* Console.log(`${steps.length} steps, ${left.length} faults left`) // => 0 steps, 0 faults left
@@ -120,6 +125,7 @@ export const repair: (
   options: RepairOptions
 ) => Effect.Effect<RepairReport, DiskError | SegmentCorrupt, Disk> = Effect.fn("Repair.repair")(
   function*(options: RepairOptions) {
+    requireOptions("options", Options, options)
     const { apply } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
@@ -141,7 +147,7 @@ export const repair: (
     const quarantine = pathIn(directory.pathOf(quarantineName), name)
     yield* makeDirectoryDurable(quarantine)
     const report: RepairReport = { ...found, quarantine }
-    // Before anything is moved: a crash half-way leaves word of what was found.
+    // Before anything is moved: a crash half-way leaves a report of what was found.
     yield* Effect.scoped(Effect.gen(function*() {
       const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
       yield* writeFully(file, [Buffer.from(`${JSON.stringify(report, undefined, 2)}\n`)], 0)
@@ -156,9 +162,15 @@ export const repair: (
         const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
-        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? BigInt(now) * 1_000_000n : closedNanos)
+        yield* writePrefix(
+          file,
+          prefix,
+          prepared,
+          closedNanos === 0n ? BigInt(Math.floor(now)) * 1_000_000n : closedNanos
+        )
         if (file.form === "hot") {
-          // The rename that puts the whole blocks in place takes the damaged file's name away, so it is copied first.
+          // The rename that puts the whole blocks in place removes the damaged file's name, so the file is copied
+          // first.
           yield* copyFile(file.path, moved)
           yield* disk.syncDirectory(quarantine)
           yield* disk.rename(prepared, hotFile)

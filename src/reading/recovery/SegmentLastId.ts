@@ -1,10 +1,11 @@
 /**
- * The last event id that may have been given out for an event of a damaged segment, so that it is not given out again. A
- * closed header that holds says it. Where none does, the block headers that hold are looked for, from the end of the
- * segment; its payloads are not checked, since an id was given out whatever became of its event. Behind the last of them
- * there may be bytes that nothing explains any more: they count as the most events that they can have been. So the answer
- * may be too high, which leaves a larger gap and repeats no id. The same when recorded bytes look like a block header
- * (an application records a copy of such a file).
+ * Finds the last event id that may have been used for an event of a damaged segment, so that it is not used again.
+ *
+ * An intact closed header names it. Otherwise intact block headers are searched from the end of the segment. Payloads
+ * are not checked, since an id was used whatever became of its event. After the last intact header there may be bytes
+ * that nothing explains any more: they count as the most events that they can have been. Recorded bytes that look like a
+ * block header (an application records a copy of such a file) can make the answer too high, too. That leaves a larger
+ * gap and repeats no id.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -20,7 +21,7 @@ import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentContent } from "../segment/SegmentContent.ts"
 import { readStart } from "../segment/SegmentReader.ts"
 
-/** Bytes that are looked at together: the content of one block of our frames. A multiple of what blocks begin on. */
+/** Bytes that are searched at once: the content of one block of our frames, and a multiple of `blockAlignment`. */
 const windowBytes = pieceBytes
 
 /**
@@ -58,7 +59,7 @@ export const lastIdIn = (
     return Math.max(before, last?.lastEventId ?? 0) + Math.max(0, Math.ceil(unknownBytes / eventBytesMin))
   })).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.succeed(0)))
 
-/** The block with the highest ids whose header holds. */
+/** The block with the highest ids whose header is intact. */
 interface LastBlock {
   readonly lastEventId: number
   /** Where its payload and its padding end. */
@@ -66,7 +67,7 @@ interface LastBlock {
   readonly version: FormatVersion
 }
 
-/** Of content that cannot be read from its end: up to where it is damaged. */
+/** For content that cannot be read from its end: up to where it is damaged. */
 const lastFromTheFront = Effect.fnUntraced(function*(content: SegmentContent) {
   const window = new Uint8Array(windowBytes)
   let last: LastBlock | undefined
@@ -77,7 +78,7 @@ const lastFromTheFront = Effect.fnUntraced(function*(content: SegmentContent) {
   }
 })
 
-/** In both formats every block begins on a multiple of 64 bytes, and its ids stand in the same place. */
+/** In both formats every block starts on a multiple of 64 bytes, and its ids stand in the same place. */
 const lastIn = (bytes: Uint8Array, offset: number, before?: LastBlock): LastBlock | undefined => {
   let last = before
   for (let at = 0; at + blockHeaderBytes <= bytes.length; at += blockAlignment) {

@@ -1,6 +1,6 @@
 /**
- * The beginning of a segment up to its last whole block before damage, or before its end when it is still open: every
- * block of it verifies and goes on from the one before.
+ * Reads and copies the start of a segment: its whole blocks before damage, or before its end when it is still open.
+ * Every block of it verifies and continues the one before.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -13,7 +13,7 @@ import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { forVerification, openSegment } from "../segment/SegmentReader.ts"
 
-/** What verifies at the beginning of a segment. */
+/** What verifies at the start of a segment. */
 export interface SegmentPrefix {
   readonly header: SegmentHeader
   /** Of the uncompressed segment. */
@@ -35,8 +35,8 @@ interface FoundPrefix extends SegmentPrefix {
 }
 
 /**
- * Reads a segment up to its end or its first fault; `undefined` when not even its header holds. Fails only when the disk
- * does not give the bytes.
+ * Reads a segment up to its end or its first fault; `undefined` when even its header is damaged. Fails only when the
+ * disk does not give the bytes.
  */
 export const readPrefix = (file: SegmentFile): Effect.Effect<FoundPrefix | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
@@ -74,8 +74,8 @@ export const readPrefix = (file: SegmentFile): Effect.Effect<FoundPrefix | undef
   })).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)))
 
 /**
- * Writes a prefix as a hot segment file of its own, and syncs it. It is open, as the segment was when its header was read, or
- * closed at `closedNanos`.
+ * Writes a prefix as a hot segment file of its own, and syncs it. It is open, as the segment was when its header was
+ * read, or closed at `closedNanos`.
  */
 export const writePrefix = (
   file: SegmentFile,

@@ -1,8 +1,8 @@
 /**
- * `wal_verified.json`: which closed segment files of a directory were verified, so that they need not be read again. A file
- * is known by its identity (which stands for this very file, whatever its name) and its length, never by its time. The file is
- * replaced as a whole: temporary file, sync, rename, directory sync. It is a hint: when it is absent or makes no sense,
- * nothing was verified.
+ * `wal_verified.json`: which closed segment files of a directory were verified, so that they need not be read again. A
+ * file is known by its identity (which stands for this very file, whatever its name) and its length, never by its time.
+ * The list is replaced as a whole: temporary file, sync, rename, directory sync. It is a hint: when it is absent or
+ * makes no sense, nothing was verified.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,12 +13,12 @@ import { verifiedName, verifiedTemporaryName } from "../../disk/FileNames.ts"
 import { replaceFile } from "../../disk/ReplaceFile.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 
-/** More is not believed to be ours: 512 + 128 files take about 60 KB. */
+/** A larger file is not believed to be ours: 512 + 128 files take about 60 KB. */
 const fileBytesMax = 64 * 1024 * 1024
 
 const VerifiedFilesJson = Schema.fromJsonString(Schema.Struct({ files: Schema.Array(Schema.String) }))
 
-/** What stands for a file that was verified. */
+/** The key of a file that was verified. */
 export const keyOf = ({ bytes, identity }: FileStat): string => `${identity} ${bytes}`
 
 /** The keys of the files that were verified. */

@@ -1,19 +1,21 @@
 /**
- * Checks every byte of every segment in a directory, hot and cold, and that each goes on from the one before: wal_id,
- * chain, event ids. It stops at nothing: what is wrong comes as values, at least one for each damaged segment, and all
- * segments are visited. A segment behind a damaged one is held against that one's header, where it still holds. One that only
- * does not go on from the one before is a fault, and is checked by itself.
+ * Checks every byte of every segment in a directory, hot and cold, and that each continues its predecessor: wal_id,
+ * chain, event ids. Nothing stops it: faults come as values, at least one for each damaged segment, and all segments
+ * are visited. A segment after a damaged one is checked against the damaged one's header, if that header is intact. A
+ * segment that is intact but does not continue its predecessor is reported, and then checked on its own. So it finds
+ * rotten bits, and segments that are missing or swapped (promises 12 and 21 of docs/RELIABILITY.md).
  *
- * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention deletes is
- * left out.
+ * The directory may be in use. A segment that is frozen meanwhile is checked in its new form; one that retention
+ * deletes is left out.
  *
- * Incrementally, closed files that an earlier verification found whole are not read again: of them only the header is
- * read, and held against the segment before. What rots in such a file later is found by verifying again.
+ * Incrementally, closed files that an earlier verification found intact are not read again: only their headers are read
+ * and compared with the segment before. Damage that such a file gets later is found by verifying again.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -23,6 +25,8 @@ import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { oneOf, requireOptions } from "../../internal/options.ts"
+import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
   expectationsAfter,
@@ -38,12 +42,12 @@ import { readStart, verifySegment } from "../segment/SegmentReader.ts"
 import * as VerifiedFiles from "./VerifiedFiles.ts"
 
 /**
- * Something that is wrong. Plain data.
+ * A fault. Plain data.
  *
- * - `Corrupt`: a segment does not hold, or does not go on from the one before
+ * - `Corrupt`: a segment is damaged, or does not continue its predecessor
  * - `Unreadable`: the disk did not give the bytes
- * - `Missing`: segments are not there although older ones are
- * - `Unsafe`: a segment's name stands for a link, a directory or a device
+ * - `Missing`: segments are missing although older ones exist
+ * - `Unsafe`: the name of a segment stands for a link, a directory or a device
  *
  * @since 0.1.0
  * @category models
@@ -63,7 +67,7 @@ export type VerifyFault =
   | { readonly kind: "Unsafe"; readonly path: string }
 
 /**
- * A file that holds by itself, whether or not it goes on from the one before.
+ * A file that is intact by itself, whether or not it continues its predecessor.
  *
  * @since 0.1.0
  * @category models
@@ -79,11 +83,14 @@ export interface VerifiedSegment {
   /** 0 when there are no events. */
   readonly firstEventId: number
   readonly lastEventId: number
-  /** Uncompressed; of a remembered segment those on disk. */
+  /** Uncompressed; of a remembered segment its bytes on disk. */
   readonly bytes: number
-  /** Of an open segment: bytes from the end of its last whole block to its end, if they are not zeros. A crash leaves such a tail. */
+  /**
+   * Of an open segment: bytes from the end of its last whole block to its end, if they are not zeros. A crash leaves
+   * such a tail.
+   */
   readonly tornBytes: number
-  /** Found whole by an earlier verification, and not read now. */
+  /** Found intact by an earlier verification, and not read now. */
   readonly remembered: boolean
 }
 
@@ -95,12 +102,12 @@ export interface VerifiedSegment {
  */
 export interface VerifyReport {
   readonly directory: string
-  /** By index; a segment that is there hot and cold comes twice. */
+  /** By index; a segment that exists hot and cold comes twice. */
   readonly segments: ReadonlyArray<VerifiedSegment>
   readonly faults: ReadonlyArray<VerifyFault>
-  /** Indices that are there in several forms: a freeze under way, or one that a crash ended. No fault. */
+  /** Indices that exist in several forms: a freeze is under way, or a crash ended one. No fault. */
   readonly severalForms: ReadonlyArray<number>
-  /** Names that are none of the naming's. No fault. */
+  /** Names that the naming does not give. No fault. */
   readonly foreign: ReadonlyArray<string>
 }
 
@@ -114,15 +121,17 @@ export interface VerifyOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
   /**
-   * Remember in the directory which closed files were found whole (see `VerifiedFiles`). `onlyNew` leaves out those
-   * that are remembered, `again` reads all. When not given, all are read and nothing is written.
+   * Remembers in the directory which closed files were found intact (see `VerifiedFiles`). `onlyNew` skips those that
+   * are remembered, `again` reads all. By default all are read and nothing is written.
    */
   readonly incremental?: "onlyNew" | "again"
 }
 
+const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(oneOf(["onlyNew", "again"])) })
+
 /**
- * Verifies a directory. Fails only when the directory itself cannot be listed, or what is to be remembered cannot be read
- * or written.
+ * Verifies a directory. Fails only when the directory itself cannot be listed, or the list of verified files cannot be
+ * read or written.
  *
  * @since 0.1.0
  * @category verification
@@ -148,19 +157,20 @@ export interface VerifyOptions {
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
 )(function*(options: VerifyOptions) {
+  requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
   const listing = yield* directory.scan
   const { incremental } = options
   const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : new Set<string>()
   const walk = new Walk(listing, directory, remembered)
   for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
-  // A file that is gone is forgotten, and so is one in which something was found.
+  // A file that is gone is forgotten, and so is one that has a fault.
   if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
   return walk.report(listing)
 })
 
 /**
- * One line for people.
+ * Formats a fault as one line for people.
  *
  * @since 0.1.0
  * @category formatting
@@ -180,10 +190,10 @@ export const formatVerifyFault = (fault: VerifyFault): string => {
   }
 }
 
-/** How the segment before ended, as far as it is known. */
+/** How the segment before ended, as far as that is known. */
 interface Before extends SegmentEnd {
   readonly segmentIndex: number
-  /** The last open one, when nothing but segments without events followed it. */
+  /** The last open segment, when only segments without events followed it. */
   readonly unclosed: Unclosed | undefined
 }
 
@@ -192,13 +202,13 @@ interface Unclosed {
   readonly summary: SegmentSummary
 }
 
-/** What has been found so far, and what the next segment is held against. */
+/** What has been found so far, and what the next segment is compared with. */
 class Walk {
   readonly segments: Array<VerifiedSegment> = []
   readonly faults: Array<VerifyFault> = []
   readonly severalForms: Array<number> = []
   readonly directory: SegmentDirectory
-  /** Closed files that need not be read, and those of this walk that were found whole, by key. */
+  /** Closed files that need not be read, and those that this walk found intact, by key. */
   readonly remembered: ReadonlySet<string>
   readonly whole = new Set<string>()
   before: Before | undefined
@@ -235,13 +245,13 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   }
   const files = directory.filesOf(entry)
   let visited = yield* visitFiles(walk, files, end)
-  // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and goes once.
+  // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and is deleted once.
   for (let look = 0; look < 3 && visited.length === 0; look++) {
     const listing = yield* directory.scan
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
     if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), end)
     else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
-      // Retention has taken this one and all before it: no gap, although some of them were seen.
+      // Retention has deleted this segment and all before it: no gap, although some of them were seen.
       walk.lastSegmentIndex = segmentIndex
       return
     }
@@ -264,7 +274,7 @@ interface Visited {
   readonly summary: SegmentSummary | undefined
 }
 
-/** Verifies each of the files that are still there. */
+/** Verifies each of the files that still exist. */
 const visitFiles = Effect.fnUntraced(function*(
   walk: Walk,
   files: ReadonlyArray<SegmentFile>,
@@ -289,10 +299,10 @@ const visitFiles = Effect.fnUntraced(function*(
   return visited
 })
 
-/** Of a segment that is checked by itself. */
+/** For a segment that is checked on its own. */
 const alone = (segmentIndex: number): SegmentEnd => ({ version: undefined, expectations: { segmentIndex } })
 
-/** What a file that holds turned out to be. */
+/** What an intact file turned out to be. */
 interface Checked {
   readonly key: string
   readonly summary: SegmentSummary
@@ -304,13 +314,15 @@ const noteWhole = (walk: Walk, file: SegmentFile, { key, remembered, summary }: 
   walk.segments.push(verifiedSegment(file, summary, remembered))
 }
 
-/** The segment may hold by itself, and only not go on from the one before. */
+/** The segment may be intact by itself, and only not continue its predecessor. */
 const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
   error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
 
-/** Reads a whole file, or, when it is remembered and its header goes on from the segment before, its header. */
+/**
+ * Reads a whole file. Of one that is remembered, and whose header continues the predecessor, it reads only the header.
+ */
 const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, end: SegmentEnd) {
-  // Before it is read: should its name pass to another file meanwhile, that one is not remembered.
+  // Before it is read: if its name passes to another file meanwhile, that one is not remembered.
   const stat = yield* Disk.use((disk) => disk.stat(file.path))
   const key = VerifiedFiles.keyOf(stat)
   if (walk.remembered.has(key)) {
@@ -324,7 +336,7 @@ const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, end
   return checked
 })
 
-/** What a closed header says of a segment whose bytes were found to agree with it. */
+/** The summary by a closed header, of a segment whose bytes were found to agree with it. */
 const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   header,
   closed: true,
@@ -375,7 +387,10 @@ const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered:
   remembered
 })
 
-/** What a segment alone cannot say: whether its format belongs here, and whether an open one before it may be open. */
+/**
+ * Checks what a segment alone cannot tell: whether its format belongs here, and whether an open predecessor may be
+ * open.
+ */
 const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end: SegmentEnd): void => {
   const { before } = walk
   if (before === undefined) return
@@ -391,7 +406,7 @@ const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end:
 
 const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | undefined): Before => {
   const isEmpty = summary.eventCount === 0
-  const previousEventId = isEmpty ? older?.expectations.previousEventId : summary.lastEventId
+  const previousEventId = summary.lastEventId > 0 ? summary.lastEventId : older?.expectations.previousEventId
   const unclosed = summary.closed ? undefined : { file, summary }
   return {
     segmentIndex: file.segmentIndex,
@@ -402,8 +417,8 @@ const beforeOf = (file: SegmentFile, summary: SegmentSummary, older: Before | un
 }
 
 /**
- * A damaged segment whose closed header holds, and goes on from the one before, still says how it ended. One that does not
- * belong here says nothing; what was known before it stays.
+ * An intact closed header of a damaged segment still tells how it ended, if the segment continues its predecessor. A
+ * segment that does not belong here tells nothing: what was known before it stays.
  */
 const beforeOfDamaged = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -414,7 +429,7 @@ const beforeOfDamaged = Effect.fnUntraced(function*(
   const start = yield* Effect.result(readStart(file))
   if (Result.isFailure(start) || start.success.header.closedNanos === 0n) return unknown
   const { header } = start.success
-  // Events may be lost between the two: ids need not continue.
+  // Events may be lost between the two, so ids need not continue.
   if (faultBetween(end, header, undefined) !== undefined) return unknown
   const before: Before = { ...endOf(header), segmentIndex: file.segmentIndex, unclosed: undefined }
   return before

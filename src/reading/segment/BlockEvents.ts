@@ -1,6 +1,6 @@
 /**
- * The events of a block that was checked. Fast: `forEachEvent` allocates nothing. Convenient: `eventsOf` makes
- * `{ id, bytes }` of each; the bytes are views on the block, not copies.
+ * Takes the events out of a checked block. `forEachEvent` is fast: it allocates nothing. `eventsOf` is convenient: it
+ * makes `{ id, bytes }` of each; the bytes are views on the block, not copies.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ export interface RecordedEvent {
 }
 
 /**
- * Calls `f` with the id of each event, the memory it lies in, and where it begins and ends there.
+ * Calls `f` with the id of each event, the memory that holds it, and where it starts and ends there.
  *
  * @since 0.1.0
  * @category iteration
@@ -73,7 +73,8 @@ export const eventsOf = (block: VerifiedBlock): Array<RecordedEvent> => {
 }
 
 /**
- * The part of a block whose ids lie from `fromId` to `toId`, both included; `undefined` when there is none. Still a view.
+ * The part of a block whose ids lie from `fromId` to `toId`, both included; `undefined` when there is none. A view, not
+ * a copy.
  *
  * @since 0.1.0
  * @category iteration

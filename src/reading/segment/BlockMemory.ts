@@ -1,20 +1,20 @@
 /**
- * The memory that segments are read into, and who may keep it. Reading into memory that was used before is about four
- * times faster than reading into fresh memory, whose pages the system must first give.
+ * The memory that segments are read into, and how long it may be kept. Reading into memory that was used before is
+ * about four times faster than reading into fresh memory, whose pages the system must first provide.
  */
 import { FrameMemory } from "./FrameReader.ts"
 
 /** Gives buffers to read into. */
 export interface BlockMemory {
-  /** A buffer of at least `bytes`. The same one again until it was handed out; its content may be anything. */
+  /** A buffer of at least `bytes`. The same one again until it was handed out; it may contain anything. */
   readonly take: (bytes: number) => Uint8Array
-  /** Someone looks at the buffer taken last: the next `take` gives another one. */
+  /** The buffer taken last was handed out to a caller: the next `take` gives another one. */
   readonly handOut: () => void
-  /** For what lies compressed in the files; it is never handed out. */
+  /** For the compressed bytes of the files; it is never handed out. */
   readonly frame: FrameMemory
 }
 
-/** Every buffer is a new one; whoever holds a view on one may keep it. */
+/** Every buffer is a new one; callers may keep views on it. */
 export const freshMemory = (): BlockMemory => {
   let spare: Uint8Array = new Uint8Array(0)
   return {
@@ -29,7 +29,7 @@ export const freshMemory = (): BlockMemory => {
   }
 }
 
-/** Takes turns between `count` buffers: what was handed out is overwritten `count` hand-outs later. */
+/** Takes turns between `count` buffers: a buffer is overwritten `count` hand-outs after its own. */
 export const rotatingMemory = (count: number): BlockMemory => {
   const buffers: Array<Uint8Array> = Array.from({ length: count }, () => new Uint8Array(0))
   let turn = 0
@@ -46,5 +46,5 @@ export const rotatingMemory = (count: number): BlockMemory => {
   }
 }
 
-/** Memory of its own, not filled with zeros: nothing of it is looked at before it was read into. */
+/** Memory of its own, not filled with zeros: it is read into before it is looked at. */
 const allocate = (bytes: number): Uint8Array => Buffer.allocUnsafeSlow(bytes)

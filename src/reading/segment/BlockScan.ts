@@ -1,6 +1,6 @@
 /**
- * Looks for block headers in the bytes of a segment, wherever they may stand: behind damage nothing else tells where the
- * next block begins. What is found is a candidate, see `BlockSearch`.
+ * Looks for block headers in the bytes of a segment, wherever they may stand: after damage nothing else tells where the
+ * next block starts. What is found is a candidate, see `BlockSearch`.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -44,7 +44,7 @@ export const contentFrom = Effect.fnUntraced(function*(
 })
 
 /**
- * The first place at `offset` or behind it where a block can begin that may follow `point`, and for which `isWanted`
+ * The first place at `offset` or after it where a block can start that may follow `point`, and for which `isWanted`
  * holds.
  */
 export const scan = (
@@ -65,7 +65,7 @@ export const scan = (
     while (source !== undefined) {
       const read = yield* Effect.result(source.read(window))
       if (Result.isFailure(read)) {
-        // Behind a damaged block of the frame the next one may be whole.
+        // After a damaged block of the frame the next one may be intact.
         const beyond: number = (Math.floor(windowStart / pieceBytes) + 1) * pieceBytes
         if (content === undefined || beyond >= content.bytes) return undefined
         windowStart = firstPlaceFrom(beyond, offset, stepBytes)
@@ -86,6 +86,6 @@ export const scan = (
     return undefined
   }))
 
-/** The first place at `offset` or behind it where a block can begin, counted from one where a block did. */
+/** The first place at `offset` or after it where a block can start, counted from a place where one did. */
 const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
   from + Math.ceil((offset - from) / stepBytes) * stepBytes

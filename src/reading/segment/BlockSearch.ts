@@ -1,7 +1,7 @@
 /**
- * Which places in the bytes of a segment can be the start of one of its blocks. Recorded bytes may look like a block (an
- * application records a copy of this very file), so a place that is found is a candidate: only the blocks that follow it
- * can prove it.
+ * Finds the places in a segment where one of its blocks can start. Recorded bytes may look like a block (an application
+ * records a copy of this very file), so a place that is found is a candidate: only the blocks that follow it can prove
+ * it.
  */
 import { readBlockHeader } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
@@ -9,7 +9,7 @@ import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { idsInEvents } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 
-/** How many candidates that turn out to be no blocks are tried in one search; a hostile file could hold millions. */
+/** How many candidates that turn out to be no blocks are tried in one search; a hostile file could contain millions. */
 export const refutedMax = 256
 
 /** What is known of the blocks that are searched for. */
@@ -33,7 +33,7 @@ export const blocksFrom = (header: SegmentHeader, point: SegmentPoint): BlockBou
   firstEventIdMin: point.lastEventId + 1
 })
 
-/** The header of a block within these bounds that `bytes` hold at `at`; `undefined` when they hold none. */
+/** Reads the header of a block within these bounds that starts at `at`; `undefined` when none does. */
 export const blockAt = (bounds: BlockBounds, bytes: Uint8Array, at: number): BlockHeader | undefined => {
   const { blockIndexMin, firstEventIdMin, header } = bounds
   const block = readBlockHeader(header.version, bytes, at)

@@ -1,10 +1,10 @@
 /**
- * The content of a cold file made of LZ4 frames, piece by piece, everything checked that a frame offers for checking, but for
- * the content checksum where the reader proves the content itself (`isProven`).
+ * Reads the content of a cold file made of LZ4 frames, piece by piece, and checks everything that a frame lets us
+ * check. One exception: the content checksum is skipped when the reader proves the content itself (`isProven`).
  *
- * Blocks are decoded where they are asked for. Handing them to Node's thread pool was faster by a tenth or two when a core was
- * free, and cost 400 MiB: of what one thread allocates and another frees some hundred blocks wait before the native
- * allocator uses them again. After each piece whoever else waits for this thread has a turn.
+ * Blocks are decoded on the reading thread. Decoding in Node's thread pool was faster by 10 to 20 % when a core was
+ * free, and cost 400 MiB: when one thread allocates and another frees, some hundred blocks wait before the native
+ * allocator uses them again. After each piece the thread serves its other fibers.
  */
 import * as Effect from "effect/Effect"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
@@ -21,15 +21,15 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 const compressedReadBytes = 512 * 1024
 
 /**
- * What reading frames takes beside their content: a buffer of compressed file, and the block being gathered. It serves one
- * file after the other. Memory made anew for each segment had the garbage collected every third segment, which took a
- * fifth of the time.
+ * The memory for reading frames beside their content: a buffer of compressed file, and the block being gathered. It
+ * serves one file after the other. When it was made anew for each segment, the garbage collector ran every third
+ * segment, which took a fifth of the time.
  */
 export class FrameMemory {
   readonly parser = new Lz4FrameParser()
   private buffer = new Uint8Array(0)
 
-  /** The buffer, of at least so many bytes. */
+  /** The buffer, of at least `bytes`. */
   take(bytes: number): Uint8Array {
     if (this.buffer.length < bytes) this.buffer = new Uint8Array(bytes)
     return this.buffer
@@ -40,13 +40,13 @@ export class FrameMemory {
 interface FrameReader {
   /** The next piece, which is valid until the next call; `undefined` at the end. */
   readonly next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>
-  /** At most so many bytes are still to come. */
+  /** At most this many bytes are still to come. */
   readonly restBytesMax: () => number
 }
 
 /**
- * Reads an open file of frames from its first byte. `isProven` says whether the reader proves every byte of the content by
- * what the content says itself. `memory` is nobody else's until the reader is given up.
+ * Reads an open file of frames from its first byte. `isProven` tells whether the reader proves every byte of the
+ * content by checksums inside the content. `memory` serves no other reader until this one is done.
  */
 export const makeFrameReader = (
   file: SegmentFile,
@@ -84,7 +84,7 @@ export const makeFrameReader = (
     }
   })
 
-  /** What a part holds; `undefined` when that is nothing. */
+  /** The content of a part; `undefined` when it has none. */
   const decode = (part: FramePart): Uint8Array | undefined => {
     if (part._tag !== "Block") {
       content.take(part)

@@ -6,10 +6,10 @@
  * - a block of a later flush follows it. In format 2 a block tells where its flush began. In format 1 the last block of a
  *   flush is the only one that is not full, and it is written after the others are durable
  * - it belongs to the first flush
- * - the meta file names an event of this segment that would be behind it, since that file names only what was durable
+ * - the meta file names an event of this segment that would come after it, since that file names only what was durable
  *
  * What another writer of format 1 left open (its header has no checksum yet) tells nothing of its flushes. There any block
- * behind is taken for a later one: what was acknowledged must not be cut, and a person decides (`Repair`).
+ * after it is taken for a later one: what was acknowledged must not be cut, and a person decides (`Repair`).
  *
  * Recorded bytes may look like a block of a later flush; such a place must at least lie where a block with its index and
  * its ids can lie. When it misleads all the same, a torn tail is taken for damage. Nothing is lost by that.

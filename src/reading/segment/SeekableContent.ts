@@ -1,11 +1,11 @@
 /**
- * The uncompressed bytes of a segment from any position, without reading what lies before it: a hot file, or a frame
- * that says how long its content is and whose blocks are independent and all full but the last. Of such a frame only the
- * size fields are read to find a block. Frames with linked blocks or without a content size and the block form are not
- * seekable; they are read from the front.
+ * Reads the uncompressed bytes of a segment from any position, without reading what lies before it: of a hot file, or
+ * of a frame that claims how long its content is and whose blocks are independent and all full but the last. Of such a
+ * frame only the size fields are read to find a block. Frames with linked blocks or without a content size (as writers
+ * of format 1 make them) and the block form are not seekable; they are read from the front.
  *
- * What a frame says of its whole content (its checksum) is not checked this way; its blocks are, and the segment's own
- * checksums are.
+ * The checksum of a frame's whole content is not checked this way. Its blocks are, and so are the segment's own
+ * checksums.
  */
 import * as Effect from "effect/Effect"
 import type { DiskError, DiskFile, FileStat } from "../../disk/Disk.ts"
@@ -63,7 +63,7 @@ const seekableFrame = Effect.fnUntraced(function*(file: SegmentFile, opened: Dis
         const place = places[block]
         if (place === undefined) return undefined
         const piece = yield* readBlock(file, opened, frame, place)
-        // The last block holds the rest; all others are full, or what follows is not where it seems to be.
+        // The last block holds the rest; all others are full. Otherwise what follows is not where it seems to be.
         const expectedBytes = Math.min(blockBytesMax, contentBytes - block * blockBytesMax)
         if (piece.length !== expectedBytes) {
           const expected = `a block of ${expectedBytes} bytes`

@@ -1,8 +1,8 @@
 /**
- * The uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one LZ4
- * block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
- * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can decode in one
- * piece only, is held whole, compressed and not, and refused above `blockFileBytesMax`.
+ * Reads the uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one
+ * LZ4 block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
+ * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can only decode in one piece,
+ * is held whole, compressed and not, and refused above `blockFileBytesMax`.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -19,13 +19,13 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 /** The bytes of one segment, read from the front. */
 export interface SegmentContent {
   /**
-   * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. What could be had before a
-   * failure is given first; the failure comes with the call after that.
+   * Fills `target` from its first byte and returns how many bytes it got, 0 only at the end. Bytes that were read
+   * before a failure are given first; the failure comes with the next call.
    */
   readonly read: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
-  /** At most so many bytes are still to come, as far as can be told without reading. */
+  /** At most this many bytes are still to come, as far as can be told without reading. */
   readonly restBytesMax: () => number
-  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  /** Of a hot file: identifies this very file, whatever its name; empty for others. */
   readonly identity: string
   /** Of a hot file: the bytes of this very file from `position` on, as they are now. */
   readonly from: ((position: number) => SegmentContent) | undefined
@@ -35,10 +35,11 @@ export interface SegmentContent {
 const blockFileBytesMax = 1024 * 1024 * 1024
 
 /**
- * Opens a segment's content. The file stays open as long as the scope; what was unlinked meanwhile can still be read.
+ * Opens a segment's content. The file stays open as long as the scope; a file that is unlinked meanwhile can still be
+ * read.
  *
- * `isProven` says that from now on the reader proves every byte by what the content says itself; then a frame's own checksum
- * of its content is left out. `memory` serves one content at a time.
+ * `isProven` gives `true` once the reader proves every byte by checksums inside the content; then a frame's own
+ * checksum of its content is skipped. `memory` serves one content at a time.
  */
 export const openContent = Effect.fnUntraced(function*(
   file: SegmentFile,
@@ -76,7 +77,8 @@ export const hotContent = (
 const nothing = new Uint8Array(0)
 
 /**
- * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is asked again.
+ * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is run
+ * again.
  */
 export const contentOfPieces = (
   next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,

@@ -1,5 +1,5 @@
 /**
- * A segment does not hold. The error names the file, the byte, what should have stood there and what did.
+ * The error of a damaged segment. It names the file, the byte, what should have been there and what was.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import { formatFault, segmentFault, segmentFaultKinds } from "../../format/Segme
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 
 /**
- * A segment is damaged, or does not belong where it stands. Reading it again does not help.
+ * A segment is damaged, or does not belong where it is. Reading it again does not help.
  *
  * @since 0.1.0
  * @category errors
@@ -56,14 +56,14 @@ export const corrupt = (
     found: fault.found
   })
 
-/** What the LZ4 decoder threw, as a fault. Anything else it throws is our own mistake and goes on. */
+/** What the LZ4 decoder threw, as a fault. Anything else that it throws is our own mistake and stays a defect. */
 const frameFault = (error: unknown): SegmentFault => {
   if (!(error instanceof Lz4FrameError)) throw error
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }
 
 /**
- * Runs a step of the decoder; what it throws about the file is the file's fault.
+ * Runs a step of the decoder; an error that it throws about the file becomes a fault of the file.
  *
  * @since 0.1.0
  * @category reading

@@ -1,9 +1,9 @@
 /**
  * Reads one segment, hot or cold, of either format, and hands out nothing that it has not checked. Memory is bounded by
- * the largest of 4 MiB and twice the segment's largest block, beside what decompression needs (see `SegmentContent`).
+ * the larger of 4 MiB and twice the segment's largest block, besides what decompression needs (see `SegmentContent`).
  *
- * Effects are spent per read of a file, not per block and not per event: blocks come as arrays, events through a plain
- * function.
+ * There is one effect for each read of a file, not for each block or event: blocks come as arrays, events through a
+ * plain function.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -27,21 +27,24 @@ import { openContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
 
-/** Bytes of segment read at once: few at first, for there may be little that is new, then more, if no block needs more. */
+/**
+ * Bytes of segment read at once: few at first, since there may be little that is new, then more, if no block needs
+ * more.
+ */
 const readBytesMin = 64 * 1024
 const readBytesMax = 4 * 1024 * 1024
 
 /** An open segment that gives its blocks read by read. */
 export interface SegmentCursor {
   readonly file: SegmentFile
-  /** Of a hot file: stands for this very file, whatever its name; empty for others. */
+  /** Of a hot file: identifies this very file, whatever its name; empty for others. */
   readonly identity: string
   /**
-   * The blocks of the next read, in the memory given; empty at the end of the segment. What was checked before a fault is handed out first;
-   * the fault comes with the call after that, and with every call from then on.
+   * The blocks of the next read, in the memory given; empty at the end of the segment. Blocks that were checked before
+   * a fault are handed out first; the fault comes with the call after that, and with every call from then on.
    */
   readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock>, DiskError | SegmentCorrupt, Disk>
-  /** What the segment was. Only after `next` gave nothing. */
+  /** What the segment turned out to be. Only after `next` gave nothing. */
   readonly summary: () => SegmentSummary
   /** The header and where the last whole block so far ended; `undefined` before there is a header that belongs here. */
   readonly progress: () => { readonly header: SegmentHeader; readonly point: SegmentPoint } | undefined
@@ -51,20 +54,23 @@ export interface SegmentCursor {
 export interface Reading {
   readonly memory: BlockMemory
   /**
-   * Whether an open segment is read up to the end of its file (`checked`: the summary says if anything but zeros follows its
-   * last block), or only to the first zeros behind it (`left`: files are as long as full segments from the beginning).
+   * How far an open segment is read.
+   *
+   * - `checked`: up to the end of its file; the summary tells whether anything but zeros follows its last block
+   * - `left`: only to the first zeros after its last block, since a file has the length of a full segment from the
+   *   start
    */
   readonly tail: "checked" | "left"
   /**
-   * `sufficient` leaves out what others imply: see `Hashes`, and of a closed segment the content checksum of its frame, since every
-   * byte of the content is checked by what the segment says itself.
+   * `sufficient` skips checksums that others imply: see `Hashes`, and of a closed segment also the content checksum of
+   * its frame, since the segment's own checksums cover every byte of the content.
    */
   readonly hashes: Hashes
 }
 
 /**
- * Reading events to hand them out: every changed byte that changes an event is found, in the least time. A reader that
- * comes back to an open segment again and again leaves its tail.
+ * For reading events to hand them out: every changed byte that changes an event is found, in the least time. A reader
+ * that returns to an open segment again and again leaves its tail.
  */
 export const forReplay = (memory: BlockMemory, tail: Reading["tail"] = "checked"): Reading => ({
   memory,
@@ -72,14 +78,14 @@ export const forReplay = (memory: BlockMemory, tail: Reading["tail"] = "checked"
   hashes: "sufficient"
 })
 
-/** Checking every byte and every checksum. */
+/** For checking every byte and every checksum. */
 export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail: "checked", hashes: "all" })
 
-/** What a cursor is made of. */
+/** The parts of a cursor. */
 interface CursorParts {
   readonly file: SegmentFile
   readonly content: SegmentContent
-  /** May have been told to resume where `content` begins. */
+  /** May have been told to resume where `content` starts. */
   readonly verifier: SegmentVerifier
   readonly memory: BlockMemory
   readonly tail: Reading["tail"]
@@ -89,14 +95,14 @@ interface CursorParts {
 export const makeCursor = ({ file, memory, tail, verifier, ...parts }: CursorParts): SegmentCursor => {
   let { content } = parts
   let buffer: Uint8Array = new Uint8Array(0)
-  /** What the verifier has not taken yet stands in `buffer` from `start` to `end`. */
+  /** The bytes that the verifier has not taken yet lie in `buffer` from `start` to `end`. */
   let start = 0
   let end = 0
   let readBytes = readBytesMin
   let ended = false
   let failure: DiskError | SegmentCorrupt | undefined
 
-  /** Makes room behind the rest. More room than a read takes is made only when that was full and not enough. */
+  /** Makes room after the rest. More room than a read takes is made only when that was full and not enough. */
   const makeRoom = (): void => {
     const rest = buffer.subarray(start, end)
     const wanted = rest.length < readBytes ? readBytes : Math.min(verifier.neededBytes, rest.length * 2)
@@ -109,7 +115,7 @@ export const makeCursor = ({ file, memory, tail, verifier, ...parts }: CursorPar
     readBytes = Math.min(readBytesMax, readBytes * 4)
   }
 
-  /** At the end of the segment: an open one must not end in damage, and goes on where a recorder has completed a block. */
+  /** Ends the segment. An open one must not end in damage, and continues where a recorder has completed a block. */
   const settle = Effect.gen(function*() {
     ended = true
     const { header, point, tornBecause: torn } = verifier
@@ -140,7 +146,7 @@ export const makeCursor = ({ file, memory, tail, verifier, ...parts }: CursorPar
       const blocks: Array<VerifiedBlock> = []
       start += verifier.push(buffer.subarray(0, end), atEnd, (block) => blocks.push(block))
       if (verifier.fault !== undefined) failure = corrupt(file, verifier.fault)
-      else if (atEnd || (tail === "left" && verifier.isBehindBlocks)) yield* settle
+      else if (atEnd || (tail === "left" && verifier.isPastBlocks)) yield* settle
       if (blocks.length > 0) {
         memory.handOut()
         return blocks
@@ -181,7 +187,7 @@ export const openSegment = (
 
 /**
  * Reads a whole segment and hands every checked block to `onBlock`, which must not keep it. Returns what the segment
- * was; fails at the first fault, after the blocks before it were handed out.
+ * turned out to be; fails at the first fault, after the blocks before it were handed out.
  */
 export const readSegment = (
   file: SegmentFile,
@@ -205,8 +211,8 @@ export const verifySegment = (
 ): Effect.Effect<SegmentSummary, DiskError | SegmentCorrupt, Disk> => readSegment(file, expectations, () => undefined)
 
 /**
- * Reads the header of a hot segment; `undefined` when the file is gone, or does not start with a header of either format:
- * damaged, still empty, or written by an application in a format of its own.
+ * Reads the header of a hot segment; `undefined` when the file is gone, or does not start with a header of either
+ * format: damaged, still empty, or written by an application in a format of its own.
  */
 export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
@@ -217,16 +223,19 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
     return isSegmentFault(header) ? undefined : header
   })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
 
-/** What the beginning of a segment says. */
+/** What the start of a segment tells. */
 export interface SegmentStart {
   readonly header: SegmentHeader
-  /** `undefined` when there is no event, or no first block that can be believed. */
+  /**
+   * Of a segment that was closed without events, the id that comes next. `undefined` when none is named, or when there is
+   * no intact header of a first block.
+   */
   readonly firstEventId: number | undefined
 }
 
 /**
  * Reads the header and, of an open segment, the first block's header. Of a cold segment the first block of its frame is
- * decoded. Nothing further is checked.
+ * decoded. Nothing else is checked.
  */
 export const readStart = (
   file: SegmentFile
@@ -238,7 +247,7 @@ export const readStart = (
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
     if (header.closedNanos !== 0n) {
-      return { header, firstEventId: header.eventCount === 0 ? undefined : header.firstEventId }
+      return { header, firstEventId: header.firstEventId === 0 ? undefined : header.firstEventId }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1

@@ -1,11 +1,11 @@
 /**
- * Goes on behind damage inside a segment: finds the next block that verifies. For people who look for what is left, not for
- * programs that rely on it: a block behind damage has its own checksums and its ids to speak for it, but nothing proves
- * what lay before it, and recorded bytes that look like a block can pass for one.
+ * Continues after damage inside a segment: finds the next block that verifies. It is meant for an operator who looks
+ * for what is left, not for programs that rely on it: a block after damage has its own checksums and its ids as proof,
+ * but nothing proves what lay before it, and recorded bytes that look like a block can pass for one.
  *
- * A block whose header holds and whose payload does not is stepped over whole, so what it holds is not taken for blocks.
- * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are tried;
- * in other compressed forms nothing can be decoded behind damage.
+ * A block with an intact header and a damaged payload is skipped as a whole, so its payload is not taken for blocks.
+ * The next block must have a later index and later ids. Where a seekable frame is damaged itself, its next blocks are
+ * tried; in other compressed forms nothing can be decoded after damage.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,18 +23,18 @@ import { seekable } from "./SeekableContent.ts"
 import type { Reading, SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor } from "./SegmentReader.ts"
 
-/** A segment that is read on behind damage. */
+/** A segment that is read after damage. */
 interface Salvaged {
   readonly cursor: SegmentCursor
   /** The first blocks, read already. */
   readonly blocks: ReadonlyArray<VerifiedBlock>
-  /** Where the first of them begins. */
+  /** Where the first of them starts. */
   readonly offset: number
 }
 
 /**
- * The next block at `point` or behind it that verifies; `undefined` when there is none. The blocks before the point were
- * read, the one at the point is damaged or does not go on from them.
+ * The next block at `point` or after it that verifies; `undefined` when there is none. The blocks before the point were
+ * read; the one at the point is damaged or does not continue them.
  */
 export const openSegmentPast = Effect.fnUntraced(function*(
   file: SegmentFile,

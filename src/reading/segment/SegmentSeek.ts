@@ -1,16 +1,19 @@
 /**
- * Opens a segment at an event, without reading or decoding most of what lies before it. The cursor may begin at an earlier
- * event; the caller drops what it did not ask for.
+ * Opens a segment at an event, without reading or decoding most of what lies before it. The cursor may start at an
+ * earlier event; the caller drops what it did not ask for.
  *
- * What is and is not verified after a seek: the segment header is, and every byte from the block where reading begins,
- * up to the last id and the last chained checksum that the closed header names. What lies before that block is not, nor
- * is the number of events in the whole segment, nor the content checksum of a frame.
+ * What is verified after a seek:
  *
- * How the block is found. Blocks of format 1 lie at fixed places. Blocks of format 2 do not, and recorded bytes may look like
- * blocks (someone records a copy of this very file). So a block header found at an arbitrary place is believed only
- * when the blocks that follow it verify and go on from each other for longer than one payload can be, or up to the
- * end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading begins further in
- * front, in the last resort at the segment's first byte. An open segment is always read from there.
+ * - verified: the segment header, and every byte from the block where reading starts, up to the last id and the last
+ *   chained checksum that the closed header names
+ * - not verified: what lies before that block, the number of events in the whole segment, and the content checksum of a
+ *   frame
+ *
+ * How the block is found. Blocks of format 1 lie at fixed places. Blocks of format 2 do not, and recorded bytes may
+ * look like blocks (an application records a copy of this very file). So a block header at an arbitrary place is
+ * believed only when the blocks after it verify and continue each other for longer than one payload can be, or up to
+ * the end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading starts further
+ * in front, in the last resort at the segment's first byte. An open segment is always read from there.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -55,7 +58,7 @@ export const openSegmentAt = (
     verifier.push(start.subarray(0, count), false, () => {})
     if (verifier.fault !== undefined) return yield* corrupt(file, verifier.fault)
     const { header } = verifier
-    // The place of a payload as large as this costs more to prove than reading from the front.
+    // Proving a place in payloads this large costs more than reading from the front.
     if (header === undefined || header.closedNanos === 0n || header.blockBytesMax * 4 > content.bytes) {
       return yield* fromTheFront
     }
@@ -65,10 +68,8 @@ export const openSegmentAt = (
     return makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
   })
 
-/**
- * Opens a hot segment behind what was read of it before, when it is still the same file; `undefined` when it is not.
- */
-export const openSegmentBehind = Effect.fnUntraced(function*(
+/** Opens a hot segment after what was read of it before, when it is still the same file; `undefined` when it is not. */
+export const resumeSegment = Effect.fnUntraced(function*(
   file: SegmentFile,
   expectations: SegmentExpectations,
   identity: string,
@@ -89,7 +90,7 @@ export const openSegmentBehind = Effect.fnUntraced(function*(
   return makeCursor({ ...reading, file, content, verifier })
 })
 
-/** The last of the points that are tried which has nothing but earlier events before it. */
+/** The last of the points that are tried that has only earlier events before it. */
 const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, fromId: number) {
   let found: SegmentPoint | undefined
   let low = 1
@@ -100,7 +101,7 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
     const probe = hasFixedBlocks(header.version)
       ? fixedPoint(content, header, position)
       : provenPoint(content, header, position)
-    // Damage at a place that is only tried is no fault yet: what is wanted may lie before it.
+    // Damage at a place that is only tried is no fault yet: the wanted event may lie before it.
     const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
     if (point !== undefined && point.lastEventId < fromId) {
       found = point
@@ -112,7 +113,7 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
   return found
 })
 
-/** Format 1: the point behind the first block that begins at `position` or later. */
+/** Format 1: the point after the first block that starts at `position` or later. */
 const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
   const first = headerBytesOf(header.version)
   const stepBytes = blockStepBytes(header.version)
@@ -125,10 +126,11 @@ const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header:
   return point?.blockIndex === blockIndex + 1 ? point : undefined
 })
 
-/** Format 2: the point behind the first block at `position` or later that is proven to be one. */
+/** Format 2: the point after the first block at `position` or later that is proven to be one. */
 const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
   const source = content.from(position)
-  // A block begins within one block's length; a run longer than a payload and the block that it breaks off in follow.
+  // A block starts within one block's length. After it come a run longer than a payload, and the block in which the run
+  // breaks off.
   const blockBytes = blockBytesInFile(header.version, header.blockBytesMax)
   const buffer = new Uint8Array(Math.min(content.bytes - position, 4 * blockBytes))
   let end = 0
@@ -155,7 +157,7 @@ const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header
   return undefined
 })
 
-/** Whether a block begins with the first of `bytes`; then the point behind it. */
+/** Whether a block starts with the first of `bytes`; then the point after it. */
 const tryBlock = (
   header: SegmentHeader,
   bytes: Uint8Array,
@@ -173,7 +175,7 @@ const tryBlock = (
   return atEnd || begin + used > blockBytesInFile(header.version, header.blockBytesMax) ? point : "more"
 }
 
-/** What a block at `offset` leaves to the next one, if `bytes` begin with one that this segment can have. */
+/** What a block at `offset` leaves to the next one, if `bytes` start with one that this segment can have. */
 const pointAfter = (header: SegmentHeader, bytes: Uint8Array, offset: number): SegmentPoint | undefined => {
   const block = blockAt(blocksOf(header), bytes, 0)
   if (block === undefined) return undefined

@@ -1,25 +1,25 @@
 /**
  * Shows other processes of the same machine the state of a running recorder. The recorder's process answers at a Unix
- * domain socket (see MonitorSocket.ts); the file `wal.monitor` in the recorder's directory names it. Between two
- * questions nothing runs and nothing is written.
+ * socket in its directory, `wal.monitor` (see MonitorSocket.ts). So every process that sees the directory finds it, in
+ * whatever container it is and whatever its directory for temporary files. Between two questions nothing runs and
+ * nothing is written.
  *
  * What is guaranteed:
  *
- * 1. The process that holds the directory's lock wrote the file. It is written whole, under another name first.
- * 2. The file is removed when the layer's scope closes, before the recorder closes. A crash leaves it behind; then no
- *    process listens at its socket, which readers treat as no file.
+ * 1. The process that holds the directory's lock made the socket. It gets its name when it can be asked.
+ * 2. The socket is removed when the layer's scope closes, before the recorder closes. A crash leaves it behind; then no
+ *    process listens there, and the next recorder replaces it.
  * 3. A monitor that cannot be opened logs a warning and never stops the recording.
  *
  * @since 0.1.0
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
-import type { DiskError } from "../../disk/Disk.ts"
+import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
+import { path, requireOptions } from "../../internal/options.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
@@ -30,13 +30,7 @@ import { MonitorError } from "./MonitorSocket.ts"
 
 export type { MonitorError } from "./MonitorSocket.ts"
 
-const Address = Schema.fromJsonString(
-  Schema.Struct({ version: Schema.Literal(1), pid: Schema.Int, socket: Schema.String })
-)
 const Answer = Schema.fromJsonString(MonitorReport)
-
-/** A path has at most 4,096 bytes; anything longer is no address. */
-const addressBytesMax = 8192
 
 /**
  * Answers for as long as the layer lives.
@@ -69,33 +63,19 @@ export const layer: Layer.Layer<
 > = Layer.effectDiscard(
   Effect.gen(function*() {
     const { directory } = yield* SegmentMaintainer
+    const disk = yield* Disk
     const report = yield* makeReporter
     const answer = Effect.orDie(Effect.flatMap(report, Schema.encodeEffect(Answer)))
-    const socket = yield* MonitorSocket.serve(answer)
-    yield* publish(directory, yield* Schema.encodeEffect(Address)({ version: 1, pid: process.pid, socket }))
+    const path = pathIn(directory, monitorName)
+    const temporary = pathIn(directory, monitorTemporaryName)
+    yield* removeIfThere(temporary)
+    yield* Effect.addFinalizer(() => Effect.ignore(removeIfThere(path)))
+    yield* MonitorSocket.serve(temporary, answer)
+    yield* disk.rename(temporary, path).pipe(Effect.onError(() => Effect.ignore(removeIfThere(temporary))))
   }).pipe(
-    Effect.catch((error) =>
-      Effect.logWarning(`no monitor, stats and top will not see this recorder: ${error.message}`)
-    ),
-    Effect.provide(NodeFileSystem.layer)
+    Effect.catch((error) => Effect.logWarning(`no monitor, stats and top will not see this recorder: ${error.message}`))
   )
 )
-
-/**
- * The file, for as long as the scope lives. It is a hint about a living process and need not survive a power failure.
- */
-const publish = Effect.fnUntraced(function*(directory: string, address: string) {
-  const disk = yield* Disk
-  const path = pathIn(directory, monitorName)
-  const temporary = pathIn(directory, monitorTemporaryName)
-  yield* removeIfThere(temporary)
-  yield* Effect.addFinalizer(() => Effect.ignore(removeIfThere(path)))
-  yield* Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(temporary, "create")
-    yield* writeFully(file, [new TextEncoder().encode(address)], 0)
-  }))
-  yield* disk.rename(temporary, path)
-})
 
 /**
  * The report of the recorder that runs in a directory; `undefined` if none runs there, or none with a monitor.
@@ -105,25 +85,15 @@ const publish = Effect.fnUntraced(function*(directory: string, address: string) 
  */
 export const read: (
   directory: string
-) => Effect.Effect<MonitorReport | undefined, MonitorError | DiskError, Disk> = Effect.fn("Monitor.read")(
+) => Effect.Effect<MonitorReport | undefined, MonitorError> = Effect.fn("Monitor.read")(
   function*(directory: string) {
-    const path = pathIn(directory, monitorName)
-    const unreadable = (detail: string) => () => new MonitorError({ reason: "Unreadable", path, detail })
-    const address = yield* readAddress(path)
-    if (address === undefined) return undefined
-    const { socket } = yield* Effect.mapError(
-      Schema.decodeEffect(Address)(address),
-      unreadable("remove it if no recorder runs")
-    )
-    const answer = yield* MonitorSocket.ask(socket)
+    requireOptions("arguments", Schema.Struct({ directory: path }), { directory })
+    const file = pathIn(directory, monitorName)
+    const answer = yield* MonitorSocket.ask(file)
     if (answer === undefined) return undefined
-    return yield* Effect.mapError(Schema.decodeEffect(Answer)(answer), unreadable("its answer"))
+    return yield* Effect.mapError(
+      Schema.decodeEffect(Answer)(answer),
+      () => new MonitorError({ reason: "Unreadable", path: file, detail: "its answer" })
+    )
   }
 )
-
-const readAddress = (path: string): Effect.Effect<string | undefined, DiskError, Disk> =>
-  Effect.scoped(Effect.gen(function*() {
-    const file = yield* openScoped(path, "read")
-    const bytes = new Uint8Array(addressBytesMax)
-    return new TextDecoder().decode(bytes.subarray(0, yield* readFully(file, bytes, 0)))
-  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))

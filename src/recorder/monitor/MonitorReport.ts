@@ -7,6 +7,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
+import { elapsedMillis } from "../../internal/elapsed.ts"
+import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
@@ -34,6 +37,8 @@ export const MonitorReport = Schema.Struct({
   directory: Schema.String,
   startedMillis: Schema.Number,
   atMillis: Schema.Number,
+  /** Elapsed time since the start: the difference of two reports is the time between them, however the clock was set. */
+  uptimeMillis: Schema.Number,
   /** Event ids, see `Positions`. */
   positions: Schema.Struct({
     appended: Schema.Number,
@@ -51,7 +56,9 @@ export const MonitorReport = Schema.Struct({
     holds: Schema.Array(Schema.Struct({
       name: Schema.String,
       fromSegmentIndex: Schema.Int,
-      expiresMillis: Schema.NullOr(Schema.Number)
+      expiresMillis: Schema.NullOr(Schema.Number),
+      /** It keeps no more, because of `heldBytesMax`. */
+      isExceeded: Schema.Boolean
     }))
   }),
   /** How many slots are in which state, and why events are held back. */
@@ -64,7 +71,11 @@ export const MonitorReport = Schema.Struct({
     spent: Schema.Int,
     /** Bytes in the slot that is being filled. */
     activeBytes: Schema.Int,
-    heldBack: Schema.Literals(heldBackNames)
+    heldBack: Schema.Literals(heldBackNames),
+    /** For how long, in milliseconds; 0 while nothing is held back. */
+    heldBackMillis: Schema.Number,
+    /** In how many milliseconds it is tried again; null when that waits for something else than time. */
+    nextTryMillis: Schema.NullOr(Schema.Number)
   }),
   /** The last failures, oldest first. */
   failures: Schema.Array(Schema.Struct({
@@ -97,15 +108,17 @@ export const makeReporter = Effect.gen(function*() {
   const arena = yield* SegmentArena
   const telemetry = yield* Telemetry
   const startedMillis = yield* Clock.currentTimeMillis
+  const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
-    const { failures, holds, isDown, limits, restarts } = yield* maintainer.status
+    const { failures, heldBack, holds, isDown, limits, restarts } = yield* maintainer.status
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
       directory: maintainer.directory,
       startedMillis,
       atMillis: yield* Clock.currentTimeMillis,
-      positions: yield* recorder.positions,
+      uptimeMillis: (yield* elapsedMillis) - startedElapsed,
+      positions: Struct.omit(yield* recorder.positions, ["heldBack"]),
       maintainer: {
         isDown,
         restarts,
@@ -116,7 +129,7 @@ export const makeReporter = Effect.gen(function*() {
           expiresMillis: Number.isFinite(hold.expiresMillis) ? hold.expiresMillis : null
         }))
       },
-      arena: occupancy(arena),
+      arena: occupancy(arena, heldBack),
       failures: (yield* maintainer.failures).slice(-failuresShown).map((failure) => ({
         atMillis: failure.atMillis,
         step: failure.step,
@@ -130,11 +143,10 @@ export const makeReporter = Effect.gen(function*() {
   })
 })
 
-const occupancy = (arena: Arena.Arena): MonitorReport["arena"] => {
+const occupancy = (arena: Arena.Arena, heldBack: HeldBackStatus | undefined): MonitorReport["arena"] => {
   const states = Array.from({ length: arena.slots }, (_, slot) => Arena.stateOf(arena, slot))
   const count = (state: number): number => states.filter((other) => other === state).length
   const active = Arena.activeSlot(arena)
-  const heldBack = Arena.heldBack(arena)
   return {
     slots: arena.slots,
     slotBytes: arena.slotBytes,
@@ -143,6 +155,8 @@ const occupancy = (arena: Arena.Arena): MonitorReport["arena"] => {
     full: count(SlotState.Full),
     spent: count(SlotState.Spent),
     activeBytes: active < 0 ? 0 : Arena.watermarkOf(arena, active),
-    heldBack: heldBackNames.find((name) => HeldBack[name] === heldBack) ?? "None"
+    heldBack: heldBack?.reason ?? "None",
+    heldBackMillis: heldBack?.forMillis ?? 0,
+    nextTryMillis: heldBack?.nextTryInMillis ?? null
   }
 }

@@ -1,15 +1,10 @@
 /**
- * The only door to sockets between processes of one machine: a Unix domain socket that answers every connection with
- * one text and closes it. Nothing is read from a connection, and nothing runs between connections.
- *
- * Only the user whose process serves (and root) may connect: the socket has mode 0600 and lies in a directory of mode
- * 0700 under the system's directory for temporary files. It does not lie beside the segments because the path of a
- * socket may have only some 100 bytes.
+ * A Unix socket that answers every connection with one text and closes it. Nothing is read from a connection, and
+ * nothing runs between connections. Only the user whose process serves, and root, may connect.
  */
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Schema from "effect/Schema"
-import * as net from "node:net"
+import * as UnixSocket from "../../disk/UnixSocket.ts"
 
 /**
  * Why a running recorder cannot be asked, or cannot answer.
@@ -59,69 +54,48 @@ const answerMillisMax = 5_000
 /** An answer has some 100 KB; a process that sends more than this is no recorder. */
 const answerCharactersMax = 16 * 1024 * 1024
 
-const ioError = (path: string, error: unknown): MonitorError =>
-  new MonitorError({ reason: "Io", path, detail: error instanceof Error ? error.message : String(error) })
+const ioError = (path: string) => (error: NodeJS.ErrnoException): MonitorError =>
+  new MonitorError({ reason: "Io", path, detail: error.message })
 
 /**
- * Answers every connection with what `answer` returns at that moment, until the scope closes. Returns the socket's
- * path. The server does not keep the process alive.
+ * Answers every connection with what `answer` returns at that moment, until the scope closes. The server does not keep
+ * the process alive.
  */
-export const serve = Effect.fnUntraced(function*(answer: Effect.Effect<string>) {
-  const fs = yield* FileSystem.FileSystem
+export const serve = Effect.fnUntraced(function*(path: string, answer: Effect.Effect<string>) {
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "effect-wal-" })
-  const path = `${directory}/socket`
-  const open = new Set<net.Socket>()
-  const server = net.createServer((socket) => {
-    open.add(socket)
-    socket.once("close", () => open.delete(socket))
+  const listening = UnixSocket.listen(path, (connection) => {
     // The client is gone; nothing to do.
-    socket.on("error", () => socket.destroy())
-    socket.setTimeout(answerMillisMax, () => socket.destroy())
-    run(Effect.map(answer, (text) => socket.end(text)))
+    connection.on("error", () => connection.destroy())
+    // However slowly the client reads.
+    const timer = setTimeout(() => connection.destroy(), answerMillisMax).unref()
+    connection.once("close", () => clearTimeout(timer))
+    run(Effect.map(answer, (text) => connection.end(text)))
   })
-  yield* Effect.acquireRelease(
-    Effect.callback<void, MonitorError>((resume) => {
-      server.once("error", (error) => resume(Effect.fail(ioError(path, error))))
-      server.listen(path, () => resume(Effect.void))
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        for (const socket of open) socket.destroy()
-      })
-  )
-  // A connection that cannot be accepted (too many open files) fails for its client alone.
-  server.on("error", () => undefined)
-  server.unref()
-  yield* fs.chmod(path, 0o600)
-  return path
-}, Effect.catchTag("PlatformError", (error) => Effect.fail(ioError("the monitor's socket", error))))
+  yield* Effect.acquireRelease(Effect.mapError(listening, ioError(path)), (end) => end)
+  yield* Effect.mapError(UnixSocket.closeToOthers(path), ioError(path))
+})
 
-/** No process listens there: the one that made the socket ended without removing it. */
-const isNobody = (code: string | undefined): boolean =>
-  code === "ECONNREFUSED" || code === "ENOENT" || code === "ENOTDIR" || code === "ENOTSOCK"
+/** What the errno of a connection means. No process listens where a socket refuses: its process ended. */
+const reasonByErrno: Readonly<Record<string, MonitorReason | "Nobody">> = {
+  ECONNREFUSED: "Nobody",
+  ENOENT: "Nobody",
+  ENOTDIR: "Nobody",
+  ENOTSOCK: "Nobody",
+  EACCES: "Denied",
+  EPERM: "Denied",
+  ETIMEDOUT: "NoAnswer",
+  EMSGSIZE: "Unreadable"
+}
 
-/** The answer of the socket's owner; `undefined` if no process listens there any more. */
+/** The answer of the socket's owner; `undefined` if no process listens there. */
 export const ask = (path: string): Effect.Effect<string | undefined, MonitorError> =>
-  Effect.callback((resume) => {
-    const socket = net.createConnection(path)
-    let text = ""
-    const fail = (reason: MonitorReason, detail: string) => {
-      socket.destroy()
-      resume(Effect.fail(new MonitorError({ reason, path, detail })))
-    }
-    socket.setEncoding("utf8")
-    socket.setTimeout(answerMillisMax, () => fail("NoAnswer", `${answerMillisMax} ms`))
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (isNobody(error.code)) return resume(Effect.succeed(undefined))
-      fail(error.code === "EACCES" || error.code === "EPERM" ? "Denied" : "Io", error.message)
-    })
-    socket.on("data", (piece: string) => {
-      text += piece
-      if (text.length > answerCharactersMax) fail("Unreadable", `more than ${answerCharactersMax} characters`)
-    })
+  UnixSocket.ask(path, { millisMax: answerMillisMax, charactersMax: answerCharactersMax }).pipe(
     // An owner that is closing ends the connection without an answer.
-    socket.on("end", () => resume(Effect.succeed(text === "" ? undefined : text)))
-    return Effect.sync(() => socket.destroy())
-  })
+    Effect.map((text) => text === "" ? undefined : text),
+    Effect.catch((error) => {
+      const reason = reasonByErrno[error.code ?? ""] ?? "Io"
+      return reason === "Nobody"
+        ? Effect.undefined
+        : Effect.fail(new MonitorError({ reason, path, detail: error.message }))
+    })
+  )

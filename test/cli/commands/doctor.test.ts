@@ -183,7 +183,11 @@ describe("effect-wal doctor", () => {
       mkdirSync(directory)
       const interrupted = Effect.fnUntraced(function*(signal: "SIGINT" | "SIGTERM") {
         const running = yield* start(["doctor", "--dir", directory])
-        while (!readdirSync(directory).includes("wal_doctor.dat")) yield* Effect.sleep(10)
+        const isMeasuring = Effect.sync(() => readdirSync(directory).includes("wal_doctor.dat"))
+        yield* Effect.raceFirst(
+          Effect.repeat(Effect.delay(isMeasuring, 10), { until: (is) => is }),
+          Effect.flatMap(running.ended, ({ stderr }) => Effect.die(new Error(`it ended before it measured: ${stderr}`)))
+        )
         running.child.kill(signal)
         const { code, stderr, stdout } = yield* running.ended
         assert.deepStrictEqual([stderr, stdout], ["", ""])

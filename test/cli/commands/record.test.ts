@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { join } from "node:path"
-import { effectWal, here, place, start } from "../commandLine.ts"
+import { effectWal, here, installedBin, place, start } from "../commandLine.ts"
 
 /** Lines of many lengths, some empty, some not ASCII, some with CR; no line feed at the end. */
 const makeText = (lines: number): Buffer => {
@@ -24,8 +24,8 @@ const makeText = (lines: number): Buffer => {
   return Buffer.from(parts.join("\n"))
 }
 
-const lineCount = 80_000
-/** About 5 MB. */
+const lineCount = 40_000
+/** About 2.5 MB. */
 const text = makeText(lineCount)
 
 const names = (directory: string, ending: string): Array<string> =>
@@ -35,7 +35,7 @@ const indexOf = (name: string): number => Number(name.slice(3, 11))
 
 const hasLz4 = spawnSync("lz4", ["--version"]).status === 0
 
-const smallSegments = ["--segment-bytes", "128KiB", "--max-segments", "4"]
+const smallSegments = ["--segment-bytes", "64KiB", "--max-segments", "4"]
 
 describe.concurrent("record and replay", () => {
   it.live("gives back a large text byte for byte, within the limit of hot segments", () =>
@@ -43,7 +43,8 @@ describe.concurrent("record and replay", () => {
       const directory = (yield* place)("log")
       const recorded = yield* effectWal(
         ["record", "--dir", directory, ...smallSegments, "--max-compressed-segments", "512", "--json"],
-        text
+        text,
+        { bin: installedBin }
       )
       assert.strictEqual(recorded.code, 0, recorded.stderr)
       const summary = JSON.parse(recorded.stdout)
@@ -73,7 +74,7 @@ describe.concurrent("record and replay", () => {
   it.live("keeps exactly the newest segments, and says where the replay starts", () =>
     Effect.gen(function*() {
       const directory = (yield* place)("log")
-      const input = text.subarray(0, 2_500_000)
+      const input = text.subarray(0, 1_250_000)
       const recorded = yield* effectWal(
         ["record", "--dir", directory, ...smallSegments, "--max-compressed-segments", "4", "--json"],
         input
@@ -188,7 +189,7 @@ describe.concurrent("a recorder that is stopped", () => {
     Effect.gen(function*() {
       const directory = (yield* place)("log")
       const running = yield* start(["record", "--dir", directory, "--acks", "--json"])
-      const input = text.subarray(0, text.indexOf("\n", 2_000_000) + 1)
+      const input = text.subarray(0, text.indexOf("\n", 1_000_000) + 1)
       const lines = input.toString("latin1").split("\n").length - 1
       running.write(input)
       yield* running.durable(lines)

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { MonitorReport } from "../../../src/recorder/monitor/MonitorReport.ts"
 import { effectWal, here, place, start } from "../commandLine.ts"
 
@@ -37,13 +37,27 @@ describe.concurrent("stats", () => {
       const prometheus = yield* here("stats", "--dir", directory, "--prometheus")
       assert.include(prometheus.stdout, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 1000\n`)
 
-      const { socket } = JSON.parse(readFileSync(join(directory, "wal.monitor"), "utf8"))
-      assert.strictEqual(statSync(socket).mode & 0o777, 0o600)
-      assert.strictEqual(statSync(dirname(socket)).mode & 0o777, 0o700)
+      assert.strictEqual(statSync(join(directory, "wal.monitor")).mode & 0o777, 0o600)
 
       assert.strictEqual((yield* recorder.end()).code, 0)
       assert.notInclude(readdirSync(directory), "wal.monitor")
-      assert.isFalse(existsSync(dirname(socket)))
+    }))
+
+  it.live("never says that none runs where the lock names one", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("log")
+      const recorder = yield* record(directory)
+      recorder.write("one\n")
+      yield* recorder.durable(1)
+      rmSync(join(directory, "wal.monitor"))
+      const { stdout } = yield* here("stats", "--dir", directory)
+      assert.match(stdout, new RegExp(`^recorder +process ${recorder.child.pid} on .*no monitor that answers$`, "m"))
+      assert.match((yield* here("top", "--dir", directory)).stdout, new RegExp(`process ${recorder.child.pid} on `))
+      const { heldBy, source } = JSON.parse((yield* here("stats", "--dir", directory, "--json")).stdout)
+      assert.strictEqual(source, "directory")
+      assert.include(heldBy, `process ${recorder.child.pid}`)
+      assert.strictEqual((yield* recorder.end()).code, 0)
+      assert.isNull(JSON.parse((yield* here("stats", "--dir", directory, "--json")).stdout).heldBy)
     }))
 
   it.live("looks at the directory when no recorder runs, and after one that was killed", () =>

@@ -28,6 +28,7 @@ const makeRecorder = () => {
       directory: "/var/log/wal",
       startedMillis: 1_000_000,
       atMillis: 1_000_000 + at * 1000,
+      uptimeMillis: at * 1000,
       positions: { appended: 30, durable: 20, compressed: 10, deletedBefore: 1 },
       maintainer: {
         isDown: false,
@@ -44,7 +45,9 @@ const makeRecorder = () => {
         full: 1,
         spent: 0,
         activeBytes: 1 << 19,
-        heldBack: "None"
+        heldBack: "None",
+        heldBackMillis: 0,
+        nextTryMillis: null
       },
       failures: [],
       telemetry: telemetry.snapshotUnsafe(),
@@ -70,6 +73,17 @@ describe("topFrame", () => {
     assert.match(lineOf(frame, "rates"), /^rates 250 events\/s durable, 2\.00 KiB\/s written/)
     assert.match(lineOf(frame, "sync"), /^sync 100 1\.00 ms 1\.00 ms 1\.00 ms$/)
     assert.match(lineOf(frame, "last 2.0 s"), /count p50 p99 max/)
+  })
+
+  it("takes the time between two looks from the recorder's own clock, however the wall clock was set meanwhile", () => {
+    for (const setMillis of [-30 * 86_400_000, 30 * 86_400_000]) {
+      const { report, updater } = makeRecorder()
+      const before = report(100)
+      updater.count("eventsWritten", 500)
+      const frame = topFrame(report(102, { atMillis: 1_000_000 + setMillis }), before)
+      assert.match(lineOf(frame, "rates"), /^rates 250 events\/s durable/)
+      assert.match(frame[0] ?? "", /up 1\.70 min$/)
+    }
   })
 
   it("shows them since the start at the first look, and after another process has begun", () => {
@@ -112,13 +126,13 @@ describe("topFrame", () => {
     const frame = topFrame(
       report(10, {
         maintainer: { ...quiet.maintainer, isDown: true, failures: 1 },
-        arena: { ...quiet.arena, heldBack: "DiskFull" },
+        arena: { ...quiet.arena, heldBack: "DiskFull", heldBackMillis: 90_000, nextTryMillis: 640 },
         failures: [{ atMillis: 0, step: "freeze", reason: "DiskFull", segmentIndex: 3, message: "no\nspace" }]
       }),
       undefined
     )
     assert.match(lineOf(frame, "trouble"), /MAINTAINER DOWN, 1 steps failed for good, 1 failures/)
-    assert.match(lineOf(frame, "arena"), /HELD BACK: DiskFull$/)
+    assert.match(lineOf(frame, "arena"), /HELD BACK: DiskFull for 1\.50 min, next try in 640 ms$/)
     assert.strictEqual(frame.at(-1), "00:00:00  no; space")
   })
 })
@@ -134,6 +148,7 @@ const directory: DirectoryReport = {
   firstEventId: 1,
   lastEventId: 7,
   meta: null,
+  heldBy: null,
   diskFreeBytes: 1 << 30
 }
 

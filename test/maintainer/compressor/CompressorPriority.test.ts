@@ -89,7 +89,7 @@ describe.skipIf(!hasChrt)("on Linux with chrt (of util-linux)", () => {
   it("the thread runs on idle processors only while it gives way; one that is waited for takes its place, and it ends", async () => {
     const compressor = threadedFrom(new URL("../../../src/maintainer/compressorThread.ts", import.meta.url))
     const content = new Uint8Array(new SharedArrayBuffer(1000)).fill(97)
-    /** Compresses; says which compressing threads were begun for it. */
+    /** Compresses, and returns which compressing threads were started for it. */
     const begunFor = async (options: CompressOptions) => {
       const before = threads()
       const compressed = await compressor.compress(content, options)

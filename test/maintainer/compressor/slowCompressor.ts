@@ -1,4 +1,4 @@
-/** A compressing thread that says it took 100 ms, and whose result is whether it is to run on idle processors only. */
+/** A compressing thread that reports 100 ms, and whose result is whether it is to run on idle processors only. */
 import { parentPort } from "node:worker_threads"
 import type { CompressorRequest } from "../../../src/maintainer/compressor/CompressingThread.ts"
 import * as CompressorAnswer from "../../../src/maintainer/compressor/CompressorAnswer.ts"

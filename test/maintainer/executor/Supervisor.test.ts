@@ -5,12 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import { pathToFileURL } from "node:url"
 import { Disk } from "../../../src/disk/Disk.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import type { StepOutcome } from "../../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/Wal.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
+import { program } from "../../programs.ts"
 import {
   done,
   inTime,
@@ -93,7 +95,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
             const { restarts } = yield* maintainer.status
             if (state.dieAt !== Number.POSITIVE_INFINITY) progress.isOver = true
             else deaths += 1
-            // Only a death while closing, with nothing left to do but to tidy up, is followed by nobody.
+            // Only after a death while closing, with nothing left to do but to tidy up, no executor follows.
             const isTidy = restarts === 1 || progress.isOver
             assert.isAtMost(restarts, 1, words)
             assert.strictEqual((yield* telemetry.snapshot).counters.restarts, restarts, words)
@@ -161,7 +163,7 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
 describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
   const { count, event, format } = kind
   const limits = { maxSegments: 4, maxCompressedSegments: 8 }
-  const mortalThread = new URL("../mortalThread.ts", import.meta.url)
+  const mortalThread = pathToFileURL(program("mortalThread"))
 
   it.live.each([1, 2])(
     "may be ended at any moment: no task is lost, none is reported twice (%i threads)",

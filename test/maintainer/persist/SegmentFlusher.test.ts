@@ -58,7 +58,7 @@ describe.each(kinds)("persist ($name)", (kind) => {
           "write FS.00000000.wal.tmp",
           "truncate FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp",
-          // What the closed header says, then its checksum.
+          // The fields of the closed header, then its checksum.
           "write FS.00000000.wal.tmp",
           "write FS.00000000.wal.tmp",
           "sync FS.00000000.wal.tmp"

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk } from "../../../src/disk/Disk.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
-import { kinds, quiet, settle, watch } from "../maintaining.ts"
+import { coldPath, kinds, quiet, settle, watch, whileClockTurns } from "../maintaining.ts"
 import { directory, startedOn, twelveSegments } from "../startedOn.ts"
 
 describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
@@ -58,7 +58,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
           const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
           yield* disk.setCapacityBytes(1 << 20)
           yield* TestClock.adjust("20 seconds")
-          yield* disk.failNext("unlink", "Io", /lz4$/)
+          yield* disk.failNext("rename", "Io", /lz4$/)
           const { coldBytes, hotBytes } = yield* maintainer.status
           const freeBytes = yield* Context.get(services, Disk).freeBytes(directory)
           const limits = limit === "bytesMax" ? { bytesMax: coldBytes + hotBytes - 1 } : { freeBytesMin: freeBytes + 1 }
@@ -153,11 +153,92 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         assert.deepStrictEqual((yield* maintainer.status).holds, [{
           name: "backup",
           fromSegmentIndex: 1,
-          expiresMillis
+          expiresMillis,
+          isExceeded: false
         }])
         yield* TestClock.adjust(10_001)
         assert.deepStrictEqual((yield* found).cold, [4, 5, 6, 7])
         assert.deepStrictEqual((yield* maintainer.status).holds, [])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("go past a deletion that failed for good, when no segment stands there any more, and report it", () =>
+      Effect.gen(function*() {
+        const { found, maintainer, services } = yield* given({ cold: [0, 1, 2, 3, 4, 5], hot: [6] })
+        const disk = Context.get(services, Disk)
+        const path = coldPath(directory, 0)
+        yield* disk.unlink(path)
+        yield* disk.makeDirectory(path)
+        yield* maintainer.setLimits({ maxSegments: 32, maxCompressedSegments: 4 })
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual((yield* found).cold, [1, 2, 3, 4, 5])
+        assert.deepStrictEqual(
+          (yield* maintainer.failures).map(({ reason, segmentIndex, step }) => [step, segmentIndex, reason]),
+          [
+            ["free", 0, "Unsafe"]
+          ]
+        )
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual((yield* found).cold, [2, 3, 4, 5])
+        assert.isUndefined((yield* maintainer.segments).find(({ segmentIndex }) => segmentIndex === 0))
+        yield* maintainer.setLimits({ maxSegments: 32, maxCompressedSegments: "unlimited", bytesMax: 0 })
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[], [6]])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("wait for a file that cannot be deleted, since without it there would be a hole, and try again", () =>
+      Effect.gen(function*() {
+        const { found, maintainer, services } = yield* given({ cold: [0, 1, 2, 3, 4, 5], hot: [6] })
+        const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+        yield* disk.failAlways("unlink", "IsDirectory", /FS\.00000000\.wal\.lz4$/)
+        yield* maintainer.setLimits({ maxSegments: 32, maxCompressedSegments: 4 })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual((yield* found).cold, [0, 1, 2, 3, 4, 5])
+        assert.isAtLeast((yield* maintainer.failures).length, 5)
+        yield* disk.heal
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual((yield* found).cold, [2, 3, 4, 5])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("let go what lies before an id, when that is asked for: whole segments, compressed first, held ones later", () =>
+      Effect.gen(function*() {
+        const { found, maintainer } = yield* given({ cold: [0, 1, 2], hot: [3, 4, 5] })
+        // 30 events each: event 76 is in segment 2.
+        yield* maintainer.freeBefore(76)
+        yield* settle
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[2], [3, 4, 5]])
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* maintainer.hold({ name: "reader", fromSegmentIndex: 3 })
+          yield* maintainer.freeBefore(151)
+          yield* whileClockTurns(maintainer.drain)
+          assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[3, 4], [5]])
+        }))
+        yield* whileClockTurns(maintainer.drain)
+        assert.deepStrictEqual([(yield* found).cold, (yield* found).hot], [[], [5]])
+        // An earlier id changes nothing, and the newest segment stays.
+        yield* maintainer.freeBefore(1)
+        yield* maintainer.freeBefore(1_000_000)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual((yield* found).hot, [5])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("let holds keep no more than their bound, and say whose hold was exceeded", () =>
+      Effect.gen(function*() {
+        const { found, maintainer } = yield* given({ cold: [0, 1, 2, 3, 4, 5, 6, 7], hot: [8] })
+        yield* maintainer.hold({ name: "reader", fromSegmentIndex: 0 })
+        yield* maintainer.hold({ name: "archive", fromSegmentIndex: 7 })
+        const { coldBytes, hotBytes } = yield* maintainer.status
+        const limits = { maxSegments: 32, maxCompressedSegments: 4 }
+        const bytes = coldBytes + hotBytes
+        yield* maintainer.setLimits({ ...limits, heldBytesMax: bytes })
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual((yield* found).cold, [0, 1, 2, 3, 4, 5, 6, 7])
+        yield* maintainer.setLimits({ ...limits, heldBytesMax: Math.ceil(bytes - 1.5 * coldBytes / 8) })
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual((yield* found).cold, [2, 3, 4, 5, 6, 7])
+        assert.deepStrictEqual((yield* maintainer.status).holds.map(({ isExceeded, name }) => [name, isExceeded]), [
+          ["reader", true],
+          ["archive", false]
+        ])
       }).pipe(Effect.scoped, quiet))
 
     it.effect("keep what is held, until the hold moves on or ends", () =>

@@ -9,12 +9,12 @@ interface Stock {
   readonly hot: ReadonlyArray<RetainedSegment>
 }
 
-/** Cold segments before hot ones, 10 bytes each, closed one millisecond after the other. */
+/** Cold segments before hot ones, 10 bytes each, closed one millisecond after the other, the first 1,000 ms ago. */
 const stock = (cold: number, hot: number): Stock => {
   const all = Array.from({ length: cold + hot }, (_, index) => ({
     segmentIndex: index,
     bytes: 10,
-    closedMillis: 1000 + index
+    ageMillis: 1000 - index
   }))
   return { cold: all.slice(0, cold), hot: all.slice(cold) }
 }
@@ -26,9 +26,10 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   coldAt: (position) => cold[position]!,
   arrivingCount: 0,
   bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
-  nowMillis: 2000,
   freeBytes: undefined,
   heldFromIndex: Number.POSITIVE_INFINITY,
+  keptFromIndex: Number.POSITIVE_INFINITY,
+  freeBeforeIndex: 0,
   ...more
 })
 
@@ -63,7 +64,7 @@ describe("Retention.plan", () => {
 
   it("freezes what is older than cold segments that must go, and not where a hold keeps it all", () => {
     const all = stock(0, 8).hot
-    // The freezes of 0 and 1 had been given up.
+    // The freezes of 0 and 1 had been abandoned.
     const left = { hot: all.slice(0, 2), cold: all.slice(2) }
     const inTheWay = ["freeze 0 maxCompressedSegments"]
     assert.deepStrictEqual(decided(left, { maxCompressedSegments: 4 }, { heldFromIndex: 0 }), inTheWay)
@@ -103,7 +104,7 @@ describe("Retention.plan", () => {
       "free 1 ageMillisMax",
       "freeze 2 ageMillisMax"
     ])
-    const unknown = { cold: stock(2, 0).cold.map((segment) => ({ ...segment, closedMillis: 0 })), hot: [] }
+    const unknown = { cold: stock(2, 0).cold.map((segment) => ({ ...segment, ageMillis: undefined })), hot: [] }
     assert.deepStrictEqual(decided(unknown, { ageMillisMax: 1 }), [])
   })
 
@@ -114,6 +115,33 @@ describe("Retention.plan", () => {
     ])
     assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: 100 }), [])
     assert.deepStrictEqual(decided(stock(4, 1), { freeBytesMin: 100 }, { freeBytes: undefined }), [])
+  })
+
+  it("lets what was asked to go, go: hot ones are made cold first, and what is held or kept stays", () => {
+    assert.deepStrictEqual(decided(stock(3, 2), {}, { freeBeforeIndex: 4 }), [
+      "free 0 freeBefore",
+      "free 1 freeBefore",
+      "free 2 freeBefore",
+      "freeze 3 freeBefore"
+    ])
+    assert.deepStrictEqual(decided(stock(3, 0), {}, { freeBeforeIndex: 9, heldFromIndex: 1 }), ["free 0 freeBefore"])
+    assert.deepStrictEqual(decided(stock(3, 0), {}, { freeBeforeIndex: 9, keptFromIndex: 2 }), [
+      "free 0 freeBefore",
+      "free 1 freeBefore"
+    ])
+  })
+
+  it("lets holds keep no more than their bound, and never makes a hole or an empty log for it", () => {
+    const limits = { maxCompressedSegments: 4, heldBytesMax: 70 }
+    assert.deepStrictEqual(decided(stock(9, 0), limits, { heldFromIndex: 0 }), [
+      "free 0 maxCompressedSegments",
+      "free 1 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(9, 0), { ...limits, heldBytesMax: 90 }, { heldFromIndex: 0 }), [])
+    assert.deepStrictEqual(decided(stock(9, 0), limits, { heldFromIndex: 0, keptFromIndex: 1 }), [
+      "free 0 maxCompressedSegments"
+    ])
+    assert.deepStrictEqual(decided(stock(4, 0), { ...limits, heldBytesMax: 0 }, { heldFromIndex: 0 }), [])
   })
 
   it("keeps what a hold needs, whatever the limit, and freezes it all the same", () => {
@@ -162,7 +190,7 @@ describe("Retention.plan", () => {
           assert.isAtMost(left.length + arrivingCount + frozen.length, limits.maxCompressedSegments, words)
         }
         assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
-        assert.isAtMost(view.nowMillis - left[0]!.closedMillis, ageMillisMax, words)
+        assert.isAtMost(left[0]!.ageMillis ?? 0, ageMillisMax, words)
         if (freeBytes !== undefined) assert.isAtLeast(freeBytes + 10 * freed.length, freeBytesMin, words)
       }
       // No action without its reason: without the last one some limit would be broken.
@@ -173,7 +201,7 @@ describe("Retention.plan", () => {
           limits.maxCompressedSegments !== "unlimited" &&
           given.cold.length - last + arrivingCount + frozen.length > limits.maxCompressedSegments,
           limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
-          limits.ageMillisMax !== undefined && view.nowMillis - segment.closedMillis > limits.ageMillisMax,
+          limits.ageMillisMax !== undefined && (segment.ageMillis ?? 0) > limits.ageMillisMax,
           limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin
         ]
         assert.isTrue(reasons.includes(true), words)

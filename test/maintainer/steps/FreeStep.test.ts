@@ -19,16 +19,16 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
   const putSegments = putDurably(wal)
 
   describe("free", () => {
-    it.effect("unlinks, then syncs the directory, and counts a missing file as done", () =>
+    it.effect("takes the name, syncs the directory, then unlinks, and counts a missing file as done", () =>
       Effect.gen(function*() {
         yield* putSegments
         yield* freezing(0)
         const before = (yield* changes).length
         yield* free(segments, 0)
         assert.deepStrictEqual(yield* lastChanges(before), [
-          "unlink FS.00000000.wal.lz4",
-          "unlink FS.00000000.wal.lz4b",
-          "syncDirectory ."
+          "rename FS.00000000.wal.lz4 → FS.00000000.wal.lz4.tmp",
+          "syncDirectory .",
+          "unlink FS.00000000.wal.lz4.tmp"
         ])
         yield* free(segments, 0)
         assert.deepStrictEqual((yield* look(directory)).cold, [])

@@ -60,8 +60,8 @@ const watched = (proof: ProofMaker, turnsOfCompressing: number) => {
 }
 
 /**
- * Freezes eight pieces; says how often two things were done at once, or one was hurried, and how often the event loop
- * turned.
+ * Freezes eight pieces, and returns how often two things were done at once, or one was hurried, and how often the event
+ * loop turned.
  */
 const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => {
   const { seen, services } = watched(anyBytes, turnsOfCompressing)
@@ -88,7 +88,7 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
 }
 
 /**
- * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nobody waits for anything, or for one
+ * Records eight pieces, which are frozen as soon as they are closed. Meanwhile nothing waits, or a caller waits for one
  * commit after the other, for another freeze, for a drain, or for a commit that finds no room on the disk.
  */
 const recordWhile = Effect.fnUntraced(

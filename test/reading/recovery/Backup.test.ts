@@ -4,10 +4,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Disk } from "../../../src/disk/Disk.ts"
-import { backupLockName } from "../../../src/disk/FileNames.ts"
+import { backupLockName, isLockName } from "../../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { backup } from "../../../src/reading/recovery/Backup.ts"
 import { verify } from "../../../src/reading/recovery/Verify.ts"
@@ -62,9 +64,30 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
           segmentBytesMax: 16_384,
           limits: { maxSegments: 4, maxCompressedSegments: 4 }
         })))
-      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer))
   )
+
+  it.live("is refused while another process makes it, made anew when that was killed, and keeps nothing of a lock", () =>
+    Effect.gen(function*() {
+      const place = yield* temporaryDirectory
+      const [directory, to] = [join(place, "log"), join(place, "copy")]
+      const wal = buildWal({ layout, segments: [10, 10], lastIsOpen: false })
+      yield* put(directory, ...wal.map(hot))
+      mkdirSync(`${to}.partial`)
+      const lock = join(`${to}.partial`, backupLockName)
+      const maker = spawn(process.execPath, [join(import.meta.dirname, "../../disk/lockHolder.ts"), lock])
+      yield* Effect.promise(() => once(maker.stdout, "data"))
+      const error = yield* Effect.flip(backup({ directory, to }))
+      assert.include(error.message, `process ${maker.pid} on`)
+      maker.kill("SIGKILL")
+      yield* Effect.promise(() => once(maker, "exit"))
+      // A file of the bare name, and what a process leaves that is killed while it takes the lock.
+      for (const left of [lock, `${lock}.0123456789ab.tmp`]) writeFileSync(left, "")
+      const report = yield* backup({ directory, to })
+      assert.deepStrictEqual([report.segmentCount, report.faults], [2, []])
+      assert.deepStrictEqual(readdirSync(to), wal.map((segment) => hot(segment).name))
+      assert.deepStrictEqual(readdirSync(place).sort(), ["copy", "log"])
+    }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
   it.live("leaves out what is deleted under its feet, at the old end only, and copies what is frozen", () =>
     Effect.gen(function*() {
@@ -205,7 +228,10 @@ describe("an unfinished backup", () => {
           if (!left.includes("log")) yield* onDisk(backup(paths))
           assert.deepStrictEqual((yield* onDisk(verify({ directory: "/copies/log" }))).faults, [])
           const names = yield* onDisk(namesOf("/copies/log"))
-          assert.deepStrictEqual(names.filter((name) => name !== backupLockName), files.map(({ name }) => name))
+          assert.deepStrictEqual(
+            names.filter((name) => !isLockName(backupLockName, name)),
+            files.map(({ name }) => name)
+          )
         }
       }
       assert.isAbove(unfinished, 40)

@@ -126,7 +126,7 @@ describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
           // A second repair finds nothing to move.
           const again = yield* repair({ directory: place, apply: true })
           assert.deepStrictEqual([again.steps.length, again.left.length], [0, 1])
-          // The blocks behind the damage are read in quarantine.
+          // The blocks after the damage are read in quarantine.
           const behind: Array<number> = []
           yield* Stream.runForEach(
             Replay.events({ directory: quarantine, onHole: () => Effect.void }),
@@ -172,7 +172,7 @@ describe.each(formats)("Repair of the newest segment ($name)", ({ headerBytes, l
               const wal = buildWal({ layout, segments: [10, 10], commitEvents: 5 })
               if (!damageOfFile) damage(wal[1]!.bytes, headerBytes)
               const file = form === "hot" ? hot(wal[1]!) : yield* Effect.promise(() => cold(wal[1]!))
-              // A match that begins 0 bytes back; what lies in the frame is known to nobody but the meta file.
+              // A match that begins 0 bytes back; only the meta file tells what lies in the frame.
               if (damageOfFile) file.bytes.set([0x0f, 0, 0], 19)
               yield* put(directory, hot(wal[0]!), file)
               if (damageOfFile) {
@@ -238,9 +238,9 @@ describe("Repair of format 2", () => {
             ...wal.map((segment) => hot(segment).name),
             "quarantine"
           ])
-          // Everything before the damage is read, and the gap behind it is said.
+          // Everything before the damage is read, and the gap after it is reported.
           assert.deepStrictEqual(yield* replayed(place), { ids: range(1, 30), failure: "SegmentCorrupt" })
-          // What remains is whole, and does not go on; a second repair finds nothing to move.
+          // What remains is whole, and does not continue; a second repair finds nothing to move.
           const again = yield* repair({ directory: place, apply: true })
           assert.deepStrictEqual(again.steps, [])
           assert.deepStrictEqual(
@@ -266,7 +266,7 @@ describe("Repair of format 2", () => {
         assert.strictEqual(origin.lastEventId, 20)
         assert.deepStrictEqual((yield* verify({ directory })).faults, [])
         assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: undefined })
-        // Behind the whole blocks that were kept the ids do not go on.
+        // After the whole blocks that were kept the ids do not continue.
         yield* put(directory, hot(nextAfter(origin, smallBlocks)))
         const { faults, segments } = yield* verify({ directory })
         assert.deepStrictEqual(

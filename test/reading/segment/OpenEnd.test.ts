@@ -69,7 +69,7 @@ describe.each(formats)("the end of an open segment ($name)", ({ headerBytes, lay
     assert.include(failure.message, "effect-wal repair")
     assert.deepStrictEqual(yield* filesIn(directory), before, words)
   })
-  /** A crash may have left it: readers report nothing, and recording goes on after these events. */
+  /** A crash may have left it: readers report nothing, and recording continues after these events. */
   const isTornAfter = Effect.fnUntraced(function*(segment: BuiltSegment, lastEventId: number, words: string) {
     yield* put(directory, hot(segment))
     assert.deepStrictEqual((yield* verify({ directory })).faults, [], words)
@@ -102,7 +102,7 @@ describe.each(formats)("the end of an open segment ($name)", ({ headerBytes, lay
       yield* isDamaged(flipped(flushes(5), headerBytes + 40), "the header of the only block")
     }).pipe(onSimulatedDisk))
 
-  it.effect("the last flush may be torn, and whole blocks of it behind the torn one end nothing else", () =>
+  it.effect("the last flush may be torn, and whole blocks of it after the torn one are cut with it", () =>
     Effect.gen(function*() {
       yield* isTornAfter(withoutSector(flushes(5, 5, 5), startOf(flushes(5, 5, 5), 2)), 10, "the last block")
       const segment = flushes(5, 5, large)

@@ -1,8 +1,6 @@
 /**
  * Segments and frames that were changed at random: flipped, cut, spliced, repeated, with lengths that lie. Whatever was
  * done to them, reading ends, memory stays bounded, and no event is handed out that was not recorded under its id.
- *
- * `EFFECT_WAL_FUZZ` sets how many files are tried (5,000 when it is not set), `EFFECT_WAL_SEED` where to begin.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -21,9 +19,7 @@ import { forReplay, forVerification, readSegment } from "../../../src/reading/se
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { buildSegment, eventsNamed, format1Events, frameOf, makeRandom } from "../../fixtures/segments.ts"
 import type { BuiltSegment } from "../../fixtures/segments.ts"
-
-const fileCount = Number(process.env["EFFECT_WAL_FUZZ"] ?? 5000)
-const firstSeed = Number(process.env["EFFECT_WAL_SEED"] ?? 1)
+import { playSample, samples } from "../../samples.ts"
 
 type Random = () => number
 
@@ -75,7 +71,7 @@ const changes: ReadonlyArray<(bytes: Buffer, random: Random) => Buffer> = [
     bytes.fill(0, at, Math.min(bytes.length, at + 512))
     return bytes
   },
-  // More behind the end.
+  // More bytes after the end.
   (bytes, random) => Buffer.concat([bytes, Buffer.alloc(1 + below(random, 300), below(random, 2) * below(random, 256))])
 ]
 
@@ -173,66 +169,65 @@ const forms = [
 ] as const
 
 describe("SegmentReader, fed with files that were changed at random", () => {
-  it.effect(`reads ${fileCount} of them without a wrong event, a crash or a hang`, () =>
-    Effect.gen(function*() {
-      const { disk } = yield* SimulatedDisk.make({ seed: 1 })
-      const frameBlockBytes = 600
-      const frames = yield* Effect.promise(() =>
-        Promise.all(sources.map((segment) => frameOf(segment.bytes, frameBlockBytes)))
-      )
-      // Handed from file to file, whatever the one before was.
-      const memory = rotatingMemory(1)
-      const recorded = sources.map((segment) => segment.events.map((event) => Buffer.from(event).toString("latin1")))
-      let bytes: Uint8Array = new Uint8Array(0)
-      const inMemory = Disk.of({ ...disk, open: (path) => Effect.succeed(fileOf(path, bytes)) })
-      const outcomes = { failed: 0, shorter: 0, whole: 0 }
-      for (let seed = firstSeed; seed < firstSeed + fileCount; seed++) {
-        const random = makeRandom(seed)
-        const which = below(random, sources.length)
-        const segment = sources[which]!
-        const shape = forms[below(random, forms.length)]!
-        const file: SegmentFile = { segmentIndex: 0, path: `seed ${seed}`, ...shape }
-        // Either the segment was changed before it was compressed, or the file after.
-        const isInner = random() < 0.4
-        const inner = isInner ? (random() < 0.4 ? lie(segment, random) : mutate(segment.bytes, random)) : segment.bytes
-        const whole = shape.form === "hot"
-          ? inner
-          : shape.compression === "block"
-          ? compressSync(inner)
-          : isInner
-          ? yield* Effect.promise(() => frameOf(inner, frameBlockBytes))
-          : frames[which]!
-        bytes = isInner ? whole : mutate(whole, random)
-        const reading = random() < 0.5 ? forReplay(memory) : forVerification()
-        let next = 1
-        let wrong: string | undefined
-        const before = process.memoryUsage().arrayBuffers
-        const result = yield* Effect.result(Effect.provideService(
-          readSegment(file, {}, (block) =>
-            forEachEvent(block, (id, payload, start, end) => {
-              const text = Buffer.from(payload.buffer, payload.byteOffset + start, end - start).toString("latin1")
-              if (id !== next || recorded[which]![id - 1] !== text) wrong ??= `event ${id} where ${next} was expected`
-              next += 1
-            }), reading),
-          Disk,
-          inMemory
-        ))
-        if (wrong !== undefined) assert.fail(`seed ${seed}: ${wrong}`)
-        if (Result.isFailure(result)) {
-          outcomes.failed += 1
-          if (result.failure._tag !== "SegmentCorrupt") assert.fail(`seed ${seed}: ${String(result.failure)}`)
-        } else if (next - 1 === segment.events.length) {
-          outcomes.whole += 1
-        } else {
-          // Only an open segment may end earlier without a fault.
-          if (result.success.closed) assert.fail(`seed ${seed}: ${next - 1} events in a closed segment, and no fault`)
-          outcomes.shorter += 1
-        }
-        // Counts what is garbage already, so it bounds what one file can make a reader allocate.
-        const allocated = process.memoryUsage().arrayBuffers - before
-        if (allocated > allocatedBytesMax) assert.fail(`seed ${seed}: ${allocated} bytes of memory for one small file`)
+  it("reads them without a wrong event, a crash or a hang", async ({ annotate }) => {
+    const { disk } = await Effect.runPromise(SimulatedDisk.make({ seed: 1 }))
+    const frameBlockBytes = 600
+    const frames = await Promise.all(sources.map((segment) => frameOf(segment.bytes, frameBlockBytes)))
+    // Handed from file to file, whatever the one before was.
+    const memory = rotatingMemory(1)
+    const recorded = sources.map((segment) => segment.events.map((event) => Buffer.from(event).toString("latin1")))
+    let bytes: Uint8Array = new Uint8Array(0)
+    const inMemory = Disk.of({ ...disk, open: (path) => Effect.succeed(fileOf(path, bytes)) })
+    const outcomes = { failed: 0, shorter: 0, whole: 0 }
+    const read = async (seed: number) => {
+      const random = makeRandom(seed)
+      const which = below(random, sources.length)
+      const segment = sources[which]!
+      const shape = forms[below(random, forms.length)]!
+      const file: SegmentFile = { segmentIndex: 0, path: `seed ${seed}`, ...shape }
+      // Either the segment was changed before it was compressed, or the file after.
+      const isInner = random() < 0.4
+      const inner = isInner ? (random() < 0.4 ? lie(segment, random) : mutate(segment.bytes, random)) : segment.bytes
+      const whole = shape.form === "hot"
+        ? inner
+        : shape.compression === "block"
+        ? compressSync(inner)
+        : isInner
+        ? await frameOf(inner, frameBlockBytes)
+        : frames[which]!
+      bytes = isInner ? whole : mutate(whole, random)
+      const reading = random() < 0.5 ? forReplay(memory) : forVerification()
+      let next = 1
+      let wrong: string | undefined
+      const before = process.memoryUsage().arrayBuffers
+      const result = await Effect.runPromise(Effect.result(Effect.provideService(
+        readSegment(file, {}, (block) =>
+          forEachEvent(block, (id, payload, start, end) => {
+            const text = Buffer.from(payload.buffer, payload.byteOffset + start, end - start).toString("latin1")
+            if (id !== next || recorded[which]![id - 1] !== text) wrong ??= `event ${id} where ${next} was expected`
+            next += 1
+          }), reading),
+        Disk,
+        inMemory
+      )))
+      if (wrong !== undefined) assert.fail(wrong)
+      if (Result.isFailure(result)) {
+        outcomes.failed += 1
+        if (result.failure._tag !== "SegmentCorrupt") assert.fail(String(result.failure))
+      } else if (next - 1 === segment.events.length) {
+        outcomes.whole += 1
+      } else {
+        // Only an open segment may end earlier without a fault.
+        if (result.success.closed) assert.fail(`${next - 1} events in a closed segment, and no fault`)
+        outcomes.shorter += 1
       }
-      assert.isAbove(outcomes.failed, fileCount / 4)
-      assert.isAbove(outcomes.shorter, fileCount / 50)
-    }), 600_000)
+      // Counts what is garbage already, so it bounds what one file can make a reader allocate.
+      const allocated = process.memoryUsage().arrayBuffers - before
+      if (allocated > allocatedBytesMax) assert.fail(`${allocated} bytes of memory for one small file`)
+    }
+    const count = await playSample("segmentFuzz", annotate, read)
+    if (count < samples.segmentFuzz.atLeast) return
+    assert.isAbove(outcomes.failed, count / 4)
+    assert.isAbove(outcomes.shorter, count / 50)
+  })
 })

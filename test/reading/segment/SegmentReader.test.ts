@@ -195,7 +195,7 @@ describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
           assert.deepStrictEqual(result.success.events, expectedEvents(segment), `the flip at ${at}`)
           assert.strictEqual(result.success.summary.bytes, segment.bytes.length)
         }
-        // LZ4 can say the same in several ways: another distance to a copy of the same bytes.
+        // LZ4 can encode the same in several ways: another distance to a copy of the same bytes.
         assert.isBelow(unseen.length, frame.length / 20)
         // A replay has proved the content by the segment's own checksums; verification compares the frame's as well.
         const ofChecksum = unseen.filter((at) => at >= frame.length - 4)

@@ -97,7 +97,7 @@ describe.each(formats)("Replay, past damage ($name)", ({ layout }) => {
       const atEnd = yield* idsAndHoles
       assert.deepStrictEqual(atEnd.ids, range(1, last.firstId - 1))
       assert.strictEqual(atEnd.holes[0]!.lastMissingId, undefined)
-      // Bytes behind the end of a closed segment.
+      // Bytes after the end of a closed segment.
       const whole = buildWal({ layout, segments: [10, 10] })
       yield* put(
         directory,
@@ -190,7 +190,7 @@ describe("Replay, past damage, of format 2", () => {
         layout: largeBlocks,
         commits: [small, [copy], [...small, ...small, ...small], small]
       })
-      // The damage is behind the copied blocks.
+      // The damage is after the copied blocks.
       const block = blockAt(segment, 1)
       segment.bytes[block.start + 64 + 4 + copy.length - 1]! ^= 1
       yield* put(directory, hot(segment))

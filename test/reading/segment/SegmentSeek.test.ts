@@ -160,7 +160,7 @@ describe("SegmentSeek", () => {
       const layout = mebibyteBlocks
       const before = randomBytes(3000, 600, 11)
       const honest = buildSegment({ layout, commits: inCommits(before, 20) })
-      // Shifted so that the copied headers stand where headers stand: behind a block header and a length.
+      // Shifted so that the copied headers stand where headers stand: after a block header and a length.
       const copy = Buffer.concat([Buffer.alloc(60), honest.bytes.subarray(128, 128 + 700 * 1024)])
       const events = [...before]
       for (let round = 0; round < 8; round++) events.push(copy, ...randomBytes(30, 600, 20 + round))

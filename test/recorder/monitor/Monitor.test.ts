@@ -1,10 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import type { Socket } from "node:net"
+import { join } from "node:path"
 import { monitorName, monitorTemporaryName } from "../../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
+import * as UnixSocket from "../../../src/disk/UnixSocket.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import * as Monitor from "../../../src/recorder/monitor/Monitor.ts"
 import { MonitorError } from "../../../src/recorder/monitor/MonitorSocket.ts"
@@ -14,8 +17,6 @@ import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
 import { small, temporaryDirectory, text } from "../fixtures.ts"
 
 const monitored = (directory: string) => Monitor.layer.pipe(Layer.provideMerge(Wal.layer({ ...small, directory })))
-
-const socketOf = (directory: string): string => JSON.parse(readFileSync(join(directory, monitorName), "utf8")).socket
 
 describe("Monitor", () => {
   it.live("says how the running recorder stands", () =>
@@ -35,7 +36,12 @@ describe("Monitor", () => {
         assert.strictEqual(report.directory, directory)
         assert.deepStrictEqual(report.positions, { appended: 3, durable: 2, compressed: 0, deletedBefore: 1 })
         assert.deepStrictEqual(report.maintainer.limits, small.limits)
-        assert.deepStrictEqual(report.maintainer.holds, [{ name: "archive", fromSegmentIndex: 0, expiresMillis: null }])
+        assert.deepStrictEqual(report.maintainer.holds, [{
+          name: "archive",
+          fromSegmentIndex: 0,
+          expiresMillis: null,
+          isExceeded: false
+        }])
         assert.strictEqual(report.arena.slots, 4)
         assert.strictEqual(report.arena.active, 1)
         assert.strictEqual(report.arena.blank, 3)
@@ -69,17 +75,13 @@ describe("Monitor", () => {
       }).pipe(Effect.provide(monitored(directory)))
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
-  it.live("writes its file once, whoever asks", () =>
+  it.live("writes nothing, whoever asks", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       yield* Effect.gen(function*() {
-        const recorder = yield* Recorder
         const path = join(directory, monitorName)
         const before = statSync(path, { bigint: true })
-        for (let id = 1; id <= 20; id++) {
-          yield* recorder.appendDurable(text(id))
-          yield* Monitor.read(directory)
-        }
+        for (let times = 1; times <= 20; times++) yield* Monitor.read(directory)
         const after = statSync(path, { bigint: true })
         assert.strictEqual(after.ino, before.ino)
         assert.strictEqual(after.ctimeNs, before.ctimeNs)
@@ -90,60 +92,107 @@ describe("Monitor", () => {
   it.live("is there for this user alone, and goes with its scope", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const socket = yield* Effect.sync(() => {
-        const socket = socketOf(directory)
-        assert.strictEqual(statSync(socket).mode & 0o777, 0o600)
-        assert.strictEqual(statSync(dirname(socket)).mode & 0o777, 0o700)
-        return socket
+      yield* Effect.sync(() => {
+        const stat = statSync(join(directory, monitorName))
+        assert.isTrue(stat.isSocket())
+        assert.strictEqual(stat.mode & 0o777, 0o600)
       }).pipe(Effect.provide(monitored(directory)))
-      assert.isFalse(existsSync(dirname(socket)))
       assert.notInclude(readdirSync(directory), monitorName)
       assert.isUndefined(yield* Monitor.read(directory))
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
-  it.live("knows that a socket nobody listens at is no recorder, and takes the place of its file", () =>
+  it.live("is found whatever the directory for temporary files is, and however long the path", () =>
+    Effect.gen(function*() {
+      const directory = join(yield* temporaryDirectory, "a".repeat(120))
+      const before = process.env.TMPDIR
+      const put = (value: string | undefined) =>
+        Effect.sync(() => {
+          if (value === undefined) delete process.env.TMPDIR
+          else process.env.TMPDIR = value
+        })
+      yield* Effect.acquireRelease(put(join(directory, "missing")), () => put(before))
+      yield* Effect.gen(function*() {
+        yield* put("/proc")
+        assert.strictEqual((yield* Monitor.read(directory))?.pid, process.pid)
+      }).pipe(Effect.provide(monitored(directory)))
+    }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+
+  it.live("is replaced when the recorder that made it is dead, or when it is something else", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const path = join(directory, monitorName)
-      writeFileSync(path, JSON.stringify({ version: 1, pid: 1, socket: join(directory, "gone", "socket") }))
-      assert.isUndefined(yield* Monitor.read(directory))
-      // A file that is no socket stands there now.
-      writeFileSync(path, JSON.stringify({ version: 1, pid: 1, socket: path }))
-      assert.isUndefined(yield* Monitor.read(directory))
-      const report = yield* Monitor.read(directory).pipe(Effect.provide(monitored(directory)))
-      assert.strictEqual(report?.pid, process.pid)
+      const leave = (make: (path: string) => void) =>
+        Effect.gen(function*() {
+          make(path)
+          make(join(directory, monitorTemporaryName))
+          assert.isUndefined(yield* Monitor.read(directory))
+          const report = yield* Monitor.read(directory).pipe(Effect.provide(monitored(directory)))
+          assert.strictEqual(report?.pid, process.pid)
+          assert.deepStrictEqual(readdirSync(directory).filter((name) => name.startsWith(monitorName)), [])
+        })
+      yield* leave((name) => void deadSocket(name))
+      yield* leave((name) => writeFileSync(name, "what an older version left"))
+      yield* leave((name) => symlinkSync("/dev/null", name))
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+
+  it.live("does not ask through a link", () =>
+    Effect.gen(function*() {
+      const [directory, elsewhere] = [yield* temporaryDirectory, yield* temporaryDirectory]
+      yield* Effect.gen(function*() {
+        symlinkSync(join(elsewhere, monitorName), join(directory, monitorName))
+        assert.isUndefined(yield* Monitor.read(directory))
+      }).pipe(Effect.provide(monitored(elsewhere)))
+    }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+
+  const answering = (directory: string, onConnection: (connection: Socket) => void) =>
+    Effect.acquireRelease(UnixSocket.listen(join(directory, monitorName), onConnection), (end) => end)
 
   it.live("refuses what it cannot read", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      for (const content of ["", "{", `{"version":2,"pid":1,"socket":"/x"}`, "\0".repeat(20_000)]) {
-        writeFileSync(join(directory, monitorName), content)
-        const error = yield* Effect.flip(Monitor.read(directory))
-        assert.instanceOf(error, MonitorError)
-        assert.strictEqual(error.reason, "Unreadable")
-        assert.include(error.message, monitorName)
+      for (const content of ["{", `{"version":2}`, "\0".repeat(20_000), "x".repeat(17 * 1024 * 1024)]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* answering(directory, (connection) => void connection.on("error", () => undefined).end(content))
+          const error = yield* Effect.flip(Monitor.read(directory))
+          assert.instanceOf(error, MonitorError)
+          assert.strictEqual(error.reason, "Unreadable")
+          assert.include(error.message, monitorName)
+        }))
+        rmSync(join(directory, monitorName), { force: true })
       }
-    }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+    }).pipe(Effect.scoped))
+
+  it.live("waits for a whole answer for no more than five seconds, however steadily it comes", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      yield* answering(directory, (connection) => {
+        const timer = setInterval(() => connection.write("x"), 100)
+        connection.on("error", () => undefined).on("close", () => clearInterval(timer))
+      })
+      const begun = performance.now()
+      const error = yield* Effect.flip(Monitor.read(directory))
+      assert.instanceOf(error, MonitorError)
+      assert.strictEqual(error.reason, "NoAnswer")
+      assert.isBelow(performance.now() - begun, 8_000)
+    }).pipe(Effect.scoped))
 
   it.live("costs a warning and not the recording when it cannot be opened", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const before = process.env.TMPDIR
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          process.env.TMPDIR = join(directory, "missing")
-        }),
-        () =>
-          Effect.sync(() => {
-            if (before === undefined) delete process.env.TMPDIR
-            else process.env.TMPDIR = before
-          })
-      )
+      mkdirSync(join(directory, monitorName))
       yield* Effect.gen(function*() {
         const recorder = yield* Recorder
         assert.strictEqual(yield* recorder.appendDurable(text(1)), 1)
         assert.isUndefined(yield* Monitor.read(directory))
       }).pipe(Effect.provide(monitored(directory)))
+      assert.notInclude(readdirSync(directory), monitorTemporaryName)
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 })
+
+/** A socket that a process has left that was killed. */
+const deadSocket = (path: string) =>
+  spawnSync(process.execPath, [
+    "-e",
+    "require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))",
+    path
+  ])

@@ -1,0 +1,26 @@
+/**
+ * The programs and threads that tests start: each in one bundle, which `test/build.ts` makes before the first test. Node
+ * needs a third of a second of processor time to load the 380 modules of the command line, and a tenth for the bundle.
+ */
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+
+/** Their sources. */
+export const sources = {
+  main: "src/cli/main.ts",
+  maintainerThread: "src/maintainer/maintainerThread.ts",
+  compressorThread: "src/maintainer/compressorThread.ts",
+  mortalThread: "test/maintainer/mortalThread.ts",
+  victim: "test/faults/victim.ts",
+  lockHolder: "test/disk/lockHolder.ts"
+} as const
+
+/** Names the folder of the bundles, for the processes that `test/build.ts` starts, and for theirs. */
+export const folderVariable = "EFFECT_WAL_TEST_PROGRAMS"
+
+/** The file to start: the bundle, or the source where nobody has bundled, as in `node test/faults/kill.ts`. */
+export const program = (name: keyof typeof sources): string => {
+  const folder = process.env[folderVariable]
+  return folder === undefined ? join(root, sources[name]) : join(folder, `${name}.js`)
+}
