@@ -47,8 +47,8 @@ export const idsInEvents = (version: FormatVersion): boolean => version === 1
 export const mayStayOpen = (version: FormatVersion): boolean => version === 1
 
 /**
- * Whether a block tells which flush wrote it. Otherwise a flush ends with a block that has room left, and only that one;
- * it is written after the others are durable.
+ * Whether a block tells which flush wrote it. Otherwise a flush ends with a block that has room left, and only that
+ * one; it is written after the others are durable.
  */
 export const blocksTellFlush = (version: FormatVersion): boolean => version === 2
 

@@ -1,7 +1,7 @@
 /**
  * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
- * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again. So
- * a torn write can only touch events that were not yet promised to a caller.
+ * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again.
+ * So a torn write can only touch events that were not yet promised to a caller.
  *
  * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
  * last block of a flush is never full, and every other one is. So a reader knows where a flush ended.

@@ -385,9 +385,9 @@ export const setOriginUnsafe = (
 export const flushNanos = (self: Arena): bigint => Atomics.load(self.longs, long.flushNanos)
 
 /**
- * Maintainer: gives the time of a flush that begins now. It is that of the clock, or, while the clock is behind the last
- * flush because it was set back, one nanosecond after that one. So a later flush always has a later time, whichever
- * executor makes it.
+ * Maintainer: gives the time of a flush that begins now. It is that of the clock, or, while the clock is behind the
+ * last flush because it was set back, one nanosecond after that one. So a later flush always has a later time,
+ * whichever executor makes it.
  */
 export const nextFlushNanosUnsafe = (self: Arena, nowNanos: bigint): bigint => {
   const last = flushNanos(self)

@@ -87,7 +87,9 @@ export class SimulatedFile {
     this.isNamed = true
   }
 
-  /** Flips `bits` different bits on the device, in the bytes from `from` to `to`; returns the offsets of their bytes. */
+  /**
+   * Flips `bits` different bits on the device, in the bytes from `from` to `to`; returns the offsets of their bytes.
+   */
   rotBits(random: SeededRandom, bits: number, { from = 0, to = Infinity } = {}): ReadonlyArray<number> {
     const length = Math.min(this.stored.length, this.visible.length, to) - from
     invariant(this.isSynced && bits <= length * 8, "bits rot in a file that is synced and has that many")

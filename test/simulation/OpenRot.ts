@@ -1,6 +1,6 @@
 /**
- * A bit rots in the segment that was open when its process died, in a block that was durable: it is found by every reader,
- * nothing is cut, and after a repair no id is given out again.
+ * A bit rots in the segment that was open when its process died, in a block that was durable: it is found by every
+ * reader, nothing is cut, and after a repair no id is given out again.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -33,8 +33,8 @@ export interface OpenRot {
 }
 
 /**
- * Lets a bit of the newest segment rot, if that is open and has a block that was durable for sure: the first one, or one
- * that a later flush follows. `undefined` when there is none, or the device has not got all of the file yet.
+ * Lets a bit of the newest segment rot, if that is open and has a block that was durable for sure: the first one, or
+ * one that a later flush follows. `undefined` when there is none, or the device has not got all of the file yet.
  */
 export const rotOpenSegment = (simulated: SimulatedDisk["Service"], random: SeededRandom): OpenRot | undefined => {
   const files = segmentsOnDisk(simulated).toSorted((a, b) => a.segmentIndex - b.segmentIndex)

@@ -1,7 +1,7 @@
 /**
- * One run of the simulation is one seed: a machine with a disk that fails, on which a process opens a directory, records
- * and dies, several times, and at last one that lives to its end and finds everything in order. Nothing is drawn from
- * anywhere but the seed, so a run can be repeated exactly.
+ * One run of the simulation is one seed: a machine with a disk that fails, on which a process opens a directory,
+ * records and dies, several times, and at last one that lives to its end and finds everything in order. Nothing is
+ * drawn from anywhere but the seed, so a run can be repeated exactly.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +9,7 @@ import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
 import { Faults } from "./Faults.ts"
+import { HintSpoiler } from "./Hints.ts"
 import { Life } from "./Life.ts"
 import type { Setting } from "./Life.ts"
 import { Model } from "./Model.ts"
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly seams?: Seams
   /** Lives end right after an operation like this one, more often than not. */
   readonly focus?: Focus
+  /** How often a hint is spoiled between two lives; in a fifth of them, when not given. */
+  readonly hintShare?: number
   /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */
   readonly openRotShare?: number
 }
@@ -74,6 +77,8 @@ const runSeed = (options: RunOptions): Run => {
   const model = new Model()
   /** Of its own, so that what is drawn here changes nothing else of a run. */
   const rotRandom = new SeededRandom((seed + 2 ** 45) % 2 ** 53)
+  const hintRandom = new SeededRandom((seed + 2 ** 46) % 2 ** 53)
+  const hints = new HintSpoiler(simulated, hintRandom)
   let nowMillis = startMillis
   let violation: Violation | undefined
   let isHealthy = true
@@ -99,6 +104,9 @@ const runSeed = (options: RunOptions): Run => {
     isClockAhead = world.setMillis > 0
     nowMillis = world.nowMillis + 1000
     life.setting.process.silence()
+    if (!isLast && violation === undefined && hintRandom.chance(options.hintShare ?? hintShare)) {
+      trace.add(`between two lives: ${hints.spoil()}`)
+    }
     const rot = !isLast && violation === undefined && rotRandom.chance(options.openRotShare ?? openRotShare)
       ? rotOpenSegment(simulated, rotRandom)
       : undefined
@@ -150,6 +158,9 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
 
 /** In so many runs bits rot in the end. */
 const rotShare = 0.25
+
+/** Between so many lives a hint is spoiled. */
+const hintShare = 0.2
 
 /** After so many lives a bit rots in the segment that was open. */
 const openRotShare = 0.5
@@ -240,8 +251,8 @@ const liveAndPerhapsDie = (
   } else if (!isOver) {
     trace.add("killed")
     process.abandon()
-    // Killed right after a sync failed: a directory that was just made could not be removed again, and may be lost. Only an
-    // empty directory can be removed.
+    // Killed right after a sync failed: a directory that was just made could not be removed again, and may be lost.
+    // Only an empty directory can be removed.
     Effect.runSyncExit(simulated.disk.removeDirectory(directory))
   }
   Effect.runSync(simulated.crashAt(Number.MAX_SAFE_INTEGER))

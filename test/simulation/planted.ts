@@ -11,6 +11,7 @@ import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
+import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
@@ -32,6 +33,7 @@ export interface PlantedBug {
   readonly focus?: Focus
   /** As in `RunOptions`. */
   readonly openRotShare?: number
+  readonly hintShare?: number
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
@@ -571,6 +573,26 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     name: "verification passes over rotten bits",
     seedsMax: 60,
     plant: () => ({ verified: () => [] })
+  },
+  {
+    name: "a meta file whose bits have rotted passes for an intact one",
+    seedsMax: 100,
+    hintShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) =>
+          !path.endsWith("wal_meta.dat") || mode !== "read" ? file : {
+            ...file,
+            read: (target, offset) =>
+              Effect.map(file.read(target, offset), (count) => {
+                // Its checksum is always right.
+                if (offset === 0 && count === 24) {
+                  new DataView(target.buffer, target.byteOffset).setBigUint64(16, xxh64(target.subarray(0, 16)), true)
+                }
+                return count
+              })
+          })
+    }))
   },
   {
     name: "damage in the open segment is cut as a torn tail",

@@ -17,8 +17,8 @@
  *
  * 1. What is sealed up to the limit ends with a short block, which may be one more than whole blocks would be.
  * 2. Events up to the limit before this one, which was higher by at most a block: the flush between the two has sealed
- *    one block short, and a file has two blocks more than a full slot needs. This is at most one more block; after it no new event passes, since the writer is beyond its
- *    limit.
+ *    one block short, and a file has two blocks more than a full slot needs. This is at most one more block; after it
+ *    no new event passes, since the writer is beyond its limit.
  * 3. One event that was let through before the limit was lowered and is published after the watermark was read. It
  *    begins a block of its own in the next flush, or at the end.
  * 4. Nothing else: an event after that one loads the limit again, and sees it lowered.

@@ -122,7 +122,7 @@ export const make = (options: {
       previousChainedChecksum: Arena.chainStart(arena, slot),
       blockBytesMax: layout.blockBytesMax,
       eventSize: layout.eventSize,
-      lastFlushNanos: isClosed ? state.flushNanos : 0n
+      lastFlushNanos: !isClosed ? 0n : state.eventCount === 0 ? Arena.flushNanos(arena) : state.flushNanos
     })
   }
 

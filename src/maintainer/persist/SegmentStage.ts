@@ -33,8 +33,8 @@ interface SegmentStage {
     seal: Effect.Effect<SealedBlocks>
   ) => Effect.Effect<void, never, Disk>
   /**
-   * The staged segment, if it is this one, whole, on this chain, and its flush is the last one that was begun; the caller
-   * closes it. Otherwise the stage is emptied.
+   * The staged segment, if it is this one, whole, on this chain, and its flush is the last one that was begun; the
+   * caller closes it. Otherwise the stage is emptied.
    */
   readonly take: (
     segmentIndex: number,

@@ -39,7 +39,10 @@ import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/Segmen
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
+import { hasRoom, judge, LogExhausted } from "./HintedEnd.ts"
 import { writePrefix } from "./SegmentPrefix.ts"
+
+export { LogExhausted } from "./HintedEnd.ts"
 
 /**
  * The newest segment has another format than the one to be written. A directory has one format.
@@ -105,6 +108,8 @@ export interface RecoveryReport {
   readonly removedSegmentIndices: ReadonlyArray<number>
   /** Indices that are missing between others. Recovery leaves that to `verify`. */
   readonly missingSegmentCount: number
+  /** Why the meta file was not believed; empty when it was, and when it is absent or older than the directory. */
+  readonly ignoredHint: string
 }
 
 /**
@@ -136,6 +141,7 @@ export interface Recovered {
  *
  * - `SegmentCorrupt`: the newest segment is damaged, has no header, or does not continue its predecessor
  * - `FormatMismatch`: the newest segment has another format
+ * - `LogExhausted`: too few segment indices or event ids are left
  * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
  *
  * @since 0.1.0
@@ -143,7 +149,9 @@ export interface Recovered {
  */
 export const open: (
   options: RecoveryOptions
-) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch, Disk> = Effect.fn("Recovery.open")(
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch | LogExhausted, Disk> = Effect.fn(
+  "Recovery.open"
+)(
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
@@ -176,7 +184,13 @@ export const open: (
     const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
     const { lastEventId, lastFlushNanos } = yield* lastOf(end, segments.slice(0, Math.max(0, position)), reader)
-    const given = yield* lastGiven(directory.path, lastSegmentIndex, lastEventId)
+    const found = yield* Effect.catch(
+      MetaStore.read(directory.path),
+      ({ message }) => Effect.succeed({ meta: undefined, fault: message })
+    )
+    const isClosed = end?.wasOpen === false
+    const { end: given, ignored } = judge(found, { lastSegmentIndex, lastEventId, isClosed })
+    if (!hasRoom(given)) return yield* new LogExhausted({ directory: directory.path, ...given })
     const report: RecoveryReport = {
       directory: directory.path,
       segmentCount: position + 1,
@@ -187,7 +201,8 @@ export const open: (
       cutBytes: end?.cutBytes ?? 0,
       cutBecause: end?.cutBecause ?? "",
       removedSegmentIndices: removed,
-      missingSegmentCount: missingCount(segments.slice(0, position + 1))
+      missingSegmentCount: missingCount(segments.slice(0, position + 1)),
+      ignoredHint: ignored
     }
     const chainedChecksum = end === undefined || !isChained ? 0n : end.chainedChecksum
     return { origin: { walId, chainedChecksum, lastFlushNanos: believable(lastFlushNanos), ...given }, report }
@@ -199,17 +214,6 @@ const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? 
 
 /** Unix time in the year 2262, less than 2^63. */
 const flushNanosEnd = 9_214_646_400_000_000_000n
-
-/**
- * How far the log had come, by the directory and by its meta file. A meta file that cannot be read counts as absent.
- */
-const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
-  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory), () => undefined)
-  const isAhead = meta !== undefined && meta.lastEventId > lastEventId && meta.lastSegmentIndex >= lastSegmentIndex
-  return isAhead
-    ? { lastSegmentIndex: meta.lastSegmentIndex, lastEventId: meta.lastEventId }
-    : { lastSegmentIndex, lastEventId }
-})
 
 /**
  * Formats a report as one line for people.
@@ -252,6 +256,7 @@ export const formatReport = (report: RecoveryReport): string => {
     parts.push(`removed without events: ${report.removedSegmentIndices.join(", ")}`)
   }
   if (report.missingSegmentCount > 0) parts.push(`${report.missingSegmentCount} segments missing, see verify`)
+  if (report.ignoredHint !== "") parts.push(`${report.ignoredHint}; ignored`)
   return `${report.directory}: ${parts.join("; ")}`
 }
 
@@ -318,8 +323,8 @@ const makeDurable = Effect.fnUntraced(function*(
     yield* opened.sync
   }))
   const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
-  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
-  if (meta !== undefined && meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const found = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  if (found?.meta !== undefined && found.meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
   const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* copyFile(file.path, fresh).pipe(

@@ -38,6 +38,7 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { requireOptions } from "../../internal/options.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { judge } from "./HintedEnd.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
@@ -80,6 +81,8 @@ export interface RepairReport {
   readonly lastGivenId: number
   /** Faults that are not repaired by moving a file. */
   readonly left: ReadonlyArray<VerifyFault>
+  /** Why the meta file was not believed; empty when it was, and when it is absent or older than the directory. */
+  readonly ignoredHint: string
 }
 
 /**
@@ -130,7 +133,7 @@ export const repair: (
     const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
     if (apply) yield* disk.lock(directory.pathOf(lockName))
-    const { given, lastEventId, left, plans } = yield* plan(directory)
+    const { given, ignored, lastEventId, left, plans } = yield* plan(directory)
     const steps = plans.map(({ step }) => step)
     const found = {
       directory: directory.path,
@@ -139,7 +142,8 @@ export const repair: (
       steps,
       lastEventId,
       lastGivenId: given.lastEventId,
-      left
+      left,
+      ignoredHint: ignored
     }
     if (!apply || plans.length === 0) return found
     const now = yield* Clock.currentTimeMillis
@@ -201,13 +205,13 @@ interface Plan {
 }
 
 const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
-  const meta = yield* MetaStore.read(directory.path)
+  const found = yield* MetaStore.read(directory.path)
   const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
   const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
-  let lastGivenId = Math.max(lastEventId, meta?.lastEventId ?? 0)
+  let lastGivenId = lastEventId
   for (const fault of faults) {
     const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
     const isWhole = (other: { readonly path: string }) => other.path === file?.path
@@ -217,9 +221,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     }
     const { path, segmentIndex } = file
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
-    const found = hasOther ? undefined : yield* readPrefix(file)
-    const prefix = found !== undefined && chainsSegments(found.header.version) && found.eventCount > 0
-      ? found
+    const begun = hasOther ? undefined : yield* readPrefix(file)
+    const prefix = begun !== undefined && chainsSegments(begun.header.version) && begun.eventCount > 0
+      ? begun
       : undefined
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
     const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
@@ -239,6 +243,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
       }
     })
   }
-  const lastSegmentIndex = Math.max(meta?.lastSegmentIndex ?? -1, files.at(-1)?.segmentIndex ?? -1)
-  return { left, plans, lastEventId, given: { lastOffset: 0, lastSegmentIndex, lastEventId: lastGivenId } }
+  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
+  // Of a newest segment that is damaged something is missing.
+  const isClosed = !plans.some(({ file }) => file.segmentIndex === newest)
+  const { end, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId: lastGivenId, isClosed })
+  return { left, plans, lastEventId, ignored, given: { lastOffset: 0, ...end } }
 })

@@ -3,8 +3,8 @@
  *
  * An intact closed header names it. Otherwise intact block headers are searched from the end of the segment. Payloads
  * are not checked, since an id was used whatever became of its event. After the last intact header there may be bytes
- * that nothing explains any more: they count as the most events that they can have been. Recorded bytes that look like a
- * block header (an application records a copy of such a file) can make the answer too high, too. That leaves a larger
+ * that nothing explains any more: they count as the most events that they can have been. Recorded bytes that look like
+ * a block header (an application records a copy of such a file) can make the answer too high, too. That leaves a larger
  * gap and repeats no id.
  */
 import * as Effect from "effect/Effect"
@@ -25,8 +25,8 @@ import { readStart } from "../segment/SegmentReader.ts"
 const windowBytes = pieceBytes
 
 /**
- * The last id in a segment, as far as it can be read; 0 when it shows none. `before` is the last id before the segment when
- * nothing after it tells which ids it had: then bytes of a hot file that cannot be read count too.
+ * The last id in a segment, as far as it can be read; 0 when it shows none. `before` is the last id before the segment
+ * when nothing after it tells which ids it had: then bytes of a hot file that cannot be read count too.
  */
 export const lastIdIn = (
   file: SegmentFile,
@@ -51,7 +51,7 @@ export const lastIdIn = (
       if (Result.isFailure(read)) continue
       const bytes = window.subarray(0, read.success)
       if (usedBytes === 0) usedBytes = endOfUsed(bytes, at)
-      last = lastIn(bytes, at)
+      last = lastIn(bytes, at, undefined, before === undefined ? Infinity : before + content.bytes)
     }
     if (file.form === "cold" || before === undefined) return last?.lastEventId ?? 0
     const unknownBytes = usedBytes - (last?.end ?? headerBytesOf(header?.version ?? 1))
@@ -74,18 +74,24 @@ const lastFromTheFront = Effect.fnUntraced(function*(content: SegmentContent) {
   while (true) {
     const read = yield* Effect.result(content.read(window))
     if (Result.isFailure(read) || read.success === 0) return last
-    last = lastIn(window.subarray(0, read.success), 0, last)
+    last = lastIn(window.subarray(0, read.success), 0, last, Infinity)
   }
 })
 
 /** In both formats every block starts on a multiple of 64 bytes, and its ids stand in the same place. */
-const lastIn = (bytes: Uint8Array, offset: number, before?: LastBlock): LastBlock | undefined => {
+const lastIn = (
+  bytes: Uint8Array,
+  offset: number,
+  before: LastBlock | undefined,
+  lastEventIdMax: number
+): LastBlock | undefined => {
   let last = before
   for (let at = 0; at + blockHeaderBytes <= bytes.length; at += blockAlignment) {
     const block = readBlockHeader(2, bytes, at)
     if (block === undefined || !(block.lastEventId > (last?.lastEventId ?? 0))) continue
-    // Only a block of format 1 has no length.
+    // Only a block of format 1 has no length. Its ids may skip; those of format 2 need a byte each.
     const version = block.payloadBytes === 0 ? 1 : 2
+    if (version === 2 && block.lastEventId > lastEventIdMax) continue
     const end = offset + at + blockBytesInFile(version, block.payloadBytes)
     last = { lastEventId: block.lastEventId, end, version }
   }

@@ -1,18 +1,18 @@
 /**
- * Whether an open segment may end where its last whole block ends. A crash tears what one flush wrote, and nothing else:
- * every flush begins after the one before it is durable, and the first is durable before the file has its name. So a
- * block that does not count is damage, and no torn write, when
+ * Whether an open segment may end where its last whole block ends. A crash tears what one flush wrote, and nothing
+ * else: every flush begins after the one before it is durable, and the first is durable before the file has its name.
+ * So a block that does not count is damage, and no torn write, when
  *
- * - a block of a later flush follows it. In format 2 a block tells where its flush began. In format 1 the last block of a
- *   flush is the only one that is not full, and it is written after the others are durable
+ * - a block of a later flush follows it. In format 2 a block tells where its flush began. In format 1 the last block of
+ *   a flush is the only one that is not full, and it is written after the others are durable
  * - it belongs to the first flush
  * - the meta file names an event of this segment that would come after it, since that file names only what was durable
  *
- * What another writer of format 1 left open (its header has no checksum yet) tells nothing of its flushes. There any block
- * after it is taken for a later one: what was acknowledged must not be cut, and a person decides (`Repair`).
+ * What another writer of format 1 left open (its header has no checksum yet) tells nothing of its flushes. There any
+ * block after it is taken for a later one: what was acknowledged must not be cut, and a person decides (`Repair`).
  *
- * Recorded bytes may look like a block of a later flush; such a place must at least lie where a block with its index and
- * its ids can lie. When it misleads all the same, a torn tail is taken for damage. Nothing is lost by that.
+ * Recorded bytes may look like a block of a later flush; such a place must at least lie where a block with its index
+ * and its ids can lie. When it misleads all the same, a torn tail is taken for damage. Nothing is lost by that.
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
@@ -52,8 +52,8 @@ interface OpenEnd {
 }
 
 /**
- * The fault of an open segment that ends in damage; `undefined` when what follows its last whole block may be what a crash
- * left of one flush; `again` when it is a whole block by now, because a recorder was writing it.
+ * The fault of an open segment that ends in damage; `undefined` when what follows its last whole block may be what a
+ * crash left of one flush; `again` when it is a whole block by now, because a recorder was writing it.
  */
 export const judge = Effect.fnUntraced(function*(end: OpenEnd, content: SeekableContent | undefined) {
   const why = yield* whyDurable(end, content)
@@ -87,18 +87,26 @@ const whyDurable = Effect.fnUntraced(
     if (later !== undefined) {
       return isByAnother ? `with a block at offset ${later.offset}` : `with a later flush at offset ${later.offset}`
     }
-    const meta = yield* Effect.orElseSucceed(MetaStore.read(directoryOf(file.path)), () => undefined)
-    const isAhead = meta?.lastSegmentIndex === file.segmentIndex && meta.lastEventId > point.lastEventId
-    return isAhead && (yield* isStill(file, identity)) ? `although event ${meta.lastEventId} was durable` : undefined
+    const meta = yield* metaOf(file, identity)
+    if (meta === undefined || meta.lastSegmentIndex !== file.segmentIndex) return undefined
+    const lostEvents = meta.lastEventId - point.lastEventId
+    return lostEvents > 0 && lostEvents <= meta.restBytes(point.offset)
+      ? `although event ${meta.lastEventId} was durable`
+      : undefined
   }
 )
 
-/** Whether the name still stands for the file that was read, and not for one that has taken its place. */
-const isStill = ({ form, path }: SegmentFile, identity: string) =>
-  Disk.use((disk) => disk.stat(path)).pipe(
-    Effect.map((stat) => form === "cold" || stat.identity === identity),
-    Effect.orElseSucceed(() => false)
-  )
+/**
+ * The meta file beside a segment, while the segment's name stands for the file that was read, and not for a newer one.
+ */
+const metaOf = Effect.fnUntraced(function*({ form, path }: SegmentFile, identity: string) {
+  const found = yield* Effect.orElseSucceed(MetaStore.read(directoryOf(path)), () => undefined)
+  const stat = yield* Effect.orElseSucceed(Disk.use((disk) => disk.stat(path)), () => undefined)
+  if (found?.meta === undefined || stat === undefined || form === "hot" && stat.identity !== identity) return undefined
+  // An event takes at least one byte; how many a compressed file has room for is not known.
+  const restBytes = (offset: number) => form === "hot" ? stat.bytes - offset : Number.POSITIVE_INFINITY
+  return { ...found.meta, restBytes }
+})
 
 /** In format 1: a flush ends with a block that is not full. */
 const endsFlush = ({ version }: SegmentHeader, { eventCount }: BlockHeader): boolean =>

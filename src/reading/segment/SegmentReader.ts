@@ -227,8 +227,8 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
 export interface SegmentStart {
   readonly header: SegmentHeader
   /**
-   * Of a segment that was closed without events, the id that comes next. `undefined` when none is named, or when there is
-   * no intact header of a first block.
+   * Of a segment that was closed without events, the id that comes next. `undefined` when none is named, or when there
+   * is no intact header of a first block.
    */
   readonly firstEventId: number | undefined
 }

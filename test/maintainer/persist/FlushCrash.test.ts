@@ -1,6 +1,6 @@
 /**
- * The power fails in the middle of a flush of several blocks, at any operation, and the device keeps any part of it: the
- * segment opens to what was durable before, or to more. And every flush tells when it was made.
+ * The power fails in the middle of a flush of several blocks, at any operation, and the device keeps any part of it:
+ * the segment opens to what was durable before, or to more. And every flush tells when it was made.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * What a crash can have torn, and what it cannot: only what one flush wrote. Everything else in an open segment that does
- * not verify is damage, which every reader reports and nothing cuts.
+ * What a crash can have torn, and what it cannot: only what one flush wrote. Everything else in an open segment that
+ * does not verify is damage, which every reader reports and nothing cuts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
