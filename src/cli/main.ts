@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { run } from "./program.ts"
 import { exitCodeOf } from "./terminal/CliFailure.ts"
+import { defaultSignals } from "./terminal/Signals.ts"
 import { quietStreams } from "./terminal/StandardStreams.ts"
 
 /**
@@ -13,7 +14,7 @@ import { quietStreams } from "./terminal/StandardStreams.ts"
  */
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => fiber.addObserver((exit) => teardown(exit, process.exit)))
 
-runMain(Effect.andThen(quietStreams, run(process.argv.slice(2))), {
+runMain(Effect.andThen(Effect.andThen(quietStreams, defaultSignals), run(process.argv.slice(2))), {
   disableErrorReporting: true,
   teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : exitCodeOf(exit.cause))
 })

@@ -14,19 +14,9 @@ import * as TaskRing from "../shared/TaskRing.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { Supervised } from "./executor/Supervisor.ts"
 import type { ExecutorReports } from "./ExecutorReports.ts"
-import type { MaintainerQueues, MaintainerState } from "./retention/MaintainerState.ts"
-
-/**
- * A count for each queue.
- *
- * @since 0.1.0
- * @category models
- */
-export interface PerQueue {
-  readonly persist: number
-  readonly freeze: number
-  readonly free: number
-}
+import { heldBackStatus } from "./HeldBackStatus.ts"
+import type { MaintainerQueues, MaintainerState, PerQueue } from "./retention/MaintainerState.ts"
+import { reportWaiting } from "./Waiting.ts"
 
 /**
  * What a drain has done, what it left and how long it took.
@@ -105,8 +95,15 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     Effect.delay(Duration.millis(drainMillisMax ?? 0))
   )
   const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
+  const look = Effect.sync(() => ({
+    directory: path,
+    pending: pendingUnsafe(queues),
+    heldBack: heldBackStatus(arena, state.elapsed())
+  }))
+  const reporting = yield* Effect.forkChild(reportWaiting(look))
   yield* untilQuiet
   if (deadline !== undefined) deadline.interruptUnsafe()
+  reporting.interruptUnsafe()
   const receipt: DrainReceipt = {
     done: {
       persist: state.counts.persist - before.persist,

@@ -1,7 +1,7 @@
 /** What keeps appended events from becoming durable, since when, and when it is tried again. */
 import * as Arena from "../shared/Arena.ts"
 import { formatNanos } from "../telemetry/TelemetryDump.ts"
-import type { PerQueue } from "./Drain.ts"
+import type { PerQueue } from "./retention/MaintainerState.ts"
 
 /**
  * Why appended events cannot be made durable now.
@@ -20,7 +20,8 @@ export interface HeldBackStatus {
 const reasons = ["DiskFull", "DiskFailing", "HotLimit", "MaintainerDown"] as const
 
 /** What holds events back at this elapsed time; `undefined` when nothing does. */
-export const heldBackStatus = (arena: Arena.Arena, nowElapsed: number): HeldBackStatus | undefined => {
+export const heldBackStatus = (arena: Arena.Arena | undefined, nowElapsed: number): HeldBackStatus | undefined => {
+  if (arena === undefined) return undefined
   const { code, nextElapsed, sinceElapsed } = Arena.holdUp(arena)
   const reason = reasons.find((name) => Arena.HeldBack[name] === code)
   if (reason === undefined) return undefined
@@ -38,8 +39,14 @@ const words: Record<HeldBackStatus["reason"], { readonly why: string; readonly e
   MaintainerDown: { why: "the maintainer is down", end: "start the recorder again" }
 }
 
+const count = (segments: number, what: string): ReadonlyArray<string> =>
+  segments === 0 ? [] : [`${segments} ${segments === 1 ? "segment" : "segments"} to ${what}`]
+
+const duration = (millis: number): string => formatNanos(Math.round(millis) * 1e6)
+
 /**
- * One line for people: what a shutdown waits for, and how to end it; `undefined` when nothing is left to wait for.
+ * One line for people: what a shutdown waits for, what stands in its way, and how that ends; `undefined` when nothing
+ * is left to wait for.
  *
  * @since 0.1.0
  * @category formatting
@@ -47,16 +54,13 @@ const words: Record<HeldBackStatus["reason"], { readonly why: string; readonly e
 export const formatWait = (
   { heldBack, pending }: { readonly heldBack: HeldBackStatus | undefined; readonly pending: PerQueue }
 ): string | undefined => {
-  const tasks = [
-    [pending.persist, "to be written"],
-    [pending.freeze, "to be compressed"],
-    [pending.free, "to be deleted"]
-  ].filter(([count]) => count !== 0).map(([count, what]) => `${count} ${what}`)
-  if (heldBack === undefined) return tasks.length === 0 ? undefined : `segments: ${tasks.join(", ")}`
+  const work = [
+    ...count(pending.persist, "make durable"),
+    ...count(pending.freeze, "compress"),
+    ...count(pending.free, "delete")
+  ].join(", ")
+  if (heldBack === undefined) return work === "" ? undefined : work
   const { end, why } = words[heldBack.reason]
-  const next = heldBack.nextTryInMillis === undefined
-    ? ""
-    : `, next try in ${formatNanos(Math.round(heldBack.nextTryInMillis) * 1e6)}`
-  return `segments: ${tasks.length === 0 ? "none waits" : tasks.join(", ")}; held back for ` +
-    `${formatNanos(Math.round(heldBack.forMillis) * 1e6)} because ${why}${next}; ${end}`
+  const next = heldBack.nextTryInMillis === undefined ? "" : `, next try in ${duration(heldBack.nextTryInMillis)}`
+  return `${work === "" ? "no segment yet" : work}; ${why}, for ${duration(heldBack.forMillis)}${next}; ${end}`
 }

@@ -26,7 +26,7 @@ export const setGauges = (
   telemetry.setGauge("coldBytes", catalog.coldBytes)
   if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
   const millis = elapsed()
-  const heldBack = arena === undefined ? undefined : heldBackStatus(arena, millis)
+  const heldBack = heldBackStatus(arena, millis)
   telemetry.setGauge("heldBackMillis", Math.ceil(heldBack?.forMillis ?? 0))
   telemetry.setGauge("nextTryMillis", Math.ceil(heldBack?.nextTryInMillis ?? 0))
   const age = (queue: TaskQueue.TaskQueue): number => {

@@ -39,7 +39,7 @@ import type { Reconciled } from "./directory/Reconcile.ts"
 import { learnSizes } from "./directory/SegmentSizes.ts"
 import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
-import type { DrainReceipt, PerQueue } from "./Drain.ts"
+import type { DrainReceipt } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
@@ -50,7 +50,7 @@ import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import { resolve } from "./MaintainerOptions.ts"
 import type { AloneOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus } from "./retention/Holds.ts"
-import type { NewestSegment } from "./retention/MaintainerState.ts"
+import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
@@ -168,8 +168,8 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
    */
   readonly drain: Effect.Effect<DrainReceipt>
   /**
-   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed. What
-   * is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
+   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
    */
   readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
   /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
@@ -405,7 +405,7 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   failures: state.counts.failures,
   restarts: executors.restarts(),
   isDown: executors.isDown(),
-  heldBack: state.arena === undefined ? undefined : heldBackStatus(state.arena, state.elapsed()),
+  heldBack: heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
   holds: state.holds.list()
 })

@@ -31,11 +31,12 @@ import type { ExecutorSeat } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
-export type { DrainReceipt, PerQueue } from "./Drain.ts"
+export type { DrainReceipt } from "./Drain.ts"
 export { formatWait } from "./HeldBackStatus.ts"
 export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
 export type { Hold, MaintainerStatus } from "./MaintainerService.ts"
+export type { PerQueue } from "./retention/MaintainerState.ts"
 
 /**
  * The executor is a fiber of this runtime.

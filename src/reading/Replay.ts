@@ -52,11 +52,12 @@ import { forReplay } from "./segment/SegmentReader.ts"
  *
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
  * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
- * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or after
- *   which another was begun later; with the newest segment when there is none. The times are those of the recorder's wall
- *   clock. So an event is left out only when its segment was closed before this time, and so was every older one. This
- *   holds when the clock was set back meanwhile: then events that are older may come first. Events carry no time, so
- *   this is as fine as segments are. Reads the beginning of every segment before the one that it finds.
+ * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or
+ *   after which another was begun later; with the newest segment when there is none. The times are those of the
+ *   recorder's wall clock. So an event is left out only when its segment was closed before this time, and so was every
+ *   older one. This holds when the clock was set back meanwhile: then events that are older may come first. Events
+ *   carry no time, so this is as fine as segments are. Reads the beginning of every segment before the one that it
+ *   finds.
  *
  * @since 0.1.0
  * @category models

@@ -99,7 +99,7 @@ export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonic
  */
 export const layer = (options: {
   readonly writersMax: number
-  /** The clock of the updaters; {@link monotonicNanos} by default. */
+  /** The clock of the updaters; `monotonicNanos` by default. */
   readonly nowNanos?: NowNanos
 }): Layer.Layer<Telemetry> =>
   Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options.nowNanos ?? monotonicNanos))

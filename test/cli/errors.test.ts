@@ -14,7 +14,7 @@ import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
-import { bin, effectWal, here, place, start, subcommands } from "./commandLine.ts"
+import { bin, effectWal, here, place, slowly, start, subcommands } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
 import { unreachedPlaces } from "./failureSites.ts"
@@ -197,6 +197,20 @@ describe("errors and warnings, each one line with the code and the words of the 
       yield* provoke(idle, record("a\n", broken, "--dir", at("lost")))
     }))
 
+  it.live("are said of an end that must wait", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("log")
+      const env = { ...slowly(30_000), NODE_V8_COVERAGE: "" }
+      const running = yield* start(["record", "--dir", directory, "--threads", "0"], { env })
+      running.write("a\n")
+      yield* running.says(/opening a segment/)
+      running.child.kill("SIGTERM")
+      yield* running.says(/has taken/)
+      running.child.kill("SIGKILL")
+      const { stderr } = yield* running.ended
+      checkLines({ code: 137, stdout: "", bytes: Buffer.alloc(0), stderr })
+    }))
+
   it.live("are said of a recorder that does not answer, or not understandably", () =>
     Effect.gen(function*() {
       const at = yield* place
@@ -264,6 +278,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["replay", "--from", "0"], "a number from 1"],
         [["replay", "--to", "x"], "a string representing a finite number"],
         [["verify", "--rate", "0"], "a size of at least 1 byte, as in 50MiB"],
+        [["free", "--before", "0"], "a number from 1"],
         [["dump", "--segment", "-1"], "a number from 0"],
         [["dump", "--segment", "1", "--block", "-1"], "a number from 0"],
         [["dump", "--segment", "1", "--event", "0"], "a number from 1"],

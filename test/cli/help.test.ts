@@ -9,7 +9,8 @@ import { rowsOf } from "./document.ts"
 /** The text of a help that was asked for. */
 const textOf = ({ code, stderr, stdout }: Ended): string => {
   assert.deepStrictEqual([code, stderr], [0, ""])
-  for (const [exitCode, meaning] of exitCodes) assert.include(stdout, `  ${exitCode.padEnd(8)}    ${meaning}\n`)
+  const width = Math.max(...exitCodes.map(([code]) => code.length))
+  for (const [exitCode, meaning] of exitCodes) assert.include(stdout, `  ${exitCode.padEnd(width)}    ${meaning}\n`)
   return stdout
 }
 

@@ -177,7 +177,7 @@ describe.each(kinds)("a recorder that is held back ($name)", (kind) => {
       yield* settle
       assert.match(
         formatWait(yield* maintainer.status) ?? "",
-        /^segments: 1 to be written; held back for 1\.50 min because the disk is full, next try in .*; free some space/
+        /^1 segment to make durable; the disk is full, for 1\.50 min, next try in .*; free some space/
       )
       yield* disk.heal
       yield* TestClock.adjust("2 seconds")

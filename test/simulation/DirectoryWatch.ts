@@ -54,9 +54,9 @@ export class DirectoryWatch {
   #ageMin = Number.POSITIVE_INFINITY
   /** Segments that were reported closed in this life, and when. */
   readonly #closedHere = new Map<number, number>()
-  readonly #startMillis: number
-  /** Segments that this life has found. */
-  readonly #found: ReadonlySet<number>
+  #startMillis: number
+  /** Segments that the last attempt to open the directory has found. */
+  #found: ReadonlySet<number>
   readonly #model: Model
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
@@ -78,6 +78,13 @@ export class DirectoryWatch {
     this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
     this.#coldMax = found.filter(({ isHot }) => !isHot).length
     this.#violated = violated
+  }
+
+  /** An attempt to open the directory begins: what was closed before it is found by it. */
+  opens(nowMillis: number): void {
+    this.#startMillis = nowMillis
+    this.#found = new Set(segmentsOnDisk(this.#simulated).map(({ segmentIndex }) => segmentIndex))
+    this.#closedHere.clear()
   }
 
   allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {

@@ -28,9 +28,10 @@ export class NewestIsRotten extends Error {}
 /** Opens the directory, again and again while its disk fails. */
 export const open = (life: Life): Effect.Effect<Opened> =>
   Effect.gen(function*() {
-    const { model, process, random, trace } = life.setting
+    const { model, process, random, trace, watch, world } = life.setting
     for (let attempt = 1;; attempt++) {
       life.doing = `opening, attempt ${attempt}`
+      watch.opens(world.nowMillis)
       const maintainerScope = yield* Scope.make()
       const recorderScope = yield* Scope.make()
       const exit = yield* Effect.exit(Effect.gen(function*() {

@@ -130,7 +130,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 1360,
+    seedFirst: 70,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -557,7 +557,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a start takes what the clock shows for time that has passed",
-    seedsMax: 400,
+    seedsMax: 100,
+    seedFirst: 2250,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
  * `effect-wal maintain`: runs the maintainer alone, for a directory that another program writes. It makes finished
  * segments durable, compresses them, and deletes those past the limits. It leaves the newest segment alone, and those
- * that are still open. At SIGINT or SIGTERM it finishes what it has begun, and ends. A second signal ends it at once,
+ * that are still open. At a signal it finishes what it has begun, and ends. A second signal ends it at once,
  * and nothing is lost either.
  *
  * A recorder maintains its own directory and holds its lock, so `maintain` refuses to work beside one.
@@ -42,7 +42,7 @@ export const maintain = Command.make(
     yield* json ? writeJson({ action: "drained", ...receipt }) : say(formatReceipt(dir, receipt))
   })
 ).pipe(
-  Command.withDescription("Compress and delete the segments that another program writes, until SIGINT or SIGTERM"),
+  Command.withDescription("Compress and delete the segments that another program writes, until a signal"),
   Command.withExamples([
     {
       command: "effect-wal maintain --dir ./log --max-segments 8 --max-compressed-segments 64",
@@ -52,7 +52,7 @@ export const maintain = Command.make(
 )
 
 const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
-  const stopped = yield* firstSignal()
+  const stopped = yield* firstSignal
   const layer = layerAlone({ directory, limits, writer: "other" }).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )

@@ -1,6 +1,6 @@
 /**
- * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by SIGINT or
- * SIGTERM, everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
+ * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by a signal,
+ * everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { workersMax } from "../../maintainer/SegmentMaintainerWorker.ts"
+import { reportWaiting } from "../../maintainer/Waiting.ts"
 import * as Recovery from "../../reading/recovery/Recovery.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
@@ -144,10 +145,13 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
     if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
     const firstEventId = services.recorder.writer.lastEventId + 1
     counts.startMillis = performance.now()
+    // After a signal the events that were read must still find room, which the drain does not know of.
+    const reporting = yield* Effect.forkChild(Effect.andThen(input.signalled, reportWaiting(waitingOf(services))))
     // Without a maintainer nothing more becomes durable, so the recording ends now and the writer of the input sees it.
     const exit = yield* Effect.exit(
       Effect.raceFirst(pump(input, services, options, counts), services.maintainer.down)
     )
+    yield* Fiber.interrupt(reporting)
     counts.drainStartMillis = performance.now()
     return { services, exit, acks, background, firstEventId }
   }))
@@ -163,6 +167,9 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal
   yield* exit
   return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
 }, Effect.scoped)
+
+const waitingOf = ({ maintainer }: Recording) =>
+  Effect.map(maintainer.status, ({ heldBack, pending }) => ({ directory: maintainer.directory, heldBack, pending }))
 
 /** Moves the input into the recorder until the input ends. It runs effects per chunk, none per event. */
 const pump = Effect.fnUntraced(function*(

@@ -13,7 +13,7 @@ import * as Queue from "effect/Queue"
 import * as Terminal from "effect/Terminal"
 import { directoryFlag, parseDuration } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
-import { endingSignals, firstSignal } from "../terminal/Signals.ts"
+import { firstSignal } from "../terminal/Signals.ts"
 import { writeLines } from "../terminal/StandardStreams.ts"
 import { readStats } from "../views/Stats.ts"
 import type { Stats } from "../views/Stats.ts"
@@ -40,8 +40,7 @@ export const top = Command.make(
   Effect.fnUntraced(function*({ dir, interval }) {
     yield* requireDirectory(dir)
     if (process.stdout.isTTY !== true) return yield* writeLines(topFrame(yield* readStats(dir, true), undefined))
-    // A hangup, too, would leave the terminal in disorder.
-    const signal = yield* firstSignal([...endingSignals, "SIGHUP"])
+    const signal = yield* firstSignal
     yield* Effect.raceFirst(
       live(readStats(dir, false), interval, {
         isColoured: (process.env.NO_COLOR ?? "") === "",

@@ -12,7 +12,7 @@ export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> 
   ["0", "done; also when the reader of standard output goes away"],
   ["1", "failed, with the reason in one line on standard error; or something is wrong, and the report lists it"],
   ["2", "wrong usage; nothing was done"],
-  ["130, 143", "ended by SIGINT or SIGTERM before it was done"]
+  ["129, 130, 131, 143", "ended by SIGHUP, SIGINT, SIGQUIT or SIGTERM before it was done"]
 ]
 
 /** Reports that the command cannot be carried out, for a reason outside this program. Exit code 1. */

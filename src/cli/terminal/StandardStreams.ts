@@ -3,6 +3,7 @@
  * awaited, and a broken pipe is reported. Error is written in whole lines.
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
@@ -15,6 +16,8 @@ export interface StandardInput {
   readonly next: Effect.Effect<Buffer | undefined, OperatingFailure>
   /** Gives the name of the signal that ended the input early. */
   readonly endedBy: () => string | undefined
+  /** Waits for that signal. */
+  readonly signalled: Effect.Effect<void>
   /** The length of the input if it is a file; its position is assumed to be at the beginning. */
   readonly bytes: number | undefined
 }
@@ -22,9 +25,9 @@ export interface StandardInput {
 const nobody = (): void => undefined
 
 /**
- * Opens standard input, until the scope closes. The first SIGINT or SIGTERM ends the input in an orderly way: what was
- * read is still processed, nothing more is read. A second one ends the process at once. A directory is refused, because
- * Node would treat it as an empty input.
+ * Opens standard input, until the scope closes. The first signal ends the input in an orderly way: what was read is
+ * still processed, nothing more is read. A second one ends the process at once. A directory is refused, because Node
+ * would treat it as an empty input.
  */
 export const standardInput: Effect.Effect<
   StandardInput,
@@ -66,16 +69,19 @@ export const standardInput: Effect.Effect<
       })
   )
 
+  const signalled = yield* Deferred.make<void>()
   yield* onFirstSignal((signal) => {
     endedBy = signal
+    Deferred.doneUnsafe(signalled, Effect.void)
     wake()
   })
 
   const next = Effect.callback<Buffer | undefined, OperatingFailure>((resume) => {
     const look = () => {
       wake = nobody
-      if (failure !== undefined) return resume(Effect.fail(failure))
+      // A terminal that closes sends a signal, and can be read no more.
       if (endedBy !== undefined) return resume(Effect.succeed(undefined))
+      if (failure !== undefined) return resume(Effect.fail(failure))
       const chunk: Buffer | null = input.read()
       if (chunk !== null) return resume(Effect.succeed(chunk))
       if (isAtEnd) return resume(Effect.succeed(undefined))
@@ -83,7 +89,12 @@ export const standardInput: Effect.Effect<
     }
     look()
   })
-  return { next, endedBy: () => endedBy, bytes: stat?.type === "File" ? Number(stat.size) : undefined }
+  return {
+    next,
+    endedBy: () => endedBy,
+    signalled: Deferred.await(signalled),
+    bytes: stat?.type === "File" ? Number(stat.size) : undefined
+  }
 })
 
 /** Where commands write: to the standard streams of the process, unless a test provides others. */

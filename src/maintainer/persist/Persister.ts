@@ -33,8 +33,8 @@ interface Persister {
   /** Whether a commit waited for the last flush. */
   readonly hasServedFlush: () => boolean
   /**
-   * How long the loop may sleep at most, in milliseconds: until the next attempt when the last one failed, and otherwise
-   * until the next flush that is due. Infinite when no time is to be met.
+   * How long the loop may sleep at most, in milliseconds: until the next attempt when the last one failed, and
+   * otherwise until the next flush that is due. Infinite when no time is to be met.
    */
   readonly sleepMillisMax: () => number
   /** Prepares one file, if one is missing; `true` when it did. */
@@ -100,8 +100,8 @@ export const make: (
     let failuresInARow = 0
 
     /**
-     * One failure of the device is not reported to commits: the segment is written to a fresh file. A second one in a row
-     * is.
+     * One failure of the device is not reported to commits: the segment is written to a fresh file. A second one in a
+     * row is.
      */
     const onError = Effect.fnUntraced(function*(error: StepError) {
       failuresInARow += 1
@@ -152,8 +152,8 @@ export const make: (
       if ((!isDue && !isAsked) || !(yield* gate.mayTry)) return false
       lastFlushElapsed = now
       const slot = Arena.activeSlot(arena)
-      // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not served
-      // by this.
+      // What the caller waits for was appended before it asked, so it is in a full segment. Later requests are not
+      // served by this.
       if (slot < 0 || Arena.watermarkOf(arena, slot) === 0) {
         Arena.flushServedUnsafe(arena, asked)
         return false

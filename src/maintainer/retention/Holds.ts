@@ -1,6 +1,6 @@
 /**
- * The holds of readers on segments: what is held is not deleted. A hold lasts for as long as the wall clock said when it
- * began: a clock that is set later neither ends nor prolongs it.
+ * The holds of readers on segments: what is held is not deleted. A hold lasts for as long as the wall clock said when
+ * it began: a clock that is set later neither ends nor prolongs it.
  */
 
 /** What keeps retention from deleting. */

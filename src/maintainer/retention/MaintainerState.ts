@@ -28,6 +28,18 @@ export interface MaintainerQueues {
   readonly toFree: TaskQueue.TaskQueue
 }
 
+/**
+ * A count for each queue.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PerQueue {
+  readonly persist: number
+  readonly freeze: number
+  readonly free: number
+}
+
 /** What the state must know of the maintainer's options. */
 interface StateOptions {
   readonly compression: Compression

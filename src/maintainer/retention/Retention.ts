@@ -7,8 +7,8 @@
  *   rotation finds its place ready, and persisting never waits for freezing.
  * - Every freeze makes one more cold segment. So for each freeze that is due or under way there must be a place among
  *   the cold ones; when there is none, the oldest is deleted first. The hot file stays as it is meanwhile.
- * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that is
- *   held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
+ * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that
+ *   is held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
  * - The cost of a decision depends on how much there is to do, not on how many segments there are.
  *
  * @since 0.1.0

@@ -100,8 +100,8 @@ export class SegmentAges {
   }
 
   /**
-   * Compares the wall clock with elapsed time; to be called every few seconds. Returns by how many milliseconds the wall
-   * clock was set since the last call: positive for forward, 0 when it was not set.
+   * Compares the wall clock with elapsed time; to be called every few seconds. Returns by how many milliseconds the
+   * wall clock was set since the last call: positive for forward, 0 when it was not set.
    */
   observe(): number {
     const now = this.#elapsed()
@@ -119,7 +119,9 @@ export class SegmentAges {
     return wasSet ? setMillis : 0
   }
 
-  /** The elapsed time at the last write of every segment that was found, if this was the Unix time at elapsed time 0. */
+  /**
+   * The elapsed time at the last write of every segment that was found, if this was the Unix time at elapsed time 0.
+   */
   #judge(origin: number): ReadonlyMap<number, number> {
     const startMillis = origin + this.#startElapsed
     const newestFirst = [...this.#written].sort(([a], [b]) => b - a)

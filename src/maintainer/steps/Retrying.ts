@@ -1,7 +1,7 @@
 /**
- * When what failed is tried again. Every retry of the maintainer follows one schedule, `retrying`: a step that fails for
- * a second time in a row waits twice as long, up to a second. So a full disk or a failing device costs one attempt a
- * second, for as long as it lasts. An attempt comes earlier when room is made on the disk.
+ * When what failed is tried again. Every retry of the maintainer follows one schedule, `retrying`: a step that fails
+ * for a second time in a row waits twice as long, up to a second. So a full disk or a failing device costs one attempt
+ * a second, for as long as it lasts. An attempt comes earlier when room is made on the disk.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

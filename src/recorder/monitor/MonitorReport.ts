@@ -37,7 +37,9 @@ export const MonitorReport = Schema.Struct({
   directory: Schema.String,
   startedMillis: Schema.Number,
   atMillis: Schema.Number,
-  /** Elapsed time since the start: the difference of two reports is the time between them, however the clock was set. */
+  /**
+   * Elapsed time since the start: the difference of two reports is the time between them, however the clock was set.
+   */
   uptimeMillis: Schema.Number,
   /** Event ids, see `Positions`. */
   positions: Schema.Struct({

@@ -189,7 +189,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
       Effect.gen(function*() {
         const { found, maintainer, services } = yield* given({ cold: [0, 1, 2, 3, 4, 5], hot: [6] })
         const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
-        yield* disk.failAlways("unlink", "IsDirectory", /FS\.00000000\.wal\.lz4$/)
+        yield* disk.failAlways("rename", "IsDirectory", /FS\.00000000\.wal\.lz4$/)
         yield* maintainer.setLimits({ maxSegments: 32, maxCompressedSegments: 4 })
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual((yield* found).cold, [0, 1, 2, 3, 4, 5])
