@@ -28,6 +28,9 @@ interface Run {
   readonly report: RunReport | undefined
 }
 
+/** What runs beside this process, and ends with it. */
+const children = new Set<ChildProcess>()
+
 const runOnce = async (log: string, cores: string | undefined): Promise<Run> => {
   const reportPath = `${log}.json`
   const vitest = [process.execPath, join(root, "node_modules/vitest/vitest.mjs"), "run"]
@@ -39,9 +42,11 @@ const runOnce = async (log: string, cores: string | undefined): Promise<Run> => 
     stdio: ["ignore", output, output],
     env: { ...process.env, NO_COLOR: "1", [reportVariable]: reportPath }
   })
+  children.add(child)
   const exitCode = await new Promise<number | null>((resolve, reject) =>
     child.once("error", reject).once("close", resolve)
   )
+  children.delete(child)
   const report = existsSync(reportPath) ? JSON.parse(readFileSync(reportPath, "utf8")) : undefined
   return { millis: performance.now() - begun, exitCode, report }
 }
@@ -78,11 +83,10 @@ if (!Number.isInteger(times) || times < 1) {
   process.exit(2)
 }
 
-const busy: Array<ChildProcess> = []
 for (let count = 0; count < Number(values.busy); count++) {
-  busy.push(spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }))
+  children.add(spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }))
 }
-process.once("exit", () => busy.forEach((child) => child.kill("SIGKILL")))
+process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")))
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
 
 const folder = mkdtempSync(join(tmpdir(), "effect-wal-repeat-"))

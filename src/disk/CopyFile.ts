@@ -11,18 +11,20 @@ const pieceBytes = 1024 * 1024
 
 /**
  * Makes a file of what `read` gives, at most `bytesMax` bytes, and syncs it. `read` fills its target from the front,
- * and gives 0 at the end. `head` replaces the first bytes. Fails with `Exists` when the name is taken; a failure leaves
- * no file.
+ * and gives 0 at the end. `head` replaces the first bytes. The file gets no permission that is not among `permissions`,
+ * those of its original. Fails with `Exists` when the name is taken; a failure leaves no file.
  */
 export const writeCopy = <E>(
   path: string,
   read: (target: Uint8Array) => Effect.Effect<number, E>,
   bytesMax: number,
+  permissions: number,
   head: Uint8Array = new Uint8Array(0)
 ): Effect.Effect<number, E | DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const target = yield* openScoped(path, "create")
     const copy = Effect.gen(function*() {
+      yield* target.restrict(permissions)
       const piece = new Uint8Array(Math.min(pieceBytes, bytesMax))
       let offset = 0
       while (offset < bytesMax) {
@@ -45,12 +47,12 @@ export const writeCopy = <E>(
 export const copyFile = (from: string, to: string): Effect.Effect<number, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const source = yield* openScoped(from, "read")
-    const { bytes } = yield* source.stat
+    const { bytes, permissions } = yield* source.stat
     let position = 0
     const read = (target: Uint8Array) =>
       Effect.map(source.read(target, position), (count) => {
         position += count
         return count
       })
-    return yield* writeCopy(to, read, bytes)
+    return yield* writeCopy(to, read, bytes, permissions)
   }))

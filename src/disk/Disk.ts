@@ -23,6 +23,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { plainText } from "../internal/plainText.ts"
 
 /**
  * Why an operation failed, in words that tell what to do about it.
@@ -92,7 +93,7 @@ export class DiskError extends Data.TaggedError("DiskError")<{
 }> {
   override get message(): string {
     const detail = this.detail === "" ? "" : ` (${this.detail})`
-    return `${this.operation} ${this.path}: ${advice[this.reason]}${detail}`
+    return plainText(`${this.operation} ${this.path}: ${advice[this.reason]}${detail}`)
   }
   /** Whether the same operation may succeed later with nothing else changed. */
   get isRetryable(): boolean {
@@ -132,6 +133,8 @@ export interface FileStat {
   readonly modifiedMillis: number
   /** Stands for the file itself, not its name: the same after a rename, another for a fresh file of the same name. */
   readonly identity: string
+  /** Who may read, write and enter, as in `chmod`: 0o640. */
+  readonly permissions: number
 }
 
 /**
@@ -152,6 +155,10 @@ export interface DiskFile {
   readonly sync: Effect.Effect<void, DiskError>
   /** What the file system reports about the open file. */
   readonly stat: Effect.Effect<FileStat, DiskError>
+  /**
+   * Takes away every permission that is not among these: a copy must not be readable by more users than its original.
+   */
+  readonly restrict: (permissions: number) => Effect.Effect<void, DiskError>
   /** Gives the descriptor back. Closing twice is harmless. */
   readonly close: Effect.Effect<void>
 }
@@ -186,8 +193,11 @@ export class Disk extends Context.Service<Disk, {
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   /** Takes a name away. Durable with `syncDirectory`. */
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
-  /** Makes the directory and its parents (mode 0750 or stricter); an existing one is fine. */
-  readonly makeDirectory: (path: string) => Effect.Effect<void, DiskError>
+  /**
+   * Makes the directory and its parents, with mode 0750 or stricter; `permissions` makes the directory itself stricter.
+   * An existing one is fine.
+   */
+  readonly makeDirectory: (path: string, permissions?: number) => Effect.Effect<void, DiskError>
   /**
    * Takes an empty directory away; `Exists` while there is something in it. Durable with `syncDirectory` of its parent.
    */

@@ -62,7 +62,12 @@ const ownNames: ReadonlySet<string> = new Set([
 ])
 
 /** The names of files that were not finished. The holder of the directory removes them when it starts. */
-export const unfinishedNames: ReadonlyArray<string> = [metaTemporaryName, monitorTemporaryName, verifiedTemporaryName]
+export const unfinishedNames: ReadonlyArray<string> = [
+  metaTemporaryName,
+  monitorTemporaryName,
+  verifiedTemporaryName,
+  ...probeNames
+]
 
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */
 export const isOwnName = (name: string): boolean =>

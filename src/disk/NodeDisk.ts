@@ -75,7 +75,12 @@ const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENFILE: "TooManyFiles",
   ELOOP: "Unsafe",
   ENXIO: "Unsafe",
-  ENODEV: "Unsafe"
+  ENODEV: "Unsafe",
+  ENAMETOOLONG: "Unsupported",
+  ENOSYS: "Unsupported",
+  ENOTSUP: "Unsupported",
+  EOPNOTSUPP: "Unsupported",
+  EXDEV: "Unsupported"
 }
 
 const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
@@ -147,12 +152,15 @@ const callBytesMax = 2 ** 30
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
   entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other"
 
+const permissionsOf = (stats: fs.BigIntStats): number => Number(stats.mode & 0o777n)
+
 /** Inode numbers are given out again as soon as they are free, so the time of birth belongs to the identity. */
 const statOf = (stats: fs.BigIntStats): FileStat => ({
   kind: kindOf(stats),
   bytes: Number(stats.size),
   modifiedMillis: Number(stats.mtimeMs),
-  identity: `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`
+  identity: `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`,
+  permissions: permissionsOf(stats)
 })
 
 const bigint = { bigint: true } as const
@@ -254,6 +262,17 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         statOf
       )
     ),
+    restrict: (permissions) =>
+      Effect.gen(function*() {
+        const stats = yield* callOnFile<fs.BigIntStats>(
+          "restrict",
+          (done) => fs.fstat(fd, bigint, done),
+          () => fs.fstatSync(fd, bigint)
+        )
+        const kept = permissionsOf(stats) & permissions
+        if (kept === permissionsOf(stats)) return
+        yield* callOnFile<void>("restrict", (done) => fs.fchmod(fd, kept, done), () => fs.fchmodSync(fd, kept))
+      }),
     // An error of close tells nothing that sync has not told: bytes that were not synced were never promised.
     close: Effect.uninterruptible(Effect.suspend(() => {
       if (!isOpen) return Effect.void
@@ -343,8 +362,8 @@ const make = (call: Call): Disk["Service"] => {
       statOf
     )
 
-  const makeOne = (path: string) => {
-    const options = { mode: directoryMode } as const
+  const makeOne = (path: string, permissions: number) => {
+    const options = { mode: directoryMode & permissions } as const
     return call<void>(
       "makeDirectory",
       path,
@@ -369,11 +388,11 @@ const make = (call: Call): Disk["Service"] => {
 
   // Not Node's recursive mkdir: where making the parent succeeds and the child still has none, as under /proc, it never
   // ends.
-  const makeDirectory = (path: string): Effect.Effect<void, DiskError> =>
-    makeOne(path).pipe(
+  const makeDirectory = (path: string, permissions = directoryMode): Effect.Effect<void, DiskError> =>
+    makeOne(path, permissions).pipe(
       Effect.catchIf(
         (error) => error.reason === "NotFound" && dirname(path) !== path,
-        () => Effect.andThen(makeDirectory(dirname(path)), makeOne(path))
+        () => Effect.andThen(makeDirectory(dirname(path)), makeOne(path, permissions))
       )
     )
 

@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import { resolve } from "node:path"
 import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
 import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
-import type { DirectoryEntry, DiskError } from "./Disk.ts"
-import { Disk } from "./Disk.ts"
+import type { DirectoryEntry } from "./Disk.ts"
+import { Disk, DiskError } from "./Disk.ts"
 
 /** The files of one segment index. During a freeze, and after a crash in one, there are several. */
 export interface SegmentEntry {
@@ -187,6 +187,31 @@ export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: strin
   )
   const removeMade = Effect.forEach(missing, (path) => Effect.ignore(disk.removeDirectory(path)), { discard: true })
   yield* Effect.onError(sync, () => removeMade)
+})
+
+/**
+ * Makes a directory of our own in a directory, durably, and returns its path. A link that has its name is not followed
+ * (`Unsafe`), so nothing is written outside. Its permissions are those of the directory that it is in, or stricter.
+ */
+export const makeDirectoryIn = Effect.fnUntraced(function*(
+  directory: string,
+  name: string,
+  permissions?: number
+) {
+  const disk = yield* Disk
+  const path = pathIn(directory, name)
+  const found = yield* Effect.catchIf(
+    Effect.map(disk.stat(path), ({ kind }) => kind),
+    (error: DiskError) => error.reason === "NotFound",
+    () => Effect.succeed(undefined)
+  )
+  if (found === undefined) {
+    const made = disk.makeDirectory(path, permissions ?? (yield* disk.stat(directory)).permissions)
+    yield* Effect.onError(disk.changeNames(directory, made), () => Effect.ignore(disk.removeDirectory(path)))
+  } else if (found !== "directory") {
+    return yield* new DiskError({ operation: "makeDirectory", path, reason: "Unsafe", detail: "" })
+  }
+  return path
 })
 
 /** The nearest first, up to the root or to where a relative path begins. */

@@ -23,6 +23,7 @@ import type { SegmentNaming } from "../format/SegmentName.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import { plainText } from "../internal/plainText.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
@@ -70,8 +71,10 @@ export class MaintainerDown extends Schema.TaggedError<MaintainerDown>()("Mainta
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
-      `the last cause: ${String(this.cause)}`
+    return plainText(
+      `the maintainer of ${this.directory} died ${this.restarts + 1} times within a minute and is down; ` +
+        `the last cause: ${String(this.cause)}`
+    )
   }
 }
 
@@ -231,7 +234,15 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)
 
-  const control = MaintainerControl.makeUnsafe(host.count)
+  const control = yield* Effect.acquireRelease(
+    Effect.sync(() => MaintainerControl.makeUnsafe(host.count)),
+    // As for the arena's: the runtime keeps their memory until they ring.
+    ({ attention, progress }) =>
+      Effect.sync(() => {
+        Doorbell.ringUnsafe(attention)
+        Doorbell.ringUnsafe(progress)
+      })
+  )
   const state = new MaintainerState({
     options,
     directory: segmentDirectory,

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { elapsedMillis } from "../internal/elapsed.ts"
+import { plainText } from "../internal/plainText.ts"
 import { formatWait } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
 import type { PerQueue } from "./retention/MaintainerState.ts"
@@ -19,11 +20,11 @@ const everyMillis = 10_000
 /** One line: how long, what for, why it does not continue, and how to end it. */
 const formatWaiting = (waiting: Waiting, millis: number): string => {
   const isAtRisk = waiting.pending.persist > 0 || waiting.heldBack !== undefined
-  return [
+  return plainText([
     `closing ${waiting.directory} has taken ${Math.round(millis / 1000)} s`,
     `it waits for ${formatWait(waiting) ?? "the last outcomes"}`,
     `a kill ends it at once and loses ${isAtRisk ? "what was not committed" : "no event"}`
-  ].join("; ")
+  ].join("; "))
 }
 
 /** Logs what a shutdown waits for, every ten seconds, until it is interrupted. */

@@ -3,7 +3,8 @@
  * and retention deletes it. A name that is gone proves nothing: the directory is listed again first.
  */
 import * as Effect from "effect/Effect"
-import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { Disk } from "../disk/Disk.ts"
+import { DiskError } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
@@ -20,6 +21,11 @@ export interface SegmentDirectoryReader {
   readonly directory: SegmentDirectory
   /** By index. */
   readonly segments: () => ReadonlyArray<SegmentEntry>
+  /**
+   * Fails if the name of a segment after this index stands for something else than a file (`Unsafe`): where a link or a
+   * directory is, a segment was, so the log does not end before it.
+   */
+  readonly refuseUnsafe: (segmentIndex: number) => Effect.Effect<void, DiskError>
   /** Lists the directory again. */
   readonly look: Effect.Effect<void, DiskError, Disk>
   /** Runs `f` with the file of a segment; `undefined` when the segment has no file in any form, after several looks. */
@@ -33,10 +39,23 @@ export interface SegmentDirectoryReader {
 export const makeDirectoryReader = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   let segments: ReadonlyArray<SegmentEntry> = []
   let byIndex: ReadonlyMap<number, SegmentEntry> = new Map()
+  let unsafe: ReadonlyArray<string> = []
   const look = Effect.map(directory.scan, (listing) => {
     segments = segmentsOf(listing)
     byIndex = new Map(segments.map((entry) => [entry.segmentIndex, entry]))
+    unsafe = listing.unsafe
   })
+  const refuseUnsafe: SegmentDirectoryReader["refuseUnsafe"] = (segmentIndex) =>
+    Effect.suspend(() => {
+      const name = unsafe.find((name) => {
+        const parsed = directory.parse(name)
+        const isFinished = parsed?.form === "hot" || parsed?.form === "cold"
+        return isFinished && parsed.index > segmentIndex && !byIndex.has(parsed.index)
+      })
+      if (name === undefined) return Effect.void
+      const path = directory.pathOf(name)
+      return Effect.fail(new DiskError({ operation: "open", path, reason: "Unsafe", detail: "" }))
+    })
   yield* look
   const use: SegmentDirectoryReader["use"] = Effect.fnUntraced(function*(segmentIndex, f) {
     for (let looks = 0;; looks++) {
@@ -53,7 +72,7 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: Segmen
       yield* look
     }
   })
-  const reader: SegmentDirectoryReader = { directory, segments: () => segments, look, use }
+  const reader: SegmentDirectoryReader = { directory, segments: () => segments, refuseUnsafe, look, use }
   return reader
 })
 

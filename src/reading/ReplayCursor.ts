@@ -126,7 +126,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
     while (true) {
       const wanted: number | undefined = nextIndex ?? reader.segments()[0]?.segmentIndex
-      if (wanted === undefined) return false
+      if (wanted === undefined) {
+        yield* reader.refuseUnsafe(-1)
+        return false
+      }
       const expectations = { ...inherited.expectations, segmentIndex: wanted }
       const opened = yield* reader.use(
         wanted,
@@ -141,7 +144,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const segments = reader.segments()
       const oldest = segments[0]
       const newest = segments.at(-1)
-      if (oldest === undefined || newest === undefined || wanted > newest.segmentIndex) return false
+      if (oldest === undefined || newest === undefined || wanted > newest.segmentIndex) {
+        yield* reader.refuseUnsafe(newest?.segmentIndex ?? -1)
+        return false
+      }
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
@@ -172,7 +178,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const point = cursor.progress()?.point
       mark = point === undefined ? undefined : { segmentIndex, identity, point }
       const isFollowed = yield* successorHasEvents(reader, segmentIndex)
-      if (!isFollowed) return false
+      if (!isFollowed) {
+        yield* reader.refuseUnsafe(segmentIndex)
+        return false
+      }
       const now = yield* startOf(reader, segmentIndex)
       // Closed meanwhile, or deleted, which opening it will report.
       if (now === undefined || now.header.closedNanos !== 0n) return true

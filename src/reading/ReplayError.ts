@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { DiskError } from "../disk/Disk.ts"
+import { plainText } from "../internal/plainText.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 
 /**
@@ -45,7 +46,7 @@ export class EventsDeleted extends Schema.TaggedError<EventsDeleted>()("EventsDe
 }) {
   override get message(): string {
     const rest = this.firstAvailableId === 0 ? "nothing is left" : `the oldest event is ${this.firstAvailableId}`
-    return `${this.directory}: ${this.wanted} was deleted by retention; ${rest}`
+    return plainText(`${this.directory}: ${this.wanted} was deleted by retention; ${rest}`)
   }
   /** What was deleted does not come back. */
   get isRetryable(): boolean {
@@ -68,7 +69,7 @@ export class SegmentMissing extends Schema.TaggedError<SegmentMissing>()("Segmen
     const which = this.firstMissingIndex === this.lastMissingIndex
       ? `segment ${this.firstMissingIndex} is`
       : `segments ${this.firstMissingIndex} to ${this.lastMissingIndex} are`
-    return `${this.directory}: ${which} missing between others; put back what was moved away`
+    return plainText(`${this.directory}: ${which} missing between others; put back what was moved away`)
   }
   /** A file that was moved away may be put back, but not by itself. */
   get isRetryable(): boolean {

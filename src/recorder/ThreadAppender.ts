@@ -88,7 +88,10 @@ export const open = Effect.fnUntraced(
     const recorder = yield* Recorder
     const ring = ByteRing.makeUnsafe(ringBytes)
     const take = takeAll(ring, recorder)
-    yield* Effect.addFinalizer(() => Effect.ignore(take))
+    // Afterwards the ring, or the runtime would keep its memory for the wait that has just ended.
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(Effect.ignore(take), Effect.sync(() => Doorbell.ringUnsafe(ring.data)))
+    )
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
       const seen = Doorbell.readUnsafe(ring.data)
       yield* Effect.exit(take)

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Arena from "./Arena.ts"
+import * as Doorbell from "./Doorbell.ts"
 
 export type { SegmentLayout } from "../format/SegmentLayout.ts"
 export type { Arena, ArenaOptions, HeldBack } from "./Arena.ts"
@@ -27,4 +28,15 @@ export class SegmentArena extends Context.Service<SegmentArena, Arena.Arena>()("
  * @category layers
  */
 export const layer = (options: Arena.ArenaOptions): Layer.Layer<SegmentArena> =>
-  Layer.effect(SegmentArena, Effect.sync(() => Arena.makeUnsafe(options)))
+  Layer.effect(
+    SegmentArena,
+    Effect.acquireRelease(
+      Effect.sync(() => Arena.makeUnsafe(options)),
+      // The runtime keeps the memory of a doorbell that was waited for until it rings.
+      (arena) =>
+        Effect.sync(() => {
+          Doorbell.ringUnsafe(arena.work)
+          Doorbell.ringUnsafe(arena.durable)
+        })
+    )
+  )

@@ -373,6 +373,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
           }
         }),
         stat: perform({ operation: "stat", path, handle, effect: () => statOf(file) }),
+        // Permissions are not simulated.
+        restrict: () => Effect.void,
         close: Effect.suspend(() => {
           if (!handle.isOpen) return Effect.void
           handle.isOpen = false
@@ -546,5 +548,6 @@ const statOf = (node: SimulatedNode): FileStat => ({
   kind: node.kind,
   bytes: node.kind === "file" ? node.visible.length : 0,
   modifiedMillis: node.modifiedMillis,
-  identity: `simulated:${node.number}`
+  identity: `simulated:${node.number}`,
+  permissions: node.kind === "file" ? 0o640 : 0o750
 })

@@ -25,7 +25,7 @@ const until = (isSo: Effect.Effect<boolean>): Effect.Effect<void> =>
 
 /** The recorder says how far it is, since nothing is durable yet. */
 const untilAppended = (directory: string, events: number) =>
-  until(Effect.map(statsOf(directory), ({ positions }) => positions?.appended === events))
+  until(Effect.map(statsOf(directory), ({ positions }) => positions?.appended >= events))
 
 const mayUnshare = spawnSync("unshare", ["--pid", "--fork", "--mount-proc", "true"]).status === 0
 
@@ -209,6 +209,7 @@ describe("a signal", () => {
       const recording = yield* start(args, { env: slowly(60_000) })
       // More than the slots have room for, so it waits before the drain already.
       recording.write("a line of some bytes\n".repeat(10_000))
+      yield* untilAppended(directory, 1)
       yield* recording.says(/opening a segment/)
       recording.child.kill("SIGTERM")
       const [line] = yield* recording.says(/warning: closing .*/)

@@ -144,6 +144,18 @@ describe("errors and warnings, each one line with the code and the words of the 
         record("", { stdin: fs.openSync(at("."), "r") }, "--dir", at("new")),
         record("", { stdin: fs.openSync(at("written"), "w") }, "--dir", at("new")),
         record(`a\nb\n${"x".repeat(5000)}\nc\n`, {}, "--dir", at("lines"), "--segment-bytes", "4KiB"),
+        ...["skip", "split"].map((rule) =>
+          record(
+            `a\nb\n${"x".repeat(5000)}\nc\n`,
+            {},
+            "--dir",
+            at(rule),
+            "--segment-bytes",
+            "4KiB",
+            "--on-long-line",
+            rule
+          )
+        ),
         record("a line\nand another", {}, "--dir", at("claimed"), "--framing", "length-prefixed"),
         record("\x01\0\0\0a\x05\0\0\0b", {}, "--dir", at("cut"), "--framing", "length-prefixed"),
         record("a\n", {}, "--dir", at("new"), "--metrics", String(yield* takenPort)),
@@ -254,6 +266,7 @@ describe("errors and warnings, each one line with the code and the words of the 
   it.live("are said of wrong usage", () =>
     provoke(
       effectWal(["record"]),
+      effectWal(["record", "--dir", "D", "--framing", "length-prefixed", "--on-long-line", "skip"]),
       effectWal(["verify", "--dir", "D", "--nothing"]),
       effectWal(["rekord"]),
       effectWal(["replay", "--dir", "D", "--from", "9", "--to", "3"]),
@@ -273,6 +286,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["record", "--threads", "1.5"], "an integer"],
         [["maintain", "--max-compressed-segments", "all"], "a whole number, or unlimited"],
         [["record", "--metrics", "70000"], "a port from 0 to 65535"],
+        [["record", "--on-long-line", "cut"], "\"fail\" | \"skip\" | \"split\""],
         [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],
         [["record", "--dir", ""], "the path of a directory"],
         [["replay", "--from", "0"], "a number from 1"],

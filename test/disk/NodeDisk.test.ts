@@ -93,6 +93,18 @@ describe.each(subjects)("$name", ({ layer }) => {
       assert.strictEqual(fs.statSync(join(root, "d/a")).mode & 0o777, 0o640)
     }))
 
+  ruling("takes permissions away from a file, and gives none", (disk, root) =>
+    Effect.gen(function*() {
+      for (const [permissions, kept] of [[0o600, 0o600], [0o777, 0o640]] as const) {
+        const path = join(root, String(permissions))
+        const file = yield* disk.open(path, "create")
+        yield* file.restrict(permissions)
+        assert.strictEqual(fs.statSync(path).mode & 0o777, kept)
+        assert.strictEqual((yield* file.stat).permissions, kept)
+        yield* file.close
+      }
+    }))
+
   ruling("says what the system refuses, and keeps the system's word for it", (disk, root) =>
     Effect.gen(function*() {
       const denied = yield* errorOf(disk.unlink("/proc/self/status"))
@@ -100,8 +112,12 @@ describe.each(subjects)("$name", ({ layer }) => {
       assert.match(denied.detail, /^E(PERM|ACCES|ROFS)$/)
       assert.include(denied.message, "permission denied")
       const tooLong = yield* errorOf(disk.open(join(root, "x".repeat(300)), "create"))
-      assert.strictEqual(tooLong.reason, "Io")
+      // No fault of the device, which a log would be searched for in vain.
+      assert.strictEqual(tooLong.reason, "Unsupported")
       assert.strictEqual(tooLong.detail, "ENAMETOOLONG")
+      fs.writeFileSync(join(root, "a"), "a")
+      const elsewhere = yield* errorOf(disk.rename(join(root, "a"), "/dev/shm/effect-wal-elsewhere"))
+      assert.deepStrictEqual([elsewhere.reason, elsewhere.detail], ["Unsupported", "EXDEV"])
       const loop = join(root, "loop")
       fs.symlinkSync(loop, loop)
       assert.strictEqual(yield* reasonOf(disk.open(join(loop, "a"), "read")), "Unsafe")

@@ -558,7 +558,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 2250,
+    seedFirst: 11160,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {

@@ -19,13 +19,13 @@ import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
 import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
-import { framingFlag, makeSplitter } from "../events/EventFraming.ts"
-import type { EventSplitter, Framing } from "../events/EventFraming.ts"
+import { framingFlag, longLineFlag, makeSplitter } from "../events/EventFraming.ts"
+import type { EventSplitter, Framing, LongLineRule } from "../events/EventFraming.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { layerMetrics, metricsFlag } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
 import { clamp, clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
-import { OperatingFailure } from "../terminal/CliFailure.ts"
+import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
 import type { StandardInput } from "../terminal/StandardStreams.ts"
@@ -67,6 +67,7 @@ const flags = {
   ),
   ...retentionFlags,
   framing: framingFlag,
+  onLongLine: longLineFlag,
   commit: Flag.String("commit").pipe(
     Flag.withMetavar("WHEN"),
     Flag.withDescription(
@@ -92,6 +93,9 @@ export const record = Command.make(
   "record",
   flags,
   Effect.fnUntraced(function*(given) {
+    if (given.framing !== "lines" && given.onLongLine !== "fail") {
+      return yield* new UsageFailure({ message: "--on-long-line is for --framing lines" })
+    }
     yield* refuseFile(given.dir)
     const limits = yield* clampLimits(given)
     const threads = yield* clamp("--threads", given.threads, 0, workersMax)
@@ -123,6 +127,7 @@ export const record = Command.make(
 interface RecordingOptions {
   readonly dir: string
   readonly framing: Framing
+  readonly onLongLine: LongLineRule
   readonly acks: boolean
   readonly json: boolean
   readonly asksFlush: boolean
@@ -130,7 +135,7 @@ interface RecordingOptions {
 
 const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal, E, R>, options: RecordingOptions) {
   const input = yield* standardInput
-  const counts: Counts = { bytes: 0, events: 0, startMillis: performance.now(), drainStartMillis: 0 }
+  const counts: Counts = { bytes: 0, events: 0, longLines: 0, startMillis: performance.now(), drainStartMillis: 0 }
   let running: Recording | undefined
 
   // Closing the layer's scope drains the recorder, so what reports and counts around the drain is outside of this
@@ -180,13 +185,20 @@ const pump = Effect.fnUntraced(function*(
 ) {
   const before = recorder.writer.lastEventId
   const bytesMax = eventBytesMax(arena.layout)
-  const splitter = makeSplitter(options.framing, bytesMax)
+  const splitter = makeSplitter(options.framing, bytesMax, options.onLongLine)
   while (true) {
     const chunk = yield* input.next
     const lastEventId = yield* recorder.appendAll(chunk === undefined ? splitter.end() : splitter.push(chunk))
     counts.events = lastEventId - before
     counts.bytes += chunk?.length ?? 0
     yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())
+    const { count, first } = splitter.longLines()
+    // Once: the summary has their number.
+    if (count > 0 && counts.longLines === 0) {
+      const done = options.onLongLine === "skip" ? "it is left out" : "it becomes several"
+      yield* say(`warning: line ${first} is longer than ${bytesMax} bytes, the most an event can have; ${done}`)
+    }
+    counts.longLines = count
     if (chunk === undefined) return
     if (options.asksFlush) {
       recorder.writer.shareUnsafe()
@@ -218,7 +230,8 @@ const checkSplit = (
         message: `${name} ${size}, the most an event can have; ${before}; ` +
           (bytesMax < WalConfig.defaults.blockBytesMax - 4
             ? "raise --segment-bytes, or cut it into parts"
-            : "cut it into parts")
+            : "cut it into parts") +
+          (framing === "lines" ? ", or give --on-long-line" : "")
       })
     )
   }

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import * as Terminal from "effect/Terminal"
+import { plainText } from "../../internal/plainText.ts"
 import { directoryFlag, parseDuration } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { firstSignal } from "../terminal/Signals.ts"
@@ -90,7 +91,7 @@ export const live = <E extends { readonly message: string }, R>(
       before = found._tag === "Failure" ? before : found.success
       const columns = (yield* terminal.columns) || unknownSize.columns
       const rows = (yield* terminal.rows) || unknownSize.rows
-      const shown = lines.slice(0, rows - 1).map((line) => line.slice(0, columns))
+      const shown = lines.slice(0, rows - 1).map((line) => plainText(line).slice(0, columns))
       if (options.isColoured && shown[0] !== undefined) shown[0] = bold(shown[0])
       yield* terminal.display(home + shown.map((line) => `${line}${clearToEndOfLine}`).join("\r\n") + clearBelow)
     })

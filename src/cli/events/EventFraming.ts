@@ -43,36 +43,78 @@ export interface EventSplitter {
   /** Gives the event that the end of the input completes, if there is one. */
   readonly end: () => Iterable<Uint8Array>
   readonly fault: () => SplitFault | undefined
+  /** How many lines were longer than an event may be, and were skipped or split; and which was the first, from 1. */
+  readonly longLines: () => { readonly count: number; readonly first: number }
 }
 
-/** Makes a splitter for events of at most `eventBytesMax` bytes. */
-export const makeSplitter = (framing: Framing, eventBytesMax: number): EventSplitter =>
-  framing === "lines" ? lineSplitter(eventBytesMax) : messageSplitter(eventBytesMax)
+/**
+ * Lists what can be done about a line that is longer than an event may be: end there, leave it out, or make several
+ * events of it. Replay writes those one after the other, so it gives the line back as it was.
+ */
+const longLineRules = ["fail", "skip", "split"] as const
+
+/** One of the rules for long lines. */
+export type LongLineRule = typeof longLineRules[number]
+
+/** `--on-long-line fail|skip|split`. */
+export const longLineFlag = Flag.Literals("on-long-line", longLineRules).pipe(
+  Flag.withDescription(
+    "A line that is longer than an event may be ends the recording, is left out, or becomes several"
+  ),
+  Flag.withDefault("fail")
+)
+
+/** Makes a splitter for events of at most `eventBytesMax` bytes. The rule applies to lines. */
+export const makeSplitter = (framing: Framing, eventBytesMax: number, onLongLine: LongLineRule): EventSplitter =>
+  framing === "lines" ? lineSplitter(eventBytesMax, onLongLine) : messageSplitter(eventBytesMax)
 
 const lineFeed = 10
 
-const lineSplitter = (eventBytesMax: number): EventSplitter => {
+const lineSplitter = (eventBytesMax: number, onLongLine: LongLineRule): EventSplitter => {
   const rest = new Rest()
   let events = 0
+  let lines = 0
   let fault: SplitFault | undefined
+  let longLines = 0
+  let firstLongLine = 0
+  /** The beginning of the present line was too long: it is skipped up to its end, or was given already. */
+  let isInLongLine = false
 
-  const isTooLarge = (bytes: number): boolean => {
-    if (bytes <= eventBytesMax) return false
-    fault = { kind: "TooLarge", events, bytes }
-    return true
+  const noteLong = (): void => {
+    if (isInLongLine) return
+    isInLongLine = true
+    longLines += 1
+    firstLongLine ||= lines + 1
   }
   return {
     *push(chunk) {
       let position = 0
       while (position < chunk.length) {
         const end = chunk.indexOf(lineFeed, position) + 1
-        const piece = chunk.subarray(position, end === 0 ? chunk.length : end)
-        if (isTooLarge(rest.length + piece.length)) return
-        position += piece.length
-        if (end === 0) {
-          rest.add(piece)
-          return
+        let piece = chunk.subarray(position, end === 0 ? chunk.length : end)
+        const room = eventBytesMax - rest.length
+        if (piece.length > room) {
+          if (onLongLine === "fail") {
+            fault = { kind: "TooLarge", events, bytes: rest.length + piece.length }
+            return
+          }
+          noteLong()
+          if (onLongLine === "split") {
+            piece = piece.subarray(0, room)
+            position += room
+            events += 1
+            yield rest.take(piece)
+            continue
+          }
         }
+        position += piece.length
+        const isSkipped = isInLongLine && onLongLine === "skip"
+        if (isSkipped) rest.length = 0
+        else if (end === 0) rest.add(piece)
+        if (end === 0) return
+        isInLongLine = false
+        lines += 1
+        if (isSkipped) continue
         events += 1
         yield rest.length === 0 ? piece : rest.take(piece)
       }
@@ -82,7 +124,8 @@ const lineSplitter = (eventBytesMax: number): EventSplitter => {
       events += 1
       yield rest.take(new Uint8Array(0))
     },
-    fault: () => fault
+    fault: () => fault,
+    longLines: () => ({ count: longLines, first: firstLongLine })
   }
 }
 
@@ -126,7 +169,8 @@ const messageSplitter = (eventBytesMax: number): EventSplitter => {
       const bytesExpected = rest.length < prefixBytes ? prefixBytes : prefixBytes + lengthAt(rest.bytes(), 0)
       fault = { kind: "Truncated", events, bytes: rest.length, bytesExpected }
     },
-    fault: () => fault
+    fault: () => fault,
+    longLines: () => ({ count: 0, first: 0 })
   }
 }
 

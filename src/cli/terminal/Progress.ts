@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Disk } from "../../disk/Disk.ts"
 import { nameIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { plainText } from "../../internal/plainText.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 
 const firstMillis = 500
@@ -77,7 +78,7 @@ export const withProgress = <A, E, R>(
     const begunMillis = performance.now()
     const show = Effect.sync(() => {
       const line = progressLine(look(), (performance.now() - begunMillis) / 1000)
-      process.stderr.write(overwrite + line.slice(0, (process.stderr.columns || 80) - 1))
+      process.stderr.write(overwrite + plainText(line).slice(0, (process.stderr.columns || 80) - 1))
     })
     const shown = yield* Effect.forkChild(
       Effect.andThen(Effect.sleep(firstMillis), Effect.forever(Effect.andThen(show, Effect.sleep(everyMillis))))

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as Scope from "effect/Scope"
+import { plainText } from "../../internal/plainText.ts"
 import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
 
@@ -129,13 +130,13 @@ const writeStandardOutput: Output["write"] = (data) =>
 /** Writes to standard output and waits until the bytes are written. Fails with `BrokenPipe` when the reader is gone. */
 export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (output) => output.write(data))
 
-/** Writes a value as one line of JSON to standard output. */
+/** Writes a value as one line of JSON to standard output. Escaped text is the same JSON. */
 export const writeJson = (value: unknown): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
-  writeOutput(`${JSON.stringify(value)}\n`)
+  writeOutput(`${plainText(JSON.stringify(value))}\n`)
 
-/** Writes lines to standard output. */
+/** Writes lines to standard output, as plain text (see `plainText`). */
 export const writeLines = (lines: ReadonlyArray<string>): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
-  lines.length === 0 ? Effect.void : writeOutput(`${lines.join("\n")}\n`)
+  lines.length === 0 ? Effect.void : writeOutput(`${lines.map(plainText).join("\n")}\n`)
 
 /**
  * Writes a report. Fails with `FaultsFound` if the report lists a fault, even when the reader goes away before its end:
@@ -150,11 +151,11 @@ export const report = (
     : write
 
 /** Writes one line to standard error, for the person at the terminal or for the log of a script. */
-export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(line))
+export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (output) => output.say(plainText(line)))
 
 /** Writes the line to the standard error of the process itself, at once. */
 export const sayUnsafe = (line: string): void => {
-  process.stderr.write(`effect-wal: ${line}\n`)
+  process.stderr.write(`effect-wal: ${plainText(line)}\n`)
 }
 
 /**

@@ -32,6 +32,8 @@ export interface Counts {
   /** Read from standard input. */
   bytes: number
   events: number
+  /** Lines longer than an event may be, which were skipped or split. */
+  longLines: number
   startMillis: number
   /** 0 before the drain. */
   drainStartMillis: number
@@ -77,6 +79,8 @@ interface RecordSummary {
   readonly events: number
   /** Read from standard input. */
   readonly bytes: number
+  /** Lines longer than an event may be, which were skipped or split. */
+  readonly longLines: number
   readonly firstEventId: number
   readonly lastEventId: number
   readonly durableEventId: number
@@ -113,6 +117,7 @@ export const summarize = Effect.fnUntraced(function*(
     endedBy,
     events: counts.events,
     bytes: counts.bytes,
+    longLines: counts.longLines,
     firstEventId: counts.events === 0 ? 0 : firstEventId,
     lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
     durableEventId: Arena.durableEventId(arena),
@@ -141,5 +146,6 @@ export const formatSummary = (summary: RecordSummary): string => {
   const ratio = summary.ratio === 0 ? "" : `, compressed ${summary.ratio.toFixed(2)} to 1`
   return `${summary.directory}: ${events}; ${summary.hotSegments} hot, ${summary.coldSegments} cold, ` +
     `${summary.deletedSegments} deleted segments${ratio}` +
+    (summary.longLines === 0 ? "" : `; ${summary.longLines} long lines`) +
     (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
 }

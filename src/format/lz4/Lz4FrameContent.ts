@@ -14,9 +14,16 @@ import type { FramePart } from "./Lz4FrameParser.ts"
 
 type BlockPart = Extract<FramePart, { readonly _tag: "Block" }>
 
+/**
+ * No encoder needs a block without content. A few are accepted; a file of nothing else would take long to read, and
+ * give nothing.
+ */
+const emptyBlocksMax = 1_000
+
 /** What is known of the content so far. */
 export class Lz4FrameContent {
   #contentBytes = 0
+  #emptyBlocks = 0
   readonly #hash = makeXxh32()
   readonly #isProven: () => boolean
   /** Some content of the current frame was not hashed. */
@@ -58,8 +65,11 @@ export class Lz4FrameContent {
     }
   }
 
-  /** Takes what a block was decoded to. Throws `Lz4FrameError` with `SizeMismatch`. */
+  /** Takes what a block was decoded to. Throws `Lz4FrameError` with `SizeMismatch` or `BadBlock`. */
   takePiece({ header, offset }: BlockPart, piece: Uint8Array): void {
+    if (piece.length === 0 && ++this.#emptyBlocks > emptyBlocksMax) {
+      throw new Lz4FrameError("BadBlock", offset, `more than ${emptyBlocksMax} blocks without content`)
+    }
     this.#contentBytes += piece.length
     if (header.contentBytes !== undefined && this.#contentBytes > header.contentBytes) {
       throw new Lz4FrameError("SizeMismatch", offset, `more content than the ${header.contentBytes} bytes claimed`)

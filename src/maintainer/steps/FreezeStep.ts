@@ -62,7 +62,7 @@ export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOp
 const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
   return yield* Effect.scoped(Effect.gen(function*() {
     const source = yield* job.onDisk(openScoped(job.hot, "read"))
-    const { bytes } = yield* job.onDisk(source.stat)
+    const { bytes, permissions } = yield* job.onDisk(source.stat)
     if (bytes === 0) return yield* job.fail("Corrupt", job.hot, "an empty file")
     yield* job.onDisk(source.sync)
     const removeTemporary = Effect.match(removeIfThere(job.temporary), {
@@ -72,6 +72,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
     yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : removeTemporary)
     yield* removeTemporary
     const target = yield* job.onDisk(openScoped(job.temporary, "create"))
+    yield* job.onDisk(target.restrict(permissions))
     const startNanos = job.options.telemetry.nowNanos()
     const { coldBytes, facts } = yield* (job.options.compression === "frame"
       ? writeFrame(job, source, bytes, target)

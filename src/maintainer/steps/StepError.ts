@@ -7,6 +7,7 @@
  */
 import * as Data from "effect/Data"
 import type { DiskError } from "../../disk/Disk.ts"
+import { plainText } from "../../internal/plainText.ts"
 import { failureReasons } from "../../telemetry/Counters.ts"
 import type { FailureReason } from "../../telemetry/Counters.ts"
 
@@ -94,7 +95,7 @@ export class StepError extends Data.TaggedError("StepError")<{
 }> {
   override get message(): string {
     const detail = this.detail === "" ? "" : ` (${this.detail})`
-    return `${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`
+    return plainText(`${this.step} segment ${this.segmentIndex}: ${this.path}: ${advice[this.reason]}${detail}`)
   }
   /** Whether the same step may succeed later although nothing else changes. */
   get isRetryable(): boolean {

@@ -20,7 +20,7 @@ import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { moveName } from "../../disk/DurableNames.ts"
 import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
-import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { makeDirectoryDurable, makeDirectoryIn, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { path, requireOptions } from "../../internal/options.ts"
@@ -102,8 +102,9 @@ export const backup: (
     const to = resolve(options.to)
     const partial = new SegmentDirectory(`${to}.partial`, naming)
     yield* refuseExisting(to)
-    const giveName = yield* takePlace(partial)
+    const giveName = yield* takePlace(partial, directory.path)
     const reader = yield* makeDirectoryReader(directory)
+    yield* reader.refuseUnsafe(-1)
     let bytes = 0
     let segmentCount = 0
     let isNewestEnd = true
@@ -141,13 +142,15 @@ export const backup: (
  * gives it the name of a complete copy, durably. A scope that closes before that removes the directory and what is in
  * it.
  */
-const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory) {
+const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory, source: string) {
   const disk = yield* Disk
   const partial = directory.path
   let isNamed = false
   const unlessNamed = (work: Effect.Effect<void, DiskError>) => Effect.suspend(() => isNamed ? Effect.void : work)
+  const { permissions } = yield* disk.stat(source)
+  yield* makeDirectoryDurable(dirname(partial))
   yield* Effect.acquireRelease(
-    makeDirectoryDurable(partial),
+    makeDirectoryIn(dirname(partial), nameIn(partial), permissions),
     () => Effect.ignore(unlessNamed(disk.removeDirectory(partial)))
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)

@@ -33,6 +33,7 @@ import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
+import { plainText } from "../../internal/plainText.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
 import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/SegmentChain.ts"
@@ -56,8 +57,10 @@ export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("Format
   foundVersion: Schema.Int
 }) {
   override get message(): string {
-    return `${this.path} has format ${this.foundVersion}; open the directory with it, or record format ` +
-      `${this.wantedVersion} into another directory`
+    return plainText(
+      `${this.path} has format ${this.foundVersion}; open the directory with it, or record format ` +
+        `${this.wantedVersion} into another directory`
+    )
   }
   /** The format of a file does not change. */
   get isRetryable(): boolean {
@@ -257,7 +260,7 @@ export const formatReport = (report: RecoveryReport): string => {
   }
   if (report.missingSegmentCount > 0) parts.push(`${report.missingSegmentCount} segments missing, see verify`)
   if (report.ignoredHint !== "") parts.push(`${report.ignoredHint}; ignored`)
-  return `${report.directory}: ${parts.join("; ")}`
+  return plainText(`${report.directory}: ${parts.join("; ")}`)
 }
 
 /** The end of the newest segment, which is closed by now. */

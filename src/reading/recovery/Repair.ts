@@ -31,7 +31,7 @@ import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName, quarantineName, repairReportName } from "../../disk/FileNames.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import { makeDirectoryDurable, nameIn, pathIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { makeDirectoryIn, nameIn, pathIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -148,8 +148,7 @@ export const repair: (
     if (!apply || plans.length === 0) return found
     const now = yield* Clock.currentTimeMillis
     const name = new Date(now).toISOString().replace(/[:.]/g, "-")
-    const quarantine = pathIn(directory.pathOf(quarantineName), name)
-    yield* makeDirectoryDurable(quarantine)
+    const quarantine = yield* makeDirectoryIn(yield* makeDirectoryIn(directory.path, quarantineName), name)
     const report: RepairReport = { ...found, quarantine }
     // Before anything is moved: a crash half-way leaves a report of what was found.
     yield* Effect.scoped(Effect.gen(function*() {

@@ -5,7 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { writeCopy } from "../../disk/CopyFile.ts"
-import type { Disk, DiskError } from "../../disk/Disk.ts"
+import { Disk } from "../../disk/Disk.ts"
+import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { encodeHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
@@ -85,7 +86,9 @@ export const writePrefix = (
 ): Effect.Effect<number, DiskError | SegmentCorrupt, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const content = yield* openContent(file)
-    return yield* writeCopy(path, content.read, prefix.bytes, encodeHeader(headerOf(prefix, closedNanos)))
+    const { permissions } = yield* Disk.use((disk) => disk.stat(file.path))
+    const head = encodeHeader(headerOf(prefix, closedNanos))
+    return yield* writeCopy(path, content.read, prefix.bytes, permissions, head)
   }))
 
 const headerOf = (prefix: SegmentPrefix, closedNanos: bigint): SegmentHeader => {

@@ -56,11 +56,17 @@ export const read = (directory: string): Effect.Effect<FoundFiles, DiskError, Di
 
 const nothing = (fault: string): FoundFiles => ({ keys: new Set(), fault })
 
-/** Replaces the keys, durably and atomically. */
+/**
+ * Replaces the keys, durably and atomically. When another verification is writing its own at the same moment, one of
+ * the two lists is kept: both are true.
+ */
 export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
   replaceFile(
     directory,
     verifiedName,
     verifiedTemporaryName,
     Buffer.from(`${JSON.stringify({ files: [...keys], checksum: checksumOf([...keys]) })}\n`)
+  ).pipe(
+    // The temporary file is the other's, or was.
+    Effect.catchIf((error) => error.reason === "NotFound" || error.reason === "Exists", () => Effect.void)
   )

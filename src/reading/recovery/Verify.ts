@@ -27,6 +27,7 @@ import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { oneOf, requireOptions } from "../../internal/options.ts"
+import { plainText } from "../../internal/plainText.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
@@ -179,7 +180,9 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
  * @since 0.1.0
  * @category formatting
  */
-export const formatVerifyFault = (fault: VerifyFault): string => {
+export const formatVerifyFault = (fault: VerifyFault): string => plainText(textOf(fault))
+
+const textOf = (fault: VerifyFault): string => {
   switch (fault.kind) {
     case "Corrupt":
       return `${fault.path}: ${formatFault(segmentFault(fault.reason, fault.offset, fault.expected, fault.found))}`

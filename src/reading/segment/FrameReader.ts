@@ -18,7 +18,7 @@ import { decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
 /** Bytes of compressed file read at once. */
-const compressedReadBytes = 512 * 1024
+export const compressedReadBytes = 512 * 1024
 
 /**
  * The memory for reading frames beside their content: a buffer of compressed file, and the block being gathered. It

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import type { DiskError, DiskFile, FileStat } from "../../disk/Disk.ts"
 import { readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { decodeBlock } from "../../format/lz4/Lz4Block.ts"
+import { contentBytesPerDataByteMax, decodeBlock } from "../../format/lz4/Lz4Block.ts"
 import type { FrameHeader } from "../../format/lz4/Lz4Frame.ts"
 import { blockField, frameHeaderBytesMax, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
@@ -37,7 +37,7 @@ export const seekable = (
   if (file.form === "hot") {
     return Effect.succeed({ bytes, from: (position) => hotContent(opened, bytes, identity, position) })
   }
-  return file.compression === "frame" ? seekableFrame(file, opened) : Effect.succeed(undefined)
+  return file.compression === "frame" ? seekableFrame(file, opened, bytes) : Effect.succeed(undefined)
 }
 
 /** Where a block of the frame lies in the file, its size field and checksum included. */
@@ -46,12 +46,12 @@ interface BlockPlace {
   readonly bytes: number
 }
 
-const seekableFrame = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile) {
+const seekableFrame = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile, fileBytes: number) {
   const start = new Uint8Array(frameHeaderBytesMax)
   const count = yield* readFully(opened, start, 0)
   const frame = yield* decoding(file, () => parseFrameHeader(start.subarray(0, count)))
   const { blockBytesMax, contentBytes, linked } = frame
-  if (linked || contentBytes === undefined) return undefined
+  if (linked || contentBytes === undefined || contentBytes > fileBytes * contentBytesPerDataByteMax) return undefined
   const places = yield* placesOf(opened, frame, Math.ceil(contentBytes / blockBytesMax))
   if (places === undefined) return undefined
   const content: SeekableContent = {
@@ -80,20 +80,35 @@ const seekableFrame = Effect.fnUntraced(function*(file: SegmentFile, opened: Dis
   return content
 })
 
-/** The places of all blocks; `undefined` unless there are as many as full blocks give. */
+/** Fields that lie this close to each other are read at once. */
+const fieldsReadBytes = 16 * 1024
+
+/**
+ * The places of all blocks; `undefined` unless there are as many as full blocks give. A block that cannot be full,
+ * because it is too short for that, ends the search: so a file has no more places than its length allows.
+ */
 const placesOf = Effect.fnUntraced(function*(opened: DiskFile, frame: FrameHeader, blockCount: number) {
   const places: Array<BlockPlace> = []
-  const field = new Uint8Array(4)
-  const view = new DataView(field.buffer)
+  const fullBytesMin = Math.ceil(frame.blockBytesMax / contentBytesPerDataByteMax)
+  const bytes = new Uint8Array(fieldsReadBytes)
+  const view = new DataView(bytes.buffer)
+  let begin = 0
+  let end = 0
   let offset = frame.headerBytes
   while (places.length <= blockCount) {
-    if ((yield* readFully(opened, field, offset)) < 4) return undefined
-    const said = blockField(view.getUint32(0, true))
-    if (said === undefined) return places.length === blockCount ? places : undefined
-    if (said.dataBytes > frame.blockBytesMax) return undefined
-    const bytes = 4 + said.dataBytes + (frame.blockChecksum ? 4 : 0)
-    places.push({ offset, bytes })
-    offset += bytes
+    if (offset + 4 > end) {
+      begin = offset
+      end = begin + (yield* readFully(opened, bytes, begin))
+      if (offset + 4 > end) return undefined
+    }
+    const field = blockField(view.getUint32(offset - begin, true))
+    if (field === undefined) return places.length === blockCount ? places : undefined
+    if (field.dataBytes > frame.blockBytesMax) return undefined
+    const isLast = places.length === blockCount - 1
+    if (!isLast && field.dataBytes < fullBytesMin) return undefined
+    const blockBytes = 4 + field.dataBytes + (frame.blockChecksum ? 4 : 0)
+    places.push({ offset, bytes: blockBytes })
+    offset += blockBytes
   }
   return undefined
 })

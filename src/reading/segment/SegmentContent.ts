@@ -1,8 +1,8 @@
 /**
  * Reads the uncompressed bytes of a segment file, in order, whatever form it has: hot, one or more LZ4 frames, or one
  * LZ4 block. Memory is bounded whatever the file claims: a hot file is read straight into the caller's buffer, a frame
- * holds one of its blocks beside it (see `FrameReader`). Only the block form, which LZ4 can only decode in one piece,
- * is held whole, compressed and not, and refused above `blockFileBytesMax`.
+ * holds one of its blocks beside it (see `FrameReader`), the block form a piece (see `Lz4BlockFile`). A reader that
+ * stops early, as one that wants a header or finds a fault, decodes no more than it has read.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -10,10 +10,9 @@ import type * as Scope from "effect/Scope"
 import type { Disk, DiskError, DiskFile } from "../../disk/Disk.ts"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { contentBytesPerDataByteMax, decompressWhole } from "../../format/lz4/Lz4Block.ts"
-import { segmentFault } from "../../format/SegmentFault.ts"
-import { FrameMemory, makeFrameReader } from "./FrameReader.ts"
-import { corrupt, decoding } from "./SegmentCorrupt.ts"
+import { Lz4BlockFile } from "../../format/lz4/Lz4BlockFile.ts"
+import { compressedReadBytes, FrameMemory, makeFrameReader } from "./FrameReader.ts"
+import { decoding } from "./SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
 /** The bytes of one segment, read from the front. */
@@ -32,7 +31,7 @@ export interface SegmentContent {
 }
 
 /** The largest segment that is read from the block form: 1 GiB. */
-const blockFileBytesMax = 1024 * 1024 * 1024
+const blockContentBytesMax = 1024 * 1024 * 1024
 
 /**
  * Opens a segment's content. The file stays open as long as the scope; a file that is unlinked meanwhile can still be
@@ -49,7 +48,7 @@ export const openContent = Effect.fnUntraced(function*(
   const opened = yield* openScoped(file.path, "read")
   const { bytes, identity } = yield* opened.stat
   if (file.form === "hot") return hotContent(opened, bytes, identity, 0)
-  if (file.compression === "block") return yield* blockContent(file, opened, bytes)
+  if (file.compression === "block") return blockContent(file, opened, bytes, memory)
   const { next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
   return contentOfPieces(next, restBytesMax)
 })
@@ -122,18 +121,32 @@ export const contentOfPieces = (
   }
 }
 
-const blockContent = Effect.fnUntraced(function*(file: SegmentFile, opened: DiskFile, fileBytes: number) {
-  if (fileBytes > blockFileBytesMax) {
-    const expected = `a block file of at most ${blockFileBytesMax} bytes`
-    return yield* corrupt(file, segmentFault("BadFrame", 0, expected, `${fileBytes} bytes`))
-  }
-  let content: Uint8Array | undefined
+const blockContent = (
+  file: SegmentFile,
+  opened: DiskFile,
+  fileBytes: number,
+  memory: FrameMemory
+): SegmentContent => {
+  const decoder = new Lz4BlockFile(fileBytes, blockContentBytesMax)
+  const chunk = memory.take(Math.min(compressedReadBytes, fileBytes + 1))
+  let position = 0
+  let pieces: Iterator<Uint8Array> | undefined
   const next = Effect.gen(function*() {
-    if (content !== undefined) return undefined
-    const compressed = new Uint8Array(fileBytes)
-    const count = yield* readFully(opened, compressed, 0)
-    content = yield* decoding(file, () => decompressWhole(compressed.subarray(0, count), blockFileBytesMax))
-    return content
+    while (true) {
+      if (pieces === undefined) {
+        const count = yield* readFully(opened, chunk, position)
+        position += count
+        if (count === 0) {
+          yield* decoding(file, () => decoder.end())
+          return undefined
+        }
+        pieces = decoder.push(chunk.subarray(0, count))
+      }
+      const current = pieces
+      const step = yield* decoding(file, () => current.next())
+      if (step.done !== true) return step.value
+      pieces = undefined
+    }
   })
-  return contentOfPieces(next, () => (content === undefined ? fileBytes * contentBytesPerDataByteMax : 0))
-})
+  return contentOfPieces(next, () => decoder.restBytesMax)
+}

@@ -9,6 +9,7 @@ import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
 import { formatFault, segmentFault, segmentFaultKinds } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
+import { plainText } from "../../internal/plainText.ts"
 
 /**
  * A segment is damaged, or does not belong where it is. Reading it again does not help.
@@ -26,7 +27,7 @@ export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("Segmen
   found: Schema.String
 }) {
   override get message(): string {
-    return `${this.path}: ${formatFault(this.fault)}; see \`effect-wal repair\``
+    return plainText(`${this.path}: ${formatFault(this.fault)}; see \`effect-wal repair\``)
   }
   get fault(): SegmentFault {
     return segmentFault(this.reason, this.offset, this.expected, this.found)

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as UnixSocket from "../../disk/UnixSocket.ts"
+import { plainText } from "../../internal/plainText.ts"
 
 /**
  * Why a running recorder cannot be asked, or cannot answer.
@@ -40,7 +41,7 @@ export class MonitorError extends Schema.TaggedError<MonitorError>()("MonitorErr
   detail: Schema.String
 }) {
   override get message(): string {
-    return `${this.path}: ${advice[this.reason]}${this.detail === "" ? "" : ` (${this.detail})`}`
+    return plainText(`${this.path}: ${advice[this.reason]}${this.detail === "" ? "" : ` (${this.detail})`}`)
   }
   /** Whether asking again may succeed although nothing else has changed. */
   get isRetryable(): boolean {

@@ -38,6 +38,20 @@ const hasLz4 = spawnSync("lz4", ["--version"]).status === 0
 const smallSegments = ["--segment-bytes", "64KiB", "--max-segments", "4"]
 
 describe.concurrent("record and replay", () => {
+  it.live("goes on after a line that is too long when it is told to: without it, or with it in parts", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const [long, input] = ["x".repeat(10_000), `a\n${"x".repeat(10_000)}\nb\n`]
+      const expected = { fail: [1, "a\n"], skip: [0, "a\nb\n"], split: [0, `a\n${long}\nb\n`] } as const
+      for (const [rule, [code, replayed]] of Object.entries(expected)) {
+        const args = ["record", "--dir", at(rule), "--segment-bytes", "4KiB", "--json", "--on-long-line", rule]
+        const ended = yield* effectWal(args, input)
+        assert.strictEqual(ended.code, code, ended.stderr)
+        assert.strictEqual((yield* here("replay", "--dir", at(rule))).stdout, replayed)
+        if (code === 0) assert.strictEqual(JSON.parse(ended.stdout).longLines, 1)
+      }
+    }))
+
   it.live("gives back a large text byte for byte, within the limit of hot segments", () =>
     Effect.gen(function*() {
       const directory = (yield* place)("log")

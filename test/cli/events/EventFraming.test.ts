@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { makeSplitter } from "../../../src/cli/events/EventFraming.ts"
-import type { Framing, SplitFault } from "../../../src/cli/events/EventFraming.ts"
+import type { Framing, LongLineRule, SplitFault } from "../../../src/cli/events/EventFraming.ts"
 import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 
-const split = (framing: Framing, chunks: ReadonlyArray<Buffer>, eventBytesMax = 1000) => {
-  const splitter = makeSplitter(framing, eventBytesMax)
+const split = (framing: Framing, chunks: ReadonlyArray<Buffer>, eventBytesMax = 1000, rule: LongLineRule = "fail") => {
+  const splitter = makeSplitter(framing, eventBytesMax, rule)
   const events: Array<string> = []
   const take = (found: Iterable<Uint8Array>) => {
     for (const event of found) events.push(Buffer.from(event).toString("latin1"))
@@ -15,7 +15,7 @@ const split = (framing: Framing, chunks: ReadonlyArray<Buffer>, eventBytesMax = 
   }
   if (splitter.fault() === undefined) take(splitter.end())
   const fault: SplitFault | undefined = splitter.fault()
-  return { events, fault }
+  return { events, fault, longLines: splitter.longLines() }
 }
 
 const message = (text: string): Buffer => {
@@ -49,6 +49,30 @@ describe("EventFraming", () => {
       }
       const bytewise = split(framing, Array.from(bytes, (byte) => Buffer.from([byte])))
       assert.deepStrictEqual(bytewise.events, whole)
+    }
+  })
+
+  it("leaves out a line that is too long, wherever the chunks are cut, and counts it", () => {
+    const bytes = Buffer.from("one\n1234567890\ntwo\n12345678\n1234567\n" + "x".repeat(40))
+    for (let first = 0; first <= bytes.length; first++) {
+      for (let second = first; second <= bytes.length; second++) {
+        const { events, fault, longLines } = split("lines", cutAt(bytes, [first, second]), 8, "skip")
+        assert.deepStrictEqual(events, ["one\n", "two\n", "1234567\n"], `cut at ${first} and ${second}`)
+        assert.deepStrictEqual([fault, longLines], [undefined, { count: 3, first: 2 }])
+      }
+    }
+  })
+
+  it("makes several events of a line that is too long, which together are the line, and counts it", () => {
+    const bytes = Buffer.from("one\n1234567890\ntwo\n12345678\n1234567\n" + "x".repeat(40))
+    for (let first = 0; first <= bytes.length; first++) {
+      for (let second = first; second <= bytes.length; second++) {
+        const { events, fault, longLines } = split("lines", cutAt(bytes, [first, second]), 8, "split")
+        assert.strictEqual(events.join(""), bytes.toString())
+        assert.isTrue(events.every((event) => event.length <= 8))
+        assert.includeMembers(events, ["one\n", "two\n", "1234567\n"])
+        assert.deepStrictEqual([fault, longLines], [undefined, { count: 3, first: 2 }])
+      }
     }
   })
 

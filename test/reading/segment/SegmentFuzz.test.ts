@@ -133,7 +133,8 @@ const fileOf = (path: string, bytes: Uint8Array): DiskFile => {
     write: refuse,
     truncate: refuse,
     sync: refuse(),
-    stat: Effect.succeed({ kind: "file", bytes: bytes.length, modifiedMillis: 0, identity: path }),
+    stat: Effect.succeed({ kind: "file", bytes: bytes.length, modifiedMillis: 0, identity: path, permissions: 0o640 }),
+    restrict: () => Effect.void,
     close: Effect.void
   }
 }
