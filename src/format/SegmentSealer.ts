@@ -4,7 +4,8 @@
  * So a torn write can only touch events that were not yet promised to a caller.
  *
  * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
- * last block of a flush is never full, and every other one is. So a reader knows where a flush ended.
+ * last block of a flush is never full, so a reader knows that a flush ended there. When whole blocks would be left, the
+ * last of them becomes two.
  *
  * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
  * u32 length + bytes each.
@@ -41,13 +42,15 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
 })
 
 /**
- * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that is
- * valid once they are durable. Payload chunks are views, not copies.
+ * The blocks of one flush: parts of chunks to write one after the other at the old state's `fileOffset`, and the state
+ * that is valid once they are durable. Payload chunks are views, not copies.
+ *
+ * Where a file is read by its name, each part must be durable before the next one is written. In format 1 a block that
+ * is not full begins a part: a reader that finds it takes everything before it for durable. In format 2 a flush is one
+ * part.
  */
 export interface SealedBlocks {
-  readonly chunks: ReadonlyArray<Uint8Array>
-  /** How many of the chunks belong to the blocks before the last one. */
-  readonly chunksBeforeLast: number
+  readonly parts: ReadonlyArray<ReadonlyArray<Uint8Array>>
   readonly state: SealState
 }
 
@@ -64,8 +67,8 @@ export const seal = (
   payload: Uint8Array,
   flushNanos: bigint
 ): SealedBlocks => {
-  let chunksBeforeLast = 0
-  const chunks: Array<Uint8Array> = []
+  let part: Array<Uint8Array> = []
+  const parts = [part]
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   let { blockCount, chainedChecksum, eventCount, fileOffset } = state
   let start = 0
@@ -87,17 +90,19 @@ export const seal = (
     }, header)
     const inFile = blockBytesInFile(layout.version, body.length)
     const padding = inFile - blockHeaderBytes - body.length
-    chunksBeforeLast = chunks.length
-    chunks.push(header, body)
-    if (padding > 0) chunks.push(zeros.subarray(0, padding))
+    if (!blocksTellFlush(layout.version) && cut.events < blockEventsMax(layout.version) && part.length > 0) {
+      part = []
+      parts.push(part)
+    }
+    part.push(header, body)
+    if (padding > 0) part.push(zeros.subarray(0, padding))
     blockCount += 1
     eventCount += cut.events
     fileOffset += inFile
     start = cut.end
   }
   return {
-    chunks,
-    chunksBeforeLast,
+    parts,
     state: {
       sealedBytes: state.sealedBytes + payload.length,
       fileOffset,

@@ -9,26 +9,27 @@
  * Why. A flush that begins with `blockCount` blocks over the first `sealedBytes` first lowers the limit to
  *
  * ```text
- * sealedBytes + (blocks - 3 - blockCount) whole blocks
+ * sealedBytes + (blocks - 2 - blockCount) whole blocks
  * ```
  *
- * and reads the watermark afterwards. The writer loads the limit once for each event and publishes the watermark after
- * it. What can need room beyond the new limit is this, and together it needs no more than the three blocks kept back:
+ * and reads the watermark afterwards. A flush of n whole blocks and a rest, which may be nothing, takes n + 1 blocks. So
+ * each flush lowers the limit by what its last block is short of, at most one block. The writer loads the limit once
+ * for each event and publishes the watermark after it. What can need room beyond the new limit needs no more than the
+ * two blocks kept back:
  *
- * 1. What is sealed up to the limit ends with a short block, which may be one more than whole blocks would be.
- * 2. Events up to the limit before this one, which was higher by at most a block: the flush between the two has sealed
- *    one block short, and a file has two blocks more than a full slot needs. This is at most one more block; after it
- *    no new event passes, since the writer is beyond its limit.
- * 3. One event that was let through before the limit was lowered and is published after the watermark was read. It
- *    begins a block of its own in the next flush, or at the end.
- * 4. Nothing else: an event after that one loads the limit again, and sees it lowered.
+ * 1. Events up to the limit before this one, which was higher by at most a block: with the short block at their end they
+ *    are at most two blocks more. After them no new event passes, since the writer is beyond its limit.
+ * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It is
+ *    below the limit before this one, too, so the blocks before it are at most one more; and it begins a block of its
+ *    own. While it is on its way no other flush has anything to seal.
+ * 3. Nothing else: an event after that one loads the limit again, and sees it lowered.
  */
 import { format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
 import * as Arena from "../../shared/Arena.ts"
 
 /** Blocks that are kept back for what has gone past the limit. */
-const blocksKeptBack = 3
+const blocksKeptBack = 2
 
 /**
  * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up

@@ -10,8 +10,8 @@
  * ```
  *
  * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more
- * arrow: the last block of a flush, which is never full, is written after the full ones before it are durable. A reader
- * that finds such a block after a damaged one knows that the damage is no torn write.
+ * arrow: a block that is not full, as the last one of a flush never is, is written after the blocks before it are
+ * durable. A reader that finds such a block after a damaged one knows that the damage is no torn write.
  *
  * A crash between two arrows leaves a segment that opens to at least every event that was published (promise 1 of
  * docs/RELIABILITY.md). A slot is given back only after its segment is durable (promise 18). The closed header replaces
@@ -33,7 +33,7 @@ import { Disk, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
-import { blocksTellFlush, chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -219,13 +219,14 @@ export const make = (options: {
     return sealed
   })
 
-  /** Writes the blocks of a flush after what the `.wal` holds; they are not synced yet. */
-  const writeBlocks = Effect.fnUntraced(function*({ file }: OpenFile, offset: number, sealed: SealedBlocks) {
-    const { chunks, chunksBeforeLast } = sealed
-    if (blocksTellFlush(version) || chunksBeforeLast === 0) return yield* writeFully(file, chunks, offset)
-    const before = yield* writeFully(file, chunks.slice(0, chunksBeforeLast), offset)
-    yield* timedSync(file)
-    return before + (yield* writeFully(file, chunks.slice(chunksBeforeLast), offset + before))
+  /** Writes the blocks of a flush after what the `.wal` holds. The last part of them is not synced yet. */
+  const writeBlocks = Effect.fnUntraced(function*({ file }: OpenFile, offset: number, { parts }: SealedBlocks) {
+    let bytes = 0
+    for (const part of parts) {
+      if (bytes > 0) yield* timedSync(file)
+      bytes += yield* writeFully(file, part, offset + bytes)
+    }
+    return bytes
   })
 
   /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
@@ -245,7 +246,7 @@ export const make = (options: {
     const sealed = yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
     const bytes = opened.named
       ? yield* writeBlocks(opened, state.fileOffset, sealed)
-      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
+      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.parts.flat()], 0)
     yield* timedSync(opened.file)
     if (!opened.named) yield* giveName(opened)
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
@@ -275,7 +276,7 @@ export const make = (options: {
     const { open: opened, state } = yield* fileFor(slot)
     const sealed: SealedBlocks = opened.staged === undefined
       ? yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
-      : { state: opened.staged.state, chunks: [], chunksBeforeLast: 0 }
+      : { state: opened.staged.state, parts: [] }
     const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
       concurrency: 2,
       discard: true
@@ -291,7 +292,7 @@ export const make = (options: {
       for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
       yield* timedSync(opened.file)
     } else {
-      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))
+      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.parts.flat()], 0))
       yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       yield* giveName(opened)

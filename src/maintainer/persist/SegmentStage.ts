@@ -75,7 +75,7 @@ export const make = (
         return staged
       }))
       const sealed = yield* seal
-      const bytes = yield* writeFully(begun.file, sealed.chunks, headerBytesOf(version))
+      const bytes = yield* writeFully(begun.file, sealed.parts.flat(), headerBytesOf(version))
       begun.blocks = { state: sealed.state, bytes }
     }, Effect.catch(() => discard)),
     take: (segmentIndex, chainStart, lastFlushNanos) =>

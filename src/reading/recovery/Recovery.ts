@@ -8,7 +8,7 @@
  * It keeps promises 3, 4, 14 and 15 of docs/RELIABILITY.md:
  *
  * - No closed segment is ever cut or deleted. A newest segment that is damaged is an error, open or closed.
- * - Of an open segment only what one flush wrote is cut. `OpenEnd` tells a torn write from damage (promise 33).
+ * - Of an open segment only what one flush wrote is cut. `OpenEnd` tells a torn write from damage (promise 34).
  * - An open segment without a block had nothing that was promised; it is removed.
  * - What recovery returns is durable, whatever the syncs of earlier processes and earlier attempts have lost. So the
  *   open segment is written to a fresh file, which needs as much space as the segment has bytes.

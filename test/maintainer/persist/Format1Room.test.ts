@@ -106,7 +106,7 @@ describe("the room of a segment of format 1", () => {
   it("is enough for every published event, however a writer races a flusher", async ({ annotate }) => {
     let fullest = Number.NEGATIVE_INFINITY
     const races = await playSample("room", annotate, (seed) => {
-      // From 14 blocks of events on, a file has no more blocks than that and two.
+      // From 14 blocks of events on, nothing but the blocks kept back is left over.
       const slotBytes = [14, 15, 14.5][seed % 3]! * blockBytes
       const { blockCount } = race(slotBytes, makeRandom(seed))
       fullest = Math.max(fullest, blockCount - format1BlocksOf(slotBytes))
