@@ -12,13 +12,13 @@
  * sealedBytes + (blocks - 2 - blockCount) whole blocks
  * ```
  *
- * and reads the watermark afterwards. A flush of n whole blocks and a rest, which may be nothing, takes n + 1 blocks. So
- * each flush lowers the limit by what its last block is short of, at most one block. The writer loads the limit once
+ * and reads the watermark afterwards. A flush of n whole blocks and a rest, which may be nothing, takes n + 1 blocks.
+ * So each flush lowers the limit by what its last block is short of, at most one block. The writer loads the limit once
  * for each event and publishes the watermark after it. What can need room beyond the new limit needs no more than the
  * two blocks kept back:
  *
- * 1. Events up to the limit before this one, which was higher by at most a block: with the short block at their end they
- *    are at most two blocks more. After them no new event passes, since the writer is beyond its limit.
+ * 1. Events up to the limit before this one, which was higher by at most a block. With the short block at their end
+ *    they are at most two blocks more. After them no new event passes, since the writer is beyond its limit.
  * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It is
  *    below the limit before this one, too, so the blocks before it are at most one more; and it begins a block of its
  *    own. While it is on its way no other flush has anything to seal.
