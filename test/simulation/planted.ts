@@ -10,6 +10,8 @@ import * as Stream from "effect/Stream"
 import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
+import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
@@ -19,7 +21,7 @@ import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQue
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import type { Seams } from "./Process.ts"
 import { ExecutorDeath } from "./ProcessDisk.ts"
-import type { Focus } from "./Simulation.ts"
+import type { Focus, RunOptions } from "./Simulation.ts"
 
 export interface PlantedBug {
   readonly name: string
@@ -29,9 +31,21 @@ export interface PlantedBug {
   readonly seedFirst?: number
   /** The moment at which it hurts, when that is one operation long. */
   readonly focus?: Focus
+  /** As in `RunOptions`. */
+  readonly openRotShare?: number
+  readonly hintShare?: number
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
+
+/** How a run with a seed is told of the bug. */
+export const optionsOf = ({ focus, hintShare, openRotShare, plant }: PlantedBug, seed: number): RunOptions => ({
+  seed,
+  seams: plant(),
+  ...(focus === undefined ? {} : { focus }),
+  ...(hintShare === undefined ? {} : { hintShare }),
+  ...(openRotShare === undefined ? {} : { openRotShare })
+})
 
 type DiskService = Disk["Service"]
 
@@ -65,6 +79,16 @@ const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
     disk.list(directoryOf(path)),
     (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
   )
+
+/** Where the last whole block of an open segment ends; of other files, far behind the end. */
+const wholeBytesOf = Effect.fnUntraced(function*(file: DiskFile) {
+  const bytes = new Uint8Array((yield* file.stat).bytes)
+  yield* readFully(file, bytes, 0)
+  const verifier = new SegmentVerifier()
+  verifier.push(bytes, true, () => {})
+  const { header, point } = verifier
+  return header?.closedNanos === 0n && point !== undefined ? point.offset : Number.POSITIVE_INFINITY
+})
 
 /** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
 const deleteInstead = (pattern: RegExp, position: number) =>
@@ -102,13 +126,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 26,
+    seedFirst: 40,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
+    seedFirst: 100,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
@@ -188,7 +213,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 14,
+    seedFirst: 100,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -270,7 +295,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -296,7 +320,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 27,
+    seedFirst: 40,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -324,6 +348,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
+    seedFirst: 40,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -424,7 +449,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             walId: new Uint8Array(16).fill(++opened),
             closedIndex,
             closedChain,
-            durableEventId: Arena.durableEventId(arena)
+            durableEventId: Arena.durableEventId(arena),
+            flushNanos: Arena.flushNanos(arena)
           })
           return recorder
         }
@@ -439,7 +465,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 140,
+    seedFirst: 150,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -454,7 +480,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 124,
+    seedFirst: 140,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -488,6 +514,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
+    seedFirst: 20,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -531,6 +558,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
+    seedFirst: 20,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -542,7 +570,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11160,
+    seedFirst: 11390,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -558,6 +586,48 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     name: "verification passes over rotten bits",
     seedsMax: 60,
     plant: () => ({ verified: () => [] })
+  },
+  {
+    name: "a meta file whose bits have rotted passes for an intact one",
+    seedsMax: 100,
+    seedFirst: 250,
+    hintShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) =>
+          !path.endsWith("wal_meta.dat") || mode !== "read" ? file : {
+            ...file,
+            read: (target, offset) =>
+              Effect.map(file.read(target, offset), (count) => {
+                // Its checksum is always right.
+                if (offset === 0 && count === 24) {
+                  new DataView(target.buffer, target.byteOffset).setBigUint64(16, xxh64(target.subarray(0, 16)), true)
+                }
+                return count
+              })
+          })
+    }))
+  },
+  {
+    name: "damage in the open segment is cut as a torn tail",
+    seedsMax: 60,
+    focus: { after: /^commit: [1-9]/, by: "killed" },
+    openRotShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.flatMap(disk.open(path, mode), (file) =>
+          !path.endsWith(".wal") || mode !== "read"
+            ? Effect.succeed(file)
+            : Effect.map(wholeBytesOf(file), (end) => ({
+              ...file,
+              // Nothing is seen behind the last whole block.
+              read: (target: Uint8Array, offset: number) =>
+                Effect.map(file.read(target, offset), (count) => {
+                  target.fill(0, Math.min(count, Math.max(0, end - offset)), count)
+                  return count
+                })
+            })))
+    }))
   },
   {
     name: "a replay ends quietly where bits have rotted",

@@ -26,6 +26,8 @@ export interface SegmentContent {
   readonly restBytesMax: () => number
   /** Of a hot file: identifies this very file, whatever its name; empty for others. */
   readonly identity: string
+  /** Of a hot file: the bytes of this very file from `position` on, as they are now. */
+  readonly from: ((position: number) => SegmentContent) | undefined
 }
 
 /** The largest segment that is read from the block form: 1 GiB. */
@@ -66,7 +68,8 @@ export const hotContent = (
         return count
       }),
     restBytesMax: () => Math.max(0, fileBytes - position),
-    identity
+    identity,
+    from: (position) => hotContent(opened, fileBytes, identity, position)
   }
 }
 
@@ -113,7 +116,8 @@ export const contentOfPieces = (
       return done
     }),
     restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
-    identity: ""
+    identity: "",
+    from: undefined
   }
 }
 
