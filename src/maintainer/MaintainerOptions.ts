@@ -45,7 +45,10 @@ export const MaintainerOptions = Schema.Struct({
    * This many restarts of an executor within a minute are tolerated; one more, and the maintainer is down. Default: 5.
    */
   restartsMax: withDefault(whole("count", 0, 1000), 5),
-  /** A file of this size is kept in reserve, and removed when a drain finds the disk full. Default: 0, none. */
+  /**
+   * A file of this size is kept in reserve where twice as much is free, and removed when a drain finds the disk full.
+   * Default: 0, none.
+   */
   reserveBytes: withDefault(whole("bytes", 0, Number.MAX_SAFE_INTEGER), 0)
 })
 

@@ -271,7 +271,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const learning = yield* Effect.forkScoped(learnSizes(state, disk))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
-  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew))
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -373,7 +373,8 @@ const retainAsTimePasses = (
   state: MaintainerState,
   disk: Disk["Service"],
   reports: ExecutorReports.ExecutorReports,
-  telemetry: SegmentMaintainerUpdater
+  telemetry: SegmentMaintainerUpdater,
+  renewReserve: (freeBytes: number | undefined) => Effect.Effect<void>
 ) =>
   Effect.forever(Effect.gen(function*() {
     const setMillis = state.ages.observe()
@@ -388,6 +389,7 @@ const retainAsTimePasses = (
     // A drain must end, so a step that is abandoned during one is not tried again.
     if (!MaintainerControl.isDraining(state.control)) {
       state.tryAgain()
+      yield* renewReserve(state.freeBytes)
       yield* Effect.ignore(reconsiderUndeletable(state, disk))
     }
     for (const { name, segmentIndex } of state.exceeded.splice(0)) {

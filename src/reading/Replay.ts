@@ -81,7 +81,8 @@ export interface ReplayOptions {
   /** The last event, included. By default there is no limit. */
   readonly to?: { readonly id: number }
   /**
-   * Waits for more events instead of ending, across rotation, freezing and deletion.
+   * Waits for more events instead of ending, across rotation, freezing and deletion; also for a directory that is not
+   * there yet, and for a first event or segment that is still to come.
    *
    * - `Durable` (what the recorder of this process has made durable): only durable events are handed out.
    * - `poll`, for the segments of another process: looks again after 10 ms, then less and less often, at least every
@@ -232,7 +233,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
     requireOptions("options", Options, options)
     const cursor = yield* makeReplayCursor({
-      ...(yield* locate(options)),
+      ...(yield* (options.follow === undefined ? locate(options) : locateWhenThere(options))),
       reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
       onSegment: options.onSegment ?? (() => Effect.void)
     })
@@ -248,6 +249,22 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     })
     return Stream.fromPull(Effect.succeed(pull))
   }))
+
+/** As `locate`, but waits until the directory is there. */
+const locateWhenThere = Effect.fnUntraced(function*(options: ReplayOptions) {
+  const { path } = new SegmentDirectory(options.directory)
+  let sleepMillis = pollMillisMin
+  while (true) {
+    const located = yield* Effect.catchIf(
+      locate(options),
+      (error) => error._tag === "DiskError" && error.reason === "NotFound" && error.path === path,
+      () => Effect.undefined
+    )
+    if (located !== undefined) return located
+    yield* Effect.sleep(sleepMillis)
+    sleepMillis = Math.min(pollMillisMax, sleepMillis * 2)
+  }
+})
 
 /** As `next`, but waits when there are no events yet; `undefined` only after `toId`. */
 const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {

@@ -278,6 +278,36 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
       assert.deepStrictEqual(seen, range(1, 30))
     }).pipe(onSimulatedDisk))
 
+  it.effect.each<readonly [string, Replay.ReplayFrom | undefined, number]>([
+    ["its oldest event", undefined, 1],
+    ["an event", { id: 15 }, 15],
+    ["a segment", { segmentIndex: 1 }, 11]
+  ])(
+    "waits for a directory that is not there yet, and in it for %s that is still to come",
+    ([, from, first]) =>
+      Effect.gen(function*() {
+        const wal = buildWal({ layout, segments: [10, 10, 10] })
+        const seen: Array<number> = []
+        const reader = yield* Effect.forkChild(
+          Stream.runForEach(
+            Replay.events({ directory, ...(from === undefined ? {} : { from }), to: { id: 30 }, follow: "poll" }),
+            ({ id }) => Effect.sync(() => seen.push(id))
+          )
+        )
+        yield* TestClock.adjust("1 minute")
+        yield* put(directory)
+        yield* TestClock.adjust("1 minute")
+        yield* put(directory, hot(wal[0]!))
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(seen, from === undefined ? range(1, 10) : [])
+        assert.isUndefined(reader.pollUnsafe())
+        yield* put(directory, hot(wal[1]!), hot(wal[2]!))
+        yield* TestClock.adjust("250 millis")
+        yield* Fiber.join(reader)
+        assert.deepStrictEqual(seen, range(first, 30))
+      }).pipe(onSimulatedDisk)
+  )
+
   it.effect("never leaves out events that were deleted before it began", () =>
     Effect.gen(function*() {
       yield* put(directory)

@@ -5,7 +5,7 @@ import type * as Replay from "../../reading/Replay.ts"
 import { framingFlag, makeJoiner } from "../events/EventFraming.ts"
 import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
-import { requireDirectory } from "../flags/requireDirectory.ts"
+import { awaitDirectory, requireDirectory } from "../flags/requireDirectory.ts"
 import { FaultsFound } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
@@ -19,7 +19,7 @@ export const replay = Command.make(
     framing: framingFlag,
     follow: switchFlag(
       "follow",
-      "At the end, wait for events that another process records, until --to or an interruption"
+      "At the end, wait for events that another process records, until --to or an interruption; also for the directory"
     ),
     diagnostic: switchFlag(
       "diagnostic",
@@ -28,7 +28,7 @@ export const replay = Command.make(
   },
   Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, to }) {
     const range = yield* rangeOf(from, to)
-    yield* requireDirectory(dir)
+    yield* (follow ? awaitDirectory(dir) : requireDirectory(dir))
     let holes = 0
     const onHole = (hole: Replay.Hole) => {
       holes += 1

@@ -78,7 +78,12 @@ export const writeEvents = Effect.fnUntraced(function*(
 
 /** Gives the id of the oldest event, 1 when there is none yet. Reports it if older events were deleted. */
 const sayWhatIsGone = Effect.fnUntraced(function*(directory: string) {
-  const firstAvailableId = yield* Replay.firstAvailableId(directory)
+  // A directory that does not exist yet has no events; the replay waits for it, or fails.
+  const firstAvailableId = yield* Effect.catchIf(
+    Replay.firstAvailableId(directory),
+    (error) => error.reason === "NotFound",
+    () => Effect.succeed(0)
+  )
   if (firstAvailableId > 1) {
     yield* say(`replay starts at event ${firstAvailableId}; older ones were deleted by retention`)
   }

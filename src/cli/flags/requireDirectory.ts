@@ -7,6 +7,7 @@ import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import { isOwnName } from "../../disk/FileNames.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
+import { say } from "../terminal/StandardStreams.ts"
 
 /** Fails if the directory does not exist, for commands that read. `advice` ends the message of that failure. */
 export const requireDirectory = (
@@ -23,6 +24,14 @@ export const requireDirectory = (
             : `${directory} is a file; give --dir the directory that the segments are in`
         })
       ))
+
+/** As `requireDirectory`, for a command that waits for a directory that does not exist yet, and reports that it does. */
+export const awaitDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
+  Effect.flatMap(
+    look(directory),
+    (found) =>
+      found === "nothing" ? say(`${directory} does not exist yet; waiting for it`) : requireDirectory(directory)
+  )
 
 /**
  * Fails if a file is in the place of the directory, for commands that write. They create a missing directory

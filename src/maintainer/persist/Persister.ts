@@ -37,7 +37,7 @@ interface Persister {
    * otherwise until the next flush that is due. Infinite when no time is to be met.
    */
   readonly sleepMillisMax: () => number
-  /** Prepares one file, if one is missing; `true` when it did. */
+  /** Prepares one file, if one is missing and the disk is not full; `true` when it did. */
   readonly prepare: Effect.Effect<boolean, never, Disk>
   /** Writes how far the log is durable, as a hint for the next start. */
   readonly writeMeta: Effect.Effect<void, never, Disk>
@@ -107,8 +107,10 @@ export const make: (
       failuresInARow += 1
       yield* gate.failed
       const next = gate.nextElapsed()
-      if (error.reason === "DiskFull") Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull, elapsed(), next)
-      else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing, elapsed(), next)
+      if (error.reason === "DiskFull") {
+        Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull, elapsed(), next)
+        yield* flusher.discardAhead
+      } else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing, elapsed(), next)
       emit(failed(error, yield* Clock.currentTimeMillis, false))
     })
     const onSuccess = (): void => {
@@ -173,7 +175,8 @@ export const make: (
     })
 
     const prepare = Effect.gen(function*() {
-      if (!(yield* preparing.mayTry)) return false
+      const isFull = Arena.heldBack(arena) === HeldBack.DiskFull
+      if (isFull || !(yield* preparing.mayTry)) return false
       return yield* flusher.prepare.pipe(Effect.matchEffect({
         onFailure: () => Effect.as(preparing.failed, false),
         onSuccess: (prepared) =>

@@ -66,6 +66,8 @@ interface SegmentFlusher {
   readonly persist: (slot: number) => Effect.Effect<PersistedSegment, StepError, Disk>
   /** Prepares one file, if one is missing; `true` when it did. A failure does no harm. */
   readonly prepare: Effect.Effect<boolean, DiskError, Disk>
+  /** Removes the files that were made ahead: a full disk needs their room for what is first in line. */
+  readonly discardAhead: Effect.Effect<void, never, Disk>
   /** How far the log is durable, for the meta file. */
   readonly lastDurable: () => { readonly segmentIndex: number; readonly fileOffset: number; readonly eventId: number }
   /** Closes the files; the arena stays as it is. */
@@ -132,6 +134,8 @@ export const make = (options: {
     open = undefined
     return abandoned === undefined ? Effect.void : abandoned.file.close
   })
+
+  const discardAhead = Effect.andThen(stage.discard, preparer.discard)
 
   const timedSync = Effect.fnUntraced(function*(file: DiskFile) {
     const startNanos = telemetry.nowNanos()
@@ -334,6 +338,7 @@ export const make = (options: {
       return preparer.prepareNext(Arena.segmentIndexOf(arena, active) + 1)
     }),
     lastDurable: () => last,
-    close: abandon.pipe(Effect.andThen(stage.discard), Effect.andThen(preparer.close))
+    discardAhead,
+    close: Effect.andThen(abandon, discardAhead)
   }
 }

@@ -11,14 +11,14 @@ import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 /** How many files are made ahead of the segment that is being filled. */
 const segmentsAhead = 2
 
-/** Holds prepared files until they are taken or the preparer is closed. */
+/** Holds prepared files until they are taken or discarded. */
 interface SegmentPreparer {
   /** The file for this segment: a prepared one, or a new one. The caller closes it. */
   readonly take: (segmentIndex: number) => Effect.Effect<DiskFile, DiskError, Disk>
   /** Prepares one more file, if one is missing; `true` when it did. A failure does no harm: `take` tries again. */
   readonly prepareNext: (nextIndex: number) => Effect.Effect<boolean, DiskError, Disk>
-  /** Closes and removes the files that were prepared and not taken, or prepared only in part. */
-  readonly close: Effect.Effect<void, never, Disk>
+  /** Closes and removes the files that were prepared and not taken, or prepared only in part. More may be prepared. */
+  readonly discard: Effect.Effect<void, never, Disk>
 }
 
 /** A preparer for files of `fileBytes`. */
@@ -58,7 +58,7 @@ export const make = (options: {
       }
       return false
     }),
-    close: Effect.gen(function*() {
+    discard: Effect.gen(function*() {
       const disk = yield* Disk
       for (const [segmentIndex, file] of ready) {
         yield* file.close

@@ -11,7 +11,8 @@
  * - Of an open segment only what one flush wrote is cut. `OpenEnd` tells a torn write from damage (promise 34).
  * - An open segment without a block had nothing that was promised; it is removed.
  * - What recovery returns is durable, whatever the syncs of earlier processes and earlier attempts have lost. So the
- *   open segment is written to a fresh file, which needs as much space as the segment has bytes.
+ *   open segment is written to a fresh file, which needs as much space as the segment has bytes; on a full disk, once
+ *   more in its place.
  * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the
  *   name of the old one when it is durable; removing is one unlink.
  * - An id that was durable once is not used again, as far as the meta file knows. Where the meta file is ahead of the
@@ -41,7 +42,7 @@ import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
 import { hasRoom, judge, LogExhausted } from "./HintedEnd.ts"
-import { writePrefix } from "./SegmentPrefix.ts"
+import { closePrefixInPlace, writePrefix } from "./SegmentPrefix.ts"
 
 export { LogExhausted } from "./HintedEnd.ts"
 
@@ -383,6 +384,9 @@ const checkContinues = Effect.fnUntraced(function*(
  * Writes the whole blocks, under a closed header, to a fresh file that replaces the old one. A sync of the old file
  * would prove nothing: a sync after a failed one (here or in an earlier process) succeeds although the device does not
  * have what readers see. Format 1 keeps the length of its file, with zeros at the end.
+ *
+ * On a full disk there is no room for a fresh file. Then every byte is written again in its place, and the name is
+ * believed.
  */
 const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: SegmentFile, summary: SegmentSummary) {
   const { directory } = reader
@@ -392,12 +396,20 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   const now = yield* Clock.currentTimeNanos
   const closedNanos = now > 0n ? now : 1n
   const fresh = directory.preparingPath(file.segmentIndex)
+  const prefix = { ...summary, bytes: validBytes }
+  const fileBytes = keepsFileLength(header.version) ? Math.max(bytes, fileBytesOf(header.version, 0)) : validBytes
   yield* removeIfThere(fresh)
   yield* Effect.gen(function*() {
-    yield* writePrefix(file, { ...summary, bytes: validBytes }, fresh, closedNanos)
-    if (keepsFileLength(header.version)) yield* extend(fresh, Math.max(bytes, fileBytesOf(header.version, 0)))
+    yield* writePrefix(file, prefix, fresh, closedNanos)
+    if (fileBytes > validBytes) yield* extend(fresh, fileBytes)
     yield* disk.changeNames(directory.path, disk.rename(fresh, file.path))
-  }).pipe(Effect.onError(() => Effect.ignore(disk.unlink(fresh))))
+  }).pipe(
+    Effect.onError(() => Effect.ignore(disk.unlink(fresh))),
+    Effect.catchIf(
+      (error) => error.reason === "Full",
+      () => disk.changeNames(directory.path, closePrefixInPlace(file.path, prefix, closedNanos, fileBytes))
+    )
+  )
   const end: End = {
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,

@@ -5,10 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { writeCopy } from "../../disk/CopyFile.ts"
-import { Disk } from "../../disk/Disk.ts"
+import { Disk, openScoped, readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { encodeHeader } from "../../format/SegmentHeader.ts"
+import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
@@ -89,6 +89,37 @@ export const writePrefix = (
     const { permissions } = yield* Disk.use((disk) => disk.stat(file.path))
     const head = encodeHeader(headerOf(prefix, closedNanos))
     return yield* writeCopy(path, content.read, prefix.bytes, permissions, head)
+  }))
+
+/** Bytes written again at once. */
+const pieceBytes = 1024 * 1024
+
+/**
+ * Closes a hot segment after a prefix of it, in its own file, which becomes `fileBytes` long. This takes no room where
+ * a file is overwritten in its place, as most file systems do. Every byte of the prefix is written once more, so the
+ * syncs prove something about it whatever earlier ones have lost. The header is closed after that, as ever.
+ */
+export const closePrefixInPlace = (
+  path: string,
+  prefix: SegmentPrefix,
+  closedNanos: bigint,
+  fileBytes: number
+): Effect.Effect<void, DiskError, Disk> =>
+  Effect.scoped(Effect.gen(function*() {
+    const file = yield* openScoped(path, "write")
+    const piece = new Uint8Array(Math.min(pieceBytes, prefix.bytes))
+    for (let offset = 0; offset < prefix.bytes; offset += piece.length) {
+      const again = piece.subarray(0, Math.min(piece.length, prefix.bytes - offset))
+      yield* readFully(file, again, offset)
+      yield* writeFully(file, [again], offset)
+    }
+    yield* file.truncate(prefix.bytes)
+    if (fileBytes > prefix.bytes) yield* file.truncate(fileBytes)
+    yield* file.sync
+    for (const { bytes, offset } of closingWrites(encodeHeader(headerOf(prefix, closedNanos)))) {
+      yield* writeFully(file, [bytes], offset)
+    }
+    yield* file.sync
   }))
 
 const headerOf = (prefix: SegmentPrefix, closedNanos: bigint): SegmentHeader => {

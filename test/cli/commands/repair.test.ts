@@ -78,4 +78,20 @@ describe("a whole log", () => {
       assert.strictEqual((yield* recorder.end("two\n")).code, 0)
       assert.strictEqual((yield* Fiber.join(followed)).stdout, "event 130one\ntwo\n")
     }))
+
+  it.live("is followed by a reader that began before there was a directory", () =>
+    Effect.gen(function*() {
+      const directory = (yield* place)("later")
+      const reader = yield* start(["replay", "--dir", directory, "--to", "2", "--follow"])
+      yield* reader.says(/does not exist yet; waiting for it/)
+      const recorder = yield* start(["record", "--dir", directory, "--acks"])
+      recorder.write("one\ntwo\n")
+      yield* recorder.durable(2)
+      const followed = yield* reader.ended
+      assert.deepStrictEqual([followed.code, followed.stdout], [0, "one\ntwo\n"])
+      assert.strictEqual((yield* recorder.end()).code, 0)
+      const missing = yield* here("replay", "--dir", `${directory}-not`)
+      assert.deepStrictEqual([missing.code, missing.stdout], [1, ""])
+      assert.include(missing.stderr, "does not exist; give --dir a directory that was recorded into")
+    }))
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import { Disk, writeFully } from "../../../src/disk/Disk.ts"
+import { Disk, openScoped, writeFully } from "../../../src/disk/Disk.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import { defaultNaming, hotName } from "../../../src/format/SegmentName.ts"
@@ -162,52 +162,107 @@ describe("Recovery", () => {
         }
       }).pipe(onSimulatedDisk))
 
-    it.effect(`may crash at any point and opens again to the same events (${name})`, () =>
+    it.effect(`closes the newest segment in its place on a full disk, and has made it durable (${name})`, () =>
       Effect.gen(function*() {
-        const wal = buildWal({ layout, segments: [6, 20, 0], lastIsOpen: true })
-        const [newest] = buildWal({
-          layout,
-          segments: [20],
-          firstSegmentIndex: 1,
-          firstEventId: 7,
-          lastIsOpen: true
-        })
-        // The chain must start from the segment before.
-        const middle = version === 1 ? newest! : buildSegment({
-          segmentIndex: 1,
-          firstEventId: 7,
-          commits: [eventsNamed(7, 11), eventsNamed(12, 16), eventsNamed(17, 21), eventsNamed(22, 26)],
-          closed: false,
-          previousChainedChecksum: wal[0]!.chainedChecksum
-        })
-        const files = [hot(wal[0]!), hot(torn(middle, 3)), hot(wal[2]!)]
-        let crashes = 0
-        for (let seed = 0; seed < 12; seed++) {
-          for (let operation = 1; operation < 200; operation++) {
-            const simulated = yield* SimulatedDisk.make({ seed: seed * 1000 + operation })
-            const onDisk = Effect.provideService(Disk, simulated.disk)
-            yield* onDisk(simulated.disk.makeDirectory(directory))
-            yield* simulated.disk.syncDirectory("/")
-            yield* onDisk(put(directory, ...files))
-            yield* simulated.crashAt((yield* simulated.operationCount) + operation)
-            const exit = yield* Effect.exit(onDisk(open(version)))
-            const isPowerOff = Exit.isFailure(exit) && SimulatedDisk.isPowerOff(exit.cause)
-            if (!isPowerOff) {
-              assert.isTrue(Exit.isSuccess(exit))
-              break
+        const simulated = yield* SimulatedDisk.SimulatedDisk
+        const [first, last] = buildWal({ layout, segments: [10, 20], lastIsOpen: true })
+        yield* put(directory, hot(first!), hot(torn(last!, 3)))
+        yield* simulated.disk.syncDirectory("/")
+        const names = (yield* simulated.disk.list(directory)).map(({ name }) => name).sort()
+        yield* simulated.setCapacityBytes(0)
+        const { origin, report } = yield* open(version)
+        assert.strictEqual(origin.lastEventId, 25)
+        assert.strictEqual(report.closedSegmentIndex, 1)
+        yield* simulated.crash
+        assert.deepStrictEqual((yield* simulated.disk.list(directory)).map(({ name }) => name).sort(), names)
+        assert.deepStrictEqual(yield* idsIn(), range(1, 25))
+        const { faults, segments } = yield* verify({ directory })
+        assert.deepStrictEqual(faults, [])
+        assert.isTrue(segments.every(({ closed }) => closed))
+        assert.deepStrictEqual((yield* open(version)).origin, origin)
+      }).pipe(onSimulatedDisk))
+
+    it.effect(`on a full disk it does not believe what a killed process has failed to sync (${name})`, () =>
+      Effect.gen(function*() {
+        const simulated = yield* SimulatedDisk.SimulatedDisk
+        const [last] = buildWal({ layout, segments: [20], lastIsOpen: true })
+        const { name, bytes } = hot(last!)
+        const path = `${directory}/${name}`
+        const start = last!.blockEnds[0]!.offset
+        yield* put(directory, { name, bytes: bytes.subarray(0, start) })
+        yield* simulated.disk.syncDirectory("/")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const file = yield* openScoped(path, "write")
+          yield* writeFully(file, [bytes.subarray(start)], start)
+          // Readers see it from now on, and no later sync reports that the device does not have it.
+          yield* simulated.failNext("sync", "Io")
+          yield* Effect.flip(file.sync)
+        }))
+        yield* simulated.heal
+        yield* simulated.setCapacityBytes(0)
+        const { origin } = yield* open(version)
+        yield* simulated.crash
+        const ids = yield* idsIn()
+        assert.deepStrictEqual(ids, range(1, origin.lastEventId))
+      }).pipe(onSimulatedDisk))
+
+    it.effect.each<readonly [string, number]>([
+      ["", Number.MAX_SAFE_INTEGER],
+      [" on a full disk", 0]
+    ])(
+      `may crash at any point%s and opens again to the same events (${name})`,
+      ([, capacityBytes]) =>
+        Effect.gen(function*() {
+          const wal = buildWal({ layout, segments: [6, 20, 0], lastIsOpen: true })
+          const [newest] = buildWal({
+            layout,
+            segments: [20],
+            firstSegmentIndex: 1,
+            firstEventId: 7,
+            lastIsOpen: true
+          })
+          // The chain must start from the segment before.
+          const middle = version === 1 ? newest! : buildSegment({
+            segmentIndex: 1,
+            firstEventId: 7,
+            commits: [eventsNamed(7, 11), eventsNamed(12, 16), eventsNamed(17, 21), eventsNamed(22, 26)],
+            closed: false,
+            previousChainedChecksum: wal[0]!.chainedChecksum
+          })
+          const files = [hot(wal[0]!), hot(torn(middle, 3)), hot(wal[2]!)]
+          let crashes = 0
+          for (let seed = 0; seed < 12; seed++) {
+            for (let operation = 1; operation < 200; operation++) {
+              const simulated = yield* SimulatedDisk.make({ seed: seed * 1000 + operation })
+              const onDisk = Effect.provideService(Disk, simulated.disk)
+              yield* onDisk(simulated.disk.makeDirectory(directory))
+              yield* simulated.disk.syncDirectory("/")
+              yield* onDisk(put(directory, ...files))
+              yield* simulated.setCapacityBytes(capacityBytes)
+              yield* simulated.crashAt((yield* simulated.operationCount) + operation)
+              const exit = yield* Effect.exit(onDisk(open(version)))
+              // The power may go off while something is cleaned up after another failure.
+              const isPowerOff = Exit.isFailure(exit) &&
+                exit.cause.reasons.some((reason) =>
+                  reason._tag === "Die" && reason.defect instanceof SimulatedDisk.PowerOff
+                )
+              if (!isPowerOff) {
+                assert.isTrue(Exit.isSuccess(exit))
+                break
+              }
+              crashes += 1
+              yield* simulated.crash
+              const { origin } = yield* onDisk(open(version))
+              const words = `seed ${seed}, power off at operation ${operation}`
+              assert.strictEqual(origin.lastEventId, 21, words)
+              assert.strictEqual(origin.lastSegmentIndex, 1, words)
+              assert.deepStrictEqual(yield* onDisk(idsIn()), range(1, 21), words)
+              assert.deepStrictEqual((yield* onDisk(verify({ directory }))).faults, [], words)
             }
-            crashes += 1
-            yield* simulated.crash
-            const { origin } = yield* onDisk(open(version))
-            const words = `seed ${seed}, power off at operation ${operation}`
-            assert.strictEqual(origin.lastEventId, 21, words)
-            assert.strictEqual(origin.lastSegmentIndex, 1, words)
-            assert.deepStrictEqual(yield* onDisk(idsIn()), range(1, 21), words)
-            assert.deepStrictEqual((yield* onDisk(verify({ directory }))).faults, [], words)
           }
-        }
-        assert.isAbove(crashes, 100)
-      }))
+          assert.isAbove(crashes, 100)
+        })
+    )
   }
 
   it.effect("has made everything durable when it is done", () =>
