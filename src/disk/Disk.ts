@@ -216,6 +216,11 @@ export class Disk extends Context.Service<Disk, {
   /** Bytes that an unprivileged writer could still use on the file system that holds `path`. */
   readonly freeBytes: (path: string) => Effect.Effect<number, DiskError>
   /**
+   * Fails with `Unsupported` if this runtime, or the file system of a directory whose lock the caller holds, lacks
+   * something that recording needs; `detail` names it.
+   */
+  readonly requireAbilities: (directory: string) => Effect.Effect<void, DiskError>
+  /**
    * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
    * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
    * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and

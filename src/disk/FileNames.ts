@@ -39,6 +39,9 @@ export const backupLockName = "wal.backup"
 /** What the doctor writes to measure the disk: data, its next file, a meta file, its next one. */
 export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.meta", "wal_doctor.meta.tmp"] as const
 
+/** What a start makes to find out what the file system can do, see `Abilities`. */
+export const abilityNames = ["wal_able.dat", "wal_able.dat.tmp"] as const
+
 /** Whether a name belongs to a lock: to its holder, to a process that takes it, or to one that died. */
 export const isLockName = (lock: string, name: string): boolean => name === lock || name.startsWith(`${lock}.`)
 
@@ -58,7 +61,8 @@ const ownNames: ReadonlySet<string> = new Set([
   verifiedName,
   verifiedTemporaryName,
   quarantineName,
-  ...probeNames
+  ...probeNames,
+  ...abilityNames
 ])
 
 /** The names of files that were not finished. The holder of the directory removes them when it starts. */
@@ -66,7 +70,8 @@ export const unfinishedNames: ReadonlyArray<string> = [
   metaTemporaryName,
   monitorTemporaryName,
   verifiedTemporaryName,
-  ...probeNames
+  ...probeNames,
+  ...abilityNames
 ]
 
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */

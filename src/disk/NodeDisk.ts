@@ -17,7 +17,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
+import { types } from "node:util"
 import { invariant } from "../internal/invariant.ts"
+import { requireDirectoryAbilities, requireNode } from "./Abilities.ts"
 import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
 import { findHolder, holdLock } from "./LockSocket.ts"
@@ -56,7 +58,7 @@ export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool
  */
 export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
 
-/** What each errno of POSIX that a file call can return means here; any other is `Io`. */
+/** What each errno of POSIX that a file call can return means here, and what Node itself returns; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENOENT: "NotFound",
   EEXIST: "Exists",
@@ -80,11 +82,29 @@ const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ENOSYS: "Unsupported",
   ENOTSUP: "Unsupported",
   EOPNOTSUPP: "Unsupported",
-  EXDEV: "Unsupported"
+  EXDEV: "Unsupported",
+  ERR_ACCESS_DENIED: "Denied"
 }
+
+/** What Node's permission model answers; such an error names no call. */
+const refusedByNode = "ERR_ACCESS_DENIED"
+
+const syncs: ReadonlySet<string> = new Set(["sync", "syncDirectory"])
+
+/** The ability that is missing where this operation fails in this way; `undefined` when none is. */
+const missingAbility = (operation: string, code: string): string | undefined =>
+  code === refusedByNode && syncs.has(operation)
+    ? "Node's permission model disables fsync; start the program without --permission"
+    : code === "EINVAL" && operation === "syncDirectory"
+    ? "directories cannot be synced here, so no name of a file is durable"
+    : undefined
 
 const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
   const code = error.code ?? ""
+  const ability = missingAbility(operation, code)
+  if (ability !== undefined) {
+    return new DiskError({ operation, path, reason: "Unsupported", detail: `${code}: ${ability}`, cause: error })
+  }
   return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
 }
 
@@ -126,8 +146,13 @@ const blocking: Call = (operation, path, _start, run) =>
     }
   })
 
-/** Errors of the system carry the call that failed; errors about our arguments do not, and are defects. */
-const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && "syscall" in error
+/**
+ * Errors of the system carry the call that failed; errors about our arguments do not, and are defects. What Node's
+ * permission model refuses carries none either. Its class tells nothing: in a `vm` context the error may be of another
+ * realm.
+ */
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException & { readonly syscall?: string } =>
+  types.isNativeError(error) && ("syscall" in error || ("code" in error && error.code === refusedByNode))
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
 
@@ -452,6 +477,15 @@ const make = (call: Call): Disk["Service"] => {
     pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
   })
 
+  const deviceOf = (path: string) =>
+    Effect.map(call<fs.Stats>("stat", path, (done) => fs.stat(path, done), () => fs.statSync(path)), ({ dev }) => dev)
+
+  const requireAbilities = (directory: string) =>
+    Effect.andThen(
+      requireNode(directory, process.versions.node),
+      requireDirectoryAbilities(directory, { open, rename, unlink, syncDirectory, deviceOf })
+    )
+
   const lock = (path: string) => holdLock(path, lockCalls(path))
   const lockHolder = (path: string) => findHolder(path, lockCalls(path))
 
@@ -466,6 +500,7 @@ const make = (call: Call): Disk["Service"] => {
     syncDirectory,
     changeNames,
     freeBytes,
+    requireAbilities,
     lock,
     lockHolder
   }

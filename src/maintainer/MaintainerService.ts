@@ -230,6 +230,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   yield* makeDirectoryDurable(directory)
   yield* disk.lock(segmentDirectory.pathOf(lockName))
+  yield* disk.requireAbilities(directory)
   const reconciled = yield* reconcile(segmentDirectory, writer)
   yield* logReconciled(reconciled)
   const reserve = yield* makeReserve(options)

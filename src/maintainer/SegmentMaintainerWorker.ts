@@ -16,6 +16,7 @@ import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import { moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
+import { threadFlags } from "../internal/threadFlags.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
@@ -156,6 +157,7 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
       Effect.sync(() =>
         new Worker(options.threadModule ?? threadModule(), {
           workerData: data,
+          ...threadFlags(),
           resourceLimits: { maxYoungGenerationSizeMb }
         })
       ),

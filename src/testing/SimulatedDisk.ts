@@ -458,6 +458,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
             return typeof node === "string" ? node : storage.freeBytes
           }
         }),
+      // It has every ability, and is not asked by an operation.
+      requireAbilities: () => Effect.void,
       lockHolder: (path) => Effect.sync(() => locks.has(path) ? "simulated" : undefined),
       // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>

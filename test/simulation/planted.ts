@@ -558,7 +558,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 20,
+    seedFirst: 330,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -570,7 +570,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11390,
+    seedFirst: 12880,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -590,7 +590,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 250,
+    seedFirst: 390,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>

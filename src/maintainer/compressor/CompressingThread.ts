@@ -7,6 +7,7 @@
  * stood still for 200 ms at every piece.
  */
 import { Worker } from "node:worker_threads"
+import { threadFlags } from "../../internal/threadFlags.ts"
 import * as CompressorAnswer from "./CompressorAnswer.ts"
 import { monotonicMillis } from "./monotonicMillis.ts"
 import { takePiece } from "./PieceMemory.ts"
@@ -49,6 +50,7 @@ export class CompressingThread {
   constructor(module: URL, onAnswer: (millis: number) => void) {
     this.#onAnswer = onAnswer
     this.#worker = new Worker(module, {
+      ...threadFlags(),
       // The pieces lie outside its heap. Without a limit the heap of short-lived objects takes 3 MiB more.
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
