@@ -17,6 +17,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { compressSync, uncompressSync } from "lz4-napi"
+import { types } from "node:util"
 import { releaseNative } from "../format/lz4/Lz4Block.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressOptions } from "./compressor/ThreadedCompressor.ts"
@@ -101,7 +102,7 @@ export const settle = <A, E>(
   Effect.suspend(() => {
     try {
       const result = run()
-      return result instanceof Promise
+      return types.isPromise(result)
         ? Effect.tryPromise({ try: () => result, catch: onFailure })
         : Effect.succeed(result)
     } catch (cause) {

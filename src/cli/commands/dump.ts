@@ -6,6 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { types } from "node:util"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
@@ -156,7 +157,7 @@ const valuesOf = (header: object): Readonly<Record<string, string | number | boo
   )
 
 const valueOf = (name: string, value: unknown): string | number | boolean => {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex")
+  if (types.isUint8Array(value)) return Buffer.from(value).toString("hex")
   if (typeof value === "bigint" && name.endsWith("Checksum")) return hex(value)
   return typeof value === "number" || typeof value === "boolean" ? value : String(value)
 }

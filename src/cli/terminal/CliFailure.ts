@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { types } from "node:util"
 
 /** Lists what each exit code means, for `--help`. `docs/CLI.md` has the same table; a test compares the two. */
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
@@ -66,7 +67,7 @@ export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
 /** Formats the message of a cause's first error as one line. */
 export const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, "; ")
+  return (types.isNativeError(error) ? error.message : String(error)).replace(/\s*\n\s*/g, "; ")
 }
 
 /** Gives the exit code of a failure. */

@@ -11,6 +11,7 @@
  * events where the native one decodes 2,000 MB/s, with a dictionary or without. So there is one decoder.
  */
 import { uncompressSync } from "lz4-napi"
+import { types } from "node:util"
 import { invariant } from "../../internal/invariant.ts"
 import { blockField, Lz4FrameError } from "./Lz4Frame.ts"
 
@@ -63,5 +64,5 @@ export const decodeBlock = (
  * is empty then. Only for results of the native library, each of which has memory of its own.
  */
 export const releaseNative = (result: Uint8Array): void => {
-  if (result.buffer instanceof ArrayBuffer) result.buffer.transfer(0)
+  if (types.isArrayBuffer(result.buffer)) result.buffer.transfer(0)
 }

@@ -3,6 +3,7 @@
  * the compressing thread makes of either. V8 learns late of memory outside its heap: with new memory for every piece, a
  * busy maintainer held tens of MiB that nothing used any more.
  */
+import { types } from "node:util"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 
 /** Two pieces are compressed, one is read back, two results wait, one is decoded and one is being written. */
@@ -29,7 +30,7 @@ export const takePiece = (bytes: number = usualBytes): Uint8Array =>
  * a segment in block compression.
  */
 export const keepPiece = ({ buffer }: Uint8Array): void => {
-  if (buffer instanceof SharedArrayBuffer && buffer.byteLength === usualBytes && kept.length < keptMax) {
+  if (types.isSharedArrayBuffer(buffer) && buffer.byteLength === usualBytes && kept.length < keptMax) {
     kept.push(buffer)
   }
 }

@@ -3,6 +3,7 @@
  * that died, or that must leave the idle class, is replaced.
  */
 import { uncompressSync } from "lz4-napi"
+import { types } from "node:util"
 import { releaseNative } from "../../format/lz4/Lz4Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { CompressingThread } from "./CompressingThread.ts"
@@ -50,7 +51,7 @@ export const make = (module: () => URL) => {
     return thread
   }
   const release = (result: Uint8Array): void => {
-    if (result.buffer instanceof SharedArrayBuffer) keepPiece(result)
+    if (types.isSharedArrayBuffer(result.buffer)) keepPiece(result)
     else releaseNative(result)
   }
   return {

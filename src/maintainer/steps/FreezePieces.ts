@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
+import { types } from "node:util"
 import { readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../../format/lz4/Lz4Frame.ts"
@@ -138,7 +139,7 @@ const begin = <A>(run: () => Promise<A> | A, onFailure: (cause: unknown) => Step
   Effect.try({
     try: () => {
       const result = run()
-      if (result instanceof Promise) result.catch(() => {})
+      if (types.isPromise(result)) result.catch(() => {})
       return result
     },
     catch: onFailure
