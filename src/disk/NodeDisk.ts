@@ -45,7 +45,7 @@ import { knock, listen } from "./UnixSocket.ts"
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
  * ```
  */
-export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
+export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(onThreadPool)))
 
 /**
  * `Disk` by calls that block the calling thread: answers soonest, and is meant for threads that have nothing else to
@@ -54,7 +54,7 @@ export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool
  * @since 0.1.0
  * @category layers
  */
-export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
+export const layerBlocking: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(blocking)))
 
 /** What each errno of POSIX that a file call can return means here; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason>> = {
