@@ -1,7 +1,7 @@
 /**
  * What a log needs of the runtime and of the file system of its directory. It is asked for once, when a directory is
- * opened for recording: what is missing fails the start in one line that names it, instead of stopping a recorder later,
- * when it holds events.
+ * opened for recording: what is missing fails the start in one line that names it, instead of stopping a recorder
+ * later, when it holds events.
  *
  * - a Node in which every part runs
  * - fsync, which Node's permission model disables

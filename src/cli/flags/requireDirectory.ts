@@ -25,7 +25,7 @@ export const requireDirectory = (
         })
       ))
 
-/** As `requireDirectory`, for a command that waits for a directory that does not exist yet, and reports that it does. */
+/** As `requireDirectory`, for a command that waits for a directory that does not exist yet; reports that it waits. */
 export const awaitDirectory = (directory: string): Effect.Effect<void, OperatingFailure, Disk> =>
   Effect.flatMap(
     look(directory),
