@@ -349,7 +349,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 60,
+    seedFirst: 120,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -507,7 +507,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 370,
+    seedFirst: 500,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -559,7 +559,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 330,
+    seedFirst: 390,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -571,7 +571,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 12880,
+    seedFirst: 13500,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
