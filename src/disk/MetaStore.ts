@@ -13,7 +13,7 @@
  */
 import * as Effect from "effect/Effect"
 import { readId } from "../format/Block.ts"
-import { segmentIndexMax } from "../format/SegmentName.ts"
+import { segmentIndexMax } from "../format/Limits.ts"
 import { Disk, openScoped, readFully } from "./Disk.ts"
 import type { DiskError } from "./Disk.ts"
 import { metaName, metaTemporaryName } from "./FileNames.ts"

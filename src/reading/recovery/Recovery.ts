@@ -27,6 +27,7 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { closedNanosOf } from "../../format/Limits.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
@@ -372,8 +373,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   const disk = yield* Disk
   const { header, torn, validBytes } = summary
   const { bytes } = yield* disk.stat(file.path)
-  const now = yield* Clock.currentTimeNanos
-  const closedNanos = now > 0n ? now : 1n
+  const closedNanos = closedNanosOf(yield* Clock.currentTimeMillis)
   const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* Effect.gen(function*() {

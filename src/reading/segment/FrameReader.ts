@@ -2,6 +2,8 @@
  * Reads the content of a cold file made of LZ4 frames, piece by piece, and checks everything that a frame lets us
  * check. One exception: the content checksum is skipped when the reader proves the content itself (`isProven`).
  *
+ * A freeze proves what it writes by the same reader (`makeFrameBlocks`), while it is still writing.
+ *
  * Blocks are decoded on the reading thread. Decoding in Node's thread pool was faster by 10 to 20 % when a core was
  * free, and cost 400 MiB: when one thread allocates and another frees, some hundred blocks wait before the native
  * allocator uses them again. After each piece the thread serves its other fibers.
@@ -36,6 +38,70 @@ export class FrameMemory {
   }
 }
 
+/** A block of a frame, as `decodeBlock` wants it; a view that is valid until the next one is taken. */
+export type FrameBlock = Extract<FramePart, { readonly _tag: "Block" }>
+
+/** The blocks of a file of frames. What stands between them is checked on the way. */
+interface FrameBlocks {
+  /** The next block; `undefined` at the end of the file. */
+  readonly next: Effect.Effect<FrameBlock | undefined, DiskError | SegmentCorrupt>
+  /** Decodes the block taken last. */
+  readonly decode: (block: FrameBlock) => Effect.Effect<Uint8Array, SegmentCorrupt>
+  /** Checks what the block taken last was decoded to. */
+  readonly check: (block: FrameBlock, piece: Uint8Array) => Effect.Effect<void, SegmentCorrupt>
+}
+
+/** Where the bytes of a file come from. `readAt` gives 0 bytes only at the end. */
+interface FrameSource {
+  readonly file: SegmentFile
+  readonly readAt: (target: Uint8Array, position: number) => Effect.Effect<number, DiskError>
+  readonly chunkBytes: number
+}
+
+/** Takes the blocks out of a file of frames, from its first byte. The rest is as for `makeFrameReader`. */
+export const makeFrameBlocks = (
+  { chunkBytes, file, readAt }: FrameSource,
+  isProven: () => boolean,
+  memory: FrameMemory
+): FrameBlocks => {
+  const { parser } = memory
+  parser.reset()
+  const content = new Lz4FrameContent(isProven)
+  const chunk = memory.take(chunkBytes)
+  let position = 0
+  let parts: Iterator<FramePart> | undefined
+
+  /** The next block of the chunk; `undefined` when it has no more. */
+  const nextOfChunk = (): FrameBlock | undefined => {
+    if (parts === undefined) return undefined
+    for (let step = parts.next(); step.done !== true; step = parts.next()) {
+      if (step.value._tag === "Block") return step.value
+      content.take(step.value)
+    }
+    parts = undefined
+    return undefined
+  }
+
+  return {
+    next: Effect.gen(function*() {
+      while (true) {
+        const block = yield* decoding(file, nextOfChunk)
+        if (block !== undefined) return block
+        const count = yield* readAt(chunk, position)
+        position += count
+        if (count === 0) {
+          yield* decoding(file, () => parser.end())
+          return undefined
+        }
+        parts = parser.push(chunk.subarray(0, count))[Symbol.iterator]()
+      }
+    }),
+    decode: ({ block, header, offset }) =>
+      decoding(file, () => decodeBlock(block, header.blockBytesMax, offset, content.history(header))),
+    check: (block, piece) => decoding(file, () => content.takePiece(block, piece))
+  }
+}
+
 /** A file's content as pieces. */
 interface FrameReader {
   /** The next piece, which is valid until the next call; `undefined` at the end. */
@@ -55,47 +121,12 @@ export const makeFrameReader = (
   isProven: () => boolean,
   memory: FrameMemory
 ): FrameReader => {
-  const { parser } = memory
-  parser.reset()
-  const content = new Lz4FrameContent(isProven)
-  const chunk = memory.take(Math.min(compressedReadBytes, fileBytes + 1))
-  let position = 0
-  let parts: Iterator<FramePart> | undefined
+  const readAt: FrameSource["readAt"] = (target, position) => readFully(opened, target, position)
+  const chunkBytes = Math.min(compressedReadBytes, fileBytes + 1)
+  const blocks = makeFrameBlocks({ file, readAt, chunkBytes }, isProven, memory)
   /** Where in the file the last block that was decoded ends. */
   let decodedTo = 0
   let piece: Uint8Array | undefined
-
-  /** The next part of the file, or `undefined` at its end. */
-  const nextPart = Effect.gen(function*() {
-    while (true) {
-      if (parts === undefined) {
-        const count = yield* readFully(opened, chunk, position)
-        position += count
-        if (count === 0) {
-          yield* decoding(file, () => parser.end())
-          return undefined
-        }
-        parts = parser.push(chunk.subarray(0, count))[Symbol.iterator]()
-      }
-      const current = parts
-      const step = yield* decoding(file, () => current.next())
-      if (step.done !== true) return step.value
-      parts = undefined
-    }
-  })
-
-  /** The content of a part; `undefined` when it has none. */
-  const decode = (part: FramePart): Uint8Array | undefined => {
-    if (part._tag !== "Block") {
-      content.take(part)
-      return undefined
-    }
-    const { block, header, offset } = part
-    const decoded = decodeBlock(block, header.blockBytesMax, offset, content.history(header))
-    decodedTo = offset + block.length
-    content.takePiece(part, decoded)
-    return decoded.length === 0 ? undefined : decoded
-  }
 
   const next = Effect.gen(function*() {
     if (piece !== undefined) {
@@ -104,13 +135,17 @@ export const makeFrameReader = (
       yield* Effect.yieldNow
     }
     while (true) {
-      const part = yield* nextPart
-      if (part === undefined) {
+      const block = yield* blocks.next
+      if (block === undefined) {
         decodedTo = fileBytes
         return undefined
       }
-      piece = yield* decoding(file, () => decode(part))
-      if (piece !== undefined) return piece
+      decodedTo = block.offset + block.block.length
+      const decoded = yield* blocks.decode(block)
+      yield* blocks.check(block, decoded)
+      if (decoded.length === 0) continue
+      piece = decoded
+      return piece
     }
   })
 
