@@ -43,7 +43,8 @@ export const makeSegments = (options: SegmentsToMake): number => {
   for (let segmentIndex = 0; segmentIndex < options.segments; segmentIndex++) {
     const firstEventId = 1 + segmentIndex * eventsPerSegment
     if (version === 1) writeIds(payload, eventSize, firstEventId)
-    const sealed = seal(layout, firstEventId, sealStart(version, chain), payload)
+    const flushNanos = 1_700_000_000_000_000_001n + BigInt(segmentIndex)
+    const sealed = seal(layout, firstEventId, sealStart(version, chain), payload, flushNanos)
     const { blockCount, chainedChecksum, eventCount, fileOffset } = sealed.state
     const header = encodeHeader({
       version,
@@ -53,7 +54,8 @@ export const makeSegments = (options: SegmentsToMake): number => {
       firstEventId,
       lastEventId: firstEventId + eventCount - 1,
       createdNanos: 1_700_000_000_000_000_000n + BigInt(segmentIndex),
-      closedNanos: 1_700_000_000_000_000_001n + BigInt(segmentIndex),
+      closedNanos: flushNanos,
+      lastFlushNanos: version === 1 ? 0n : flushNanos,
       lastChainedChecksum: chainedChecksum,
       walId,
       previousChainedChecksum: chain,

@@ -48,6 +48,9 @@ export interface SegmentFile {
 export const pathIn = (directory: string, name: string): string =>
   directory.endsWith("/") ? directory + name : `${directory}/${name}`
 
+/** The directory of a path in one. */
+export const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/"))) || "/"
+
 /** The last name of a path. */
 export const nameIn = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 

@@ -12,8 +12,12 @@
  *   44  u16   event_count, 1..65,535 (format 1: 1..256)
  *   46  u16   0
  *   48  u32   payload_bytes (format 1: 0, the payload is event_count x 64 bytes)
- *   52  12 B  zero
+ *   52  u32   flush_first_block: index of the first block that the same flush wrote (format 1: 0)
+ *   56  u64   flush_ts_ns, Unix time: later in every later flush of a log; 0 = unknown (format 1: 0)
  * ```
+ *
+ * Everything before `flush_first_block` was durable before this block was written. So a block tells of those before it
+ * what a crash cannot have torn.
  *
  * The chain of a segment's first block starts from the header's previous_chained_checksum (format 1: from 0).
  */
@@ -43,6 +47,10 @@ export interface BlockHeader {
   readonly blockIndex: number
   readonly eventCount: number
   readonly payloadBytes: number
+  /** The index of the first block that the same flush wrote; 0 in format 1, which does not tell. */
+  readonly flushFirstBlock: number
+  /** When that flush was made; 0 when unknown, as in format 1. */
+  readonly flushNanos: bigint
 }
 
 /** Writes a block header into the first 64 bytes of `target`. */
@@ -55,7 +63,11 @@ export const encodeBlockHeader = (version: FormatVersion, header: BlockHeader, t
   view.setUint32(40, header.blockIndex, true)
   view.setUint16(44, header.eventCount, true)
   target.fill(0, 46, blockHeaderBytes)
-  if (version === 2) view.setUint32(48, header.payloadBytes, true)
+  if (version === 2) {
+    view.setUint32(48, header.payloadBytes, true)
+    view.setUint32(52, header.flushFirstBlock, true)
+    view.setBigUint64(56, header.flushNanos, true)
+  }
   view.setBigUint64(32, headerChecksum(target), true)
 }
 
@@ -78,18 +90,20 @@ export const decodeBlockHeader = (version: FormatVersion, bytes: Uint8Array): Bl
     chainedChecksum: view.getBigUint64(24, true),
     blockIndex: view.getUint32(40, true),
     eventCount,
-    payloadBytes: version === 1 ? eventCount * format1EventBytes : view.getUint32(48, true)
+    payloadBytes: version === 1 ? eventCount * format1EventBytes : view.getUint32(48, true),
+    flushFirstBlock: version === 1 ? 0 : view.getUint32(52, true),
+    flushNanos: version === 1 ? 0n : view.getBigUint64(56, true)
   }
 }
 
 /**
  * Reads the block header that starts at `at`; `undefined` unless its own checksum is right. The cheap checks come first
- * (a block has events, and zeros after their count and at the end), since nearly every place in a payload fails them.
+ * (a block has events, and zeros after their count), since nearly every place in a payload fails them.
  */
 export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: number): BlockHeader | undefined => {
   if (at + blockHeaderBytes > bytes.length) return undefined
   const hasEvents = bytes[at + 44] !== 0 || bytes[at + 45] !== 0
-  if (!hasEvents || bytes[at + 46] !== 0 || bytes[at + 47] !== 0 || bytes[at + 60] !== 0) return undefined
+  if (!hasEvents || bytes[at + 46] !== 0 || bytes[at + 47] !== 0) return undefined
   const header = bytes.subarray(at, at + blockHeaderBytes)
   const { computed, stored } = blockHeaderChecksums(header)
   return computed === stored ? decodeBlockHeader(version, header) : undefined

@@ -20,7 +20,9 @@
  *   80  u64   previous_chained_checksum  of segment index - 1; 0 for the first ever
  *   88  u32   block_bytes_max            largest payload of a block
  *   92  u16   event_size                 0 = variable length
- *   94  34 B  zero
+ *   94  u16   0
+ *   96  u64   last_flush_ts_ns           of the last block; 0 while open, 0 = unknown
+ *  104  24 B  zero
  * ```
  *
  * A header is written twice: when its segment gets its name, and when it is closed. It lies inside one 512-byte sector,
@@ -62,6 +64,8 @@ export interface SegmentHeader {
   readonly blockBytesMax: number
   /** Bytes of every event; 0 = variable length. */
   readonly eventSize: number
+  /** When the last block was flushed; 0 while open, when unknown, and in format 1. */
+  readonly lastFlushNanos: bigint
 }
 
 const magic = 0x4653
@@ -86,7 +90,8 @@ const checksumOf = (bytes: Uint8Array): bigint => xxh64(bytes.subarray(56), xxh6
 /** The checksum of the same header with 0 in every field that closing fills in. */
 const openChecksumOf = (bytes: Uint8Array): bigint => checksumOf(openForm(bytes))
 
-const openForm = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes).fill(0, 8, 32).fill(0, 40, 64)
+const openForm = (bytes: Uint8Array): Uint8Array =>
+  Uint8Array.from(bytes).fill(0, 8, 32).fill(0, 40, 64).fill(0, 96, 104)
 
 /**
  * Whether the first bytes of `found`, at least one, are those of `begun` and the others those of `before`:
@@ -120,6 +125,7 @@ export const encodeHeader = (header: SegmentHeader): Uint8Array => {
     view.setBigUint64(80, header.previousChainedChecksum, true)
     view.setUint32(88, header.blockBytesMax, true)
     view.setUint16(92, header.eventSize, true)
+    view.setBigUint64(96, header.lastFlushNanos, true)
   }
   view.setBigUint64(checksumOffset, checksumOf(bytes), true)
   return bytes
@@ -138,6 +144,16 @@ export const closingWrites = (
     { bytes: fields, offset: 0 },
     { bytes: closed.subarray(checksumOffset, checksumOffset + 8), offset: checksumOffset }
   ]
+}
+
+/**
+ * Whether these first bytes of a segment are what another writer of format 1 leaves of a header before it closes the
+ * segment: no checksum and no counts.
+ */
+export const isUnclosedByAnother = (bytes: Uint8Array): boolean => {
+  const view = viewOf(bytes)
+  return bytes.length >= 64 && view.getUint8(2) === 1 && view.getBigUint64(checksumOffset, true) === 0n &&
+    view.getBigUint64(40, true) === 0n && view.getUint32(8, true) === 0 && view.getUint32(12, true) === 0
 }
 
 const isSafeId = (id: bigint): boolean => id <= BigInt(eventIdMax)
@@ -163,8 +179,7 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   const foundMagic = view.getUint16(0, true)
   const stored = view.getBigUint64(checksumOffset, true)
   const closedNanos = view.getBigUint64(40, true)
-  const unclosedByAnother = version === 1 && stored === 0n && closedNanos === 0n && view.getUint32(8, true) === 0 &&
-    view.getUint32(12, true) === 0
+  const unclosedByAnother = isUnclosedByAnother(bytes)
   if (foundMagic !== magic && !(unclosedByAnother && foundMagic === magicTouched)) {
     return segmentFault("BadHeader", 0, "magic 0x4653", `0x${foundMagic.toString(16)}`)
   }
@@ -214,7 +229,8 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
     walId: version === 2 ? Uint8Array.from(bytes.subarray(64, 80)) : new Uint8Array(16),
     previousChainedChecksum: version === 2 ? view.getBigUint64(80, true) : 0n,
     blockBytesMax,
-    eventSize: version === 2 ? view.getUint16(92, true) : format1EventBytes
+    eventSize: version === 2 ? view.getUint16(92, true) : format1EventBytes,
+    lastFlushNanos: version === 2 ? view.getBigUint64(96, true) : 0n
   }
 }
 

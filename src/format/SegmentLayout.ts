@@ -75,6 +75,12 @@ export const idsInEvents = (version: FormatVersion): boolean => version === 1
  */
 export const mayStayOpen = (version: FormatVersion): boolean => version === 1
 
+/**
+ * Whether a block tells which flush wrote it. Otherwise a flush ends with a block that has room left, and only that
+ * one; it is written after the others are durable.
+ */
+export const blocksTellFlush = (version: FormatVersion): boolean => version === 2
+
 /** Whether blocks lie at fixed places, one every `blockStepBytes` after the segment header. */
 export const hasFixedBlocks = (version: FormatVersion): boolean => version === 1
 
@@ -91,15 +97,12 @@ export const keepsFileLength = (version: FormatVersion): boolean => version === 
 /** A file of format 1 has room for at least this many blocks. */
 const format1BlocksMin = 16
 
-/**
- * Blocks of a file of format 1 that its events alone never need. They are kept for blocks that a flush seals short, see
- * `Format1Room`.
- */
-export const format1BlocksKeptBack = 2
+/** Blocks of a file of format 1 beyond those that whole blocks of events take: for blocks that a flush seals short. */
+const format1BlocksSpare = 2
 
 /** Blocks that a file of format 1 has room for, when its events take up to `slotBytes`. */
 export const format1BlocksOf = (slotBytes: number): number =>
-  Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksKeptBack)
+  Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksSpare)
 
 /**
  * The length that a file is made with, before its first block, when its events take up to `slotBytes`. In format 1 no

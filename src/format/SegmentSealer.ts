@@ -1,7 +1,11 @@
 /**
  * Turns events that lie in memory into blocks that lie in a file. Sealing happens when bytes are written, never on the
- * append path. Each call seals the given payload completely, in as few blocks as the format allows, and a sealed block
- * is never sealed again. So a torn write can only touch events that were not yet promised to a caller.
+ * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again.
+ * So a torn write can only touch events that were not yet promised to a caller.
+ *
+ * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
+ * last block of a flush is never full, so a reader knows that a flush ended there. When whole blocks would be left, the
+ * last of them becomes two.
  *
  * Payload, as the writer leaves it in memory: events of a fixed size stand back to back; events of variable length are
  * u32 length + bytes each.
@@ -11,7 +15,7 @@ import { xxh64 } from "../internal/xxh64.ts"
 import { blockBytesInFile, blockEventsMax, blockHeaderBytes, encodeBlockHeader } from "./Block.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
 import { headerBytesOf } from "./SegmentHeader.ts"
-import { format1Layout } from "./SegmentLayout.ts"
+import { blocksTellFlush, format1Layout } from "./SegmentLayout.ts"
 import type { SegmentLayout } from "./SegmentLayout.ts"
 
 /** How far a segment is sealed. The state after a durable write is all that is needed to continue. */
@@ -23,6 +27,8 @@ export interface SealState {
   readonly blockCount: number
   readonly eventCount: number
   readonly chainedChecksum: bigint
+  /** When the last block was flushed; 0 when there is none. */
+  readonly flushNanos: bigint
 }
 
 /** The state of a segment without blocks, its chain starting from `chainStart`. */
@@ -31,15 +37,20 @@ export const sealStart = (version: FormatVersion, chainStart: bigint): SealState
   fileOffset: headerBytesOf(version),
   blockCount: 0,
   eventCount: 0,
-  chainedChecksum: chainStart
+  chainedChecksum: chainStart,
+  flushNanos: 0n
 })
 
 /**
- * The blocks of one flush: chunks to write one after the other at the old state's `fileOffset`, and the state that is
- * valid once they are durable. Payload chunks are views, not copies.
+ * The blocks of one flush: parts of chunks to write one after the other at the old state's `fileOffset`, and the state
+ * that is valid once they are durable. Payload chunks are views, not copies.
+ *
+ * Where a file is read by its name, each part must be durable before the next one is written. In format 1 a block that
+ * is not full begins a part: a reader that finds it takes everything before it for durable. In format 2 a flush is one
+ * part.
  */
 export interface SealedBlocks {
-  readonly chunks: ReadonlyArray<Uint8Array>
+  readonly parts: ReadonlyArray<ReadonlyArray<Uint8Array>>
   readonly state: SealState
 }
 
@@ -47,15 +58,17 @@ const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first
- * event.
+ * event, `flushNanos` the time of the flush.
  */
 export const seal = (
   layout: SegmentLayout,
   firstEventId: number,
   state: SealState,
-  payload: Uint8Array
+  payload: Uint8Array,
+  flushNanos: bigint
 ): SealedBlocks => {
-  const chunks: Array<Uint8Array> = []
+  let part: Array<Uint8Array> = []
+  const parts = [part]
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   let { blockCount, chainedChecksum, eventCount, fileOffset } = state
   let start = 0
@@ -71,20 +84,33 @@ export const seal = (
       chainedChecksum,
       blockIndex: blockCount,
       eventCount: cut.events,
-      payloadBytes: body.length
+      payloadBytes: body.length,
+      flushFirstBlock: state.blockCount,
+      flushNanos
     }, header)
     const inFile = blockBytesInFile(layout.version, body.length)
     const padding = inFile - blockHeaderBytes - body.length
-    chunks.push(header, body)
-    if (padding > 0) chunks.push(zeros.subarray(0, padding))
+    if (!blocksTellFlush(layout.version) && cut.events < blockEventsMax(layout.version) && part.length > 0) {
+      part = []
+      parts.push(part)
+    }
+    part.push(header, body)
+    if (padding > 0) part.push(zeros.subarray(0, padding))
     blockCount += 1
     eventCount += cut.events
     fileOffset += inFile
     start = cut.end
   }
   return {
-    chunks,
-    state: { sealedBytes: state.sealedBytes + payload.length, fileOffset, blockCount, eventCount, chainedChecksum }
+    parts,
+    state: {
+      sealedBytes: state.sealedBytes + payload.length,
+      fileOffset,
+      blockCount,
+      eventCount,
+      chainedChecksum,
+      flushNanos: payload.length === 0 ? state.flushNanos : flushNanos
+    }
   }
 }
 
@@ -99,7 +125,9 @@ const nextCut = (
   if (layout.eventSize > 0) {
     const events = Math.min(eventsMax, Math.floor((end - start) / layout.eventSize))
     invariant(events > 0, "a payload of fixed-size events holds whole events")
-    return { end: start + events * layout.eventSize, events }
+    const isFullAndLast = events === eventsMax && start + events * layout.eventSize === view.byteLength
+    const cut = isFullAndLast && !blocksTellFlush(layout.version) ? events - 1 : events
+    return { end: start + cut * layout.eventSize, events: cut }
   }
   let position = start
   let events = 0

@@ -33,7 +33,7 @@ import type { SegmentFault } from "./SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
 import type { SegmentHeader } from "./SegmentHeader.ts"
 import { decodeHeader, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
-import { idsInEvents, keepsFileLength } from "./SegmentLayout.ts"
+import { blocksTellFlush, idsInEvents, keepsFileLength } from "./SegmentLayout.ts"
 
 /**
  * A block that was checked. `payload` is a view that is valid until the next `push`.
@@ -79,6 +79,8 @@ export interface SegmentSummary {
   /** Bytes fed in all. */
   readonly bytes: number
   readonly chainedChecksum: bigint
+  /** When the last block was flushed; 0 when that is not known, and in format 1. */
+  readonly lastFlushNanos: bigint
   /** Open segments only: why the bytes after the last whole block are no block. */
   readonly torn: SegmentFault | undefined
 }
@@ -95,7 +97,12 @@ export interface SegmentPoint {
    * block's place in the chain is not checked.
    */
   readonly chainedChecksum: bigint | undefined
+  /** Of the block before; `undefined` when there is none, and when that is not known. */
+  readonly flush: BlockFlush | undefined
 }
+
+/** What a block tells of the flush that wrote it. */
+type BlockFlush = Pick<BlockHeader, "flushFirstBlock" | "flushNanos">
 
 /** Takes the bytes of one segment, from its first, or from a block that `resume` names. */
 export class SegmentVerifier {
@@ -112,6 +119,7 @@ export class SegmentVerifier {
   private firstEventId = 0
   private lastEventId = 0
   private chainedChecksum: bigint | undefined = 0n
+  private flush: BlockFlush | undefined
   private validBytes = 0
   private torn: SegmentFault | undefined
   private state: "header" | "blocks" | "tail" | "ended" = "header"
@@ -135,6 +143,7 @@ export class SegmentVerifier {
     this.blockCount = point.blockIndex
     this.lastEventId = point.lastEventId
     this.chainedChecksum = point.chainedChecksum
+    this.flush = point.flush
     this.fault = undefined
     this.torn = undefined
     this.state = "blocks"
@@ -145,8 +154,8 @@ export class SegmentVerifier {
   /** Where the last whole block so far ended; `undefined` before there is a header that belongs here. */
   get point(): SegmentPoint | undefined {
     if (this.header === undefined || this.state === "header" || this.validBytes === 0) return undefined
-    const { blockCount: blockIndex, chainedChecksum, lastEventId, validBytes: offset } = this
-    return { offset, blockIndex, lastEventId, chainedChecksum }
+    const { blockCount: blockIndex, chainedChecksum, flush, lastEventId, validBytes: offset } = this
+    return { offset, blockIndex, lastEventId, chainedChecksum, flush }
   }
 
   /**
@@ -155,6 +164,11 @@ export class SegmentVerifier {
    */
   get provesEveryByte(): boolean {
     return this.header !== undefined && this.header.closedNanos !== 0n && !this.resumed
+  }
+
+  /** Of an open segment that has ended: why what follows the last whole block is no block, if it is not zeros. */
+  get tornBecause(): SegmentFault | undefined {
+    return this.state === "ended" ? this.torn : undefined
   }
 
   /** The segment is open, and where the next block should begin there are zeros: no block can follow. */
@@ -201,6 +215,7 @@ export class SegmentVerifier {
       validBytes: this.validBytes,
       bytes: this.offset,
       chainedChecksum: this.chainedChecksum ?? 0n,
+      lastFlushNanos: this.flush?.flushNanos ?? 0n,
       torn: this.torn
     }
   }
@@ -286,6 +301,7 @@ export class SegmentVerifier {
     this.eventCount += found.eventCount
     this.lastEventId = found.lastEventId
     this.chainedChecksum = found.chainedChecksum
+    this.flush = found
     this.validBytes = this.offset + inFile
     this.neededBytes = blockHeaderBytes
     return inFile
@@ -316,8 +332,27 @@ export class SegmentVerifier {
       const expected = `last event id ${block.firstEventId + block.eventCount - 1}`
       return segmentFault("BadOrder", at + 8, expected, String(block.lastEventId))
     }
-    if (this.blockCount === 0) return block
+    const flushFault = blocksTellFlush(header.version) ? this.checkFlush(block) : undefined
+    if (flushFault !== undefined || this.blockCount === 0) return flushFault ?? block
     return firstIdFault(header.version, this.lastEventId, block.firstEventId, at) ?? block
+  }
+
+  /** A block belongs to the flush of the one before, or begins a later one. */
+  private checkFlush({ blockIndex, flushFirstBlock, flushNanos }: BlockHeader): SegmentFault | undefined {
+    const { flush } = this
+    const isFirst = flushFirstBlock === blockIndex
+    const isSame = flush === undefined ? flushFirstBlock < blockIndex : flushFirstBlock === flush.flushFirstBlock
+    if (!isFirst && !isSame) {
+      const expected = `first block of its flush ${
+        flush === undefined ? "" : `${flush.flushFirstBlock} or `
+      }${blockIndex}`
+      return segmentFault("BadOrder", this.offset + 52, expected, String(flushFirstBlock))
+    }
+    if (flush === undefined || flush.flushNanos === 0n || flushNanos === 0n) return undefined
+    const isInOrder = isFirst ? flushNanos > flush.flushNanos : flushNanos === flush.flushNanos
+    if (isInOrder) return undefined
+    const expected = isFirst ? `a flush time after ${flush.flushNanos}` : `flush time ${flush.flushNanos}`
+    return segmentFault("BadOrder", this.offset + 56, expected, String(flushNanos))
   }
 
   private checkPayload(block: BlockHeader, payload: Uint8Array): SegmentFault | undefined {
@@ -401,6 +436,11 @@ export class SegmentVerifier {
       return this.fail(
         segmentFault("BrokenChain", 56, hex(header.lastChainedChecksum), hex(this.chainedChecksum ?? 0n))
       )
+    }
+    // A segment without events names the last flush of the log.
+    if (this.flush !== undefined && header.lastFlushNanos !== this.flush.flushNanos) {
+      const expected = `last flush time ${header.lastFlushNanos}`
+      return this.fail(segmentFault("CountMismatch", 96, expected, String(this.flush.flushNanos)))
     }
     if (keepsFileLength(header.version)) {
       this.state = "tail"

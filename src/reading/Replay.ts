@@ -46,6 +46,7 @@ import { eventsOf } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
 import { freshMemory, rotatingMemory } from "./segment/BlockMemory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
+import { forReplay } from "./segment/SegmentReader.ts"
 
 /**
  * Where to start.
@@ -233,7 +234,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     requireOptions("options", Options, options)
     const cursor = yield* makeReplayCursor({
       ...(yield* locate(options)),
-      memory: makeMemory(),
+      reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
       onSegment: options.onSegment ?? (() => Effect.void)
     })
     const toId = options.to?.id ?? eventIdMax
@@ -319,7 +320,7 @@ export const firstAvailableId = (
     )
   })
 
-type Located = Omit<ReplayStart, "memory" | "onSegment">
+type Located = Omit<ReplayStart, "reading" | "onSegment">
 
 /** Finds where to start. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {

@@ -24,12 +24,11 @@ import { oldestEventId, startOf } from "./DirectoryReader.ts"
 import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
-import type { BlockMemory } from "./segment/BlockMemory.ts"
 import { expectationsAfter, faultOfFollowed, faultOfUnclosed } from "./segment/SegmentChain.ts"
 import { corrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
-import type { SegmentCursor } from "./segment/SegmentReader.ts"
-import { forReplay, openSegment, verifySegment } from "./segment/SegmentReader.ts"
+import type { Reading, SegmentCursor } from "./segment/SegmentReader.ts"
+import { openSegment, verifySegment } from "./segment/SegmentReader.ts"
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
 import { openSegmentAt, resumeSegment } from "./segment/SegmentSeek.ts"
 
@@ -41,7 +40,7 @@ export interface ReplayStart {
   readonly fromId: number
   /** There was no event yet: the first one must not be above `fromId`. */
   readonly isBeforeFirst: boolean
-  readonly memory: BlockMemory
+  readonly reading: Reading
   /** Called with each segment that is opened. */
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
 }
@@ -88,7 +87,7 @@ const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
 /** Starts a walk. A file that is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
-  const { fromId, memory, reader } = start
+  const { fromId, reader, reading } = start
   const outer = yield* Effect.scope
   let nextIndex = start.segmentIndex
   let current: Current | undefined
@@ -134,7 +133,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const expectations = { ...inherited.expectations, segmentIndex: wanted }
       const opened = yield* reader.use(
         wanted,
-        (file) => openInScope(outer, { file, expectations, mark, fromId: lastEventId + 1, memory })
+        (file) => openInScope(outer, { file, expectations, mark, fromId: lastEventId + 1, reading })
       )
       if (opened !== undefined) {
         nextIndex = wanted
@@ -269,7 +268,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined
     const scope = yield* Scope.fork(outer)
     // When looking meets damage in the same file again, nothing is left of it.
-    const salvaged = yield* openSegmentPast(file, progress.header, progress.point, memory).pipe(
+    const salvaged = yield* openSegmentPast(file, progress.header, progress.point, reading).pipe(
       Scope.provide(scope),
       Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)),
       Effect.onError(() => Scope.close(scope, Exit.void))
@@ -293,7 +292,7 @@ interface Opening {
   readonly expectations: SegmentExpectations
   readonly mark: Mark | undefined
   readonly fromId: number
-  readonly memory: BlockMemory
+  readonly reading: Reading
 }
 
 const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Current, DiskError | SegmentCorrupt, Disk> =>
@@ -304,15 +303,15 @@ const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Curren
       Effect.onError(() => Scope.close(scope, Exit.void))
     ))
 
-const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, memory }: Opening) {
+const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, reading }: Opening) {
   if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
-    const cursor = yield* resumeSegment(file, expectations, mark.identity, mark.point, memory)
+    const cursor = yield* resumeSegment(file, expectations, mark.identity, mark.point, reading)
     if (cursor !== undefined) return cursor
   }
   const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
   return yield* isBegun
-    ? openSegmentAt(file, expectations, fromId, memory)
-    : openSegment(file, expectations, forReplay(memory))
+    ? openSegmentAt(file, expectations, fromId, reading)
+    : openSegment(file, expectations, reading)
 })
 
 /** Segments after an open one that have no event were prepared and never used: they end nothing and prove nothing. */

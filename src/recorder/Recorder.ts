@@ -32,7 +32,7 @@ import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
-import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, LogExhausted, RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -136,7 +136,7 @@ export const layer = (
   options: RecorderOptions = {}
 ): Layer.Layer<
   Recorder,
-  DiskError | SegmentCorrupt | FormatMismatch,
+  DiskError | SegmentCorrupt | FormatMismatch | LogExhausted,
   SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
 > => Layer.effect(Recorder, make(options))
 
@@ -219,7 +219,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const { origin, report } = yield* Recovery.open({ directory, naming, version: arena.layout.version })
   const didSomething = report.closedSegmentIndex !== undefined || report.removedSegmentIndices.length > 0
-  const log = report.lastGivenId > report.lastEventId
+  const log = report.lastGivenId > report.lastEventId || report.ignoredHint !== ""
     ? Effect.logWarning
     : didSomething
     ? Effect.logInfo
@@ -234,7 +234,8 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     walId,
     closedIndex: origin.lastSegmentIndex,
     closedChain: origin.chainedChecksum,
-    durableEventId: origin.lastEventId
+    durableEventId: origin.lastEventId,
+    flushNanos: origin.lastFlushNanos
   })
   const writer = new SegmentWriter({
     arena,

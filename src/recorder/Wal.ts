@@ -34,7 +34,7 @@ import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
-import type { FormatMismatch } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, LogExhausted } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
@@ -64,7 +64,7 @@ export type Wal =
  * @since 0.1.0
  * @category models
  */
-export type WalError = DiskError | SegmentCorrupt | FormatMismatch
+export type WalError = DiskError | SegmentCorrupt | FormatMismatch | LogExhausted
 
 /**
  * The layout of the events that these options describe. Throws `WrongOptions`.

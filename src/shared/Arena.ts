@@ -20,7 +20,7 @@
  *    64  origin        wal_id (16 B), segment index and chain that the first segment follows
  *   128  from writer   active slot, flushes asked for, work doorbell
  *   192  from keeper   durable doorbell, durable event id (u64), flushes served, held-back code, since when, next try
- *   256  keeper alone  last closed segment index, its chain (u64)
+ *   256  keeper alone  last closed segment index, its chain (u64), time of the last flush (u64)
  *   320  retention     hot segments known (count and up to which index, one u64), limit of hot segments
  *   384  slot 0: watermark │ state, index, first id, created │ record A │ record B     4 lines each
  *        …
@@ -92,6 +92,7 @@ const long = {
   heldBackSince: 27,
   nextTry: 28,
   closedChain: 33,
+  flushNanos: 34,
   hotKnown: 40,
   // within a slot's control lines
   firstEventId: 10,
@@ -335,7 +336,8 @@ export const sealRecord = (self: Arena, slot: number): SealState | undefined => 
     fileOffset: doubles[at + 1] ?? 0,
     blockCount: doubles[at + 2] ?? 0,
     eventCount: doubles[at + 3] ?? 0,
-    chainedChecksum: BigInt.asUintN(64, longs[at + 4] ?? 0n)
+    chainedChecksum: BigInt.asUintN(64, longs[at + 4] ?? 0n),
+    flushNanos: longs[at + 5] ?? 0n
   }
 }
 
@@ -351,12 +353,13 @@ export const putSealRecordUnsafe = (self: Arena, slot: number, state: SealState)
   self.doubles[at + 2] = state.blockCount
   self.doubles[at + 3] = state.eventCount
   self.longs[at + 4] = BigInt.asIntN(64, state.chainedChecksum)
+  self.longs[at + 5] = state.flushNanos
   Atomics.store(self.words, selector, next)
 }
 
 /**
- * Sets the segment that the first one of this run follows, by its index and chain, with the id of the log and the
- * durable position. Called once, before the first activation.
+ * Sets the segment that the first one of this run follows, by its index and chain, with the id of the log, the durable
+ * position and the time of the last flush. Called once, before the first activation.
  */
 export const setOriginUnsafe = (
   self: Arena,
@@ -365,11 +368,30 @@ export const setOriginUnsafe = (
     readonly closedIndex: number
     readonly closedChain: bigint
     readonly durableEventId: number
+    readonly flushNanos: bigint
   }
 ): void => {
   new Uint8Array(self.buffer, word.walId * 4, 16).set(origin.walId)
   putClosedUnsafe(self, origin.closedIndex, origin.closedChain)
   putDurableEventIdUnsafe(self, origin.durableEventId)
+  Atomics.store(self.longs, long.flushNanos, origin.flushNanos)
+}
+
+/**
+ * Reads the time of the last flush that was begun: Unix time in nanoseconds.
+ */
+export const flushNanos = (self: Arena): bigint => Atomics.load(self.longs, long.flushNanos)
+
+/**
+ * Maintainer: gives the time of a flush that begins now. It is that of the clock, or, while the clock is behind the
+ * last flush because it was set back, one nanosecond after that one. So a later flush always has a later time,
+ * whichever executor makes it.
+ */
+export const nextFlushNanosUnsafe = (self: Arena, nowNanos: bigint): bigint => {
+  const last = flushNanos(self)
+  const next = nowNanos > last ? nowNanos : last + 1n
+  Atomics.store(self.longs, long.flushNanos, next)
+  return next
 }
 
 /**

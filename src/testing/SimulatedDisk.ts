@@ -125,10 +125,14 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   /** Sets the capacity. It may be less than the space in use; then nothing more fits. */
   readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
   /**
-   * Flips `bits` different bits of a file; gives the offsets of their bytes. It is a defect if the file is not synced
-   * or too short.
+   * Flips `bits` different bits of a file, or of its bytes from `within.from` to `within.to` (excluded); gives the
+   * offsets of their bytes. It is a defect if the file is not synced or too short.
    */
-  readonly rotBits: (path: string, bits: number) => Effect.Effect<ReadonlyArray<number>>
+  readonly rotBits: (
+    path: string,
+    bits: number,
+    within?: { readonly from: number; readonly to: number }
+  ) => Effect.Effect<ReadonlyArray<number>>
   /** Counts the operations begun since the disk was made. */
   readonly operationCount: Effect.Effect<number>
   /** Turns the power off in the middle of the operation with this number; the first is number 1. */
@@ -502,11 +506,11 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
     }),
     setFaults: (next) => Effect.sync(() => void (plan.faults = next)),
     setCapacityBytes: (bytes) => Effect.sync(() => void (storage.capacityBytes = bytes)),
-    rotBits: (path, bits) =>
+    rotBits: (path, bits, within) =>
       Effect.sync(() => {
         const file = storage.find(path)
         invariant(typeof file !== "string" && file.kind === "file", `${path} is a file whose bits can rot`)
-        return file.rotBits(random, bits)
+        return file.rotBits(random, bits, within)
       }),
     operationCount: Effect.sync(() => log.count),
     crashAt: (operation) => Effect.sync(() => void (crashOperation = operation)),

@@ -87,12 +87,14 @@ export class SimulatedFile {
     this.isNamed = true
   }
 
-  /** Flips `bits` different bits on the device; returns the offsets of their bytes. */
-  rotBits(random: SeededRandom, bits: number): ReadonlyArray<number> {
-    const length = Math.min(this.stored.length, this.visible.length)
+  /**
+   * Flips `bits` different bits on the device, in the bytes from `from` to `to`; returns the offsets of their bytes.
+   */
+  rotBits(random: SeededRandom, bits: number, { from = 0, to = Infinity } = {}): ReadonlyArray<number> {
+    const length = Math.min(this.stored.length, this.visible.length, to) - from
     invariant(this.isSynced && bits <= length * 8, "bits rot in a file that is synced and has that many")
     const hit = new Set<number>()
-    while (hit.size < bits) hit.add(random.below(length) * 8 + random.below(8))
+    while (hit.size < bits) hit.add((from + random.below(length)) * 8 + random.below(8))
     return Array.from(hit, (position) => {
       const offset = Math.floor(position / 8)
       this.stored.flipBit(offset, position % 8)

@@ -12,7 +12,8 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
-import { hot, put } from "../fixtures/segments.ts"
+import { segmentIndexMax } from "../../src/format/SegmentName.ts"
+import { buildSegment, eventsNamed, hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
 import { bin, effectWal, here, place, slowly, start, subcommands } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
@@ -172,6 +173,8 @@ describe("errors and warnings, each one line with the code and the words of the 
       yield* put(at("format 1"), hot(segmentOfAnother({ segmentIndex: 0, ids: [1, 100] }))).pipe(
         Effect.provide(NodeDisk.layer)
       )
+      const last = buildSegment({ segmentIndex: segmentIndexMax, firstEventId: 1, commits: [eventsNamed(1, 1)] })
+      yield* put(at("exhausted"), hot(last)).pipe(Effect.provide(NodeDisk.layer))
       yield* makeLog(at("odd"))
       fs.truncateSync(join(at("odd"), "FS.00000001.wal"))
       yield* makeLog(at("linked"))
@@ -179,6 +182,7 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.mkdirSync(join(at("limits"), "wal.monitor"), { recursive: true })
       yield* provoke(
         record("a\n", {}, "--dir", at("format 1")),
+        record("a\n", {}, "--dir", at("exhausted")),
         record("a\n", {}, "--dir", at("odd")),
         record("a\n", {}, "--dir", at("linked")),
         record("a\n", {}, "--dir", at("limits"), "--max-segments", "1")

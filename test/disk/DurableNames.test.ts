@@ -155,7 +155,7 @@ describe("after a failed sync of the directory", () => {
       yield* MetaStore.write(directory, meta(1))
       yield* withFailure(/wal/, MetaStore.write(directory, meta(2)))
       yield* simulated.crash
-      assert.strictEqual((yield* MetaStore.read(directory))?.lastEventId, 2)
+      assert.strictEqual((yield* MetaStore.read(directory)).meta?.lastEventId, 2)
     }))
 
   for (const [position, which] of ["first", "second"].entries()) {

@@ -19,7 +19,8 @@ const closedHeader = (version: 1 | 2): SegmentHeader => ({
   walId: new Uint8Array(16).fill(version === 1 ? 0 : 5),
   previousChainedChecksum: version === 1 ? 0n : 42n,
   blockBytesMax: version === 1 ? 16_384 : 65_536,
-  eventSize: version === 1 ? 64 : 0
+  eventSize: version === 1 ? 64 : 0,
+  lastFlushNanos: version === 1 ? 0n : 1_700_000_000_500_000_000n
 })
 
 /** What a file shows while the checksum is written over: so many bytes of the new one. */

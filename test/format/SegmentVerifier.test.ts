@@ -249,7 +249,9 @@ describe("SegmentVerifier", () => {
       chainedChecksum: xxh64(payload, 0n),
       blockIndex: 0,
       eventCount: 2,
-      payloadBytes: payload.length
+      payloadBytes: payload.length,
+      flushFirstBlock: 0,
+      flushNanos: 1n
     }
     const segmentWith = (lie: Partial<typeof block>, body: Uint8Array = payload): Buffer => {
       const { header } = buildSegment({ commits: [eventsNamed(1, 2)], closed: false })
@@ -273,6 +275,7 @@ describe("SegmentVerifier", () => {
       { lastEventId: 3 },
       { blockIndex: 1 },
       { blockIndex: 0xffff_ffff },
+      { flushFirstBlock: 1 },
       { blockChecksum: 0n },
       { chainedChecksum: 0n }
     ]
@@ -316,7 +319,13 @@ describe("SegmentVerifier", () => {
     for (const [position, { eventCount, offset }] of segment.blockEnds.entries()) {
       const resumed = (chainedChecksum: bigint, lastEventId = eventCount) => {
         const verifier = new SegmentVerifier()
-        verifier.resume(segment.header, { offset, blockIndex: position + 1, lastEventId, chainedChecksum })
+        verifier.resume(segment.header, {
+          offset,
+          blockIndex: position + 1,
+          lastEventId,
+          chainedChecksum,
+          flush: undefined
+        })
         verifier.push(segment.bytes.subarray(offset), true, () => {})
         return verifier.end()
       }

@@ -127,7 +127,7 @@ describe.each(everyLayerAndFormat)("Recorder, maintainer in a %s, %s", (_layer, 
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       yield* recording(wal({ directory, ...small }), (recorder) => appendMany(recorder, 1, 500))
-      const meta = yield* Effect.provide(MetaStore.read(directory), NodeDisk.layer)
+      const { meta } = yield* Effect.provide(MetaStore.read(directory), NodeDisk.layer)
       assert.strictEqual(meta?.lastEventId, 500)
     }))
 

@@ -84,7 +84,7 @@ export class Life {
   live(isLast: boolean): Effect.Effect<void> {
     const { faults } = this
     const { random, scenario } = this.setting
-    return this.#watched(Effect.gen({ self: this }, function*() {
+    return this.watched(Effect.gen({ self: this }, function*() {
       yield* isLast ? faults.heal : faults.maybeSpoil
       const opened = yield* open(this)
       yield* faults.maybeHeal
@@ -103,7 +103,7 @@ export class Life {
   liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
     const { atRest, reading } = this
     const { random, simulated, trace } = this.setting
-    return this.#watched(Effect.gen({ self: this }, function*() {
+    return this.watched(Effect.gen({ self: this }, function*() {
       this.doing = "looking at what has rotted"
       const whole = yield* Effect.orDie(reading.replay())
       for (const { path } of files) yield* simulated.rotBits(path, 1 + random.below(3))
@@ -131,7 +131,8 @@ export class Life {
     this.violated(new Violation(`a defect or an error that is none of the expected: ${Cause.pretty(cause)}`))
   }
 
-  #watched(living: Effect.Effect<void>): Effect.Effect<void> {
+  /** Notes what ends a life badly. */
+  watched(living: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.onExit(living, (exit) =>
       Effect.sync(() => {
         if (Exit.isFailure(exit)) this.died(exit.cause)

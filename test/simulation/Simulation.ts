@@ -1,7 +1,7 @@
 /**
- * One run of the simulation is one seed: a machine with a disk that fails, on which a process opens a directory, records
- * and dies, several times, and at last one that lives to its end and finds everything in order. Nothing is drawn from
- * anywhere but the seed, so a run can be repeated exactly.
+ * One run of the simulation is one seed: a machine with a disk that fails, on which a process opens a directory,
+ * records and dies, several times, and at last one that lives to its end and finds everything in order. Nothing is
+ * drawn from anywhere but the seed, so a run can be repeated exactly.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,9 +9,11 @@ import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
 import { Faults } from "./Faults.ts"
+import { HintSpoiler } from "./Hints.ts"
 import { Life } from "./Life.ts"
 import type { Setting } from "./Life.ts"
 import { Model } from "./Model.ts"
+import { lookAtOpenRot, repairOpenRot, rotOpenSegment } from "./OpenRot.ts"
 import { makeProcess } from "./Process.ts"
 import type { Seams } from "./Process.ts"
 import { directory, drawClockJump, drawNextScenario, drawScenario } from "./Scenario.ts"
@@ -38,6 +40,10 @@ export interface RunOptions {
   readonly seams?: Seams
   /** Lives end right after an operation like this one, more often than not. */
   readonly focus?: Focus
+  /** How often a hint is spoiled between two lives; in a fifth of them, when not given. */
+  readonly hintShare?: number
+  /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */
+  readonly openRotShare?: number
 }
 
 /** A moment and a way to die at it. */
@@ -69,9 +75,17 @@ const runSeed = (options: RunOptions): Run => {
   const trace = new Trace(options.isVerbose ?? false)
   const simulated = Effect.runSync(SimulatedDisk.make({ seed: random.uint32() }))
   const model = new Model()
+  /** Of its own, so that what is drawn here changes nothing else of a run. */
+  const rotRandom = new SeededRandom((seed + 2 ** 45) % 2 ** 53)
+  const hintRandom = new SeededRandom((seed + 2 ** 46) % 2 ** 53)
+  const hints = new HintSpoiler(simulated, hintRandom)
   let nowMillis = startMillis
   let violation: Violation | undefined
   let isHealthy = true
+  const runOf = (): Run => {
+    const operations = Effect.runSync(simulated.operationCount)
+    return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+  }
   let isClockAhead = false
 
   for (let number = 1; number <= lives + 1 && violation === undefined; number++) {
@@ -90,6 +104,24 @@ const runSeed = (options: RunOptions): Run => {
     isClockAhead = world.setMillis > 0
     nowMillis = world.nowMillis + 1000
     life.setting.process.silence()
+    if (!isLast && violation === undefined && hintRandom.chance(options.hintShare ?? hintShare)) {
+      trace.add(`between two lives: ${hints.spoil()}`)
+    }
+    const rot = !isLast && violation === undefined && rotRandom.chance(options.openRotShare ?? openRotShare)
+      ? rotOpenSegment(simulated, rotRandom)
+      : undefined
+    if (rot === undefined) continue
+    trace.add(`rotten while it was open: ${rot.path}`)
+    for (const look of [lookAtOpenRot, repairOpenRot]) {
+      const world = new World(random, nowMillis, scenario.isShuffled)
+      const rotten = new Set([rot.segmentIndex])
+      const looking = makeLife({ scenario, model, simulated, random, trace, world, seams, rotten }, isHealthy)
+      violation ??= toTheEnd(looking, looking.watched(look(looking, rot)))
+      looking.setting.process.abandon()
+      looking.setting.process.silence()
+      isHealthy = true
+    }
+    return runOf()
   }
   violation ??= lookAtTheNames(simulated, model, model.hasDied || scenario.hasFaults)
   if (violation === undefined && random.chance(rotShare)) {
@@ -101,8 +133,7 @@ const runSeed = (options: RunOptions): Run => {
     violation = toTheEnd(life, life.liveOnRot(files))
     life.setting.process.silence()
   }
-  const operations = Effect.runSync(simulated.operationCount)
-  return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
+  return runOf()
 }
 
 const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolean): Life => {
@@ -127,6 +158,12 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
 
 /** In so many runs bits rot in the end. */
 const rotShare = 0.25
+
+/** Between so many lives a hint is spoiled. */
+const hintShare = 0.2
+
+/** After so many lives a bit rots in the segment that was open. */
+const openRotShare = 0.5
 
 const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
   const { process, rotten, world } = life.setting
@@ -214,8 +251,8 @@ const liveAndPerhapsDie = (
   } else if (!isOver) {
     trace.add("killed")
     process.abandon()
-    // Killed right after a sync failed: a directory that was just made could not be removed again, and may be lost. Only an
-    // empty directory can be removed.
+    // Killed right after a sync failed: a directory that was just made could not be removed again, and may be lost.
+    // Only an empty directory can be removed.
     Effect.runSyncExit(simulated.disk.removeDirectory(directory))
   }
   Effect.runSync(simulated.crashAt(Number.MAX_SAFE_INTEGER))

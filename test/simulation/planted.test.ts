@@ -4,10 +4,16 @@ import { run } from "./Simulation.ts"
 import type { RunOptions } from "./Simulation.ts"
 
 describe("planted bugs", () => {
-  for (const { focus, name, plant, seedFirst = 1, seedsMax } of plantedBugs) {
+  for (const { focus, hintShare, name, openRotShare, plant, seedFirst = 1, seedsMax } of plantedBugs) {
     it(`finds within ${seedsMax} seeds that ${name}`, () => {
       for (let seed = seedFirst; seed < seedFirst + seedsMax; seed++) {
-        const options: RunOptions = { seed, seams: plant(), ...(focus === undefined ? {} : { focus }) }
+        const options: RunOptions = {
+          seed,
+          seams: plant(),
+          ...(focus === undefined ? {} : { focus }),
+          ...(hintShare === undefined ? {} : { hintShare }),
+          ...(openRotShare === undefined ? {} : { openRotShare })
+        }
         if (run(options).violation !== undefined) return
       }
       assert.fail(`${seedsMax} seeds did not find it`)

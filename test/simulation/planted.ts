@@ -10,6 +10,8 @@ import * as Stream from "effect/Stream"
 import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
+import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
@@ -29,6 +31,9 @@ export interface PlantedBug {
   readonly seedFirst?: number
   /** The moment at which it hurts, when that is one operation long. */
   readonly focus?: Focus
+  /** As in `RunOptions`. */
+  readonly openRotShare?: number
+  readonly hintShare?: number
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
@@ -65,6 +70,16 @@ const segmentNames = (disk: DiskService, path: string, pattern: RegExp) =>
     disk.list(directoryOf(path)),
     (entries) => entries.map(({ name }) => name).filter((name) => pattern.test(name)).sort()
   )
+
+/** Where the last whole block of an open segment ends; of other files, far behind the end. */
+const wholeBytesOf = Effect.fnUntraced(function*(file: DiskFile) {
+  const bytes = new Uint8Array((yield* file.stat).bytes)
+  yield* readFully(file, bytes, 0)
+  const verifier = new SegmentVerifier()
+  verifier.push(bytes, true, () => {})
+  const { header, point } = verifier
+  return header?.closedNanos === 0n && point !== undefined ? point.offset : Number.POSITIVE_INFINITY
+})
 
 /** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
 const deleteInstead = (pattern: RegExp, position: number) =>
@@ -270,7 +285,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 330,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -424,7 +438,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             walId: new Uint8Array(16).fill(++opened),
             closedIndex,
             closedChain,
-            durableEventId: Arena.durableEventId(arena)
+            durableEventId: Arena.durableEventId(arena),
+            flushNanos: Arena.flushNanos(arena)
           })
           return recorder
         }
@@ -542,7 +557,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11160,
+    seedFirst: 11390,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -558,6 +573,48 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     name: "verification passes over rotten bits",
     seedsMax: 60,
     plant: () => ({ verified: () => [] })
+  },
+  {
+    name: "a meta file whose bits have rotted passes for an intact one",
+    seedsMax: 100,
+    seedFirst: 240,
+    hintShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) =>
+          !path.endsWith("wal_meta.dat") || mode !== "read" ? file : {
+            ...file,
+            read: (target, offset) =>
+              Effect.map(file.read(target, offset), (count) => {
+                // Its checksum is always right.
+                if (offset === 0 && count === 24) {
+                  new DataView(target.buffer, target.byteOffset).setBigUint64(16, xxh64(target.subarray(0, 16)), true)
+                }
+                return count
+              })
+          })
+    }))
+  },
+  {
+    name: "damage in the open segment is cut as a torn tail",
+    seedsMax: 60,
+    focus: { after: /^commit: [1-9]/, by: "killed" },
+    openRotShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.flatMap(disk.open(path, mode), (file) =>
+          !path.endsWith(".wal") || mode !== "read"
+            ? Effect.succeed(file)
+            : Effect.map(wholeBytesOf(file), (end) => ({
+              ...file,
+              // Nothing is seen behind the last whole block.
+              read: (target: Uint8Array, offset: number) =>
+                Effect.map(file.read(target, offset), (count) => {
+                  target.fill(0, Math.min(count, Math.max(0, end - offset)), count)
+                  return count
+                })
+            })))
+    }))
   },
   {
     name: "a replay ends quietly where bits have rotted",

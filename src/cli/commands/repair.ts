@@ -47,12 +47,13 @@ export const repair = Command.make(
 )
 
 const linesOf = (
-  { applied, directory, lastEventId, lastGivenId, left, quarantine, steps }: RepairReport
+  { applied, directory, ignoredHint, lastEventId, lastGivenId, left, quarantine, steps }: RepairReport
 ): ReadonlyArray<string> => [
   ...steps.flatMap((step) => [
     `fault: ${formatVerifyFault(step.fault)}`,
     `  ${applied ? "moved" : "would be moved"} to quarantine; in its place ${keptOf(step)}`
   ]),
+  ...(ignoredHint === "" ? [] : [`note: ${ignoredHint}; it is ignored`]),
   ...left.map((fault) => `left: ${formatVerifyFault(fault)}`),
   `${directory}: ${steps.length} segments ${
     applied ? `moved${quarantine === null ? "" : ` to ${quarantine}`}` : "to move"

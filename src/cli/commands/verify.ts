@@ -66,7 +66,9 @@ export const verify = Command.make(
   }])
 )
 
-const linesOf = ({ directory, faults, foreign, segments, severalForms }: VerifyReport): ReadonlyArray<string> => {
+const linesOf = (
+  { directory, faults, foreign, ignoredHints, segments, severalForms }: VerifyReport
+): ReadonlyArray<string> => {
   const events = segments.reduce((sum, { eventCount }) => sum + eventCount, 0)
   const remembered = segments.filter((segment) => segment.remembered).length
   return [
@@ -75,6 +77,7 @@ const linesOf = ({ directory, faults, foreign, segments, severalForms }: VerifyR
       `note: ${path}: ${tornBytes} bytes after its last intact block, left by a crash; the next recording cuts them off`
     ),
     ...severalForms.map((index) => `note: segment ${index} exists in several forms, as during a freeze`),
+    ...ignoredHints.map((hint) => `note: ${hint}; it is ignored, and written anew when it is due`),
     ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`),
     `${directory}: ${segments.length} segments with ${events} events are intact, ${faults.length} faults${
       remembered === 0 ? "" : `; ${remembered} were verified before and not read`

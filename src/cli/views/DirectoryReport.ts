@@ -34,7 +34,7 @@ export interface DirectoryReport {
   readonly firstEventId: number
   /** The last of the newest segment; 0 when there is no event, and when that segment is damaged. */
   readonly lastEventId: number
-  /** The content of `wal_meta.dat`; null when the file does not exist. */
+  /** The content of `wal_meta.dat`; null when the file is absent or not intact. */
   readonly meta: Meta | null
   readonly diskFreeBytes: number
   /** Who holds the directory, as `process 12 on host, since TIME`; null when nobody does. */
@@ -71,7 +71,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
     ratio: toldBytes === 0 ? 0 : Number((contentBytes / toldBytes).toFixed(3)),
     firstEventId: (yield* oldestEventId(reader)) ?? 0,
     lastEventId: yield* newestIn(reader),
-    meta: (yield* MetaStore.read(directory)) ?? null,
+    meta: (yield* MetaStore.read(directory)).meta ?? null,
     diskFreeBytes: yield* disk.freeBytes(directory),
     heldBy: (yield* disk.lockHolder(pathIn(directory, lockName))) ?? null
   }

@@ -1,7 +1,7 @@
 /**
  * Format 1 has room for a fixed number of blocks, and a block that a flush has sealed short takes the room of a whole
- * one. So every flush in the middle of a block takes room from later events. The writer knows no blocks, so its limit
- * is lowered and it stops earlier.
+ * one. The last block of every flush is short. So every flush takes room from later events. The writer knows no blocks,
+ * so its limit is lowered and it stops earlier.
  *
  * What is guaranteed: whatever the writer does between the steps of a flush, every event that it has published, and the
  * one that it may be publishing at the moment, finds room in the file.
@@ -12,24 +12,30 @@
  * sealedBytes + (blocks - 2 - blockCount) whole blocks
  * ```
  *
- * and reads the watermark afterwards. The writer loads the limit once for each event and publishes the watermark after
- * it. Three things can have gone past the new limit, and together they need no more than the two blocks kept back:
+ * and reads the watermark afterwards. A flush of n whole blocks and a rest, which may be nothing, takes n + 1 blocks.
+ * So each flush lowers the limit by what its last block is short of, at most one block. The writer loads the limit once
+ * for each event and publishes the watermark after it. What can need room beyond the new limit needs no more than the
+ * two blocks kept back:
  *
- * 1. Up to the limit before this one, which was higher by less than a block: the flush between the two has sealed one
- *    block short. This is at most one more block; after it no new event passes, since the writer is beyond its limit.
- * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It
- *    begins a block of its own in the next flush, or at the end.
+ * 1. Events up to the limit before this one, which was higher by at most a block. With the short block at their end
+ *    they are at most two blocks more. After them no new event passes, since the writer is beyond its limit.
+ * 2. One event that was let through before the limit was lowered and is published after the watermark was read. It is
+ *    below the limit before this one, too, so the blocks before it are at most one more; and it begins a block of its
+ *    own. While it is on its way no other flush has anything to seal.
  * 3. Nothing else: an event after that one loads the limit again, and sees it lowered.
  */
-import { format1BlocksKeptBack, format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
+import { format1BlocksOf, format1Layout } from "../../format/SegmentLayout.ts"
 import type { SealState } from "../../format/SegmentSealer.ts"
 import * as Arena from "../../shared/Arena.ts"
+
+/** Blocks that are kept back for what has gone past the limit. */
+const blocksKeptBack = 2
 
 /**
  * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up
  * to which a flush seals.
  */
 export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
-  const blocksLeft = format1BlocksOf(arena.slotBytes) - format1BlocksKeptBack - state.blockCount
+  const blocksLeft = format1BlocksOf(arena.slotBytes) - blocksKeptBack - state.blockCount
   Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
 }

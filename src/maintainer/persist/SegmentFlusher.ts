@@ -9,6 +9,10 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
+ * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more
+ * arrow: a block that is not full, as the last one of a flush never is, is written after the blocks before it are
+ * durable. A reader that finds such a block after a damaged one knows that the damage is no torn write.
+ *
  * A crash between two arrows leaves a segment that opens to at least every event that was published (promise 1 of
  * docs/RELIABILITY.md). A slot is given back only after its segment is durable (promise 18). The closed header replaces
  * the open one in two writes, so that a reader finds one of the two meanwhile (promise 13; see `SegmentHeader`).
@@ -118,7 +122,8 @@ export const make = (options: {
       walId: Arena.walId(arena),
       previousChainedChecksum: Arena.chainStart(arena, slot),
       blockBytesMax: layout.blockBytesMax,
-      eventSize: layout.eventSize
+      eventSize: layout.eventSize,
+      lastFlushNanos: !isClosed ? 0n : state.eventCount === 0 ? Arena.flushNanos(arena) : state.flushNanos
     })
   }
 
@@ -154,7 +159,8 @@ export const make = (options: {
       Arena.putChainStartUnsafe(arena, slot, chainsSegments(version) ? closed.chain : 0n)
     }
     const chainStart = Arena.chainStart(arena, slot)
-    const staged = yield* Effect.uninterruptible(Effect.map(stage.take(segmentIndex, chainStart), (staged) => {
+    const taken = stage.take(segmentIndex, chainStart, Arena.flushNanos(arena))
+    const staged = yield* Effect.uninterruptible(Effect.map(taken, (staged) => {
       if (staged === undefined) return undefined
       open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
       return open
@@ -179,7 +185,7 @@ export const make = (options: {
       return stage.put(
         segmentIndex,
         chainStart,
-        () => sealTo(next, sealStart(version, chainStart), Arena.watermarkOf(arena, next))
+        Effect.suspend(() => sealTo(next, sealStart(version, chainStart), Arena.watermarkOf(arena, next)))
       )
     })
 
@@ -205,13 +211,24 @@ export const make = (options: {
     Doorbell.ringUnsafe(arena.durable)
   }
 
-  /** The events of a slot after `state`, sealed up to `end`. */
-  const sealTo = (slot: number, state: SealState, end: number): SealedBlocks => {
+  /** The events of a slot after `state`, sealed up to `end` as one flush. */
+  const sealTo = Effect.fnUntraced(function*(slot: number, state: SealState, end: number) {
+    const flushNanos = Arena.nextFlushNanosUnsafe(arena, yield* Clock.currentTimeNanos)
     const payload = Arena.slotData(arena, slot).subarray(state.sealedBytes, end)
-    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload)
+    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload, flushNanos)
     invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
-  }
+  })
+
+  /** Writes the blocks of a flush after what the `.wal` holds. The last part of them is not synced yet. */
+  const writeBlocks = Effect.fnUntraced(function*({ file }: OpenFile, offset: number, { parts }: SealedBlocks) {
+    let bytes = 0
+    for (const part of parts) {
+      if (bytes > 0) yield* timedSync(file)
+      bytes += yield* writeFully(file, part, offset + bytes)
+    }
+    return bytes
+  })
 
   /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
   const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
@@ -227,10 +244,10 @@ export const make = (options: {
     const startNanos = telemetry.nowNanos()
     const { open: opened, state } = yield* fileFor(slot)
     if (keepsFileLength(version)) Format1Room.keepRoomUnsafe(arena, slot, state)
-    const sealed = sealTo(slot, state, Arena.watermarkOf(arena, slot))
+    const sealed = yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
     const bytes = opened.named
-      ? yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
-      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.chunks], 0)
+      ? yield* writeBlocks(opened, state.fileOffset, sealed)
+      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.parts.flat()], 0)
     yield* timedSync(opened.file)
     if (!opened.named) yield* giveName(opened)
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
@@ -258,9 +275,9 @@ export const make = (options: {
       return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
     }
     const { open: opened, state } = yield* fileFor(slot)
-    const sealed = opened.staged === undefined
-      ? sealTo(slot, state, Arena.watermarkOf(arena, slot))
-      : { state: opened.staged.state, chunks: [] }
+    const sealed: SealedBlocks = opened.staged === undefined
+      ? yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
+      : { state: opened.staged.state, parts: [] }
     const syncAndStage = Effect.all([timedSync(opened.file), stageNext(slot, sealed.state.chainedChecksum)], {
       concurrency: 2,
       discard: true
@@ -269,13 +286,13 @@ export const make = (options: {
     const header = headerOf(slot, sealed.state, closedNanosOf(closedMillis))
     let bytes: number
     if (opened.named) {
-      bytes = yield* writeFully(opened.file, sealed.chunks, state.fileOffset)
+      bytes = yield* writeBlocks(opened, state.fileOffset, sealed)
       yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
       yield* timedSync(opened.file)
     } else {
-      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.chunks], 0))
+      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.parts.flat()], 0))
       yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       yield* giveName(opened)

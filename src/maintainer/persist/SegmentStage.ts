@@ -1,7 +1,7 @@
 /**
  * Writes the blocks of the next full segment to its `.tmp` while the one before it is being synced. A staged segment is
- * not synced, named or published before its turn. If the chain turns out to be another, it is thrown away. Staging that
- * fails does no harm: the segment is written when its turn comes.
+ * not synced, named or published before its turn. If the chain turns out to be another, or a flush was begun after it,
+ * it is thrown away. Staging that fails does no harm: the segment is written when its turn comes.
  */
 import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
@@ -30,12 +30,17 @@ interface SegmentStage {
   readonly put: (
     segmentIndex: number,
     chainStart: bigint,
-    seal: () => SealedBlocks
+    seal: Effect.Effect<SealedBlocks>
   ) => Effect.Effect<void, never, Disk>
   /**
-   * The staged segment, if it is this one, whole, on this chain; the caller closes it. Otherwise the stage is emptied.
+   * The staged segment, if it is this one, whole, on this chain, and its flush is the last one that was begun; the
+   * caller closes it. Otherwise the stage is emptied.
    */
-  readonly take: (segmentIndex: number, chainStart: bigint) => Effect.Effect<StagedSegment | undefined, never, Disk>
+  readonly take: (
+    segmentIndex: number,
+    chainStart: bigint,
+    lastFlushNanos: bigint
+  ) => Effect.Effect<StagedSegment | undefined, never, Disk>
   /** Throws away what is staged. */
   readonly discard: Effect.Effect<void, never, Disk>
 }
@@ -69,16 +74,16 @@ export const make = (
         staged = { segmentIndex, chainStart, file, blocks: undefined }
         return staged
       }))
-      const sealed = seal()
-      const bytes = yield* writeFully(begun.file, sealed.chunks, headerBytesOf(version))
+      const sealed = yield* seal
+      const bytes = yield* writeFully(begun.file, sealed.parts.flat(), headerBytesOf(version))
       begun.blocks = { state: sealed.state, bytes }
     }, Effect.catch(() => discard)),
-    take: (segmentIndex, chainStart) =>
+    take: (segmentIndex, chainStart, lastFlushNanos) =>
       Effect.suspend(() => {
         const ready = staged
-        if (ready?.blocks === undefined || ready.segmentIndex !== segmentIndex || ready.chainStart !== chainStart) {
-          return Effect.as(discard, undefined)
-        }
+        const isIt = ready?.blocks?.state.flushNanos === lastFlushNanos && ready.segmentIndex === segmentIndex &&
+          ready.chainStart === chainStart
+        if (!isIt || ready.blocks === undefined) return Effect.as(discard, undefined)
         staged = undefined
         return Effect.succeed({ file: ready.file, blocks: ready.blocks })
       }),

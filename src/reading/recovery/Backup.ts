@@ -183,8 +183,8 @@ const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: Segme
     const start = yield* Effect.catchTag(readStart(file), "SegmentCorrupt", () => Effect.succeed(undefined))
     if (start !== undefined && start.header.closedNanos === 0n) {
       const prefix = yield* readPrefix(file)
-      // Closed meanwhile: it is copied as the closed segment that it is now.
-      if (prefix !== undefined && prefix.header.closedNanos === 0n) {
+      // Closed meanwhile: it is copied as the closed segment that it is now. Damaged: it is copied as it is.
+      if (prefix !== undefined && prefix.header.closedNanos === 0n && !prefix.isDamaged) {
         if (prefix.eventCount === 0 && isNewestEnd) return 0
         return yield* writePrefix(file, prefix, path, 0n)
       }

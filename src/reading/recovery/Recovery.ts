@@ -7,8 +7,9 @@
  *
  * It keeps promises 3, 4, 14 and 15 of docs/RELIABILITY.md:
  *
- * - No closed segment is ever cut or deleted. A newest segment that is closed and damaged is an error.
- * - An open segment without a whole block had nothing that was promised; it is removed.
+ * - No closed segment is ever cut or deleted. A newest segment that is damaged is an error, open or closed.
+ * - Of an open segment only what one flush wrote is cut. `OpenEnd` tells a torn write from damage (promise 34).
+ * - An open segment without a block had nothing that was promised; it is removed.
  * - What recovery returns is durable, whatever the syncs of earlier processes and earlier attempts have lost. So the
  *   open segment is written to a fresh file, which needs as much space as the segment has bytes.
  * - A crash at any point of recovery leaves a directory that opens again to the same events. The fresh file takes the
@@ -40,7 +41,10 @@ import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/Segmen
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
+import { hasRoom, judge, LogExhausted } from "./HintedEnd.ts"
 import { writePrefix } from "./SegmentPrefix.ts"
+
+export { LogExhausted } from "./HintedEnd.ts"
 
 /**
  * The newest segment has another format than the one to be written. A directory has one format.
@@ -80,6 +84,8 @@ export interface Origin {
   readonly chainedChecksum: bigint
   /** The last id that was durable once, whether or not its event is still there; 0 when there was none. */
   readonly lastEventId: number
+  /** When the last block was flushed; 0 when that is not known, and in format 1. */
+  readonly lastFlushNanos: bigint
 }
 
 /**
@@ -106,6 +112,8 @@ export interface RecoveryReport {
   readonly removedSegmentIndices: ReadonlyArray<number>
   /** Indices that are missing between others. Recovery leaves that to `verify`. */
   readonly missingSegmentCount: number
+  /** Why the meta file was not believed; empty when it was, and when it is absent or older than the directory. */
+  readonly ignoredHint: string
 }
 
 /**
@@ -135,8 +143,9 @@ export interface Recovered {
 /**
  * Opens a directory for recording. Fails with:
  *
- * - `SegmentCorrupt`: the newest segment is closed and damaged, has no header, or does not continue its predecessor
+ * - `SegmentCorrupt`: the newest segment is damaged, has no header, or does not continue its predecessor
  * - `FormatMismatch`: the newest segment has another format
+ * - `LogExhausted`: too few segment indices or event ids are left
  * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
  *
  * @since 0.1.0
@@ -144,7 +153,9 @@ export interface Recovered {
  */
 export const open: (
   options: RecoveryOptions
-) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch, Disk> = Effect.fn("Recovery.open")(
+) => Effect.Effect<Recovered, DiskError | SegmentCorrupt | FormatMismatch | LogExhausted, Disk> = Effect.fn(
+  "Recovery.open"
+)(
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
@@ -176,8 +187,14 @@ export const open: (
     const isChained = chainsSegments(version)
     const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
-    const lastEventId = yield* lastIdOf(end, segments.slice(0, Math.max(0, position)), reader)
-    const given = yield* lastGiven(directory.path, lastSegmentIndex, lastEventId)
+    const { lastEventId, lastFlushNanos } = yield* lastOf(end, segments.slice(0, Math.max(0, position)), reader)
+    const found = yield* Effect.catch(
+      MetaStore.read(directory.path),
+      ({ message }) => Effect.succeed({ meta: undefined, fault: message })
+    )
+    const isClosed = end?.wasOpen === false
+    const { end: given, ignored } = judge(found, { lastSegmentIndex, lastEventId, isClosed })
+    if (!hasRoom(given)) return yield* new LogExhausted({ directory: directory.path, ...given })
     const report: RecoveryReport = {
       directory: directory.path,
       segmentCount: position + 1,
@@ -188,23 +205,19 @@ export const open: (
       cutBytes: end?.cutBytes ?? 0,
       cutBecause: end?.cutBecause ?? "",
       removedSegmentIndices: removed,
-      missingSegmentCount: missingCount(segments.slice(0, position + 1))
+      missingSegmentCount: missingCount(segments.slice(0, position + 1)),
+      ignoredHint: ignored
     }
     const chainedChecksum = end === undefined || !isChained ? 0n : end.chainedChecksum
-    return { origin: { walId, chainedChecksum, ...given }, report }
+    return { origin: { walId, chainedChecksum, lastFlushNanos: believable(lastFlushNanos), ...given }, report }
   }
 )
 
-/**
- * How far the log had come, by the directory and by its meta file. A meta file that cannot be read counts as absent.
- */
-const lastGiven = Effect.fnUntraced(function*(directory: string, lastSegmentIndex: number, lastEventId: number) {
-  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory), () => undefined)
-  const isAhead = meta !== undefined && meta.lastEventId > lastEventId && meta.lastSegmentIndex >= lastSegmentIndex
-  return isAhead
-    ? { lastSegmentIndex: meta.lastSegmentIndex, lastEventId: meta.lastEventId }
-    : { lastSegmentIndex, lastEventId }
-})
+/** A time that leaves no room for later ones is none. */
+const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? flushNanos : 0n
+
+/** Unix time in the year 2262, less than 2^63. */
+const flushNanosEnd = 9_214_646_400_000_000_000n
 
 /**
  * Formats a report as one line for people.
@@ -247,6 +260,7 @@ export const formatReport = (report: RecoveryReport): string => {
     parts.push(`removed without events: ${report.removedSegmentIndices.join(", ")}`)
   }
   if (report.missingSegmentCount > 0) parts.push(`${report.missingSegmentCount} segments missing, see verify`)
+  if (report.ignoredHint !== "") parts.push(`${report.ignoredHint}; ignored`)
   return plainText(`${report.directory}: ${parts.join("; ")}`)
 }
 
@@ -256,6 +270,7 @@ interface End {
   readonly chainedChecksum: bigint
   /** 0 when the segment has no event. */
   readonly lastEventId: number
+  readonly lastFlushNanos: bigint
   readonly wasOpen: boolean
   readonly cutBytes: number
   readonly cutBecause: string
@@ -284,7 +299,8 @@ const findEnd = Effect.fnUntraced(function*(
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
-    return { ...endOfClosed(header), chainedChecksum: summary.chainedChecksum, lastEventId: summary.lastEventId }
+    const { chainedChecksum, lastEventId, lastFlushNanos } = summary
+    return { ...endOfClosed(header), chainedChecksum, lastEventId, lastFlushNanos }
   }
   return yield* close(reader, newest, summary)
 })
@@ -311,8 +327,8 @@ const makeDurable = Effect.fnUntraced(function*(
     yield* opened.sync
   }))
   const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
-  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
-  if (meta !== undefined && meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const found = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  if (found?.meta !== undefined && found.meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
   const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* copyFile(file.path, fresh).pipe(
@@ -326,6 +342,7 @@ const endOfClosed = (header: SegmentHeader): End => ({
   header,
   chainedChecksum: header.lastChainedChecksum,
   lastEventId: header.lastEventId,
+  lastFlushNanos: header.lastFlushNanos,
   wasOpen: false,
   cutBytes: 0,
   cutBecause: ""
@@ -385,6 +402,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
     header: { ...header, closedNanos },
     chainedChecksum: summary.chainedChecksum,
     lastEventId: summary.lastEventId,
+    lastFlushNanos: summary.lastFlushNanos,
     wasOpen: true,
     cutBytes: torn === undefined ? 0 : bytes - validBytes,
     cutBecause: torn === undefined ? "" : `${torn.kind} at offset ${torn.offset}`
@@ -401,24 +419,24 @@ const extend = (path: string, bytes: number) =>
 
 const remove = (directory: string, path: string) => Disk.use((disk) => disk.changeNames(directory, disk.unlink(path)))
 
-/** A segment that is left without events has no last id; an older one has. */
-const lastIdOf = Effect.fnUntraced(function*(
+/** A segment that is left without events has no last id and no last flush; an older one has. */
+const lastOf = Effect.fnUntraced(function*(
   end: End | undefined,
   older: ReadonlyArray<SegmentEntry>,
   reader: SegmentDirectoryReader
 ) {
-  if (end === undefined || end.lastEventId > 0) return end?.lastEventId ?? 0
-  for (const { segmentIndex } of older.toReversed()) {
-    const lastEventId = yield* reader.use(segmentIndex, lastIdIn)
-    if (lastEventId === undefined) break
-    if (lastEventId > 0) return lastEventId
+  if (end !== undefined && end.lastEventId > 0) return end
+  for (const { segmentIndex } of end === undefined ? [] : older.toReversed()) {
+    const last = yield* reader.use(segmentIndex, lastIn)
+    if (last === undefined) break
+    if (last.lastEventId > 0) return last
   }
-  return 0
+  return { lastEventId: 0, lastFlushNanos: 0n }
 })
 
-const lastIdIn = Effect.fnUntraced(function*(file: SegmentFile) {
+const lastIn = Effect.fnUntraced(function*(file: SegmentFile) {
   const { header } = yield* readStart(file)
-  return header.closedNanos === 0n ? (yield* verifySegment(file)).lastEventId : header.lastEventId
+  return header.closedNanos === 0n ? yield* verifySegment(file) : header
 })
 
 const missingCount = (segments: ReadonlyArray<SegmentEntry>): number => {

@@ -12,8 +12,8 @@
  *
  * No id is used twice. When the newest segment is damaged, the last id that it, its successors and the meta file show
  * goes into the meta file before anything is moved, and recording continues after it (see `Recovery`), under the next
- * index. Replay and verification then report missing events (format 2) or a missing segment (format 1). An id is
- * unknown when it was durable for less than a second when its process died and can be read nowhere any more.
+ * index. Bytes of that segment that nothing explains any more count as events, so recording may continue after ids that
+ * were never used. Replay and verification then report missing events (format 2) or a missing segment (format 1).
  *
  * A segment that is intact and only does not continue its predecessor stays where it is. So does what is no regular
  * file or cannot be read.
@@ -39,11 +39,12 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { requireOptions } from "../../internal/options.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { judge } from "./HintedEnd.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
 import { verify } from "./Verify.ts"
-import type { VerifyFault } from "./Verify.ts"
+import type { VerifiedSegment, VerifyFault } from "./Verify.ts"
 
 /**
  * What is done about one damaged file. Plain data.
@@ -81,6 +82,8 @@ export interface RepairReport {
   readonly lastGivenId: number
   /** Faults that are not repaired by moving a file. */
   readonly left: ReadonlyArray<VerifyFault>
+  /** Why the meta file was not believed; empty when it was, and when it is absent or older than the directory. */
+  readonly ignoredHint: string
 }
 
 /**
@@ -131,7 +134,7 @@ export const repair: (
     const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
     if (apply) yield* disk.lock(directory.pathOf(lockName))
-    const { given, lastEventId, left, plans } = yield* plan(directory)
+    const { given, ignored, lastEventId, left, plans } = yield* plan(directory)
     const steps = plans.map(({ step }) => step)
     const found = {
       directory: directory.path,
@@ -140,7 +143,8 @@ export const repair: (
       steps,
       lastEventId,
       lastGivenId: given.lastEventId,
-      left
+      left,
+      ignoredHint: ignored
     }
     if (!apply || plans.length === 0) return found
     const now = yield* Clock.currentTimeMillis
@@ -184,6 +188,10 @@ export const repair: (
   Effect.scoped
 )
 
+/** The last event of the segments before this one that verify. */
+const lastEventIdBefore = (segments: ReadonlyArray<VerifiedSegment>, segmentIndex: number): number =>
+  segments.reduce((last, other) => other.segmentIndex < segmentIndex ? Math.max(last, other.lastEventId) : last, 0)
+
 interface Plan {
   readonly step: RepairStep
   readonly file: SegmentFile
@@ -192,13 +200,13 @@ interface Plan {
 }
 
 const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
-  const meta = yield* MetaStore.read(directory.path)
+  const found = yield* MetaStore.read(directory.path)
   const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
   const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
-  let lastGivenId = Math.max(lastEventId, meta?.lastEventId ?? 0)
+  let lastGivenId = lastEventId
   for (const fault of faults) {
     const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
     const isWhole = (other: { readonly path: string }) => other.path === file?.path
@@ -208,12 +216,14 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     }
     const { path, segmentIndex } = file
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
-    const found = hasOther ? undefined : yield* readPrefix(file)
-    const prefix = found !== undefined && chainsSegments(found.header.version) && found.eventCount > 0
-      ? found
+    const begun = hasOther ? undefined : yield* readPrefix(file)
+    const prefix = begun !== undefined && chainsSegments(begun.header.version) && begun.eventCount > 0
+      ? begun
       : undefined
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
-    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file))
+    const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
+    const before = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file, isNewest ? before : undefined))
     plans.push({
       file,
       prefix,
@@ -228,6 +238,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
       }
     })
   }
-  const lastSegmentIndex = Math.max(meta?.lastSegmentIndex ?? -1, files.at(-1)?.segmentIndex ?? -1)
-  return { left, plans, lastEventId, given: { lastOffset: 0, lastSegmentIndex, lastEventId: lastGivenId } }
+  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
+  // Of a newest segment that is damaged something is missing.
+  const isClosed = !plans.some(({ file }) => file.segmentIndex === newest)
+  const { end, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId: lastGivenId, isClosed })
+  return { left, plans, lastEventId, ignored, given: { lastOffset: 0, ...end } }
 })

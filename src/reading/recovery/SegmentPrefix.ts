@@ -13,7 +13,6 @@ import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { forVerification, openSegment } from "../segment/SegmentReader.ts"
-import type { Reading } from "../segment/SegmentReader.ts"
 
 /** What verifies at the start of a segment. */
 export interface SegmentPrefix {
@@ -26,22 +25,31 @@ export interface SegmentPrefix {
   readonly firstEventId: number
   readonly lastEventId: number
   readonly chainedChecksum: bigint
+  /** When the last block was flushed; 0 when that is not known, and in format 1. */
+  readonly lastFlushNanos: bigint
+}
+
+/** A prefix that was read. */
+interface FoundPrefix extends SegmentPrefix {
+  /** Damage follows it, and not the end of the segment. */
+  readonly isDamaged: boolean
 }
 
 /**
  * Reads a segment up to its end or its first fault; `undefined` when even its header is damaged. Fails only when the
  * disk does not give the bytes.
  */
-export const readPrefix = (file: SegmentFile): Effect.Effect<SegmentPrefix | undefined, DiskError, Disk> =>
+export const readPrefix = (file: SegmentFile): Effect.Effect<FoundPrefix | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const reading: Reading = { ...forVerification(), tail: "left" }
-    const cursor = yield* openSegment(file, { segmentIndex: file.segmentIndex }, reading)
+    const cursor = yield* openSegment(file, { segmentIndex: file.segmentIndex }, forVerification())
+    let isDamaged = false
     let eventCount = 0
     let firstEventId = 0
     let lastEventId = 0
     while (true) {
       const read = yield* Effect.result(cursor.next)
       if (Result.isFailure(read) && read.failure._tag === "DiskError") return yield* Effect.fail(read.failure)
+      isDamaged = Result.isFailure(read)
       if (Result.isFailure(read) || read.success.length === 0) break
       for (const block of read.success) {
         if (eventCount === 0) firstEventId = block.firstEventId
@@ -52,14 +60,16 @@ export const readPrefix = (file: SegmentFile): Effect.Effect<SegmentPrefix | und
     const progress = cursor.progress()
     if (progress === undefined) return undefined
     const { header, point } = progress
-    const prefix: SegmentPrefix = {
+    const prefix: FoundPrefix = {
       header,
       bytes: point.offset,
       blockCount: point.blockIndex,
       eventCount,
       firstEventId,
       lastEventId,
-      chainedChecksum: point.chainedChecksum ?? header.previousChainedChecksum
+      chainedChecksum: point.chainedChecksum ?? header.previousChainedChecksum,
+      lastFlushNanos: point.flush?.flushNanos ?? 0n,
+      isDamaged
     }
     return prefix
   })).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)))
@@ -82,9 +92,9 @@ export const writePrefix = (
   }))
 
 const headerOf = (prefix: SegmentPrefix, closedNanos: bigint): SegmentHeader => {
-  const { blockCount, chainedChecksum, eventCount, firstEventId, header, lastEventId } = prefix
+  const { blockCount, chainedChecksum, eventCount, firstEventId, header, lastEventId, lastFlushNanos } = prefix
   return closedNanos === 0n
-    ? { ...header, blockCount: 0, eventCount: 0, firstEventId: 0, lastEventId: 0, closedNanos }
+    ? { ...header, blockCount: 0, eventCount: 0, firstEventId: 0, lastEventId: 0, closedNanos, lastFlushNanos: 0n }
     : {
       ...header,
       blockCount,
@@ -92,6 +102,7 @@ const headerOf = (prefix: SegmentPrefix, closedNanos: bigint): SegmentHeader => 
       firstEventId,
       lastEventId,
       closedNanos,
-      lastChainedChecksum: chainedChecksum
+      lastChainedChecksum: chainedChecksum,
+      lastFlushNanos
     }
 }

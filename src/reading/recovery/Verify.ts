@@ -18,6 +18,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
@@ -110,6 +111,8 @@ export interface VerifyReport {
   readonly severalForms: ReadonlyArray<number>
   /** Names that the naming does not give. No fault. */
   readonly foreign: ReadonlyArray<string>
+  /** One line for each of our own hints that is not intact: the meta file, the list of verified files. No fault. */
+  readonly ignoredHints: ReadonlyArray<string>
 }
 
 /**
@@ -162,12 +165,13 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
   const directory = new SegmentDirectory(options.directory, options.naming)
   const listing = yield* directory.scan
   const { incremental } = options
-  const remembered = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : new Set<string>()
-  const walk = new Walk(listing, directory, remembered)
+  const list = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : undefined
+  const walk = new Walk(listing, directory, list?.keys ?? new Set())
   for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
   // A file that is gone is forgotten, and so is one that has a fault.
   if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
-  return walk.report(listing)
+  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  return walk.report(listing, [list?.fault ?? "", meta?.fault ?? ""].filter((fault) => fault !== ""))
 })
 
 /**
@@ -229,9 +233,9 @@ class Walk {
     this.faults.push({ kind: "Corrupt", path, segmentIndex, reason, offset, expected, found })
   }
 
-  report(listing: Listing): VerifyReport {
+  report(listing: Listing, ignoredHints: ReadonlyArray<string>): VerifyReport {
     const { directory, faults, segments, severalForms } = this
-    return { directory: directory.path, segments, faults, severalForms, foreign: listing.foreign }
+    return { directory: directory.path, segments, faults, severalForms, foreign: listing.foreign, ignoredHints }
   }
 }
 
@@ -350,6 +354,7 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   validBytes: bytes,
   bytes,
   chainedChecksum: header.lastChainedChecksum,
+  lastFlushNanos: header.lastFlushNanos,
   torn: undefined
 })
 

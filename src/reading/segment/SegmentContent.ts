@@ -27,6 +27,8 @@ export interface SegmentContent {
   readonly restBytesMax: () => number
   /** Of a hot file: identifies this very file, whatever its name; empty for others. */
   readonly identity: string
+  /** Of a hot file: the bytes of this very file from `position` on, as they are now. */
+  readonly from: ((position: number) => SegmentContent) | undefined
 }
 
 /**
@@ -64,7 +66,8 @@ export const hotContent = (
         return count
       }),
     restBytesMax: () => Math.max(0, fileBytes - position),
-    identity
+    identity,
+    from: (position) => hotContent(opened, fileBytes, identity, position)
   }
 }
 
@@ -111,7 +114,8 @@ export const contentOfPieces = (
       return done
     }),
     restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
-    identity: ""
+    identity: "",
+    from: undefined
   }
 }
 

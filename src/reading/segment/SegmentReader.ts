@@ -21,6 +21,7 @@ import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { invariant } from "../../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import { rotatingMemory } from "./BlockMemory.ts"
+import { judge } from "./OpenEnd.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
 import { openContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
@@ -42,7 +43,7 @@ export interface SegmentCursor {
    * The blocks of the next read, in the memory given; empty at the end of the segment. Blocks that were checked before
    * a fault are handed out first; the fault comes with the call after that, and with every call from then on.
    */
-  readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock>, DiskError | SegmentCorrupt>
+  readonly next: Effect.Effect<ReadonlyArray<VerifiedBlock>, DiskError | SegmentCorrupt, Disk>
   /** What the segment turned out to be. Only after `next` gave nothing. */
   readonly summary: () => SegmentSummary
   /** The header and where the last whole block so far ended; `undefined` before there is a header that belongs here. */
@@ -67,8 +68,15 @@ export interface Reading {
   readonly hashes: Hashes
 }
 
-/** For reading events to hand them out: every changed byte that changes an event is found, in the least time. */
-export const forReplay = (memory: BlockMemory): Reading => ({ memory, tail: "left", hashes: "sufficient" })
+/**
+ * For reading events to hand them out: every changed byte that changes an event is found, in the least time. A reader
+ * that returns to an open segment again and again leaves its tail.
+ */
+export const forReplay = (memory: BlockMemory, tail: Reading["tail"] = "checked"): Reading => ({
+  memory,
+  tail,
+  hashes: "sufficient"
+})
 
 /** For checking every byte and every checksum. */
 export const forVerification = (): Reading => ({ memory: rotatingMemory(1), tail: "checked", hashes: "all" })
@@ -84,7 +92,8 @@ interface CursorParts {
 }
 
 /** Reads a segment's content through its verifier. */
-export const makeCursor = ({ content, file, memory, tail, verifier }: CursorParts): SegmentCursor => {
+export const makeCursor = ({ file, memory, tail, verifier, ...parts }: CursorParts): SegmentCursor => {
+  let { content } = parts
   let buffer: Uint8Array = new Uint8Array(0)
   /** The bytes that the verifier has not taken yet lie in `buffer` from `start` to `end`. */
   let start = 0
@@ -106,6 +115,26 @@ export const makeCursor = ({ content, file, memory, tail, verifier }: CursorPart
     readBytes = Math.min(readBytesMax, readBytes * 4)
   }
 
+  /** Ends the segment. An open one must not end in damage, and continues where a recorder has completed a block. */
+  const settle = Effect.gen(function*() {
+    ended = true
+    const { header, point, tornBecause: torn } = verifier
+    if (torn === undefined || header === undefined || point === undefined) return
+    const { from } = content
+    const seekable = from === undefined ? undefined : { from, bytes: point.offset + content.restBytesMax() }
+    const judged = yield* judge({ file, identity: content.identity, header, point, torn }, seekable)
+    if (judged === undefined) return
+    if (judged !== "again") {
+      failure = corrupt(file, judged)
+      return
+    }
+    if (from !== undefined) content = from(point.offset)
+    verifier.resume(header, point)
+    start = 0
+    end = 0
+    ended = false
+  })
+
   const next: SegmentCursor["next"] = Effect.gen(function*() {
     while (true) {
       if (failure !== undefined) return yield* Effect.fail(failure)
@@ -117,7 +146,7 @@ export const makeCursor = ({ content, file, memory, tail, verifier }: CursorPart
       const blocks: Array<VerifiedBlock> = []
       start += verifier.push(buffer.subarray(0, end), atEnd, (block) => blocks.push(block))
       if (verifier.fault !== undefined) failure = corrupt(file, verifier.fault)
-      else if (atEnd || (tail === "left" && verifier.isPastBlocks)) ended = true
+      else if (atEnd || (tail === "left" && verifier.isPastBlocks)) yield* settle
       if (blocks.length > 0) {
         memory.handOut()
         return blocks

@@ -13,24 +13,15 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { openScoped } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { blockBytesInFile, blockHeaderBytes } from "../../format/Block.ts"
-import type { BlockHeader } from "../../format/Block.ts"
-import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import { blockBytesInFile } from "../../format/Block.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { blockStepBytes } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
-import type { BlockMemory } from "./BlockMemory.ts"
-import { blockAt, blocksFrom, refutedMax } from "./BlockSearch.ts"
+import { contentFrom, scan } from "./BlockScan.ts"
+import { refutedMax } from "./BlockSearch.ts"
 import { seekable } from "./SeekableContent.ts"
-import type { SeekableContent } from "./SeekableContent.ts"
-import type { SegmentContent } from "./SegmentContent.ts"
-import { openContent } from "./SegmentContent.ts"
-import type { SegmentCursor } from "./SegmentReader.ts"
+import type { Reading, SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor } from "./SegmentReader.ts"
-
-/** Bytes that are searched at once. */
-const windowBytes = 64 * 1024
 
 /** A segment that is read after damage. */
 interface Salvaged {
@@ -49,7 +40,7 @@ export const openSegmentPast = Effect.fnUntraced(function*(
   file: SegmentFile,
   header: SegmentHeader,
   point: SegmentPoint,
-  memory: BlockMemory
+  reading: Reading
 ) {
   const outer = yield* Effect.scope
   const opened = yield* openScoped(file.path, "read")
@@ -57,11 +48,10 @@ export const openSegmentPast = Effect.fnUntraced(function*(
     Effect.flatMap(opened.stat, (stat) => seekable(file, opened, stat)),
     () => undefined
   )
-  const stepBytes = blockStepBytes(header.version)
   let refuted = 0
   let offset = point.offset
   while (refuted < refutedMax) {
-    const candidate = yield* search(file, content, header, { ...point, offset }, stepBytes)
+    const candidate = yield* scan(file, content, header, point, offset)
     if (candidate === undefined) return undefined
     const { block } = candidate
     const scope = yield* Scope.fork(outer)
@@ -70,10 +60,11 @@ export const openSegmentPast = Effect.fnUntraced(function*(
       offset: candidate.offset,
       blockIndex: block.blockIndex,
       lastEventId: block.firstEventId - 1,
-      chainedChecksum: undefined
+      chainedChecksum: undefined,
+      flush: undefined
     })
     const rest = yield* Scope.provide(contentFrom(file, content, candidate.offset), scope)
-    const cursor = makeCursor({ file, content: rest, verifier, memory, tail: "left" })
+    const cursor = makeCursor({ ...reading, file, content: rest, verifier })
     const first = yield* Effect.result(cursor.next)
     if (Result.isSuccess(first) && first.success.length > 0) {
       const salvaged: Salvaged = { cursor, blocks: first.success, offset: candidate.offset }
@@ -85,65 +76,3 @@ export const openSegmentPast = Effect.fnUntraced(function*(
   }
   return undefined
 })
-
-const contentFrom = Effect.fnUntraced(function*(
-  file: SegmentFile,
-  content: SeekableContent | undefined,
-  offset: number
-) {
-  if (content !== undefined) return content.from(offset)
-  const fromTheFront = yield* openContent(file)
-  const scratch = new Uint8Array(windowBytes)
-  let passed = 0
-  while (passed < offset) {
-    const count = yield* fromTheFront.read(scratch.subarray(0, Math.min(scratch.length, offset - passed)))
-    if (count === 0) break
-    passed += count
-  }
-  return fromTheFront
-})
-
-interface Candidate {
-  readonly offset: number
-  readonly block: BlockHeader
-}
-
-/** The next place at `point.offset` or after it that has an intact block header that can follow. */
-const search = (
-  file: SegmentFile,
-  content: SeekableContent | undefined,
-  header: SegmentHeader,
-  point: SegmentPoint,
-  stepBytes: number
-) =>
-  Effect.scoped(Effect.gen(function*() {
-    let windowStart = point.offset
-    let source: SegmentContent | undefined = yield* contentFrom(file, content, windowStart)
-    const window = new Uint8Array(windowBytes)
-    const blocks = blocksFrom(header, point)
-    // In format 1 only the header of each block is looked at, so a step is longer than a window.
-    while (source !== undefined) {
-      const read = yield* Effect.result(source.read(window))
-      if (Result.isFailure(read)) {
-        // After a damaged block of the frame the next one may be intact.
-        const beyond: number = (Math.floor(windowStart / pieceBytes) + 1) * pieceBytes
-        if (content === undefined || beyond >= content.bytes) return undefined
-        windowStart = firstPlaceFrom(beyond, point.offset, stepBytes)
-        source = content.from(windowStart)
-        continue
-      }
-      const count = read.success
-      if (count === 0) return undefined
-      const first = firstPlaceFrom(windowStart, point.offset, stepBytes)
-      for (let offset = first; offset + blockHeaderBytes <= windowStart + count; offset += stepBytes) {
-        const block = blockAt(blocks, window, offset - windowStart)
-        if (block !== undefined) return { offset, block } satisfies Candidate
-      }
-      windowStart += count
-    }
-    return undefined
-  }))
-
-/** The first place at `offset` or after it where a block can start, counted from a place where one did. */
-const firstPlaceFrom = (offset: number, from: number, stepBytes: number): number =>
-  from + Math.ceil((offset - from) / stepBytes) * stepBytes

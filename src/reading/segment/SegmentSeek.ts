@@ -28,15 +28,14 @@ import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
 import { blockStepBytes, hasFixedBlocks } from "../../format/SegmentLayout.ts"
 import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
-import type { BlockMemory } from "./BlockMemory.ts"
 import { blockAt, blocksOf, refutedMax } from "./BlockSearch.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
 import { seekable } from "./SeekableContent.ts"
 import { hotContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import { corrupt } from "./SegmentCorrupt.ts"
-import type { SegmentCursor } from "./SegmentReader.ts"
-import { forReplay, makeCursor, openSegment } from "./SegmentReader.ts"
+import type { Reading, SegmentCursor } from "./SegmentReader.ts"
+import { makeCursor, openSegment } from "./SegmentReader.ts"
 
 /** Distance of the places that are tried: the content of one block of our frames. */
 const strideBytes = pieceBytes
@@ -46,12 +45,12 @@ export const openSegmentAt = (
   file: SegmentFile,
   expectations: SegmentExpectations,
   fromId: number,
-  memory: BlockMemory
+  reading: Reading
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
   Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "read")
     const content = yield* seekable(file, opened, yield* opened.stat)
-    const fromTheFront = openSegment(file, expectations, forReplay(memory))
+    const fromTheFront = openSegment(file, expectations, reading)
     if (content === undefined || content.bytes < 4 * strideBytes) return yield* fromTheFront
     const verifier = new SegmentVerifier(expectations, "sufficient")
     const start = new Uint8Array(headerBytesMax)
@@ -66,7 +65,7 @@ export const openSegmentAt = (
     const point = yield* lastPointBefore(content, header, fromId)
     if (point === undefined) return yield* fromTheFront
     verifier.resume(header, point)
-    return makeCursor({ file, content: content.from(point.offset), verifier, memory, tail: "left" })
+    return makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
   })
 
 /** Opens a hot segment after what was read of it before, when it is still the same file; `undefined` when it is not. */
@@ -75,7 +74,7 @@ export const resumeSegment = Effect.fnUntraced(function*(
   expectations: SegmentExpectations,
   identity: string,
   point: SegmentPoint,
-  memory: BlockMemory
+  reading: Reading
 ) {
   if (file.form !== "hot") return undefined
   const opened = yield* openScoped(file.path, "read")
@@ -88,7 +87,7 @@ export const resumeSegment = Effect.fnUntraced(function*(
   if (verifier.header === undefined) return undefined
   verifier.resume(verifier.header, point)
   const content = hotContent(opened, stat.bytes, identity, point.offset)
-  return makeCursor({ file, content, verifier, memory, tail: "left" })
+  return makeCursor({ ...reading, file, content, verifier })
 })
 
 /** The last of the points that are tried that has only earlier events before it. */
@@ -182,5 +181,5 @@ const pointAfter = (header: SegmentHeader, bytes: Uint8Array, offset: number): S
   if (block === undefined) return undefined
   const { blockIndex, chainedChecksum, lastEventId, payloadBytes } = block
   const next = offset + blockBytesInFile(header.version, payloadBytes)
-  return { offset: next, blockIndex: blockIndex + 1, lastEventId, chainedChecksum }
+  return { offset: next, blockIndex: blockIndex + 1, lastEventId, chainedChecksum, flush: block }
 }

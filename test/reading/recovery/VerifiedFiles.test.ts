@@ -8,7 +8,7 @@ import { verify } from "../../../src/reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../../src/reading/recovery/Verify.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { formats } from "../../fixtures/formats.ts"
-import { buildSegment, buildWal, cold, eventsNamed, eventsOf, hot, put } from "../../fixtures/segments.ts"
+import { buildSegment, buildWal, cold, eventsNamed, eventsOf, filesIn, hot, put } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
 
 const onlyNew = verify({ directory, incremental: "onlyNew" })
@@ -61,6 +61,24 @@ describe.each(formats)("Verify, incrementally ($name)", ({ layout }) => {
       yield* disk.unlink(`${directory}/wal_verified.json`)
       yield* verify({ directory })
       assert.notInclude((yield* disk.list(directory)).map(({ name }) => name), "wal_verified.json")
+    }).pipe(onSimulatedDisk))
+
+  it.effect("believes no list in which a bit has rotted, and reports it", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10] })
+      yield* put(directory, ...wal.map(hot))
+      yield* onlyNew
+      const list = Buffer.from((yield* filesIn(directory)).get("wal_verified.json")!, "latin1")
+      // The last byte is the end of the line.
+      for (let bit = 0; bit < (list.length - 1) * 8; bit++) {
+        const bytes = Buffer.from(list)
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        yield* put(directory, { name: "wal_verified.json", bytes })
+        const report = yield* onlyNew
+        assert.deepStrictEqual(indicesRead(report), [0, 1], `bit ${bit}`)
+        assert.deepStrictEqual(report.ignoredHints, ["wal_verified.json is not intact"])
+      }
+      assert.deepStrictEqual((yield* onlyNew).ignoredHints, [])
     }).pipe(onSimulatedDisk))
 
   it.effect("leaves no temporary file when the disk does not take the list", () =>

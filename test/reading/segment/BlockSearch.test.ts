@@ -9,7 +9,13 @@ describe.each(formats)("the search for blocks ($name)", ({ headerBytes, layout }
   const [segment] = buildWal({ layout, segments: [12], firstEventId: 101, commitEvents: 3 })
   const { blockEnds, bytes, header } = segment!
   const starts = [headerBytes, ...blockEnds.map(({ offset }) => offset)].slice(0, -1)
-  const thirdBlock = { offset: starts[2]!, blockIndex: 2, lastEventId: 106, chainedChecksum: undefined }
+  const thirdBlock = {
+    offset: starts[2]!,
+    blockIndex: 2,
+    lastEventId: 106,
+    chainedChecksum: undefined,
+    flush: undefined
+  }
 
   /** The bytes of the second block with another header, whose checksum is right. */
   const forged = (change: Partial<BlockHeader>): Uint8Array => {

@@ -108,9 +108,12 @@ const lie = (segment: BuiltSegment, random: Random): Buffer => {
     chainedChecksum: at.readBigUInt64LE(24),
     blockIndex: at.readUInt32LE(40),
     eventCount: at.readUInt16LE(44),
-    payloadBytes: at.readUInt32LE(48)
+    payloadBytes: at.readUInt32LE(48),
+    flushFirstBlock: at.readUInt32LE(52),
+    flushNanos: at.readBigUInt64LE(56)
   }
-  const field = (["firstEventId", "lastEventId", "blockIndex", "payloadBytes"] as const)[below(random, 4)]!
+  const field =
+    (["firstEventId", "lastEventId", "blockIndex", "payloadBytes", "flushFirstBlock"] as const)[below(random, 5)]!
   const eventCount = random() < 0.3 ? number() & 0xffff : truth.eventCount
   encodeBlockHeader(version, { ...truth, eventCount, [field]: number() }, at)
   return bytes

@@ -335,7 +335,9 @@ describe("SegmentReader, of any file", () => {
         chainedChecksum: 0n,
         blockIndex: 1,
         eventCount: 1,
-        payloadBytes: 60 * 1024 * 1024
+        payloadBytes: 60 * 1024 * 1024,
+        flushFirstBlock: 1,
+        flushNanos: 1_800_000_000_000_000_000n
       }, claim)
       yield* put("/wal", { name: "FS.00000000.wal", bytes: Buffer.concat([bytes, claim, Buffer.alloc(1000, 1)]) })
       const before = process.memoryUsage().arrayBuffers

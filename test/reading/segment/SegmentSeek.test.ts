@@ -6,6 +6,7 @@ import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent } from "../../../src/reading/segment/BlockEvents.ts"
 import { rotatingMemory } from "../../../src/reading/segment/BlockMemory.ts"
+import { forReplay } from "../../../src/reading/segment/SegmentReader.ts"
 import { openSegmentAt } from "../../../src/reading/segment/SegmentSeek.ts"
 import { formats } from "../../fixtures/formats.ts"
 import { buildSegment, format1Events, frameOf, makeRandom, put } from "../../fixtures/segments.ts"
@@ -40,7 +41,7 @@ const readFrom = Effect.fnUntraced(function*(segment: BuiltSegment, file: Segmen
   let nextId = 0
   let bytesToFirst = 0
   yield* Effect.scoped(Effect.gen(function*() {
-    const cursor = yield* openSegmentAt(file, { segmentIndex: 0 }, fromId, rotatingMemory(1))
+    const cursor = yield* openSegmentAt(file, { segmentIndex: 0 }, fromId, forReplay(rotatingMemory(1)))
     while (true) {
       const blocks = yield* cursor.next
       if (firstId === 0) bytesToFirst = bytesRead
@@ -186,7 +187,7 @@ describe("SegmentSeek", () => {
           const ids: Array<number> = []
           const wanted = at.eventCount - 500
           const failure = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
-            const cursor = yield* openSegmentAt(file, {}, wanted, rotatingMemory(1))
+            const cursor = yield* openSegmentAt(file, {}, wanted, forReplay(rotatingMemory(1)))
             while (true) {
               const blocks = yield* cursor.next
               for (const block of blocks) forEachEvent(block, (id) => ids.push(id))
