@@ -46,8 +46,8 @@ export const eventIdMax = Number.MAX_SAFE_INTEGER
 export const segmentIndexMax = 0x7fff_fffe
 
 /**
- * The latest time in a header: Unix time in nanoseconds, in the year 2262. The header holds a u64, the control memory a
- * signed number.
+ * The latest time that is written into a header: Unix time in nanoseconds, in the year 2262. The header holds a u64, the
+ * control memory a signed number.
  */
 export const timeNanosMax = 2n ** 63n - 1n
 

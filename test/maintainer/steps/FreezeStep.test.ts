@@ -8,6 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { compressSync, uncompressSync } from "lz4-napi"
 import { randomBytes } from "node:crypto"
 import { Disk } from "../../../src/disk/Disk.ts"
+import { blockFormContentBytesMax } from "../../../src/format/Limits.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { free } from "../../../src/maintainer/steps/FreeStep.ts"
@@ -96,6 +97,34 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         assert.strictEqual(bytes.readUInt32LE(0), first.bytes.length)
         assert.deepStrictEqual(uncompressSync(bytes), first.bytes)
       }).pipe(Effect.provide(stepLayer())))
+
+    it.effect("makes a frame of a segment that is too long for the block form, and finds it again when it is done", () =>
+      Effect.gen(function*() {
+        for (const longer of [-1, 0, 1]) {
+          yield* Effect.gen(function*() {
+            yield* putSegments
+            const disk = yield* Disk
+            const claiming = Disk.of({
+              ...disk,
+              stat: (path) =>
+                Effect.map(
+                  disk.stat(path),
+                  (stat) =>
+                    path === hotPath(directory, 0) ? { ...stat, bytes: blockFormContentBytesMax + longer } : stat
+                )
+            })
+            const made = Effect.provideService(freezing(0, "block"), Disk, claiming)
+            const once = yield* made
+            const names = (yield* disk.list(directory)).map(({ name }) => name)
+            assert.deepStrictEqual(
+              names.filter((name) => name.startsWith("FS.00000000")),
+              [`FS.00000000.wal.${longer > 0 ? "lz4" : "lz4b"}`]
+            )
+            assert.deepStrictEqual(yield* made, once)
+            assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer())))
+        }
+      }))
 
     it.effect("interrupted during the compression leaves the .wal and no .tmp", () =>
       Effect.gen(function*() {
