@@ -1,6 +1,6 @@
 /**
- * The limits of both formats, each in one place. A writer asks here what it may write, a reader what it may believe, and
- * a check of options what may be configured. So no writer makes what a reader refuses. docs/FORMAT.md has the same
+ * The limits of both formats, each in one place. A writer asks here what it may write, a reader what it may believe,
+ * and a check of options what may be configured. So no writer makes what a reader refuses. docs/FORMAT.md has the same
  * table; a test compares the two.
  */
 
@@ -46,14 +46,14 @@ export const eventIdMax = Number.MAX_SAFE_INTEGER
 export const segmentIndexMax = 0x7fff_fffe
 
 /**
- * The latest time that is written into a header: Unix time in nanoseconds, in the year 2262. The header holds a u64, the
- * control memory a signed number.
+ * The latest time that is written into a header: Unix time in nanoseconds, in the year 2262. The header holds a u64,
+ * the control memory a signed number.
  */
 export const timeNanosMax = 2n ** 63n - 1n
 
 /**
- * The time of a header for this Unix time in milliseconds. A wall clock that stands before 1970 or after the latest time
- * gives the nearest time that a header can hold.
+ * The time of a header for this Unix time in milliseconds. A wall clock that stands before 1970 or after the latest
+ * time gives the nearest time that a header can hold.
  */
 export const timeNanosOf = (millis: number): bigint => {
   const whole = Math.floor(millis)

@@ -1,6 +1,6 @@
 /**
- * Writers, readers and options agree on every limit: what a writer may write at a limit, a reader reads, and what is one
- * beyond it neither of them takes. docs/FORMAT.md has the limits of the module.
+ * Writers, readers and options agree on every limit: what a writer may write at a limit, a reader reads, and what is
+ * one beyond it neither of them takes. docs/FORMAT.md has the limits of the module.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

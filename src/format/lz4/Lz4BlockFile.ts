@@ -110,8 +110,8 @@ export class Lz4BlockFile {
   }
 
   /**
-   * Takes sequences from `at` on as long as they lie in the chunk as a whole, fit into the buffer and have no fault, and
-   * gives where the next one begins. What it does not take comes part by part, and may come in several chunks. So this
+   * Takes sequences from `begin` on as long as they lie in the chunk as a whole, fit into the buffer and have no fault.
+   * Gives where the next one begins. What it does not take comes part by part, and may come in several chunks. So this
    * only saves time: nearly all sequences are taken here, more than six times as fast.
    */
   #takeSequences(chunk: Uint8Array, begin: number): number {

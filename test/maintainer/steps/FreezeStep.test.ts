@@ -256,7 +256,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         })
     )
 
-    /** What a reader finds in a file that a disk spoilt while it was being written: at the first byte, … at the last. */
+    /** Places in a frame that a disk may spoil while it is being written, from the first byte to the last. */
     const spoilt = ["the magic", "the header", "a block", "the end mark", "the checksum"] as const
     it.effect.each(spoilt)(
       "keeps the original when the disk has spoilt %s of the frame",
