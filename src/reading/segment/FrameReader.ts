@@ -13,6 +13,7 @@ import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import { readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { contentBytesPerDataByteMax, decodeBlock, releaseNative } from "../../format/lz4/Lz4Block.ts"
+import type { FrameHeader } from "../../format/lz4/Lz4Frame.ts"
 import { Lz4FrameContent } from "../../format/lz4/Lz4FrameContent.ts"
 import type { FramePart } from "../../format/lz4/Lz4FrameParser.ts"
 import { Lz4FrameParser } from "../../format/lz4/Lz4FrameParser.ts"
@@ -21,6 +22,9 @@ import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 
 /** Bytes of compressed file read at once. */
 export const compressedReadBytes = 512 * 1024
+
+/** A reader that begins in the middle looks for a place, and mostly wants one block. */
+const startReadBytesMin = 64 * 1024
 
 /**
  * The memory for reading frames beside their content: a buffer of compressed file, and the block being gathered. It
@@ -56,19 +60,36 @@ interface FrameSource {
   readonly file: SegmentFile
   readonly readAt: (target: Uint8Array, position: number) => Effect.Effect<number, DiskError>
   readonly chunkBytes: number
+  /** Where to begin; at the first byte of the file when this is not given. */
+  readonly start?: FrameStart
 }
 
-/** Takes the blocks out of a file of frames, from its first byte. The rest is as for `makeFrameReader`. */
+/** The start of a block in the first frame of a file; its blocks are independent. */
+export interface FrameStart {
+  readonly header: FrameHeader
+  /** In the file. */
+  readonly offset: number
+  /** Bytes of the block: so much is read at once, and not less than 64 KiB. */
+  readonly blockBytes: number
+  /** The content before it. */
+  readonly contentBytes: number
+}
+
+/** Takes the blocks out of a file of frames. The rest is as for `makeFrameReader`. */
 export const makeFrameBlocks = (
-  { chunkBytes, file, readAt }: FrameSource,
+  { chunkBytes, file, readAt, start }: FrameSource,
   isProven: () => boolean,
   memory: FrameMemory
 ): FrameBlocks => {
   const { parser } = memory
   parser.reset()
   const content = new Lz4FrameContent(isProven)
-  const chunk = memory.take(chunkBytes)
-  let position = 0
+  if (start !== undefined) {
+    parser.resume(start.header, start.offset)
+    content.resume(start.contentBytes)
+  }
+  const chunk = memory.take(chunkBytes).subarray(0, chunkBytes)
+  let position = start?.offset ?? 0
   let parts: Iterator<FramePart> | undefined
 
   /** The next block of the chunk; `undefined` when it has no more. */
@@ -111,7 +132,7 @@ interface FrameReader {
 }
 
 /**
- * Reads an open file of frames from its first byte. `isProven` tells whether the reader proves every byte of the
+ * Reads an open file of frames, from its first byte or from `start`. `isProven` tells whether the reader proves every byte of the
  * content by checksums inside the content. `memory` serves no other reader until this one is done.
  */
 export const makeFrameReader = (
@@ -119,13 +140,16 @@ export const makeFrameReader = (
   opened: DiskFile,
   fileBytes: number,
   isProven: () => boolean,
-  memory: FrameMemory
+  memory: FrameMemory,
+  start?: FrameStart
 ): FrameReader => {
   const readAt: FrameSource["readAt"] = (target, position) => readFully(opened, target, position)
-  const chunkBytes = Math.min(compressedReadBytes, fileBytes + 1)
-  const blocks = makeFrameBlocks({ file, readAt, chunkBytes }, isProven, memory)
+  const readBytes = start === undefined ? compressedReadBytes : Math.max(startReadBytesMin, start.blockBytes)
+  const chunkBytes = Math.min(readBytes, fileBytes + 1)
+  const source: FrameSource = { file, readAt, chunkBytes, ...(start === undefined ? {} : { start }) }
+  const blocks = makeFrameBlocks(source, isProven, memory)
   /** Where in the file the last block that was decoded ends. */
-  let decodedTo = 0
+  let decodedTo = start?.offset ?? 0
   let piece: Uint8Array | undefined
 
   const next = Effect.gen(function*() {
