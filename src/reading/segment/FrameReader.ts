@@ -132,8 +132,8 @@ interface FrameReader {
 }
 
 /**
- * Reads an open file of frames, from its first byte or from `start`. `isProven` tells whether the reader proves every byte of the
- * content by checksums inside the content. `memory` serves no other reader until this one is done.
+ * Reads an open file of frames, from its first byte or from `start`. `isProven` tells whether the reader proves every
+ * byte of the content by checksums inside the content. `memory` serves no other reader until this one is done.
  */
 export const makeFrameReader = (
   file: SegmentFile,

@@ -15,8 +15,8 @@
  * the end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading starts further
  * in front, in the last resort at the segment's first byte. An open segment is always read from there.
  *
- * A seek has no verdict of its own on a file: whatever does not open as it should is opened from the front, and what LZ4
- * finds wrong later is judged from there, too. So a file that whole reading accepts is accepted, and one that it refuses
+ * A seek has no verdict of its own on a file: whatever does not open as it should is opened from the front, and a fault
+ * that is met later is judged from there, too. So a file that whole reading accepts is accepted, and one that it refuses
  * is refused for the same fault, unless that lies before the place where reading starts.
  */
 import * as Effect from "effect/Effect"
@@ -31,7 +31,7 @@ import type { SegmentExpectations } from "../../format/SegmentExpectations.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
 import { blockStepBytes, hasFixedBlocks } from "../../format/SegmentLayout.ts"
-import type { SegmentPoint, VerifiedBlock } from "../../format/SegmentVerifier.ts"
+import type { SegmentPoint } from "../../format/SegmentVerifier.ts"
 import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { blockAt, blocksOf, refutedMax } from "./BlockSearch.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
@@ -71,35 +71,31 @@ export const openSegmentAt = (
     if (point === undefined) return yield* fromTheFront
     verifier.resume(header, point)
     const cursor = makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
-    return yield* judgedFromTheFront(cursor, fromTheFront)
+    return yield* judgedFromTheFront(cursor, point, fromTheFront)
   })
 
 /**
- * A cursor that began inside a segment, and hands out what the one from the front does. When it fails by what LZ4 finds
- * wrong, the segment is opened from the front and read up to the same event: then that reading goes on, or gives its
- * fault. When that does not come so far, because of damage before the place where this one began, this one's fault
- * stays.
+ * A cursor that began at `point`, inside a segment, and gives what one from the front would. When it meets a fault, the
+ * segment is opened from the front and read up to the same event: then that reading continues, or gives its fault. When
+ * it does not come so far, because of damage before the point, this cursor's fault stays.
  */
 const judgedFromTheFront = Effect.fnUntraced(function*(
   begun: SegmentCursor,
+  point: SegmentPoint,
   fromTheFront: Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope>
 ) {
   const scope = yield* Effect.scope
   let cursor = begun
-  let lastEventId = 0
+  /** Of what was handed out, or lies before the point. */
+  let { lastEventId } = point
 
-  const handOut = (blocks: ReadonlyArray<VerifiedBlock>) => {
-    lastEventId = blocks.at(-1)?.lastEventId ?? lastEventId
-    return blocks
-  }
-
-  /** The next blocks of the reading from the front, as far as they are new. */
   const judge = Effect.fnUntraced(function*(fault: SegmentCorrupt) {
-    const front = yield* Scope.provide(fromTheFront, scope)
+    // The file may have lost its name meanwhile.
+    const front = yield* Effect.catch(Scope.provide(fromTheFront, scope), () => Effect.fail(fault))
     while (true) {
       const read = yield* Effect.result(front.next)
-      const isAsFar = (front.progress()?.point.lastEventId ?? 0) >= lastEventId
       if (Result.isFailure(read)) {
+        const isAsFar = (front.progress()?.point.lastEventId ?? 0) >= lastEventId
         if (isAsFar) cursor = front
         return yield* Effect.fail(isAsFar ? read.failure : fault)
       }
@@ -111,13 +107,12 @@ const judgedFromTheFront = Effect.fnUntraced(function*(
   })
 
   const next: SegmentCursor["next"] = Effect.suspend(() =>
-    Effect.catchTag(
-      cursor.next,
-      "SegmentCorrupt",
-      (fault) => cursor === begun && fault.reason === "BadFrame" ? judge(fault) : Effect.fail(fault)
-    )
-  ).pipe(Effect.map(handOut))
-
+    Effect.catchTag(cursor.next, "SegmentCorrupt", (fault) => cursor === begun ? judge(fault) : Effect.fail(fault))
+  ).pipe(Effect.tap((blocks) =>
+    Effect.sync(() => {
+      lastEventId = blocks.at(-1)?.lastEventId ?? lastEventId
+    })
+  ))
   const judged: SegmentCursor = {
     ...begun,
     next,
