@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { compressSync } from "lz4-napi"
 import { Disk } from "../../src/disk/Disk.ts"
+import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { encodeHeader } from "../../src/format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../src/format/SegmentHeader.ts"
@@ -25,6 +26,7 @@ import { verify } from "../../src/reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { readStart } from "../../src/reading/segment/SegmentReader.ts"
+import { here, place } from "../cli/commandLine.ts"
 import { buildSegment, buildWal, filesIn, makeRandom, put } from "../fixtures/segments.ts"
 import type { BuiltSegment, NamedFile } from "../fixtures/segments.ts"
 import { directory, onReadOnlyDisk, onSimulatedDisk } from "../fixtures/simulatedWal.ts"
@@ -502,4 +504,37 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
       assert.deepStrictEqual([whole.ids.length, report.severalForms], [lastId, [1]])
       assert.deepStrictEqual([...report.foreign].sort(), others.map(({ name }) => name).sort())
     }).pipe(onSimulatedDisk))
+
+  it.live(
+    "agree on the command line: it inspects, exports and verifies every form alike",
+    () =>
+      Effect.gen(function*() {
+        const inPlace = yield* place
+        const fromId = middle.lastEventId - 1
+        for (const [name, file] of intact) {
+          const dir = inPlace(name.replaceAll(" ", "-"))
+          yield* put(
+            dir,
+            { name: hotName(defaultNaming, 0), bytes: oldest.bytes },
+            file(middle),
+            { name: hotName(defaultNaming, 2), bytes: newest.bytes }
+          )
+          const inspected = yield* here("inspect", "--dir", dir, "--json")
+          const { segments } = JSON.parse(inspected.stdout)
+          assert.deepStrictEqual(
+            segments.map(({ events, firstEventId, lastEventId }: Readonly<Record<string, number>>) => [
+              events,
+              firstEventId,
+              lastEventId
+            ]),
+            built.map(({ events, firstEventId, lastEventId }) => [events.length, firstEventId, lastEventId])
+          )
+          const exported = yield* here("export", "--dir", dir, "--from", String(fromId), "--to", String(fromId))
+          assert.strictEqual(JSON.parse(exported.stdout).id, fromId)
+          assert.deepStrictEqual([inspected.code, exported.code, exported.stderr], [0, 0, ""])
+          assert.strictEqual((yield* here("verify", "--dir", dir)).code, 0)
+        }
+      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
+    120_000
+  )
 })
