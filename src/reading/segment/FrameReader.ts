@@ -65,7 +65,7 @@ interface FrameSource {
 }
 
 /** The start of a block in the first frame of a file; its blocks are independent. */
-export interface FrameStart {
+interface FrameStart {
   readonly header: FrameHeader
   /** In the file. */
   readonly offset: number

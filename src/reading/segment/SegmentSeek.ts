@@ -16,8 +16,8 @@
  * in front, in the last resort at the segment's first byte. An open segment is always read from there.
  *
  * A seek has no verdict of its own on a file: whatever does not open as it should is opened from the front, and a fault
- * that is met later is judged from there, too. So a file that whole reading accepts is accepted, and one that it refuses
- * is refused for the same fault, unless that lies before the place where reading starts.
+ * that is met later is judged from there, too. So a file that whole reading accepts is accepted, and one that it
+ * refuses is refused for the same fault, unless that lies before the place where reading starts.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
