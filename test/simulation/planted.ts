@@ -348,7 +348,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 40,
+    seedFirst: 200,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -570,7 +570,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11390,
+    seedFirst: 12430,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -590,7 +590,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 250,
+    seedFirst: 400,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
