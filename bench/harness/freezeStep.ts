@@ -4,6 +4,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
 import type { Frozen } from "../../src/maintainer/steps/FreezeStep.ts"
+import { FrameMemory } from "../../src/reading/segment/FrameReader.ts"
 import { noopUpdater } from "../../src/telemetry/SegmentMaintainerUpdater.ts"
 
 const pressure = { commitsAsked: () => 0, isAwaited: () => false }
@@ -17,7 +18,8 @@ export const freezeStep = (directory: string, segmentIndex: number): Promise<Fro
         compression: "frame",
         telemetry: noopUpdater,
         pressure,
-        leftBehind: new Set()
+        leftBehind: new Set(),
+        memory: new FrameMemory()
       },
       segmentIndex
     ),

@@ -37,13 +37,15 @@ export interface FoundMeta {
 }
 
 const metaBytes = 24
+/** An offset beyond it is written as this one: 0 would stand for a repair. */
+const offsetMax = 0xffff_ffff
 const checksumOffset = 16
 
 /** Replaces the meta of a directory, durably and atomically. */
 export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) {
   const bytes = new Uint8Array(metaBytes)
   const view = new DataView(bytes.buffer)
-  view.setUint32(0, meta.lastOffset, true)
+  view.setUint32(0, Math.min(meta.lastOffset, offsetMax), true)
   view.setUint32(4, meta.lastSegmentIndex, true)
   view.setBigUint64(8, BigInt(meta.lastEventId), true)
   view.setBigUint64(checksumOffset, xxh64(bytes.subarray(0, checksumOffset)), true)

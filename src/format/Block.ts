@@ -22,8 +22,8 @@
  * The chain of a segment's first block starts from the header's previous_chained_checksum (format 1: from 0).
  */
 import { xxh64 } from "../internal/xxh64.ts"
+import { eventIdMax, format1BlockEvents, format1EventBytes, format2BlockEvents } from "./Limits.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
-import { format1BlockEvents, format1EventBytes } from "./SegmentHeader.ts"
 
 /** Bytes of a block header. */
 export const blockHeaderBytes = 64
@@ -35,7 +35,8 @@ export const blockAlignment = 64
 export const format1BlockBytes = blockHeaderBytes + format1BlockEvents * format1EventBytes
 
 /** The most events of a block. */
-export const blockEventsMax = (version: FormatVersion): number => version === 1 ? format1BlockEvents : 65_535
+export const blockEventsMax = (version: FormatVersion): number =>
+  version === 1 ? format1BlockEvents : format2BlockEvents
 
 /** The fields of a block header, without its own checksum. */
 export interface BlockHeader {
@@ -110,8 +111,8 @@ export const readBlockHeader = (version: FormatVersion, bytes: Uint8Array, at: n
 
 /** Reads a u64 event id; `NaN` above 2^53, where no id of ours can be. */
 export const readId = (view: DataView, offset: number): number => {
-  const high = view.getUint32(offset + 4, true)
-  return high < 0x20_0000 ? high * 0x1_0000_0000 + view.getUint32(offset, true) : Number.NaN
+  const id = view.getUint32(offset + 4, true) * 0x1_0000_0000 + view.getUint32(offset, true)
+  return id <= eventIdMax ? id : Number.NaN
 }
 
 /** Bytes that a block takes in the file, its padding included. */

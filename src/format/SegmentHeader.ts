@@ -36,6 +36,7 @@
  * - anything else: damage
  */
 import { xxh64 } from "../internal/xxh64.ts"
+import { blockPayloadBytesMax, eventIdMax, format1BlockEvents, format1EventBytes, segmentIndexMax } from "./Limits.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { segmentFault } from "./SegmentFault.ts"
 
@@ -79,15 +80,6 @@ export const headerBytesOf = (version: FormatVersion): number => version === 1 ?
 
 /** Bytes that are enough to decode the header of either format. */
 export const headerBytesMax = 128
-
-/** Bytes of every event of format 1. */
-export const format1EventBytes = 64
-
-/** The most events of a block of format 1. */
-export const format1BlockEvents = 256
-
-/** The largest `block_bytes_max` that is written or believed: it bounds the memory of a reader. */
-export const blockBytesLimit = 64 * 1024 * 1024
 
 const checksumOffset = 48
 
@@ -164,7 +156,7 @@ export const isUnclosedByAnother = (bytes: Uint8Array): boolean => {
     view.getBigUint64(40, true) === 0n && view.getUint32(8, true) === 0 && view.getUint32(12, true) === 0
 }
 
-const isSafeId = (id: bigint): boolean => id <= BigInt(Number.MAX_SAFE_INTEGER)
+const isSafeId = (id: bigint): boolean => id <= BigInt(eventIdMax)
 
 /**
  * Reads a header from the first bytes of a segment (`headerBytesMax` of them, or fewer when the file is shorter). A
@@ -208,6 +200,10 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
       }
     }
   }
+  const segmentIndex = view.getUint32(4, true)
+  if (segmentIndex > segmentIndexMax) {
+    return segmentFault("BadHeader", 4, `a segment index up to ${segmentIndexMax}`, String(segmentIndex))
+  }
   const firstEventId = view.getBigUint64(16, true)
   const lastEventId = view.getBigUint64(24, true)
   if (!isSafeId(firstEventId) || !isSafeId(lastEventId)) {
@@ -216,12 +212,12 @@ export const decodeHeader = (bytes: Uint8Array): SegmentHeader | SegmentFault =>
   const blockBytesMax = version === 2
     ? view.getUint32(88, true)
     : format1EventBytes * format1BlockEvents
-  if (blockBytesMax === 0 || blockBytesMax > blockBytesLimit) {
-    return segmentFault("BadHeader", 88, `block_bytes_max of 1 to ${blockBytesLimit}`, String(blockBytesMax))
+  if (blockBytesMax === 0 || blockBytesMax > blockPayloadBytesMax) {
+    return segmentFault("BadHeader", 88, `block_bytes_max of 1 to ${blockPayloadBytesMax}`, String(blockBytesMax))
   }
   return {
     version: version === 1 ? 1 : 2,
-    segmentIndex: view.getUint32(4, true),
+    segmentIndex,
     blockCount: view.getUint32(8, true),
     eventCount: view.getUint32(12, true),
     firstEventId: Number(firstEventId),

@@ -3,7 +3,14 @@
  * number of a format: it asks here for what it needs to know.
  */
 import { blockAlignment, format1BlockBytes } from "./Block.ts"
-import { format1BlockEvents, format1EventBytes, headerBytesOf } from "./SegmentHeader.ts"
+import {
+  blockPayloadBytesMax,
+  fixedEventBytesMax,
+  format1BlockEvents,
+  format1EventBytes,
+  lengthBytes
+} from "./Limits.ts"
+import { headerBytesOf } from "./SegmentHeader.ts"
 import type { FormatVersion } from "./SegmentHeader.ts"
 
 /**
@@ -26,6 +33,28 @@ export const format1Layout: SegmentLayout = {
   eventSize: format1EventBytes,
   blockBytesMax: format1EventBytes * format1BlockEvents
 }
+
+/**
+ * Why no segment with a payload of up to `segmentBytes` may have this layout, in words; `undefined` when one may: then
+ * every reader accepts it, and every event that fits into a block fits into a segment.
+ */
+export const layoutFault = (layout: SegmentLayout, segmentBytes: number): string | undefined => {
+  const { blockBytesMax, eventSize, version } = layout
+  const isOfFormat1 = eventSize === format1Layout.eventSize && blockBytesMax === format1Layout.blockBytesMax
+  if (version === 1 && !isOfFormat1) return "format 1 has one layout"
+  if (!isBetween(blockBytesMax, 1, blockPayloadBytesMax)) {
+    return `blockBytesMax is ${blockBytesMax}, expected 1 to ${blockPayloadBytesMax}`
+  }
+  if (!isBetween(eventSize, 0, fixedEventBytesMax)) {
+    return `eventSize is ${eventSize}, expected 0 to ${fixedEventBytesMax}`
+  }
+  const [smallest, largest] = eventSize === 0 ? [lengthBytes, blockBytesMax] : [eventSize, eventSize]
+  if (smallest > blockBytesMax) return `a block of ${blockBytesMax} bytes holds no event`
+  return largest > segmentBytes ? `an event of ${largest} bytes does not fit into ${segmentBytes}` : undefined
+}
+
+const isBetween = (value: number, least: number, most: number): boolean =>
+  Number.isInteger(value) && value >= least && value <= most
 
 /** The format that a stored number stands for. */
 export const versionOf = (stored: number): FormatVersion => stored === 1 ? 1 : 2

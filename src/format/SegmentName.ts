@@ -18,6 +18,9 @@
  */
 import * as Schema from "effect/Schema"
 import { matching, whole } from "../internal/options.ts"
+import { segmentIndexMax } from "./Limits.ts"
+
+export { segmentIndexMax } from "./Limits.ts"
 
 /**
  * The form of a segment, as a file name tells it.
@@ -63,14 +66,6 @@ export interface SegmentNaming extends Schema.Schema.Type<typeof SegmentNaming> 
  * @category models
  */
 export const defaultNaming: SegmentNaming = { prefix: "FS", suffix: ".wal", digits: 8 }
-
-/**
- * The largest segment index. The header holds a u32, the control memory a signed number, with -1 for "none yet".
- *
- * @since 0.1.0
- * @category limits
- */
-export const segmentIndexMax = 0x7fff_fffe
 
 const coldEnding: Record<Compression, string> = { frame: ".lz4", block: ".lz4b" }
 

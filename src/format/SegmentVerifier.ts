@@ -26,12 +26,13 @@ import {
   readId
 } from "./Block.ts"
 import type { BlockHeader } from "./Block.ts"
+import { format1EventBytes, segmentContentBytesMax } from "./Limits.ts"
 import { firstIdFault, headerFault } from "./SegmentExpectations.ts"
 import type { SegmentExpectations } from "./SegmentExpectations.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { isSegmentFault, segmentFault } from "./SegmentFault.ts"
 import type { SegmentHeader } from "./SegmentHeader.ts"
-import { decodeHeader, format1EventBytes, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
+import { decodeHeader, headerBytesMax, headerBytesOf, hex } from "./SegmentHeader.ts"
 import { blocksTellFlush, idsInEvents, keepsFileLength } from "./SegmentLayout.ts"
 
 /**
@@ -320,6 +321,9 @@ export class SegmentVerifier {
     if (block.payloadBytes === 0 || block.payloadBytes > header.blockBytesMax) {
       const expected = `a payload of 1 to ${header.blockBytesMax} bytes`
       return segmentFault("BadBlockHeader", at + 48, expected, String(block.payloadBytes))
+    }
+    if (at + blockBytesInFile(header.version, block.payloadBytes) > segmentContentBytesMax) {
+      return segmentFault("BadBlockHeader", at, `a segment of up to ${segmentContentBytesMax} bytes`, "a block beyond")
     }
     if (!(block.firstEventId >= 1) || !(block.lastEventId >= block.firstEventId)) {
       return segmentFault("BadOrder", at, "ids from 1 that increase", `${block.firstEventId} to ${block.lastEventId}`)

@@ -19,6 +19,7 @@ import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import { segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
@@ -198,7 +199,7 @@ const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ou
 
 const HoldOptions = Schema.Struct({
   name: text("a name"),
-  fromSegmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER),
+  fromSegmentIndex: whole("number", 0, segmentIndexMax),
   expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
 })
 

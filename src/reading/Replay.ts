@@ -24,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { callback, requireOptions, whole } from "../internal/options.ts"
@@ -141,13 +142,13 @@ export interface Durable {
   readonly above: (id: number) => Effect.Effect<number>
 }
 
-const id = whole("number", 0, Number.MAX_SAFE_INTEGER)
+const id = whole("number", 0, eventIdMax)
 
 const Options = Schema.Struct({
   ...readingFields,
   from: Schema.optional(Schema.Union([
     Schema.Struct({ id }),
-    Schema.Struct({ segmentIndex: whole("number", 0, Number.MAX_SAFE_INTEGER) }),
+    Schema.Struct({ segmentIndex: whole("number", 0, segmentIndexMax) }),
     Schema.Struct({ timeMillis: Schema.Finite })
   ])),
   to: Schema.optional(Schema.Struct({ id })),
@@ -237,7 +238,7 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
       reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
       onSegment: options.onSegment ?? (() => Effect.void)
     })
-    const toId = options.to?.id ?? Number.MAX_SAFE_INTEGER
+    const toId = options.to?.id ?? eventIdMax
     const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
     const { onHole } = options
     const read = onHole === undefined

@@ -26,6 +26,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
@@ -270,8 +271,16 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
         })
         : refusal === Refusal.WrongSize
         ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
+        : refusal === Refusal.LogExhausted
+        ? exhausted()
         : new RecorderError({ reason: "Closed", detail: "" })
     )
+
+  const exhausted = (): RecorderError =>
+    new RecorderError({
+      reason: "LogExhausted",
+      detail: `segment ${writer.activeSegmentIndex} of ${segmentIndexMax}, event ${writer.lastEventId} of ${eventIdMax}`
+    })
 
   /** Does what the policy demands when no slot is blank. */
   const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
@@ -352,6 +361,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     const seen = Doorbell.readUnsafe(arena.durable)
     if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
     if (writer.rotateUnsafe()) return Effect.void
+    if (writer.isExhausted) return Effect.fail(exhausted())
     if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })

@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
  * - `DiskFailing`: the same, because the device fails to write or sync
  * - `MaintainerDown`: the maintainer is down; nothing more becomes durable
  * - `Closed`: the recorder is shutting down; nothing was written
+ * - `LogExhausted`: no segment index, or too few event ids, are left for more events; nothing was written
  * - `Unencodable`: an event could not be encoded by its schema; nothing was written
  *
  * @since 0.1.0
@@ -28,6 +29,7 @@ export const RecorderReason = Schema.Literals([
   "DiskFailing",
   "MaintainerDown",
   "Closed",
+  "LogExhausted",
   "Unencodable"
 ])
 
@@ -47,6 +49,7 @@ const advice: Record<RecorderReason, string> = {
   DiskFailing: "the device fails to write or sync; the appended events stay in memory and are written again",
   MaintainerDown: "the maintainer is down after too many restarts; start the recorder again",
   Closed: "the recorder is shutting down",
+  LogExhausted: "too few segment indices or event ids are left for more events; record into another directory",
   Unencodable: "the event does not fit its schema"
 }
 

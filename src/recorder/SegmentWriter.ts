@@ -29,6 +29,7 @@
  *
  * @since 0.1.0
  */
+import { eventIdMax, hasRoomForSegment, lengthBytes, segmentIndexMax, timeNanosOf } from "../format/Limits.ts"
 import { idsInEvents } from "../format/SegmentLayout.ts"
 import { refuseArgument, requireBytes, requireWhole } from "../internal/arguments.ts"
 import { invariant } from "../internal/invariant.ts"
@@ -43,13 +44,12 @@ import * as TaskQueue from "../shared/TaskQueue.ts"
  * - `TooLarge`: the event does not fit into a block; it never will
  * - `WrongSize`: events of this recorder have another size
  * - `Closed`: the recorder is shutting down
+ * - `LogExhausted`: no segment index, or too few event ids, are left for another segment; there never will be
  *
  * @since 0.1.0
  * @category models
  */
-export const Refusal = { Full: 0, TooLarge: -1, WrongSize: -2, Closed: -3 } as const
-
-const lengthBytes = 4
+export const Refusal = { Full: 0, TooLarge: -1, WrongSize: -2, Closed: -3, LogExhausted: -4 } as const
 
 /** Small enough to copy without a long pause (about 2 µs), large enough that one copy serves many events. */
 const gatheredBytesMax = 16 * 1024
@@ -114,6 +114,8 @@ export class SegmentWriter {
   /** Bytes of the length in front of every event: 4, or 0 where all have one size. */
   private readonly prefixBytes: number
   private readonly stampsIds: boolean
+  /** The most events that fit into a segment. */
+  private readonly segmentEventsMax: number
 
   private readonly gathered = new Uint8Array(gatheredBytesMax)
   private readonly gatheredView = new DataView(this.gathered.buffer)
@@ -161,10 +163,15 @@ export class SegmentWriter {
     this.eventBytesMax = eventBytesMax(arena.layout)
     this.prefixBytes = arena.layout.eventSize === 0 ? lengthBytes : 0
     this.stampsIds = idsInEvents(arena.layout.version)
+    this.segmentEventsMax = Math.floor(arena.slotBytes / (arena.layout.eventSize || lengthBytes))
     this.bytes = new Uint8Array(arena.buffer)
     this.view = new DataView(arena.buffer)
     this.nextEventId = options.firstEventId
     this.segmentIndex = options.firstSegmentIndex
+    invariant(
+      hasRoomForSegment(this.segmentIndex, this.nextEventId, this.segmentEventsMax),
+      `a log has segment indices up to ${segmentIndexMax} and event ids up to ${eventIdMax}`
+    )
     this.activate(0)
   }
 
@@ -181,6 +188,14 @@ export class SegmentWriter {
   /** Bytes in the active segment. */
   get activeBytes(): number {
     return this.position
+  }
+
+  /**
+   * Whether the log has no room for a segment after the active one: no index, or not an id for every event that a
+   * segment may get. So no append needs to look at its id.
+   */
+  get isExhausted(): boolean {
+    return !hasRoomForSegment(this.segmentIndex + 1, this.nextEventId, this.segmentEventsMax)
   }
 
   /** Appends a copy of `event`. Returns its id, or a `Refusal`. Throws when `event` is no Uint8Array. */
@@ -256,7 +271,7 @@ export class SegmentWriter {
 
   /**
    * Hands the active segment over and continues with the next. An empty segment is not rotated. `false` if there is no
-   * blank slot to continue with; nothing has changed then.
+   * blank slot to continue with, or the log is exhausted; nothing has changed then.
    */
   rotateUnsafe(): boolean {
     return this.position === 0 || this.continueWithNext()
@@ -264,7 +279,8 @@ export class SegmentWriter {
 
   /**
    * Hands an empty active segment over, as a closed segment without events that carries the ids and the chain, and
-   * continues with the next. `false` if it is not empty, or if there is no blank slot to continue with.
+   * continues with the next. `false` if it is not empty, if there is no blank slot to continue with, or if the log is
+   * exhausted.
    */
   rotateEmptyUnsafe(): boolean {
     return this.position === 0 && this.continueWithNext()
@@ -272,6 +288,7 @@ export class SegmentWriter {
 
   private continueWithNext(): boolean {
     const next = (this.slot + 1) % this.arena.slots
+    if (this.isExhausted) return false
     if (Arena.stateOf(this.arena, next) !== SlotState.Blank) return false
     const startedNanos = this.nowNanos()
     this.handOver()
@@ -331,7 +348,8 @@ export class SegmentWriter {
 
   private advance(): number | undefined {
     if (this.isClosed) return Refusal.Closed
-    return this.rotateUnsafe() ? undefined : Refusal.Full
+    if (this.rotateUnsafe()) return undefined
+    return this.isExhausted ? Refusal.LogExhausted : Refusal.Full
   }
 
   private handOver(): void {
@@ -361,7 +379,7 @@ export class SegmentWriter {
     Arena.activateUnsafe(this.arena, slot, {
       segmentIndex: this.segmentIndex,
       firstEventId: this.nextEventId,
-      createdNanos: BigInt(Math.floor(this.nowMillis())) * 1_000_000n
+      createdNanos: timeNanosOf(this.nowMillis())
     })
   }
 }

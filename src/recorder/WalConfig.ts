@@ -14,12 +14,16 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Struct from "effect/Struct"
-import { blockBytesLimit, format1EventBytes } from "../format/SegmentHeader.ts"
+import {
+  blockPayloadBytesMax,
+  fixedEventBytesMax,
+  format1EventBytes,
+  segmentPayloadBytesMax
+} from "../format/Limits.ts"
 import { check, fieldsOf, fromText, oneOf, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import type { Field } from "../internal/options.ts"
 import { MaintainerOptions, sleepsInOrder } from "../maintainer/MaintainerOptions.ts"
 import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
-import { slotBytesLimit } from "../shared/Arena.ts"
 import { capacities } from "../shared/SegmentQueues.ts"
 import { RecorderOptions } from "./Recorder.ts"
 
@@ -29,15 +33,15 @@ const unchecked = Schema.Struct({
   /** The on-disk format. 2: events of any bytes. 1: events of 64 bytes that begin with their id. Default: 2. */
   format: withDefault(oneOf([1, 2]), 2),
   /** Payload bytes of a segment, and of each slot of the arena. Default: 16 MiB. */
-  segmentBytesMax: withDefault(whole("bytes", format1EventBytes, slotBytesLimit), 16 * 1024 * 1024),
+  segmentBytesMax: withDefault(whole("bytes", format1EventBytes, segmentPayloadBytesMax), 16 * 1024 * 1024),
   /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */
   slots: withDefault(whole("count", 2, capacities.persist), 4),
   /** Bytes of every event; 0 = any length. Default: 0. */
-  eventSize: withDefault(whole("bytes", 0, 0xffff), 0),
+  eventSize: withDefault(whole("bytes", 0, fixedEventBytesMax), 0),
   /**
    * The largest payload of a block; it limits the size of an event. Default: 1 MiB, or a whole segment if that is less.
    */
-  blockBytesMax: withDefault(whole("bytes", format1EventBytes, blockBytesLimit), 1024 * 1024)
+  blockBytesMax: withDefault(whole("bytes", format1EventBytes, blockPayloadBytesMax), 1024 * 1024)
 })
 
 const eventFits = Schema.makeFilter(({ blockBytesMax, eventSize, segmentBytesMax }: typeof unchecked.Type) => {

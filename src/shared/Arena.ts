@@ -27,7 +27,8 @@
  *        data of slot 0, slot 1, …, each from a multiple of 4,096
  * ```
  */
-import { versionOf } from "../format/SegmentLayout.ts"
+import { segmentPayloadBytesMax } from "../format/Limits.ts"
+import { layoutFault, versionOf } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import type { SealState } from "../format/SegmentSealer.ts"
 import { sealStart } from "../format/SegmentSealer.ts"
@@ -108,11 +109,6 @@ invariant(
 invariant(long.recordA * 8 === 2 * line && long.recordB * 8 === 3 * line, "a seal record has a line of its own")
 
 /**
- * The largest slot, in bytes: watermarks are signed 32-bit numbers.
- */
-export const slotBytesLimit = 1024 * 1024 * 1024
-
-/**
  * An arena, as one thread sees it.
  *
  * @since 0.1.0
@@ -159,7 +155,9 @@ const slotStride = (slotBytes: number): number => Math.ceil(slotBytes / dataAlig
 export const makeUnsafe = (options: ArenaOptions): Arena => {
   const { layout, slotBytes, slots } = options
   invariant(slots >= 2, "an arena has at least 2 slots")
-  invariant(slotBytes > 0 && slotBytes <= slotBytesLimit, `a slot has 1 to ${slotBytesLimit} bytes`)
+  invariant(slotBytes > 0 && slotBytes <= segmentPayloadBytesMax, `a slot has 1 to ${segmentPayloadBytesMax} bytes`)
+  const fault = layoutFault(layout, slotBytes)
+  invariant(fault === undefined, `the layout of an arena is one that a reader accepts: ${fault}`)
   const buffer = new SharedArrayBuffer(dataStart(slots) + slots * slotStride(slotBytes))
   const words = new Int32Array(buffer)
   words[word.slots] = slots

@@ -15,6 +15,7 @@ import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
 import { persistFile } from "../../src/maintainer/steps/PersistFileStep.ts"
 import * as Backup from "../../src/reading/recovery/Backup.ts"
 import * as Recovery from "../../src/reading/recovery/Recovery.ts"
+import { FrameMemory } from "../../src/reading/segment/FrameReader.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
@@ -72,7 +73,8 @@ const freezing = (segmentIndex: number) =>
       compression: "frame",
       telemetry: telemetry.updater(0),
       pressure: { commitsAsked: () => 0, isAwaited: () => false },
-      leftBehind: new Set()
+      leftBehind: new Set(),
+      memory: new FrameMemory()
     }, segmentIndex))
 
 /** The next sync of the directory fails, then the work is done again until it succeeds. */

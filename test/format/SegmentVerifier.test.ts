@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { blockHeaderBytes, encodeBlockHeader } from "../../src/format/Block.ts"
+import { blockPayloadBytesMax } from "../../src/format/Limits.ts"
 import type { SegmentExpectations } from "../../src/format/SegmentExpectations.ts"
 import { isSegmentFault } from "../../src/format/SegmentFault.ts"
 import type { SegmentFault } from "../../src/format/SegmentFault.ts"
-import { blockBytesLimit, encodeHeader } from "../../src/format/SegmentHeader.ts"
+import { encodeHeader } from "../../src/format/SegmentHeader.ts"
 import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import type { SegmentLayout } from "../../src/format/SegmentLayout.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
@@ -232,7 +233,7 @@ describe("SegmentVerifier", () => {
 
   it("refuses a block_bytes_max that no reader should make room for", () => {
     const segment = buildSegment({ commits: [eventsNamed(1, 3)] })
-    for (const blockBytesMax of [0, blockBytesLimit + 1, 0xffff_ffff]) {
+    for (const blockBytesMax of [0, blockPayloadBytesMax + 1, 0xffff_ffff]) {
       const bytes = Buffer.from(segment.bytes)
       bytes.set(encodeHeader({ ...segment.header, blockBytesMax }))
       assert.strictEqual(faultOf(bytes).kind, "BadHeader")
@@ -302,10 +303,10 @@ describe("SegmentVerifier", () => {
   it("asks for no more bytes than a block can have", () => {
     const segment = buildSegment({ commits: [eventsNamed(1, 2)], closed: false })
     const bytes = Buffer.from(segment.bytes)
-    bytes.set(encodeHeader({ ...segment.header, blockBytesMax: blockBytesLimit }))
+    bytes.set(encodeHeader({ ...segment.header, blockBytesMax: blockPayloadBytesMax }))
     const verifier = new SegmentVerifier()
     verifier.push(bytes, false, () => {})
-    assert.isAtMost(verifier.neededBytes, blockBytesLimit + 128)
+    assert.isAtMost(verifier.neededBytes, blockPayloadBytesMax + 128)
   })
 
   it("resumes at any block, with every check from there on", () => {

@@ -6,7 +6,9 @@ import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import type { Compression } from "../../src/format/SegmentName.ts"
 import { blocking } from "../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../src/maintainer/Compressor.ts"
+import type { Pressure } from "../../src/maintainer/steps/FreezePace.ts"
 import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
+import { FrameMemory } from "../../src/reading/segment/FrameReader.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
@@ -34,16 +36,27 @@ export const changes = Effect.gen(function*() {
 export const lastChanges = (before: number) => Effect.map(changes, (lines) => lines.slice(before))
 
 export const segments = new SegmentDirectory(directory)
-const pressure = { commitsAsked: () => 0, isAwaited: () => false }
-export const freezing = (segmentIndex: number, compression: Compression = "frame") =>
-  Effect.flatMap(
-    Telemetry,
-    (telemetry) =>
-      freeze(
-        { directory: segments, compression, telemetry: telemetry.updater(0), pressure, leftBehind: new Set() },
-        segmentIndex
-      )
-  )
+const alone: Pressure = { commitsAsked: () => 0, isAwaited: () => false }
+
+/** Commits come all the time. */
+export const besideCommits = (): Pressure => {
+  let commits = 0
+  return { commitsAsked: () => commits++, isAwaited: () => false }
+}
+
+export const freezing = (segmentIndex: number, compression: Compression = "frame", pressure = alone) =>
+  Effect.flatMap(Telemetry, (telemetry) =>
+    freeze(
+      {
+        directory: segments,
+        compression,
+        telemetry: telemetry.updater(0),
+        pressure,
+        leftBehind: new Set(),
+        memory: new FrameMemory()
+      },
+      segmentIndex
+    ))
 
 export const stepLayer = (compressor: RawCompressor = blocking, disk: Partial<SimulatedDisk.Options> = {}) =>
   Layer.merge(simulated(disk, compressor), TelemetryLayer.layer({ writersMax: 1 }))

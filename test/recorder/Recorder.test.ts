@@ -11,10 +11,12 @@ import { Disk } from "../../src/disk/Disk.ts"
 import * as MetaStore from "../../src/disk/MetaStore.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as EventCodec from "../../src/format/EventCodec.ts"
+import { segmentIndexMax } from "../../src/format/Limits.ts"
 import * as Compressor from "../../src/maintainer/Compressor.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder, typed } from "../../src/recorder/Recorder.ts"
+import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { expected, kinds, layers, recording, replayed, small, temporaryDirectory, text, withFiles } from "./fixtures.ts"
@@ -396,6 +398,34 @@ describe("a full disk", () => {
 })
 
 describe("ids", () => {
+  it.live("come to an end: appends and rotations fail, typed, and what was appended before is durable", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const wal = Layer.provide(Wal.layer({ directory, ...small }), NodeDisk.layer)
+      const event = new Uint8Array(1000)
+      yield* recording(wal, (recorder) =>
+        Effect.gen(function*() {
+          for (let count = 0; count < 8; count++) yield* recorder.append(event)
+          // As after as many rotations as there are indices.
+          assert.strictEqual(Reflect.get(recorder.writer, "segmentIndex"), 0)
+          Reflect.set(recorder.writer, "segmentIndex", segmentIndexMax)
+          const attempts: ReadonlyArray<Effect.Effect<unknown, RecorderError>> = [
+            recorder.append(event),
+            recorder.appendAll([event]),
+            recorder.rotate
+          ]
+          for (const attempt of attempts) {
+            const error = yield* Effect.flip(attempt)
+            assert.strictEqual(error.reason, "LogExhausted")
+            assert.isFalse(error.isRetryable)
+            assert.include(error.message, "record into another directory (segment 2147483646 of 2147483646, event 8 of")
+          }
+          assert.strictEqual(yield* recorder.commit, 8)
+          Reflect.set(recorder.writer, "segmentIndex", 0)
+        }))
+      assert.strictEqual((yield* replayed(directory)).length, 8)
+    }))
+
   it.live("go on although every segment is past a limit", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { eventIdMax, segmentIndexMax } from "../../src/format/Limits.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
 import * as Arena from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
@@ -13,18 +15,21 @@ const make = Effect.fnUntraced(function*(options: {
   readonly slots?: number
   readonly version?: 1 | 2
   readonly firstEventId?: number
+  readonly firstSegmentIndex?: number
 }) {
   const queue = yield* TaskQueue.make({ capacity: 8, consumersMax: 1, isShared: false })
   const slotBytes = options.slotBytes ?? 256
   const arena = Arena.makeUnsafe({
     slots: options.slots ?? 2,
     slotBytes,
-    layout: { version: options.version ?? 2, eventSize: options.eventSize ?? 0, blockBytesMax: slotBytes }
+    layout: options.version === 1
+      ? format1Layout
+      : { version: 2, eventSize: options.eventSize ?? 0, blockBytesMax: slotBytes }
   })
   const writer = new SegmentWriter({
     arena,
     toPersist: queue,
-    firstSegmentIndex: 3,
+    firstSegmentIndex: options.firstSegmentIndex ?? 3,
     firstEventId: options.firstEventId ?? 1,
     nowMillis: () => 1_700_000_000_000,
     nowNanos: () => 0,
@@ -226,5 +231,54 @@ describe("SegmentWriter", () => {
       assert.isTrue(writer.rotateUnsafe())
       assert.strictEqual(yield* TaskQueue.size(queue), 0)
       assert.strictEqual(writer.activeSegmentIndex, 3)
+    }))
+
+  // A slot has room for 64 events of four bytes: the ids of a whole segment must be left.
+  const idsOfSlot = 64
+  it.effect.each(
+    [
+      ["segment indices", { firstSegmentIndex: segmentIndexMax - 1 }, { firstSegmentIndex: segmentIndexMax }],
+      [
+        "event ids",
+        { firstEventId: eventIdMax - idsOfSlot - idsOfSlot + 1 },
+        { firstEventId: eventIdMax - idsOfSlot - idsOfSlot + 2 }
+      ]
+    ] as const
+  )(
+    "begins a segment with the last %s, and none beyond: it refuses, and leaves no trace",
+    ([, last, beyond]) =>
+      Effect.gen(function*() {
+        const fill = (writer: SegmentWriter) => {
+          for (let count = 0; count < idsOfSlot; count++) assert.isAbove(writer.appendUnsafe(bytesOf(0)), 0)
+        }
+        const allowed = yield* make(last)
+        fill(allowed.writer)
+        assert.strictEqual(allowed.writer.isExhausted, false)
+        fill(allowed.writer)
+        assert.isAtMost(allowed.writer.lastEventId, eventIdMax)
+        assert.isAtMost(allowed.writer.activeSegmentIndex, segmentIndexMax)
+        assert.strictEqual(allowed.writer.appendUnsafe(bytesOf(0)), Refusal.LogExhausted)
+
+        const { arena, writer } = yield* make(beyond)
+        fill(writer)
+        const { activeSegmentIndex, lastEventId } = writer
+        assert.strictEqual(writer.appendUnsafe(bytesOf(0)), Refusal.LogExhausted)
+        assert.strictEqual(writer.reserveUnsafe(1), Refusal.LogExhausted)
+        assert.isFalse(writer.rotateUnsafe())
+        writer.shareUnsafe()
+        assert.deepStrictEqual([writer.activeSegmentIndex, writer.lastEventId], [activeSegmentIndex, lastEventId])
+        assert.strictEqual(Arena.watermarkOf(arena, 0), 4 * idsOfSlot)
+        assert.strictEqual(Arena.activeSlot(arena), 0)
+        writer.closeUnsafe()
+        assert.strictEqual(writer.appendUnsafe(bytesOf(0)), Refusal.Closed)
+      })
+  )
+
+  it.effect("is not made for a log that has no room for a segment", () =>
+    Effect.gen(function*() {
+      for (const options of [{ firstSegmentIndex: segmentIndexMax + 1 }, { firstEventId: eventIdMax }]) {
+        const exit = yield* Effect.exit(make(options))
+        assert.match(String(exit), /segment indices up to 2147483646 and event ids up to 9007199254740991/)
+      }
     }))
 })

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { segmentPayloadBytesMax } from "../../format/Limits.ts"
 import { workersMax } from "../../maintainer/SegmentMaintainerWorker.ts"
 import { reportWaiting } from "../../maintainer/Waiting.ts"
 import * as Recovery from "../../reading/recovery/Recovery.ts"
@@ -35,9 +36,6 @@ import type { Counts, Recording } from "../views/Recording.ts"
 /** The smallest `--segment-bytes`, 4 KiB: one page, with room for a block of a few events. */
 const segmentBytesMin = 4096
 
-/** The largest `--segment-bytes`. The arena has four slots of that size in memory. */
-const segmentBytesLimit = Arena.slotBytesLimit
-
 /** When events become durable: as soon as possible, at this interval, or when their segment is full. */
 type CommitPolicy = "every" | "rotate" | { readonly everyMillis: number }
 
@@ -55,13 +53,13 @@ const flags = {
     Flag.withMetavar("BYTES"),
     Flag.withDescription(
       `Payload of a segment, as in 256KiB; ${formatSize(segmentBytesMin)} to ${
-        formatSize(segmentBytesLimit)
+        formatSize(segmentPayloadBytesMax)
       }, default ${formatSize(WalConfig.defaults.segmentBytesMax)}`
     ),
     Flag.filterMap(parseBytes, () => "a size as in 65536, 256KiB or 16MiB"),
     Flag.filter(
-      (bytes) => bytes >= segmentBytesMin && bytes <= segmentBytesLimit,
-      () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentBytesLimit)}`
+      (bytes) => bytes >= segmentBytesMin && bytes <= segmentPayloadBytesMax,
+      () => `a size from ${formatSize(segmentBytesMin)} to ${formatSize(segmentPayloadBytesMax)}`
     ),
     Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),

@@ -67,7 +67,7 @@ export const verify = Command.make(
 )
 
 const linesOf = (
-  { directory, faults, foreign, ignoredHints, segments, severalForms }: VerifyReport
+  { directory, faults, foreign, ignoredHints, notRemembered, segments, severalForms }: VerifyReport
 ): ReadonlyArray<string> => {
   const events = segments.reduce((sum, { eventCount }) => sum + eventCount, 0)
   const remembered = segments.filter((segment) => segment.remembered).length
@@ -78,6 +78,7 @@ const linesOf = (
     ),
     ...severalForms.map((index) => `note: segment ${index} exists in several forms, as during a freeze`),
     ...ignoredHints.map((hint) => `note: ${hint}; it is ignored, and written anew when it is due`),
+    ...(notRemembered === "" ? [] : [`note: what was verified is not remembered: ${notRemembered}`]),
     ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`),
     `${directory}: ${segments.length} segments with ${events} events are intact, ${faults.length} faults${
       remembered === 0 ? "" : `; ${remembered} were verified before and not read`

@@ -42,13 +42,8 @@ export const decodeBlock = (
 ): Uint8Array => {
   const view = viewOf(block)
   const word = view.getUint32(0, true)
-  const field = blockField(word)
-  invariant(field !== undefined && block.length === 4 + field.dataBytes, "a block is its size field and its data")
-  if (field.dataBytes > blockBytesMax) {
-    throw new Lz4FrameError("BadBlock", offset, `${field.dataBytes} bytes in a block of at most ${blockBytesMax}`)
-  }
-  if (field.storedRaw) return new Uint8Array(block.subarray(4))
-  const contentBytesMax = Math.min(blockBytesMax, field.dataBytes * contentBytesPerDataByteMax)
+  const contentBytesMax = contentBytesMaxOf(block, blockBytesMax, offset)
+  if (contentBytesMax === undefined) return new Uint8Array(block.subarray(4))
   view.setUint32(0, contentBytesMax, true)
   try {
     return uncompressSync(block, history)
@@ -57,6 +52,19 @@ export const decodeBlock = (
   } finally {
     view.setUint32(0, word, true)
   }
+}
+
+/**
+ * The most content that a block of a frame can have, which is what the native decoder wants in the size field's place;
+ * `undefined` when its data is stored as it is. Throws `Lz4FrameError` with `BadBlock`.
+ */
+export const contentBytesMaxOf = (block: Uint8Array, blockBytesMax: number, offset: number): number | undefined => {
+  const field = blockField(viewOf(block).getUint32(0, true))
+  invariant(field !== undefined && block.length === 4 + field.dataBytes, "a block is its size field and its data")
+  if (field.dataBytes > blockBytesMax) {
+    throw new Lz4FrameError("BadBlock", offset, `${field.dataBytes} bytes in a block of at most ${blockBytesMax}`)
+  }
+  return field.storedRaw ? undefined : Math.min(blockBytesMax, field.dataBytes * contentBytesPerDataByteMax)
 }
 
 /**

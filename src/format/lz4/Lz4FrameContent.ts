@@ -36,6 +36,12 @@ export class Lz4FrameContent {
     this.#isProven = isProven
   }
 
+  /** Begins after so much content of a frame whose blocks are independent. Its checksum can no longer be checked. */
+  resume(contentBytes: number): void {
+    this.#contentBytes = contentBytes
+    this.#isUnhashed = true
+  }
+
   /**
    * What the next block refers back to, if its frame's blocks are linked. A view that is valid until the next piece.
    */

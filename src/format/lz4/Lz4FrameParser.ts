@@ -78,6 +78,13 @@ export class Lz4FrameParser {
     this.#busy = false
   }
 
+  /** After a `reset`: begins in the middle of the first frame, with the block that starts at `offset` in the file. */
+  resume(header: FrameHeader, offset: number): void {
+    this.#header = header
+    this.#next("block field", 4)
+    this.#offset = offset
+  }
+
   /** Ends the file. Throws `Lz4FrameError`: `Truncated` inside a frame or without any, `TrailingBytes` after one. */
   end(): void {
     this.#enter()

@@ -19,6 +19,7 @@ import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
 import { elapsedMillisUnsafe } from "../../internal/elapsed.ts"
+import { FrameMemory } from "../../reading/segment/FrameReader.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
@@ -172,7 +173,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
-  const freezeOptions = { directory, compression, telemetry, pressure, leftBehind }
+  const freezeOptions = { directory, compression, telemetry, pressure, leftBehind, memory: new FrameMemory() }
   const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
     const exit = yield* Effect.exit(tryAgain(freeze(freezeOptions, segmentIndex)))

@@ -32,6 +32,7 @@ import * as Effect from "effect/Effect"
 import { Disk, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { closedNanosOf } from "../../format/Limits.ts"
 import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
 import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
@@ -286,8 +287,7 @@ export const make = (options: {
       discard: true
     })
     const closedMillis = yield* Clock.currentTimeMillis
-    // 0 would mean open; a clock that stands at 0 is a test's.
-    const header = headerOf(slot, sealed.state, BigInt(Math.max(1, Math.floor(closedMillis))) * 1_000_000n)
+    const header = headerOf(slot, sealed.state, closedNanosOf(closedMillis))
     let bytes: number
     if (opened.named) {
       bytes = yield* writeBlocks(opened, state.fileOffset, sealed)

@@ -1,10 +1,12 @@
 /** One segment's freeze: its paths, its pressure, and errors that name what failed. */
 import * as Effect from "effect/Effect"
 import type { DiskError } from "../../disk/Disk.ts"
-import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import type { SegmentDirectory, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import type { Compression } from "../../format/SegmentName.ts"
+import type { FrameMemory } from "../../reading/segment/FrameReader.ts"
+import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { Pressure } from "./FreezePace.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
@@ -19,12 +21,16 @@ export interface FreezeOptions {
   readonly pressure: Pressure
   /** Paths of `.tmp` files that failed freezes could not remove. The executor removes them when it ends. */
   readonly leftBehind: Set<string>
+  /** For reading back what was written; one freeze at a time uses it. */
+  readonly memory: FrameMemory
 }
 
 /** The freeze of one segment. */
 export interface FreezeJob {
   readonly options: FreezeOptions
   readonly segmentIndex: number
+  /** The form that the segment gets. */
+  readonly compression: Compression
   readonly hot: string
   readonly temporary: string
   readonly cold: string
@@ -33,20 +39,42 @@ export interface FreezeJob {
   readonly fail: (reason: StepReason, path: string, detail: string, cause?: unknown) => StepError
   /** Turns an error of the disk into one of this freeze. */
   readonly onDisk: <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.Effect<A, StepError, R>
+  /** As `onDisk`, for reading back: what the reader refuses is not proved. */
+  readonly onRead: <A, R>(
+    effect: Effect.Effect<A, DiskError | SegmentCorrupt | StepError, R>
+  ) => Effect.Effect<A, StepError, R>
+  /** A compressed file of the segment, as a reader takes it. */
+  readonly asCold: (path: string) => SegmentFile
 }
 
-/** The job of freezing a segment. */
-export const makeJob = (options: FreezeOptions, segmentIndex: number): FreezeJob => {
-  const { compression, directory } = options
+/** The job of freezing a segment into a form. */
+export const makeJob = (options: FreezeOptions, segmentIndex: number, compression: Compression): FreezeJob => {
+  const { directory } = options
+  const fail: FreezeJob["fail"] = (reason, path, detail, cause) =>
+    new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause })
+  const ofDisk = fromDisk("freeze", segmentIndex)
+  const ofReading = (error: DiskError | SegmentCorrupt | StepError): StepError => {
+    switch (error._tag) {
+      case "DiskError":
+        return ofDisk(error)
+      case "SegmentCorrupt":
+        return fail("VerifyFailed", error.path, formatFault(error.fault), error)
+      case "StepError":
+        return error
+    }
+  }
   return {
     options,
     segmentIndex,
+    compression,
     hot: directory.hotPath(segmentIndex),
     temporary: directory.freezingPath(segmentIndex, compression),
     cold: directory.coldPath(segmentIndex, compression),
     otherCold: directory.coldPath(segmentIndex, compression === "frame" ? "block" : "frame"),
-    fail: (reason, path, detail, cause) => new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause }),
-    onDisk: Effect.mapError(fromDisk("freeze", segmentIndex))
+    fail,
+    onDisk: Effect.mapError(ofDisk),
+    onRead: Effect.mapError(ofReading),
+    asCold: (path) => ({ segmentIndex, path, form: "cold", compression })
   }
 }
 

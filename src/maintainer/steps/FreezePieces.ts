@@ -12,9 +12,14 @@ import * as Queue from "effect/Queue"
 import { types } from "node:util"
 import { readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
-import { blockChunks, blockField, frameEnd, frameHeader, pieceBytes } from "../../format/lz4/Lz4Frame.ts"
+import { contentBytesMaxOf } from "../../format/lz4/Lz4Block.ts"
+import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../../format/lz4/Lz4Frame.ts"
 import { makeXxh32 } from "../../internal/xxh64.ts"
+import { compressedReadBytes, makeFrameBlocks } from "../../reading/segment/FrameReader.ts"
+import type { FrameBlock } from "../../reading/segment/FrameReader.ts"
+import { decoding } from "../../reading/segment/SegmentCorrupt.ts"
 import { Compressor, settle } from "../Compressor.ts"
+import type { RawCompressor } from "../Compressor.ts"
 import { keepPiece, takePiece } from "../compressor/PieceMemory.ts"
 import { verdict } from "./FreezeJob.ts"
 import type { FreezeJob } from "./FreezeJob.ts"
@@ -31,11 +36,10 @@ const piecesInFlightMax = 2
  */
 const unsyncedBytesMax = 1024 * 1024
 
-/** A block of the frame that is in the file and waits to be read back. */
-interface WrittenPiece {
-  readonly offset: number
-  readonly bytes: number
-  readonly contentBytes: number
+/** How far the frame is in the file, and can be read back. */
+interface Written {
+  readonly fileBytes: number
+  readonly isWhole: boolean
 }
 
 /** A piece that is being compressed: its memory, the content in it, and the result to come. */
@@ -48,16 +52,13 @@ interface PieceInFlight {
 /** Writes a segment as a frame and proves what was written. */
 export const writeFrame = Effect.fnUntraced(
   function*(job: FreezeJob, source: DiskFile, bytes: number, target: DiskFile) {
-    const written = yield* Queue.bounded<WrittenPiece>(piecesInFlightMax)
+    const written = yield* Queue.bounded<Written>(piecesInFlightMax)
     const pace = yield* FreezePace.make(job.options.pressure)
     const [coldBytes, facts] = yield* Effect.all([
       writePieces(job, pace, source, bytes, target, written),
-      readBackPieces(job, pace, target, bytes, written)
+      readBackPieces(job, pace, target, written)
     ], { concurrency: "unbounded" })
-    if (coldBytes.contentHash !== facts.contentHash) {
-      return yield* job.fail("VerifyFailed", job.temporary, "the content hash differs")
-    }
-    return { coldBytes: coldBytes.fileBytes, facts: facts.facts }
+    return { coldBytes, facts }
   }
 )
 
@@ -67,7 +68,7 @@ const writePieces = Effect.fnUntraced(function*(
   source: DiskFile,
   bytes: number,
   target: DiskFile,
-  written: Queue.Enqueue<WrittenPiece>
+  written: Queue.Enqueue<Written>
 ) {
   const compressor = yield* Compressor
   const compressFailed = (cause: unknown) => job.fail("CompressFailed", job.hot, String(cause), cause)
@@ -82,8 +83,8 @@ const writePieces = Effect.fnUntraced(function*(
     const compressed = yield* settle(() => oldest.result, compressFailed)
     const chunks = blockChunks(oldest.content, compressed)
     const length = yield* job.onDisk(writeFully(target, chunks, fileBytes))
-    yield* Queue.offer(written, { offset: fileBytes, bytes: length, contentBytes: oldest.content.length })
     fileBytes += length
+    yield* Queue.offer(written, { fileBytes, isWhole: false })
     yield* job.onDisk(early.wrote(length))
     compressor.release(compressed)
     keepPiece(oldest.piece)
@@ -108,9 +109,9 @@ const writePieces = Effect.fnUntraced(function*(
   }
   while (inFlight.length > 0) yield* writeOldest
   yield* job.onDisk(early.join)
-  const contentHash = hash.digest()
-  fileBytes += yield* job.onDisk(writeFully(target, [frameEnd(contentHash)], fileBytes))
-  return { fileBytes, contentHash }
+  fileBytes += yield* job.onDisk(writeFully(target, [frameEnd(hash.digest())], fileBytes))
+  yield* Queue.offer(written, { fileBytes, isWhole: true })
+  return fileBytes
 })
 
 /**
@@ -145,48 +146,58 @@ const begin = <A>(run: () => Promise<A> | A, onFailure: (cause: unknown) => Step
     catch: onFailure
   })
 
+/**
+ * Reads the frame back by the reader of cold segments, from its header to the end of the file. The frame's checksum of
+ * its content was made of the `.wal`: so what is decoded has the content of the `.wal`, or the reader refuses it.
+ */
 const readBackPieces = Effect.fnUntraced(function*(
   job: FreezeJob,
   pace: FreezePace.FreezePace,
   target: DiskFile,
-  sourceBytes: number,
-  written: Queue.Dequeue<WrittenPiece>
+  written: Queue.Dequeue<Written>
 ) {
   const compressor = yield* Compressor
   const proof = (yield* SegmentProof).begin(job.segmentIndex)
-  const hash = makeXxh32()
-  const piece = takePiece()
-  for (let proved = 0; proved < sourceBytes; proved += pieceBytes) {
-    const { bytes, contentBytes, offset } = yield* Queue.take(written)
-    const block = piece.subarray(0, bytes)
-    const read = yield* job.onDisk(readFully(target, block, offset))
-    if (read < bytes) return yield* job.fail("VerifyFailed", job.temporary, "it is shorter than what was written")
-    const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
-    const field = blockField(view.getUint32(0, true))
-    if (field === undefined || field.dataBytes !== bytes - 4) {
-      return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another length`)
-    }
+  let until: Written = { fileBytes: 0, isWhole: false }
+  const readAt = Effect.fnUntraced(function*(bytes: Uint8Array, position: number) {
+    while (position >= until.fileBytes && !until.isWhole) until = yield* Queue.take(written)
+    return yield* readFully(target, until.isWhole ? bytes : bytes.subarray(0, until.fileBytes - position), position)
+  })
+  const file = job.asCold(job.temporary)
+  const blocks = makeFrameBlocks({ file, readAt, chunkBytes: compressedReadBytes }, () => false, job.options.memory)
+  const decode = (block: FrameBlock) =>
+    pace.last() === "givesWay" && !block.header.linked ? decodeAside(job, compressor, block) : blocks.decode(block)
+  while (true) {
+    const block = yield* job.onRead(blocks.next)
+    if (block === undefined) return yield* verdict(job, proof.end())
     yield* pace.inTurn(Effect.gen(function*() {
       yield* Effect.yieldNow
-      let content: Uint8Array = block.subarray(4)
-      if (!field.storedRaw) {
-        // The native decoder wants the content's size where the frame has the block's.
-        view.setUint32(0, contentBytes, true)
-        content = yield* settle(
-          () => compressor.uncompress(block, FreezePace.compressOptions[pace.last()]),
-          (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
-        )
-      }
-      if (content.length !== contentBytes) {
-        return yield* job.fail("VerifyFailed", job.temporary, `the block at ${offset} has another content`)
-      }
+      const content = yield* job.onRead(decode(block))
       yield* Effect.yieldNow
-      hash.update(content)
+      yield* job.onRead(blocks.check(block, content))
       yield* Effect.yieldNow
       proof.push(content)
-      if (!field.storedRaw) compressor.release(content)
+      compressor.release(content)
     }))
   }
+})
+
+/** Decodes a block as `decodeBlock` does, in the compressing thread. */
+const decodeAside = Effect.fnUntraced(function*(job: FreezeJob, compressor: RawCompressor, part: FrameBlock) {
+  const { block, header, offset } = part
+  const bound = yield* decoding(
+    job.asCold(job.temporary),
+    () => contentBytesMaxOf(block, header.blockBytesMax, offset)
+  )
+  if (bound === undefined) return new Uint8Array(block.subarray(4))
+  const piece = takePiece(block.length)
+  const sized = piece.subarray(0, block.length)
+  sized.set(block)
+  new DataView(sized.buffer, sized.byteOffset).setUint32(0, bound, true)
+  const content = yield* settle(
+    () => compressor.uncompress(sized, FreezePace.compressOptions.givesWay),
+    (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
+  )
   keepPiece(piece)
-  return { contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
+  return content
 })

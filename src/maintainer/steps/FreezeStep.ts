@@ -16,23 +16,31 @@
  * So the older form goes only after the newer one is durable, and only after what was written is proved (promises 5 and
  * 19 of docs/RELIABILITY.md).
  *
- * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory.
+ * What proves is the reader of cold segments itself: it must accept the file, to its last byte, before the `.wal` goes.
+ *
+ * Frame compression goes piece by piece (see `FreezePieces`); block compression keeps the whole segment in memory. A
+ * segment that is too long for the block form is frozen as a frame.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import type { DiskFile } from "../../disk/Disk.ts"
 import { moveName, removeName } from "../../disk/DurableNames.ts"
+import { blockFormContentBytesMax } from "../../format/Limits.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
-import { Lz4FrameDecoder } from "../../format/lz4/Lz4FrameDecoder.ts"
 import { makeXxh32 } from "../../internal/xxh64.ts"
+import { openContent } from "../../reading/segment/SegmentContent.ts"
 import { Compressor, settle } from "../Compressor.ts"
+import { takePiece } from "../compressor/PieceMemory.ts"
 import { makeJob, verdict } from "./FreezeJob.ts"
 import type { FreezeJob, FreezeOptions } from "./FreezeJob.ts"
 import { compressOptions } from "./FreezePace.ts"
 import { writeFrame } from "./FreezePieces.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
 import { SegmentProof } from "./SegmentProof.ts"
+import { fromDisk } from "./StepError.ts"
+import type { StepError } from "./StepError.ts"
 
 /** What a freeze has done. */
 export interface Frozen {
@@ -44,8 +52,8 @@ export interface Frozen {
 /** Freezes one closed segment. Interruptible; see the order of effects above. */
 export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
   yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
-  const job = makeJob(options, segmentIndex)
   const disk = yield* Disk
+  const job = makeJob(options, segmentIndex, yield* formOf(options, segmentIndex))
 
   const existing = yield* disk.stat(job.cold).pipe(
     Effect.map((stat) => stat.bytes),
@@ -57,6 +65,22 @@ export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOp
     Effect.tapError(() => Effect.sync(() => job.options.leftBehind.add(job.temporary)))
   )
   return done
+})
+
+/** The form that a segment gets: the one that is asked for, unless it is too long for that. */
+const formOf = Effect.fnUntraced(function*({ compression, directory }: FreezeOptions, segmentIndex: number) {
+  if (compression === "frame") return "frame"
+  const disk = yield* Disk
+  const bytesOf = (path: string) =>
+    disk.stat(path).pipe(
+      Effect.map(({ bytes }) => bytes),
+      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)),
+      Effect.mapError(fromDisk("freeze", segmentIndex))
+    )
+  const bytes = yield* bytesOf(directory.hotPath(segmentIndex))
+  if (bytes !== undefined) return bytes > blockFormContentBytesMax ? "frame" : "block"
+  // An earlier executor has frozen it, and decided.
+  return (yield* bytesOf(directory.coldPath(segmentIndex, "frame"))) === undefined ? "block" : "frame"
 })
 
 const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
@@ -74,13 +98,12 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
     const target = yield* job.onDisk(openScoped(job.temporary, "create"))
     yield* job.onDisk(target.restrict(permissions))
     const startNanos = job.options.telemetry.nowNanos()
-    const { coldBytes, facts } = yield* (job.options.compression === "frame"
-      ? writeFrame(job, source, bytes, target)
-      : writeBlock(job, source, bytes, target)).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => job.options.telemetry.onHotSegmentCompression(Exit.isSuccess(exit), startNanos))
-        )
-      )
+    const writing: Effect.Effect<Pick<Frozen, "coldBytes" | "facts">, StepError, Disk | Scope.Scope> =
+      job.compression === "frame" ? writeFrame(job, source, bytes, target) : writeBlock(job, source, bytes, target)
+    const { coldBytes, facts } = yield* Effect.onExit(
+      writing,
+      (exit) => Effect.sync(() => job.options.telemetry.onHotSegmentCompression(Exit.isSuccess(exit), startNanos))
+    )
     yield* job.onDisk(target.sync)
     // An earlier executor that compressed in the other form may have left it; two would be one cold file too many.
     yield* job.onDisk(removeIfThere(job.otherCold))
@@ -93,10 +116,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
 /** A `.lz4` that already has its name was made by an earlier executor; it is trusted only after the same proof. */
 const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number) {
   const disk = yield* Disk
-  const proved = yield* Effect.result(Effect.scoped(Effect.gen(function*() {
-    const cold = yield* job.onDisk(openScoped(job.cold, "read"))
-    return yield* readBackWhole(job, cold, coldBytes)
-  })))
+  const proved = yield* Effect.result(readBackWhole(job, job.cold))
   if (proved._tag === "Failure") {
     const error = proved.failure
     if (error.reason !== "VerifyFailed" && error.reason !== "Corrupt") return yield* error
@@ -131,7 +151,7 @@ const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number
 /** Block compression: the whole segment is one block, so it is in memory as a whole. */
 const writeBlock = Effect.fnUntraced(function*(job: FreezeJob, source: DiskFile, bytes: number, target: DiskFile) {
   const compressor = yield* Compressor
-  const content = new Uint8Array(bytes)
+  const content = takePiece(bytes).subarray(0, bytes)
   const read = yield* job.onDisk(readFully(source, content, 0))
   if (read < bytes) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
   const compressed = yield* settle(
@@ -139,7 +159,8 @@ const writeBlock = Effect.fnUntraced(function*(job: FreezeJob, source: DiskFile,
     (cause) => job.fail("CompressFailed", job.hot, String(cause), cause)
   )
   const coldBytes = yield* job.onDisk(writeFully(target, [compressed], 0))
-  const back = yield* readBackWhole(job, target, coldBytes)
+  compressor.release(compressed)
+  const back = yield* readBackWhole(job, job.temporary)
   const hash = makeXxh32().update(content).digest()
   if (back.contentBytes !== bytes || back.contentHash !== hash) {
     return yield* job.fail("VerifyFailed", job.temporary, "the content differs")
@@ -147,35 +168,21 @@ const writeBlock = Effect.fnUntraced(function*(job: FreezeJob, source: DiskFile,
   return { coldBytes, facts: back.facts }
 })
 
-/** Decodes a cold file from its beginning to its end and proves what is in it. */
-const readBackWhole = Effect.fnUntraced(function*(job: FreezeJob, cold: DiskFile, coldBytes: number) {
-  const compressor = yield* Compressor
-  const verifyFailed = (cause: unknown) => job.fail("VerifyFailed", cold.path, String(cause), cause)
+/** Reads a cold file as a replay does, from its first byte to its last, and proves what is in it. */
+const readBackWhole = Effect.fnUntraced(function*(job: FreezeJob, path: string) {
   const proof = (yield* SegmentProof).begin(job.segmentIndex)
+  const content = yield* job.onRead(openContent(job.asCold(path), () => false, job.options.memory))
   const hash = makeXxh32()
+  const buffer = new Uint8Array(pieceBytes)
   let contentBytes = 0
-  const take = (content: Uint8Array) => {
-    hash.update(content)
-    proof.push(content)
-    contentBytes += content.length
-  }
-  if (job.options.compression === "block") {
-    const file = new Uint8Array(coldBytes)
-    yield* job.onDisk(readFully(cold, file, 0))
-    take(yield* settle(() => compressor.uncompress(file), verifyFailed))
-  } else {
-    const decoder = new Lz4FrameDecoder()
-    const buffer = new Uint8Array(pieceBytes)
-    for (let offset = 0; offset < coldBytes; offset += buffer.length) {
-      const read = yield* job.onDisk(readFully(cold, buffer, offset))
-      yield* Effect.try({
-        try: () => {
-          for (const content of decoder.push(buffer.subarray(0, read))) take(content)
-        },
-        catch: verifyFailed
-      })
-    }
-    yield* Effect.try({ try: () => decoder.end(), catch: verifyFailed })
+  while (true) {
+    const count = yield* job.onRead(content.read(buffer))
+    if (count === 0) break
+    const piece = buffer.subarray(0, count)
+    hash.update(piece)
+    proof.push(piece)
+    contentBytes += count
+    yield* Effect.yieldNow
   }
   return { contentBytes, contentHash: hash.digest(), facts: yield* verdict(job, proof.end()) }
-})
+}, Effect.scoped)

@@ -7,7 +7,7 @@
 import * as Schema from "effect/Schema"
 import { metaName } from "../../disk/FileNames.ts"
 import type { FoundMeta, Meta } from "../../disk/MetaStore.ts"
-import { segmentIndexMax } from "../../format/SegmentName.ts"
+import { eventIdMax, segmentIndexMax, segmentPayloadBytesMax } from "../../format/Limits.ts"
 
 /**
  * A log has used nearly all segment indices or event ids that its format has. No log that was recorded gets there: a
@@ -53,8 +53,8 @@ interface HintedEnd {
 /** A log that loses more of its newest segments at once than this loses its meta file, too. */
 const lostSegmentsMax = 2 ** 20
 
-/** A segment has at most 2^30 bytes, and every event takes one of them. */
-const segmentEventsMax = 2 ** 30
+/** Every event takes at least one byte of a segment's payload. */
+const segmentEventsMax = segmentPayloadBytesMax
 
 /** The end of a log that shows this end, and has this meta file. */
 export const judge = ({ fault, meta }: FoundMeta, shown: ShownEnd): HintedEnd => {
@@ -89,4 +89,4 @@ const idsKept = 2 ** 40
 
 /** Whether a log can continue after this end. */
 export const hasRoom = ({ lastEventId, lastSegmentIndex }: LogEnd): boolean =>
-  lastSegmentIndex <= segmentIndexMax - indicesKept && lastEventId <= Number.MAX_SAFE_INTEGER - idsKept
+  lastSegmentIndex <= segmentIndexMax - indicesKept && lastEventId <= eventIdMax - idsKept

@@ -7,9 +7,10 @@ import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { blockBytesInFile, blockHeaderBytes, blockHeaderChecksums, decodeBlockHeader } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
+import { blockPayloadBytesMax } from "../../format/Limits.ts"
 import { isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
-import { blockBytesLimit, decodeHeader, headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
+import { decodeHeader, headerBytesMax, headerBytesOf } from "../../format/SegmentHeader.ts"
 import { xxh64 } from "../../internal/xxh64.ts"
 import { openContent } from "../segment/SegmentContent.ts"
 import type { SegmentContent } from "../segment/SegmentContent.ts"
@@ -60,7 +61,7 @@ const next = Effect.fnUntraced(function*(content: SegmentContent, { version }: S
   if (headerBytes.length < blockHeaderBytes) return undefined
   const header = decodeBlockHeader(version, headerBytes)
   const { payloadBytes } = header
-  if (payloadBytes === 0 || payloadBytes > blockBytesLimit) return undefined
+  if (payloadBytes === 0 || payloadBytes > blockPayloadBytesMax) return undefined
   const body = yield* take(content, blockBytesInFile(version, payloadBytes) - blockHeaderBytes)
   const payload = body.subarray(0, payloadBytes)
   const { computed, stored } = blockHeaderChecksums(headerBytes)

@@ -29,6 +29,7 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { closedNanosOf } from "../../format/Limits.ts"
 import { headerFault } from "../../format/SegmentExpectations.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
@@ -398,8 +399,7 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
   const disk = yield* Disk
   const { header, torn, validBytes } = summary
   const { bytes } = yield* disk.stat(file.path)
-  const now = yield* Clock.currentTimeNanos
-  const closedNanos = now > 0n ? now : 1n
+  const closedNanos = closedNanosOf(yield* Clock.currentTimeMillis)
   const fresh = directory.preparingPath(file.segmentIndex)
   const prefix = { ...summary, bytes: validBytes }
   const fileBytes = keepsFileLength(header.version) ? Math.max(bytes, fileBytesOf(header.version, 0)) : validBytes

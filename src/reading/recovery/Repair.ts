@@ -33,6 +33,7 @@ import { lockName, quarantineName, repairReportName } from "../../disk/FileNames
 import * as MetaStore from "../../disk/MetaStore.ts"
 import { makeDirectoryIn, nameIn, pathIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { closedNanosOf } from "../../format/Limits.ts"
 import { chainsSegments } from "../../format/SegmentLayout.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { requireOptions } from "../../internal/options.ts"
@@ -165,12 +166,7 @@ export const repair: (
         const prepared = directory.preparingPath(file.segmentIndex)
         yield* removeIfThere(prepared)
         const { closedNanos } = prefix.header
-        yield* writePrefix(
-          file,
-          prefix,
-          prepared,
-          closedNanos === 0n ? BigInt(Math.floor(now)) * 1_000_000n : closedNanos
-        )
+        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? closedNanosOf(now) : closedNanos)
         if (file.form === "hot") {
           // The rename that puts the whole blocks in place removes the damaged file's name, so the file is copied
           // first.

@@ -13,8 +13,9 @@ import { openScoped } from "../../disk/Disk.ts"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { blockAlignment, blockBytesInFile, blockHeaderBytes, readBlockHeader } from "../../format/Block.ts"
+import { format1EventBytes, lengthBytes } from "../../format/Limits.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
-import { format1EventBytes, headerBytesOf } from "../../format/SegmentHeader.ts"
+import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { seekable } from "../segment/SeekableContent.ts"
 import { openContent } from "../segment/SegmentContent.ts"
@@ -104,9 +105,6 @@ const endOfUsed = (bytes: Uint8Array, offset: number): number => {
   while (end > 0 && bytes[end - 1] === 0) end -= 1
   return end === 0 ? 0 : offset + end
 }
-
-/** In front of every event of variable length. */
-const lengthBytes = 4
 
 /** The fewest bytes that an event takes. */
 const bytesOfEventMin = (header: SegmentHeader | undefined, last: LastBlock | undefined): number =>

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { openScoped, readFully } from "../../disk/Disk.ts"
-import type { Disk, DiskError, FileStat } from "../../disk/Disk.ts"
+import type { Disk, FileStat } from "../../disk/Disk.ts"
 import { verifiedName, verifiedTemporaryName } from "../../disk/FileNames.ts"
 import { replaceFile } from "../../disk/ReplaceFile.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
@@ -30,7 +30,7 @@ const checksumOf = (keys: ReadonlyArray<string>): string => hex(xxh64(Buffer.fro
 interface FoundFiles {
   /** The keys of the files that were verified. */
   readonly keys: ReadonlySet<string>
-  /** Why a list that is there is not intact; empty otherwise. */
+  /** Why a list that is there is not intact, or cannot be read; empty otherwise. */
   readonly fault: string
 }
 
@@ -38,7 +38,7 @@ interface FoundFiles {
 export const keyOf = ({ bytes, identity }: FileStat): string => `${identity} ${bytes}`
 
 /** Reads which files were verified. */
-export const read = (directory: string): Effect.Effect<FoundFiles, DiskError, Disk> =>
+export const read = (directory: string): Effect.Effect<FoundFiles, never, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, verifiedName), "read")
     const bytes = new Uint8Array(Math.min(fileBytesMax, (yield* file.stat).bytes))
@@ -52,15 +52,18 @@ export const read = (directory: string): Effect.Effect<FoundFiles, DiskError, Di
       onNone: () => nothing(`${verifiedName} is not intact`),
       onSome: ({ files }): FoundFiles => ({ keys: new Set(files), fault: "" })
     })
-  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(nothing(""))))
+  })).pipe(
+    Effect.catch(({ message, reason }) => Effect.succeed(nothing(reason === "NotFound" ? "" : message)))
+  )
 
 const nothing = (fault: string): FoundFiles => ({ keys: new Set(), fault })
 
 /**
  * Replaces the keys, durably and atomically. When another verification is writing its own at the same moment, one of
- * the two lists is kept: both are true.
+ * the two lists is kept: both are true. Returns why they could not be replaced, as in a read-only directory; otherwise
+ * nothing.
  */
-export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<void, DiskError, Disk> =>
+export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effect<string, never, Disk> =>
   replaceFile(
     directory,
     verifiedName,
@@ -68,5 +71,6 @@ export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effe
     Buffer.from(`${JSON.stringify({ files: [...keys], checksum: checksumOf([...keys]) })}\n`)
   ).pipe(
     // The temporary file is the other's, or was.
-    Effect.catchIf((error) => error.reason === "NotFound" || error.reason === "Exists", () => Effect.void)
+    Effect.catchIf((error) => error.reason === "NotFound" || error.reason === "Exists", () => Effect.void),
+    Effect.match({ onFailure: ({ message }) => message, onSuccess: () => "" })
   )

@@ -113,6 +113,11 @@ export interface VerifyReport {
   readonly foreign: ReadonlyArray<string>
   /** One line for each of our own hints that is not intact: the meta file, the list of verified files. No fault. */
   readonly ignoredHints: ReadonlyArray<string>
+  /**
+   * Why the closed files that were found intact could not be remembered, as in a read-only directory; empty when they
+   * were, and when they need not be. No fault.
+   */
+  readonly notRemembered: string
 }
 
 /**
@@ -134,8 +139,7 @@ export interface VerifyOptions {
 const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(oneOf(["onlyNew", "again"])) })
 
 /**
- * Verifies a directory. Fails only when the directory itself cannot be listed, or the list of verified files cannot be
- * read or written.
+ * Verifies a directory. Fails only when the directory itself cannot be listed.
  *
  * @since 0.1.0
  * @category verification
@@ -169,9 +173,10 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
   const walk = new Walk(listing, directory, list?.keys ?? new Set())
   for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
   // A file that is gone is forgotten, and so is one that has a fault.
-  if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
+  const notRemembered = incremental === undefined ? "" : yield* VerifiedFiles.write(directory.path, walk.whole)
   const meta = yield* MetaStore.read(directory.path)
-  return walk.report(listing, [list?.fault ?? "", meta.fault].filter((fault) => fault !== ""))
+  const ignoredHints = [list?.fault ?? "", meta.fault].filter((fault) => fault !== "")
+  return walk.report(listing, ignoredHints, notRemembered)
 })
 
 /**
@@ -233,9 +238,9 @@ class Walk {
     this.faults.push({ kind: "Corrupt", path, segmentIndex, reason, offset, expected, found })
   }
 
-  report(listing: Listing, ignoredHints: ReadonlyArray<string>): VerifyReport {
+  report({ foreign }: Listing, ignoredHints: ReadonlyArray<string>, notRemembered: string): VerifyReport {
     const { directory, faults, segments, severalForms } = this
-    return { directory: directory.path, segments, faults, severalForms, foreign: listing.foreign, ignoredHints }
+    return { directory: directory.path, segments, faults, severalForms, foreign, ignoredHints, notRemembered }
   }
 }
 

@@ -27,6 +27,7 @@ import {
   readBlockHeader
 } from "../../format/Block.ts"
 import type { BlockHeader } from "../../format/Block.ts"
+import { lengthBytes } from "../../format/Limits.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { headerBytesOf, isUnclosedByAnother } from "../../format/SegmentHeader.ts"
@@ -123,9 +124,6 @@ const isPlausible = (header: SegmentHeader, point: SegmentPoint, block: BlockHea
     blocksBetween * (blockHeaderBytes + blockAlignment) <= bytesBetween &&
     blocksBetween * blockHeaderBytes + eventsBetween * eventBytesMin <= bytesBetween
 }
-
-/** In front of every event of variable length. */
-const lengthBytes = 4
 
 /** The header of the block at the point, if that is intact and the block is the next. */
 const headerAt = Effect.fnUntraced(function*(content: SegmentContent, header: SegmentHeader, point: SegmentPoint) {

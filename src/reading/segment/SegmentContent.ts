@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { Disk, DiskError, DiskFile } from "../../disk/Disk.ts"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
+import { blockFormContentBytesMax } from "../../format/Limits.ts"
 import { Lz4BlockFile } from "../../format/lz4/Lz4BlockFile.ts"
 import { compressedReadBytes, FrameMemory, makeFrameReader } from "./FrameReader.ts"
 import { decoding } from "./SegmentCorrupt.ts"
@@ -29,9 +30,6 @@ export interface SegmentContent {
   /** Of a hot file: the bytes of this very file from `position` on, as they are now. */
   readonly from: ((position: number) => SegmentContent) | undefined
 }
-
-/** The largest segment that is read from the block form: 1 GiB. */
-const blockContentBytesMax = 1024 * 1024 * 1024
 
 /**
  * Opens a segment's content. The file stays open as long as the scope; a file that is unlinked meanwhile can still be
@@ -127,7 +125,7 @@ const blockContent = (
   fileBytes: number,
   memory: FrameMemory
 ): SegmentContent => {
-  const decoder = new Lz4BlockFile(fileBytes, blockContentBytesMax)
+  const decoder = new Lz4BlockFile(fileBytes, blockFormContentBytesMax)
   const chunk = memory.take(Math.min(compressedReadBytes, fileBytes + 1))
   let position = 0
   let pieces: Iterator<Uint8Array> | undefined

@@ -14,9 +14,14 @@
  * believed only when the blocks after it verify and continue each other for longer than one payload can be, or up to
  * the end of the segment: a copy inside a payload ends with it. Where nothing can be believed, reading starts further
  * in front, in the last resort at the segment's first byte. An open segment is always read from there.
+ *
+ * A seek has no verdict of its own on a file: whatever does not open as it should is opened from the front, and a fault
+ * that is met later is judged from there, too. So a file that whole reading accepts is accepted, and one that it
+ * refuses is refused for the same fault, unless that lies before the place where reading starts.
  */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
@@ -33,7 +38,6 @@ import type { SeekableContent } from "./SeekableContent.ts"
 import { seekable } from "./SeekableContent.ts"
 import { hotContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
-import { corrupt } from "./SegmentCorrupt.ts"
 import type { Reading, SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor, openSegment } from "./SegmentReader.ts"
 
@@ -49,14 +53,15 @@ export const openSegmentAt = (
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
   Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "read")
-    const content = yield* seekable(file, opened, yield* opened.stat)
+    const content = yield* seekable(file, opened, yield* opened.stat, reading.memory.frame)
     const fromTheFront = openSegment(file, expectations, reading)
     if (content === undefined || content.bytes < 4 * strideBytes) return yield* fromTheFront
     const verifier = new SegmentVerifier(expectations, "sufficient")
     const start = new Uint8Array(headerBytesMax)
-    const count = yield* content.from(0).read(start)
-    verifier.push(start.subarray(0, count), false, () => {})
-    if (verifier.fault !== undefined) return yield* corrupt(file, verifier.fault)
+    const read = yield* Effect.result(content.from(0).read(start))
+    if (Result.isFailure(read)) return yield* fromTheFront
+    verifier.push(start.subarray(0, read.success), false, () => {})
+    if (verifier.fault !== undefined) return yield* fromTheFront
     const { header } = verifier
     // Proving a place in payloads this large costs more than reading from the front.
     if (header === undefined || header.closedNanos === 0n || header.blockBytesMax * 4 > content.bytes) {
@@ -65,8 +70,57 @@ export const openSegmentAt = (
     const point = yield* lastPointBefore(content, header, fromId)
     if (point === undefined) return yield* fromTheFront
     verifier.resume(header, point)
-    return makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
+    const cursor = makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
+    return yield* judgedFromTheFront(cursor, point, fromTheFront)
   })
+
+/**
+ * A cursor that began at `point`, inside a segment, and gives what one from the front would. When it meets a fault, the
+ * segment is opened from the front and read up to the same event: then that reading continues, or gives its fault. When
+ * it does not come so far, because of damage before the point, this cursor's fault stays.
+ */
+const judgedFromTheFront = Effect.fnUntraced(function*(
+  begun: SegmentCursor,
+  point: SegmentPoint,
+  fromTheFront: Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope>
+) {
+  const scope = yield* Effect.scope
+  let cursor = begun
+  /** Of what was handed out, or lies before the point. */
+  let { lastEventId } = point
+
+  const judge = Effect.fnUntraced(function*(fault: SegmentCorrupt) {
+    // The file may have lost its name meanwhile.
+    const front = yield* Effect.catch(Scope.provide(fromTheFront, scope), () => Effect.fail(fault))
+    while (true) {
+      const read = yield* Effect.result(front.next)
+      if (Result.isFailure(read)) {
+        const isAsFar = (front.progress()?.point.lastEventId ?? 0) >= lastEventId
+        if (isAsFar) cursor = front
+        return yield* Effect.fail(isAsFar ? read.failure : fault)
+      }
+      const blocks = read.success.filter((block) => block.lastEventId > lastEventId)
+      if (blocks.length === 0 && read.success.length > 0) continue
+      cursor = front
+      return blocks
+    }
+  })
+
+  const next: SegmentCursor["next"] = Effect.suspend(() =>
+    Effect.catchTag(cursor.next, "SegmentCorrupt", (fault) => cursor === begun ? judge(fault) : Effect.fail(fault))
+  ).pipe(Effect.tap((blocks) =>
+    Effect.sync(() => {
+      lastEventId = blocks.at(-1)?.lastEventId ?? lastEventId
+    })
+  ))
+  const judged: SegmentCursor = {
+    ...begun,
+    next,
+    summary: () => cursor.summary(),
+    progress: () => cursor.progress()
+  }
+  return judged
+})
 
 /** Opens a hot segment after what was read of it before, when it is still the same file; `undefined` when it is not. */
 export const resumeSegment = Effect.fnUntraced(function*(

@@ -12,8 +12,8 @@ import {
   parseFrameHeader,
   pieceBytes
 } from "../../../src/format/lz4/Lz4Frame.ts"
-import { Lz4FrameDecoder } from "../../../src/format/lz4/Lz4FrameDecoder.ts"
 import { xxh32 } from "../../../src/internal/xxh64.ts"
+import { Lz4FrameDecoder } from "./frameDecoder.ts"
 import { compressPiece } from "./lz4.ts"
 
 /** mulberry32. */

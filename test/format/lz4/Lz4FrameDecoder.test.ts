@@ -3,11 +3,11 @@ import { compressSync } from "lz4-napi"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { frameEnd, frameHeader, Lz4FrameError, type Lz4FrameErrorReason } from "../../../src/format/lz4/Lz4Frame.ts"
-import { Lz4FrameDecoder } from "../../../src/format/lz4/Lz4FrameDecoder.ts"
 import { Lz4FrameParser } from "../../../src/format/lz4/Lz4FrameParser.ts"
 import { InvariantViolation } from "../../../src/internal/invariant.ts"
 import { xxh32 } from "../../../src/internal/xxh64.ts"
 import { playSample, samples } from "../../samples.ts"
+import { Lz4FrameDecoder } from "./frameDecoder.ts"
 import { compressPiece } from "./lz4.ts"
 
 /** mulberry32. */

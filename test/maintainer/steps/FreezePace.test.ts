@@ -13,6 +13,7 @@ import * as FreezePace from "../../../src/maintainer/steps/FreezePace.ts"
 import { freeze } from "../../../src/maintainer/steps/FreezeStep.ts"
 import { anyBytes, closedSegment, SegmentProof } from "../../../src/maintainer/steps/SegmentProof.ts"
 import type { ProofMaker } from "../../../src/maintainer/steps/SegmentProof.ts"
+import { FrameMemory } from "../../../src/reading/segment/FrameReader.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/Wal.ts"
 import { noopUpdater } from "../../../src/telemetry/SegmentMaintainerUpdater.ts"
@@ -74,7 +75,8 @@ const freezeWhile = (pressure: FreezePace.Pressure, turnsOfCompressing = 20) => 
       compression: "frame",
       telemetry: noopUpdater,
       pressure,
-      leftBehind: new Set<string>()
+      leftBehind: new Set<string>(),
+      memory: new FrameMemory()
     } as const
     let next: NodeJS.Immediate | undefined
     const turn = () => {

@@ -5,9 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
-import { uncompressSync } from "lz4-napi"
+import { compressSync, uncompressSync } from "lz4-napi"
 import { randomBytes } from "node:crypto"
 import { Disk } from "../../../src/disk/Disk.ts"
+import { blockFormContentBytesMax } from "../../../src/format/Limits.ts"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { free } from "../../../src/maintainer/steps/FreeStep.ts"
@@ -17,6 +18,7 @@ import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { buildSegment, buildWal } from "../../fixtures/segments.ts"
 import { bytesOf, coldPath, done, hotPath, kinds, look, put, recorded } from "../maintaining.ts"
 import {
+  besideCommits,
   changes,
   directory,
   freezing,
@@ -96,6 +98,34 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         assert.deepStrictEqual(uncompressSync(bytes), first.bytes)
       }).pipe(Effect.provide(stepLayer())))
 
+    it.effect("makes a frame of a segment that is too long for the block form, and finds it again when it is done", () =>
+      Effect.gen(function*() {
+        for (const longer of [-1, 0, 1]) {
+          yield* Effect.gen(function*() {
+            yield* putSegments
+            const disk = yield* Disk
+            const claiming = Disk.of({
+              ...disk,
+              stat: (path) =>
+                Effect.map(
+                  disk.stat(path),
+                  (stat) =>
+                    path === hotPath(directory, 0) ? { ...stat, bytes: blockFormContentBytesMax + longer } : stat
+                )
+            })
+            const made = Effect.provideService(freezing(0, "block"), Disk, claiming)
+            const once = yield* made
+            const names = (yield* disk.list(directory)).map(({ name }) => name)
+            assert.deepStrictEqual(
+              names.filter((name) => name.startsWith("FS.00000000")),
+              [`FS.00000000.wal.${longer > 0 ? "lz4" : "lz4b"}`]
+            )
+            assert.deepStrictEqual(yield* made, once)
+            assert.strictEqual((yield* recorded(directory, kind)).length, 180)
+          }).pipe(Effect.provide(Layer.fresh(stepLayer())))
+        }
+      }))
+
     it.effect("interrupted during the compression leaves the .wal and no .tmp", () =>
       Effect.gen(function*() {
         const stuck: RawCompressor = { ...blocking, compress: () => new Promise(() => {}) }
@@ -136,56 +166,84 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         assert.isAbove(interrupted, 5)
       }))
 
-    const rulings: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
-      ["throws", {
-        ...blocking,
-        compress: () => {
-          throw new Error("no memory")
-        }
-      }, "CompressFailed"],
-      ["rejects", { ...blocking, compress: () => Promise.reject(new Error("no memory")) }, "CompressFailed"],
-      ["gives back other bytes", { ...blocking, uncompress: (bytes) => flipped(bytes) }, "VerifyFailed"],
-      ["gives back fewer bytes", { ...blocking, uncompress: (bytes) => shorter(bytes) }, "VerifyFailed"],
-      ["cannot read its own output", {
-        ...blocking,
-        uncompress: () => {
-          throw new Error("bad")
-        }
-      }, "VerifyFailed"]
-    ]
-    const content = (bytes: Uint8Array): Uint8Array => Uint8Array.from(uncompressSync(bytes))
+    const throwing = () => {
+      throw new Error("no memory")
+    }
     const flipped = (bytes: Uint8Array) => {
-      const out = content(bytes)
+      const out = Uint8Array.from(bytes)
       out[out.length - 1] = out[out.length - 1]! ^ 1
       return out
     }
-    const shorter = (bytes: Uint8Array) => content(bytes).subarray(1)
+    const shorter = (bytes: Uint8Array) => bytes.subarray(1)
+    const rulings: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
+      ["throws", { ...blocking, compress: throwing }, "CompressFailed"],
+      ["rejects", { ...blocking, compress: () => Promise.reject(new Error("no memory")) }, "CompressFailed"],
+      [
+        "compresses other bytes",
+        { ...blocking, compress: (bytes) => blocking.compress(flipped(bytes)) },
+        "VerifyFailed"
+      ],
+      [
+        "compresses fewer bytes",
+        { ...blocking, compress: (bytes) => blocking.compress(shorter(bytes)) },
+        "VerifyFailed"
+      ],
+      ["gives what no reader can decode", {
+        ...blocking,
+        compress: (bytes) => compressSync(Buffer.from(bytes)).fill(255, 4)
+      }, "VerifyFailed"]
+    ]
+    // While commits come, the compressing thread decodes.
+    const aside: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
+      [
+        "gives back other bytes",
+        { ...blocking, uncompress: (bytes) => flipped(uncompressSync(bytes)) },
+        "VerifyFailed"
+      ],
+      [
+        "gives back fewer bytes",
+        { ...blocking, uncompress: (bytes) => shorter(uncompressSync(bytes)) },
+        "VerifyFailed"
+      ],
+      ["does not decode", { ...blocking, uncompress: throwing }, "VerifyFailed"]
+    ]
+    const keepsOriginal = (frozen: ReturnType<typeof freezing>, reason: StepError["reason"]) =>
+      Effect.gen(function*() {
+        yield* putSegments
+        const error = yield* Effect.flip(frozen)
+        assert.instanceOf(error, StepError)
+        // What decodes to other bytes is no segment either; whichever check comes first, the step reports it.
+        assert.include([reason, "Corrupt"], error.reason)
+        assert.strictEqual(error.segmentIndex, 0)
+        const found = yield* look(directory)
+        assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
+        assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
+      })
 
     for (const compression of ["frame", "block"] as const) {
       for (const [name, compressor, reason] of rulings) {
-        it.effect(`keeps the original when the compressor ${name} (${compression})`, () =>
-          Effect.gen(function*() {
-            yield* putSegments
-            const error = yield* Effect.flip(freezing(0, compression))
-            assert.instanceOf(error, StepError)
-            // What decodes to other bytes is no segment either; whichever check comes first, the step reports it.
-            assert.include([reason, "Corrupt"], error.reason)
-            assert.strictEqual(error.segmentIndex, 0)
-            const found = yield* look(directory)
-            assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
-            assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
-          }).pipe(Effect.provide(stepLayer(compressor))))
+        it.effect(
+          `keeps the original when the compressor ${name} (${compression})`,
+          () => keepsOriginal(freezing(0, compression), reason).pipe(Effect.provide(stepLayer(compressor)))
+        )
       }
     }
 
+    for (const [name, compressor, reason] of aside) {
+      it.effect(
+        `keeps the original when the compressor, while commits come, ${name}`,
+        () => keepsOriginal(freezing(0, "frame", besideCommits()), reason).pipe(Effect.provide(stepLayer(compressor)))
+      )
+    }
+
     it.effect.each(["frame", "block"] as const)(
-      "keeps the original when what it reads back is a whole segment, but another one (%s)",
+      "keeps the original when what it has written is a whole segment, but another one (%s)",
       (compression) =>
         Effect.gen(function*() {
           // Made at another time, so it has as many bytes, and every checksum of it holds.
           const commits = Array.from({ length: 12 }, (_, i) => first.events.slice(5 * i, 5 * i + 5))
           const other = buildSegment({ layout: kind.layout, commits, createdNanos: 1n })
-          const swapping: RawCompressor = { ...blocking, uncompress: () => Uint8Array.from(other.bytes) }
+          const swapping: RawCompressor = { ...blocking, compress: () => blocking.compress(other.bytes) }
           yield* Effect.gen(function*() {
             yield* putSegments
             assert.strictEqual(other.bytes.length, first.bytes.length)
@@ -196,6 +254,43 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
           }).pipe(Effect.provide(Layer.fresh(stepLayer(swapping))))
         })
+    )
+
+    /** Places in a frame that a disk may spoil while it is being written, from the first byte to the last. */
+    const spoilt = ["the magic", "the header", "a block", "the end mark", "the checksum"] as const
+    it.effect.each(spoilt)(
+      "keeps the original when the disk has spoilt %s of the frame",
+      (place) =>
+        Effect.gen(function*() {
+          yield* putSegments
+          const whole = yield* freezing(0)
+          const at = {
+            "the magic": 0,
+            "the header": 8,
+            "a block": 40,
+            "the end mark": whole.coldBytes - 8,
+            "the checksum": whole.coldBytes - 1
+          }[place]
+          yield* put(hotPath(directory, 0), first.bytes)
+          yield* Disk.use((disk) => disk.unlink(coldPath(directory, 0)))
+          const disk = yield* Disk
+          const spoiling = Disk.of({
+            ...disk,
+            open: (path, mode) =>
+              Effect.map(disk.open(path, mode), (file) => ({
+                ...file,
+                read: (target, offset) =>
+                  Effect.map(file.read(target, offset), (count) => {
+                    if (path.endsWith(".tmp") && offset <= at && at < offset + count) target[at - offset]! ^= 1
+                    return count
+                  })
+              }))
+          })
+          const error = yield* Effect.flip(Effect.provideService(freezing(0), Disk, spoiling))
+          assert.strictEqual(error.reason, "VerifyFailed")
+          const found = yield* look(directory)
+          assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
+        }).pipe(Effect.provide(stepLayer()))
     )
 
     it.effect("keeps the original at every failing operation, names it, and succeeds afterwards", () =>

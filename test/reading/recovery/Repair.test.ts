@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { readdirSync, readFileSync } from "node:fs"
@@ -13,6 +14,7 @@ import * as Recovery from "../../../src/reading/recovery/Recovery.ts"
 import { repair } from "../../../src/reading/recovery/Repair.ts"
 import { verify } from "../../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../../src/reading/Replay.ts"
+import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { formats } from "../../fixtures/formats.ts"
 import {
   buildSegment,
@@ -24,6 +26,7 @@ import {
   smallBlocks,
   temporaryDirectory
 } from "../../fixtures/segments.ts"
+import { settableClock } from "../../fixtures/settableClock.ts"
 import { range } from "../../fixtures/simulatedWal.ts"
 
 const live = <A, E>(name: string, test: (directory: string) => Effect.Effect<A, E, Disk>) =>
@@ -328,5 +331,25 @@ describe("Repair of format 1", () => {
         assert.deepStrictEqual(report.steps.map(({ kept }) => kept), ["nothing"])
         assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 600), failure: "SegmentMissing" })
       })
+  )
+})
+
+describe("what repair keeps of an open segment", () => {
+  it.effect.each([0, -86_400_000, 2 ** 50])(
+    "is closed, wherever the wall clock stands (%i)",
+    (millis) =>
+      Effect.gen(function*() {
+        const wal = buildWal({ segments: [20], lastIsOpen: true })
+        wal[0]!.bytes[wal[0]!.blockEnds[2]!.offset - 1]! ^= 1
+        wal[0]!.bytes[wal[0]!.blockEnds[1]!.offset + 70]! ^= 1
+        yield* put("/log", ...wal.map(hot))
+        const { clock, set } = yield* settableClock
+        set(millis)
+        const report = yield* Effect.provideService(repair({ directory: "/log", apply: true }), Clock.Clock, clock)
+        assert.deepStrictEqual(report.steps.map(({ kept }) => kept), ["whole blocks"])
+        const { faults, segments } = yield* verify({ directory: "/log" })
+        assert.deepStrictEqual(faults, [])
+        assert.deepStrictEqual(segments.map(({ closed, eventCount }) => [closed, eventCount]), [[true, 10]])
+      }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 })))
   )
 })

@@ -9,7 +9,7 @@ import type { VerifyReport } from "../../../src/reading/recovery/Verify.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { formats } from "../../fixtures/formats.ts"
 import { buildSegment, buildWal, cold, eventsNamed, eventsOf, filesIn, hot, put } from "../../fixtures/segments.ts"
-import { directory, onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
+import { directory, onReadOnlyDisk, onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
 
 const onlyNew = verify({ directory, incremental: "onlyNew" })
 const again = verify({ directory, incremental: "again" })
@@ -88,10 +88,28 @@ describe.each(formats)("Verify, incrementally ($name)", ({ layout }) => {
       const simulated = yield* SimulatedDisk.SimulatedDisk
       for (const operation of ["sync", "rename"] as const) {
         yield* simulated.failNext(operation, "Io", /wal_verified/)
-        assert.strictEqual((yield* Effect.flip(onlyNew)).reason, "Io")
+        assert.match((yield* onlyNew).notRemembered, /wal_verified.json.*the device reported an error/)
         const names = [...(yield* simulated.files).keys()]
         assert.deepStrictEqual(names, wal.map((segment) => `${directory}/${hot(segment).name}`))
       }
+    }).pipe(onSimulatedDisk))
+
+  it.effect("gives its verdict in a directory that is read-only, and tells that nothing is remembered", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10, 10] })
+      yield* put(directory, ...wal.map(hot))
+      yield* rot(hot(wal[1]!).name, 200)
+      const plain = yield* verify({ directory })
+      assert.strictEqual(plain.faults.length, 1)
+      assert.strictEqual(plain.notRemembered, "")
+      yield* Effect.gen(function*() {
+        for (const incremental of [onlyNew, again]) {
+          const report = yield* incremental
+          assert.deepStrictEqual(report.faults, plain.faults)
+          assert.match(report.notRemembered, /permission denied/)
+        }
+      }).pipe(onReadOnlyDisk)
+      assert.notInclude((yield* Disk.use((disk) => disk.list(directory))).map(({ name }) => name), "wal_verified.json")
     }).pipe(onSimulatedDisk))
 
   it.effect("reads at the rate it is given", () =>

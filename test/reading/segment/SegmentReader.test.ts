@@ -7,8 +7,9 @@ import { join } from "node:path"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes } from "../../../src/format/Block.ts"
+import { blockPayloadBytesMax } from "../../../src/format/Limits.ts"
 import { frameHeader } from "../../../src/format/lz4/Lz4Frame.ts"
-import { blockBytesLimit, encodeHeader } from "../../../src/format/SegmentHeader.ts"
+import { encodeHeader } from "../../../src/format/SegmentHeader.ts"
 import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent, trimBlock } from "../../../src/reading/segment/BlockEvents.ts"
@@ -323,7 +324,7 @@ describe("SegmentReader, of any file", () => {
     Effect.gen(function*() {
       const segment = buildSegment({ commits: [eventsNamed(1, 3)], closed: false })
       const bytes = Buffer.from(segment.bytes)
-      bytes.set(encodeHeader({ ...segment.header, blockBytesMax: blockBytesLimit }))
+      bytes.set(encodeHeader({ ...segment.header, blockBytesMax: blockPayloadBytesMax }))
       // A block that claims 60 MiB, in a small file: its own checksum is wrong, but the header's is right.
       const claim = Buffer.alloc(64)
       const { encodeBlockHeader } = yield* Effect.promise(() => import("../../../src/format/Block.ts"))

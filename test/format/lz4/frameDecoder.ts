@@ -6,10 +6,10 @@
  * about twice the frame's block maximum, whatever the file claims. Pieces already handed out are garbage as soon as the
  * caller drops them.
  */
-import { decodeBlock } from "./Lz4Block.ts"
-import { Lz4FrameContent } from "./Lz4FrameContent.ts"
-import type { FramePart } from "./Lz4FrameParser.ts"
-import { Lz4FrameParser } from "./Lz4FrameParser.ts"
+import { decodeBlock } from "../../../src/format/lz4/Lz4Block.ts"
+import { Lz4FrameContent } from "../../../src/format/lz4/Lz4FrameContent.ts"
+import type { FramePart } from "../../../src/format/lz4/Lz4FrameParser.ts"
+import { Lz4FrameParser } from "../../../src/format/lz4/Lz4FrameParser.ts"
 
 /**
  * A push-style decoder of one file. A piece is decoded content, in order, never empty, in memory of its own: the caller
