@@ -76,6 +76,20 @@ export const format1BlocksOf = (slotBytes: number): number =>
   Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksSpare)
 
 /**
+ * The length of a closed segment up to the end of its last block, when it has so many blocks and its file has
+ * `fileBytes`.
+ */
+export const contentBytesOf = (version: FormatVersion, blockCount: number, fileBytes: number): number =>
+  hasFixedBlocks(version) ? headerBytesOf(version) + blockCount * format1BlockBytes : fileBytes
+
+/**
+ * Whether a closed segment of this length, up to the end of its last block, takes at most half the room of a full one.
+ * A recorder that starts continues the newest segment when it is short, and begins another one when it is not.
+ */
+export const isShort = (version: FormatVersion, slotBytes: number, contentBytes: number): boolean =>
+  contentBytes * 2 <= fileBytesOf(version, slotBytes)
+
+/**
  * The length that a file is made with, before its first block, when its events take up to `slotBytes`. In format 1 no
  * block lies beyond it.
  */
