@@ -9,6 +9,7 @@ import { steadyMillis } from "../../src/maintainer/retention/SegmentAges.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { Model } from "./Model.ts"
 import { Violation } from "./Trace.ts"
+import type { Weights } from "./Weights.ts"
 
 /** Segments from this one on are kept, but for those that were being deleted already. */
 export interface WatchedHold {
@@ -24,6 +25,7 @@ export interface SegmentOnDisk {
   readonly segmentIndex: number
   readonly isHot: boolean
   readonly bytes: number
+  readonly content: Uint8Array
 }
 
 /** A file is written so long before its segment is reported closed, at most, and frozen so long after. */
@@ -34,10 +36,10 @@ const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
 const segmentPath = /^\/wal\/FS\.(\d{8})\.wal(\.lz4b?)?$/
 
 export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArray<SegmentOnDisk> =>
-  [...Effect.runSync(simulated.files)].flatMap(([path, bytes]) => {
+  [...Effect.runSync(simulated.files)].flatMap(([path, content]) => {
     const match = segmentPath.exec(path)
     if (match === null) return []
-    return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: bytes.length }]
+    return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: content.length, content }]
   })
 
 export class DirectoryWatch {
@@ -46,7 +48,7 @@ export class DirectoryWatch {
   readonly givenUp = new Set<number>()
   /** The most hot segments that any limit in force in this life allows. */
   hotMax: number
-  /** The most cold ones: that any limit in force in this life allows, or that this life has found. */
+  /** The most cold ones, in full ones' worth: that any limit in force allows, or that this life has found. */
   #coldMax: number
   #holdCount = 0
   /** No limit that was in force in this life deletes anything but for its age, and the least such age. */
@@ -58,6 +60,7 @@ export class DirectoryWatch {
   /** Segments that the last attempt to open the directory has found. */
   #found: ReadonlySet<number>
   readonly #model: Model
+  readonly weights: Weights
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
   readonly #simulated: SimulatedDisk["Service"]
@@ -68,15 +71,17 @@ export class DirectoryWatch {
     model: Model,
     startMillis: number,
     hotMax: number,
+    weights: Weights,
     violated: (violation: Violation) => void
   ) {
     this.#model = model
     this.#startMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
+    this.weights = weights
     const found = segmentsOnDisk(simulated)
     this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
-    this.#coldMax = found.filter(({ isHot }) => !isHot).length
+    this.#coldMax = weights.sum(found.filter(({ isHot }) => !isHot))
     this.#violated = violated
   }
 
@@ -115,13 +120,13 @@ export class DirectoryWatch {
   #lookAtCold(changed: string): void {
     if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
     const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
-    const cold = files.length
+    const cold = files.reduce((sum, file) => sum + this.weights.of(file), 0)
     // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
     const isOldest = files.every(({ path }) => path >= changed)
     // One that was begun under a hold may still come.
-    if (this.#holdCount === 0 && cold < this.#coldMax) this.#mayExceedCold = false
+    if (this.#holdCount === 0 && cold <= this.#coldMax - 1) this.#mayExceedCold = false
     if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
-      this.#violated(new Violation(`${cold} cold segments, at most ${this.#coldMax} may be`))
+      this.#violated(new Violation(`cold segments of ${cold} full ones' worth, at most ${this.#coldMax} may be`))
     }
   }
 
@@ -193,8 +198,9 @@ export const checkLimits = (options: {
   /** Since when each segment is known to have been closed, by a clock that no one sets. */
   readonly closedMillis: (segmentIndex: number) => number
   readonly nowMillis: number
+  readonly weights: Weights
 }): void => {
-  const { closedMillis, limits, nowMillis, segments } = options
+  const { closedMillis, limits, nowMillis, segments, weights } = options
   const hot = segments.filter(({ isHot }) => isHot)
   const cold = segments.filter(({ isHot }) => !isHot)
   const newest = Math.max(-1, ...segments.map(({ segmentIndex }) => segmentIndex))
@@ -203,10 +209,12 @@ export const checkLimits = (options: {
   const fail = (words: string): never => {
     throw new Violation(`after a drain ${words}; the limits are ${JSON.stringify(limits)}`)
   }
-  if (hot.length > Math.max(0, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
+  // The next start continues the newest when it is short.
+  const full = hot.filter((file) => file.segmentIndex < newest || weights.of(file) > 1 / 2)
+  if (full.length > 0 && hot.length > Math.max(1, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
   const { ageMillisMax, bytesMax, maxCompressedSegments } = limits
-  if (maxCompressedSegments !== "unlimited" && cold.length > maxCompressedSegments) {
-    fail(`${cold.length} segments are cold`)
+  if (maxCompressedSegments !== "unlimited" && weights.sum(cold) > maxCompressedSegments) {
+    fail(`${cold.length} segments are cold, full ones' worth: ${weights.sum(cold)}`)
   }
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   if (bytesMax !== undefined && bytes > bytesMax && hot.length + deletable.length > 0) {

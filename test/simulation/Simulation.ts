@@ -16,9 +16,10 @@ import { Model } from "./Model.ts"
 import { lookAtOpenRot, repairOpenRot, rotOpenSegment } from "./OpenRot.ts"
 import { makeProcess } from "./Process.ts"
 import type { Seams } from "./Process.ts"
-import { directory, drawClockJump, drawNextScenario, drawScenario } from "./Scenario.ts"
+import { directory, drawClockJump, drawNextScenario, drawScenario, fullBytesOf } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import { Trace, Violation } from "./Trace.ts"
+import { Weights } from "./Weights.ts"
 import { World } from "./World.ts"
 
 /** What came of a run. */
@@ -141,7 +142,16 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
   const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const { model } = options
   model.now = () => world.nowMillis
-  const watch = new DirectoryWatch(simulated, model, world.nowMillis, hotMax, (violation) => life.violated(violation))
+  const fullBytes = fullBytesOf(scenario)
+  model.fullBytesMin = Math.min(model.fullBytesMin, fullBytes)
+  const watch = new DirectoryWatch(
+    simulated,
+    model,
+    world.nowMillis,
+    hotMax,
+    new Weights(fullBytes),
+    (violation) => life.violated(violation)
+  )
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     held: (change: 1 | -1) => watch.held(change),

@@ -39,8 +39,11 @@ export const verifyConsistency = (
     if (catalog.hotCount > limits.maxSegments) {
       faults.push(`${catalog.hotCount} hot segments where ${limits.maxSegments} are allowed`)
     }
-    if (limits.maxCompressedSegments !== "unlimited" && catalog.coldCount > limits.maxCompressedSegments) {
-      faults.push(`${catalog.coldCount} cold segments where ${limits.maxCompressedSegments} are allowed`)
+    if (limits.maxCompressedSegments !== "unlimited" && catalog.coldWeight > limits.maxCompressedSegments) {
+      faults.push(
+        `${catalog.coldCount} cold segments, ${catalog.coldWeight.toFixed(1)} full ones' worth, where ` +
+          `${limits.maxCompressedSegments} are allowed`
+      )
     }
     const onDisk = new Set<number>()
     const beginnings: Array<Beginning> = []

@@ -14,6 +14,7 @@ const stock = (cold: number, hot: number): Stock => {
   const all = Array.from({ length: cold + hot }, (_, index) => ({
     segmentIndex: index,
     bytes: 10,
+    weight: 1,
     ageMillis: 1000 - index
   }))
   return { cold: all.slice(0, cold), hot: all.slice(cold) }
@@ -24,12 +25,14 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   hotAt: (position) => hot[position]!,
   coldCount: cold.length,
   coldAt: (position) => cold[position]!,
-  arrivingCount: 0,
+  coldWeight: cold.reduce((sum, { weight }) => sum + weight, 0),
+  arrivingWeight: 0,
   bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
   freeBytes: undefined,
   heldFromIndex: Number.POSITIVE_INFINITY,
   keptFromIndex: Number.POSITIVE_INFINITY,
   freeBeforeIndex: 0,
+  toContinueIndex: Number.POSITIVE_INFINITY,
   ...more
 })
 
@@ -79,12 +82,12 @@ describe("Retention.plan", () => {
       "freeze 4 maxSegments",
       "freeze 5 maxSegments"
     ])
-    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [
+    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingWeight: 1 }), [
       "free 0 maxCompressedSegments"
     ])
-    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [])
+    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingWeight: 1 }), [])
     assert.deepStrictEqual(decided(stock(2, 3), { maxCompressedSegments: 4, maxSegments: 4 }), ["freeze 2 maxSegments"])
-    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingCount: 9 }), [])
+    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingWeight: 9 }), [])
   })
 
   it("brings the bytes under their limit: cold ones go, hot ones are made smaller", () => {
@@ -171,8 +174,8 @@ describe("Retention.plan", () => {
       }
       const heldFromIndex = random.chance(0.3) ? random.below(20) : Number.POSITIVE_INFINITY
       const freeBytes = random.chance(0.5) ? random.below(200) : undefined
-      const arrivingCount = random.below(4)
-      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingCount })
+      const arrivingWeight = random.below(4)
+      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingWeight })
       const actions = plan(view, limits)
       const freed = actions.filter((action) => action.action === "free").map((action) => action.segmentIndex)
       const frozen = actions.filter((action) => action.action === "freeze").map((action) => action.segmentIndex)
@@ -187,7 +190,7 @@ describe("Retention.plan", () => {
         const { ageMillisMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } =
           limits
         if (limits.maxCompressedSegments !== "unlimited") {
-          assert.isAtMost(left.length + arrivingCount + frozen.length, limits.maxCompressedSegments, words)
+          assert.isAtMost(left.length + arrivingWeight + frozen.length, limits.maxCompressedSegments, words)
         }
         assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
         assert.isAtMost(left[0]!.ageMillis ?? 0, ageMillisMax, words)
@@ -199,7 +202,7 @@ describe("Retention.plan", () => {
         const segment = given.cold[last]!
         const reasons = [
           limits.maxCompressedSegments !== "unlimited" &&
-          given.cold.length - last + arrivingCount + frozen.length > limits.maxCompressedSegments,
+          given.cold.length - last + arrivingWeight + frozen.length > limits.maxCompressedSegments,
           limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
           limits.ageMillisMax !== undefined && (segment.ageMillis ?? 0) > limits.ageMillisMax,
           limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin
