@@ -11,19 +11,19 @@
  * - It is more than half full. To copy it would cost more than another file does.
  * - It is compressed, or its compression was begun.
  * - Events after it are lost, or it has none, or its ids have gaps (as another writer of format 1 may leave them).
- * - It was made with other sizes of events, blocks or files.
+ * - It was made with other sizes of events or blocks.
  * - Its oldest event is due, because segments are limited in age.
  * - The file system has less room than a full segment takes. Then it is better not to copy anything.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
-import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import type { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
-import { contentBytesOf, fileBytesOf, isShort, keepsFileLength } from "../format/SegmentLayout.ts"
+import { fileBytesOf, isShort, keepsFileLength, usedBytesOf } from "../format/SegmentLayout.ts"
 import type { SealState } from "../format/SegmentSealer.ts"
+import type { Reconciled } from "../maintainer/directory/Reconcile.ts"
 import { limitAfter } from "../maintainer/persist/Format1Room.ts"
-import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { Recovered } from "../reading/recovery/Recovery.ts"
 import { rotatingMemory } from "../reading/segment/BlockMemory.ts"
 import { forReplay, readHeader, readSegment } from "../reading/segment/SegmentReader.ts"
@@ -33,6 +33,14 @@ import type { ContinuedSegment } from "./SegmentWriter.ts"
 /** The slot that is filled first. */
 const slot = 0
 
+/** The log of which the newest segment may be continued. */
+interface Log {
+  readonly directory: SegmentDirectory
+  /** What the maintainer has found at the start. */
+  readonly reconciled: Pick<Reconciled, "entries" | "unfinished">
+  readonly ageMillisMax: number | undefined
+}
+
 /**
  * Loads the newest segment into the first slot; `undefined` when it is not to be continued. To be run before that slot
  * is activated.
@@ -40,25 +48,25 @@ const slot = 0
 export const load = Effect.fnUntraced(function*(
   arena: Arena.Arena,
   { origin, report }: Recovered,
-  maintainer: SegmentMaintainer["Service"]
+  { ageMillisMax = Number.POSITIVE_INFINITY, directory, reconciled }: Log
 ) {
   const { layout: { version }, slotBytes } = arena
   const segmentIndex = report.lastSegmentIndex
   const isEndOfLog = origin.lastSegmentIndex === segmentIndex && origin.lastEventId === report.lastEventId
-  const { entries, unfinished } = maintainer.reconciled
+  const { entries, unfinished } = reconciled
   const isHot = entries.some((entry) => entry.segmentIndex === segmentIndex && entry.state === "open")
   if (!isEndOfLog || !isHot || unfinished.includes(segmentIndex)) return undefined
   const disk = yield* Disk
-  const path = new SegmentDirectory(maintainer.directory, maintainer.naming).hotPath(segmentIndex)
+  const path = directory.hotPath(segmentIndex)
   const header = yield* readHeader(path)
-  if (header === undefined || !isOfThisLayout(arena, header) || (yield* isDue(header, maintainer))) return undefined
-  const { bytes } = yield* disk.stat(path)
-  const fileBytes = fileBytesOf(version, slotBytes)
-  const isOfThisLength = !keepsFileLength(version) || bytes === fileBytes
-  if (!isOfThisLength || !isShort(version, slotBytes, contentBytesOf(version, header.blockCount, bytes))) {
+  if (header === undefined || !isOfThisLayout(arena, header) || (yield* ageMillis(header)) >= ageMillisMax) {
     return undefined
   }
-  if ((yield* disk.freeBytes(maintainer.directory)) < fileBytes) return undefined
+  const { bytes } = yield* disk.stat(path)
+  const fileBytes = fileBytesOf(version, slotBytes)
+  const usedBytes = usedBytesOf(version, slotBytes, { ...header, contentBytes: bytes })
+  if (!isShort(version, slotBytes, usedBytes)) return undefined
+  if ((yield* disk.freeBytes(directory.path)) < fileBytes) return undefined
   const data = Arena.slotData(arena, slot)
   let sealedBytes = 0
   const summary = yield* readSegment(
@@ -88,17 +96,10 @@ export const load = Effect.fnUntraced(function*(
   return continued
 })
 
-const isOfThisLayout = ({ layout, slotBytes }: Arena.Arena, header: SegmentHeader): boolean =>
+const isOfThisLayout = ({ layout }: Arena.Arena, header: SegmentHeader): boolean =>
   header.version === layout.version && header.eventSize === layout.eventSize &&
   header.blockBytesMax === layout.blockBytesMax && header.closedNanos !== 0n && header.eventCount > 0 &&
-  header.lastEventId - header.firstEventId + 1 === header.eventCount &&
-  header.eventCount * header.eventSize < slotBytes
-
-/** Whether the segment is to be closed for its age. A clock that is wrong may close it too early, or not yet. */
-const isDue = Effect.fnUntraced(function*(header: SegmentHeader, maintainer: SegmentMaintainer["Service"]) {
-  const { limits: { ageMillisMax } } = yield* maintainer.status
-  return ageMillisMax !== undefined && (yield* ageMillis(header)) >= ageMillisMax
-})
+  header.lastEventId - header.firstEventId + 1 === header.eventCount
 
 /** How long ago the segment was begun, by the wall clock; 0 when that is behind. */
 export const ageMillis = ({ createdNanos }: Pick<SegmentHeader, "createdNanos">): Effect.Effect<number> =>

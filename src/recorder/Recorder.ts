@@ -25,6 +25,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
@@ -227,7 +228,11 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : Effect.logDebug
   yield* log(Recovery.formatReport(report))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
-  const continued = yield* ContinuedSegment.load(arena, recovered, maintainer)
+  const continued = yield* ContinuedSegment.load(arena, recovered, {
+    directory: new SegmentDirectory(directory, naming),
+    reconciled: maintainer.reconciled,
+    ageMillisMax: (yield* maintainer.status).limits.ageMillisMax
+  })
   const closedIndex = continued === undefined ? origin.lastSegmentIndex : origin.lastSegmentIndex - 1
   if (closedIndex >= 0) yield* maintainer.closed(closedIndex)
   const walId = origin.walId ?? new Uint8Array(

@@ -35,7 +35,7 @@ describe("an executor whose predecessor died between reporting and completing", 
       const spawn = ({ control, emit, executor }: ExecutorSeat) =>
         Effect.gen(function*() {
           yield* Deferred.await(report)
-          const persisted: StepOutcome = { _tag: "Persisted", segmentIndex: 0, bytes: 100, contentBytes: 100, ...ids }
+          const persisted: StepOutcome = { _tag: "Persisted", segmentIndex: 0, bytes: 100, usedBytes: 100, ...ids }
           for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
             countOutcomeUnsafe(control, executor)
             emit(event)
@@ -62,7 +62,7 @@ describe("an executor whose predecessor died between reporting and completing", 
     _tag: "Persisted",
     segmentIndex,
     bytes: 100,
-    contentBytes: 100,
+    usedBytes: 100,
     ...ids
   })
 

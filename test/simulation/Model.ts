@@ -5,6 +5,8 @@
 import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import type { SegmentOnDisk } from "./DirectoryWatch.ts"
+import { slotBytesOf } from "./Scenario.ts"
+import type { Scenario } from "./Scenario.ts"
 import { Violation } from "./Trace.ts"
 import { Weights } from "./Weights.ts"
 
@@ -26,8 +28,8 @@ export class Model {
   /** The least that any limit in force has ever let stay uncompressed, the active segment and the next not counted. */
   hotMin = Number.POSITIVE_INFINITY
 
-  /** The length of the shortest full segment that there ever was. */
-  fullBytesMin = Number.POSITIVE_INFINITY
+  /** The setup with the shortest segments that there ever was. */
+  shortest: Pick<Scenario, "wal"> | undefined
 
   /** The clock that no one sets. */
   now: () => number = () => 0
@@ -37,6 +39,12 @@ export class Model {
   readonly newestMillis = new Map<number, number>()
   /** The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. */
   wasClockBehind = false
+
+  /** A life with this setup begins. */
+  setUp(scenario: Pick<Scenario, "wal">): void {
+    const { shortest } = this
+    if (shortest === undefined || slotBytesOf(scenario) < slotBytesOf(shortest)) this.shortest = scenario
+  }
 
   /** The wall clock is off by so much. */
   clockShows(setMillis: number): void {
@@ -111,7 +119,7 @@ export class Model {
       )
     }
     // However often it was started: what was recorded decides. The oldest, of one full one's worth at most, went last.
-    const weight = new Weights(this.fullBytesMin).sum(files)
+    const weight = this.shortest === undefined ? 0 : new Weights(this.shortest).sum(files)
     if (firstId > 1 && segmentsMin > 0 && weight <= this.coldMin - 1) {
       throw new Violation(
         `the log begins at ${firstId}, with ${weight} full segments' worth where ${this.coldMin} may be`

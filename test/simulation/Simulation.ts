@@ -16,7 +16,7 @@ import { Model } from "./Model.ts"
 import { lookAtOpenRot, repairOpenRot, rotOpenSegment } from "./OpenRot.ts"
 import { makeProcess } from "./Process.ts"
 import type { Seams } from "./Process.ts"
-import { directory, drawClockJump, drawNextScenario, drawScenario, fullBytesOf } from "./Scenario.ts"
+import { directory, drawClockJump, drawNextScenario, drawScenario } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import { Trace, Violation } from "./Trace.ts"
 import { Weights } from "./Weights.ts"
@@ -142,14 +142,13 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
   const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const { model } = options
   model.now = () => world.nowMillis
-  const fullBytes = fullBytesOf(scenario)
-  model.fullBytesMin = Math.min(model.fullBytesMin, fullBytes)
+  model.setUp(scenario)
   const watch = new DirectoryWatch(
     simulated,
     model,
     world.nowMillis,
     hotMax,
-    new Weights(fullBytes),
+    new Weights(scenario),
     (violation) => life.violated(violation)
   )
   const listener = {

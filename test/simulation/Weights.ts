@@ -1,22 +1,29 @@
 /**
  * What segments count towards the limit of cold ones, worked out from their bytes: a segment counts by its length up to
- * the end of its last block, a full one as one, and even the smallest as a 128th.
+ * the end of its last block (in format 1 also by its events), a full one as one, and even the smallest as a 128th.
  */
 import { Lz4BlockFile } from "../../src/format/lz4/Lz4BlockFile.ts"
 import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import type { SegmentOnDisk } from "./DirectoryWatch.ts"
+import { fullBytesOf, slotBytesOf } from "./Scenario.ts"
+import type { Scenario } from "./Scenario.ts"
 
-/** The length up to the end of its last whole block; `undefined` when the bytes cannot be decoded. */
-const contentBytesOf = ({ content, path }: SegmentOnDisk): number | undefined => {
+/** The share of a full segment; `undefined` when the bytes cannot be decoded. */
+const shareOf = ({ content, path }: SegmentOnDisk, scenario: Pick<Scenario, "wal">): number | undefined => {
   const verifier = new SegmentVerifier()
+  let events = 0
   try {
     const pieces = Array.from(decoded(path, content), (piece) => piece.slice())
-    verifier.push(Buffer.concat(pieces), true, () => {})
+    verifier.push(Buffer.concat(pieces), true, ({ eventCount }) => {
+      events += eventCount
+    })
   } catch {
     return undefined
   }
-  return verifier.point?.offset
+  const bytes = verifier.point?.offset
+  const byEvents = scenario.wal.format === 1 ? events * 64 / slotBytesOf(scenario) : 0
+  return bytes === undefined ? undefined : Math.max(bytes / fullBytesOf(scenario), byEvents)
 }
 
 const decoded = (path: string, bytes: Uint8Array): Iterable<Uint8Array> =>
@@ -26,21 +33,20 @@ const decoded = (path: string, bytes: Uint8Array): Iterable<Uint8Array> =>
     ? new Lz4BlockFile(bytes.length, 2 ** 30).push(bytes)
     : [bytes]
 
-/** The weights of segments among which a full one has so many bytes. */
+/** The weights of segments in a setup. */
 export class Weights {
-  readonly #fullBytes: number
+  readonly #scenario: Pick<Scenario, "wal">
   /** Of files that do not change any more. */
   readonly #cold = new Map<string, number>()
 
-  constructor(fullBytes: number) {
-    this.#fullBytes = fullBytes
+  constructor(scenario: Pick<Scenario, "wal">) {
+    this.#scenario = scenario
   }
 
   of(file: SegmentOnDisk): number {
     const known = this.#cold.get(file.path)
     if (known !== undefined) return known
-    const contentBytes = contentBytesOf(file)
-    const units = contentBytes === undefined ? 1024 : Math.ceil(1024 * contentBytes / this.#fullBytes)
+    const units = Math.ceil(1024 * (shareOf(file, this.#scenario) ?? 1))
     const weight = Math.min(1024, Math.max(8, units)) / 1024
     if (!file.isHot) this.#cold.set(file.path, weight)
     return weight

@@ -38,7 +38,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
     // What killed the executor may strike here too; an unknown length is asked for later.
     const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
-    const unknown = { contentBytes: undefined, firstEventId: undefined, lastEventId: undefined }
+    const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
     apply({ _tag: "Persisted", segmentIndex, bytes, ...unknown, closedMillis: modifiedMillis })
   }
 })

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
-import { readContentBytes } from "../../reading/segment/ContentLength.ts"
+import { readUsedBytes } from "../../reading/segment/UsedBytes.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
 import type { CatalogEntry } from "../retention/SegmentCatalog.ts"
 
@@ -41,7 +41,7 @@ const filesAtOnce = 16
 
 /**
  * Learns what the closed segments count that were found at the start. To be run again when the disk has failed. A file
- * that does not tell its length counts as a full one.
+ * that does not tell what it uses counts as a full one.
  */
 export const learnWeights = (state: MaintainerState, disk: Disk["Service"]): Effect.Effect<void> =>
   weigh(state, disk, state.catalog.list().filter((entry) => entry.weight === undefined && entry.state !== "open"))
@@ -60,7 +60,7 @@ const weigh = (
   return Effect.forEach(entries, ({ compression, isHot, segmentIndex }) => {
     const file = directory.filesOf({ segmentIndex, hot: isHot, cold: isHot ? [] : [compression] })[0]
     if (file === undefined) return Effect.void
-    return readContentBytes(file, arena.layout.version).pipe(
+    return readUsedBytes(file, arena.layout.version, arena.slotBytes).pipe(
       Effect.map((bytes) => {
         // Its form may have changed meanwhile, and that told its weight.
         if (catalog.get(segmentIndex)?.weight !== undefined) return

@@ -114,7 +114,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {
       persistingFiles.succeeded()
-      const unknown = { contentBytes: undefined, firstEventId: undefined, lastEventId: undefined }
+      const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
       emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...unknown, closedMillis: now })
       return true
     }

@@ -10,8 +10,8 @@
  * ```
  *
  * A segment that an earlier run has closed, and that this one continues, stays as it is until its first flush or
- * persist. That copies its blocks to a `.tmp`, with the new ones after them, and replaces the closed file by a rename. So
- * a crash finds the one or the other, and a reader that has opened the closed file reads on in it.
+ * persist. That copies its blocks to a `.tmp`, with the new ones after them, and replaces the closed file by a rename.
+ * So a crash finds the one or the other, and a reader that has opened the closed file reads on in it.
  *
  * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more
  * arrow: a block that is not full, as the last one of a flush never is, is written after the blocks before it are
@@ -37,7 +37,7 @@ import { Disk, DiskError, openScoped, readFully, writeFully } from "../../disk/D
 import type { DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
-import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength, usedBytesOf } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -55,7 +55,7 @@ import * as SegmentStage from "./SegmentStage.ts"
 interface PersistedSegment {
   readonly segmentIndex: number
   readonly bytes: number
-  readonly contentBytes: number
+  readonly usedBytes: number
   readonly firstEventId: number
   readonly lastEventId: number
   readonly closedMillis: number
@@ -316,7 +316,8 @@ export const make = (options: {
     const bytes = closedBytes(state)
     Arena.giveBackUnsafe(arena, slot)
     Doorbell.ringUnsafe(arena.durable)
-    return { segmentIndex, bytes, contentBytes: state.fileOffset, firstEventId, lastEventId, closedMillis }
+    const usedBytes = usedBytesOf(version, arena.slotBytes, { ...state, contentBytes: state.fileOffset })
+    return { segmentIndex, bytes, usedBytes, firstEventId, lastEventId, closedMillis }
   }
 
   const persist = Effect.fnUntraced(function*(slot: number) {

@@ -132,7 +132,7 @@ export class MaintainerState {
         this.counts.persist += one
         this.ages.closed(segmentIndex)
         const entry = newEntry(segmentIndex, "hot", true)
-        const weight = this.weightOf(outcome.contentBytes)
+        const weight = this.weightOf(outcome.usedBytes)
         this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId, weight })
         return true
       }
@@ -150,7 +150,7 @@ export class MaintainerState {
           firstEventId: firstEventId ?? known?.firstEventId,
           lastEventId: lastEventId ?? known?.lastEventId,
           // A file of format 1 has the length of a full segment. An unknown length is 0.
-          weight: known?.weight ?? this.weightOf(this.tellsContent(outcome.hotBytes) ? outcome.hotBytes : undefined)
+          weight: known?.weight ?? this.weightOf(this.tellsUse(outcome.hotBytes) ? outcome.hotBytes : undefined)
         })
         return true
       }
@@ -223,18 +223,18 @@ export class MaintainerState {
     return isShort ? newest.segmentIndex : Number.POSITIVE_INFINITY
   }
 
-  private tellsContent(fileBytes: number): boolean {
+  private tellsUse(fileBytes: number): boolean {
     return fileBytes > 0 && this.arena !== undefined && !keepsFileLength(this.arena.layout.version)
   }
 
   /**
-   * What a segment of this length counts; `undefined` when its length is not known. Without a recorder nothing is known
-   * of a full one, and every segment counts as one.
+   * What a segment counts that uses so much of the room of a full one; `undefined` when that is not known. Without a
+   * recorder nothing is known of a full one, and every segment counts as one.
    */
-  weightOf(contentBytes: number | undefined): number | undefined {
+  weightOf(usedBytes: number | undefined): number | undefined {
     if (this.arena === undefined) return 1
-    if (contentBytes === undefined) return undefined
-    return Retention.weightOf(contentBytes, fileBytesOf(this.arena.layout.version, this.arena.slotBytes))
+    if (usedBytes === undefined) return undefined
+    return Retention.weightOf(usedBytes, fileBytesOf(this.arena.layout.version, this.arena.slotBytes))
   }
 
   /**

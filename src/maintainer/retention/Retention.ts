@@ -7,9 +7,9 @@
  *   rotation finds its place ready, and persisting never waits for freezing.
  * - Every freeze makes one more cold segment. So for each freeze that is due or under way there must be a place among
  *   the cold ones; when there is none, the oldest is deleted first. The hot file stays as it is meanwhile.
- * - `maxCompressedSegments` counts full segments' worth: a segment counts by its length, and a full one counts as one. So
- *   what is kept depends on what was recorded, and not on how often a segment was closed early, by a start or by a
- *   rotation. A segment counts at least as a 128th, which bounds how many files there are.
+ * - `maxCompressedSegments` counts full segments' worth: a segment counts by the room that it uses, and a full one
+ *   counts as one. So what is kept depends on what was recorded, and not on how often a segment was closed early, by a
+ *   start or by a rotation. A segment counts at least as a 128th, which bounds how many files there are.
  * - The newest segment stays hot while it is short, because the next start continues it.
  * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that
  *   is held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
@@ -140,11 +140,13 @@ const weightUnit = 1 / 1024
 const weightMin = 1 / 128
 
 /**
- * What a segment counts towards `maxCompressedSegments`, by its uncompressed length up to the end of its last block and
- * by that of a full one.
+ * What a segment counts towards `maxCompressedSegments` that uses so many of the bytes of a full one: 1 / 128 to 1.
+ *
+ * @since 0.1.0
+ * @category limits
  */
-export const weightOf = (contentBytes: number, fullBytes: number): number =>
-  Math.min(1, Math.max(weightMin, Math.ceil(contentBytes / fullBytes / weightUnit) * weightUnit))
+export const weightOf = (usedBytes: number, fullBytes: number): number =>
+  Math.min(1, Math.max(weightMin, Math.ceil(usedBytes / fullBytes / weightUnit) * weightUnit))
 
 /**
  * What retention must know of a closed segment.

@@ -1,6 +1,6 @@
 /**
- * Tells how long the content of a closed segment is, up to the end of its last block, without reading the content: from
- * the length of the file, from what its compressed form claims, or, in format 1, from its header. Nothing is checked.
+ * Tells how much of the room of a full segment a closed one uses, without reading its content: from the length of the
+ * file, from what its compressed form claims, or, in format 1, from its header. Nothing is checked.
  */
 import * as Effect from "effect/Effect"
 import { openScoped, readFully } from "../../disk/Disk.ts"
@@ -8,19 +8,21 @@ import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { frameHeaderBytesMax, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
 import type { FormatVersion } from "../../format/SegmentHeader.ts"
-import { contentBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
+import { keepsFileLength, usedBytesOf } from "../../format/SegmentLayout.ts"
 import { decoding } from "./SegmentCorrupt.ts"
 import { readStart } from "./SegmentReader.ts"
 
-/** The length of a segment's content in bytes; `undefined` when the file does not tell it. */
-export const readContentBytes = (
+/** As `usedBytesOf`; `undefined` when the file does not tell it. */
+export const readUsedBytes = (
   file: SegmentFile,
-  version: FormatVersion
+  version: FormatVersion,
+  slotBytes: number
 ): Effect.Effect<number | undefined, DiskError, Disk> =>
   (keepsFileLength(version)
     ? Effect.map(
       readStart(file),
-      ({ header }) => header.closedNanos === 0n ? undefined : contentBytesOf(version, header.blockCount, 0)
+      ({ header }) =>
+        header.closedNanos === 0n ? undefined : usedBytesOf(version, slotBytes, { ...header, contentBytes: 0 })
     )
     : readClaimedBytes(file)).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.succeed(undefined)))
 
