@@ -21,7 +21,7 @@ import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQue
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import type { Seams } from "./Process.ts"
 import { ExecutorDeath } from "./ProcessDisk.ts"
-import type { Focus } from "./Simulation.ts"
+import type { Focus, RunOptions } from "./Simulation.ts"
 
 export interface PlantedBug {
   readonly name: string
@@ -37,6 +37,15 @@ export interface PlantedBug {
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
+
+/** How a run with a seed is told of the bug. */
+export const optionsOf = ({ focus, hintShare, openRotShare, plant }: PlantedBug, seed: number): RunOptions => ({
+  seed,
+  seams: plant(),
+  ...(focus === undefined ? {} : { focus }),
+  ...(hintShare === undefined ? {} : { hintShare }),
+  ...(openRotShare === undefined ? {} : { openRotShare })
+})
 
 type DiskService = Disk["Service"]
 
@@ -117,13 +126,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 26,
+    seedFirst: 40,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
+    seedFirst: 100,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
@@ -203,7 +213,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 14,
+    seedFirst: 100,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -310,7 +320,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 27,
+    seedFirst: 40,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -338,6 +348,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
+    seedFirst: 40,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -454,7 +465,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 140,
+    seedFirst: 150,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -469,7 +480,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 124,
+    seedFirst: 140,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -503,6 +514,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
+    seedFirst: 20,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -546,6 +558,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
+    seedFirst: 20,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -577,7 +590,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 240,
+    seedFirst: 250,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
