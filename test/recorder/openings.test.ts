@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { readdirSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -65,6 +66,8 @@ describe("a thousand openings and closings", () => {
         // One arena is 32 KiB and one ring a mebibyte: kept, they would make 900 MiB.
         assert.isBelow(arrayBuffers, 8 * mebibyte)
         assert.isBelow(heapUsed, 8 * mebibyte)
+        // Each start would make a file of its own.
+        for (const directory of directories) assert.isBelow(readdirSync(directory).length, 16)
       }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
     300_000
   )

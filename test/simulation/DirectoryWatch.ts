@@ -50,6 +50,8 @@ export class DirectoryWatch {
   hotMax: number
   /** The most cold ones, in full ones' worth: that any limit in force allows, or that this life has found. */
   #coldMax: number
+  /** The fewest that any limit in force in this life allows; 0 when something else than their number may delete. */
+  #coldMin = Number.POSITIVE_INFINITY
   #holdCount = 0
   /** No limit that was in force in this life deletes anything but for its age, and the least such age. */
   #isOnlyAge = true
@@ -98,6 +100,8 @@ export class DirectoryWatch {
     this.hotMax = Math.max(this.hotMax, maxSegments)
     const coldMax = maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : maxCompressedSegments
     this.#coldMax = Math.max(this.#coldMax, coldMax)
+    const isOnlyNumber = (bytesMax ?? ageMillisMax ?? freeBytesMin) === undefined
+    this.#coldMin = isOnlyNumber ? Math.min(this.#coldMin, coldMax) : 0
   }
 
   /** A hold of whomever has begun (1) or ended (-1): segments may be frozen although nothing may go for them. */
@@ -128,6 +132,15 @@ export class DirectoryWatch {
     if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
       this.#violated(new Violation(`cold segments of ${cold} full ones' worth, at most ${this.#coldMax} may be`))
     }
+  }
+
+  /** When nothing but their number may delete, there were full ones' worth: with those that are still to come. */
+  #lookAtWeight(path: string): void {
+    const weight = this.weights.ofGone(path) + this.weights.sum(segmentsOnDisk(this.#simulated))
+    if (weight > this.#coldMin) return
+    this.#violated(
+      new Violation(`${path} was deleted, although all segments were ${weight} full ones' worth of ${this.#coldMin}`)
+    )
   }
 
   /** Nothing is deleted before its successor is there. */
@@ -184,6 +197,7 @@ export class DirectoryWatch {
     // One of two forms, of which a freeze leaves one.
     if (this.#isThere(segmentIndex)) return
     this.#lookAtAge(segmentIndex, nowMillis)
+    this.#lookAtWeight(path)
     for (const { beingFreed, endsMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || endsMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
       this.#violated(new Violation(`segment ${segmentIndex} was deleted, but is held from ${fromSegmentIndex} on`))

@@ -94,7 +94,7 @@ const drawSetup = (
   isFormat1: boolean
 ): Pick<Scenario, "wal" | "executors" | "hosting" | "eventBytesMax"> => {
   const eventSize = isFormat1 ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
-  const segmentBytesMax = isFormat1 ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
+  const segmentBytesMax = isFormat1 ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000, 20_000])
   const blockBytesMax = Math.max(eventSize, 64 + random.below(segmentBytesMax))
   return {
     wal: {

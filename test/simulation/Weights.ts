@@ -52,6 +52,11 @@ export class Weights {
     return weight
   }
 
+  /** Of a cold file that is gone, which this has weighed before; at most 1. */
+  ofGone(path: string): number {
+    return this.#cold.get(path) ?? 1
+  }
+
   /** Of a segment in two forms, one counts. */
   sum(files: ReadonlyArray<SegmentOnDisk>): number {
     const byIndex = new Map(files.map((file) => [file.segmentIndex, file]))
