@@ -621,7 +621,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11390,
+    seedFirst: 12500,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {

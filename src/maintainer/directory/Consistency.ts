@@ -40,10 +40,8 @@ export const verifyConsistency = (
       faults.push(`${catalog.hotCount} hot segments where ${limits.maxSegments} are allowed`)
     }
     if (limits.maxCompressedSegments !== "unlimited" && catalog.coldWeight > limits.maxCompressedSegments) {
-      faults.push(
-        `${catalog.coldCount} cold segments, ${catalog.coldWeight.toFixed(1)} full ones' worth, where ` +
-          `${limits.maxCompressedSegments} are allowed`
-      )
+      const worth = catalog.coldWeight < catalog.coldCount ? `, ${catalog.coldWeight.toFixed(1)} full ones' worth,` : ""
+      faults.push(`${catalog.coldCount} cold segments${worth} where ${limits.maxCompressedSegments} are allowed`)
     }
     const onDisk = new Set<number>()
     const beginnings: Array<Beginning> = []
