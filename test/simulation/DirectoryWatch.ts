@@ -59,6 +59,8 @@ export class DirectoryWatch {
   /** Segments that were reported closed in this life, and when. */
   readonly #closedHere = new Map<number, number>()
   #startMillis: number
+  /** When it was open: the maintainer began to count the age of what it had found by then. */
+  #openedMillis = Number.POSITIVE_INFINITY
   /** Segments that the last attempt to open the directory has found. */
   #found: ReadonlySet<number>
   readonly #model: Model
@@ -94,6 +96,11 @@ export class DirectoryWatch {
     this.#closedHere.clear()
   }
 
+  /** The attempt has succeeded. */
+  opened(nowMillis: number): void {
+    this.#openedMillis = nowMillis
+  }
+
   allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
     if (maxCompressedSegments !== "unlimited" || (bytesMax ?? freeBytesMin) !== undefined) this.#isOnlyAge = false
     this.#ageMin = Math.min(this.#ageMin, ageMillisMax ?? Number.POSITIVE_INFINITY)
@@ -113,7 +120,9 @@ export class DirectoryWatch {
   /** A file of an executor has got this name. */
   renamed(to: string): void {
     if (isCold(to)) return this.#lookAtCold(to)
-    if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
+    // A segment that was there already, and is continued, makes no more of them.
+    const isFound = this.#found.has(Number(segmentPath.exec(to)?.[1] ?? -1))
+    if (!to.endsWith(".wal") || isFound || this.hotMax === Number.POSITIVE_INFINITY) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
         .length
@@ -180,11 +189,11 @@ export class DirectoryWatch {
   }
 
   /**
-   * Since when this segment has surely been closed: what was found at the start was closed before it, and of what was not
+   * Since when this segment surely counts as closed: what was found, since the directory is open, and of what was not
    * reported nothing is known.
    */
   closedSince(segmentIndex: number, nowMillis: number): number {
-    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
+    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#openedMillis : nowMillis)
   }
 
   /** An executor has taken this name away. */
