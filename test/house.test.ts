@@ -68,6 +68,8 @@ const stampMakers: ReadonlyArray<string> = [
   "src/maintainer/persist/SegmentFlusher.ts",
   "src/reading/recovery/Recovery.ts",
   "src/reading/recovery/Repair.ts",
+  // Compares a stamp with it: whether a segment is continued. Nothing is deleted for that.
+  "src/recorder/ContinuedSegment.ts",
   "src/recorder/Recorder.ts",
   "src/recorder/monitor/MonitorReport.ts",
   "src/testing/SimulatedDisk.ts"

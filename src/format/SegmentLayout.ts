@@ -105,6 +105,31 @@ export const format1BlocksOf = (slotBytes: number): number =>
   Math.max(format1BlocksMin, Math.ceil(slotBytes / format1Layout.blockBytesMax) + format1BlocksSpare)
 
 /**
+ * How much of the room of a full segment a closed one uses, in bytes of its file; `contentBytes` is its length. In
+ * format 1, whose files all have one length, a segment is full when its blocks or its events use up theirs.
+ */
+export const usedBytesOf = (
+  version: FormatVersion,
+  slotBytes: number,
+  { blockCount, contentBytes, eventCount }: {
+    readonly blockCount: number
+    readonly eventCount: number
+    readonly contentBytes: number
+  }
+): number => {
+  if (!hasFixedBlocks(version)) return contentBytes
+  const byEvents = Math.ceil(eventCount * format1EventBytes / slotBytes * format1BlocksOf(slotBytes))
+  return headerBytesOf(version) + Math.max(blockCount, byEvents) * format1BlockBytes
+}
+
+/**
+ * Whether a closed segment uses at most half the room of a full one. A recorder that starts continues the newest
+ * segment when it is short, and begins another one when it is not.
+ */
+export const isShort = (version: FormatVersion, slotBytes: number, usedBytes: number): boolean =>
+  usedBytes * 2 <= fileBytesOf(version, slotBytes)
+
+/**
  * The length that a file is made with, before its first block, when its events take up to `slotBytes`. In format 1 no
  * block lies beyond it.
  */

@@ -63,9 +63,9 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
   const { arena, control, directory: { path }, queues } = state
   const begun = yield* elapsedMillis
   const before = { ...state.counts }
-  // When a drain ends, the limits in bytes and age are kept too, even right after the start.
+  // When a drain ends, the limits in bytes and age, and of cold segments, are kept too, even right after the start.
   const { ageMillisMax, bytesMax } = state.limits
-  if ((bytesMax ?? ageMillisMax) !== undefined) yield* parts.untilSizesKnown
+  if ((bytesMax ?? ageMillisMax) !== undefined || state.catalog.unweighed > 0) yield* parts.untilSizesKnown
 
   /** An executor sends an outcome before it completes the task: so the queues are looked at first. */
   const isQuiet = (): boolean => {

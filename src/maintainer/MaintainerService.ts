@@ -38,7 +38,7 @@ import type { Consistency } from "./directory/Consistency.ts"
 import { makeReserve } from "./directory/DiskReserve.ts"
 import { logReconciled, reconcile } from "./directory/Reconcile.ts"
 import type { Reconciled } from "./directory/Reconcile.ts"
-import { learnSizes } from "./directory/SegmentSizes.ts"
+import { learnSizes, learnWeights, learnWeightsOfClosed } from "./directory/SegmentSizes.ts"
 import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt } from "./Drain.ts"
@@ -270,7 +270,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
 
   yield* telemetryService.beforeSnapshot(() => setGauges(telemetry, state))
   state.begin(reconciled)
-  const learning = yield* Effect.forkScoped(learnSizes(state, disk))
+  const retain = Effect.sync(() => state.retain())
+  const learning = yield* Effect.forkScoped(Effect.andThen(learnSizes(state, disk), retain))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
   yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew))
@@ -295,7 +296,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       Doorbell.ringUnsafe(control.progress)
     })
   })
-  const untilSizesKnown = Effect.andThen(Fiber.await(learning), Effect.sync(() => state.retain()))
+  const untilSizesKnown = Effect.andThen(Fiber.await(learning), retain)
   const drainOnce = drain(
     {
       state,
@@ -341,9 +342,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
     quietSince: (segmentIndex, millis) => Effect.sync(() => state.ages.quietSince(segmentIndex, millis)),
     newest: Effect.sync(() => state.newest()),
     closed: (segmentIndex) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         requireWhole("segmentIndex", segmentIndex)
-        state.closeThrough(segmentIndex)
+        const closing = Effect.sync(() => state.closeThrough(segmentIndex))
+        return Effect.andThen(learnWeightsOfClosed(state, disk, segmentIndex), closing)
       }),
     removed: (segmentIndex) =>
       Effect.sync(() => {
@@ -394,6 +396,7 @@ const retainAsTimePasses = (
       yield* renewReserve(state.freeBytes)
       yield* Effect.ignore(reconsiderUndeletable(state, disk))
     }
+    yield* learnWeights(state, disk)
     for (const { name, segmentIndex } of state.exceeded.splice(0)) {
       yield* Effect.logWarning(formatExceeded(name, segmentIndex))
     }

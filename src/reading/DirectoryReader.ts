@@ -87,7 +87,7 @@ export const startOf = (
 ): Effect.Effect<SegmentStart | undefined, DiskError | SegmentCorrupt, Disk> => reader.use(segmentIndex, readStart)
 
 /** As `startOf`; `undefined` also when the start is damaged. */
-const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
+export const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number) =>
   Effect.catchTag(startOf(reader, segmentIndex), "SegmentCorrupt", () => Effect.succeed(undefined))
 
 /**

@@ -9,7 +9,8 @@
  *
  * A walk that came to the end may be asked again later, and continues after the last event that it handed out. While
  * the open segment is still the same file it continues at the byte. When the file was replaced (after a failed sync) or
- * frozen, its blocks may be cut differently, and the walk continues by event id.
+ * frozen, its blocks may be cut differently, and the walk continues by event id. So it does when a recorder that was
+ * started meanwhile continues the newest segment, which was closed when the walk came to its end.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,7 +21,7 @@ import type { SegmentExpectations } from "../format/SegmentExpectations.ts"
 import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
-import { oldestEventId, startOf } from "./DirectoryReader.ts"
+import { knownStart, oldestEventId, startOf } from "./DirectoryReader.ts"
 import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
@@ -83,6 +84,14 @@ interface Mark {
   readonly point: SegmentPoint
 }
 
+/** A closed hot segment that was read to its end. When it was the newest, a recorder may continue it. */
+interface Passed {
+  readonly segmentIndex: number
+  readonly lastEventId: number
+  /** What its predecessor has left to it. */
+  readonly inherited: Inheritance
+}
+
 const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
 /** Starts a walk. A file that is open when the scope closes is closed. */
@@ -95,6 +104,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   let lastEventId = fromId - 1
   let { isBeforeFirst } = start
   let mark: Mark | undefined
+  let passed: Passed | undefined
   /** Read, and above the limit so far. */
   let pending: ReadonlyArray<VerifiedBlock> = []
 
@@ -121,6 +131,23 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
+  /**
+   * Returns to the segment before this one if it was continued since it was read: a recorder that starts opens the
+   * newest segment again. As soon as another one follows, it no longer grows.
+   */
+  const returnTo = Effect.fnUntraced(function*(segmentIndex: number) {
+    const before = passed
+    if (before === undefined || before.segmentIndex !== segmentIndex) return false
+    const header = (yield* knownStart(reader, segmentIndex))?.header
+    if (header === undefined || header.closedNanos !== 0n && header.lastEventId === before.lastEventId) return false
+    yield* leave
+    nextIndex = segmentIndex
+    inherited = before.inherited
+    mark = undefined
+    passed = undefined
+    return true
+  })
+
   /** Opens the next segment; false at the end. */
   const enter = Effect.fnUntraced(function*() {
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
@@ -138,6 +165,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (opened !== undefined) {
         nextIndex = wanted
         current = opened
+        if (yield* returnTo(wanted - 1)) continue
         yield* start.onSegment(wanted)
         return true
       }
@@ -145,6 +173,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const oldest = segments[0]
       const newest = segments.at(-1)
       if (oldest === undefined || newest === undefined || wanted > newest.segmentIndex) {
+        if (yield* returnTo(wanted - 1)) continue
         yield* reader.refuseUnsafe(newest?.segmentIndex ?? -1)
         return false
       }
@@ -190,6 +219,9 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const fault = followed && faultOfFollowed(followed)
       if (fault !== undefined) return yield* corrupt(file, fault)
     }
+    const { lastEventId } = summary.header
+    const mayGrow = summary.closed && file.form === "hot"
+    passed = mayGrow ? { segmentIndex, lastEventId, inherited } : undefined
     inherited = inheritanceOf(summary, file, inherited)
     nextIndex = segmentIndex + 1
     return true
@@ -263,6 +295,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     const isUnlinked = progress === undefined && inherited !== nothing && damage.fault.kind === "BrokenChain"
     yield* leave
     mark = undefined
+    passed = undefined
     inherited = nothing
     nextIndex = isUnlinked ? damage.segmentIndex : damage.segmentIndex + 1
     if (file?.segmentIndex !== damage.segmentIndex || progress === undefined) return undefined

@@ -7,24 +7,32 @@
  *   without events, and carries ids and chain in place of the one before it.
  *
  * No clock is read on the append path. The writer is looked at from time to time: the oldest event of a segment is
- * dated by the last look before it, and the newest by the first look after it.
+ * dated by the last look before it, and the newest by the first look after it. Of a segment that an earlier run has
+ * begun, the wall clock tells how old it is. If that is wrong, the segment is handed over early, which deletes nothing
+ * early, or as late as if it had begun now.
  */
 import * as Effect from "effect/Effect"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import { lookMillis } from "../maintainer/retention/SegmentAges.ts"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
-import type { SegmentWriter } from "./SegmentWriter.ts"
+import { ageMillis } from "./ContinuedSegment.ts"
+import type { ContinuedSegment, SegmentWriter } from "./SegmentWriter.ts"
 
 /** Runs until it is interrupted. */
 export const rotateWhenDue = Effect.fnUntraced(function*(
   writer: SegmentWriter,
-  maintainer: SegmentMaintainer["Service"]
+  maintainer: SegmentMaintainer["Service"],
+  /** The active segment at the start, when an earlier run has begun it. */
+  continued: ContinuedSegment | undefined
 ) {
   let lookedAt = yield* elapsedMillis
   /** The newest event, and the first look that knew it. */
   let newest = { eventId: writer.lastEventId, seenAt: lookedAt }
   /** The active segment while it has events, and the last look before its first one. */
-  let active: { readonly segmentIndex: number; readonly begunAfter: number } | undefined
+  let active: { readonly segmentIndex: number; readonly begunAfter: number } | undefined = continued && {
+    segmentIndex: writer.activeSegmentIndex,
+    begunAfter: lookedAt - (yield* ageMillis(continued))
+  }
 
   const look = (now: number, ageMillisMax: number): Effect.Effect<void> => {
     const segmentIndex = writer.activeSegmentIndex

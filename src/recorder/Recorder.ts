@@ -25,6 +25,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
@@ -41,6 +42,7 @@ import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { rotateWhenDue } from "./AgeRotation.ts"
 import * as CommitLine from "./CommitLine.ts"
+import * as ContinuedSegment from "./ContinuedSegment.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
@@ -217,7 +219,8 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const clock = yield* Clock.Clock
   const { directory, naming } = maintainer
 
-  const { origin, report } = yield* Recovery.open({ directory, naming, version: arena.layout.version })
+  const recovered = yield* Recovery.open({ directory, naming, version: arena.layout.version })
+  const { origin, report } = recovered
   const didSomething = report.closedSegmentIndex !== undefined || report.removedSegmentIndices.length > 0
   const log = report.lastGivenId > report.lastEventId || report.ignoredHint !== ""
     ? Effect.logWarning
@@ -226,22 +229,29 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : Effect.logDebug
   yield* log(Recovery.formatReport(report))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
-  if (origin.lastSegmentIndex >= 0) yield* maintainer.closed(origin.lastSegmentIndex)
+  const continued = yield* ContinuedSegment.load(arena, recovered, {
+    directory: new SegmentDirectory(directory, naming),
+    reconciled: maintainer.reconciled,
+    ageMillisMax: (yield* maintainer.status).limits.ageMillisMax
+  })
+  const closedIndex = continued === undefined ? origin.lastSegmentIndex : origin.lastSegmentIndex - 1
+  if (closedIndex >= 0) yield* maintainer.closed(closedIndex)
   const walId = origin.walId ?? new Uint8Array(
     yield* Effect.all(Array.from({ length: walIdBytes }, () => Random.nextIntBetween(0, 256)))
   )
   Arena.setOriginUnsafe(arena, {
     walId,
-    closedIndex: origin.lastSegmentIndex,
-    closedChain: origin.chainedChecksum,
+    closedIndex,
+    closedChain: continued?.begun.chainStart ?? origin.chainedChecksum,
     durableEventId: origin.lastEventId,
     flushNanos: origin.lastFlushNanos
   })
   const writer = new SegmentWriter({
     arena,
     toPersist,
-    firstSegmentIndex: origin.lastSegmentIndex + 1,
+    firstSegmentIndex: closedIndex + 1,
     firstEventId: origin.lastEventId + 1,
+    continued,
     nowMillis: () => clock.currentTimeMillisUnsafe(),
     nowNanos: telemetry.nowNanos,
     onRotate: (startedNanos) => {
@@ -366,7 +376,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 
-  yield* Effect.forkScoped(rotateWhenDue(writer, maintainer))
+  yield* Effect.forkScoped(rotateWhenDue(writer, maintainer, continued))
   const positions = Positions.make(arena, writer, maintainer, report)
 
   yield* telemetryService.beforeSnapshot(() => {

@@ -70,6 +70,18 @@ export const eventBytesMax = (layout: { readonly eventSize: number; readonly blo
   layout.eventSize > 0 ? layout.eventSize : layout.blockBytesMax - lengthBytes
 
 /**
+ * A segment that an earlier run has begun and closed, to be filled further.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ContinuedSegment {
+  readonly firstEventId: number
+  readonly createdNanos: bigint
+  readonly begun: Arena.BegunSegment
+}
+
+/**
  * Fills the slots of an arena.
  *
  * @since 0.1.0
@@ -147,6 +159,8 @@ export class SegmentWriter {
     readonly toPersist: TaskQueue.Enqueue
     readonly firstSegmentIndex: number
     readonly firstEventId: number
+    /** When the first segment was begun by an earlier run: its events are in slot 0 already. */
+    readonly continued?: ContinuedSegment | undefined
     readonly nowMillis: () => number
     /** The clock for `onRotate`, in nanoseconds. */
     readonly nowNanos: () => number
@@ -172,7 +186,7 @@ export class SegmentWriter {
       hasRoomForSegment(this.segmentIndex, this.nextEventId, this.segmentEventsMax),
       `a log has segment indices up to ${segmentIndexMax} and event ids up to ${eventIdMax}`
     )
-    this.activate(0)
+    this.activate(0, options.continued)
   }
 
   /** The id of the newest event; before the first append, the id before the first. */
@@ -368,18 +382,19 @@ export class SegmentWriter {
     TaskQueue.wakeUnsafe(this.toPersist)
   }
 
-  private activate(slot: number): void {
+  private activate(slot: number, continued?: ContinuedSegment): void {
     this.slot = slot
     this.slotStart = Arena.slotStart(this.arena, slot)
     this.watermarkWord = Arena.watermarkWord(slot)
     this.limitWord = Arena.limitWord(slot)
-    this.position = 0
+    this.position = continued?.begun.sealed.sealedBytes ?? 0
     this.reserved = 0
-    this.gatheredStart = this.gatheredEnd = 0
+    this.gatheredStart = this.gatheredEnd = this.position & alignmentMask
     Arena.activateUnsafe(this.arena, slot, {
       segmentIndex: this.segmentIndex,
       firstEventId: this.nextEventId,
-      createdNanos: timeNanosOf(this.nowMillis())
+      createdNanos: timeNanosOf(this.nowMillis()),
+      ...continued
     })
   }
 }

@@ -22,7 +22,7 @@
  *   192  from keeper   durable doorbell, durable event id (u64), flushes served, held-back code, since when, next try
  *   256  keeper alone  last closed segment index, its chain (u64), time of the last flush (u64)
  *   320  retention     hot segments known (count and up to which index, one u64), limit of hot segments
- *   384  slot 0: watermark │ state, index, first id, created │ record A │ record B     4 lines each
+ *   384  slot 0: watermark │ state, index, first id, created, continued │ record A │ record B     4 lines each
  *        …
  *        data of slot 0, slot 1, …, each from a multiple of 4,096
  * ```
@@ -83,7 +83,8 @@ const word = {
   state: 16,
   segmentIndex: 17,
   record: 18,
-  limit: 19
+  limit: 19,
+  continued: 26
 } as const
 
 /** In units of 8 bytes from the beginning of the buffer. */
@@ -103,7 +104,7 @@ const long = {
 } as const
 
 invariant(
-  word.record < 20 && long.firstEventId * 2 >= word.limit + 1,
+  word.record < 20 && long.firstEventId * 2 >= word.limit + 1 && word.continued >= long.chainStart * 2 + 2,
   "the fields of a slot's second line do not overlap"
 )
 invariant(long.recordA * 8 === 2 * line && long.recordB * 8 === 3 * line, "a seal record has a line of its own")
@@ -264,6 +265,20 @@ interface Activation {
   readonly segmentIndex: number
   readonly firstEventId: number
   readonly createdNanos: bigint
+  /** Of a segment that an earlier run has begun, and whose events are in the slot already. */
+  readonly begun?: BegunSegment
+}
+
+/**
+ * A closed segment, durable in its file, that is continued in a slot.
+ */
+export interface BegunSegment {
+  /** How far its file goes. */
+  readonly sealed: SealState
+  /** What its chain starts from. */
+  readonly chainStart: bigint
+  /** Where it ends: see `limitWord`. */
+  readonly limit: number
 }
 
 /**
@@ -271,12 +286,18 @@ interface Activation {
  */
 export const activateUnsafe = (self: Arena, slot: number, activation: Activation): void => {
   invariant(stateOf(self, slot) === SlotState.Blank, "only a blank slot is activated")
+  const { begun } = activation
   self.words[slotWord(slot, word.segmentIndex)] = activation.segmentIndex
   self.words[slotWord(slot, word.record)] = -1
-  self.words[limitWord(slot)] = self.slotBytes
+  self.words[slotWord(slot, word.continued)] = begun === undefined ? 0 : 1
+  self.words[limitWord(slot)] = begun?.limit ?? self.slotBytes
   self.doubles[slotLong(slot, long.firstEventId)] = activation.firstEventId
   self.longs[slotLong(slot, long.createdNanos)] = activation.createdNanos
-  Atomics.store(self.words, watermarkWord(slot), 0)
+  if (begun !== undefined) {
+    putChainStartUnsafe(self, slot, begun.chainStart)
+    putSealRecordUnsafe(self, slot, begun.sealed)
+  }
+  Atomics.store(self.words, watermarkWord(slot), begun?.sealed.sealedBytes ?? 0)
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Active)
   Atomics.store(self.words, word.activeSlot, slot)
 }
@@ -429,6 +450,20 @@ export const chainStart = (self: Arena, slot: number): bigint =>
  */
 export const putChainStartUnsafe = (self: Arena, slot: number, chain: bigint): void => {
   self.longs[slotLong(slot, long.chainStart)] = BigInt.asIntN(64, chain)
+}
+
+/**
+ * Tells whether the file of a slot's segment is still the closed one that an earlier run has left: it holds durably
+ * what the seal record says, and nothing else.
+ */
+export const isAsFound = (self: Arena, slot: number): boolean =>
+  Atomics.load(self.words, slotWord(slot, word.continued)) === 1
+
+/**
+ * Maintainer: the file of a slot's segment is about to be replaced.
+ */
+export const replacedUnsafe = (self: Arena, slot: number): void => {
+  Atomics.store(self.words, slotWord(slot, word.continued), 0)
 }
 
 /**

@@ -132,7 +132,16 @@ export interface Remains {
   readonly lastId: number
   readonly hotSegments: number
   readonly coldSegments: number
+  /** The uncompressed lengths of the cold ones, as their frames claim. */
+  readonly coldContentBytes: ReadonlyArray<number>
 }
+
+/** What the cold segments count, in full ones: each by its length. */
+export const coldWorth = ({ coldContentBytes }: Remains, segmentBytesMax: number): number =>
+  coldContentBytes.reduce((sum, bytes) => {
+    const units = Math.ceil(1024 * bytes / (128 + segmentBytesMax))
+    return sum + Math.min(1024, Math.max(8, units)) / 1024
+  }, 0)
 
 /** The segments of which there is a file with this ending. */
 const segmentsWith = (directory: string, ending: RegExp): ReadonlySet<string> =>
@@ -173,7 +182,10 @@ export const inspect = (directory: string, promised: {
     if (firstId > 1 && segments < promised.maxCompressedSegments + promised.maxSegments - 2) {
       broken(`events before ${firstId} are gone although only ${hot.size} hot and ${cold.size} cold segments are left`)
     }
-    return { firstId, lastId, hotSegments: hot.size, coldSegments: cold.size }
+    const coldContentBytes = readdirSync(directory).filter((name) => name.endsWith(".wal.lz4")).map((name) =>
+      Number(readFileSync(join(directory, name)).readBigUInt64LE(6))
+    )
+    return { firstId, lastId, hotSegments: hot.size, coldSegments: cold.size, coldContentBytes }
   }).pipe(Effect.provide(NodeDisk.layer), Effect.runPromise)
 
 /** Opens a directory for recording, lets the maintainer finish its work, and closes it; returns the last event. */

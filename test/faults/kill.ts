@@ -16,7 +16,7 @@ import { watch } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
-import { inspect, leftovers, reopen, startVictim, withDirectory } from "./harness.ts"
+import { coldWorth, inspect, leftovers, reopen, startVictim, withDirectory } from "./harness.ts"
 import type { Testimony } from "./harness.ts"
 import type { VictimOptions } from "./victim.ts"
 
@@ -123,9 +123,12 @@ export const kill = async (options: {
       promised = Math.max(promised, testimony.durable)
       const expected = { seed: options.seed, durable: promised, ...limits }
       const inspectLimits = async (): Promise<number> => {
-        const { coldSegments, hotSegments, lastId } = await inspect(directory, expected)
-        if (hotSegments > limits.maxSegments || coldSegments > limits.maxCompressedSegments) {
-          throw new Error(`there are ${hotSegments} hot and ${coldSegments} cold segments`)
+        const remains = await inspect(directory, expected)
+        const { coldSegments, hotSegments, lastId } = remains
+        // The limits of this start, or of the one before, whose segments were larger or smaller.
+        const worth = Math.min(...segmentBytes.map((bytes) => coldWorth(remains, bytes)))
+        if (hotSegments > limits.maxSegments || worth > limits.maxCompressedSegments) {
+          throw new Error(`there are ${hotSegments} hot and ${coldSegments} cold segments, ${worth} full ones' worth`)
         }
         return lastId
       }

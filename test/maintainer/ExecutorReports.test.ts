@@ -35,7 +35,7 @@ describe("an executor whose predecessor died between reporting and completing", 
       const spawn = ({ control, emit, executor }: ExecutorSeat) =>
         Effect.gen(function*() {
           yield* Deferred.await(report)
-          const persisted: StepOutcome = { _tag: "Persisted", segmentIndex: 0, bytes: 100, ...ids }
+          const persisted: StepOutcome = { _tag: "Persisted", segmentIndex: 0, bytes: 100, usedBytes: 100, ...ids }
           for (const event of [frozen, frozen, persisted, frozen, freed, freed]) {
             countOutcomeUnsafe(control, executor)
             emit(event)
@@ -58,7 +58,13 @@ describe("an executor whose predecessor died between reporting and completing", 
       assert.deepStrictEqual((yield* maintainer.segments).map(({ segmentIndex }) => segmentIndex), [1])
     }).pipe(Effect.scoped, quiet))
 
-  const persisted = (segmentIndex: number): StepOutcome => ({ _tag: "Persisted", segmentIndex, bytes: 100, ...ids })
+  const persisted = (segmentIndex: number): StepOutcome => ({
+    _tag: "Persisted",
+    segmentIndex,
+    bytes: 100,
+    usedBytes: 100,
+    ...ids
+  })
 
   /** A maintainer whose two executors do what the test says, one life after the other; the lead begins. */
   const acted = Effect.fnUntraced(function*(

@@ -35,6 +35,9 @@ import { mortal } from "./mortalDisk.ts"
 const directory = "/wal"
 const limits = { maxSegments: 8, maxCompressedSegments: 64 }
 
+/** One event fills a segment. */
+const oneEach = { segmentBytesMax: 64 }
+
 /** In a minute: once a second, and the seven tries of the first second, which come faster. */
 const perMinuteMax = 60 + 8
 
@@ -114,7 +117,7 @@ describe.each(kinds)("a recorder that is held back ($name)", (kind) => {
 
   it.effect("is woken when a deletion makes room", () =>
     Effect.gen(function*() {
-      const { append, disk, maintainer, recorder } = yield* start(kind)
+      const { append, disk, maintainer, recorder } = yield* start(kind, oneEach)
       for (let segment = 0; segment < 12; segment++) {
         yield* append
         yield* recorder.rotate
@@ -188,7 +191,10 @@ describe.each(kinds)("a recorder that is held back ($name)", (kind) => {
 
   it.effect("abandons a freeze after eight attempts in 1.3 seconds, and tries it again every ten", () =>
     Effect.gen(function*() {
-      const { append, disk, failedOf, recorder } = yield* start(kind, { limits: { ...limits, maxSegments: 2 } })
+      const { append, disk, failedOf, recorder } = yield* start(kind, {
+        ...oneEach,
+        limits: { ...limits, maxSegments: 2 }
+      })
       yield* disk.failAlways("open", "Full", /\.lz4/)
       yield* append
       yield* recorder.rotate

@@ -106,7 +106,8 @@ describe.each(formatsOfMaintainer)("A maintainer behind a repair ($name)", ({ ev
       const { service, state } = mortal(Context.get(disk, Disk))
       const limits = { maxSegments: 2, maxCompressedSegments: 2 }
       const { close, context } = yield* open(
-        Wal.layer({ directory, format, segmentBytesMax: 1024, limits }).pipe(
+        // One event fills a segment.
+        Wal.layer({ directory, format, segmentBytesMax: 64, limits }).pipe(
           Layer.provide(Layer.succeedContext(Context.add(disk, Disk, service)))
         )
       )

@@ -1,5 +1,6 @@
 /** The limit in age reaches every event of a log, however quiet it is; what is younger stays. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -125,6 +126,32 @@ describe.each(kinds)("a limit in age ($name)", (kind) => {
       yield* second.close
       assert.deepStrictEqual(yield* ids, [4])
       assert.deepStrictEqual([yield* faults, (yield* found).leftovers], [[], []])
+    }).pipe(Effect.scoped, quiet))
+
+  it.effect("reaches an event whose segment one start after the other continues, and no younger one", () =>
+    Effect.gen(function*() {
+      const { faults, ids, start } = yield* machine(kind)
+      const began = yield* Clock.currentTimeMillis
+      const appended: Array<number> = []
+      let continued = 0
+      for (let round = 1; round <= 16; round++) {
+        const { close, recorder } = yield* start()
+        if (recorder.writer.activeBytes > 0) continued += 1
+        assert.strictEqual(yield* recorder.append(event(round)), round)
+        yield* Effect.forkChild(recorder.commit)
+        appended.push((yield* Clock.currentTimeMillis) - began)
+        yield* TestClock.adjust(ageMillisMax / 4)
+        const now = (yield* Clock.currentTimeMillis) - began
+        const there = yield* ids
+        for (const [at, millis] of appended.entries()) {
+          if (now - millis < ageMillisMax) assert.include(there, at + 1, `event ${at + 1}, ${now - millis} ms old`)
+          if (now - millis > 2 * ageMillisMax + soonMillis) assert.notInclude(there, at + 1, `after ${now - millis} ms`)
+        }
+        yield* close
+      }
+      assert.isAbove(continued, 6)
+      assert.isAbove((yield* ids)[0] ?? 0, 1)
+      assert.deepStrictEqual(yield* faults, [])
     }).pipe(Effect.scoped, quiet))
 
   it.effect("keeps what is held, and rotates nothing where there is none", () =>

@@ -1,11 +1,12 @@
 /**
  * `node --expose-gc openings.js N` opens and closes N recorders, after a tenth as many to begin with, and prints what is
- * left of them as JSON: how many arenas and rings are still there, and by how many bytes the heap has grown. A process
- * of its own, for what other tests keep would count.
+ * left of them as JSON: how many arenas and rings are still there, by how many bytes the heap has grown, and how many
+ * files a directory has at most. A process of its own, for what other tests keep would count.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import { readdirSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Monitor from "../../src/recorder/monitor/Monitor.ts"
@@ -53,7 +54,8 @@ const measured = Effect.gen(function*() {
   const before = yield* heapBytes
   yield* repeatedly(openings)
   const heapBytesGrown = (yield* heapBytes) - before
-  return { openings: rings.length, arenas: left(arenas), rings: left(rings), heapBytesGrown }
+  const filesMax = Math.max(...directories.map((directory) => readdirSync(directory).length))
+  return { openings: rings.length, arenas: left(arenas), rings: left(rings), heapBytesGrown, filesMax }
 }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer), Effect.provide(Logger.layer([])))
 
 process.stdout.write(`${JSON.stringify(await Effect.runPromise(measured))}\n`)

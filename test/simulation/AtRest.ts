@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
-import { SegmentDirectory, segmentsOf } from "../../src/disk/SegmentDirectory.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
@@ -108,7 +107,7 @@ export class AtRest {
         const replayed = yield* Effect.result(this.#life.reading.replay())
         if (replayed._tag === "Success") {
           const { first, next } = replayed.success
-          const segments = segmentsOf(yield* new SegmentDirectory(directory).scan).length
+          const segments = segmentsOnDisk(this.#life.setting.simulated)
           // When every event was deleted for its age, the newest segment has none and names the next id.
           const available = yield* Replay.firstAvailableId(directory)
           this.#life.setting.model.replayedAll(first, next ?? (available > 0 ? available : undefined), segments)

@@ -9,6 +9,7 @@ import { steadyMillis } from "../../src/maintainer/retention/SegmentAges.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { Model } from "./Model.ts"
 import { Violation } from "./Trace.ts"
+import type { Weights } from "./Weights.ts"
 
 /** Segments from this one on are kept, but for those that were being deleted already. */
 export interface WatchedHold {
@@ -24,6 +25,7 @@ export interface SegmentOnDisk {
   readonly segmentIndex: number
   readonly isHot: boolean
   readonly bytes: number
+  readonly content: Uint8Array
 }
 
 /** A file is written so long before its segment is reported closed, at most, and frozen so long after. */
@@ -34,10 +36,10 @@ const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
 const segmentPath = /^\/wal\/FS\.(\d{8})\.wal(\.lz4b?)?$/
 
 export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArray<SegmentOnDisk> =>
-  [...Effect.runSync(simulated.files)].flatMap(([path, bytes]) => {
+  [...Effect.runSync(simulated.files)].flatMap(([path, content]) => {
     const match = segmentPath.exec(path)
     if (match === null) return []
-    return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: bytes.length }]
+    return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: content.length, content }]
   })
 
 export class DirectoryWatch {
@@ -46,8 +48,10 @@ export class DirectoryWatch {
   readonly givenUp = new Set<number>()
   /** The most hot segments that any limit in force in this life allows. */
   hotMax: number
-  /** The most cold ones: that any limit in force in this life allows, or that this life has found. */
+  /** The most cold ones, in full ones' worth: that any limit in force allows, or that this life has found. */
   #coldMax: number
+  /** The fewest that any limit in force in this life allows; 0 when something else than their number may delete. */
+  #coldMin = Number.POSITIVE_INFINITY
   #holdCount = 0
   /** No limit that was in force in this life deletes anything but for its age, and the least such age. */
   #isOnlyAge = true
@@ -55,9 +59,12 @@ export class DirectoryWatch {
   /** Segments that were reported closed in this life, and when. */
   readonly #closedHere = new Map<number, number>()
   #startMillis: number
+  /** When it was open: the maintainer began to count the age of what it had found by then. */
+  #openedMillis = Number.POSITIVE_INFINITY
   /** Segments that the last attempt to open the directory has found. */
   #found: ReadonlySet<number>
   readonly #model: Model
+  readonly weights: Weights
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
   readonly #simulated: SimulatedDisk["Service"]
@@ -68,15 +75,17 @@ export class DirectoryWatch {
     model: Model,
     startMillis: number,
     hotMax: number,
+    weights: Weights,
     violated: (violation: Violation) => void
   ) {
     this.#model = model
     this.#startMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
+    this.weights = weights
     const found = segmentsOnDisk(simulated)
     this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
-    this.#coldMax = found.filter(({ isHot }) => !isHot).length
+    this.#coldMax = weights.sum(found.filter(({ isHot }) => !isHot))
     this.#violated = violated
   }
 
@@ -87,12 +96,19 @@ export class DirectoryWatch {
     this.#closedHere.clear()
   }
 
+  /** The attempt has succeeded. */
+  opened(nowMillis: number): void {
+    this.#openedMillis = nowMillis
+  }
+
   allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
     if (maxCompressedSegments !== "unlimited" || (bytesMax ?? freeBytesMin) !== undefined) this.#isOnlyAge = false
     this.#ageMin = Math.min(this.#ageMin, ageMillisMax ?? Number.POSITIVE_INFINITY)
     this.hotMax = Math.max(this.hotMax, maxSegments)
     const coldMax = maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : maxCompressedSegments
     this.#coldMax = Math.max(this.#coldMax, coldMax)
+    const isOnlyNumber = (bytesMax ?? ageMillisMax ?? freeBytesMin) === undefined
+    this.#coldMin = isOnlyNumber ? Math.min(this.#coldMin, coldMax) : 0
   }
 
   /** A hold of whomever has begun (1) or ended (-1): segments may be frozen although nothing may go for them. */
@@ -104,7 +120,9 @@ export class DirectoryWatch {
   /** A file of an executor has got this name. */
   renamed(to: string): void {
     if (isCold(to)) return this.#lookAtCold(to)
-    if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
+    // A segment that was there already, and is continued, makes no more of them.
+    const isFound = this.#found.has(Number(segmentPath.exec(to)?.[1] ?? -1))
+    if (!to.endsWith(".wal") || isFound || this.hotMax === Number.POSITIVE_INFINITY) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
         .length
@@ -115,14 +133,23 @@ export class DirectoryWatch {
   #lookAtCold(changed: string): void {
     if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
     const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
-    const cold = files.length
+    const cold = files.reduce((sum, file) => sum + this.weights.of(file), 0)
     // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
     const isOldest = files.every(({ path }) => path >= changed)
     // One that was begun under a hold may still come.
-    if (this.#holdCount === 0 && cold < this.#coldMax) this.#mayExceedCold = false
+    if (this.#holdCount === 0 && cold <= this.#coldMax - 1) this.#mayExceedCold = false
     if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
-      this.#violated(new Violation(`${cold} cold segments, at most ${this.#coldMax} may be`))
+      this.#violated(new Violation(`cold segments of ${cold} full ones' worth, at most ${this.#coldMax} may be`))
     }
+  }
+
+  /** When nothing but their number may delete, there were full ones' worth: with those that are still to come. */
+  #lookAtWeight(path: string): void {
+    const weight = this.weights.ofGone(path) + this.weights.sum(segmentsOnDisk(this.#simulated))
+    if (weight > this.#coldMin) return
+    this.#violated(
+      new Violation(`${path} was deleted, although all segments were ${weight} full ones' worth of ${this.#coldMin}`)
+    )
   }
 
   /** Nothing is deleted before its successor is there. */
@@ -162,11 +189,11 @@ export class DirectoryWatch {
   }
 
   /**
-   * Since when this segment has surely been closed: what was found at the start was closed before it, and of what was not
+   * Since when this segment surely counts as closed: what was found, since the directory is open, and of what was not
    * reported nothing is known.
    */
   closedSince(segmentIndex: number, nowMillis: number): number {
-    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
+    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#openedMillis : nowMillis)
   }
 
   /** An executor has taken this name away. */
@@ -179,6 +206,7 @@ export class DirectoryWatch {
     // One of two forms, of which a freeze leaves one.
     if (this.#isThere(segmentIndex)) return
     this.#lookAtAge(segmentIndex, nowMillis)
+    this.#lookAtWeight(path)
     for (const { beingFreed, endsMillis, fromSegmentIndex } of this.holds) {
       if (segmentIndex < fromSegmentIndex || endsMillis <= nowMillis || beingFreed.has(segmentIndex)) continue
       this.#violated(new Violation(`segment ${segmentIndex} was deleted, but is held from ${fromSegmentIndex} on`))
@@ -193,8 +221,9 @@ export const checkLimits = (options: {
   /** Since when each segment is known to have been closed, by a clock that no one sets. */
   readonly closedMillis: (segmentIndex: number) => number
   readonly nowMillis: number
+  readonly weights: Weights
 }): void => {
-  const { closedMillis, limits, nowMillis, segments } = options
+  const { closedMillis, limits, nowMillis, segments, weights } = options
   const hot = segments.filter(({ isHot }) => isHot)
   const cold = segments.filter(({ isHot }) => !isHot)
   const newest = Math.max(-1, ...segments.map(({ segmentIndex }) => segmentIndex))
@@ -203,10 +232,12 @@ export const checkLimits = (options: {
   const fail = (words: string): never => {
     throw new Violation(`after a drain ${words}; the limits are ${JSON.stringify(limits)}`)
   }
-  if (hot.length > Math.max(0, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
+  // The next start continues the newest when it is short.
+  const full = hot.filter((file) => file.segmentIndex < newest || weights.of(file) > 1 / 2)
+  if (full.length > 0 && hot.length > Math.max(1, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
   const { ageMillisMax, bytesMax, maxCompressedSegments } = limits
-  if (maxCompressedSegments !== "unlimited" && cold.length > maxCompressedSegments) {
-    fail(`${cold.length} segments are cold`)
+  if (maxCompressedSegments !== "unlimited" && weights.sum(cold) > maxCompressedSegments) {
+    fail(`${cold.length} segments are cold, full ones' worth: ${weights.sum(cold)}`)
   }
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   if (bytesMax !== undefined && bytes > bytesMax && hot.length + deletable.length > 0) {

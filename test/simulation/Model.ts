@@ -4,7 +4,11 @@
  */
 import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
+import type { SegmentOnDisk } from "./DirectoryWatch.ts"
+import { slotBytesOf } from "./Scenario.ts"
+import type { Scenario } from "./Scenario.ts"
 import { Violation } from "./Trace.ts"
+import { Weights } from "./Weights.ts"
 
 /** How the last life of the process ended. */
 export type Ending = "none" | "drained" | "drained in part" | "killed" | "power off"
@@ -24,6 +28,9 @@ export class Model {
   /** The least that any limit in force has ever let stay uncompressed, the active segment and the next not counted. */
   hotMin = Number.POSITIVE_INFINITY
 
+  /** The setup with the shortest segments that there ever was. */
+  shortest: Pick<Scenario, "wal"> | undefined
+
   /** The clock that no one sets. */
   now: () => number = () => 0
   /** When the event with id `i` was appended, at `i - 1`. */
@@ -32,6 +39,12 @@ export class Model {
   readonly newestMillis = new Map<number, number>()
   /** The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. */
   wasClockBehind = false
+
+  /** A life with this setup begins. */
+  setUp(scenario: Pick<Scenario, "wal">): void {
+    const { shortest } = this
+    if (shortest === undefined || slotBytesOf(scenario) < slotBytesOf(shortest)) this.shortest = scenario
+  }
 
   /** The wall clock is off by so much. */
   clockShows(setMillis: number): void {
@@ -90,18 +103,26 @@ export class Model {
     return id + 1
   }
 
-  /** A whole replay of a directory at rest, from its oldest event; `segments`: how many there are in any form. */
-  replayedAll(firstId: number | undefined, nextId: number | undefined, segments: number): void {
+  /** A whole replay of a directory at rest, from its oldest event, and the segments that there are in any form. */
+  replayedAll(firstId: number | undefined, nextId: number | undefined, files: ReadonlyArray<SegmentOnDisk>): void {
     const reached = nextId === undefined ? 0 : nextId - 1
     if (reached < this.promised) {
       throw new Violation(`replay ended at event ${reached}, promised was ${this.promised}`)
     }
     if (firstId === undefined) return
     // The oldest goes before the freeze of another begins, and that one is hot until then.
+    const segments = new Set(files.map(({ segmentIndex }) => segmentIndex)).size
     const segmentsMin = this.coldMin === 0 ? 0 : this.coldMin + this.hotMin
     if (firstId > 1 && segments < segmentsMin) {
       throw new Violation(
         `the log begins at ${firstId}, but ${segments} segments are fewer than ${segmentsMin} that may stay`
+      )
+    }
+    // However often it was started: what was recorded decides. The oldest, of one full one's worth at most, went last.
+    const weight = this.shortest === undefined ? 0 : new Weights(this.shortest).sum(files)
+    if (firstId > 1 && segmentsMin > 0 && weight <= this.coldMin - 1) {
+      throw new Violation(
+        `the log begins at ${firstId}, with ${weight} full segments' worth where ${this.coldMin} may be`
       )
     }
   }

@@ -44,6 +44,7 @@ export const open = (life: Life): Effect.Effect<Opened> =>
         const recorder = Context.get(services, Recorder)
         const maintainer = Context.get(services, SegmentMaintainer)
         model.reopened(recorder.recovery.lastEventId)
+        watch.opened(world.nowMillis)
         trace.add(`opened at event ${recorder.recovery.lastEventId}`)
         life.arena = Context.get(services, SegmentArena)
         life.maintainer = maintainer

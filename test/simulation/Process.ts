@@ -36,6 +36,7 @@ import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { DirectoryListener, ThreadDisk } from "./ProcessDisk.ts"
 import { ExecutorDeath, makeThreadDisk } from "./ProcessDisk.ts"
+import { slotBytesOf } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Trace } from "./Trace.ts"
 import type { World } from "./World.ts"
@@ -58,6 +59,8 @@ export interface Seams {
   /** A replay, and the faults that verification reports. */
   readonly replay?: (events: ReplayedEvents) => ReplayedEvents
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
+  /** What an executor reports. */
+  readonly outcome?: (outcome: StepOutcome) => StepOutcome
   /** The clock of the process. */
   readonly clock?: (clock: Clock.Clock) => Clock.Clock
   /** Events as a replay hands them out. */
@@ -157,7 +160,7 @@ export const makeProcess = (options: {
       if (event._tag === "Frozen") reported.freeze += 1
       if (event._tag === "Freed") reported.free += 1
       if (event._tag === "Failed" && event.isFinal) options.listener.gaveUp(event.segmentIndex)
-      seat.emit(event)
+      seat.emit(seams.outcome?.(event) ?? event)
     }
     const deliver = () => {
       const event = underWay.shift()
@@ -216,13 +219,11 @@ export const makeProcess = (options: {
     spawn
   }
 
-  const eventSize = wal.format === 1 ? 64 : wal.eventSize ?? 0
-  const segmentBytes = wal.segmentBytesMax ?? 4096
   const foundation = Layer.mergeAll(
     SegmentQueues.layer,
     arenaLayer({
       slots: wal.slots ?? 4,
-      slotBytes: eventSize === 0 ? segmentBytes : Math.floor(segmentBytes / eventSize) * eventSize,
+      slotBytes: slotBytesOf(scenario),
       layout: layoutOf(wal)
     }),
     Telemetry.layerNoop

@@ -26,6 +26,19 @@ export interface Scenario {
 
 export const directory = "/wal"
 
+/** A slot holds whole events only. */
+export const slotBytesOf = ({ wal }: Pick<Scenario, "wal">): number => {
+  const eventSize = wal.format === 1 ? 64 : wal.eventSize ?? 0
+  const segmentBytes = wal.segmentBytesMax ?? 4096
+  return eventSize === 0 ? segmentBytes : Math.floor(segmentBytes / eventSize) * eventSize
+}
+
+/** The length of a full segment. */
+export const fullBytesOf = (scenario: Pick<Scenario, "wal">): number =>
+  scenario.wal.format === 1
+    ? 64 + 16_448 * Math.max(16, Math.ceil(slotBytesOf(scenario) / 16_384) + 2)
+    : 128 + slotBytesOf(scenario)
+
 /** As large as a disk that works. */
 export const diskBytes = 2 ** 40
 
@@ -81,7 +94,7 @@ const drawSetup = (
   isFormat1: boolean
 ): Pick<Scenario, "wal" | "executors" | "hosting" | "eventBytesMax"> => {
   const eventSize = isFormat1 ? 64 : random.chance(0.6) ? 0 : pick(random, [8, 24, 64])
-  const segmentBytesMax = isFormat1 ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000])
+  const segmentBytesMax = isFormat1 ? 64 * (1 + random.below(20)) : pick(random, [128, 300, 700, 2000, 20_000])
   const blockBytesMax = Math.max(eventSize, 64 + random.below(segmentBytesMax))
   return {
     wal: {
@@ -112,8 +125,9 @@ export const drawScenario = (random: SeededRandom): Scenario => ({
   hasFaults: random.chance(0.5),
   isShuffled: random.chance(0.7),
   faults: drawFaults(random),
-  lives: 1 + random.below(2),
-  steps: pick(random, [2, 5, 12])
+  ...(random.chance(0.15)
+    ? { lives: 4 + random.below(12), steps: pick(random, [1, 3]) }
+    : { lives: 1 + random.below(2), steps: pick(random, [2, 5, 12]) })
 })
 
 /** The next life of the process, which may be set up anew. */

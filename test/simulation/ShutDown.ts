@@ -82,7 +82,8 @@ const checkState = (life: Life, maintainer: Opened["maintainer"]): Effect.Effect
         segments: segmentsOnDisk(simulated),
         limits: life.limits,
         closedMillis: (segmentIndex) => watch.closedSince(segmentIndex, world.nowMillis),
-        nowMillis: world.nowMillis
+        nowMillis: world.nowMillis,
+        weights: watch.weights
       })
     }
     const { faults } = yield* Effect.orDie(maintainer.verifyConsistency)

@@ -19,6 +19,7 @@ import type { Seams } from "./Process.ts"
 import { directory, drawClockJump, drawNextScenario, drawScenario } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
 import { Trace, Violation } from "./Trace.ts"
+import { Weights } from "./Weights.ts"
 import { World } from "./World.ts"
 
 /** What came of a run. */
@@ -141,7 +142,15 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
   const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const { model } = options
   model.now = () => world.nowMillis
-  const watch = new DirectoryWatch(simulated, model, world.nowMillis, hotMax, (violation) => life.violated(violation))
+  model.setUp(scenario)
+  const watch = new DirectoryWatch(
+    simulated,
+    model,
+    world.nowMillis,
+    hotMax,
+    new Weights(scenario),
+    (violation) => life.violated(violation)
+  )
   const listener = {
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     held: (change: 1 | -1) => watch.held(change),

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
 import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import type { SealState } from "../../src/format/SegmentSealer.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
@@ -100,6 +101,26 @@ const deleteInstead = (pattern: RegExp, position: number) =>
           const name = names.at(position)
           return disk.rename(name === undefined ? from : `${directoryOf(from)}/${name}`, to)
         })
+  }))
+
+/** Changes how far the file of the segment goes that a start continues, if it does. */
+const changeContinued = (arena: Arena.Arena, change: (sealed: SealState) => SealState): void => {
+  const slot = Arena.activeSlot(arena)
+  const sealed = Arena.sealRecord(arena, slot)
+  if (sealed !== undefined && Arena.isAsFound(arena, slot)) Arena.putSealRecordUnsafe(arena, slot, change(sealed))
+}
+
+/** A fresh file that is about to replace a closed one gets bytes that are no block where the new blocks should begin. */
+const tearContinued = (disk: DiskService, fresh: string, closed: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const old = yield* Effect.acquireRelease(disk.open(closed, "read"), (file) => file.close)
+    const file = yield* Effect.acquireRelease(disk.open(fresh, "write"), (file) => file.close)
+    const header = new Uint8Array(headerBytesOf(2))
+    yield* readFully(old, header, 0)
+    const { bytes } = yield* old.stat
+    const isClosed = new DataView(header.buffer).getBigUint64(40, true) !== 0n
+    if (isClosed && (yield* file.stat).bytes > bytes) yield* writeFully(file, [new Uint8Array(16).fill(7)], bytes)
+    yield* file.sync
   }))
 
 const atEveryFifthLook = (change: (positions: Positions) => Positions): Seams => {
@@ -464,6 +485,36 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     plant: onAppends((_, arena) => Arena.putClosedUnsafe(arena, Arena.closed(arena).index, 0n))
   },
   {
+    name: "a segment that is continued loses its chain",
+    seedsMax: 60,
+    plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
+  },
+  {
+    name: "a segment that is continued gives an id out again",
+    seedsMax: 60,
+    plant: onAppends((_, arena) =>
+      changeContinued(arena, (sealed) => ({ ...sealed, eventCount: sealed.eventCount - 1 }))
+    )
+  },
+  {
+    name: "a segment that is continued has a torn tail",
+    seedsMax: 60,
+    plant: onDisk((disk) => ({
+      rename: (from, to) =>
+        !from.endsWith(".wal.tmp")
+          ? disk.rename(from, to)
+          : Effect.andThen(Effect.ignore(tearContinued(disk, from, to)), disk.rename(from, to))
+    }))
+  },
+  {
+    name: "the limit of cold segments counts files",
+    seedsMax: 150,
+    seedFirst: 260,
+    plant: () => ({
+      outcome: (outcome) => outcome._tag === "Persisted" ? { ...outcome, usedBytes: Number.MAX_SAFE_INTEGER } : outcome
+    })
+  },
+  {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
     seedFirst: 180,
@@ -571,7 +622,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 13500,
+    seedFirst: 12500,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {

@@ -52,7 +52,14 @@ describe("spans", () => {
         }
         yield* TestClock.adjust(1_000)
       }).pipe(
-        Effect.provide(Wal.layer({ directory: "/log", limits: { maxSegments: 2, maxCompressedSegments: 4 } })),
+        // One event fills a segment.
+        Effect.provide(
+          Wal.layer({
+            directory: "/log",
+            segmentBytesMax: 128,
+            limits: { maxSegments: 2, maxCompressedSegments: 4 }
+          })
+        ),
         Effect.provide(disk),
         Effect.withTracer(tracer)
       )

@@ -39,8 +39,9 @@ export const verifyConsistency = (
     if (catalog.hotCount > limits.maxSegments) {
       faults.push(`${catalog.hotCount} hot segments where ${limits.maxSegments} are allowed`)
     }
-    if (limits.maxCompressedSegments !== "unlimited" && catalog.coldCount > limits.maxCompressedSegments) {
-      faults.push(`${catalog.coldCount} cold segments where ${limits.maxCompressedSegments} are allowed`)
+    if (limits.maxCompressedSegments !== "unlimited" && catalog.coldWeight > limits.maxCompressedSegments) {
+      const worth = catalog.coldWeight < catalog.coldCount ? `, ${catalog.coldWeight.toFixed(1)} full ones' worth,` : ""
+      faults.push(`${catalog.coldCount} cold segments${worth} where ${limits.maxCompressedSegments} are allowed`)
     }
     const onDisk = new Set<number>()
     const beginnings: Array<Beginning> = []

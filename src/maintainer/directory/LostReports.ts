@@ -38,8 +38,8 @@ export const learnPersisted = Effect.fnUntraced(function*(
     // What killed the executor may strike here too; an unknown length is asked for later.
     const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
-    const ids = { firstEventId: undefined, lastEventId: undefined }
-    apply({ _tag: "Persisted", segmentIndex, bytes, ...ids, closedMillis: modifiedMillis })
+    const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
+    apply({ _tag: "Persisted", segmentIndex, bytes, ...unknown, closedMillis: modifiedMillis })
   }
 })
 

@@ -98,7 +98,8 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
         bytes,
         closedMillis: 0,
         firstEventId: undefined,
-        lastEventId: undefined
+        lastEventId: undefined,
+        weight: undefined
       })
     }
     if (removed.length > 0) yield* disk.syncDirectory(directory.path)

@@ -115,8 +115,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {
       persistingFiles.succeeded()
-      const ids = { firstEventId: undefined, lastEventId: undefined }
-      emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...ids, closedMillis: now })
+      const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
+      emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...unknown, closedMillis: now })
       return true
     }
     const { failure } = result

@@ -31,11 +31,15 @@ import * as Arena from "../../shared/Arena.ts"
 /** Blocks that are kept back for what has gone past the limit. */
 const blocksKeptBack = 2
 
+/** Where the writer must stop, in a slot of `slotBytes` that is sealed up to `state`. */
+export const limitAfter = (slotBytes: number, state: SealState): number => {
+  const blocksLeft = format1BlocksOf(slotBytes) - blocksKeptBack - state.blockCount
+  return state.sealedBytes + blocksLeft * format1Layout.blockBytesMax
+}
+
 /**
  * Maintainer: keeps the writer within the room that is left after `state`. To be called before reading the watermark up
  * to which a flush seals.
  */
-export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void => {
-  const blocksLeft = format1BlocksOf(arena.slotBytes) - blocksKeptBack - state.blockCount
-  Arena.lowerLimitUnsafe(arena, slot, state.sealedBytes + blocksLeft * format1Layout.blockBytesMax)
-}
+export const keepRoomUnsafe = (arena: Arena.Arena, slot: number, state: SealState): void =>
+  Arena.lowerLimitUnsafe(arena, slot, limitAfter(arena.slotBytes, state))

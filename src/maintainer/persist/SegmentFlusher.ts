@@ -9,6 +9,10 @@
  * persist, never flushed    all of it in the .tmp → fdatasync → renamed to .wal → directory synced → slot given back
  * ```
  *
+ * A segment that an earlier run has closed, and that this one continues, stays as it is until its first flush or
+ * persist. That copies its blocks to a `.tmp`, with the new ones after them, and replaces the closed file by a rename.
+ * So a crash finds the one or the other, and a reader that has opened the closed file reads on in it.
+ *
  * Blocks of format 1 do not tell which flush wrote them. So what is written to a `.wal` of that format has one more
  * arrow: a block that is not full, as the last one of a flush never is, is written after the blocks before it are
  * durable. A reader that finds such a block after a damaged one knows that the damage is no torn write.
@@ -29,12 +33,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Disk, writeFully } from "../../disk/Disk.ts"
-import type { DiskError, DiskFile } from "../../disk/Disk.ts"
+import { Disk, DiskError, openScoped, readFully, writeFully } from "../../disk/Disk.ts"
+import type { DiskFile } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closedNanosOf } from "../../format/Limits.ts"
-import { closingWrites, encodeHeader } from "../../format/SegmentHeader.ts"
-import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
+import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
+import { chainsSegments, fileBytesOf, keepsFileLength, usedBytesOf } from "../../format/SegmentLayout.ts"
 import { seal, sealStart } from "../../format/SegmentSealer.ts"
 import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
@@ -52,10 +56,14 @@ import * as SegmentStage from "./SegmentStage.ts"
 interface PersistedSegment {
   readonly segmentIndex: number
   readonly bytes: number
+  readonly usedBytes: number
   readonly firstEventId: number
   readonly lastEventId: number
   readonly closedMillis: number
 }
+
+/** Bytes that are copied at once. */
+const copiedBytes = 1024 * 1024
 
 /** One flusher. All effects are to be run one at a time. */
 interface SegmentFlusher {
@@ -82,6 +90,8 @@ interface OpenFile {
   readonly file: DiskFile
   /** Whether it has its `.wal` name. */
   named: boolean
+  /** Whether it has begun as a copy of the closed file of this segment. */
+  readonly isCopy: boolean
   /** The blocks of the full segment, if all of them are in the file already, after room for the header. */
   readonly staged: SegmentStage.StagedBlocks | undefined
 }
@@ -153,9 +163,10 @@ export const make = (options: {
   const fileFor = Effect.fnUntraced(function*(slot: number) {
     const segmentIndex = Arena.segmentIndexOf(arena, slot)
     if (open !== undefined && open.slot === slot && open.segmentIndex === segmentIndex) {
-      return { open, state: open.named ? Arena.sealStateOf(arena, slot) : startOf(slot) }
+      return { open, state: open.named || open.isCopy ? Arena.sealStateOf(arena, slot) : startOf(slot) }
     }
     yield* abandon
+    if (Arena.isAsFound(arena, slot)) return yield* copyFound(slot)
     if (Arena.sealRecord(arena, slot) === undefined) {
       // Only the first attempt to write a segment takes the chain from the one before; a repeated one finds it stored.
       const closed = Arena.closed(arena)
@@ -166,15 +177,45 @@ export const make = (options: {
     const taken = stage.take(segmentIndex, chainStart, Arena.flushNanos(arena))
     const staged = yield* Effect.uninterruptible(Effect.map(taken, (staged) => {
       if (staged === undefined) return undefined
-      open = { slot, segmentIndex, file: staged.file, named: false, staged: staged.blocks }
+      open = { slot, segmentIndex, file: staged.file, named: false, isCopy: false, staged: staged.blocks }
       return open
     }))
     if (staged !== undefined) return { open: staged, state: startOf(slot) }
-    const opened = yield* Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
-      open = { slot, segmentIndex, file, named: false, staged: undefined }
+    return { open: yield* takeFile(slot, false), state: startOf(slot) }
+  })
+
+  const takeFile = (slot: number, isCopy: boolean): Effect.Effect<OpenFile, DiskError, Disk> => {
+    const segmentIndex = Arena.segmentIndexOf(arena, slot)
+    return Effect.uninterruptible(Effect.map(preparer.take(segmentIndex), (file) => {
+      open = { slot, segmentIndex, file, named: false, isCopy, staged: undefined }
       return open
     }))
-    return { open: opened, state: startOf(slot) }
+  }
+
+  /**
+   * A fresh file with the blocks of the closed one that this run continues, after room for the header. When that cannot
+   * be read any more, the next attempt writes the slot instead.
+   */
+  const copyFound = Effect.fnUntraced(function*(slot: number) {
+    const state = Arena.sealStateOf(arena, slot)
+    const opened = yield* takeFile(slot, true)
+    const unreadable = () => Effect.sync(() => Arena.replacedUnsafe(arena, slot))
+    const copy = Effect.scoped(Effect.gen(function*() {
+      const path = directory.hotPath(opened.segmentIndex)
+      const found = yield* Effect.tapError(openScoped(path, "read"), unreadable)
+      const piece = new Uint8Array(Math.min(copiedBytes, state.fileOffset))
+      for (let offset = headerBytesOf(version); offset < state.fileOffset; offset += piece.length) {
+        const part = piece.subarray(0, state.fileOffset - offset)
+        const count = yield* Effect.tapError(readFully(found, part, offset), unreadable)
+        if (count < part.length) {
+          yield* unreadable()
+          return yield* new DiskError({ operation: "read", path, reason: "Io", detail: "it has become shorter" })
+        }
+        yield* writeFully(opened.file, [part], offset)
+      }
+    }))
+    yield* Effect.onError(copy, () => abandon)
+    return { open: opened, state }
   })
 
   /** Stages the segment after `slot`'s, if it is full. */
@@ -197,6 +238,8 @@ export const make = (options: {
 
   const giveName = Effect.fnUntraced(function*(opened: OpenFile) {
     const disk = yield* Disk
+    // If this fails, either file may have the name.
+    Arena.replacedUnsafe(arena, opened.slot)
     yield* disk.changeNames(
       directory.path,
       disk.rename(opened.file.path, directory.hotPath(opened.segmentIndex))
@@ -222,6 +265,17 @@ export const make = (options: {
     const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload, flushNanos)
     invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
+  })
+
+  /** Writes a header and the blocks of a flush to a file that has no name yet, which needs no order. */
+  const writeUnnamed = Effect.fnUntraced(function*(
+    { file, isCopy }: OpenFile,
+    header: Uint8Array,
+    { fileOffset }: SealState,
+    { parts }: SealedBlocks
+  ) {
+    if (!isCopy) return yield* writeFully(file, [header, ...parts.flat()], 0)
+    return (yield* writeFully(file, [header], 0)) + (yield* writeFully(file, parts.flat(), fileOffset))
   })
 
   /** Writes the blocks of a flush after what the `.wal` holds. The last part of them is not synced yet. */
@@ -251,7 +305,7 @@ export const make = (options: {
     const sealed = yield* sealTo(slot, state, Arena.watermarkOf(arena, slot))
     const bytes = opened.named
       ? yield* writeBlocks(opened, state.fileOffset, sealed)
-      : yield* writeFully(opened.file, [headerOf(slot, state, 0n), ...sealed.parts.flat()], 0)
+      : yield* writeUnnamed(opened, headerOf(slot, state, 0n), state, sealed)
     yield* timedSync(opened.file)
     if (!opened.named) yield* giveName(opened)
     publish(slot, sealed.state, bytes, sealed.state.eventCount - state.eventCount)
@@ -267,7 +321,8 @@ export const make = (options: {
     const bytes = closedBytes(state)
     Arena.giveBackUnsafe(arena, slot)
     Doorbell.ringUnsafe(arena.durable)
-    return { segmentIndex, bytes, firstEventId, lastEventId, closedMillis }
+    const usedBytes = usedBytesOf(version, arena.slotBytes, { ...state, contentBytes: state.fileOffset })
+    return { segmentIndex, bytes, usedBytes, firstEventId, lastEventId, closedMillis }
   }
 
   const persist = Effect.fnUntraced(function*(slot: number) {
@@ -277,6 +332,13 @@ export const make = (options: {
       // An earlier flusher died before it gave the slot back. The file may be frozen by now, and is not made again.
       const sealed = Arena.sealStateOf(arena, slot)
       return giveBack(slot, sealed, yield* Clock.currentTimeMillis)
+    }
+    const found = Arena.sealStateOf(arena, slot)
+    if (Arena.isAsFound(arena, slot) && Arena.watermarkOf(arena, slot) === found.sealedBytes) {
+      // Closed and durable since an earlier run, and nothing was added.
+      publish(slot, found, 0, 0)
+      Arena.putClosedUnsafe(arena, segmentIndex, found.chainedChecksum)
+      return giveBack(slot, found, yield* Clock.currentTimeMillis)
     }
     const { open: opened, state } = yield* fileFor(slot)
     const sealed: SealedBlocks = opened.staged === undefined
@@ -296,7 +358,7 @@ export const make = (options: {
       for (const part of closingWrites(header)) bytes += yield* writeFully(opened.file, [part.bytes], part.offset)
       yield* timedSync(opened.file)
     } else {
-      bytes = (opened.staged?.bytes ?? 0) + (yield* writeFully(opened.file, [header, ...sealed.parts.flat()], 0))
+      bytes = (opened.staged?.bytes ?? 0) + (yield* writeUnnamed(opened, header, state, sealed))
       yield* opened.file.truncate(closedBytes(sealed.state))
       yield* syncAndStage
       yield* giveName(opened)

@@ -3,6 +3,7 @@
  * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
  */
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
+import { fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
@@ -131,7 +132,8 @@ export class MaintainerState {
         this.counts.persist += one
         this.ages.closed(segmentIndex)
         const entry = newEntry(segmentIndex, "hot", true)
-        this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId })
+        const weight = this.weightOf(outcome.usedBytes)
+        this.catalog.put({ ...entry, bytes, closedMillis, firstEventId, lastEventId, weight })
         return true
       }
       case "Frozen": {
@@ -146,7 +148,9 @@ export class MaintainerState {
           bytes: coldBytes,
           closedMillis: closedMillis > 0 ? closedMillis : known?.closedMillis ?? 0,
           firstEventId: firstEventId ?? known?.firstEventId,
-          lastEventId: lastEventId ?? known?.lastEventId
+          lastEventId: lastEventId ?? known?.lastEventId,
+          // A file of format 1 has the length of a full segment. An unknown length is 0.
+          weight: known?.weight ?? this.weightOf(this.tellsUse(outcome.hotBytes) ? outcome.hotBytes : undefined)
         })
         return true
       }
@@ -181,7 +185,7 @@ export class MaintainerState {
     readonly unfinished: ReadonlyArray<number>
     readonly written: ReadonlyMap<number, number>
   }): void {
-    for (const entry of found.entries) this.catalog.put(entry)
+    for (const entry of found.entries) this.catalog.put({ ...entry, weight: this.weightOf(undefined) })
     for (const [segmentIndex, millis] of found.written) this.ages.found(segmentIndex, millis)
     for (const segmentIndex of found.unfinished) this.offer("freeze", segmentIndex, 0)
     this.retain()
@@ -190,23 +194,47 @@ export class MaintainerState {
   plan(): ReadonlyArray<RetentionAction> {
     const { ages, catalog, isFreezingStopped } = this
     const retained = (state: "hot" | "cold") => (position: number): RetainedSegment => {
-      const { bytes, segmentIndex } = catalog.entryAt(state, position)
-      return { segmentIndex, bytes, ageMillis: ages.of(segmentIndex) }
+      const { bytes, segmentIndex, weight = 0 } = catalog.entryAt(state, position)
+      return { segmentIndex, bytes, weight, ageMillis: ages.of(segmentIndex) }
     }
     return Retention.plan({
       hotCount: catalog.count("hot"),
       hotAt: retained("hot"),
       coldCount: catalog.count("cold"),
       coldAt: retained("cold"),
+      // Nothing is deleted for its weight before that is known.
+      coldWeight: catalog.coldWeight - catalog.freeingWeight,
       // Nothing is deleted for a freeze that does not come.
-      arrivingCount: isFreezingStopped ? 0 : this.arrivingCount() + (this.isPlaceWaitedFor() ? 1 : 0),
+      arrivingWeight: isFreezingStopped ? 0 : this.arrivingWeight() + this.waitedForWeight(),
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
       heldFromIndex: this.holds.heldFrom(),
       keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex),
-      freeBeforeIndex: this.freeBeforeIndex
+      freeBeforeIndex: this.freeBeforeIndex,
+      toContinueIndex: this.toContinueIndex()
     }, this.limits)
+  }
+
+  /** The newest segment, if the next start continues it. */
+  private toContinueIndex(): number {
+    const newest = this.catalog.get(this.catalog.newestKeptIndex)
+    const isShort = this.arena !== undefined && newest?.state === "hot" && (newest.weight ?? 1) <= 1 / 2
+    return isShort ? newest.segmentIndex : Number.POSITIVE_INFINITY
+  }
+
+  private tellsUse(fileBytes: number): boolean {
+    return fileBytes > 0 && this.arena !== undefined && !keepsFileLength(this.arena.layout.version)
+  }
+
+  /**
+   * What a segment counts that uses so much of the room of a full one; `undefined` when that is not known. Without a
+   * recorder nothing is known of a full one, and every segment counts as one.
+   */
+  weightOf(usedBytes: number | undefined): number | undefined {
+    if (this.arena === undefined) return 1
+    if (usedBytes === undefined) return undefined
+    return Retention.weightOf(usedBytes, fileBytesOf(this.arena.layout.version, this.arena.slotBytes))
   }
 
   /**
@@ -253,7 +281,7 @@ export class MaintainerState {
     const { gate } = this
     for (let next = gate.waiting; next !== undefined; next = gate.waiting) {
       // Two executors must not freeze the same segment side by side.
-      if (gate.arriving.has(next) || (this.needsPlace(next) && !this.hasPlace())) return
+      if (gate.arriving.has(next) || (this.needsPlace(next) && !this.hasPlace(next))) return
       gate.letThrough()
     }
   }
@@ -263,33 +291,44 @@ export class MaintainerState {
     return this.catalog.get(segmentIndex)?.isHot !== false
   }
 
-  /** How many freezes were let through that will make one more cold segment. */
-  private arrivingCount(): number {
-    let count = 0
-    for (const segmentIndex of this.gate.arriving) if (this.needsPlace(segmentIndex)) count += 1
-    return count
+  /** The weight of one that will be cold, whatever it may be. */
+  private weightToCome(segmentIndex: number): number {
+    return this.catalog.get(segmentIndex)?.weight ?? 1
+  }
+
+  /** What the freezes that were let through add to the cold segments. */
+  private arrivingWeight(): number {
+    let weight = 0
+    for (const segmentIndex of this.gate.arriving) {
+      if (this.needsPlace(segmentIndex)) weight += this.weightToCome(segmentIndex)
+    }
+    return weight
   }
 
   /**
    * A place is made only for the next freeze, and only when it can begin: nothing is deleted for one that may never
    * run.
    */
-  private isPlaceWaitedFor(): boolean {
+  private waitedForWeight(): number {
     const { arriving, hasIdle, waiting } = this.gate
-    return waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
+    const isWaitedFor = waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
+    return isWaitedFor ? this.weightToCome(waiting) : 0
   }
 
   /**
-   * Whether one more segment may become cold. At the limit, it may not before the oldest is deleted, or before a
+   * Whether this segment may become cold. At the limit, it may not before the oldest is deleted, or before a
    * segment that is being frozen is cold and can be deleted. Where nothing may be deleted (the oldest is held, or there
-   * would be a hole in the log), the freeze does not wait, and the limit is exceeded.
+   * would be a hole in the log), the freeze does not wait, and the limit is exceeded. It waits until the weights are
+   * known.
    */
-  private hasPlace(): boolean {
+  private hasPlace(segmentIndex: number): boolean {
     const { catalog, limits } = this
-    const arriving = this.arrivingCount()
+    const arriving = this.arrivingWeight()
     if (limits.maxCompressedSegments === "unlimited") return true
-    if (catalog.coldCount + arriving < limits.maxCompressedSegments) return true
-    return arriving === 0 && catalog.count("freeing") === 0 && this.plan()[0]?.action !== "free"
+    const weight = catalog.coldWeight + catalog.unweighed + arriving + this.weightToCome(segmentIndex)
+    if (weight <= limits.maxCompressedSegments) return true
+    return catalog.unweighed === 0 && arriving === 0 && catalog.count("freeing") === 0 &&
+      this.plan()[0]?.action !== "free"
   }
 
   private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
@@ -323,10 +362,7 @@ export class MaintainerState {
    */
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
-    for (let entry = catalog.at("open", 0); entry !== undefined; entry = catalog.at("open", 0)) {
-      if (entry.segmentIndex > segmentIndex) break
-      catalog.update(entry.segmentIndex, { state: "hot" })
-    }
+    for (const entry of catalog.openThrough(segmentIndex)) catalog.update(entry.segmentIndex, { state: "hot" })
     catalog.newestIndex = Math.max(catalog.newestIndex, segmentIndex)
     this.retain()
   }

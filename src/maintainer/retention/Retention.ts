@@ -7,6 +7,10 @@
  *   rotation finds its place ready, and persisting never waits for freezing.
  * - Every freeze makes one more cold segment. So for each freeze that is due or under way there must be a place among
  *   the cold ones; when there is none, the oldest is deleted first. The hot file stays as it is meanwhile.
+ * - `maxCompressedSegments` counts full segments' worth: a segment counts by the room that it uses, and a full one
+ *   counts as one. So what is kept depends on what was recorded, and not on how often a segment was closed early, by a
+ *   start or by a rotation. A segment counts at least as a 128th, which bounds how many files there are.
+ * - The newest segment stays hot while it is short, because the next start continues it.
  * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that
  *   is held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
  * - The cost of a decision depends on how much there is to do, not on how many segments there are.
@@ -36,7 +40,7 @@ export const limitRanges = {
 export const RetentionLimits = Schema.Struct({
   /** Hot segments, the active one included: 2 to 128. */
   maxSegments: clampedWhole(limitRanges.maxSegments.minimum, limitRanges.maxSegments.maximum),
-  /** Cold segments: 4 to 512, or any number. */
+  /** Cold segments, in full ones' worth: 4 to 512, or any number. */
   maxCompressedSegments: clampedWholeOr(
     limitRanges.maxCompressedSegments.minimum,
     limitRanges.maxCompressedSegments.maximum,
@@ -129,6 +133,21 @@ export const formatClamped = (clamped: ClampedLimit): string => {
   return `${clamped.field} ${clamped.given} is outside ${minimum} to ${maximum}; using ${clamped.used}`
 }
 
+/** Weights are multiples of this, so that their sums are exact. */
+const weightUnit = 1 / 1024
+
+/** What even the smallest segment counts. */
+const weightMin = 1 / 128
+
+/**
+ * What a segment counts towards `maxCompressedSegments` that uses so many of the bytes of a full one: 1 / 128 to 1.
+ *
+ * @since 0.1.0
+ * @category limits
+ */
+export const weightOf = (usedBytes: number, fullBytes: number): number =>
+  Math.min(1, Math.max(weightMin, Math.ceil(usedBytes / fullBytes / weightUnit) * weightUnit))
+
 /**
  * What retention must know of a closed segment.
  *
@@ -139,6 +158,8 @@ export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
   readonly bytes: number
+  /** What it counts towards `maxCompressedSegments`: 1 for a full one, less for one that is not full. */
+  readonly weight: number
   /** Milliseconds since its closing; `undefined` while unknown: such a segment does not count as old. */
   readonly ageMillis: number | undefined
 }
@@ -158,8 +179,10 @@ export interface RetentionView {
   readonly coldCount: number
   /** Cold segments that can still be deleted, 0 = the oldest. */
   readonly coldAt: (position: number) => RetainedSegment
-  /** Freezes that are under way or about to start: each will be one more cold segment. */
-  readonly arrivingCount: number
+  /** Of all these cold segments together. */
+  readonly coldWeight: number
+  /** Of the freezes that are under way or about to start: each will be one more cold segment. */
+  readonly arrivingWeight: number
   /** Of all segments except those that are being freed. */
   readonly bytes: number
   /** Of the file system; `undefined` when unknown. */
@@ -170,6 +193,8 @@ export interface RetentionView {
   readonly keptFromIndex: number
   /** Segments before this one were asked to go. */
   readonly freeBeforeIndex: number
+  /** The newest segment, if it is short; `Infinity` otherwise. */
+  readonly toContinueIndex: number
 }
 
 /**
@@ -201,6 +226,7 @@ export interface RetentionAction {
 export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
   const frees: Array<RetentionAction> = []
   let bytes = view.bytes
+  let coldWeight = view.coldWeight
   let freeBytes = view.freeBytes ?? Number.POSITIVE_INFINITY
   /** Deletes the oldest cold segments for as long as there is a reason to. */
   const freeWhile = (why: (oldest: RetainedSegment) => RetentionAction["because"] | undefined): void => {
@@ -211,36 +237,37 @@ export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArra
       if (because === undefined) return
       frees.push(actionOn("free", because, oldest))
       bytes -= oldest.bytes
+      coldWeight -= oldest.weight
       freeBytes += oldest.bytes
     }
   }
   const coldMax = limits.maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : limits.maxCompressedSegments
-  const coldLeft = (): number => view.coldCount - frees.length
 
   freeWhile((oldest) =>
-    coldLeft() + view.arrivingCount > coldMax
+    coldWeight + view.arrivingWeight > coldMax
       ? "maxCompressedSegments"
       : whyLess(limits, view, oldest, bytes, freeBytes)
   )
   const freezes: Array<RetentionAction> = []
+  let { arrivingWeight } = view
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
   for (let frozen = 0; frozen < view.hotCount; frozen++) {
     const oldest = view.hotAt(frozen)
     // Past the limits in bytes, age and free space a hot segment is frozen too: it gets smaller, and then it can be
     // deleted. So is one that is older than a cold one that must be deleted, as after an abandoned freeze.
-    const isInTheWay = coldLeft() > coldMax &&
+    const isInTheWay = coldWeight > coldMax &&
       oldest.segmentIndex <= Math.min(view.heldFromIndex, view.keptFromIndex) &&
       oldest.segmentIndex < view.coldAt(frees.length).segmentIndex
-    const because = view.hotCount - frozen > closedHotMax
+    const because = view.hotCount - frozen > closedHotMax && oldest.segmentIndex !== view.toContinueIndex
       ? "maxSegments"
       : isInTheWay
       ? "maxCompressedSegments"
       : whyLess(limits, view, oldest, bytes, freeBytes)
     if (because === undefined) break
     freezes.push(actionOn("freeze", because, oldest))
+    arrivingWeight += oldest.weight
   }
-  const arrivingCount = view.arrivingCount + freezes.length
-  freeWhile(() => coldLeft() + arrivingCount > coldMax ? "maxCompressedSegments" : undefined)
+  freeWhile(() => coldWeight + arrivingWeight > coldMax ? "maxCompressedSegments" : undefined)
   return [...frees, ...freezes]
 }
 

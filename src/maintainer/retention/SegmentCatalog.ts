@@ -29,6 +29,8 @@ export interface CatalogEntry {
   closedMillis: number
   firstEventId: number | undefined
   lastEventId: number | undefined
+  /** What it counts towards `maxCompressedSegments`: 1 for a full one; `undefined` until known. */
+  weight: number | undefined
 }
 
 /** A segment of which only the state is known. */
@@ -40,7 +42,8 @@ export const newEntry = (segmentIndex: number, state: CatalogEntry["state"], isH
   bytes: 0,
   closedMillis: 0,
   firstEventId: undefined,
-  lastEventId: undefined
+  lastEventId: undefined,
+  weight: undefined
 })
 
 /** Indices in ascending order. Cheap at both ends, correct everywhere. */
@@ -101,6 +104,11 @@ export class SegmentCatalog {
   coldBytes = 0
   /** Of the cold ones, those being freed. */
   freeingBytes = 0
+  /** Of the cold ones whose weight is known, and of those among them that are being freed. */
+  coldWeight = 0
+  freeingWeight = 0
+  /** How many cold ones have no weight yet. */
+  unweighed = 0
 
   get size(): number {
     return this.entries.size
@@ -160,6 +168,16 @@ export class SegmentCatalog {
     return entry
   }
 
+  /** The open segments up to this index. */
+  openThrough(segmentIndex: number): ReadonlyArray<CatalogEntry> {
+    const found: Array<CatalogEntry> = []
+    for (let entry = this.at("open", 0); entry !== undefined; entry = this.at("open", found.length)) {
+      if (entry.segmentIndex > segmentIndex) break
+      found.push(entry)
+    }
+    return found
+  }
+
   /** All segments, oldest first. */
   list(): ReadonlyArray<CatalogEntry> {
     return [...this.entries.values()].sort((a, b) => a.segmentIndex - b.segmentIndex)
@@ -199,5 +217,9 @@ export class SegmentCatalog {
     if (entry.isHot) this.hotBytes += sign * entry.bytes
     else this.coldBytes += sign * entry.bytes
     if (entry.state === "freeing") this.freeingBytes += sign * entry.bytes
+    const isCold = entry.state === "cold" || entry.state === "freeing"
+    if (isCold && entry.weight === undefined) this.unweighed += sign
+    if (isCold) this.coldWeight += sign * (entry.weight ?? 0)
+    if (entry.state === "freeing") this.freeingWeight += sign * (entry.weight ?? 0)
   }
 }

@@ -23,6 +23,8 @@ export type StepOutcome =
     readonly _tag: "Persisted"
     readonly segmentIndex: number
     readonly bytes: number
+    /** Of the room of a full segment; `undefined` when that is not known. */
+    readonly usedBytes: number | undefined
     readonly firstEventId: number | undefined
     readonly lastEventId: number | undefined
     readonly closedMillis: number

@@ -1,6 +1,6 @@
 /** Retention decides from numbers alone, so its rulings are numbers too. */
 import { assert, describe, it } from "@effect/vitest"
-import { clampLimits, defaultLimits, plan } from "../../../src/maintainer/retention/Retention.ts"
+import { clampLimits, defaultLimits, plan, weightOf } from "../../../src/maintainer/retention/Retention.ts"
 import type { RetainedSegment, RetentionLimits, RetentionView } from "../../../src/maintainer/retention/Retention.ts"
 import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 
@@ -14,6 +14,7 @@ const stock = (cold: number, hot: number): Stock => {
   const all = Array.from({ length: cold + hot }, (_, index) => ({
     segmentIndex: index,
     bytes: 10,
+    weight: 1,
     ageMillis: 1000 - index
   }))
   return { cold: all.slice(0, cold), hot: all.slice(cold) }
@@ -24,12 +25,14 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   hotAt: (position) => hot[position]!,
   coldCount: cold.length,
   coldAt: (position) => cold[position]!,
-  arrivingCount: 0,
+  coldWeight: cold.reduce((sum, { weight }) => sum + weight, 0),
+  arrivingWeight: 0,
   bytes: [...cold, ...hot].reduce((sum, segment) => sum + segment.bytes, 0),
   freeBytes: undefined,
   heldFromIndex: Number.POSITIVE_INFINITY,
   keptFromIndex: Number.POSITIVE_INFINITY,
   freeBeforeIndex: 0,
+  toContinueIndex: Number.POSITIVE_INFINITY,
   ...more
 })
 
@@ -79,12 +82,58 @@ describe("Retention.plan", () => {
       "freeze 4 maxSegments",
       "freeze 5 maxSegments"
     ])
-    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [
+    assert.deepStrictEqual(decided(stock(4, 0), { maxCompressedSegments: 4 }, { arrivingWeight: 1 }), [
       "free 0 maxCompressedSegments"
     ])
-    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingCount: 1 }), [])
+    assert.deepStrictEqual(decided(stock(3, 0), { maxCompressedSegments: 4 }, { arrivingWeight: 1 }), [])
     assert.deepStrictEqual(decided(stock(2, 3), { maxCompressedSegments: 4, maxSegments: 4 }), ["freeze 2 maxSegments"])
-    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingCount: 9 }), [])
+    assert.deepStrictEqual(decided(stock(9, 9), { maxCompressedSegments: "unlimited" }, { arrivingWeight: 9 }), [])
+  })
+
+  const short = (given: Stock, weight: number): Stock => ({
+    cold: given.cold.map((segment) => ({ ...segment, weight })),
+    hot: given.hot.map((segment) => ({ ...segment, weight }))
+  })
+
+  it("counts what is not full by what it uses: nothing goes for it while a full one's worth fits", () => {
+    assert.deepStrictEqual(decided(short(stock(256, 0), 1 / 64), { maxCompressedSegments: 4 }), [])
+    assert.deepStrictEqual(decided(short(stock(257, 0), 1 / 64), { maxCompressedSegments: 4 }), [
+      "free 0 maxCompressedSegments"
+    ])
+    // A place for a full one among short ones: as many go as make it.
+    const arriving = decided(short(stock(8, 0), 1 / 2), { maxCompressedSegments: 4 }, { arrivingWeight: 1 })
+    assert.deepStrictEqual(arriving, ["free 0 maxCompressedSegments", "free 1 maxCompressedSegments"])
+    // And for short ones among full ones: one goes for many of them.
+    const hot = short(stock(0, 8), 1 / 8).hot.map((segment) => ({ ...segment, segmentIndex: segment.segmentIndex + 4 }))
+    const freed = decided({ cold: stock(4, 0).cold, hot }, { maxCompressedSegments: 4, maxSegments: 2 })
+      .filter((action) => action.startsWith("free "))
+    assert.deepStrictEqual(freed, ["free 0 maxCompressedSegments"])
+  })
+
+  it("weighs a segment by its share of a full one, and bounds how many files there are", () => {
+    const full = 16 * 1024 * 1024
+    assert.strictEqual(weightOf(full, full), 1)
+    assert.strictEqual(weightOf(3 * full, full), 1)
+    assert.strictEqual(weightOf(full / 2, full), 1 / 2)
+    assert.isAbove(weightOf(full / 2 + 1, full), 1 / 2)
+    assert.strictEqual(weightOf(192, full), 1 / 128)
+    // Sums of any weights are exact, in any order.
+    const random = new SeededRandom(1)
+    const weights = Array.from({ length: 10_000 }, () => weightOf(random.below(full), full))
+    const sum = weights.reduce((all, weight) => all + weight, 0)
+    assert.strictEqual(weights.reduce((rest, weight) => rest - weight, sum), 0)
+  })
+
+  it("keeps the newest segment hot while the next start would continue it, unless something else asks for less", () => {
+    const toContinueIndex = 2
+    assert.deepStrictEqual(decided(stock(0, 3), { maxSegments: 2 }, { toContinueIndex }), [
+      "freeze 0 maxSegments",
+      "freeze 1 maxSegments"
+    ])
+    assert.deepStrictEqual(
+      decided(stock(0, 3), { maxSegments: 2, bytesMax: 0 }, { toContinueIndex }).at(-1),
+      "freeze 2 bytesMax"
+    )
   })
 
   it("brings the bytes under their limit: cold ones go, hot ones are made smaller", () => {
@@ -171,8 +220,8 @@ describe("Retention.plan", () => {
       }
       const heldFromIndex = random.chance(0.3) ? random.below(20) : Number.POSITIVE_INFINITY
       const freeBytes = random.chance(0.5) ? random.below(200) : undefined
-      const arrivingCount = random.below(4)
-      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingCount })
+      const arrivingWeight = random.below(4)
+      const view = viewOf(given, { freeBytes, heldFromIndex, arrivingWeight })
       const actions = plan(view, limits)
       const freed = actions.filter((action) => action.action === "free").map((action) => action.segmentIndex)
       const frozen = actions.filter((action) => action.action === "freeze").map((action) => action.segmentIndex)
@@ -187,7 +236,7 @@ describe("Retention.plan", () => {
         const { ageMillisMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } =
           limits
         if (limits.maxCompressedSegments !== "unlimited") {
-          assert.isAtMost(left.length + arrivingCount + frozen.length, limits.maxCompressedSegments, words)
+          assert.isAtMost(left.length + arrivingWeight + frozen.length, limits.maxCompressedSegments, words)
         }
         assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
         assert.isAtMost(left[0]!.ageMillis ?? 0, ageMillisMax, words)
@@ -199,7 +248,7 @@ describe("Retention.plan", () => {
         const segment = given.cold[last]!
         const reasons = [
           limits.maxCompressedSegments !== "unlimited" &&
-          given.cold.length - last + arrivingCount + frozen.length > limits.maxCompressedSegments,
+          given.cold.length - last + arrivingWeight + frozen.length > limits.maxCompressedSegments,
           limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
           limits.ageMillisMax !== undefined && (segment.ageMillis ?? 0) > limits.ageMillisMax,
           limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin

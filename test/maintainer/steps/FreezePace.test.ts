@@ -113,7 +113,11 @@ const recordWhile = Effect.fnUntraced(
     yield* recorder.rotate
     yield* recorder.append(event)
     const isFrozen = Effect.map(maintainer.status, (status) => status.coldSegments > 0)
-    if (whom === "another freeze") yield* recorder.rotate
+    if (whom === "another freeze") {
+      // More than half a segment: one that is short stays hot until another one follows.
+      for (let count = 1; count < pieces * 10; count++) yield* recorder.append(event)
+      yield* recorder.rotate
+    }
     if (whom === "a full disk") yield* disk.failAlways("write", "Full", /00000001/)
     const turn = {
       "nobody": Effect.yieldNow,

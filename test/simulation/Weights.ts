@@ -1,0 +1,65 @@
+/**
+ * What segments count towards the limit of cold ones, worked out from their bytes: a segment counts by its length up to
+ * the end of its last block (in format 1 also by its events), a full one as one, and even the smallest as a 128th.
+ */
+import { Lz4BlockFile } from "../../src/format/lz4/Lz4BlockFile.ts"
+import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
+import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
+import type { SegmentOnDisk } from "./DirectoryWatch.ts"
+import { fullBytesOf, slotBytesOf } from "./Scenario.ts"
+import type { Scenario } from "./Scenario.ts"
+
+/** The share of a full segment; `undefined` when the bytes cannot be decoded. */
+const shareOf = ({ content, path }: SegmentOnDisk, scenario: Pick<Scenario, "wal">): number | undefined => {
+  const verifier = new SegmentVerifier()
+  let events = 0
+  try {
+    const pieces = Array.from(decoded(path, content), (piece) => piece.slice())
+    verifier.push(Buffer.concat(pieces), true, ({ eventCount }) => {
+      events += eventCount
+    })
+  } catch {
+    return undefined
+  }
+  const bytes = verifier.point?.offset
+  const byEvents = scenario.wal.format === 1 ? events * 64 / slotBytesOf(scenario) : 0
+  return bytes === undefined ? undefined : Math.max(bytes / fullBytesOf(scenario), byEvents)
+}
+
+const decoded = (path: string, bytes: Uint8Array): Iterable<Uint8Array> =>
+  path.endsWith(".lz4")
+    ? new Lz4FrameDecoder().push(bytes)
+    : path.endsWith(".lz4b")
+    ? new Lz4BlockFile(bytes.length, 2 ** 30).push(bytes)
+    : [bytes]
+
+/** The weights of segments in a setup. */
+export class Weights {
+  readonly #scenario: Pick<Scenario, "wal">
+  /** Of files that do not change any more. */
+  readonly #cold = new Map<string, number>()
+
+  constructor(scenario: Pick<Scenario, "wal">) {
+    this.#scenario = scenario
+  }
+
+  of(file: SegmentOnDisk): number {
+    const known = this.#cold.get(file.path)
+    if (known !== undefined) return known
+    const units = Math.ceil(1024 * (shareOf(file, this.#scenario) ?? 1))
+    const weight = Math.min(1024, Math.max(8, units)) / 1024
+    if (!file.isHot) this.#cold.set(file.path, weight)
+    return weight
+  }
+
+  /** Of a cold file that is gone, which this has weighed before; at most 1. */
+  ofGone(path: string): number {
+    return this.#cold.get(path) ?? 1
+  }
+
+  /** Of a segment in two forms, one counts. */
+  sum(files: ReadonlyArray<SegmentOnDisk>): number {
+    const byIndex = new Map(files.map((file) => [file.segmentIndex, file]))
+    return [...byIndex.values()].reduce((sum, file) => sum + this.of(file), 0)
+  }
+}
