@@ -3,8 +3,8 @@
  * the end of its last block (in format 1 also by its events), a full one as one, and even the smallest as a 128th.
  */
 import { Lz4BlockFile } from "../../src/format/lz4/Lz4BlockFile.ts"
-import { Lz4FrameDecoder } from "../../src/format/lz4/Lz4FrameDecoder.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
+import { Lz4FrameDecoder } from "../format/lz4/frameDecoder.ts"
 import type { SegmentOnDisk } from "./DirectoryWatch.ts"
 import { fullBytesOf, slotBytesOf } from "./Scenario.ts"
 import type { Scenario } from "./Scenario.ts"
