@@ -147,7 +147,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 40,
+    seedFirst: 50,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -161,7 +161,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 70,
+    seedFirst: 100,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -234,7 +234,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 140,
+    seedFirst: 190,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -316,7 +316,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 60,
+    seedFirst: 90,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -342,7 +342,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 40,
+    seedFirst: 50,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -487,6 +487,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
+    seedFirst: 30,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -499,6 +500,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued has a torn tail",
     seedsMax: 60,
+    seedFirst: 20,
     plant: onDisk((disk) => ({
       rename: (from, to) =>
         !from.endsWith(".wal.tmp")
@@ -509,7 +511,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the limit of cold segments counts files",
     seedsMax: 150,
-    seedFirst: 260,
+    seedFirst: 1450,
     plant: () => ({
       outcome: (outcome) => outcome._tag === "Persisted" ? { ...outcome, usedBytes: Number.MAX_SAFE_INTEGER } : outcome
     })
@@ -517,7 +519,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 180,
+    seedFirst: 200,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -532,7 +534,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 140,
+    seedFirst: 190,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -558,7 +560,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 500,
+    seedFirst: 590,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -566,7 +568,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 100,
+    seedFirst: 140,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -578,6 +580,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "limits that are changed stay as they were",
     seedsMax: 300,
+    seedFirst: 20,
     plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
   },
   {
@@ -622,7 +625,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 12500,
+    seedFirst: 15170,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -642,7 +645,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 390,
+    seedFirst: 450,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
