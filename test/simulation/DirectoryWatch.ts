@@ -105,6 +105,8 @@ export class DirectoryWatch {
   renamed(to: string): void {
     if (isCold(to)) return this.#lookAtCold(to)
     if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
+    // It has its name back, after a removal that was not confirmed: it was hot when this life began.
+    if (this.#found.has(Number(segmentPath.exec(to)?.[1]))) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
         .length
