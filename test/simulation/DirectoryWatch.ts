@@ -120,9 +120,9 @@ export class DirectoryWatch {
   /** A file of an executor has got this name. */
   renamed(to: string): void {
     if (isCold(to)) return this.#lookAtCold(to)
-    // A segment that was there already, and is continued, makes no more of them.
-    const isFound = this.#found.has(Number(segmentPath.exec(to)?.[1] ?? -1))
-    if (!to.endsWith(".wal") || isFound || this.hotMax === Number.POSITIVE_INFINITY) return
+    if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
+    // It was hot when this life began: it is continued, or has its name back after a removal that was not confirmed.
+    if (this.#found.has(Number(segmentPath.exec(to)?.[1]))) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
         .length
