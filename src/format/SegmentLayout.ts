@@ -118,7 +118,7 @@ export const usedBytesOf = (
   }
 ): number => {
   if (!hasFixedBlocks(version)) return contentBytes
-  const byEvents = Math.ceil(eventCount * format1EventBytes / slotBytes * format1BlocksOf(slotBytes))
+  const byEvents = eventCount * format1EventBytes / slotBytes * format1BlocksOf(slotBytes)
   return headerBytesOf(version) + Math.max(blockCount, byEvents) * format1BlockBytes
 }
 

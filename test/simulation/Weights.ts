@@ -22,8 +22,9 @@ const shareOf = ({ content, path }: SegmentOnDisk, scenario: Pick<Scenario, "wal
     return undefined
   }
   const bytes = verifier.point?.offset
-  const byEvents = scenario.wal.format === 1 ? events * 64 / slotBytesOf(scenario) : 0
-  return bytes === undefined ? undefined : Math.max(bytes / fullBytesOf(scenario), byEvents)
+  const fullBytes = fullBytesOf(scenario)
+  const byEvents = scenario.wal.format === 1 ? 64 + (fullBytes - 64) * events * 64 / slotBytesOf(scenario) : 0
+  return bytes === undefined ? undefined : Math.max(bytes, byEvents) / fullBytes
 }
 
 const decoded = (path: string, bytes: Uint8Array): Iterable<Uint8Array> =>

@@ -205,7 +205,7 @@ export class MaintainerState {
       // Nothing is deleted for its weight before that is known.
       coldWeight: catalog.coldWeight - catalog.freeingWeight,
       // Nothing is deleted for a freeze that does not come.
-      arrivingWeight: isFreezingStopped ? 0 : this.arrivingWeight() + this.waitedForWeight(),
+      arrivingWeight: isFreezingStopped ? 0 : this.arrivingWeight(0) + this.waitedForWeight(),
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
@@ -291,16 +291,17 @@ export class MaintainerState {
     return this.catalog.get(segmentIndex)?.isHot !== false
   }
 
-  /** The weight of one that will be cold, whatever it may be. */
-  private weightToCome(segmentIndex: number): number {
-    return this.catalog.get(segmentIndex)?.weight ?? 1
+  /** The weight of one that will be cold. Nothing is deleted, and no limit exceeded, for one that is not known yet. */
+  private weightToCome(segmentIndex: number, ifUnknown: 0 | 1): number {
+    const entry = this.catalog.get(segmentIndex)
+    return entry === undefined ? 1 : entry.weight ?? ifUnknown
   }
 
   /** What the freezes that were let through add to the cold segments. */
-  private arrivingWeight(): number {
+  private arrivingWeight(ifUnknown: 0 | 1): number {
     let weight = 0
     for (const segmentIndex of this.gate.arriving) {
-      if (this.needsPlace(segmentIndex)) weight += this.weightToCome(segmentIndex)
+      if (this.needsPlace(segmentIndex)) weight += this.weightToCome(segmentIndex, ifUnknown)
     }
     return weight
   }
@@ -312,7 +313,7 @@ export class MaintainerState {
   private waitedForWeight(): number {
     const { arriving, hasIdle, waiting } = this.gate
     const isWaitedFor = waiting !== undefined && hasIdle && !arriving.has(waiting) && this.needsPlace(waiting)
-    return isWaitedFor ? this.weightToCome(waiting) : 0
+    return isWaitedFor ? this.weightToCome(waiting, 0) : 0
   }
 
   /**
@@ -323,11 +324,12 @@ export class MaintainerState {
    */
   private hasPlace(segmentIndex: number): boolean {
     const { catalog, limits } = this
-    const arriving = this.arrivingWeight()
+    const arriving = this.arrivingWeight(1)
     if (limits.maxCompressedSegments === "unlimited") return true
-    const weight = catalog.coldWeight + catalog.unweighed + arriving + this.weightToCome(segmentIndex)
+    const weight = catalog.coldWeight + catalog.unweighed + arriving + this.weightToCome(segmentIndex, 1)
     if (weight <= limits.maxCompressedSegments) return true
-    return catalog.unweighed === 0 && arriving === 0 && catalog.count("freeing") === 0 &&
+    const isKnown = catalog.unweighed === 0 && this.weightToCome(segmentIndex, 0) > 0
+    return isKnown && arriving === 0 && catalog.count("freeing") === 0 &&
       this.plan()[0]?.action !== "free"
   }
 
