@@ -91,8 +91,8 @@ export class EventsLost extends Schema.TaggedError<EventsLost>()("EventsLost", {
 }) {
   override get message(): string {
     return plainText(
-      `${this.directory}: ${formatHole(this.hole)}; continue from event ${this.hole.lastEventId + 1}, ` +
-        "or skip what is lost"
+      `${this.directory}: ${formatHole(this.hole)}; replay from event ${this.hole.lastEventId + 1}, ` +
+        "or skip what is lost (onLost, `--skip-lost`)"
     )
   }
   /** What is lost does not come back by itself. */
