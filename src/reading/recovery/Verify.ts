@@ -288,10 +288,9 @@ class Walk {
     const { before, firstSegmentIndex, lastSegmentIndex } = this
     if (firstSegmentIndex === undefined || lastSegmentIndex === undefined) return true
     const isAtOldEnd = firstSegmentIndex > hole.lastSegmentIndex
-    const isAtNewEnd = lastSegmentIndex <= hole.lastSegmentIndex && beginsAfter(hole, {
-      segmentIndex: lastSegmentIndex,
-      lastEventId: before?.segmentIndex === lastSegmentIndex ? before.expectations.previousEventId : undefined
-    })
+    const isAtNewEnd = lastSegmentIndex <= hole.lastSegmentIndex && before?.segmentIndex === lastSegmentIndex &&
+      before.expectations.previousEventId !== undefined &&
+      beginsAfter(hole, { segmentIndex: lastSegmentIndex, lastEventId: before.expectations.previousEventId })
     const isPassed = this.passed.some((other) => other.lastSegmentIndex === hole.lastSegmentIndex)
     return isPassed || isAtOldEnd || isAtNewEnd
   }
