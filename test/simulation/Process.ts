@@ -19,6 +19,7 @@ import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/executor/S
 import { make as makeMaintainer, SegmentMaintainer } from "../../src/maintainer/MaintainerService.ts"
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { VerifyFault } from "../../src/reading/recovery/Verify.ts"
+import type { ReplayOptions } from "../../src/reading/Replay.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
@@ -58,6 +59,8 @@ export interface Seams {
   /** A replay, and the faults that verification reports. */
   readonly replay?: (events: ReplayedEvents) => ReplayedEvents
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
+  /** What a replay is asked for. */
+  readonly replaying?: (options: ReplayOptions) => ReplayOptions
   /** The clock of the process. */
   readonly clock?: (clock: Clock.Clock) => Clock.Clock
   /** Events as a replay hands them out. */

@@ -260,18 +260,16 @@ const lossIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, move:
   const found = yield* MetaStore.read(path)
   const shown = yield* lastIdIn(file, lastBefore ?? 0)
   const lastSegmentIndex = reader.segments().at(-1)?.segmentIndex ?? segmentIndex
-  const { end } = judge(found, {
-    lastSegmentIndex,
-    lastEventId: Math.max(shown, lastBefore ?? 0),
-    isClosed: false
-  })
+  // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
+  const hinted = judge(found, { lastSegmentIndex, lastEventId: lastBefore ?? 0, isClosed: false })
+  const end = { ...hinted.end, lastEventId: Math.max(shown, hinted.end.lastEventId) }
   const given = end.lastEventId > (lastBefore ?? 0) ? { lastOffset: 0, ...end } : undefined
   return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: end.lastEventId }), given }
 })
 
 /**
- * The last event before a segment; `undefined` when no older segment is left, or the one that has it is damaged. After
- * an acknowledged hole at the old end it is the last event of the hole.
+ * The last event before a segment; `undefined` when no older segment tells one. Where the beginning of an older segment
+ * is damaged, its events are lost too, so the last one before that counts.
  */
 const lastEventBefore = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {
   const older = reader.segments().filter((entry) => entry.segmentIndex < segmentIndex)
@@ -279,9 +277,9 @@ const lastEventBefore = Effect.fnUntraced(function*(reader: SegmentDirectoryRead
     const last = yield* Effect.catchTag(
       reader.use(entry.segmentIndex, lastIn),
       "SegmentCorrupt",
-      () => Effect.succeed(undefined)
+      () => Effect.succeed(0)
     )
-    if (last === undefined || last > 0) return yield* afterHoles(reader, entry.segmentIndex, last, segmentIndex)
+    if (last !== undefined && last > 0) return yield* afterHoles(reader, entry.segmentIndex, last, segmentIndex)
   }
   return undefined
 })
@@ -290,14 +288,14 @@ const lastEventBefore = Effect.fnUntraced(function*(reader: SegmentDirectoryRead
 const afterHoles = Effect.fnUntraced(function*(
   reader: SegmentDirectoryReader,
   lastIndex: number,
-  lastEventId: number | undefined,
+  lastEventId: number,
   segmentIndex: number
 ) {
   const { holes } = yield* HoleStore.read(reader.directory.path)
   const hole = holes.find((other) =>
     beginsAfter(other, { segmentIndex: lastIndex, lastEventId }) && other.lastSegmentIndex < segmentIndex
   )
-  return hole === undefined ? lastEventId : Math.max(hole.lastEventId, lastEventId ?? 0)
+  return hole === undefined ? lastEventId : Math.max(hole.lastEventId, lastEventId)
 })
 
 const lastIn = Effect.fnUntraced(function*(file: SegmentFile) {

@@ -224,7 +224,9 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   // Of a newest segment that is damaged something is missing.
   const isClosed = !plans.some(({ file }) => file.segmentIndex === newest)
-  const { end, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId: lastGivenId, isClosed })
+  // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
+  const { end: hinted, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId, isClosed })
+  const end = { ...hinted, lastEventId: Math.max(lastGivenId, hinted.lastEventId) }
   const losses = yield* lossesOf(plans, segments, end.lastEventId)
   return { left, plans, losses, lastEventId, ignored, given: { lastOffset: 0, ...end } }
 })

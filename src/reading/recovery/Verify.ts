@@ -334,7 +334,7 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   if (first === undefined) return
   const whole = visited.find((file) => file.summary !== undefined) ?? first
   const { hole } = whole
-  if (hole !== undefined && whole.summary !== undefined) walk.passed.push(hole)
+  if (hole !== undefined) walk.passed.push(hole)
   noteMissing(walk, segmentIndex)
   if (visited.length > 1) walk.severalForms.push(segmentIndex)
   if (whole.summary === undefined) {
@@ -377,23 +377,33 @@ const visitFiles = Effect.fnUntraced(function*(
       continue
     }
     if (isGone(result.failure)) continue
-    const isUnlinked = result.failure._tag === "SegmentCorrupt" && isOfOrder(result.failure)
-    const second = isUnlinked ? yield* other : undefined
-    const again = second === undefined ? undefined : yield* Effect.result(checkFile(walk, file, second.end))
-    if (second !== undefined && again !== undefined && Result.isSuccess(again)) {
-      noteWhole(walk, file, again.success)
-      visited.push({ ...second, file, summary: again.success.summary })
-      continue
+    let way = first
+    let { failure } = result
+    const second = isUnlinked(failure) ? yield* other : undefined
+    if (second !== undefined) {
+      const again = yield* Effect.result(checkFile(walk, file, second.end))
+      if (Result.isSuccess(again)) {
+        noteWhole(walk, file, again.success)
+        visited.push({ ...second, file, summary: again.success.summary })
+        continue
+      }
+      // It follows the hole, and is damaged besides.
+      if (!isUnlinked(again.failure)) {
+        way = second
+        failure = again.failure
+      }
     }
-    noteFailure(walk, file, result.failure)
-    if (isUnlinked) {
+    noteFailure(walk, file, failure)
+    if (isUnlinked(failure)) {
       const single = yield* Effect.result(checkFile(walk, file, alone(file.segmentIndex)))
       if (Result.isSuccess(single)) noteWhole(walk, file, single.success)
     }
-    visited.push({ ...first, file, summary: undefined })
+    visited.push({ ...(isUnlinked(failure) ? { ...way, hole: undefined } : way), file, summary: undefined })
   }
   return visited
 })
+
+const isUnlinked = (error: DiskError | SegmentCorrupt): boolean => error._tag === "SegmentCorrupt" && isOfOrder(error)
 
 /** For a segment that is checked on its own. */
 const alone = (segmentIndex: number): SegmentEnd => ({ version: undefined, expectations: { segmentIndex } })
