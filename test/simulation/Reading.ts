@@ -266,7 +266,11 @@ export class Reading {
       !(fault.kind === "Unreadable" && this.#life.faults.hadSome) &&
       !(fault.kind === "Corrupt" && this.isDamaged(fault.segmentIndex))
     )
-    if (fault !== undefined) throw new Violation(`${words}: ${Verify.formatVerifyFault(fault)}`)
+    if (fault === undefined) return
+    const holes = [...Effect.runSync(this.#life.setting.simulated.files)].flatMap(([path, bytes]) =>
+      path.endsWith("/wal_holes.json") ? `; ${path}: ${Buffer.from(bytes)}` : []
+    )
+    throw new Violation(`${words}: ${Verify.formatVerifyFault(fault)}${holes.join("")}`)
   }
 
   #checkDiskError(words: string, error: DiskError): void {

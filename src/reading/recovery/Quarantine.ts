@@ -258,10 +258,11 @@ const lossIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, move:
     return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: 0 }), given: undefined }
   }
   const found = yield* MetaStore.read(path)
-  const shown = yield* lastIdIn(file, lastBefore ?? 0)
   const lastSegmentIndex = reader.segments().at(-1)?.segmentIndex ?? segmentIndex
   // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
   const hinted = judge(found, { lastSegmentIndex, lastEventId: lastBefore ?? 0, isClosed: false })
+  // When nothing older is left, only the meta file tells where the ids of the segment begin.
+  const shown = yield* lastIdIn(file, lastBefore ?? hinted.end.lastEventId)
   const end = { ...hinted.end, lastEventId: Math.max(shown, hinted.end.lastEventId) }
   const given = end.lastEventId > (lastBefore ?? 0) ? { lastOffset: 0, ...end } : undefined
   return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: end.lastEventId }), given }

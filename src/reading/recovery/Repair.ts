@@ -189,6 +189,7 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const found = yield* MetaStore.read(directory.path)
   const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
   const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
+  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
@@ -205,7 +206,11 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     const prefix = hasOther ? undefined : yield* Quarantine.prefixToKeep(file)
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
     const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
-    const before = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    const shown = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    // When nothing older is left, only the meta file tells where the ids of the segment begin.
+    const before = shown > 0
+      ? shown
+      : judge(found, { lastSegmentIndex: newest, lastEventId: 0, isClosed: false }).end.lastEventId
     lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file, isNewest ? before : undefined))
     plans.push({
       file,
@@ -221,7 +226,6 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
       }
     })
   }
-  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   // Of a newest segment that is damaged something is missing.
   const isClosed = !plans.some(({ file }) => file.segmentIndex === newest)
   // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
