@@ -43,14 +43,16 @@ export class Damage {
 
   /**
    * Lets bits of one of the closed segments with these indices rot, and rather of a hot one. Of the newest only a hot
-   * file: a frame of which nothing can be decoded does not tell its ids.
+   * file with events: a frame of which nothing can be decoded, and the header of a segment without events, are the only
+   * ones that tell the last ids when the meta file is older.
    */
   rotOne(closed: ReadonlySet<number>): void {
     const segments = segmentsOnDisk(this.#simulated)
     const newest = Math.max(-1, ...segments.map(({ segmentIndex }) => segmentIndex))
     const files = this.#random.shuffle(
-      segments.filter(({ bytes, isHot, segmentIndex }) =>
-        bytes > 0 && closed.has(segmentIndex) && !this.rotten.has(segmentIndex) && (isHot || segmentIndex !== newest)
+      segments.filter(({ bytes, isHot, path, segmentIndex }) =>
+        bytes > 0 && closed.has(segmentIndex) && !this.rotten.has(segmentIndex) &&
+        (segmentIndex !== newest || isHot && this.#hasEvents(path, segmentIndex))
       )
     )
     const hot = files.filter(({ isHot }) => isHot)
@@ -65,6 +67,13 @@ export class Damage {
     const proof = closedSegment.begin(segmentIndex)
     proof.push(bytes)
     if (isHot && isSegmentFault(proof.end())) this.#evidence.push({ path, bytes })
+  }
+
+  #hasEvents(path: string, segmentIndex: number): boolean {
+    const proof = closedSegment.begin(segmentIndex)
+    proof.push(Effect.runSync(this.#simulated.files).get(path) ?? new Uint8Array(0))
+    const facts = proof.end()
+    return !isSegmentFault(facts) && facts.events > 0
   }
 
   /** Every hot file that has rotted is in its place or in quarantine, as it was. */

@@ -131,7 +131,12 @@ const runSeed = (options: RunOptions): Run => {
   if (violation === undefined && damageRandom.chance(options.damageShare ?? damageShare)) {
     const wal = { ...scenario.wal, onDamaged: "quarantine" as const }
     violation = liveOnDamage({
-      ...{ model, simulated, random: damageRandom, trace, seams, nowMillis },
+      model,
+      simulated,
+      random: damageRandom,
+      trace,
+      seams,
+      nowMillis,
       scenario: { ...scenario, wal }
     })
     return runOf()
