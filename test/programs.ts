@@ -13,7 +13,8 @@ export const sources = {
   compressorThread: "src/maintainer/compressorThread.ts",
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
-  lockHolder: "test/disk/lockHolder.ts"
+  lockHolder: "test/disk/lockHolder.ts",
+  openings: "test/recorder/openings.ts"
 } as const
 
 /** Names the folder of the bundles, for the processes that `test/build.ts` starts, and for theirs. */

@@ -66,7 +66,7 @@ const advice: Record<DiskReason, string> = {
   NotFound: "it does not exist",
   Exists: "it already exists",
   NotDirectory: "it is not a directory",
-  IsDirectory: "it is a directory",
+  IsDirectory: "it is a directory; remove or rename it",
   Denied: "permission denied, or the file system is read-only",
   Full: "no disk space left; free some, or lower the retention limits",
   TooManyFiles: "too many open files; raise the limit (ulimit -n)",

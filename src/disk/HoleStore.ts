@@ -58,7 +58,7 @@ const HolesJson = Schema.fromJsonString(
 /** XXH64 of the holes, as JSON. */
 const checksumOf = (holes: ReadonlyArray<AcknowledgedHole>): string => hex(xxh64(Buffer.from(JSON.stringify(holes))))
 
-/** Reads the holes of a directory. */
+/** Reads the holes of a directory. Something else in the file's place, or what may not be read, is not intact either. */
 export const read = (directory: string): Effect.Effect<FoundHoles, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, holesName), "read")
@@ -72,7 +72,15 @@ export const read = (directory: string): Effect.Effect<FoundHoles, DiskError, Di
       onNone: () => none(`${holesName} is not intact`),
       onSome: ({ holes }): FoundHoles => ({ holes, fault: "" })
     })
-  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(none(""))))
+  })).pipe(
+    // Any other failure may pass, and must not make its writer forget what is in the file.
+    Effect.catchIf(
+      ({ reason }) => notReadable.has(reason),
+      ({ message, reason }) => Effect.succeed(none(reason === "NotFound" ? "" : message))
+    )
+  )
+
+const notReadable: ReadonlySet<string> = new Set(["NotFound", "Unsafe", "IsDirectory", "Denied"])
 
 const none = (fault: string): FoundHoles => ({ holes: [], fault })
 

@@ -54,14 +54,16 @@ export const write = Effect.fnUntraced(function*(directory: string, meta: Meta) 
 export const removeTemporary = (directory: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => disk.unlink(pathIn(directory, metaTemporaryName)))
 
-/** Reads the meta of a directory. */
-export const read = (directory: string): Effect.Effect<FoundMeta, DiskError, Disk> =>
+/** Reads the meta of a directory. Something else in its place, or what may not be read, is not intact either. */
+export const read = (directory: string): Effect.Effect<FoundMeta, never, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, metaName), "read")
     const bytes = new Uint8Array(metaBytes + 1)
     return decode(bytes.subarray(0, yield* readFully(file, bytes, 0)))
   })).pipe(
-    Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed({ meta: undefined, fault: "" }))
+    Effect.catch(({ message, reason }) =>
+      Effect.succeed({ meta: undefined, fault: reason === "NotFound" ? "" : message })
+    )
   )
 
 const decode = (bytes: Uint8Array): FoundMeta => {

@@ -45,7 +45,7 @@ import { knock, listen } from "./UnixSocket.ts"
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
  * ```
  */
-export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool))
+export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(onThreadPool)))
 
 /**
  * `Disk` by calls that block the calling thread: answers soonest, and is meant for threads that have nothing else to
@@ -54,7 +54,7 @@ export const layer: Layer.Layer<Disk> = Layer.sync(Disk, () => make(onThreadPool
  * @since 0.1.0
  * @category layers
  */
-export const layerBlocking: Layer.Layer<Disk> = Layer.sync(Disk, () => make(blocking))
+export const layerBlocking: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(blocking)))
 
 /** What each errno of POSIX that a file call can return means here; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason>> = {
@@ -289,6 +289,19 @@ const closeDescriptor = (call: Call, path: string, fd: number) =>
   call<void>("close", path, (done) => fs.close(fd, done), () => fs.closeSync(fd))
 
 const make = (call: Call): Disk["Service"] => {
+  // What root makes belongs to the owner of the directory that it is in. Otherwise a log that root has recorded into
+  // once could not be opened by its owner any more. Where root may not give files away, they stay root's.
+  const giveToOwner = (path: string, give: (uid: number, gid: number) => Effect.Effect<void, DiskError>) =>
+    process.geteuid?.() !== 0 ? Effect.void : call<fs.Stats>(
+      "stat",
+      path,
+      (done) => fs.stat(dirname(path), done),
+      () => fs.statSync(dirname(path))
+    ).pipe(
+      Effect.flatMap(({ gid, uid }) => uid === 0 ? Effect.void : give(uid, gid)),
+      Effect.ignore
+    )
+
   const open = (path: string, mode: OpenMode) =>
     Effect.gen(function*() {
       const flags = openFlags[mode]
@@ -307,7 +320,14 @@ const make = (call: Call): Disk["Service"] => {
         Effect.map(kindOf),
         Effect.tapError(() => Effect.ignore(closeDescriptor(call, path, fd)))
       )
-      if (kind === "file") return makeFile(call, path, fd, mode)
+      if (mode === "create") {
+        yield* giveToOwner(path, (uid, gid) =>
+          call<void>("open", path, (done) =>
+            fs.fchown(fd, uid, gid, done), () => fs.fchownSync(fd, uid, gid)))
+      }
+      if (kind === "file") {
+        return makeFile(call, path, fd, mode)
+      }
       yield* Effect.ignore(closeDescriptor(call, path, fd))
       const reason = kind === "directory" ? "IsDirectory" : "Unsafe"
       return yield* new DiskError({ operation: "open", path, reason, detail: "" })
@@ -370,6 +390,18 @@ const make = (call: Call): Disk["Service"] => {
       (done) => fs.mkdir(path, options, (error) => done(error, undefined)),
       () => fs.mkdirSync(path, options)
     ).pipe(
+      Effect.andThen(
+        giveToOwner(
+          path,
+          (uid, gid) =>
+            call<void>(
+              "makeDirectory",
+              path,
+              (done) => fs.lchown(path, uid, gid, done),
+              () => fs.lchownSync(path, uid, gid)
+            )
+        )
+      ),
       Effect.catchIf(
         (error) => error.reason === "Exists",
         (error) =>

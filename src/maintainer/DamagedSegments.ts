@@ -51,7 +51,10 @@ export const make = Effect.fnUntraced(function*(parts: {
   /** What failed, until it is tried again. */
   const putOff = new Set<number>()
 
-  const found = yield* HoleStore.read(directory.path)
+  const found = yield* Effect.catch(
+    HoleStore.read(directory.path),
+    ({ message }) => Effect.succeed({ holes: [], fault: message })
+  )
   if (found.fault !== "") yield* Effect.logWarning(`${directory.path}: ${found.fault}; ignored`)
   state.holes = found.holes
 

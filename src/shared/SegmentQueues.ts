@@ -69,7 +69,8 @@ export class SegmentsToFree extends Context.Service<SegmentsToFree, TaskQueue.Ta
 export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFree
 
 /**
- * Makes the three queues, for this thread and those that attach to them.
+ * Makes the three queues, for this thread and those that attach to them. Every place where this layer is built has
+ * queues of its own.
  *
  * @since 0.1.0
  * @category layers
@@ -89,11 +90,11 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
  * ```
  */
-export const layer: Layer.Layer<SegmentQueues> = Layer.mergeAll(
+export const layer: Layer.Layer<SegmentQueues> = Layer.fresh(Layer.mergeAll(
   Layer.effect(SegmentsToPersist, makeQueue(capacities.persist)),
   Layer.effect(SegmentsToFreeze, makeQueue(capacities.freeze)),
   Layer.effect(SegmentsToFree, makeQueue(capacities.free))
-)
+))
 
 /**
  * The memory of the three queues. Can be posted to a worker thread, which then provides `layerAttached`.

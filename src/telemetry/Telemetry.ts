@@ -111,4 +111,4 @@ export const layer = (options: {
  * @since 0.1.0
  * @category layers
  */
-export const layerNoop: Layer.Layer<Telemetry> = layer({ writersMax: 0 })
+export const layerNoop: Layer.Layer<Telemetry> = Layer.fresh(layer({ writersMax: 0 }))

@@ -5,7 +5,9 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -18,15 +20,28 @@ import { join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import { unfinishedNames } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { format1Layout } from "../../src/format/SegmentLayout.ts"
+import { defaultNaming } from "../../src/format/SegmentName.ts"
 import { xxh32 } from "../../src/internal/xxh64.ts"
 import * as Backup from "../../src/reading/recovery/Backup.ts"
+import * as Recovery from "../../src/reading/recovery/Recovery.ts"
 import * as Repair from "../../src/reading/recovery/Repair.ts"
 import { verify } from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { here } from "../cli/commandLine.ts"
-import { buildWal, cold, hot, put, smallBlocks, temporaryDirectory } from "../fixtures/segments.ts"
+import {
+  blockFileOf,
+  buildWal,
+  cold,
+  frameOf,
+  hot,
+  put,
+  smallBlocks,
+  temporaryDirectory
+} from "../fixtures/segments.ts"
+import type { BuiltSegment } from "../fixtures/segments.ts"
 
 const wal = buildWal({ layout: smallBlocks, segments: [40, 40, 40] })
 
@@ -134,6 +149,86 @@ describe("names with escapes", () => {
       assert.notMatch(error.message, controls)
       assert.include(error.message, "log\\u001b]0;owned\\u0007")
     }).pipe(Effect.scoped, onDisk))
+})
+
+describe("a segment that has the name of another", () => {
+  const versions = [["format 2", smallBlocks], ["format 1", format1Layout]] as const
+  for (const [format, layout] of versions) {
+    const [first, second, third] = buildWal({ layout, segments: [40, 40, 40] })
+    // The third is not there: what stands for it is the second or, later on, the first.
+    const named: ReadonlyArray<
+      readonly [what: string, as: (segment: BuiltSegment) => Promise<Uint8Array>, end: string]
+    > = [
+      ["a hot file", (segment) => Promise.resolve(segment.bytes), ""],
+      ["a frame", (segment) => frameOf(segment.bytes), ".lz4"],
+      ["a block", (segment) => blockFileOf(segment.bytes), ".lz4b"]
+    ]
+    for (const [what, as, end] of named) {
+      it.live(`is no end of the log: nothing is recorded behind it (${what}, ${format})`, () =>
+        Effect.gen(function*() {
+          for (const [segment, index] of [[second!, 2], [first!, 900]] as const) {
+            const directory = yield* temporaryDirectory
+            yield* put(directory, hot(first!), hot(second!))
+            const path = join(directory, `FS.${String(index).padStart(8, "0")}.wal${end}`)
+            writeFileSync(path, yield* Effect.promise(() => as(segment)))
+            const open = Recovery.open({ directory, naming: defaultNaming, version: layout.version })
+            assert.deepInclude(yield* Effect.flip(open), { _tag: "SegmentCorrupt", reason: "BadOrder", path })
+            assert.strictEqual((yield* verify({ directory })).faults[0]?.kind, "Corrupt")
+          }
+          const [directory, path] = [yield* temporaryDirectory, `FS.00000002.wal${end}`]
+          yield* put(directory, hot(first!), hot(second!))
+          writeFileSync(join(directory, path), yield* Effect.promise(() => as(third!)))
+          const { report } = yield* Recovery.open({ directory, naming: defaultNaming, version: layout.version })
+          assert.deepInclude(report, { lastSegmentIndex: 2, lastEventId: 120 })
+        }).pipe(Effect.scoped, onDisk))
+    }
+  }
+})
+
+describe("a hint whose name stands for something else", () => {
+  const replacements: ReadonlyArray<readonly [what: string, put: (path: string) => void]> = [
+    ["a directory", (path) => mkdirSync(path)],
+    ["a link", (path) => symlinkSync("nowhere", path)]
+  ]
+  for (const [what, replace] of replacements) {
+    it.live(`is reported, and hinders neither recording nor looking (${what})`, () =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        yield* makeLog(directory)
+        replace(join(directory, "wal_meta.dat"))
+        const stats = yield* here("stats", "--dir", directory)
+        assert.strictEqual(stats.code, 0, stats.stderr)
+        assert.include((yield* verify({ directory })).ignoredHints.join(), "wal_meta.dat")
+        const { report } = yield* Recovery.open({ directory, naming: defaultNaming, version: 2 })
+        assert.deepInclude(report, { lastSegmentIndex: 2, lastEventId: 120 })
+        assert.include(report.ignoredHint, "wal_meta.dat")
+      }).pipe(Effect.scoped, onDisk))
+  }
+})
+
+describe("what root makes in a directory of another owner", () => {
+  const isRoot = process.geteuid?.() === 0
+  const owner = 65534
+  it.live.skipIf(!isRoot)(
+    "is the owner's: segments, what they become, hints and directories (needs root)",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        chownSync(directory, owner, owner)
+        const open = buildWal({ layout: smallBlocks, segments: [40, 40, 40, 40], lastIsOpen: true })
+        yield* put(directory, ...open.map(hot))
+        const recorded = Recorder.use(({ appendDurable }) => appendDurable(Buffer.from("as root")))
+        const limits = { maxSegments: 2, maxCompressedSegments: 64 }
+        yield* Effect.provide(recorded, Layer.fresh(Wal.layer({ directory, limits })))
+        damage(join(directory, "FS.00000001.wal.lz4"))
+        yield* Repair.repair({ directory, apply: true })
+        yield* verify({ directory, incremental: "again" })
+        const paths = filesUnder(directory)
+        assert.includeMembers([...paths], ["quarantine", "wal_meta.dat", "wal_verified.json", "FS.00000000.wal.lz4"])
+        const owners = paths.map((path) => `${path} ${lstatSync(join(directory, path)).uid}`)
+        assert.deepStrictEqual(owners, paths.map((path) => `${path} ${owner}`))
+      }).pipe(Effect.scoped, onDisk)
+  )
 })
 
 describe("the permissions of a copy", () => {

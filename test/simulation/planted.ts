@@ -21,7 +21,7 @@ import { SegmentsToFreeze, SegmentsToPersist } from "../../src/shared/SegmentQue
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import type { Seams } from "./Process.ts"
 import { ExecutorDeath } from "./ProcessDisk.ts"
-import type { Focus } from "./Simulation.ts"
+import type { Focus, RunOptions } from "./Simulation.ts"
 
 export interface PlantedBug {
   readonly name: string
@@ -38,6 +38,19 @@ export interface PlantedBug {
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
+
+/** How a run with a seed is told of the bug. */
+export const optionsOf = (
+  { damageShare, focus, hintShare, openRotShare, plant }: PlantedBug,
+  seed: number
+): RunOptions => ({
+  seed,
+  seams: plant(),
+  ...(focus === undefined ? {} : { focus }),
+  ...(damageShare === undefined ? {} : { damageShare }),
+  ...(hintShare === undefined ? {} : { hintShare }),
+  ...(openRotShare === undefined ? {} : { openRotShare })
+})
 
 type DiskService = Disk["Service"]
 
@@ -128,13 +141,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 26,
+    seedFirst: 40,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
+    seedFirst: 150,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
@@ -214,7 +228,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 14,
+    seedFirst: 140,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -296,6 +310,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
+    seedFirst: 60,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -321,7 +336,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 27,
+    seedFirst: 40,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -349,6 +364,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
+    seedFirst: 60,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -465,7 +481,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 140,
+    seedFirst: 180,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -480,7 +496,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 124,
+    seedFirst: 140,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -506,7 +522,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 350,
+    seedFirst: 370,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -514,6 +530,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
+    seedFirst: 100,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -557,6 +574,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
+    seedFirst: 90,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -568,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 11390,
+    seedFirst: 12440,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -588,7 +606,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 240,
+    seedFirst: 400,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>

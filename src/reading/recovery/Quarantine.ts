@@ -148,7 +148,7 @@ export const prefixToKeep = (file: SegmentFile): Effect.Effect<SegmentPrefix | u
   )
 
 /** Where the log ends before a damaged segment and begins again after it, as far as that is known. */
-export interface Neighbours {
+interface Neighbours {
   /** The last event that stays: of the whole blocks of the segment, or of an older one. */
   readonly lastBefore: number | undefined
   /** The first event that stays. */

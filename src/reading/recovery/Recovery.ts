@@ -28,6 +28,7 @@ import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } fro
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import { headerFault } from "../../format/SegmentExpectations.ts"
 import type { FormatVersion, SegmentHeader } from "../../format/SegmentHeader.ts"
 import { headerBytesOf } from "../../format/SegmentHeader.ts"
 import { chainsSegments, fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
@@ -36,7 +37,7 @@ import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { plainText } from "../../internal/plainText.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
-import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/SegmentChain.ts"
+import { endOf, faultBetween, faultOfFollowed, firstIdOf, sameLog } from "../segment/SegmentChain.ts"
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
@@ -187,10 +188,7 @@ export const open: (
     const walId = end === undefined || !isChained ? undefined : end.header.walId
     const lastSegmentIndex = end === undefined ? -1 : end.header.segmentIndex
     const { lastEventId, lastFlushNanos } = yield* lastOf(end, segments.slice(0, Math.max(0, position)), reader)
-    const found = yield* Effect.catch(
-      MetaStore.read(directory.path),
-      ({ message }) => Effect.succeed({ meta: undefined, fault: message })
-    )
+    const found = yield* MetaStore.read(directory.path)
     const isClosed = end?.wasOpen === false
     const { end: given, ignored } = judge(found, { lastSegmentIndex, lastEventId, isClosed })
     if (!hasRoom(given)) return yield* new LogExhausted({ directory: directory.path, ...given })
@@ -286,13 +284,21 @@ const findEnd = Effect.fnUntraced(function*(
     return yield* new FormatMismatch({ path: newest.path, wantedVersion: version, foundVersion: header.version })
   }
   const isClosed = header.closedNanos !== 0n
-  if (isClosed && newest.form === "cold") return endOfClosed(header)
+  if (isClosed && newest.form === "cold") {
+    // Its blocks were proven before it replaced its hot file. Its name was given from outside when it is another's.
+    const fault = headerFault({ segmentIndex: newest.segmentIndex }, header)
+    if (fault !== undefined) return yield* corrupt(newest, fault)
+    yield* checkContinues(newest, { header, firstEventId: firstIdOf(header) }, reader)
+    return endOfClosed(header)
+  }
   const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
   if (!isClosed && summary.eventCount === 0 && newest.form === "hot") {
     yield* remove(reader.directory.path, newest.path)
     return "empty" as const
   }
-  yield* checkContinues(newest, summary, reader)
+  // One that was closed without events names the id that comes next.
+  const firstEventId = summary.eventCount === 0 ? firstIdOf(header) : summary.firstEventId
+  yield* checkContinues(newest, { header: summary.header, firstEventId }, reader)
   if (isClosed) {
     yield* makeDurable(reader.directory, newest, version)
     return endOfClosed(header)
@@ -326,8 +332,8 @@ const makeDurable = Effect.fnUntraced(function*(
     yield* opened.sync
   }))
   const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
-  const found = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
-  if (found?.meta !== undefined && found.meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const found = yield* MetaStore.read(directory.path)
+  if (found.meta !== undefined && found.meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
   const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* copyFile(file.path, fresh).pipe(
@@ -350,11 +356,12 @@ const endOfClosed = (header: SegmentHeader): End => ({
 /** The newest segment must continue its predecessor, if that one is there and tells how it ended. */
 const checkContinues = Effect.fnUntraced(function*(
   newest: SegmentFile,
-  summary: SegmentSummary,
+  begin: { readonly header: SegmentHeader; readonly firstEventId: number | undefined },
   reader: SegmentDirectoryReader
 ) {
+  const { firstEventId } = begin
   const before = newest.segmentIndex - 1
-  if (!chainsSegments(summary.header.version) || !reader.segments().some((entry) => entry.segmentIndex === before)) {
+  if (!chainsSegments(begin.header.version) || !reader.segments().some((entry) => entry.segmentIndex === before)) {
     return
   }
   yield* reader.use(
@@ -367,13 +374,12 @@ const checkContinues = Effect.fnUntraced(function*(
       }
       const end = endOf(header)
       const { previousEventId } = end.expectations
-      const firstEventId = summary.eventCount === 0 ? undefined : summary.firstEventId
       // Between them events are lost, as after a segment that was repaired. Verification reports it; no id is used
       // twice.
       const isLossBetween = previousEventId !== undefined && firstEventId !== undefined &&
         firstEventId > previousEventId + 1
       const before = isLossBetween ? { ...end, expectations: sameLog(end.expectations) } : end
-      const fault = faultBetween(before, summary.header, firstEventId)
+      const fault = faultBetween(before, begin.header, firstEventId)
       if (fault !== undefined) return yield* corrupt(newest, fault)
     })
   )

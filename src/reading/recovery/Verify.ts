@@ -179,9 +179,9 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
   for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
   // A file that is gone is forgotten, and so is one that has a fault.
   if (incremental !== undefined) yield* VerifiedFiles.write(directory.path, walk.whole)
-  const meta = yield* Effect.orElseSucceed(MetaStore.read(directory.path), () => undefined)
+  const meta = yield* MetaStore.read(directory.path)
   yield* walk.look
-  return walk.report(listing, [list?.fault ?? "", meta?.fault ?? ""].filter((fault) => fault !== ""))
+  return walk.report(listing, [list?.fault ?? "", meta.fault].filter((fault) => fault !== ""))
 })
 
 /**

@@ -100,9 +100,9 @@ const whyDurable = Effect.fnUntraced(
  * The meta file beside a segment, while the segment's name stands for the file that was read, and not for a newer one.
  */
 const metaOf = Effect.fnUntraced(function*({ form, path }: SegmentFile, identity: string) {
-  const found = yield* Effect.orElseSucceed(MetaStore.read(directoryOf(path)), () => undefined)
+  const found = yield* MetaStore.read(directoryOf(path))
   const stat = yield* Effect.orElseSucceed(Disk.use((disk) => disk.stat(path)), () => undefined)
-  if (found?.meta === undefined || stat === undefined || form === "hot" && stat.identity !== identity) return undefined
+  if (found.meta === undefined || stat === undefined || form === "hot" && stat.identity !== identity) return undefined
   // An event takes at least one byte; how many a compressed file has room for is not known.
   const restBytes = (offset: number) => form === "hot" ? stat.bytes - offset : Number.POSITIVE_INFINITY
   return { ...found.meta, restBytes }

@@ -60,7 +60,7 @@ export const layer: Layer.Layer<
   never,
   never,
   Recorder | SegmentMaintainer | SegmentArena | Telemetry | Disk
-> = Layer.effectDiscard(
+> = Layer.fresh(Layer.effectDiscard(
   Effect.gen(function*() {
     const { directory } = yield* SegmentMaintainer
     const disk = yield* Disk
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<
   }).pipe(
     Effect.catch((error) => Effect.logWarning(`no monitor, stats and top will not see this recorder: ${error.message}`))
   )
-)
+))
 
 /**
  * The report of the recorder that runs in a directory; `undefined` if none runs there, or none with a monitor.
