@@ -24,7 +24,12 @@ import { pathIn } from "./SegmentDirectory.ts"
 const segmentIndex = whole("number", 0, segmentIndexMax)
 const eventId = whole("number", 0, Number.MAX_SAFE_INTEGER)
 
-/** An acknowledged hole. Plain data. */
+/**
+ * An acknowledged hole: where events are lost, and where the segments that had them are. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const AcknowledgedHole = Schema.Struct({
   /** The damaged segments that were moved away. Of the first, its whole blocks may still be in place. */
   firstSegmentIndex: segmentIndex,
@@ -37,7 +42,12 @@ export const AcknowledgedHole = Schema.Struct({
   quarantine: Schema.Array(Schema.String)
 })
 
-/** The type of {@link AcknowledgedHole}. */
+/**
+ * The type of {@link AcknowledgedHole}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type AcknowledgedHole = typeof AcknowledgedHole.Type
 
 /** What was found. */
@@ -58,7 +68,7 @@ const HolesJson = Schema.fromJsonString(
 /** XXH64 of the holes, as JSON. */
 const checksumOf = (holes: ReadonlyArray<AcknowledgedHole>): string => hex(xxh64(Buffer.from(JSON.stringify(holes))))
 
-/** Reads the holes of a directory. Something else in the file's place, or what may not be read, is not intact either. */
+/** Reads the holes of a directory. Something else in the file's place, or what may not be read, is not intact. */
 export const read = (directory: string): Effect.Effect<FoundHoles, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const file = yield* openScoped(pathIn(directory, holesName), "read")

@@ -36,8 +36,8 @@ export const MaintainerOptions = Schema.Struct({
    */
   onHotLimit: withDefault(oneOf(["wait", "exceed"]), "wait"),
   /**
-   * A segment in which a freeze or a start finds damage: `keep` leaves it, and then nothing newer is deleted and a start
-   * fails, `quarantine` moves it to `quarantine/` and acknowledges the hole. Default: `keep`.
+   * A segment in which a freeze or a start finds damage: `keep` leaves it, and then nothing newer is deleted and a
+   * start fails, `quarantine` moves it to `quarantine/` and acknowledges the hole. Default: `keep`.
    */
   onDamaged: withDefault(oneOf(["keep", "quarantine"]), "keep"),
   /** The shortest sleep of the loop, in milliseconds. Default: 10. */

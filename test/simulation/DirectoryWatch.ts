@@ -55,6 +55,8 @@ export class DirectoryWatch {
   /** Segments that were reported closed in this life, and when. */
   readonly #closedHere = new Map<number, number>()
   #startMillis: number
+  /** From then on at the latest, what was found at the start grows older. */
+  #openedMillis: number
   /** Segments that the last attempt to open the directory has found. */
   #found: ReadonlySet<number>
   readonly #model: Model
@@ -71,7 +73,7 @@ export class DirectoryWatch {
     violated: (violation: Violation) => void
   ) {
     this.#model = model
-    this.#startMillis = startMillis
+    this.#startMillis = this.#openedMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
     const found = segmentsOnDisk(simulated)
@@ -82,9 +84,14 @@ export class DirectoryWatch {
 
   /** An attempt to open the directory begins: what was closed before it is found by it. */
   opens(nowMillis: number): void {
-    this.#startMillis = nowMillis
+    this.#startMillis = this.#openedMillis = nowMillis
     this.#found = new Set(segmentsOnDisk(this.#simulated).map(({ segmentIndex }) => segmentIndex))
     this.#closedHere.clear()
+  }
+
+  /** The attempt has succeeded. Ages begin somewhere in it, and a slow disk makes it long. */
+  opened(nowMillis: number): void {
+    this.#openedMillis = nowMillis
   }
 
   allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
@@ -166,7 +173,7 @@ export class DirectoryWatch {
    * reported nothing is known.
    */
   closedSince(segmentIndex: number, nowMillis: number): number {
-    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#startMillis : nowMillis)
+    return this.#closedHere.get(segmentIndex) ?? (this.#found.has(segmentIndex) ? this.#openedMillis : nowMillis)
   }
 
   /** An executor has taken this name away. */
@@ -216,7 +223,7 @@ export const checkLimits = (options: {
   for (const oldest of [oldestOf(hot), oldestOf(deletable)]) {
     const closed = oldest === undefined ? nowMillis : closedMillis(oldest.segmentIndex)
     if (nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
-      fail(`segment ${oldest?.segmentIndex} is too old`)
+      fail(`segment ${oldest?.segmentIndex} is too old: ${nowMillis - closed} ms`)
     }
   }
 }

@@ -48,6 +48,7 @@ export const open = (life: Life): Effect.Effect<Opened> =>
         trace.add(`opened at event ${recorder.recovery.lastEventId}`)
         life.arena = Context.get(services, SegmentArena)
         life.maintainer = maintainer
+        watch.opened(world.nowMillis)
         noteAppends(life, recorder)
         return { services, recorder, maintainer, maintainerScope, recorderScope }
       }

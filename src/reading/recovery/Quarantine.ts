@@ -137,8 +137,8 @@ const putInPlace = Effect.fnUntraced(function*(
 })
 
 /**
- * The whole blocks before the damage that can stay in a segment's place: in format 2, as a closed segment. Every segment
- * of format 1 starts its own chain, so a shortened one could not show that events are missing.
+ * The whole blocks before the damage that can stay in a segment's place: in format 2, as a closed segment. Every
+ * segment of format 1 starts its own chain, so a shortened one could not show that events are missing.
  */
 export const prefixToKeep = (file: SegmentFile): Effect.Effect<SegmentPrefix | undefined, DiskError, Disk> =>
   Effect.map(

@@ -118,8 +118,8 @@ export interface VerifyReport {
   /** Where events are lost and that is acknowledged, by segment. No fault. */
   readonly holes: ReadonlyArray<AcknowledgedHole>
   /**
-   * One line for each of our own hints that is not intact or is contradicted: the meta file, the list of verified files,
-   * the acknowledged holes. No fault.
+   * One line for each of our own hints that is not intact or is contradicted: the meta file, the list of verified
+   * files, the acknowledged holes. No fault.
    */
   readonly ignoredHints: ReadonlyArray<string>
 }
@@ -245,7 +245,7 @@ class Walk {
     for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: directory.pathOf(name) })
   }
 
-  /** Reads the acknowledged holes. Beside a recorder they are read when they are needed: a hole comes before its gap. */
+  /** Reads the acknowledged holes. Beside a recorder, when they are needed: a hole comes before its gap. */
   get look(): Effect.Effect<ReadonlyArray<AcknowledgedHole>, never, Disk> {
     const read = Effect.catch(
       HoleStore.read(this.directory.path),
