@@ -66,8 +66,8 @@ const stampMakers: ReadonlyArray<string> = [
   "src/maintainer/executor/MaintainerExecutor.ts",
   "src/maintainer/persist/Persister.ts",
   "src/maintainer/persist/SegmentFlusher.ts",
+  "src/reading/recovery/Quarantine.ts",
   "src/reading/recovery/Recovery.ts",
-  "src/reading/recovery/Repair.ts",
   // Compares a stamp with it: whether a segment is continued. Nothing is deleted for that.
   "src/recorder/ContinuedSegment.ts",
   "src/recorder/Recorder.ts",

@@ -27,10 +27,16 @@ export const verifiedName = "wal_verified.json"
 /** The list of verified files while it is written. */
 export const verifiedTemporaryName = "wal_verified.json.tmp"
 
-/** The directory of damaged segments that `Repair` has moved away. */
+/** The acknowledged holes, see `HoleStore`. */
+export const holesName = "wal_holes.json"
+
+/** The acknowledged holes while they are written. */
+export const holesTemporaryName = "wal_holes.json.tmp"
+
+/** The directory of damaged segments that were moved away, see `Quarantine`. */
 export const quarantineName = "quarantine"
 
-/** The report of `Repair` in each directory under the quarantine. */
+/** The report in each directory under the quarantine. */
 export const repairReportName = "report.json"
 
 /** The lock in an unfinished copy, held by the process that makes it. A socket of a dead one marks it as a copy. */
@@ -60,6 +66,8 @@ const ownNames: ReadonlySet<string> = new Set([
   monitorTemporaryName,
   verifiedName,
   verifiedTemporaryName,
+  holesName,
+  holesTemporaryName,
   quarantineName,
   ...probeNames,
   ...abilityNames
@@ -70,6 +78,7 @@ export const unfinishedNames: ReadonlyArray<string> = [
   metaTemporaryName,
   monitorTemporaryName,
   verifiedTemporaryName,
+  holesTemporaryName,
   ...probeNames,
   ...abilityNames
 ]

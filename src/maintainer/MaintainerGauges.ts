@@ -18,12 +18,14 @@ export const setLimitGauges = (
 /** Sets the gauges of the segments and of the queues. */
 export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
-  { arena, catalog, elapsed, freeBytes, queues }: MaintainerState
+  { arena, catalog, damaged, elapsed, freeBytes, holes, queues }: MaintainerState
 ): void => {
   telemetry.setGauge("hotSegments", catalog.hotCount)
   telemetry.setGauge("hotBytes", catalog.hotBytes)
   telemetry.setGauge("coldSegments", catalog.coldCount)
   telemetry.setGauge("coldBytes", catalog.coldBytes)
+  telemetry.setGauge("damagedSegments", damaged.size)
+  telemetry.setGauge("acknowledgedHoles", holes.length)
   if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
   const millis = elapsed()
   const heldBack = heldBackStatus(arena, millis)

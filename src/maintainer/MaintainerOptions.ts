@@ -35,6 +35,11 @@ export const MaintainerOptions = Schema.Struct({
    * at every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
    */
   onHotLimit: withDefault(oneOf(["wait", "exceed"]), "wait"),
+  /**
+   * A segment in which a freeze or a start finds damage: `keep` leaves it, and then nothing newer is deleted and a
+   * start fails, `quarantine` moves it to `quarantine/` and acknowledges the hole. Default: `keep`.
+   */
+  onDamaged: withDefault(oneOf(["keep", "quarantine"]), "keep"),
   /** The shortest sleep of the loop, in milliseconds. Default: 10. */
   sleepMillisMin: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.min),
   /** The longest sleep of the loop, in milliseconds; not below the shortest. Default: 1000. */

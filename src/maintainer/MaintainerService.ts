@@ -18,6 +18,7 @@ import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
+import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
@@ -26,6 +27,7 @@ import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { plainText } from "../internal/plainText.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
+import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -33,6 +35,7 @@ import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/S
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { formatNanos } from "../telemetry/TelemetryDump.ts"
+import * as DamagedSegments from "./DamagedSegments.ts"
 import { verifyConsistency } from "./directory/Consistency.ts"
 import type { Consistency } from "./directory/Consistency.ts"
 import { makeReserve } from "./directory/DiskReserve.ts"
@@ -93,6 +96,10 @@ export interface MaintainerStatus {
   readonly pending: PerQueue
   /** Steps that were abandoned since the start. */
   readonly failures: number
+  /** Hot segments in which a freeze found damage and that still stand: nothing newer is deleted. */
+  readonly damaged: ReadonlyArray<number>
+  /** Where events are lost, which is acknowledged; by segment. */
+  readonly holes: ReadonlyArray<AcknowledgedHole>
   readonly restarts: number
   readonly isDown: boolean
   /** What keeps appended events from becoming durable; `undefined` when nothing does, or without a recorder. */
@@ -191,6 +198,11 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly newest: Effect.Effect<NewestSegment | undefined>
   /** Tells the maintainer that something else removed a segment's file. */
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * Moves a damaged segment away, if `onDamaged` is `quarantine`; `false` when it is not, and when none of the
+   * segment's files is damaged by itself. For a start, before anything is recorded.
+   */
+  readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
   /** Never succeeds; fails when the maintainer is down. */
   readonly down: Effect.Effect<never, MaintainerDown>
 }>()("effect-wal/maintainer/SegmentMaintainer") {}
@@ -267,6 +279,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const publish = (outcome: StepOutcome) => PubSub.publishUnsafe(outcomes, [outcome])
   const reports = ExecutorReports.make({ executors: host.count, state, disk, publish })
   const down = yield* Deferred.make<never, MaintainerDown>()
+  const damaged = yield* DamagedSegments.make({ state, disk, onDamaged: options.onDamaged, telemetry, publish })
 
   yield* telemetryService.beforeSnapshot(() => setGauges(telemetry, state))
   state.begin(reconciled)
@@ -274,7 +287,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const learning = yield* Effect.forkScoped(Effect.andThen(learnSizes(state, disk), retain))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
-  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew))
+  yield* Effect.forkScoped(damaged.watch)
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew, damaged))
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -352,6 +366,11 @@ export const make = Effect.fnUntraced(function*<E, R>(
         requireWhole("segmentIndex", segmentIndex)
         state.remove(segmentIndex)
       }),
+    quarantine: (segmentIndex) =>
+      Effect.suspend(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        return damaged.quarantine(segmentIndex)
+      }),
     down: Deferred.await(down)
   })
 })
@@ -378,7 +397,8 @@ const retainAsTimePasses = (
   disk: Disk["Service"],
   reports: ExecutorReports.ExecutorReports,
   telemetry: SegmentMaintainerUpdater,
-  renewReserve: (freeBytes: number | undefined) => Effect.Effect<void>
+  renewReserve: (freeBytes: number | undefined) => Effect.Effect<void>,
+  damaged: DamagedSegments.DamagedSegments
 ) =>
   Effect.forever(Effect.gen(function*() {
     const setMillis = state.ages.observe()
@@ -395,6 +415,7 @@ const retainAsTimePasses = (
       state.tryAgain()
       yield* renewReserve(state.freeBytes)
       yield* Effect.ignore(reconsiderUndeletable(state, disk))
+      yield* damaged.lookAgain
     }
     yield* learnWeights(state, disk)
     for (const { name, segmentIndex } of state.exceeded.splice(0)) {
@@ -421,6 +442,8 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   coldBytes: state.catalog.coldBytes,
   pending: pendingUnsafe(state.queues),
   failures: state.counts.failures,
+  damaged: [...state.damaged],
+  holes: state.holes,
   restarts: executors.restarts(),
   isDown: executors.isDown(),
   heldBack: heldBackStatus(state.arena, state.elapsed()),

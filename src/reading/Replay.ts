@@ -4,6 +4,7 @@
  * everything before it was handed out:
  *
  * - `EventsDeleted`: retention has deleted the events
+ * - `EventsLost`: the events were in a damaged segment that was moved away, which is acknowledged
  * - `SegmentMissing`: a segment is missing
  * - `SegmentCorrupt`: a segment is damaged; the error names the place
  *
@@ -23,6 +24,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
@@ -40,7 +42,7 @@ import { readingFields } from "./ReadingOptions.ts"
 import { makeReplayCursor } from "./ReplayCursor.ts"
 import type { ReplayCursor, ReplayStart } from "./ReplayCursor.ts"
 import { EventsDeleted } from "./ReplayError.ts"
-import type { ReplayFailure, SegmentMissing } from "./ReplayError.ts"
+import type { EventsLost, ReplayFailure, SegmentMissing } from "./ReplayError.ts"
 import type { RecordedEvent } from "./segment/BlockEvents.ts"
 import { eventsOf } from "./segment/BlockEvents.ts"
 import type { BlockMemory } from "./segment/BlockMemory.ts"
@@ -91,6 +93,11 @@ export interface ReplayOptions {
    */
   readonly follow?: "poll" | Durable
   /**
+   * When given, the replay continues after an acknowledged hole, and reports here what is lost, before the events after
+   * it. Everything else that is missing or damaged still ends the replay. By default a hole ends it with `EventsLost`.
+   */
+  readonly onLost?: (hole: AcknowledgedHole) => Effect.Effect<void>
+  /**
    * When given, the replay does not stop at damage: it continues with the next block that verifies, and reports here
    * what lies between. For looking at what is left: the events after a hole are intact, but some may be missing, see
    * `SegmentSalvage`. By default the first fault ends the replay. `EventsDeleted` and a failing disk always end it.
@@ -126,10 +133,12 @@ export interface Hole {
  * @category models
  */
 export interface Damage {
-  readonly error: SegmentCorrupt | SegmentMissing
+  readonly error: SegmentCorrupt | SegmentMissing | EventsLost
   /** Where in the uncompressed segment reading continued; `undefined` when it continued in a later segment. */
   readonly resumedAt: number | undefined
 }
+
+export type { AcknowledgedHole } from "../disk/HoleStore.ts"
 
 /**
  * What a recorder has made durable.
@@ -156,6 +165,7 @@ const Options = Schema.Struct({
     Schema.Literal("poll"),
     Schema.Struct({ above: callback<Durable["above"]>() })
   ])),
+  onLost: Schema.optional(callback<NonNullable<ReplayOptions["onLost"]>>()),
   onHole: Schema.optional(callback<NonNullable<ReplayOptions["onHole"]>>()),
   onSegment: Schema.optional(callback<NonNullable<ReplayOptions["onSegment"]>>())
 })
@@ -240,14 +250,21 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     })
     const toId = options.to?.id ?? eventIdMax
     const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
-    const { onHole } = options
-    const read = onHole === undefined
-      ? Effect.map(next, (blocks): Read => ({ blocks, hole: undefined }))
-      : nextPastDamage(cursor, next)
-    const pull = Effect.flatMap(readAhead(read, yield* Effect.scope), ({ blocks, hole }) => {
-      const given = blocks !== undefined && Arr.isReadonlyArrayNonEmpty(blocks) ? Effect.succeed(blocks) : Cause.done()
-      return hole === undefined || onHole === undefined ? given : Effect.andThen(onHole(hole), given)
-    })
+    const { onHole, onLost } = options
+    const isPassed = (error: Damage["error"]) =>
+      error._tag === "EventsLost" && onLost !== undefined || onHole !== undefined
+    const pull = Effect.flatMap(
+      readAhead(nextPastDamage(cursor, next, isPassed), yield* Effect.scope),
+      Effect.fnUntraced(function*({ blocks, hole }: Read) {
+        for (const { error } of hole?.damage ?? []) {
+          if (error._tag === "EventsLost" && onLost !== undefined) yield* onLost(error.hole)
+        }
+        if (hole !== undefined && onHole !== undefined) yield* onHole(hole)
+        return yield* blocks !== undefined && Arr.isReadonlyArrayNonEmpty(blocks)
+          ? Effect.succeed(blocks)
+          : Cause.done()
+      })
+    )
     return Stream.fromPull(Effect.succeed(pull))
   }))
 
@@ -287,10 +304,11 @@ interface Read {
   readonly hole: Hole | undefined
 }
 
-/** As `next`, but passes damage. */
+/** As `next`, but passes the damage and the holes that are to be passed. */
 const nextPastDamage = Effect.fnUntraced(function*(
   cursor: ReplayCursor,
-  next: ReturnType<ReplayCursor["next"]>
+  next: ReturnType<ReplayCursor["next"]>,
+  isPassed: (error: Damage["error"]) => boolean
 ) {
   const firstMissingId = cursor.lastEventId() + 1
   const damage: Array<Damage> = []
@@ -304,7 +322,9 @@ const nextPastDamage = Effect.fnUntraced(function*(
       return read
     }
     const error = result.failure
-    if (error._tag !== "SegmentCorrupt" && error._tag !== "SegmentMissing") return yield* Effect.fail(error)
+    if (error._tag === "DiskError" || error._tag === "EventsDeleted" || !isPassed(error)) {
+      return yield* Effect.fail(error)
+    }
     skipping = Effect.tap(cursor.skip(error), (resumedAt) => Effect.sync(() => damage.push({ error, resumedAt })))
   }
 })

@@ -1,7 +1,8 @@
 /**
  * Walks over the segments of a directory in the order of their indices, hot and cold mixed, and gives their checked
  * blocks. From one segment to the next the wal_id, the chain and the event ids must continue. Where they do not, or
- * where a segment is missing, damaged or deleted, the walk fails with an error that names the place.
+ * where a segment is missing, damaged or deleted, the walk fails with an error that names the place. At an acknowledged
+ * hole (`HoleBetween`) the error is `EventsLost`.
  *
  * The walk ends at an open segment that only segments without events follow. When segments with events follow it, it
  * must have been closed meanwhile (format 2). In format 1, whose writer leaves several segments open after a crash, it
@@ -16,13 +17,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import * as HoleStore from "../disk/HoleStore.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import type { SegmentExpectations } from "../format/SegmentExpectations.ts"
 import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { knownStart, oldestEventId, startOf } from "./DirectoryReader.ts"
-import { EventsDeleted, SegmentMissing } from "./ReplayError.ts"
+import { expectationsAfterHole, holeBetween, isOfOrder } from "./HoleBetween.ts"
+import { EventsDeleted, EventsLost, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
 import { expectationsAfter, faultOfFollowed, faultOfUnclosed } from "./segment/SegmentChain.ts"
@@ -54,11 +57,11 @@ export interface ReplayCursor {
    */
   readonly next: (limitId: number) => Effect.Effect<ReadonlyArray<VerifiedBlock> | undefined, ReplayFailure, Disk>
   /**
-   * Continues after damage that `next` failed with, with the next block that verifies. Returns where in the damaged
-   * segment that is; `undefined` when it is in a later one.
+   * Continues after damage or an acknowledged hole that `next` failed with, with the next block that verifies. Returns
+   * where in the damaged segment that is; `undefined` when it is in a later one.
    */
   readonly skip: (
-    damage: SegmentCorrupt | SegmentMissing
+    damage: SegmentCorrupt | SegmentMissing | EventsLost
   ) => Effect.Effect<number | undefined, DiskError, Disk>
   /** The last event that was handed out; `fromId - 1` before the first. */
   readonly lastEventId: () => number
@@ -105,6 +108,8 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   let { isBeforeFirst } = start
   let mark: Mark | undefined
   let passed: Passed | undefined
+  /** The segment after the last hole that was passed. */
+  let passedUpTo: number | undefined
   /** Read, and above the limit so far. */
   let pending: ReadonlyArray<VerifiedBlock> = []
 
@@ -148,6 +153,16 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
+  /** Fails with `EventsLost` when an acknowledged hole explains why `nextIndex` is not what was to come at `wanted`. */
+  const refuseHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
+    const directory = reader.directory.path
+    const { holes } = yield* HoleStore.read(directory)
+    const before = { segmentIndex: wanted - 1, lastEventId: inherited.expectations.previousEventId }
+    const hole = holeBetween(holes, before, nextIndex)
+    // One that was passed already explains nothing more.
+    if (hole !== undefined && nextIndex !== passedUpTo) return yield* new EventsLost({ directory, hole })
+  })
+
   /** Opens the next segment; false at the end. */
   const enter = Effect.fnUntraced(function*() {
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
@@ -180,6 +195,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
+        yield* refuseHole(wanted, lastMissingIndex + 1)
         return yield* new SegmentMissing({
           directory: reader.directory.path,
           firstMissingIndex: wanted,
@@ -234,12 +250,18 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       return current === undefined ? [] : yield* current.cursor.next
     }
   ).pipe(Effect.catchTag("SegmentCorrupt", (damage) =>
-    current?.cursor.progress() === undefined
+    (current?.cursor.progress()?.point.blockIndex ?? 0) === 0
       ? Effect.flatMap(
         relink(damage),
-        (isRelinked) => isRelinked ? Effect.andThen(leave, readHere) : Effect.fail(damage)
+        (isRelinked) => isRelinked ? Effect.andThen(leave, readHere) : refuseUnlinked(damage)
       )
       : Effect.fail(damage)))
+
+  /** A segment that does not continue its predecessor may follow a hole. */
+  const refuseUnlinked = (damage: SegmentCorrupt) =>
+    inherited !== nothing && isOfOrder(damage)
+      ? Effect.andThen(refuseHole(damage.segmentIndex, damage.segmentIndex), Effect.fail(damage))
+      : Effect.fail(damage)
 
   /** Reads more; false when there is nothing more now. */
   const readOn = Effect.fnUntraced(function*() {
@@ -280,7 +302,14 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return undefined
   })
 
-  const skip = Effect.fnUntraced(function*(damage: SegmentCorrupt | SegmentMissing) {
+  const skip = Effect.fnUntraced(function*(damage: SegmentCorrupt | SegmentMissing | EventsLost) {
+    if (damage._tag === "EventsLost") {
+      yield* leave
+      mark = undefined
+      nextIndex = passedUpTo = damage.hole.lastSegmentIndex + 1
+      inherited = { expectations: expectationsAfterHole(damage.hole, inherited.expectations), unclosed: undefined }
+      return undefined
+    }
     if (damage._tag === "SegmentMissing") {
       nextIndex = damage.lastMissingIndex + 1
       inherited = nothing

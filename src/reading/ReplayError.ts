@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { DiskError } from "../disk/Disk.ts"
+import { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { plainText } from "../internal/plainText.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 
@@ -78,9 +79,53 @@ export class SegmentMissing extends Schema.TaggedError<SegmentMissing>()("Segmen
 }
 
 /**
+ * The events that come next are lost: their segments were damaged and were moved to `quarantine/`. The loss is
+ * acknowledged, so verification reports no fault. Continue with the event after the hole, or give `Replay` an `onLost`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class EventsLost extends Schema.TaggedError<EventsLost>()("EventsLost", {
+  directory: Schema.String,
+  hole: AcknowledgedHole
+}) {
+  override get message(): string {
+    return plainText(
+      `${this.directory}: ${formatHole(this.hole)}; replay from event ${this.hole.lastEventId + 1}, ` +
+        "or skip what is lost (onLost, `--skip-lost`)"
+    )
+  }
+  /** What is lost does not come back by itself. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Formats an acknowledged hole as one line for people.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const formatHole = (hole: AcknowledgedHole): string => {
+  const { firstEventId, firstSegmentIndex, lastEventId, lastSegmentIndex, quarantine } = hole
+  const events = lastEventId < firstEventId
+    ? "no event is lost"
+    : firstEventId === lastEventId
+    ? `event ${firstEventId} is lost`
+    : `events ${firstEventId} to ${lastEventId} are lost`
+  const segments = firstSegmentIndex === lastSegmentIndex
+    ? `segment ${firstSegmentIndex} was damaged`
+    : `segments ${firstSegmentIndex} to ${lastSegmentIndex} were damaged`
+  const isOne = firstSegmentIndex === lastSegmentIndex
+  const where = quarantine.length === 0 ? "" : ` and ${isOne ? "is" : "are"} in ${quarantine.join(", ")}`
+  return plainText(`${events}, which is acknowledged: ${segments}${where}`)
+}
+
+/**
  * Everything that can end a replay early.
  *
  * @since 0.1.0
  * @category errors
  */
-export type ReplayFailure = DiskError | SegmentCorrupt | EventsDeleted | SegmentMissing
+export type ReplayFailure = DiskError | SegmentCorrupt | EventsDeleted | EventsLost | SegmentMissing

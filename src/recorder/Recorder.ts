@@ -209,6 +209,17 @@ const appendsPerSample = 1024
 
 const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", detail: "" })
 
+/** Opens the directory. A damaged segment at its end is moved away first, if that is the maintainer's policy. */
+const openPastDamage = (
+  maintainer: SegmentMaintainer["Service"],
+  options: Recovery.RecoveryOptions
+): ReturnType<typeof Recovery.open> =>
+  Effect.catchTag(Recovery.open(options), "SegmentCorrupt", (damage) =>
+    Effect.flatMap(
+      maintainer.quarantine(damage.segmentIndex),
+      (isMoved) => isMoved ? openPastDamage(maintainer, options) : Effect.fail(damage)
+    ))
+
 const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const options = resolveUnsafe(RecorderOptions, given)
   const arena = yield* SegmentArena
@@ -219,7 +230,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const clock = yield* Clock.Clock
   const { directory, naming } = maintainer
 
-  const recovered = yield* Recovery.open({ directory, naming, version: arena.layout.version })
+  const recovered = yield* openPastDamage(maintainer, { directory, naming, version: arena.layout.version })
   const { origin, report } = recovered
   const didSomething = report.closedSegmentIndex !== undefined || report.removedSegmentIndices.length > 0
   const log = report.lastGivenId > report.lastEventId || report.ignoredHint !== ""

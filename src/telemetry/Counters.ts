@@ -166,7 +166,13 @@ const trafficFields = {
     help: "Bytes of the cold segments they became."
   },
   restarts: { exported: "restarts_total", unit: "", merge: "sum", help: "Times the maintainer was started again." },
-  clockJumps: { exported: "clock_jumps_total", unit: "", merge: "sum", help: "Times the wall clock was set." }
+  clockJumps: { exported: "clock_jumps_total", unit: "", merge: "sum", help: "Times the wall clock was set." },
+  segmentsQuarantined: {
+    exported: "quarantined_segments_total",
+    unit: "",
+    merge: "sum",
+    help: "Damaged segments that were moved to quarantine."
+  }
 } as const satisfies Record<string, FieldDefinition>
 
 /** The name of a counter, a value that only grows. */
@@ -259,6 +265,21 @@ const durabilityFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
+const damageFields = {
+  damagedSegments: {
+    exported: "damaged_segments",
+    unit: "",
+    merge: "max",
+    help: "Damaged hot segments that still stand; nothing newer is deleted."
+  },
+  acknowledgedHoles: {
+    exported: "acknowledged_holes",
+    unit: "",
+    merge: "max",
+    help: "Places in the log where events are lost, which is acknowledged."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
 const segmentFields = {
   hotSegments: { exported: "hot_segments", unit: "", merge: "max", help: "Hot segments on disk." },
   hotBytes: { exported: "hot_bytes", unit: "bytes", merge: "max", help: "Bytes of the hot segments on disk." },
@@ -277,6 +298,7 @@ export type GaugeName =
   | keyof typeof limitFields
   | keyof typeof ringFields
   | keyof typeof durabilityFields
+  | keyof typeof damageFields
   | keyof typeof segmentFields
 
 /** The name of a field of the loop's lifecycle. */
@@ -328,5 +350,6 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
   { name: "failures", kind: "failures", subsystem: worker, exported: "", fields: failureFields },
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },
   { name: "durability", kind: "gauges", subsystem: worker, exported: "", fields: durabilityFields },
+  { name: "damage", kind: "gauges", subsystem: worker, exported: "", fields: damageFields },
   { name: "segments", kind: "gauges", subsystem: worker, exported: "", fields: segmentFields }
 ]

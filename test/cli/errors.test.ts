@@ -105,6 +105,18 @@ const recordOnFullDisk = (directory: string) =>
     return yield* recorder.end("b\n")
   }))
 
+/** Records into a log with a damaged segment, until something is said of that. */
+const recordDamaged = (directory: string, policy: string, says: RegExp) =>
+  Effect.scoped(Effect.gen(function*() {
+    yield* Effect.orDie(makeDamagedLog(directory))
+    fs.writeFileSync(join(directory, "wal_holes.json"), "{}")
+    // A file stands where the quarantine is to be.
+    if (directory.endsWith("unmovable")) fs.writeFileSync(join(directory, "quarantine"), "")
+    const recorder = yield* start(["record", "--dir", directory, "--max-segments", "2", "--on-damaged", policy])
+    yield* recorder.says(says)
+    return yield* recorder.end("a\n")
+  }))
+
 /** Runs what provokes lines, and looks at each. */
 const provoke = (...cases: ReadonlyArray<Effect.Effect<Ended>>) =>
   Effect.forEach(cases, (ended) => Effect.map(ended, checkLines), { concurrency: 2, discard: true })
@@ -253,11 +265,17 @@ describe("errors and warnings, each one line with the code and the words of the 
       yield* makeDamagedLog(damaged)
       yield* makeLog(at("begun-late"), 0)
       yield* makeLog(at("with-hole"), 1)
+      yield* makeDamagedLog(at("repaired"))
+      yield* here("repair", "--dir", at("repaired"), "--apply")
       fs.mkdirSync(at("copy.partial"))
       yield* holdLock(at("copy.partial/wal.backup"))
       yield* provoke(
         effectWal(["replay", "--dir", at("begun-late"), "--from", "1"]),
         effectWal(["replay", "--dir", at("with-hole")]),
+        effectWal(["replay", "--dir", at("repaired")]),
+        recordDamaged(at("kept"), "keep", /stays where it is/),
+        recordDamaged(at("moved"), "quarantine", /was moved to/),
+        recordDamaged(at("unmovable"), "quarantine", /could not be moved/),
         effectWal(["export", "--dir", damaged]),
         effectWal(["dump", "--dir", log, "--segment", "9"]),
         effectWal(["dump", "--dir", log, "--segment", "0", "--event", "99"]),
@@ -291,6 +309,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["maintain", "--max-compressed-segments", "all"], "a whole number, or unlimited"],
         [["record", "--metrics", "70000"], "a port from 0 to 65535"],
         [["record", "--on-long-line", "cut"], "\"fail\" | \"skip\" | \"split\""],
+        [["record", "--on-damaged", "delete"], "\"keep\" | \"quarantine\""],
         [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],
         [["record", "--dir", ""], "the path of a directory"],
         [["replay", "--from", "0"], "a number from 1"],

@@ -59,8 +59,8 @@ export class DirectoryWatch {
   /** Segments that were reported closed in this life, and when. */
   readonly #closedHere = new Map<number, number>()
   #startMillis: number
-  /** When it was open: the maintainer began to count the age of what it had found by then. */
-  #openedMillis = Number.POSITIVE_INFINITY
+  /** From then on at the latest, what was found at the start grows older. */
+  #openedMillis: number
   /** Segments that the last attempt to open the directory has found. */
   #found: ReadonlySet<number>
   readonly #model: Model
@@ -79,7 +79,7 @@ export class DirectoryWatch {
     violated: (violation: Violation) => void
   ) {
     this.#model = model
-    this.#startMillis = startMillis
+    this.#startMillis = this.#openedMillis = startMillis
     this.#simulated = simulated
     this.hotMax = hotMax
     this.weights = weights
@@ -91,12 +91,12 @@ export class DirectoryWatch {
 
   /** An attempt to open the directory begins: what was closed before it is found by it. */
   opens(nowMillis: number): void {
-    this.#startMillis = nowMillis
+    this.#startMillis = this.#openedMillis = nowMillis
     this.#found = new Set(segmentsOnDisk(this.#simulated).map(({ segmentIndex }) => segmentIndex))
     this.#closedHere.clear()
   }
 
-  /** The attempt has succeeded. */
+  /** The attempt has succeeded. Ages begin somewhere in it, and a slow disk makes it long. */
   opened(nowMillis: number): void {
     this.#openedMillis = nowMillis
   }
@@ -247,7 +247,7 @@ export const checkLimits = (options: {
   for (const oldest of [oldestOf(hot), oldestOf(deletable)]) {
     const closed = oldest === undefined ? nowMillis : closedMillis(oldest.segmentIndex)
     if (nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
-      fail(`segment ${oldest?.segmentIndex} is too old`)
+      fail(`segment ${oldest?.segmentIndex} is too old: ${nowMillis - closed} ms`)
     }
   }
 }

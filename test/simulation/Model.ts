@@ -15,7 +15,7 @@ export type Ending = "none" | "drained" | "drained in part" | "killed" | "power 
 
 export class Model {
   /** The event with id `i` is at `i - 1`. */
-  events: Array<Uint8Array> = []
+  events: Array<Uint8Array | undefined> = []
   /** Every event up to this id was promised to survive. */
   promised = 0
   ending: Ending = "none"
@@ -89,6 +89,20 @@ export class Model {
     }
     this.events.length = this.appendedMillis.length = lastEventId
     this.promised = lastEventId
+  }
+
+  /** As `reopened`, when damaged segments may have been moved away: no id is given out again. */
+  reopenedPastDamage(lastGivenId: number): void {
+    if (lastGivenId < this.promised) {
+      throw new Violation(`ids from ${lastGivenId + 1} are given out again, promised was ${this.promised}`)
+    }
+    // Bytes that nothing explains any more count as events, so there may be ids that were never used.
+    while (this.events.length < lastGivenId) {
+      this.events.push(undefined)
+      this.appendedMillis.push(this.now())
+    }
+    this.events.length = this.appendedMillis.length = lastGivenId
+    this.promised = lastGivenId
   }
 
   /** Holds one replayed event against what was appended; returns the id that must come next. */

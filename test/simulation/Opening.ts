@@ -28,7 +28,7 @@ export class NewestIsRotten extends Error {}
 /** Opens the directory, again and again while its disk fails. */
 export const open = (life: Life): Effect.Effect<Opened> =>
   Effect.gen(function*() {
-    const { model, process, random, trace, watch, world } = life.setting
+    const { model, process, random, scenario, trace, watch, world } = life.setting
     for (let attempt = 1;; attempt++) {
       life.doing = `opening, attempt ${attempt}`
       watch.opens(world.nowMillis)
@@ -43,11 +43,12 @@ export const open = (life: Life): Effect.Effect<Opened> =>
         const services = seamed(life, exit.value)
         const recorder = Context.get(services, Recorder)
         const maintainer = Context.get(services, SegmentMaintainer)
-        model.reopened(recorder.recovery.lastEventId)
-        watch.opened(world.nowMillis)
+        if (scenario.wal.onDamaged === "quarantine") model.reopenedPastDamage(recorder.recovery.lastGivenId)
+        else model.reopened(recorder.recovery.lastEventId)
         trace.add(`opened at event ${recorder.recovery.lastEventId}`)
         life.arena = Context.get(services, SegmentArena)
         life.maintainer = maintainer
+        watch.opened(world.nowMillis)
         noteAppends(life, recorder)
         return { services, recorder, maintainer, maintainerScope, recorderScope }
       }

@@ -19,6 +19,7 @@ import type { ExecutorHost, ExecutorSeat } from "../../src/maintainer/executor/S
 import { make as makeMaintainer, SegmentMaintainer } from "../../src/maintainer/MaintainerService.ts"
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { VerifyFault } from "../../src/reading/recovery/Verify.ts"
+import type { ReplayOptions } from "../../src/reading/Replay.ts"
 import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
@@ -61,6 +62,8 @@ export interface Seams {
   readonly verified?: (faults: ReadonlyArray<VerifyFault>) => ReadonlyArray<VerifyFault>
   /** What an executor reports. */
   readonly outcome?: (outcome: StepOutcome) => StepOutcome
+  /** What a replay is asked for. */
+  readonly replaying?: (options: ReplayOptions) => ReplayOptions
   /** The clock of the process. */
   readonly clock?: (clock: Clock.Clock) => Clock.Clock
   /** Events as a replay hands them out. */

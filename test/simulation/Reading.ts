@@ -46,8 +46,12 @@ export class Reading {
       let first: number | undefined
       let next: number | undefined
       const { model, process, seams } = this.#life.setting
-      const { replay = (events) => events, replayed = (id, bytes) => ({ id, bytes }) } = seams
-      return replay(Replay.events(options)).pipe(
+      const {
+        replay = (events) => events,
+        replayed = (id, bytes) => ({ id, bytes }),
+        replaying = (options) => options
+      } = seams
+      return replay(Replay.events(replaying(options))).pipe(
         Stream.runForEachArray((events) =>
           Effect.sync(() => {
             for (const event of events) {
@@ -87,7 +91,8 @@ export class Reading {
             const isBeforeOldest = next === undefined && fromId === 0 && toId < durable
             // All that was wanted may have been deleted for its age.
             const isDeleted = next === undefined && availableId > wanted
-            const isWhole = wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest || isDeleted
+            const isWhole = this.#mayBeLost || wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest ||
+              isDeleted
             if (!isWhole && (fromId > 0 || from.from === undefined)) {
               throw new Violation(`a replay from ${fromId} ended before ${next}, although ${wanted} was durable`)
             }
@@ -98,6 +103,11 @@ export class Reading {
           })
       })
     })
+  }
+
+  /** What was durable may be lost at the end, where no event tells of it yet. */
+  get #mayBeLost(): boolean {
+    return this.#life.setting.scenario.wal.onDamaged === "quarantine"
   }
 
   get #firstAvailableId() {
@@ -121,7 +131,8 @@ export class Reading {
   /** Whether a reader that no hold protects may fail like this. */
   #mayFail(error: ReplayFailure): boolean {
     const { model } = this.#life.setting
-    if (error._tag === "EventsDeleted" && Number.isFinite(model.coldMin)) return true
+    // What is lost before the oldest segment looks as what was deleted does.
+    if (error._tag === "EventsDeleted" && (Number.isFinite(model.coldMin) || this.#mayBeLost)) return true
     return this.#mayFailUnderHold(error)
   }
 
@@ -130,7 +141,15 @@ export class Reading {
   }
 
   isRot(error: ReplayFailure): boolean {
+    if (error._tag === "EventsLost") return this.isRottenHole(error.hole)
     return error._tag === "SegmentCorrupt" && this.isDamaged(error.segmentIndex)
+  }
+
+  /** Nothing is lost but what has rotted. */
+  isRottenHole({ firstSegmentIndex, lastSegmentIndex }: Replay.AcknowledgedHole): boolean {
+    const { rotten } = this.#life.setting
+    for (let index = firstSegmentIndex; index <= lastSegmentIndex; index++) if (!rotten.has(index)) return false
+    return true
   }
 
   /** A segment behind one that has rotted may not be found to go on from it. */
@@ -224,7 +243,7 @@ export class Reading {
         this.#checkFaults("a backup", report.faults)
         if (report.faults.length > 0) return Effect.void
         const isAllDeleted = report.lastEventId === 0 && this.#life.setting.model.coldMin === 0
-        if (report.lastEventId < durable && !isAllDeleted) {
+        if (report.lastEventId < durable && !isAllDeleted && !this.#mayBeLost) {
           throw new Violation(`a backup ends at event ${report.lastEventId}, durable was ${durable}`)
         }
         return Effect.map(this.#replayOf({ directory: to }), ({ first, next }) => {
@@ -248,7 +267,11 @@ export class Reading {
       !(fault.kind === "Unreadable" && this.#life.faults.hadSome) &&
       !(fault.kind === "Corrupt" && this.isDamaged(fault.segmentIndex))
     )
-    if (fault !== undefined) throw new Violation(`${words}: ${Verify.formatVerifyFault(fault)}`)
+    if (fault === undefined) return
+    const holes = [...Effect.runSync(this.#life.setting.simulated.files)].flatMap(([path, bytes]) =>
+      path.endsWith("/wal_holes.json") ? `; ${path}: ${Buffer.from(bytes)}` : []
+    )
+    throw new Violation(`${words}: ${Verify.formatVerifyFault(fault)}${holes.join("")}`)
   }
 
   #checkDiskError(words: string, error: DiskError): void {

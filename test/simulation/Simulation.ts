@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { Damage, liveWithDamage, lookAtDamage } from "./Damage.ts"
 import { DirectoryWatch, segmentsOnDisk } from "./DirectoryWatch.ts"
 import { Faults } from "./Faults.ts"
 import { HintSpoiler } from "./Hints.ts"
@@ -45,6 +46,8 @@ export interface RunOptions {
   readonly hintShare?: number
   /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */
   readonly openRotShare?: number
+  /** How often segments rot in the end and are moved to quarantine beside recording; in a fifth of all runs otherwise. */
+  readonly damageShare?: number
 }
 
 /** A moment and a way to die at it. */
@@ -125,6 +128,20 @@ const runSeed = (options: RunOptions): Run => {
     return runOf()
   }
   violation ??= lookAtTheNames(simulated, model, model.hasDied || scenario.hasFaults)
+  const damageRandom = new SeededRandom((seed + 2 ** 44) % 2 ** 53)
+  if (violation === undefined && damageRandom.chance(options.damageShare ?? damageShare)) {
+    const wal = { ...scenario.wal, onDamaged: "quarantine" as const }
+    violation = liveOnDamage({
+      model,
+      simulated,
+      random: damageRandom,
+      trace,
+      seams,
+      nowMillis,
+      scenario: { ...scenario, wal }
+    })
+    return runOf()
+  }
   if (violation === undefined && random.chance(rotShare)) {
     const files = random.shuffle([...segmentsOnDisk(simulated)].filter(({ bytes }) => bytes > 0))
       .slice(0, 1 + random.below(2))
@@ -135,6 +152,65 @@ const runSeed = (options: RunOptions): Run => {
     life.setting.process.silence()
   }
   return runOf()
+}
+
+/** Some lives of which segments rot, all but the last of which may end at any moment, and a look at what is left. */
+const liveOnDamage = (
+  setting: Omit<Setting, "process" | "watch" | "world" | "rotten"> & { readonly nowMillis: number }
+): Violation | undefined => {
+  const { model, random, scenario, simulated, trace } = setting
+  const damage = new Damage(simulated, random, trace)
+  let { nowMillis } = setting
+  let violation: Violation | undefined
+  const closed = new Set(segmentsOnDisk(simulated).map(({ segmentIndex }) => segmentIndex))
+  for (let left = 1 + random.below(2); left > 0; left--) damage.rotOne(closed)
+  for (let left = random.below(4); left >= 0 && violation === undefined; left--) {
+    const world = new World(random, nowMillis, scenario.isShuffled)
+    const life = makeLife({ ...setting, world, rotten: damage.rotten }, true)
+    if (left === 0) violation = toTheEnd(life, life.watched(liveWithDamage(life, damage)))
+    else violation = endAtAnyMoment(life, liveWithDamage(life, damage))
+    if (violation === undefined && left === 0) {
+      const looking = makeLife({ ...setting, world, rotten: damage.rotten }, true)
+      violation = toTheEnd(looking, looking.watched(lookAtDamage(looking, damage)))
+    }
+    life.setting.process.silence()
+    model.hasDied = true
+    nowMillis = world.nowMillis + 1000
+    try {
+      damage.lookAtEvidence("between two lives")
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      violation ??= error
+    }
+  }
+  return violation
+}
+
+/** A life that is killed, or whose power fails, after so many operations; or that comes to its end before that. */
+const endAtAnyMoment = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
+  const { model, process, random, simulated, trace, world } = life.setting
+  const isPowerOff = random.chance(0.5)
+  const stop = () => {
+    world.isStopped = true
+  }
+  // Not while the directory is taken: to have its lock and to note it is one step of a real process.
+  const moments = random.chance(0.8)
+    ? /(wal_holes|quarantine|FS\.\d+\.wal).*: ok$/
+    : / \/wal\/(?!wal\.lock).*: ok$/
+  trace.trap = { pattern: moments, left: 1 + random.below(120), spring: stop }
+  const fiber = process.run(life.watched(living))
+  const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
+  trace.trap = undefined
+  world.isStopped = true
+  if (life.violation !== undefined) return life.violation
+  if (outcome === "deadlock" || outcome === "too long") return unending(life, `a damaged life did not end: ${outcome}`)
+  if (outcome === "done") return undefined
+  model.promise(Math.min(life.durableEventId, model.events.length), "at the end")
+  model.ending = isPowerOff ? "power off" : "killed"
+  trace.add(model.ending)
+  if (isPowerOff) Effect.runSync(simulated.crash)
+  else process.abandon()
+  return undefined
 }
 
 const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolean): Life => {
@@ -167,6 +243,9 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
 
 /** In so many runs bits rot in the end. */
 const rotShare = 0.25
+
+/** In so many runs segments rot beside a recorder that moves them to quarantine. */
+const damageShare = 0.2
 
 /** Between so many lives a hint is spoiled. */
 const hintShare = 0.2

@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { readFully, writeFully } from "../../src/disk/Disk.ts"
 import type { Disk, DiskFile } from "../../src/disk/Disk.ts"
-import { headerBytesOf } from "../../src/format/SegmentHeader.ts"
+import { headerBytesOf, hex } from "../../src/format/SegmentHeader.ts"
 import type { SealState } from "../../src/format/SegmentSealer.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
@@ -35,15 +35,20 @@ export interface PlantedBug {
   /** As in `RunOptions`. */
   readonly openRotShare?: number
   readonly hintShare?: number
+  readonly damageShare?: number
   /** Fresh for every run, for some bugs remember something. */
   readonly plant: () => Seams
 }
 
 /** How a run with a seed is told of the bug. */
-export const optionsOf = ({ focus, hintShare, openRotShare, plant }: PlantedBug, seed: number): RunOptions => ({
+export const optionsOf = (
+  { damageShare, focus, hintShare, openRotShare, plant }: PlantedBug,
+  seed: number
+): RunOptions => ({
   seed,
   seams: plant(),
   ...(focus === undefined ? {} : { focus }),
+  ...(damageShare === undefined ? {} : { damageShare }),
   ...(hintShare === undefined ? {} : { hintShare }),
   ...(openRotShare === undefined ? {} : { openRotShare })
 })
@@ -90,6 +95,16 @@ const wholeBytesOf = Effect.fnUntraced(function*(file: DiskFile) {
   const { header, point } = verifier
   return header?.closedNanos === 0n && point !== undefined ? point.offset : Number.POSITIVE_INFINITY
 })
+
+const isInQuarantine = (path: string): boolean => path.includes("/quarantine/")
+
+/** The bytes of a file of holes, with the checksum that belongs to them. */
+const withRightChecksum = (bytes: Uint8Array): Uint8Array => {
+  const text = Buffer.from(bytes).toString()
+  const holes = /^\{"holes":(.*),"checksum":"/.exec(text)?.[1]
+  if (holes === undefined) return bytes
+  return Buffer.from(text.replace(/0x[0-9a-f]{16}/, hex(xxh64(Buffer.from(holes)))))
+}
 
 /** Deletes another file than was asked for, if there is one. A deletion takes the file's name first. */
 const deleteInstead = (pattern: RegExp, position: number) =>
@@ -662,6 +677,70 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
               })
           })
     }))
+  },
+  {
+    name: "a hole is acknowledged before its evidence is durable",
+    seedsMax: 100,
+    damageShare: 1,
+    plant: () => ({
+      disk: (disk) => ({
+        ...disk,
+        open: (path, mode) =>
+          Effect.map(disk.open(path, mode), (file) => isInQuarantine(path) ? { ...file, sync: Effect.void } : file),
+        syncDirectory: (path) => isInQuarantine(path) ? Effect.void : disk.syncDirectory(path)
+      })
+    })
+  },
+  {
+    name: "ids are given out again after a segment was moved away",
+    seedsMax: 100,
+    damageShare: 1,
+    openRotShare: 0,
+    plant: () => {
+      // Only what a repair or a quarantine writes tells no length.
+      let isDropped = false
+      return {
+        disk: (disk) => ({
+          ...disk,
+          open: (path, mode) =>
+            Effect.map(disk.open(path, mode), (file) =>
+              !path.endsWith("wal_meta.dat.tmp") ? file : {
+                ...file,
+                write: (chunks, offset) => {
+                  isDropped = chunks[0] !== undefined && Buffer.from(chunks[0]).readUInt32LE(0) === 0
+                  return file.write(chunks, offset)
+                }
+              }),
+          rename: (from, to) =>
+            isDropped && from.endsWith("wal_meta.dat.tmp") ? disk.unlink(from) : disk.rename(from, to)
+        })
+      }
+    }
+  },
+  {
+    name: "a file of holes whose bits have rotted passes for an intact one",
+    seedsMax: 100,
+    damageShare: 1,
+    plant: onDisk((disk) => ({
+      open: (path, mode) =>
+        Effect.map(disk.open(path, mode), (file) =>
+          !path.endsWith("wal_holes.json") || mode !== "read" ? file : {
+            ...file,
+            read: (target, offset) =>
+              Effect.map(file.read(target, offset), (count) => {
+                if (offset === 0) target.set(withRightChecksum(target.subarray(0, count)))
+                return count
+              })
+          })
+    }))
+  },
+  {
+    name: "a fold goes over holes that are not acknowledged",
+    seedsMax: 100,
+    damageShare: 1,
+    plant: () => ({
+      replaying: (options) => options.onLost === undefined ? options : { ...options, onHole: () => Effect.void }
+    })
   },
   {
     name: "damage in the open segment is cut as a torn tail",

@@ -6,6 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Backup from "../../reading/recovery/Backup.ts"
 import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import { directoryFlag, formatSize, jsonFlag, newDirectoryFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
@@ -27,9 +28,10 @@ export const backup = Command.make(
       Backup.backup({ directory: dir, to }),
       { label: "copying", directory: dir, passes: 2, isWanted: !json }
     )
-    const { bytes, faults, firstEventId, lastEventId, segmentCount } = copied
+    const { bytes, faults, firstEventId, holes, lastEventId, segmentCount } = copied
     const write = json ? writeJson(copied) : writeLines([
       ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
+      ...holes.map((hole) => `hole: ${formatHole(hole)}`),
       `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
       `${faults.length} faults`
     ])

@@ -6,6 +6,8 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
@@ -74,6 +76,7 @@ const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted:
   const recorder = heldBy === null
     ? undefined
     : yield* Effect.catchTag(Monitor.read(directory), "MonitorError", () => Effect.succeed(undefined))
+  const { holes } = yield* HoleStore.read(directory)
   const clockJumpMillis = clockJump()
   const advice: Advice | undefined = measures === null
     ? undefined
@@ -89,6 +92,7 @@ const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted:
     advice: advice ?? null,
     findings: [
       ...findings({ host, freeBytes, measures, clockJumpMillis }, advice),
+      ...holes.map((hole) => ({ level: "note" as const, text: formatHole(hole) })),
       ...(heldBy === null
         ? []
         : [{ level: "note" as const, text: `nothing was measured: ${heldBy} holds the directory` }]),

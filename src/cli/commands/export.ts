@@ -11,7 +11,7 @@ import { isUtf8 } from "node:buffer"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 import { makeJoiner } from "../events/EventFraming.ts"
-import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
+import { fromFlag, rangeOf, skipLostFlag, skippingLost, toFlag, writeEvents } from "../events/EventOutput.ts"
 import { directoryFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 
@@ -22,16 +22,17 @@ export const exportEvents = Command.make(
     dir: directoryFlag,
     from: fromFlag,
     to: toFlag,
+    skipLost: skipLostFlag,
     format: Flag.Literals("format", ["ndjson", "length-prefixed"]).pipe(
       Flag.withDescription("One JSON object per line, or u32 little-endian length + bytes"),
       Flag.withDefault("ndjson")
     )
   },
-  Effect.fnUntraced(function*({ dir, format, from, to }) {
+  Effect.fnUntraced(function*({ dir, format, from, skipLost, to }) {
     const range = yield* rangeOf(from, to)
     yield* requireDirectory(dir)
     yield* writeEvents(
-      { directory: dir, ...range },
+      { directory: dir, ...range, ...skippingLost(skipLost) },
       "exporting",
       format === "ndjson" ? jsonLines : makeJoiner("length-prefixed")
     )

@@ -5,9 +5,11 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
@@ -34,12 +36,16 @@ export const inspect = Command.make(
       }
     })
     yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
+    const acknowledged = yield* HoleStore.read(directory.path)
+    const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
     const foreign = foreignNames(listing.foreign)
     const { unsafe } = listing
-    if (json) return yield* writeJson({ directory: dir, segments, foreign, unsafe })
+    if (json) return yield* writeJson({ directory: dir, segments, holes, foreign, unsafe })
     yield* writeLines([
       ...table(segments),
       ...segments.filter(({ detail }) => detail !== "").map(({ detail }) => `note: ${detail}`),
+      ...holes.map((hole) => `hole: ${formatHole(hole)}`),
+      ...(acknowledged.fault === "" ? [] : [`note: ${acknowledged.fault}; it is ignored`]),
       ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
       ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
     ])

@@ -14,16 +14,17 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/FileNames.ts"
-import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
+import type { AloneOptions } from "../../maintainer/MaintainerOptions.ts"
 import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
 import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
 import type { StepOutcome } from "../../maintainer/steps/StepOutcome.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import * as SegmentQueues from "../../shared/SegmentQueues.ts"
 import * as Telemetry from "../../telemetry/Telemetry.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
-import { clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
+import { clampLimits, onDamagedFlag, retentionFlags } from "../flags/retentionFlags.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
@@ -34,11 +35,13 @@ export const maintain = Command.make(
   {
     dir: directoryFlag,
     ...retentionFlags,
+    onDamaged: onDamagedFlag,
     json: switchFlag("json", "Print each action as a line of JSON")
   },
-  Effect.fnUntraced(function*({ dir, json, ...limits }) {
+  Effect.fnUntraced(function*({ dir, json, onDamaged, ...given }) {
     yield* requireDirectory(dir)
-    const receipt = yield* runMaintainer(dir, yield* clampLimits(limits), json)
+    const limits = yield* clampLimits(given)
+    const receipt = yield* runMaintainer({ directory: dir, limits, onDamaged, writer: "other" }, json)
     yield* json ? writeJson({ action: "drained", ...receipt }) : say(formatReceipt(dir, receipt))
   })
 ).pipe(
@@ -51,9 +54,10 @@ export const maintain = Command.make(
   ])
 )
 
-const runMaintainer = Effect.fnUntraced(function*(directory: string, limits: RetentionLimits, json: boolean) {
+const runMaintainer = Effect.fnUntraced(function*(options: AloneOptions, json: boolean) {
+  const { directory } = options
   const stopped = yield* firstSignal
-  const layer = layerAlone({ directory, limits, writer: "other" }).pipe(
+  const layer = layerAlone(options).pipe(
     Layer.provideMerge(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
   )
   // The stream of outcomes ends after the maintainer has closed, so the last one is awaited outside of its scope.
@@ -103,6 +107,10 @@ const lineOf = (outcome: StepOutcome): string => {
     }
     case "Freed":
       return `deleted segment ${outcome.segmentIndex}`
+    case "Quarantined": {
+      const lost = outcome.hole === undefined ? "no event is lost" : formatHole(outcome.hole)
+      return `quarantined segment ${outcome.segmentIndex}: ${outcome.kept} kept; ${lost}`
+    }
     case "Failed":
       return `failed${outcome.isFinal ? "" : ", will be tried again"}: ${outcome.message}`
   }

@@ -25,7 +25,7 @@ import type { EventSplitter, Framing, LongLineRule } from "../events/EventFramin
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { layerMetrics, metricsFlag } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
-import { clamp, clampLimits, retentionFlags } from "../flags/retentionFlags.ts"
+import { clamp, clampLimits, onDamagedFlag, retentionFlags } from "../flags/retentionFlags.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
@@ -64,6 +64,7 @@ const flags = {
     Flag.withDefault(WalConfig.defaults.segmentBytesMax)
   ),
   ...retentionFlags,
+  onDamaged: onDamagedFlag,
   framing: framingFlag,
   onLongLine: longLineFlag,
   commit: Flag.String("commit").pipe(
@@ -102,6 +103,7 @@ export const record = Command.make(
       directory: given.dir,
       segmentBytesMax: given.segmentBytes,
       limits,
+      onDamaged: given.onDamaged,
       flushEveryMillis: typeof commit === "object" ? commit.everyMillis : 0,
       commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
     }

@@ -3,7 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Replay from "../../reading/Replay.ts"
 import { framingFlag, makeJoiner } from "../events/EventFraming.ts"
-import { fromFlag, rangeOf, toFlag, writeEvents } from "../events/EventOutput.ts"
+import { fromFlag, rangeOf, skipLostFlag, skippingLost, toFlag, writeEvents } from "../events/EventOutput.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
 import { awaitDirectory, requireDirectory } from "../flags/requireDirectory.ts"
 import { FaultsFound } from "../terminal/CliFailure.ts"
@@ -21,12 +21,13 @@ export const replay = Command.make(
       "follow",
       "At the end, wait for events that another process records, until --to or an interruption; also for the directory"
     ),
+    skipLost: skipLostFlag,
     diagnostic: switchFlag(
       "diagnostic",
       "Continue after damage, and report on standard error what is missing; exit code 1 if anything is"
     )
   },
-  Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, to }) {
+  Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, skipLost, to }) {
     const range = yield* rangeOf(from, to)
     yield* (follow ? awaitDirectory(dir) : requireDirectory(dir))
     let holes = 0
@@ -39,6 +40,7 @@ export const replay = Command.make(
         directory: dir,
         ...range,
         ...(follow ? { follow: "poll" as const } : {}),
+        ...skippingLost(skipLost),
         ...(diagnostic ? { onHole } : {})
       },
       "replaying",

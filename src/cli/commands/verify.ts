@@ -7,6 +7,7 @@ import { verifiedName } from "../../disk/FileNames.ts"
 import { withReadRate } from "../../disk/ReadRate.ts"
 import * as Verify from "../../reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../reading/recovery/Verify.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import { directoryFlag, jsonFlag, parseBytes, switchFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
@@ -67,12 +68,13 @@ export const verify = Command.make(
 )
 
 const linesOf = (
-  { directory, faults, foreign, ignoredHints, notRemembered, segments, severalForms }: VerifyReport
+  { directory, faults, foreign, holes, ignoredHints, notRemembered, segments, severalForms }: VerifyReport
 ): ReadonlyArray<string> => {
   const events = segments.reduce((sum, { eventCount }) => sum + eventCount, 0)
   const remembered = segments.filter((segment) => segment.remembered).length
   return [
     ...faults.map((fault) => `fault: ${Verify.formatVerifyFault(fault)}`),
+    ...holes.map((hole) => `hole: ${formatHole(hole)}`),
     ...segments.filter(({ tornBytes }) => tornBytes > 0).map(({ path, tornBytes }) =>
       `note: ${path}: ${tornBytes} bytes after its last intact block, left by a crash; the next recording cuts them off`
     ),

@@ -9,7 +9,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import * as Replay from "../../reading/Replay.ts"
-import { numberFlag } from "../flags/flags.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
+import { numberFlag, switchFlag } from "../flags/flags.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { isShown, withProgress } from "../terminal/Progress.ts"
 import type { Progress } from "../terminal/Progress.ts"
@@ -25,6 +26,16 @@ export const fromFlag = Flag.optional(
 export const toFlag = Flag.optional(
   numberFlag("to", "ID", 1, "The last event, included; default: the newest")
 )
+
+/** `--skip-lost`. */
+export const skipLostFlag = switchFlag(
+  "skip-lost",
+  "Continue after events whose loss is acknowledged, and report each such hole on standard error"
+)
+
+/** The options of a replay that skips what is lost, if it shall. */
+export const skippingLost = (isSkipped: boolean): Pick<Replay.ReplayOptions, "onLost"> =>
+  isSkipped ? { onLost: (hole) => say(formatHole(hole)) } : {}
 
 /** Gives the range that `--from` and `--to` name. Fails if it ends before it begins. */
 export const rangeOf = (

@@ -1,6 +1,6 @@
 /**
- * The flags that limit how much is kept, for every command that deletes what exceeds a limit. A limit outside its range
- * is clamped, with a warning.
+ * The flags of every command that runs a maintainer: how much is kept, and what becomes of damaged segments. A limit
+ * outside its range is clamped, with a warning.
  */
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -31,6 +31,14 @@ export const retentionFlags = {
     Flag.withDefault(Retention.defaultLimits.maxCompressedSegments)
   )
 }
+
+/** `--on-damaged WHAT`, for the commands that run a maintainer. */
+export const onDamagedFlag = Flag.Literals("on-damaged", ["keep", "quarantine"]).pipe(
+  Flag.withDescription(
+    "A segment found damaged stays, and then nothing newer is deleted, or is moved to quarantine and its loss acknowledged"
+  ),
+  Flag.withDefault("keep")
+)
 
 /** Clamps the limits that these flags give to their ranges, with a warning for each that is outside. */
 export const clampLimits = Effect.fnUntraced(function*(given: RetentionLimits) {

@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/FileNames.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Meta } from "../../disk/MetaStore.ts"
 import { pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
@@ -36,6 +38,8 @@ export interface DirectoryReport {
   readonly lastEventId: number
   /** The content of `wal_meta.dat`; null when the file is absent or not intact. */
   readonly meta: Meta | null
+  /** Where events are lost, which is acknowledged. */
+  readonly holes: ReadonlyArray<AcknowledgedHole>
   readonly diskFreeBytes: number
   /** Who holds the directory, as `process 12 on host, since TIME`; null when nobody does. */
   readonly heldBy: string | null
@@ -72,6 +76,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
     firstEventId: (yield* oldestEventId(reader)) ?? 0,
     lastEventId: yield* newestIn(reader),
     meta: (yield* MetaStore.read(directory)).meta ?? null,
+    holes: HoleStore.since((yield* HoleStore.read(directory)).holes, reader.segments()[0]?.segmentIndex ?? 0),
     diskFreeBytes: yield* disk.freeBytes(directory),
     heldBy: (yield* disk.lockHolder(pathIn(directory, lockName))) ?? null
   }

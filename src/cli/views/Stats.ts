@@ -4,6 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
+import { formatHole } from "../../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
@@ -54,6 +56,10 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
     ),
     line("held back", arena.heldBack === "None" ? "no" : `yes, ${heldBackText(arena)}`),
     line("maintainer", `${maintainer.isDown ? "down" : "up"}, ${maintainer.failures} steps failed for good`),
+    ...maintainer.damagedSegments.map((segmentIndex) =>
+      line("damaged", `segment ${segmentIndex} stays where it is, and nothing newer is deleted; see onDamaged`)
+    ),
+    ...holeLines(maintainer.holes),
     ...maintainer.holds.map((hold) =>
       line(
         "hold",
@@ -65,6 +71,9 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
     ...dump(report.telemetry).trimEnd().split("\n")
   ]
 }
+
+const holeLines = (holes: ReadonlyArray<AcknowledgedHole>): ReadonlyArray<string> =>
+  holes.map((hole) => line("hole", formatHole(hole)))
 
 /** Formats what holds events back: the reason, since when, and when it is tried again. */
 export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: MonitorReport["arena"]): string =>
@@ -78,6 +87,7 @@ export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> =
   line("events", report.lastEventId === 0 ? "none" : `${report.firstEventId} to ${report.lastEventId}`),
   line("hot segments", `${report.hotSegments}, ${formatBytes(report.hotBytes)}`),
   line("cold segments", `${report.coldSegments}, ${formatBytes(report.coldBytes)}`),
+  ...holeLines(report.holes),
   ...(report.ratio === 0 ? [] : [line("compression ratio", `${report.ratio.toFixed(2)} to 1`)]),
   line(
     "meta",

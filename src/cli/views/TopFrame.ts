@@ -22,7 +22,7 @@ export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<s
 }
 
 const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): ReadonlyArray<string> => {
-  const { counters, gauges } = now.telemetry
+  const { maintainer, telemetry: { counters, gauges } } = now
   const seconds = (now.uptimeMillis - (before?.uptimeMillis ?? 0)) / 1000
   const rate = (value: (report: MonitorReport) => number): number =>
     seconds <= 0 ? 0 : (value(now) - (before === undefined ? 0 : value(before))) / seconds
@@ -59,6 +59,11 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
       `${now.maintainer.isDown ? "MAINTAINER DOWN, " : ""}${now.maintainer.failures} steps failed for good, ` +
         `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsShed} events shed`
     ),
+    ...(maintainer.damagedSegments.length + maintainer.holes.length === 0 ? [] : [row(
+      "damage",
+      `${maintainer.damagedSegments.length} DAMAGED SEGMENTS, ${counters.segmentsQuarantined} moved to quarantine, ` +
+        `${maintainer.holes.length} acknowledged holes`
+    )]),
     "",
     `${"ring".padEnd(12)}${cells(["tasks", "bytes", "oldest"])}`,
     ...rings.map((ring) => {

@@ -5,12 +5,14 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { formatFault, isSegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentFault } from "../../format/SegmentFault.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { mayStayOpen } from "../../format/SegmentLayout.ts"
+import { holeBetween } from "../../reading/HoleBetween.ts"
 import { endOf, faultBetween, firstIdOf } from "../../reading/segment/SegmentChain.ts"
 import { readStart } from "../../reading/segment/SegmentReader.ts"
 import type { MaintainerState } from "../retention/MaintainerState.ts"
@@ -61,7 +63,7 @@ export const verifyConsistency = (
         : yield* unlessGone(Effect.provideService(readBeginning(file), Disk, disk))
       if (beginning !== undefined) beginnings.push(beginning)
     }
-    faults.push(...chainFaults(beginnings))
+    faults.push(...chainFaults(beginnings, state.holes))
     for (const entry of catalog.list()) {
       if (!onDisk.has(entry.segmentIndex)) faults.push(`segment ${entry.segmentIndex} is known but not on disk`)
     }
@@ -83,14 +85,21 @@ const readBeginning = (file: SegmentFile): Effect.Effect<Beginning, DiskError, D
     Effect.catchTag("SegmentCorrupt", ({ fault }) => Effect.succeed({ file, header: fault }))
   )
 
-const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string> => {
+const chainFaults = (
+  beginnings: ReadonlyArray<Beginning>,
+  holes: ReadonlyArray<AcknowledgedHole>
+): ReadonlyArray<string> => {
   if (beginnings.every(({ header }) => isSegmentFault(header))) return []
   const faults: Array<string> = []
   let before: SegmentHeader | undefined
   let indexBefore: number | undefined
   for (const { file: { path, segmentIndex }, header } of beginnings) {
     const isNext = indexBefore !== undefined && indexBefore + 1 === segmentIndex
-    if (indexBefore !== undefined && !isNext) {
+    const lastEventId = before !== undefined && before.lastEventId > 0 ? before.lastEventId : undefined
+    const hole = indexBefore === undefined
+      ? undefined
+      : holeBetween(holes, { segmentIndex: indexBefore, lastEventId }, segmentIndex)
+    if (indexBefore !== undefined && !isNext && hole === undefined) {
       faults.push(`segments ${indexBefore + 1} to ${segmentIndex - 1} are missing`)
     }
     indexBefore = segmentIndex
@@ -101,7 +110,7 @@ const chainFaults = (beginnings: ReadonlyArray<Beginning>): ReadonlyArray<string
     }
     if (header.segmentIndex !== segmentIndex) {
       faults.push(`${path}: the header is that of segment ${header.segmentIndex}`)
-    } else if (before !== undefined && isNext) faults.push(...linkFaults(path, before, header))
+    } else if (before !== undefined && isNext && hole === undefined) faults.push(...linkFaults(path, before, header))
     before = header
   }
   return faults

@@ -2,6 +2,7 @@
  * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
  * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
  */
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
 import type { Compression } from "../../format/SegmentName.ts"
@@ -64,6 +65,10 @@ export class MaintainerState {
   freeBytes: number | undefined
   /** Segments before this one were asked to go. */
   freeBeforeIndex = 0
+  /** Hot segments in which a freeze found damage. */
+  readonly damaged = new Set<number>()
+  /** The acknowledged holes. */
+  holes: ReadonlyArray<AcknowledgedHole> = []
   /** Cold segments whose deletion failed for good. */
   readonly undeletable = new Set<number>()
   /** Holds that something was deleted under, and which segment, until that is reported. */
@@ -139,6 +144,7 @@ export class MaintainerState {
       case "Frozen": {
         const { closedMillis, coldBytes, firstEventId, lastEventId } = outcome
         this.gate.ended(segmentIndex)
+        this.damaged.delete(segmentIndex)
         if (known !== undefined && !known.isHot) return false
         this.counts.freeze += one
         if (!this.ages.isKnown(segmentIndex)) this.ages.closed(segmentIndex)
@@ -163,9 +169,24 @@ export class MaintainerState {
         if (this.freeBytes !== undefined) this.freeBytes += known.bytes
         return true
       }
+      case "Quarantined": {
+        const { bytes, firstEventId, kept, lastEventId } = outcome
+        this.damaged.delete(segmentIndex)
+        if (kept === "other form") this.makeDueAgain(segmentIndex)
+        else if (kept === "nothing") {
+          this.catalog.remove(segmentIndex)
+          this.ages.forget(segmentIndex)
+        } else {
+          const closedMillis = known?.closedMillis ?? 0
+          this.catalog.put({ ...newEntry(segmentIndex, "hot", true), bytes, closedMillis, firstEventId, lastEventId })
+        }
+        return true
+      }
       case "Failed": {
         if (!outcome.isFinal) return true
         if (outcome.step === "freeze") this.gate.ended(segmentIndex)
+        const isDamage = outcome.reason === "Corrupt" || outcome.reason === "VerifyFailed"
+        if (outcome.step === "freeze" && isDamage && known?.isHot === true) this.damaged.add(segmentIndex)
         this.counts.failures += one
         const { _tag: _, isFinal: __, ...failure } = outcome
         this.failures.push(failure)
@@ -245,6 +266,13 @@ export class MaintainerState {
   tryAgain(): void {
     for (const segmentIndex of this.toTryAgain) this.makeDueAgain(segmentIndex)
     this.toTryAgain.clear()
+  }
+
+  /** The segment verifies by now. */
+  isWhole(segmentIndex: number): void {
+    this.damaged.delete(segmentIndex)
+    this.makeDueAgain(segmentIndex)
+    this.retain()
   }
 
   /** The step that was abandoned on this segment may be due again. */

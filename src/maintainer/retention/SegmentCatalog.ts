@@ -155,6 +155,13 @@ export class SegmentCatalog {
     return newest < 0 ? Number.POSITIVE_INFINITY : newest
   }
 
+  /** The oldest segment; 0 when there is none. */
+  get oldestIndex(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const indices of Object.values(this.byState)) oldest = Math.min(oldest, indices.at(0) ?? oldest)
+    return Number.isFinite(oldest) ? oldest : 0
+  }
+
   /** The position-th oldest segment in a state. */
   at(state: SegmentState, position: number): CatalogEntry | undefined {
     const index = this.byState[state].at(position)

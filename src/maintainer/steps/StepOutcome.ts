@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Quarantined } from "../../reading/recovery/Quarantine.ts"
 import type { StepError, StepName, StepReason } from "./StepError.ts"
 
 /**
@@ -12,6 +13,7 @@ import type { StepError, StepName, StepReason } from "./StepError.ts"
  * - `Persisted`: the `.wal` is durable and closed
  * - `Frozen`: the segment is cold and the `.wal` gone
  * - `Freed`: the cold file is gone
+ * - `Quarantined`: the segment was damaged and was moved away; `hole` has the events that are lost
  * - `Failed`: a step failed; `isFinal` when it is abandoned, and not tried again by itself
  *
  * @since 0.1.0
@@ -39,6 +41,7 @@ export type StepOutcome =
     readonly closedMillis: number
   }
   | { readonly _tag: "Freed"; readonly segmentIndex: number }
+  | ({ readonly _tag: "Quarantined" } & Quarantined)
   | ({ readonly _tag: "Failed"; readonly isFinal: boolean } & StepFailure)
 
 /**

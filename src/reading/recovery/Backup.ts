@@ -19,7 +19,9 @@ import { dirname, resolve } from "node:path"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { moveName } from "../../disk/DurableNames.ts"
-import { backupLockName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
+import { backupLockName, holesName, holesTemporaryName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { makeDirectoryDurable, makeDirectoryIn, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
@@ -48,6 +50,8 @@ export interface BackupReport {
   readonly lastEventId: number
   /** What is wrong with the copy because it is wrong with the directory; damaged segments are copied as they are. */
   readonly faults: ReadonlyArray<VerifyFault>
+  /** Where events are lost in the directory, and so in the copy, which is acknowledged. */
+  readonly holes: ReadonlyArray<AcknowledgedHole>
 }
 
 /**
@@ -119,8 +123,11 @@ export const backup: (
       // Every listed segment may have been deleted, and newer ones made.
       if (segmentCount === 0) yield* reader.look
     }
+    // Last: a hole is written down before its segment goes, so whatever was missing is in it.
+    const { holes: known } = yield* HoleStore.read(directory.path)
+    if (known.length > 0) yield* HoleStore.write(partial.path, known)
     yield* disk.syncDirectory(partial.path)
-    const { faults, segments } = yield* verify({ directory: partial.path, naming })
+    const { faults, holes, segments } = yield* verify({ directory: partial.path, naming })
     yield* giveName(to)
     const withEvents = segments.filter(({ eventCount }) => eventCount > 0)
     const report: BackupReport = {
@@ -130,7 +137,8 @@ export const backup: (
       bytes,
       firstEventId: withEvents[0]?.firstEventId ?? 0,
       lastEventId: withEvents.at(-1)?.lastEventId ?? 0,
-      faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial.path, to) } : fault)
+      faults: faults.map((fault) => "path" in fault ? { ...fault, path: fault.path.replace(partial.path, to) } : fault),
+      holes
     }
     return report
   },
@@ -155,7 +163,8 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory, sourc
   )
   const found = (yield* disk.list(partial)).map(({ name }) => name)
   const isOfLock = (name: string): boolean => isLockName(backupLockName, name)
-  const isOurs = (name: string): boolean => isOfLock(name) || directory.parse(name) !== undefined
+  const isOurs = (name: string): boolean =>
+    isOfLock(name) || directory.parse(name) !== undefined || name === holesName || name === holesTemporaryName
   if (found.length > 0 && !(found.some(isOfLock) && found.every(isOurs))) return yield* refuse(partial)
   yield* disk.lock(directory.pathOf(backupLockName))
   const clear = Effect.gen(function*() {

@@ -39,7 +39,7 @@ import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { plainText } from "../../internal/plainText.ts"
 import { makeDirectoryReader } from "../DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
-import { endOf, faultBetween, faultOfFollowed, sameLog } from "../segment/SegmentChain.ts"
+import { endOf, faultBetween, faultOfFollowed, firstIdOf, sameLog } from "../segment/SegmentChain.ts"
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
@@ -290,7 +290,7 @@ const findEnd = Effect.fnUntraced(function*(
     // Its blocks were proven before it replaced its hot file. Its name was given from outside when it is another's.
     const fault = headerFault({ segmentIndex: newest.segmentIndex }, header)
     if (fault !== undefined) return yield* corrupt(newest, fault)
-    yield* checkContinues(newest, { header, firstEventId: undefined }, reader)
+    yield* checkContinues(newest, { header, firstEventId: firstIdOf(header) }, reader)
     return endOfClosed(header)
   }
   const summary = yield* verifySegment(newest, { segmentIndex: newest.segmentIndex })
@@ -298,7 +298,8 @@ const findEnd = Effect.fnUntraced(function*(
     yield* remove(reader.directory.path, newest.path)
     return "empty" as const
   }
-  const firstEventId = summary.eventCount === 0 ? undefined : summary.firstEventId
+  // One that was closed without events names the id that comes next.
+  const firstEventId = summary.eventCount === 0 ? firstIdOf(header) : summary.firstEventId
   yield* checkContinues(newest, { header: summary.header, firstEventId }, reader)
   if (isClosed) {
     yield* makeDurable(reader.directory, newest, version)

@@ -5,44 +5,40 @@
  * What stays in its place:
  *
  * - when the same segment also exists in another form that is intact: that form
- * - in format 2, the whole blocks before the damage, as a closed segment. If no event was lost, replay continues after
- *   it; otherwise replay reports a broken chain
+ * - in format 2, the whole blocks before the damage, as a closed segment
  * - when no block is intact, or in format 1: nothing. (Every segment of format 1 starts its own chain, so a shortened
- *   one could not show that events are missing.) Replay then reports the segment as missing
+ *   one could not show that events are missing.)
+ *
+ * The events that are lost are acknowledged (see `Quarantine`): replay reports them as lost, or skips them, and
+ * verification lists the hole and no fault.
  *
  * No id is used twice. When the newest segment is damaged, the last id that it, its successors and the meta file show
  * goes into the meta file before anything is moved, and recording continues after it (see `Recovery`), under the next
  * index. Bytes of that segment that nothing explains any more count as events, so recording may continue after ids that
- * were never used. Replay and verification then report missing events (format 2) or a missing segment (format 1).
+ * were never used. They count as lost.
  *
  * A segment that is intact and only does not continue its predecessor stays where it is. So does what is no regular
  * file or cannot be read.
  *
- * A crash at any point leaves each damaged segment where it was or in quarantine, never in neither. No recorder may
- * hold the directory: applying takes its lock.
+ * A crash at any point leaves each damaged segment where it was, in quarantine, or in both. No recorder may hold the
+ * directory: applying takes its lock.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { copyFile } from "../../disk/CopyFile.ts"
-import { Disk, openScoped, removeIfThere, writeFully } from "../../disk/Disk.ts"
+import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
-import { lockName, quarantineName, repairReportName } from "../../disk/FileNames.ts"
+import { lockName } from "../../disk/FileNames.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
-import { makeDirectoryIn, nameIn, pathIn, SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { closedNanosOf } from "../../format/Limits.ts"
-import { chainsSegments } from "../../format/SegmentLayout.ts"
+import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { requireOptions } from "../../internal/options.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { judge } from "./HintedEnd.ts"
+import * as Quarantine from "./Quarantine.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
-import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
-import type { SegmentPrefix } from "./SegmentPrefix.ts"
 import { verify } from "./Verify.ts"
 import type { VerifiedSegment, VerifyFault } from "./Verify.ts"
 
@@ -57,7 +53,7 @@ export interface RepairStep {
   readonly path: string
   readonly fault: VerifyFault
   /** What stays readable in its place: the segment's other form, its whole blocks before the damage, or nothing. */
-  readonly kept: "other form" | "whole blocks" | "nothing"
+  readonly kept: Quarantine.Kept
   /** Of the whole blocks that are kept; 0 when none are. */
   readonly eventCount: number
   readonly firstEventId: number
@@ -134,7 +130,7 @@ export const repair: (
     const directory = new SegmentDirectory(options.directory, options.naming)
     const disk = yield* Disk
     if (apply) yield* disk.lock(directory.pathOf(lockName))
-    const { given, ignored, lastEventId, left, plans } = yield* plan(directory)
+    const { given, ignored, lastEventId, left, losses, plans } = yield* plan(directory)
     const steps = plans.map(({ step }) => step)
     const found = {
       directory: directory.path,
@@ -147,43 +143,9 @@ export const repair: (
       ignoredHint: ignored
     }
     if (!apply || plans.length === 0) return found
-    const now = yield* Clock.currentTimeMillis
-    const name = new Date(now).toISOString().replace(/[:.]/g, "-")
-    const quarantine = yield* makeDirectoryIn(yield* makeDirectoryIn(directory.path, quarantineName), name)
-    const report: RepairReport = { ...found, quarantine }
-    // Before anything is moved: a crash half-way leaves a report of what was found.
-    yield* Effect.scoped(Effect.gen(function*() {
-      const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
-      yield* writeFully(file, [Buffer.from(`${JSON.stringify(report, undefined, 2)}\n`)], 0)
-      yield* file.sync
-    }))
-    yield* disk.syncDirectory(quarantine)
-    if (given.lastEventId > lastEventId) yield* MetaStore.write(directory.path, given)
-    for (const { file, prefix } of plans) {
-      const hotFile = directory.hotPath(file.segmentIndex)
-      const moved = pathIn(quarantine, nameIn(file.path))
-      if (prefix !== undefined) {
-        const prepared = directory.preparingPath(file.segmentIndex)
-        yield* removeIfThere(prepared)
-        const { closedNanos } = prefix.header
-        yield* writePrefix(file, prefix, prepared, closedNanos === 0n ? closedNanosOf(now) : closedNanos)
-        if (file.form === "hot") {
-          // The rename that puts the whole blocks in place removes the damaged file's name, so the file is copied
-          // first.
-          yield* copyFile(file.path, moved)
-          yield* disk.syncDirectory(quarantine)
-          yield* disk.rename(prepared, hotFile)
-          yield* disk.syncDirectory(directory.path)
-          continue
-        }
-        yield* disk.rename(prepared, hotFile)
-        yield* disk.syncDirectory(directory.path)
-      }
-      yield* disk.rename(file.path, moved)
-      yield* disk.syncDirectory(quarantine)
-      yield* disk.syncDirectory(directory.path)
-    }
-    return report
+    const end = given.lastEventId > lastEventId ? given : undefined
+    const reportOf = (quarantine: string): RepairReport => ({ ...found, quarantine })
+    return reportOf(yield* Quarantine.setAside(directory, plans, losses, end, reportOf))
   },
   Effect.scoped
 )
@@ -192,17 +154,42 @@ export const repair: (
 const lastEventIdBefore = (segments: ReadonlyArray<VerifiedSegment>, segmentIndex: number): number =>
   segments.reduce((last, other) => other.segmentIndex < segmentIndex ? Math.max(last, other.lastEventId) : last, 0)
 
-interface Plan {
+interface Plan extends Quarantine.Move {
   readonly step: RepairStep
-  readonly file: SegmentFile
-  /** What is put in the file's place. */
-  readonly prefix: SegmentPrefix | undefined
 }
+
+/** Events that stay, in a segment that verifies or in the whole blocks of one that does not. */
+type Remaining = Pick<VerifiedSegment, "segmentIndex" | "eventCount" | "firstEventId" | "lastEventId">
+
+/** What is lost with the segments that are moved away. */
+const lossesOf = Effect.fnUntraced(function*(
+  plans: ReadonlyArray<Plan>,
+  segments: ReadonlyArray<Remaining>,
+  lastGivenId: number
+) {
+  const kept = plans.filter(({ prefix }) => prefix !== undefined).map(({ step }) => step)
+  const remaining = [...segments, ...kept].filter(({ eventCount }) => eventCount > 0)
+  const losses: Array<Quarantine.Loss> = []
+  for (const planned of plans) {
+    const { kept, segmentIndex } = planned.step
+    if (kept === "other form") continue
+    const before = remaining.filter((other) => other.segmentIndex <= segmentIndex).map((other) => other.lastEventId)
+    const after = remaining.filter((other) => other.segmentIndex > segmentIndex).map((other) => other.firstEventId)
+    const loss = yield* Quarantine.lossOf(planned, {
+      lastBefore: before.length === 0 ? undefined : Math.max(...before),
+      firstAfter: after.length === 0 ? undefined : Math.min(...after),
+      lastGivenId
+    })
+    if (loss !== undefined) losses.push(loss)
+  }
+  return losses
+})
 
 const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const found = yield* MetaStore.read(directory.path)
   const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
   const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
+  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
@@ -216,13 +203,14 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     }
     const { path, segmentIndex } = file
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
-    const begun = hasOther ? undefined : yield* readPrefix(file)
-    const prefix = begun !== undefined && chainsSegments(begun.header.version) && begun.eventCount > 0
-      ? begun
-      : undefined
+    const prefix = hasOther ? undefined : yield* Quarantine.prefixToKeep(file)
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
     const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
-    const before = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    const shown = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    // When nothing older is left, only the meta file tells where the ids of the segment begin.
+    const before = shown > 0
+      ? shown
+      : judge(found, { lastSegmentIndex: newest, lastEventId: 0, isClosed: false }).end.lastEventId
     lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file, isNewest ? before : undefined))
     plans.push({
       file,
@@ -238,9 +226,11 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
       }
     })
   }
-  const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   // Of a newest segment that is damaged something is missing.
   const isClosed = !plans.some(({ file }) => file.segmentIndex === newest)
-  const { end, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId: lastGivenId, isClosed })
-  return { left, plans, lastEventId, ignored, given: { lastOffset: 0, ...end } }
+  // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
+  const { end: hinted, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId, isClosed })
+  const end = { ...hinted, lastEventId: Math.max(lastGivenId, hinted.lastEventId) }
+  const losses = yield* lossesOf(plans, segments, end.lastEventId)
+  return { left, plans, losses, lastEventId, ignored, given: { lastOffset: 0, ...end } }
 })

@@ -18,6 +18,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
+import { holesName } from "../../disk/FileNames.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Listing, SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
@@ -28,6 +31,7 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { oneOf, requireOptions } from "../../internal/options.ts"
 import { plainText } from "../../internal/plainText.ts"
+import { beginsAfter, expectationsAfterHole, holeBetween, isOfOrder } from "../HoleBetween.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
@@ -111,7 +115,12 @@ export interface VerifyReport {
   readonly severalForms: ReadonlyArray<number>
   /** Names that the naming does not give. No fault. */
   readonly foreign: ReadonlyArray<string>
-  /** One line for each of our own hints that is not intact: the meta file, the list of verified files. No fault. */
+  /** Where events are lost and that is acknowledged, by segment. No fault. */
+  readonly holes: ReadonlyArray<AcknowledgedHole>
+  /**
+   * One line for each of our own hints that is not intact or is contradicted: the meta file, the list of verified
+   * files, the acknowledged holes. No fault.
+   */
   readonly ignoredHints: ReadonlyArray<string>
   /**
    * Why the closed files that were found intact could not be remembered, as in a read-only directory; empty when they
@@ -175,6 +184,7 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
   // A file that is gone is forgotten, and so is one that has a fault.
   const notRemembered = incremental === undefined ? "" : yield* VerifiedFiles.write(directory.path, walk.whole)
   const meta = yield* MetaStore.read(directory.path)
+  yield* walk.look
   const ignoredHints = [list?.fault ?? "", meta.fault].filter((fault) => fault !== "")
   return walk.report(listing, ignoredHints, notRemembered)
 })
@@ -186,6 +196,9 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
  * @category formatting
  */
 export const formatVerifyFault = (fault: VerifyFault): string => plainText(textOf(fault))
+
+const formatContradicted = ({ firstSegmentIndex, lastSegmentIndex }: AcknowledgedHole): string =>
+  `${holesName} names a hole in segments ${firstSegmentIndex} to ${lastSegmentIndex}, which the directory does not show`
 
 const textOf = (fault: VerifyFault): string => {
   switch (fault.kind) {
@@ -223,13 +236,30 @@ class Walk {
   /** Closed files that need not be read, and those that this walk found intact, by key. */
   readonly remembered: ReadonlySet<string>
   readonly whole = new Set<string>()
+  /** The acknowledged holes as they were last read, and why their file was not believed. */
+  acknowledged: Effect.Success<ReturnType<typeof HoleStore.read>> = { holes: [], fault: "" }
+  /** Those that were found in their places. */
+  readonly passed: Array<AcknowledgedHole> = []
   before: Before | undefined
+  firstSegmentIndex: number | undefined
   lastSegmentIndex: number | undefined
 
   constructor(listing: Listing, directory: SegmentDirectory, remembered: ReadonlySet<string>) {
     this.directory = directory
     this.remembered = remembered
     for (const name of listing.unsafe) this.faults.push({ kind: "Unsafe", path: directory.pathOf(name) })
+  }
+
+  /** Reads the acknowledged holes. Beside a recorder, when they are needed: a hole comes before its gap. */
+  get look(): Effect.Effect<ReadonlyArray<AcknowledgedHole>, never, Disk> {
+    const read = Effect.catch(
+      HoleStore.read(this.directory.path),
+      ({ message }) => Effect.succeed({ holes: [], fault: message })
+    )
+    return Effect.map(read, (found) => {
+      this.acknowledged = found
+      return found.holes
+    })
   }
 
   corrupt(file: SegmentFile, fault: SegmentFault): void {
@@ -240,7 +270,35 @@ class Walk {
 
   report({ foreign }: Listing, ignoredHints: ReadonlyArray<string>, notRemembered: string): VerifyReport {
     const { directory, faults, segments, severalForms } = this
-    return { directory: directory.path, segments, faults, severalForms, foreign, ignoredHints, notRemembered }
+    const { fault } = this.acknowledged
+    const later = HoleStore.since(this.acknowledged.holes, this.firstSegmentIndex ?? 0)
+    const holes = later.filter((hole) => this.isThere(hole))
+    return {
+      directory: directory.path,
+      segments,
+      faults,
+      severalForms,
+      foreign,
+      holes,
+      ignoredHints: [
+        ...ignoredHints,
+        ...(fault === "" ? [] : [fault]),
+        ...later.filter((hole) => !holes.includes(hole)).map(formatContradicted)
+      ],
+      notRemembered
+    }
+  }
+
+  /** Whether the directory shows this hole: between two segments, or at one of its ends. */
+  isThere(hole: AcknowledgedHole): boolean {
+    const { before, firstSegmentIndex, lastSegmentIndex } = this
+    if (firstSegmentIndex === undefined || lastSegmentIndex === undefined) return true
+    const isAtOldEnd = firstSegmentIndex > hole.lastSegmentIndex
+    const isAtNewEnd = lastSegmentIndex <= hole.lastSegmentIndex && before?.segmentIndex === lastSegmentIndex &&
+      before.expectations.previousEventId !== undefined &&
+      beginsAfter(hole, { segmentIndex: lastSegmentIndex, lastEventId: before.expectations.previousEventId })
+    const isPassed = this.passed.some((other) => other.lastSegmentIndex === hole.lastSegmentIndex)
+    return isPassed || isAtOldEnd || isAtNewEnd
   }
 }
 
@@ -255,13 +313,23 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
       segmentIndex
     }
   }
+  const { lastSegmentIndex = segmentIndex } = walk
+  const findHole = Effect.gen(function*() {
+    const lastEventId = before?.segmentIndex === lastSegmentIndex ? expectations.previousEventId : undefined
+    const hole = holeBetween(yield* walk.look, { segmentIndex: lastSegmentIndex, lastEventId }, segmentIndex)
+    if (hole === undefined) return undefined
+    return { hole, end: { version, expectations: { ...expectationsAfterHole(hole, expectations), segmentIndex } } }
+  })
+  const ways: Ways = lastSegmentIndex < segmentIndex - 1
+    ? { first: (yield* findHole) ?? { hole: undefined, end }, other: Effect.succeed(undefined) }
+    : { first: { hole: undefined, end }, other: findHole }
   const files = directory.filesOf(entry)
-  let visited = yield* visitFiles(walk, files, end)
+  let visited = yield* visitFiles(walk, files, ways)
   // Frozen since the directory was listed, perhaps deleted too; a segment changes its form once, and is deleted once.
   for (let look = 0; look < 3 && visited.length === 0; look++) {
     const listing = yield* directory.scan
     const now = segmentsOf(listing).find((other) => other.segmentIndex === segmentIndex)
-    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), end)
+    if (now !== undefined) visited = yield* visitFiles(walk, directory.filesOf(now), ways)
     else if (segmentsOf(listing).every((other) => other.segmentIndex > segmentIndex)) {
       // Retention has deleted this segment and all before it: no gap, although some of them were seen.
       walk.lastSegmentIndex = segmentIndex
@@ -270,18 +338,32 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   }
   const first = visited[0]
   if (first === undefined) return
+  const whole = visited.find((file) => file.summary !== undefined) ?? first
+  const { hole } = whole
+  if (hole !== undefined) walk.passed.push(hole)
   noteMissing(walk, segmentIndex)
   if (visited.length > 1) walk.severalForms.push(segmentIndex)
-  const whole = visited.find((file) => file.summary !== undefined) ?? first
   if (whole.summary === undefined) {
     walk.before = yield* beforeOfDamaged(whole.file, end, before)
     return
   }
-  checkOrder(walk, whole.file, whole.summary, end)
+  checkOrder(walk, whole, whole.summary)
   walk.before = beforeOf(whole.file, whole.summary, walk.before)
 })
 
-interface Visited {
+/** How a segment may continue the one before it: with the next event, or after an acknowledged hole. */
+interface Way {
+  readonly hole: AcknowledgedHole | undefined
+  readonly end: SegmentEnd
+}
+
+/** The way to try first, and the other one when the segment does not continue its predecessor. */
+interface Ways {
+  readonly first: Way
+  readonly other: Effect.Effect<Way | undefined, never, Disk>
+}
+
+interface Visited extends Way {
   readonly file: SegmentFile
   readonly summary: SegmentSummary | undefined
 }
@@ -290,26 +372,44 @@ interface Visited {
 const visitFiles = Effect.fnUntraced(function*(
   walk: Walk,
   files: ReadonlyArray<SegmentFile>,
-  end: SegmentEnd
+  { first, other }: Ways
 ) {
   const visited: Array<Visited> = []
   for (const file of files) {
-    const result = yield* Effect.result(checkFile(walk, file, end))
+    const result = yield* Effect.result(checkFile(walk, file, first.end))
     if (Result.isSuccess(result)) {
       noteWhole(walk, file, result.success)
-      visited.push({ file, summary: result.success.summary })
+      visited.push({ ...first, file, summary: result.success.summary })
       continue
     }
     if (isGone(result.failure)) continue
-    noteFailure(walk, file, result.failure)
-    if (isOfOrder(result.failure)) {
+    let way = first
+    let { failure } = result
+    const second = isUnlinked(failure) ? yield* other : undefined
+    if (second !== undefined) {
+      const again = yield* Effect.result(checkFile(walk, file, second.end))
+      if (Result.isSuccess(again)) {
+        noteWhole(walk, file, again.success)
+        visited.push({ ...second, file, summary: again.success.summary })
+        continue
+      }
+      // It follows the hole, and is damaged besides.
+      if (!isUnlinked(again.failure)) {
+        way = second
+        failure = again.failure
+      }
+    }
+    noteFailure(walk, file, failure)
+    if (isUnlinked(failure)) {
       const single = yield* Effect.result(checkFile(walk, file, alone(file.segmentIndex)))
       if (Result.isSuccess(single)) noteWhole(walk, file, single.success)
     }
-    visited.push({ file, summary: undefined })
+    visited.push({ ...(isUnlinked(failure) ? { ...way, hole: undefined } : way), file, summary: undefined })
   }
   return visited
 })
+
+const isUnlinked = (error: DiskError | SegmentCorrupt): boolean => error._tag === "SegmentCorrupt" && isOfOrder(error)
 
 /** For a segment that is checked on its own. */
 const alone = (segmentIndex: number): SegmentEnd => ({ version: undefined, expectations: { segmentIndex } })
@@ -325,10 +425,6 @@ const noteWhole = (walk: Walk, file: SegmentFile, { key, remembered, summary }: 
   if (summary.closed) walk.whole.add(key)
   walk.segments.push(verifiedSegment(file, summary, remembered))
 }
-
-/** The segment may be intact by itself, and only not continue its predecessor. */
-const isOfOrder = (error: DiskError | SegmentCorrupt): boolean =>
-  error._tag === "SegmentCorrupt" && (error.reason === "BrokenChain" || error.reason === "BadOrder")
 
 /**
  * Reads a whole file. Of one that is remembered, and whose header continues the predecessor, it reads only the header.
@@ -374,9 +470,11 @@ const noteFailure = (walk: Walk, file: SegmentFile, error: DiskError | SegmentCo
 }
 
 const noteMissing = (walk: Walk, segmentIndex: number): void => {
-  const { lastSegmentIndex } = walk
+  const { lastSegmentIndex, passed } = walk
+  walk.firstSegmentIndex ??= segmentIndex
   walk.lastSegmentIndex = segmentIndex
   if (lastSegmentIndex === undefined || lastSegmentIndex === segmentIndex - 1) return
+  if (passed.some((hole) => hole.lastSegmentIndex === segmentIndex - 1)) return
   walk.faults.push({
     kind: "Missing",
     firstSegmentIndex: lastSegmentIndex + 1,
@@ -403,12 +501,12 @@ const verifiedSegment = (file: SegmentFile, summary: SegmentSummary, remembered:
  * Checks what a segment alone cannot tell: whether its format belongs here, and whether an open predecessor may be
  * open.
  */
-const checkOrder = (walk: Walk, file: SegmentFile, summary: SegmentSummary, end: SegmentEnd): void => {
+const checkOrder = (walk: Walk, { end, file, hole }: Visited, summary: SegmentSummary): void => {
   const { before } = walk
   if (before === undefined) return
   const misfit = faultBetween(end, summary.header, firstIdOf(summary.header))
   if (misfit !== undefined) walk.corrupt(file, misfit)
-  if (before.unclosed === undefined || summary.eventCount === 0) return
+  if (before.unclosed === undefined || summary.eventCount === 0 || hole !== undefined) return
   const { file: unclosedFile, summary: unclosed } = before.unclosed
   // An open segment that others follow is whole only in format 1, and only when the next id follows.
   const fault = faultOfFollowed(unclosed) ??

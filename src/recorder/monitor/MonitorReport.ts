@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
+import { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
@@ -53,6 +54,10 @@ export const MonitorReport = Schema.Struct({
     restarts: Schema.Int,
     /** Steps that failed for good. */
     failures: Schema.Int,
+    /** Hot segments that are damaged and still stand. */
+    damagedSegments: Schema.Array(Schema.Int),
+    /** Where events are lost, which is acknowledged. */
+    holes: Schema.Array(AcknowledgedHole),
     limits: RetentionLimits,
     /** `expiresMillis` is null for a hold that does not expire. */
     holds: Schema.Array(Schema.Struct({
@@ -112,7 +117,7 @@ export const makeReporter = Effect.gen(function*() {
   const startedMillis = yield* Clock.currentTimeMillis
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
-    const { failures, heldBack, holds, isDown, limits, restarts } = yield* maintainer.status
+    const { damaged, failures, heldBack, holds, holes, isDown, limits, restarts } = yield* maintainer.status
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
@@ -125,6 +130,8 @@ export const makeReporter = Effect.gen(function*() {
         isDown,
         restarts,
         failures,
+        damagedSegments: damaged,
+        holes,
         limits,
         holds: holds.map((hold) => ({
           ...hold,

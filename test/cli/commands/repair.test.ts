@@ -43,6 +43,32 @@ describe("a damaged log", () => {
       assert.strictEqual(diagnosed.stdout, events(1, lastKept) + events(81, 130))
       assert.include(diagnosed.stderr, `events ${lastKept + 1} to 80 are missing`)
       assert.strictEqual(diagnosed.code, 1)
+
+      // The loss is acknowledged: every command knows it, in one line each.
+      const lost = `events ${
+        lastKept + 1
+      } to 80 are lost, which is acknowledged: segment 1 was damaged and is in quarantine/`
+      const verified = yield* here("verify", "--dir", directory)
+      assert.strictEqual(verified.code, 0)
+      for (const command of ["verify", "inspect", "stats", "doctor", "backup"]) {
+        const ended = yield* here(
+          command,
+          "--dir",
+          directory,
+          ...command === "backup" ? ["--to", `${directory}-copy`] : []
+        )
+        assert.strictEqual(ended.stdout.split(lost).length, 2, `${command}: ${ended.stdout}${ended.stderr}`)
+      }
+      const strict = yield* here("replay", "--dir", directory)
+      assert.strictEqual(strict.code, 1)
+      assert.include(strict.stderr, lost)
+      assert.include(strict.stderr, "replay from event 81")
+      const skipped = yield* here("replay", "--dir", directory, "--skip-lost")
+      assert.deepStrictEqual([skipped.code, skipped.stdout], [0, events(1, lastKept) + events(81, 130)])
+      assert.include(skipped.stderr, lost)
+      const exported = yield* here("export", "--dir", `${directory}-copy`, "--skip-lost")
+      assert.strictEqual(exported.code, 0)
+      assert.strictEqual(exported.stdout.trimEnd().split("\n").length, lastKept + 50)
     }))
 })
 

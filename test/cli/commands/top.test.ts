@@ -34,6 +34,8 @@ const makeRecorder = () => {
         isDown: false,
         restarts: 0,
         failures: 0,
+        damagedSegments: [],
+        holes: [],
         limits: { maxSegments: 8, maxCompressedSegments: 64 },
         holds: []
       },
@@ -148,6 +150,7 @@ const directory: DirectoryReport = {
   firstEventId: 1,
   lastEventId: 7,
   meta: null,
+  holes: [],
   heldBy: null,
   diskFreeBytes: 1 << 30
 }
