@@ -622,7 +622,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 12500,
+    seedFirst: 20180,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
