@@ -11,8 +11,8 @@ import { pathIn } from "../../disk/SegmentDirectory.ts"
 const reservesThatFit = 2
 
 /**
- * Holds a reserve of `reserveBytes`, if that is above 0, and removes one that an earlier process left. It is made by
- * `renew`, and removed when it is released or when the scope closes.
+ * Holds a reserve of `reserveBytes`, if that is above 0, and removes one that an earlier process left. It is made at
+ * once, or by `renew` when there is no room for it yet, and removed when it is released or when the scope closes.
  */
 export const makeReserve = Effect.fnUntraced(function*(options: {
   readonly directory: string
@@ -64,6 +64,10 @@ export const makeReserve = Effect.fnUntraced(function*(options: {
         })
     })
   })
+  if (reserveBytes > 0) {
+    yield* renew(yield* Effect.orElseSucceed(disk.freeBytes(directory), () => undefined))
+  }
+
   /** Removes the reserve; `true` when this has made room. */
   const release = Effect.suspend(() => {
     const hasMadeRoom = isThere
