@@ -120,6 +120,9 @@ const looksMax = 200
 /** The private name is swept away that often only when something is badly wrong. */
 const attemptsMax = 100
 
+/** A socket whose knocks are cut off that often is not one of ours. */
+const knocksMax = 20
+
 /** Names that this copy of the module holds: an application that opens one directory twice is told so. */
 const heldHere = new Set<string>()
 
@@ -205,6 +208,12 @@ const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place,
   return yield* failure("Io", "the socket is removed each time it is made")
 })
 
+/**
+ * ECONNRESET: the socket was closed while this knock waited in its queue. What is there now only another knock tells.
+ */
+const knockAgain = (path: string, calls: LockCalls): Effect.Effect<string, DiskError> =>
+  Effect.repeat(calls.knock(path), { while: (code) => code === "ECONNRESET", times: knocksMax })
+
 /** Every socket of another that is alive or may be. Those that are dead are removed where that is allowed. */
 const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefined, calls: LockCalls) {
   const found: Array<Rival> = []
@@ -214,7 +223,7 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
     const path = join(place.directory, name)
     const madeMillis = yield* calls.madeMillis(path)
     if (madeMillis === undefined) continue
-    const code = yield* calls.knock(path)
+    const code = yield* knockAgain(path, calls)
     const since = new Date(madeMillis).toISOString()
     const process = `process ${holder.pid} on ${holder.host}, since ${since}`
     // EAGAIN: it listens, and more connections wait than it has room for.

@@ -657,7 +657,10 @@ class ModelProcess {
       knock: (path) =>
         this.call(() => {
           const socket = sockets.get(path)
-          return socket === undefined ? "ENOENT" : socket.isAlive ? "" : "ECONNREFUSED"
+          if (socket?.isAlive === true) return ""
+          // It was closed while the knock waited.
+          if (this.model.random.chance(0.3)) return "ECONNRESET"
+          return socket === undefined ? "ENOENT" : "ECONNREFUSED"
         }),
       bootId: Effect.succeed("0123abcd"),
       pause: Effect.orDie(this.call(() => undefined))

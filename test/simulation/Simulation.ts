@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { Damage, liveWithDamage, lookAtDamage } from "./Damage.ts"
@@ -42,6 +43,8 @@ export interface RunOptions {
   readonly seams?: Seams
   /** Lives end right after an operation like this one, more often than not. */
   readonly focus?: Focus
+  /** Every life has these limits, instead of some that are drawn. */
+  readonly limits?: RetentionLimits
   /** How often a hint is spoiled between two lives; in a fifth of them, when not given. */
   readonly hintShare?: number
   /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */
@@ -74,7 +77,9 @@ export const run = (options: RunOptions): Run => {
 const runSeed = (options: RunOptions): Run => {
   const { seams = {}, seed } = options
   const random = new SeededRandom(seed)
-  let scenario = drawScenario(random)
+  const limited = (drawn: Scenario): Scenario =>
+    options.limits === undefined ? drawn : { ...drawn, wal: { ...drawn.wal, limits: options.limits } }
+  let scenario = limited(drawScenario(random))
   const { lives } = scenario
   const trace = new Trace(options.isVerbose ?? false)
   const simulated = Effect.runSync(SimulatedDisk.make({ seed: random.uint32() }))
@@ -94,7 +99,7 @@ const runSeed = (options: RunOptions): Run => {
 
   for (let number = 1; number <= lives + 1 && violation === undefined; number++) {
     const isLast = number > lives
-    if (number > 1) scenario = drawNextScenario(random, scenario)
+    if (number > 1) scenario = limited(drawNextScenario(random, scenario))
     trace.add(`life ${number} begins after: ${model.ending}`)
     const world = new World(random, nowMillis, scenario.isShuffled)
     // The clock may be wrong from the start on. Ahead in two lives one after the other, it would look right.

@@ -15,6 +15,7 @@ import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
+import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { Positions } from "../../src/recorder/Recorder.ts"
 import * as Arena from "../../src/shared/Arena.ts"
@@ -32,6 +33,8 @@ export interface PlantedBug {
   readonly seedFirst?: number
   /** The moment at which it hurts, when that is one operation long. */
   readonly focus?: Focus
+  /** The limits with which it hurts. */
+  readonly limits?: RetentionLimits
   /** As in `RunOptions`. */
   readonly openRotShare?: number
   readonly hintShare?: number
@@ -42,16 +45,9 @@ export interface PlantedBug {
 
 /** How a run with a seed is told of the bug. */
 export const optionsOf = (
-  { damageShare, focus, hintShare, openRotShare, plant }: PlantedBug,
+  { name: _name, plant, seedFirst: _seedFirst, seedsMax: _seedsMax, ...options }: PlantedBug,
   seed: number
-): RunOptions => ({
-  seed,
-  seams: plant(),
-  ...(focus === undefined ? {} : { focus }),
-  ...(damageShare === undefined ? {} : { damageShare }),
-  ...(hintShare === undefined ? {} : { hintShare }),
-  ...(openRotShare === undefined ? {} : { openRotShare })
-})
+): RunOptions => ({ seed, seams: plant(), ...options })
 
 type DiskService = Disk["Service"]
 
@@ -526,7 +522,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the limit of cold segments counts files",
     seedsMax: 150,
-    seedFirst: 1450,
+    limits: { maxSegments: 2, maxCompressedSegments: 4 },
     plant: () => ({
       outcome: (outcome) => outcome._tag === "Persisted" ? { ...outcome, usedBytes: Number.MAX_SAFE_INTEGER } : outcome
     })
@@ -640,7 +636,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 15170,
+    limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMillisMax: 20_000 },
+    seedFirst: 260,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
