@@ -138,13 +138,14 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
 
   /**
    * Returns to the segment before this one if it was continued since it was read: a recorder that starts opens the
-   * newest segment again. As soon as another one follows, it no longer grows.
+   * newest segment again. As soon as another one follows, it no longer grows. One that has become shorter was damaged
+   * and moved to quarantine: what it had was read.
    */
   const returnTo = Effect.fnUntraced(function*(segmentIndex: number) {
     const before = passed
     if (before === undefined || before.segmentIndex !== segmentIndex) return false
     const header = (yield* knownStart(reader, segmentIndex))?.header
-    if (header === undefined || header.closedNanos !== 0n && header.lastEventId === before.lastEventId) return false
+    if (header === undefined || header.closedNanos !== 0n && header.lastEventId <= before.lastEventId) return false
     yield* leave
     nextIndex = segmentIndex
     inherited = before.inherited
