@@ -31,10 +31,11 @@ import { buildSegment, buildWal, filesIn, makeRandom, put } from "../fixtures/se
 import type { BuiltSegment, NamedFile } from "../fixtures/segments.ts"
 import { directory, onReadOnlyDisk, onSimulatedDisk } from "../fixtures/simulatedWal.ts"
 
-const mebibyte = 1024 * 1024
+/** Content of a full block of the frames: the least that LZ4 has, so that a short segment has many. */
+const fullBytes = 64 * 1024
 
 interface FrameOptions {
-  /** Content of each block; a block of 1 MiB for each when not given. */
+  /** Content of each block; full ones when not given. */
   readonly blockBytes?: ReadonlyArray<number>
   /** 4: blocks of up to 64 KiB, 6: 1 MiB. */
   readonly code?: 4 | 6
@@ -46,7 +47,7 @@ interface FrameOptions {
 
 /** A standard frame of any kind. */
 const frame = (content: Uint8Array, options: FrameOptions = {}): Buffer => {
-  const { claimedBytes = content.length, code = 6, hasBlockChecksums, hasContentChecksum = true, isLinked } = options
+  const { claimedBytes = content.length, code = 4, hasBlockChecksums, hasContentChecksum = true, isLinked } = options
   const hasSize = claimedBytes !== "none"
   const descriptor = Buffer.alloc(hasSize ? 10 : 2)
   descriptor[0] = 1 << 6 | (isLinked === true ? 0 : 0x20) | (hasBlockChecksums === true ? 0x10 : 0) |
@@ -119,11 +120,11 @@ const intact: ReadonlyArray<readonly [string, Case["file"]]> = [
   ["a frame that says its blocks are linked", ({ bytes }) => cold(frame(bytes, { isLinked: true }))],
   [
     "a frame of as many blocks as full ones would be, which are not full",
-    ({ bytes }) => cold(frame(bytes, { blockBytes: [mebibyte - 64, mebibyte - 128, mebibyte - 64, mebibyte - 64] }))
+    ({ bytes }) => cold(frame(bytes, { blockBytes: [fullBytes - 64, fullBytes - 128, fullBytes - 64, fullBytes - 64] }))
   ],
   ["a skippable frame in front", ({ bytes }) => cold(Buffer.concat([skippable(100), frame(bytes)]))],
   ["an empty skippable frame in front", ({ bytes }) => cold(Buffer.concat([skippable(0), frame(bytes)]))],
-  ["a skippable frame behind", ({ bytes }) => cold(Buffer.concat([frame(bytes), skippable(2 * mebibyte)]))],
+  ["a skippable frame behind", ({ bytes }) => cold(Buffer.concat([frame(bytes), skippable(2 * fullBytes)]))],
   ["two frames", ({ bytes }) => cold(Buffer.concat([frame(bytes.subarray(0, 1e6)), frame(bytes.subarray(1e6))]))],
   [
     "two frames, the first of which can be sought in",
@@ -157,7 +158,7 @@ const damaged: ReadonlyArray<readonly [string, Case["file"], Pick<Case, "mayBegi
   ["the block form, cut off", ({ bytes }) => block(blockOf(bytes).subarray(0, -1000))],
   ["a frame that claims less", ({ bytes }) => cold(frame(bytes, { claimedBytes: bytes.length - 1 }))],
   ["a frame that claims more", ({ bytes }) => cold(frame(bytes, { claimedBytes: bytes.length + 1 }))],
-  ["a frame that claims a block more", ({ bytes }) => cold(frame(bytes, { claimedBytes: bytes.length + mebibyte }))],
+  ["a frame that claims a block more", ({ bytes }) => cold(frame(bytes, { claimedBytes: bytes.length + fullBytes }))],
   [
     "a block form that claims more",
     ({ bytes }) => {
@@ -169,7 +170,7 @@ const damaged: ReadonlyArray<readonly [string, Case["file"], Pick<Case, "mayBegi
   ["an empty hot file", () => hot(new Uint8Array(0))],
   ["an empty cold file", () => cold(new Uint8Array(0))],
   ["an empty block form", () => block(new Uint8Array(0))],
-  ["zeros instead of a frame", () => cold(Buffer.alloc(5 * mebibyte))],
+  ["zeros instead of a frame", () => cold(Buffer.alloc(20 * fullBytes))],
   ["a skippable frame alone", () => cold(skippable(100))],
   ["an empty frame alone", () => cold(frame(new Uint8Array(0)))],
   [
@@ -316,11 +317,11 @@ const buildLongWal = (layout: SegmentLayout, segments: ReadonlyArray<number>): A
 const format2: SegmentLayout = { version: 2, eventSize: 0, blockBytesMax: 64 * 1024 }
 
 const kinds: ReadonlyArray<Kind> = [
-  { name: "format 2", layout: format2, built: buildLongWal(format2, [30, 1350, 30]) },
+  { name: "format 2", layout: format2, built: buildLongWal(format2, [30, 300, 30]) },
   {
     name: "format 1",
     layout: format1Layout,
-    built: buildWal({ layout: format1Layout, segments: [1000, 68_000, 1000], commitEvents: 255, seconds })
+    built: buildWal({ layout: format1Layout, segments: [1000, 18_000, 1000], commitEvents: 255, seconds })
   }
 ]
 
@@ -332,7 +333,7 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
   const lastId = newest.lastEventId
 
   it("are given a segment that is long enough for seeks to begin inside it", () => {
-    assert.isAbove(middle.bytes.length, 4 * mebibyte)
+    assert.isAbove(middle.bytes.length, 16 * fullBytes)
     assert.isAbove(middle.bytes.length, 4 * layout.blockBytesMax)
   })
 
