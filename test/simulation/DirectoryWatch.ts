@@ -133,7 +133,7 @@ export class DirectoryWatch {
   #lookAtCold(changed: string): void {
     if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
     const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
-    const cold = files.reduce((sum, file) => sum + this.weights.of(file), 0)
+    const cold = files.reduce((sum, file) => sum + this.weights.atLeast(file), 0)
     // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
     const isOldest = files.every(({ path }) => path >= changed)
     // One that was begun under a hold may still come.
@@ -236,8 +236,8 @@ export const checkLimits = (options: {
   const full = hot.filter((file) => file.segmentIndex < newest || weights.of(file) > 1 / 2)
   if (full.length > 0 && hot.length > Math.max(1, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
   const { ageMillisMax, bytesMax, maxCompressedSegments } = limits
-  if (maxCompressedSegments !== "unlimited" && weights.sum(cold) > maxCompressedSegments) {
-    fail(`${cold.length} segments are cold, full ones' worth: ${weights.sum(cold)}`)
+  if (maxCompressedSegments !== "unlimited" && weights.sumAtLeast(cold) > maxCompressedSegments) {
+    fail(`${cold.length} segments are cold, full ones' worth: ${weights.sumAtLeast(cold)}`)
   }
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   if (bytesMax !== undefined && bytes > bytesMax && hot.length + deletable.length > 0) {

@@ -34,6 +34,8 @@ const decoded = (path: string, bytes: Uint8Array): Iterable<Uint8Array> =>
     ? new Lz4BlockFile(bytes.length, 2 ** 30).push(bytes)
     : [bytes]
 
+const weightMin = 1 / 128
+
 /** The weights of segments in a setup. */
 export class Weights {
   readonly #scenario: Pick<Scenario, "wal">
@@ -44,11 +46,22 @@ export class Weights {
     this.#scenario = scenario
   }
 
+  /** What it counts at most: as a full one when it cannot be decoded, because it has rotted. */
   of(file: SegmentOnDisk): number {
+    return this.#exactly(file) ?? 1
+  }
+
+  /** What it counts at least. */
+  atLeast(file: SegmentOnDisk): number {
+    return this.#exactly(file) ?? weightMin
+  }
+
+  #exactly(file: SegmentOnDisk): number | undefined {
     const known = this.#cold.get(file.path)
     if (known !== undefined) return known
-    const units = Math.ceil(1024 * (shareOf(file, this.#scenario) ?? 1))
-    const weight = Math.min(1024, Math.max(8, units)) / 1024
+    const share = shareOf(file, this.#scenario)
+    if (share === undefined) return undefined
+    const weight = Math.min(1, Math.max(weightMin, Math.ceil(1024 * share) / 1024))
     if (!file.isHot) this.#cold.set(file.path, weight)
     return weight
   }
@@ -58,9 +71,15 @@ export class Weights {
     return this.#cold.get(path) ?? 1
   }
 
-  /** Of a segment in two forms, one counts. */
+  /** At most. Of a segment in two forms, one counts. */
   sum(files: ReadonlyArray<SegmentOnDisk>): number {
-    const byIndex = new Map(files.map((file) => [file.segmentIndex, file]))
-    return [...byIndex.values()].reduce((sum, file) => sum + this.of(file), 0)
+    return [...oneForm(files)].reduce((sum, file) => sum + this.of(file), 0)
+  }
+
+  sumAtLeast(files: ReadonlyArray<SegmentOnDisk>): number {
+    return [...oneForm(files)].reduce((sum, file) => sum + this.atLeast(file), 0)
   }
 }
+
+const oneForm = (files: ReadonlyArray<SegmentOnDisk>): Iterable<SegmentOnDisk> =>
+  new Map(files.map((file) => [file.segmentIndex, file])).values()
