@@ -172,12 +172,12 @@ export class DirectoryWatch {
 
   /** When nothing but age may delete, what was deleted was old enough, whatever the wall clock showed. */
   #lookAtAge(segmentIndex: number, nowMillis: number): void {
-    const { newestMillis, wasClockBehind } = this.#model
+    const { newestMillis, wasClockBelieved } = this.#model
     const since = newestMillis.get(segmentIndex)
     if (!this.#isOnlyAge || since === undefined) return
     // Of what an earlier life has closed, only the times of files tell, when nothing contradicts them.
     const isTold = this.#closedHere.has(segmentIndex)
-    if (!isTold && (wasClockBehind || nowMillis - this.#startMillis > steadyMillis)) return
+    if (!isTold && (wasClockBelieved || nowMillis - this.#startMillis > steadyMillis)) return
     const ageMin = this.#ageMin - (isTold ? 0 : toldMillis)
     if (nowMillis - since < ageMin) {
       this.#violated(

@@ -37,8 +37,12 @@ export class Model {
   readonly appendedMillis: Array<number> = []
   /** When the newest event of a closed segment was appended, or, without one, when it was reported closed. */
   readonly newestMillis = new Map<number, number>()
-  /** The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. */
-  wasClockBehind = false
+  /**
+   * The wall clock was behind at some time: then files tell a time that is too early, and nothing contradicts it. Or it
+   * was ahead at two openings one after the other, of which the first had touched the newest file: then that confirms
+   * it.
+   */
+  wasClockBelieved = false
 
   /** A life with this setup begins. */
   setUp(scenario: Pick<Scenario, "wal">): void {
@@ -48,7 +52,12 @@ export class Model {
 
   /** The wall clock is off by so much. */
   clockShows(setMillis: number): void {
-    if (setMillis < 0) this.wasClockBehind = true
+    if (setMillis < 0) this.wasClockBelieved = true
+  }
+
+  /** An opening has failed while the clock was off by so much, and another one follows. */
+  opensAgain(setMillis: number): void {
+    if (setMillis > 0) this.wasClockBelieved = true
   }
 
   limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {

@@ -53,6 +53,7 @@ export const open = (life: Life): Effect.Effect<Opened> =>
         return { services, recorder, maintainer, maintainerScope, recorderScope }
       }
       checkFailure(life, exit.cause)
+      model.opensAgain(world.setMillis)
       if (attempt > 3 || random.chance(0.5)) yield* life.faults.heal
       yield* Scope.close(recorderScope, Exit.void)
       yield* Scope.close(maintainerScope, Exit.void)
