@@ -15,6 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
+import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import { quarantineSegment } from "../reading/recovery/Quarantine.ts"
 import type { Quarantined, QuarantineFailure } from "../reading/recovery/Quarantine.ts"
 import { formatHole } from "../reading/ReplayError.ts"
@@ -59,10 +60,21 @@ export const make = Effect.fnUntraced(function*(parts: {
   state.holes = found.holes
 
   const onDisk = Effect.provideService(Disk, disk)
+  const isGone = (segmentIndex: number) =>
+    Effect.map(
+      onDisk(directory.scan),
+      (listing) => !segmentsOf(listing).some((entry) => entry.segmentIndex === segmentIndex)
+    )
   const quarantine = (segmentIndex: number) =>
     oneWriter.withPermit(Effect.gen(function*() {
       if (onDamaged === "keep") return false
-      const done = yield* onDisk(quarantineSegment(directory, segmentIndex))
+      const done = yield* Effect.catchIf(
+        onDisk(quarantineSegment(directory, segmentIndex)),
+        (error) => error._tag === "DiskError" && error.reason === "NotFound",
+        (error) => Effect.flatMap(isGone(segmentIndex), (gone) => gone ? Effect.undefined : Effect.fail(error))
+      )
+      // Retention has deleted it meanwhile: what was damaged is no part of the log any more.
+      if (done === undefined && (yield* isGone(segmentIndex))) return true
       if (done === undefined) {
         state.isWhole(segmentIndex)
         return false
