@@ -49,6 +49,8 @@ export const make = Effect.fnUntraced(function*(parts: {
   const { catalog, control, damaged, directory } = state
   const oneWriter = Semaphore.makeUnsafe(1)
   const reported = new Set<number>()
+  /** A segment is moved once. When what stands in its place is damaged, too, the cause is no rotten bit. */
+  const moved = new Set<number>()
   /** What failed, until it is tried again. */
   const putOff = new Set<number>()
 
@@ -67,7 +69,7 @@ export const make = Effect.fnUntraced(function*(parts: {
     )
   const quarantine = (segmentIndex: number) =>
     oneWriter.withPermit(Effect.gen(function*() {
-      if (onDamaged === "keep") return false
+      if (onDamaged === "keep" || moved.has(segmentIndex)) return false
       const done = yield* Effect.catchIf(
         onDisk(quarantineSegment(directory, segmentIndex)),
         (error) => error._tag === "DiskError" && error.reason === "NotFound",
@@ -80,6 +82,7 @@ export const make = Effect.fnUntraced(function*(parts: {
         return false
       }
       state.holes = (yield* onDisk(HoleStore.read(directory.path))).holes
+      moved.add(segmentIndex)
       telemetry.count("segmentsQuarantined", 1)
       const outcome: StepOutcome = { _tag: "Quarantined", ...done }
       state.apply(outcome, false)
@@ -102,7 +105,9 @@ export const make = Effect.fnUntraced(function*(parts: {
   const next = (): number | undefined =>
     onDamaged === "keep"
       ? undefined
-      : [...damaged].find((segmentIndex) => !putOff.has(segmentIndex) && segmentIndex < catalog.newestKeptIndex)
+      : [...damaged].find((segmentIndex) =>
+        !putOff.has(segmentIndex) && !moved.has(segmentIndex) && segmentIndex < catalog.newestKeptIndex
+      )
 
   const watch = Effect.forever(Effect.gen(function*() {
     const seen = Doorbell.readUnsafe(control.progress)

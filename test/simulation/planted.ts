@@ -165,14 +165,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 150,
+    seedFirst: 190,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 100,
+    seedFirst: 320,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -381,7 +381,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 120,
+    seedFirst: 150,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -571,7 +571,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 590,
+    seedFirst: 660,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -579,7 +579,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 140,
+    seedFirst: 190,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
