@@ -232,3 +232,15 @@ export const place: Effect.Effect<(name: string) => string, never, Scope.Scope> 
   ),
   (root) => (name) => join(root, name)
 )
+
+/** What `stats --json` tells; nothing when it fails. */
+export const statsOf = (directory: string) =>
+  Effect.map(here("stats", "--dir", directory, "--json"), ({ code, stdout }) => code === 0 ? JSON.parse(stdout) : {})
+
+/** Looks again and again until it is so. */
+export const until = (isSo: Effect.Effect<boolean>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.repeat(Effect.tap(isSo, () => Effect.sleep(50)), { until: (so) => so }))
+
+/** Waits until a running recorder has appended so many events, durable or not. */
+export const untilAppended = (directory: string, events: number): Effect.Effect<void> =>
+  until(Effect.map(statsOf(directory), ({ positions }) => positions?.appended >= events))

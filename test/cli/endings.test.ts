@@ -5,7 +5,19 @@ import { spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { constants } from "node:os"
 import { join } from "node:path"
-import { bin, effectWal, hasScript, here, place, slowly, start, subcommands } from "./commandLine.ts"
+import {
+  bin,
+  effectWal,
+  hasScript,
+  here,
+  place,
+  slowly,
+  start,
+  statsOf,
+  subcommands,
+  until,
+  untilAppended
+} from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { rowsOf } from "./document.ts"
 import { makeDamagedLog, makeLog } from "./logs.ts"
@@ -16,16 +28,6 @@ const noteCode = (ended: Ended): Ended => {
   seen.add(ended.code)
   return ended
 }
-
-const statsOf = (directory: string) =>
-  Effect.map(here("stats", "--dir", directory, "--json"), ({ code, stdout }) => code === 0 ? JSON.parse(stdout) : {})
-
-const until = (isSo: Effect.Effect<boolean>): Effect.Effect<void> =>
-  Effect.asVoid(Effect.repeat(Effect.tap(isSo, () => Effect.sleep(50)), { until: (so) => so }))
-
-/** The recorder says how far it is, since nothing is durable yet. */
-const untilAppended = (directory: string, events: number) =>
-  until(Effect.map(statsOf(directory), ({ positions }) => positions?.appended >= events))
 
 const mayUnshare = spawnSync("unshare", ["--pid", "--fork", "--mount-proc", "true"]).status === 0
 

@@ -15,7 +15,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { segmentIndexMax } from "../../src/format/SegmentName.ts"
 import { buildSegment, eventsNamed, hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
-import { bin, effectWal, here, place, slowly, start, subcommands } from "./commandLine.ts"
+import { bin, effectWal, here, place, slowly, start, subcommands, untilAppended } from "./commandLine.ts"
 import type { Ended, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
 import { unreachedPlaces } from "./failureSites.ts"
@@ -231,7 +231,7 @@ describe("errors and warnings, each one line with the code and the words of the 
       const env = { ...slowly(30_000), NODE_V8_COVERAGE: "" }
       const running = yield* start(["record", "--dir", directory, "--threads", "0"], { env })
       running.write("a\n")
-      yield* running.says(/opening a segment/)
+      yield* untilAppended(directory, 1)
       running.child.kill("SIGTERM")
       yield* running.says(/has taken/)
       running.child.kill("SIGKILL")

@@ -18,13 +18,17 @@ import { kinds, layers, temporaryDirectory } from "./fixtures.ts"
 import type { Kind } from "./fixtures.ts"
 
 const everyLayerAndFormat = layers.flatMap(([layer, walLayer]) =>
-  kinds.map(([format, kind]) => ({ layer, walLayer, format, kind }))
+  kinds.map(([format, { event, options }]) => {
+    const long = (id: number) => Buffer.from(`event ${id}`.padEnd(eventBytes - 4))
+    return { layer, walLayer, format, kind: { options, event: options.format === 1 ? event : long } }
+  })
 )
 
-/** Every segment has twelve events, and at most eight segments may stand. */
+/** Twelve events of 64 bytes, with their lengths, fill a segment. At most eight segments may stand. */
 const perSegment = 12
+const eventBytes = 64
 const limits = { maxSegments: 4, maxCompressedSegments: 4 }
-const options = { segmentBytesMax: 4096, slots: 4, limits } as const
+const options = { segmentBytesMax: perSegment * eventBytes, slots: 4, limits } as const
 
 const walNames = (directory: string): ReadonlyArray<string> =>
   readdirSync(directory).filter((name) => /\.wal(\.lz4)?$/.test(name)).sort()
