@@ -170,7 +170,7 @@ const damaged: ReadonlyArray<readonly [string, Case["file"], Pick<Case, "mayBegi
   ["an empty hot file", () => hot(new Uint8Array(0))],
   ["an empty cold file", () => cold(new Uint8Array(0))],
   ["an empty block form", () => block(new Uint8Array(0))],
-  ["zeros instead of a frame", () => cold(Buffer.alloc(20 * fullBytes))],
+  ["zeros instead of a frame", () => cold(Buffer.alloc(10 * fullBytes))],
   ["a skippable frame alone", () => cold(skippable(100))],
   ["an empty frame alone", () => cold(frame(new Uint8Array(0)))],
   [
@@ -317,11 +317,11 @@ const buildLongWal = (layout: SegmentLayout, segments: ReadonlyArray<number>): A
 const format2: SegmentLayout = { version: 2, eventSize: 0, blockBytesMax: 64 * 1024 }
 
 const kinds: ReadonlyArray<Kind> = [
-  { name: "format 2", layout: format2, built: buildLongWal(format2, [30, 300, 30]) },
+  { name: "format 2", layout: format2, built: buildLongWal(format2, [30, 165, 30]) },
   {
     name: "format 1",
     layout: format1Layout,
-    built: buildWal({ layout: format1Layout, segments: [1000, 18_000, 1000], commitEvents: 255, seconds })
+    built: buildWal({ layout: format1Layout, segments: [1000, 9500, 1000], commitEvents: 255, seconds })
   }
 ]
 
@@ -333,7 +333,7 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
   const lastId = newest.lastEventId
 
   it("are given a segment that is long enough for seeks to begin inside it", () => {
-    assert.isAbove(middle.bytes.length, 16 * fullBytes)
+    assert.isAbove(middle.bytes.length, 8 * fullBytes)
     assert.isAbove(middle.bytes.length, 4 * layout.blockBytesMax)
   })
 

@@ -109,13 +109,13 @@ describe.each(everyLayerAndFormat)("A rotten segment ($layer, $format)", ({ kind
         assert.deepStrictEqual([counters.segmentsQuarantined, gauges.acknowledgedHoles], [1, 1])
         const along = yield* skipping(directory)
         assert.deepStrictEqual(along.holes, holes)
-        yield* recordSegments(recorder, kind, 4, 30)
+        yield* recordSegments(recorder, kind, 4, 18)
         yield* until(Effect.sync(() => walNames(directory).length <= 8))
         yield* until(Effect.map(maintainer.verifyConsistency, ({ isConsistent }) => isConsistent))
         return bytes
       }).pipe(Effect.provide(walOf(directory, "quarantine")))
       assert.isAtMost(walNames(directory).length, 8)
-      assert.strictEqual(walNames(directory).at(-1)?.slice(0, 11), "FS.00000030")
+      assert.strictEqual(walNames(directory).at(-1)?.slice(0, 11), "FS.00000018")
       // The evidence is kept as it was, and the hole is forgotten with its neighbours.
       const quarantine = join(directory, "quarantine", readdirSync(join(directory, "quarantine"))[0]!)
       assert.isTrue(readFileSync(join(quarantine, "FS.00000001.wal")).equals(rotten))

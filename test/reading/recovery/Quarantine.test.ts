@@ -77,7 +77,7 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       const damaged = wal[1]!.bytes
       for (const death of ["power off", "killed"] as const) {
         let crashes = 0
-        for (let seed = 0; seed < (death === "killed" ? 1 : 8); seed++) {
+        for (let seed = 0; seed < (death === "killed" ? 1 : 4); seed++) {
           for (let operation = 1; operation < 300; operation++) {
             const words = `seed ${seed}, ${death} at operation ${operation}`
             const simulated = yield* SimulatedDisk.make({ seed: seed * 1000 + operation })
