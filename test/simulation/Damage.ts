@@ -93,7 +93,8 @@ export class Damage {
 /** A life with damage; one that is not the last may be ended at any operation. */
 export const liveWithDamage = (life: Life, damage: Damage): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const { random } = life.setting
+    const { random, watch } = life.setting
+    watch.hasDamage = true
     yield* life.faults.heal
     const opened = yield* openPast(life)
     const background = yield* Scope.make()

@@ -65,6 +65,8 @@ export class DirectoryWatch {
   #found: ReadonlySet<number>
   readonly #model: Model
   readonly weights: Weights
+  /** A segment in quarantine was whole when a deletion was decided, and counts less when it happens. */
+  hasDamage = false
   /** What was held has let there be more, and they are not yet gone. */
   #mayExceedCold = false
   readonly #simulated: SimulatedDisk["Service"]
@@ -145,6 +147,7 @@ export class DirectoryWatch {
 
   /** When nothing but their number may delete, there were full ones' worth: with those that are still to come. */
   #lookAtWeight(path: string): void {
+    if (this.hasDamage) return
     const weight = this.weights.ofGone(path) + this.weights.sum(segmentsOnDisk(this.#simulated))
     if (weight > this.#coldMin) return
     this.#violated(
