@@ -7,8 +7,9 @@
  *   continues past it. The newest segment is never moved while a recorder runs: ids and chain continue from it. A start
  *   moves it, before recording begins.
  *
- * Both are logged once, as an error. This runs where the service runs, one segment after the other, so the file of the
- * holes has one writer, whichever layer runs the executors and however many there are.
+ * A segment is moved once in the life of a recorder. Everything is logged once, as an error. This runs where the
+ * service runs, one segment after the other, so the file of the holes has one writer, whichever layer runs the executors
+ * and however many there are.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
@@ -27,8 +28,9 @@ import type { StepOutcome } from "./steps/StepOutcome.ts"
 /** The damaged segments of a maintainer. */
 export interface DamagedSegments {
   /**
-   * Moves a damaged segment away, if the policy is to do so; `false` when it is not, and when none of the segment's
-   * files is damaged by itself.
+   * Moves a damaged segment away, if the policy is to do so; `true` also when it is gone, since retention has deleted
+   * it meanwhile. `false` when the policy is to keep it, when none of its files is damaged by itself, and when it was
+   * moved before.
    */
   readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, QuarantineFailure>
   /** Logs what freezes find, and moves it away if the policy is to do so. Never ends. */
@@ -75,14 +77,13 @@ export const make = Effect.fnUntraced(function*(parts: {
         (error) => error._tag === "DiskError" && error.reason === "NotFound",
         (error) => Effect.flatMap(isGone(segmentIndex), (gone) => gone ? Effect.undefined : Effect.fail(error))
       )
-      // Retention has deleted it meanwhile: what was damaged is no part of the log any more.
-      if (done === undefined && (yield* isGone(segmentIndex))) return true
       if (done === undefined) {
         state.isWhole(segmentIndex)
-        return false
+        return yield* isGone(segmentIndex)
       }
       state.holes = (yield* onDisk(HoleStore.read(directory.path))).holes
       moved.add(segmentIndex)
+      reported.delete(segmentIndex)
       telemetry.count("segmentsQuarantined", 1)
       const outcome: StepOutcome = { _tag: "Quarantined", ...done }
       state.apply(outcome, false)
@@ -98,6 +99,7 @@ export const make = Effect.fnUntraced(function*(parts: {
       if (reported.has(segmentIndex)) continue
       reported.add(segmentIndex)
       if (onDamaged === "keep") yield* Effect.logError(formatKept(directory.path, segmentIndex))
+      else if (moved.has(segmentIndex)) yield* Effect.logError(formatAgain(directory.path, segmentIndex))
     }
   })
 
@@ -139,6 +141,10 @@ export const make = Effect.fnUntraced(function*(parts: {
 const formatKept = (directory: string, segmentIndex: number): string =>
   `segment ${segmentIndex} of ${directory} is damaged and stays where it is (onDamaged: keep): nothing newer is deleted, ` +
   "whatever the limits; record with onDamaged: quarantine, or stop and use `effect-wal repair --apply`"
+
+const formatAgain = (directory: string, segmentIndex: number): string =>
+  `segment ${segmentIndex} of ${directory} is damaged again after it was moved to quarantine, and stays where it is: ` +
+  "nothing newer is deleted, whatever the limits; look at the disk, then stop and use `effect-wal repair --apply`"
 
 const formatQuarantined = (directory: string, { hole, kept, quarantine, segmentIndex }: Quarantined): string =>
   `segment ${segmentIndex} of ${directory} is damaged and was moved to ${quarantine}; ` +
