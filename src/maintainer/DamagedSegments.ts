@@ -8,8 +8,8 @@
  *   moves it, before recording begins.
  *
  * A segment is moved once in the life of a recorder. Everything is logged once, as an error. This runs where the
- * service runs, one segment after the other, so the file of the holes has one writer, whichever layer runs the executors
- * and however many there are.
+ * service runs, one segment after the other, so the file of the holes has one writer, whichever layer runs the
+ * executors and however many there are.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
