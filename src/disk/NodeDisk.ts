@@ -415,18 +415,24 @@ const make = (call: Call): Disk["Service"] => {
       (done) => fs.mkdir(path, options, (error) => done(error, undefined)),
       () => fs.mkdirSync(path, options)
     ).pipe(
-      Effect.andThen(
-        giveToOwner(
-          path,
-          (uid, gid) =>
+      // By its descriptor: the owner may put something else in its place meanwhile.
+      Effect.andThen(giveToOwner(path, (uid, gid) =>
+        Effect.acquireUseRelease(
+          call<number>(
+            "makeDirectory",
+            path,
+            (done) => fs.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, done),
+            () => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+          ),
+          (fd) =>
             call<void>(
               "makeDirectory",
               path,
-              (done) => fs.lchown(path, uid, gid, done),
-              () => fs.lchownSync(path, uid, gid)
-            )
-        )
-      ),
+              (done) => fs.fchown(fd, uid, gid, done),
+              () => fs.fchownSync(fd, uid, gid)
+            ),
+          (fd) => Effect.ignore(closeDescriptor(call, path, fd))
+        ))),
       Effect.catchIf(
         (error) => error.reason === "Exists",
         (error) =>

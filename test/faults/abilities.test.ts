@@ -36,6 +36,7 @@ describe.skipIf(injectionMissing() !== "").each(layers)("a file system (%s)", (l
       return testimony.lines.at(-1) ?? testimony.stderr
     })
 
+  // Nothing links, and this holds that nothing begins to.
   it.live("without hard links records as any other", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* lastLine("link,linkat", "EPERM"), "end 60")
