@@ -18,7 +18,7 @@ export default defineConfig({
     globalSetup: ["test/build.ts"],
     reporters: ["default", new ClosingWords()],
     // More than there are cores: many tests wait, for the disk, for a process or for a drain.
-    maxWorkers: availableParallelism() + 2,
+    maxWorkers: availableParallelism() + 1,
     // All files of a worker share one copy of Effect's modules; loading them for each takes longer than many a file's tests.
     isolate: false,
     sequence: { sequencer: LongestFirst },

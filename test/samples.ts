@@ -22,7 +22,7 @@ export interface Sample {
 }
 
 export const samples = {
-  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 6, atLeast: 150, weight: 6 },
+  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 4, atLeast: 80, weight: 6 },
   schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 4, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 1.5, atLeast: 60 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 2, atLeast: 1000 },
@@ -37,6 +37,7 @@ export const samples = {
   killsWorker: { file: "faults/kill", cases: "logs under kill -9 (worker)", seconds: 0, atLeast: 1, weight: 2 },
   injectionsFiber: { file: "faults/inject", cases: "failing calls (fiber)", seconds: 2.5, atLeast: 8, weight: 2 },
   injectionsWorker: { file: "faults/inject", cases: "failing calls (worker)", seconds: 2.5, atLeast: 8, weight: 2 },
+  openings: { file: "recorder/openings", cases: "processes that open and close", seconds: 0, atLeast: 1 },
   filesystems: { file: "faults/filesystems", cases: "broken file systems", seconds: 0, atLeast: 0, weight: 2 }
 } as const satisfies Record<string, Sample>
 

@@ -1,6 +1,6 @@
 /**
- * The long run: every sample of the tests (seeds, schedules, kills, failing calls, changed files, …) for the time that is
- * given, and one report at the end.
+ * The long run: every sweep of the tests as a whole, every sample (seeds, schedules, kills, failing calls, changed files,
+ * …) for the time that is given, and one report at the end.
  *
  *     npm run test:long -- --minutes 60 [--report FILE] [--afresh]
  *
@@ -8,7 +8,7 @@
  * is kept in `node_modules/.cache/effect-wal-long`. `--afresh` forgets that.
  */
 import { spawn } from "node:child_process"
-import { rmSync, writeFileSync } from "node:fs"
+import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -39,7 +39,10 @@ const before = progress()
 const weights = all.reduce((sum, [, { weight = 1 }]) => sum + weight, 0)
 const millis = minutes * 60_000 * availableParallelism() / weights
 const begun = new Date()
-const files = [...new Set(all.map(([, { file }]) => `test/${file}.test.ts`))]
+const sampled = all.map(([, { file }]) => `test/${file}.test.ts`)
+const sweeping = globSync("test/**/*.test.ts", { cwd: root })
+  .filter((file) => readFileSync(join(root, file), "utf8").includes("/sweep.ts\""))
+const files = [...new Set([...sweeping, ...sampled])]
 const vitest = ["node_modules/vitest/vitest.mjs", "run", `--maxWorkers=${availableParallelism()}`, ...files]
 const child = spawn(process.execPath, vitest, {
   cwd: root,

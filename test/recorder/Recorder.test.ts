@@ -19,7 +19,18 @@ import { Recorder, typed } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
-import { expected, kinds, layers, recording, replayed, small, temporaryDirectory, text, withFiles } from "./fixtures.ts"
+import {
+  expected,
+  kinds,
+  layers,
+  pairs,
+  recording,
+  replayed,
+  small,
+  temporaryDirectory,
+  text,
+  withFiles
+} from "./fixtures.ts"
 import type { Kind } from "./fixtures.ts"
 
 const segmentFiles = (directory: string, ending: string) =>
@@ -30,11 +41,9 @@ const appendEach = (kind: Kind) => (recorder: Recorder["Service"], fromId: numbe
     for (let id = fromId; id <= toId; id++) assert.strictEqual(yield* recorder.append(kind.event(id)), id)
   })
 
-const everyLayerAndFormat = layers.flatMap(([layer, walLayer]) =>
-  kinds.map(([format, kind]) => [layer, format, walLayer, kind] as const)
-)
+const layersAndFormats = pairs.map(([[layer, walLayer], [format, kind]]) => [layer, format, walLayer, kind] as const)
 
-describe.each(everyLayerAndFormat)("Recorder, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
+describe.each(layersAndFormats)("Recorder, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
   const appendMany = appendEach(kind)
   const wal = (options: Parameters<typeof walLayer>[0]) =>
     Layer.provide(walLayer({ ...kind.options, ...options }), NodeDisk.layer)

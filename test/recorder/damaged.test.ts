@@ -14,15 +14,13 @@ import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { quiet } from "../maintainer/maintaining.ts"
-import { kinds, layers, temporaryDirectory } from "./fixtures.ts"
+import { pairs, temporaryDirectory } from "./fixtures.ts"
 import type { Kind } from "./fixtures.ts"
 
-const everyLayerAndFormat = layers.flatMap(([layer, walLayer]) =>
-  kinds.map(([format, { event, options }]) => {
-    const long = (id: number) => Buffer.from(`event ${id}`.padEnd(eventBytes - 4))
-    return { layer, walLayer, format, kind: { options, event: options.format === 1 ? event : long } }
-  })
-)
+const layersAndFormats = pairs.map(([[layer, walLayer], [format, { event, options }]]) => {
+  const long = (id: number) => Buffer.from(`event ${id}`.padEnd(eventBytes - 4))
+  return { layer, walLayer, format, kind: { options, event: options.format === 1 ? event : long } }
+})
 
 /** Twelve events of 64 bytes, with their lengths, fill a segment. At most eight segments may stand. */
 const perSegment = 12
@@ -82,7 +80,7 @@ const skipping = (directory: string) =>
 const verified = (directory: string, incremental?: "onlyNew") =>
   Effect.provide(verify({ directory, ...(incremental === undefined ? {} : { incremental }) }), NodeDisk.layer)
 
-describe.each(everyLayerAndFormat)("A rotten segment ($layer, $format)", ({ kind, walLayer }) => {
+describe.each(layersAndFormats)("A rotten segment ($layer, $format)", ({ kind, walLayer }) => {
   const walOf = (directory: string, onDamaged: "keep" | "quarantine") =>
     Layer.provide(walLayer({ ...kind.options, ...options, directory, onDamaged }), NodeDisk.layer)
   const keptInPlace = kind.options.format === 1 ? 0 : 7

@@ -23,12 +23,11 @@ export type Options = Omit<Wal.WalOptions, "directory"> & { readonly directory: 
 const threadModule = pathToFileURL(program("maintainerThread"))
 
 /** Every way to run the maintainer of a recorder. */
-export const layers: ReadonlyArray<readonly [string, (options: Options) => Layer.Layer<Wal.Wal, Wal.WalError, Disk>]> =
-  [
-    ["fiber", (options) => Wal.layer(options)],
-    ["thread", (options) => Wal.layerWorker({ ...options, threadModule })],
-    ["pool", (options) => Wal.layerWorker({ ...options, threadModule, workers: 2 })]
-  ]
+export const layers = [
+  ["fiber", (options: Options) => Wal.layer(options)],
+  ["thread", (options: Options) => Wal.layerWorker({ ...options, threadModule })],
+  ["pool", (options: Options) => Wal.layerWorker({ ...options, threadModule, workers: 2 })]
+] as const
 
 export const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-wal-"))),
@@ -50,10 +49,19 @@ export interface Kind {
 
 export const text = (id: number): Uint8Array => Buffer.from(`event ${id} ${"x".repeat(id % 50)}`)
 
-export const kinds: ReadonlyArray<readonly [string, Kind]> = [
+export const kinds: readonly [readonly [string, Kind], readonly [string, Kind]] = [
   ["format 2", { options: {}, event: text }],
   ["format 1", { options: { format: 1 }, event: (id) => orderEvent(id) }]
 ]
+
+const [fiber, thread, pool] = layers
+const [format2, format1] = kinds
+
+/**
+ * Every layer and every format, where the two have nothing to do with each other and a case is dear: a pool starts four
+ * threads, each for a tenth of a second of processor time.
+ */
+export const pairs = [[fiber, format2], [fiber, format1], [thread, format2], [pool, format1]] as const
 
 /** The events of a directory, as text by id. */
 export const replayed = (directory: string) =>

@@ -11,7 +11,7 @@ import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
-import { expected, kinds, layers, recording, replayed, temporaryDirectory } from "./fixtures.ts"
+import { expected, kinds, pairs, recording, replayed, temporaryDirectory } from "./fixtures.ts"
 import type { Kind, Options } from "./fixtures.ts"
 
 const segmentFiles = (directory: string) => readdirSync(directory).filter((name) => name.startsWith("FS.")).sort()
@@ -26,29 +26,29 @@ const verified = (directory: string) =>
 const tight = { maxSegments: 2, maxCompressedSegments: 4 } as const
 
 /** One event, from the opening of a recorder to its drain. */
-const startFor = (kind: Kind, walLayer: (typeof layers)[number][1]) => (options: Options, id: number) =>
+const startFor = (kind: Kind, walLayer: (typeof pairs)[number][0][1]) => (options: Options, id: number) =>
   recording(
     Layer.provide(walLayer({ ...kind.options, ...options }), NodeDisk.layer),
     (recorder) => recorder.appendDurable(kind.event(id))
   )
 
-const everyLayerAndFormat = layers.flatMap(([layer, walLayer]) =>
-  kinds.map(([format, kind]) => [layer, format, walLayer, kind] as const)
-)
+const layersAndFormats = pairs.map(([[layer, walLayer], [format, kind]]) => [layer, format, walLayer, kind] as const)
 
 describe.each(kinds)("a log at the default limits, %s", (_format, kind) => {
   it.live("keeps all that 72 starts have recorded, in one segment", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const start = startFor(kind, Wal.layer)
-      for (let id = 1; id <= 72; id++) assert.strictEqual(yield* start({ directory }, id), id)
+      // A file of format 1 is made in its full size, here of 160 flushes. The default takes twice as long.
+      const options = kind.options.format === 1 ? { directory, segmentBytesMax: 2_621_440 } : { directory }
+      for (let id = 1; id <= 72; id++) assert.strictEqual(yield* start(options, id), id)
       assert.deepStrictEqual(yield* replayed(directory), expected(kind, 1, 72))
       assert.deepStrictEqual(segmentFiles(directory), ["FS.00000000.wal"])
       assert.deepStrictEqual(yield* verified(directory), [])
     }))
 })
 
-describe.each(everyLayerAndFormat)("a log, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
+describe.each(layersAndFormats)("a log, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
   const start = startFor(kind, walLayer)
   const within = (options: Options) => Layer.provideMerge(walLayer({ ...kind.options, ...options }), NodeDisk.layer)
 

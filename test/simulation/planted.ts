@@ -148,6 +148,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "directories are never synced",
     seedsMax: 10,
+    seedFirst: 4,
     plant: onDisk(() => ({ syncDirectory: () => Effect.void, changeNames: (_, change) => change }))
   },
   {
@@ -158,21 +159,21 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 50,
+    seedFirst: 51,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 190,
+    seedFirst: 198,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 320,
+    seedFirst: 326,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -192,6 +193,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment gets its name before its bytes are synced",
     seedsMax: 150,
+    seedFirst: 4,
     focus: { after: / rename .*\.wal: ok$/, by: "power off" },
     plant: () => {
       const waiting = new Map<string, DiskFile>()
@@ -245,7 +247,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 190,
+    seedFirst: 208,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -267,6 +269,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "recovery closes the file that it finds instead of writing a fresh one",
     seedsMax: 300,
+    seedFirst: 5,
     focus: { after: / sync .*\.wal: Io$/, by: "killed" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -287,11 +290,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
+    seedFirst: 5,
     plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
     name: "the oldest cold segment goes only when the next has come",
     seedsMax: 100,
+    seedFirst: 4,
     plant: onDisk((disk) => {
       let late: string | undefined
       return {
@@ -315,6 +320,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
+    seedFirst: 5,
     plant: deleteInstead(/\.wal$/, 0)
   },
   {
@@ -327,7 +333,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 90,
+    seedFirst: 94,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -353,7 +359,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 50,
+    seedFirst: 65,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -376,12 +382,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the position up to which events are compressed goes back",
     seedsMax: 60,
+    seedFirst: 5,
     plant: () => atEveryFifthLook((positions) => ({ ...positions, compressed: 0 }))
   },
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 150,
+    seedFirst: 155,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -397,6 +404,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a replay cuts an event short",
     seedsMax: 10,
+    seedFirst: 4,
     plant: () => ({ replayed: (id, bytes) => ({ id, bytes: bytes.length > 32 ? bytes.subarray(1) : bytes }) })
   },
   {
@@ -425,6 +433,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "what is to be frozen is dropped when the process stops",
     seedsMax: 60,
+    seedFirst: 4,
     plant: () => {
       const controls: Array<MaintainerControl> = []
       return {
@@ -445,6 +454,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a slot is given back before its segment is durable",
     seedsMax: 10,
+    seedFirst: 4,
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
@@ -473,6 +483,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the wal_id is forgotten when a directory is opened again",
     seedsMax: 30,
+    seedFirst: 4,
     plant: () => {
       let opened = 0
       return {
@@ -493,12 +504,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the chain begins anew when a directory is opened again",
     seedsMax: 30,
+    seedFirst: 4,
     plant: onAppends((_, arena) => Arena.putClosedUnsafe(arena, Arena.closed(arena).index, 0n))
   },
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 30,
+    seedFirst: 32,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -511,7 +523,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued has a torn tail",
     seedsMax: 60,
-    seedFirst: 20,
+    seedFirst: 34,
     plant: onDisk((disk) => ({
       rename: (from, to) =>
         !from.endsWith(".wal.tmp")
@@ -522,6 +534,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the limit of cold segments counts files",
     seedsMax: 150,
+    seedFirst: 24,
     limits: { maxSegments: 2, maxCompressedSegments: 4 },
     plant: () => ({
       outcome: (outcome) => outcome._tag === "Persisted" ? { ...outcome, usedBytes: Number.MAX_SAFE_INTEGER } : outcome
@@ -530,7 +543,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 200,
+    seedFirst: 201,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -545,7 +558,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 190,
+    seedFirst: 220,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -571,7 +584,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 660,
+    seedFirst: 662,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -579,7 +592,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 190,
+    seedFirst: 198,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -591,12 +604,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "limits that are changed stay as they were",
     seedsMax: 300,
-    seedFirst: 20,
+    seedFirst: 24,
     plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
   },
   {
     name: "the limit of hot segments is forgotten at a rotation",
     seedsMax: 200,
+    seedFirst: 5,
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
@@ -624,7 +638,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 390,
+    seedFirst: 408,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -636,8 +650,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
+    seedFirst: 262,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMillisMax: 20_000 },
-    seedFirst: 260,
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {
@@ -657,7 +671,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 450,
+    seedFirst: 480,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -678,6 +692,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hole is acknowledged before its evidence is durable",
     seedsMax: 100,
+    seedFirst: 10,
     damageShare: 1,
     plant: () => ({
       disk: (disk) => ({
@@ -717,6 +732,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a file of holes whose bits have rotted passes for an intact one",
     seedsMax: 100,
+    seedFirst: 13,
     damageShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -734,6 +750,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a fold goes over holes that are not acknowledged",
     seedsMax: 100,
+    seedFirst: 4,
     damageShare: 1,
     plant: () => ({
       replaying: (options) => options.onLost === undefined ? options : { ...options, onHole: () => Effect.void }
@@ -763,6 +780,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a replay ends quietly where bits have rotted",
     seedsMax: 60,
+    seedFirst: 6,
     plant: () => ({
       replay: Stream.catch((error) => error._tag === "SegmentCorrupt" ? Stream.empty : Stream.fail(error))
     })

@@ -27,6 +27,7 @@ import {
   walIdOfTests
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, range } from "../../fixtures/simulatedWal.ts"
+import { sweepStep, swept } from "../../sweep.ts"
 
 const open = (version: 1 | 2 = 2, where = directory) =>
   Recovery.open({ directory: where, naming: defaultNaming, version })
@@ -232,7 +233,7 @@ describe("Recovery", () => {
           const files = [hot(wal[0]!), hot(torn(middle, 3)), hot(wal[2]!)]
           let crashes = 0
           for (let seed = 0; seed < 12; seed++) {
-            for (let operation = 1; operation < 200; operation++) {
+            for (const operation of swept(1, 200)) {
               const simulated = yield* SimulatedDisk.make({ seed: seed * 1000 + operation })
               const onDisk = Effect.provideService(Disk, simulated.disk)
               yield* onDisk(simulated.disk.makeDirectory(directory))
@@ -260,7 +261,7 @@ describe("Recovery", () => {
               assert.deepStrictEqual((yield* onDisk(verify({ directory }))).faults, [], words)
             }
           }
-          assert.isAbove(crashes, 100)
+          assert.isAbove(crashes, 100 / sweepStep)
         })
     )
   }
