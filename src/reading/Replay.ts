@@ -24,6 +24,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import * as HoleStore from "../disk/HoleStore.ts"
 import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
@@ -386,6 +387,10 @@ const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, sta
   if (damaged !== undefined) return { ...start, segmentIndex: damaged } satisfies Located
   const oldest = yield* oldestEventId(reader)
   if (oldest === undefined) return { ...start, isBeforeFirst: true }
+  // Lost, not deleted, when the damaged segment that held it was moved away. The walk from there reports that.
+  const { holes } = yield* HoleStore.read(reader.directory.path)
+  const lost = holes.find((hole) => hole.firstEventId <= fromId && hole.lastEventId === oldest - 1)
+  if (lost !== undefined) return { ...start, segmentIndex: lost.firstSegmentIndex } satisfies Located
   return yield* new EventsDeleted({
     directory: reader.directory.path,
     wanted: `event ${fromId}`,

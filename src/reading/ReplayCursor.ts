@@ -204,6 +204,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
         })
       }
       if (nextIndex !== undefined) {
+        yield* refuseHole(wanted, oldest.segmentIndex)
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
         return yield* new EventsDeleted({
           directory: reader.directory.path,

@@ -131,8 +131,7 @@ export class Reading {
   /** Whether a reader that no hold protects may fail like this. */
   #mayFail(error: ReplayFailure): boolean {
     const { model } = this.#life.setting
-    // What is lost before the oldest segment looks as what was deleted does.
-    if (error._tag === "EventsDeleted" && (Number.isFinite(model.coldMin) || this.#mayBeLost)) return true
+    if (error._tag === "EventsDeleted" && Number.isFinite(model.coldMin)) return true
     return this.#mayFailUnderHold(error)
   }
 

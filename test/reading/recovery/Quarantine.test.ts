@@ -171,6 +171,29 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       assert.deepStrictEqual([later.faults, later.holes, later.ignoredHints], [[], [], []])
     }).pipe(onSimulatedDisk))
 
+  it.effect("that is the oldest has lost its events, and not deleted them", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10, 10], commitEvents: 5 })
+      // In its first block, so that nothing of it stays.
+      wal[0]!.bytes[headerBytes + 70]! ^= 1
+      yield* put(directory, ...wal.map(hot))
+      yield* quarantineSegment(where, 0)
+      for (const id of [1, 4, 10]) {
+        const refused = yield* Effect.flip(Stream.runDrain(Replay.events({ directory, from: { id } })))
+        assert.strictEqual(refused._tag, "EventsLost")
+        assert.include(refused.message, "events 1 to 10 are lost")
+        assert.deepStrictEqual(yield* read({ from: { id }, skips: true }), {
+          ids: range(11, 30),
+          holes: [[0, 0, 1, 10]],
+          failure: undefined
+        })
+      }
+      // Those of a segment that retention has deleted meanwhile are deleted, with the hole before it.
+      yield* unlink(wal[1]!)
+      const deleted = yield* Effect.flip(Stream.runDrain(Replay.events({ directory, from: { id: 4 } })))
+      assert.strictEqual(deleted._tag, "EventsDeleted")
+    }).pipe(onSimulatedDisk))
+
   it.effect("that is the newest gives no id out again, also after a crash right behind it", () =>
     Effect.gen(function*() {
       for (const lastIsOpen of [false, true]) {
