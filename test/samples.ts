@@ -22,21 +22,21 @@ export interface Sample {
 }
 
 export const samples = {
-  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 4, atLeast: 80, weight: 6 },
-  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 4, atLeast: 200, weight: 3 },
-  simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 1.5, atLeast: 60 },
-  segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 2, atLeast: 1000 },
+  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 3, atLeast: 60, weight: 6 },
+  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 3, atLeast: 200, weight: 3 },
+  simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 1, atLeast: 40 },
+  segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 1, atLeast: 500 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
-  locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 1, atLeast: 100 },
+  locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 0.5, atLeast: 60 },
   room: { file: "maintainer/persist/Format1Room", cases: "races", seconds: 1, atLeast: 300 },
-  rings: { file: "shared/rings-under-fire", cases: "rings with killed consumers", seconds: 1.5, atLeast: 2 },
+  rings: { file: "shared/rings-under-fire", cases: "rings with killed consumers", seconds: 1, atLeast: 2 },
   interleavings: { file: "shared/interleavings", cases: "larger explorations", seconds: 0, atLeast: 0 },
-  telemetry: { file: "telemetry/TelemetryThreads", cases: "bursts", seconds: 1.5, atLeast: 2 },
+  telemetry: { file: "telemetry/TelemetryThreads", cases: "bursts", seconds: 1, atLeast: 2 },
   follow: { file: "recorder/Follow", cases: "followed logs", seconds: 0, atLeast: 0 },
   killsFiber: { file: "faults/kill", cases: "logs under kill -9 (fiber)", seconds: 0, atLeast: 1, weight: 2 },
   killsWorker: { file: "faults/kill", cases: "logs under kill -9 (worker)", seconds: 0, atLeast: 1, weight: 2 },
-  injectionsFiber: { file: "faults/inject", cases: "failing calls (fiber)", seconds: 2.5, atLeast: 8, weight: 2 },
-  injectionsWorker: { file: "faults/inject", cases: "failing calls (worker)", seconds: 2.5, atLeast: 8, weight: 2 },
+  injectionsFiber: { file: "faults/inject", cases: "failing calls (fiber)", seconds: 2, atLeast: 6, weight: 2 },
+  injectionsWorker: { file: "faults/inject", cases: "failing calls (worker)", seconds: 2, atLeast: 6, weight: 2 },
   openings: { file: "recorder/openings", cases: "processes that open and close", seconds: 0, atLeast: 1 },
   filesystems: { file: "faults/filesystems", cases: "broken file systems", seconds: 0, atLeast: 0, weight: 2 }
 } as const satisfies Record<string, Sample>

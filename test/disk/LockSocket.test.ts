@@ -534,7 +534,7 @@ describe("LockSocket", () => {
 
   ruling("has exactly one winner when processes begin together after one that died", (path) =>
     Effect.gen(function*() {
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         yield* Effect.scoped(Effect.gen(function*() {
           const dead = yield* holder(path)
           assert.strictEqual(yield* nextLine(dead), "held")

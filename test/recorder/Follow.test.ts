@@ -14,7 +14,7 @@ import { kinds, layers, temporaryDirectory } from "./fixtures.ts"
 import type { Kind } from "./fixtures.ts"
 
 /** A segment of format 1 takes 257 KiB on disk, so there are fewer of them. */
-const eventCountOf = ({ options }: Kind): number => options.format === 1 ? 8000 : 20_000
+const eventCountOf = ({ options }: Kind): number => options.format === 1 ? 8000 : 12_000
 
 /** Few cold segments may stay, so nearly all that is written is deleted again. */
 const tight = { segmentBytesMax: 16_384, slots: 4, limits: { maxSegments: 4, maxCompressedSegments: 4 } } as const

@@ -6,7 +6,7 @@ import { program } from "../programs.ts"
 import { isLong, playSample } from "../samples.ts"
 
 /** A thousand take half a minute. */
-const times = isLong ? 1000 : 400
+const times = isLong ? 1000 : 200
 
 describe("hundreds of openings and closings", () => {
   it("leave nothing behind: the memory of a process stays flat, with a monitor and a thread's ring", ({ annotate }) =>

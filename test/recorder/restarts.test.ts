@@ -48,7 +48,7 @@ describe.each(kinds)("a log at the default limits, %s", (_format, kind) => {
     }))
 })
 
-describe.each(layersAndFormats)("a log, maintainer in a %s, %s", (_layer, _format, walLayer, kind) => {
+describe.each(layersAndFormats)("a log, maintainer in a %s, %s", (layer, _format, walLayer, kind) => {
   const start = startFor(kind, walLayer)
   const within = (options: Options) => Layer.provideMerge(walLayer({ ...kind.options, ...options }), NodeDisk.layer)
 
@@ -61,6 +61,9 @@ describe.each(layersAndFormats)("a log, maintainer in a %s, %s", (_layer, _forma
       assert.deepStrictEqual(segmentFiles(directory), ["FS.00000000.wal"])
       assert.deepStrictEqual(yield* verified(directory), [])
     }))
+
+  // A pool of threads differs in who freezes, which no restart asks for; and each start of one takes a third of a second.
+  if (layer === "pool") return
 
   it.live("keeps all that 9 starts have recorded at the least limits, each killed after its commit", () =>
     Effect.gen(function*() {

@@ -87,19 +87,19 @@ const smallFixedBlocks: SegmentLayout = { version: 2, eventSize: 64, blockBytesM
 const largeSegments: ReadonlyArray<readonly [string, () => BuiltSegment]> = [
   [
     "format 1",
-    () => buildSegment({ layout: format1Layout, commits: [format1Events(1, 100_000)], blocks: 400 })
+    () => buildSegment({ layout: format1Layout, commits: [format1Events(1, 50_000)], blocks: 200 })
   ],
   [
     "format 2, full blocks of 1 MiB",
-    () => buildSegment({ layout: mebibyteBlocks, commits: [randomBytes(600, 32_000, 5)] })
+    () => buildSegment({ layout: mebibyteBlocks, commits: [randomBytes(400, 32_000, 5)] })
   ],
   [
     "format 2, small commits",
-    () => buildSegment({ layout: mebibyteBlocks, commits: inCommits(randomBytes(12_000, 1300, 6), 3) })
+    () => buildSegment({ layout: mebibyteBlocks, commits: inCommits(randomBytes(8000, 1300, 6), 3) })
   ],
   [
     "format 2, fixed events",
-    () => buildSegment({ layout: smallFixedBlocks, firstEventId: 1, commits: [format1Events(1, 100_000)] })
+    () => buildSegment({ layout: smallFixedBlocks, firstEventId: 1, commits: [format1Events(1, 50_000)] })
   ]
 ]
 
@@ -168,7 +168,7 @@ describe("SegmentSeek", () => {
       const segment = buildSegment({ layout, commits })
       yield* putBoth(segment)
       for (const file of [hotFile, coldFile]) {
-        for (let id = 1; id <= segment.lastEventId; id += 611) {
+        for (let id = 1; id <= segment.lastEventId; id += 1222) {
           const { firstId } = yield* readFrom(segment, file, id)
           assert.isAtMost(firstId, id)
         }
