@@ -194,6 +194,35 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       assert.strictEqual(deleted._tag, "EventsDeleted")
     }).pipe(onSimulatedDisk))
 
+  it.effect("that is the newest is told at the end of a replay, although nothing follows", () =>
+    Effect.gen(function*() {
+      for (const segments of [[10, 10], [10]]) {
+        const simulated = yield* SimulatedDisk.make({ seed: 1 })
+        yield* Effect.gen(function*() {
+          const wal = buildWal({ layout, segments, commitEvents: 5 })
+          const last = wal.at(-1)!
+          // In its first block, so that nothing of it stays.
+          last.bytes[headerBytes + 70]! ^= 1
+          yield* put(directory, ...wal.map(hot))
+          yield* quarantineSegment(where, last.segmentIndex)
+          const before = range(1, last.firstEventId - 1)
+          const lost = [[last.segmentIndex, last.segmentIndex, last.firstEventId, last.lastEventId]]
+          assert.deepStrictEqual(yield* read({ skips: false }), { ids: before, holes: [], failure: "EventsLost" })
+          assert.deepStrictEqual(yield* read({ skips: true }), { ids: before, holes: lost, failure: undefined })
+          const inside = { id: last.firstEventId + 3 }
+          assert.strictEqual((yield* read({ from: inside, skips: false })).failure, "EventsLost")
+          assert.deepStrictEqual(yield* read({ from: inside, skips: true }), {
+            ids: [],
+            holes: lost,
+            failure: undefined
+          })
+          // The next event is still to come.
+          const next = { id: last.lastEventId + 1 }
+          assert.deepStrictEqual(yield* read({ from: next, skips: false }), { ids: [], holes: [], failure: undefined })
+        }).pipe(Effect.provideService(Disk, simulated.disk))
+      }
+    }))
+
   it.effect("that is the newest gives no id out again, also after a crash right behind it", () =>
     Effect.gen(function*() {
       for (const lastIsOpen of [false, true]) {
