@@ -2,7 +2,7 @@
  * What sets the two formats apart, as questions. No module but the two codecs (`SegmentHeader`, `Block`) looks at the
  * number of a format: it asks here for what it needs to know.
  */
-import { blockAlignment, format1BlockBytes } from "./Block.ts"
+import { blockAlignment, blockEventsMax, format1BlockBytes } from "./Block.ts"
 import {
   blockPayloadBytesMax,
   fixedEventBytesMax,
@@ -76,10 +76,16 @@ export const idsInEvents = (version: FormatVersion): boolean => version === 1
 export const mayStayOpen = (version: FormatVersion): boolean => version === 1
 
 /**
- * Whether a block tells which flush wrote it. Otherwise a flush ends with a block that has room left, and only that
- * one; it is written after the others are durable.
+ * Whether a block tells which flush wrote it. Otherwise a flush ends with a block that has room left. Every block that
+ * has room left is written after those before it are durable.
  */
 export const blocksTellFlush = (version: FormatVersion): boolean => version === 2
+
+/**
+ * The most events of a batch, which lies in one block. In format 1 the last block of a flush has room left.
+ */
+export const batchEventsMax = (version: FormatVersion): number =>
+  blocksTellFlush(version) ? blockEventsMax(version) : blockEventsMax(version) - 1
 
 /** Whether blocks lie at fixed places, one every `blockStepBytes` after the segment header. */
 export const hasFixedBlocks = (version: FormatVersion): boolean => version === 1

@@ -3,7 +3,8 @@
  * append path. Each call seals the given payload completely, for one flush, and a sealed block is never sealed again.
  * So a torn write can only touch events that were not yet promised to a caller.
  *
- * A flush has as few blocks as the format allows. One exception: in format 1, whose blocks do not tell their flush, the
+ * A flush has as few blocks as the format allows, when no batch is split: the events of a batch lie in one block, so
+ * after a crash they are all there, or none. One more exception: in format 1, whose blocks do not tell their flush, the
  * last block of a flush is never full, so a reader knows that a flush ended there. When whole blocks would be left, the
  * last of them becomes two.
  *
@@ -58,14 +59,16 @@ const zeros = new Uint8Array(format1Layout.blockBytesMax)
 
 /**
  * Seals `payload`, the events that follow what `state` has sealed. `firstEventId` is the id of the segment's first
- * event, `flushNanos` the time of the flush.
+ * event, `flushNanos` the time of the flush. `continuesBatch` tells whether the event at an offset of the payload must
+ * lie in one block with the one before it.
  */
 export const seal = (
   layout: SegmentLayout,
   firstEventId: number,
   state: SealState,
   payload: Uint8Array,
-  flushNanos: bigint
+  flushNanos: bigint,
+  continuesBatch: ((offset: number) => boolean) | undefined
 ): SealedBlocks => {
   let part: Array<Uint8Array> = []
   const parts = [part]
@@ -73,7 +76,7 @@ export const seal = (
   let { blockCount, chainedChecksum, eventCount, fileOffset } = state
   let start = 0
   while (start < payload.length) {
-    const cut = nextCut(layout, view, start)
+    const cut = nextCut(layout, view, start, continuesBatch)
     const body = payload.subarray(start, cut.end)
     const header = new Uint8Array(blockHeaderBytes)
     chainedChecksum = xxh64(body, chainedChecksum)
@@ -114,29 +117,44 @@ export const seal = (
   }
 }
 
-/** Where the block that begins at `start` ends: as many whole events as fit. */
+interface Cut {
+  readonly end: number
+  readonly events: number
+}
+
+/** Where the block that begins at `start` ends: as many whole events as fit, and no part of a batch. */
 const nextCut = (
   layout: SegmentLayout,
   view: DataView,
-  start: number
-): { readonly end: number; readonly events: number } => {
+  start: number,
+  continuesBatch: ((offset: number) => boolean) | undefined
+): Cut => {
   const eventsMax = blockEventsMax(layout.version)
   const end = Math.min(view.byteLength, start + layout.blockBytesMax)
   if (layout.eventSize > 0) {
-    const events = Math.min(eventsMax, Math.floor((end - start) / layout.eventSize))
-    invariant(events > 0, "a payload of fixed-size events holds whole events")
-    const isFullAndLast = events === eventsMax && start + events * layout.eventSize === view.byteLength
-    const cut = isFullAndLast && !blocksTellFlush(layout.version) ? events - 1 : events
-    return { end: start + cut * layout.eventSize, events: cut }
+    const fitting = Math.min(eventsMax, Math.floor((end - start) / layout.eventSize))
+    invariant(fitting > 0, "a payload of fixed-size events holds whole events")
+    const isFullAndLast = fitting === eventsMax && start + fitting * layout.eventSize === view.byteLength
+    let events = isFullAndLast && !blocksTellFlush(layout.version) ? fitting - 1 : fitting
+    const mayEnd = (at: number): boolean => at === view.byteLength || continuesBatch?.(at) !== true
+    while (events > 0 && !mayEnd(start + events * layout.eventSize)) events -= 1
+    invariant(events > 0, "every batch of a payload fits in a block")
+    return { end: start + events * layout.eventSize, events }
   }
   let position = start
   let events = 0
+  // The last place where the block may end.
+  let cut: Cut = { end: start, events: 0 }
   while (events < eventsMax && position + 4 <= end) {
     const next = position + 4 + view.getUint32(position, true)
     if (next > end) break
     position = next
     events += 1
+    if (continuesBatch !== undefined && (position === view.byteLength || !continuesBatch(position))) {
+      cut = { end: position, events }
+    }
   }
-  invariant(events > 0, "every event of a payload fits in a block")
-  return { end: position, events }
+  if (continuesBatch === undefined) cut = { end: position, events }
+  invariant(cut.events > 0, "every event and every batch of a payload fits in a block")
+  return cut
 }

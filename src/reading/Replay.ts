@@ -189,8 +189,8 @@ const pollMillisMax = 250
  * import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "effect-wal"
  *
  * const record = Effect.gen(function*() {
- *   const { appendAll } = yield* Recorder.Recorder
- *   yield* appendAll(Array.from({ length: 1000 }, (_, i) => new Uint8Array(i % 100)))
+ *   const { appendEach } = yield* Recorder.Recorder
+ *   yield* appendEach(Array.from({ length: 1000 }, (_, i) => new Uint8Array(i % 100)))
  * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
  *
  * let bytes = 0

@@ -11,7 +11,7 @@
  * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
  * 3. An append that fails has written nothing (promise 16). One that is given no bytes is a defect, and has written
  *    nothing either (promise 28). No append drops an earlier event to make room. With the policy `shed` the new event
- *    is dropped, and counted (promise 17).
+ *    is dropped, and counted (promise 17). A batch is kept as a whole or not at all (promise 48).
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *
@@ -46,7 +46,7 @@ import * as ContinuedSegment from "./ContinuedSegment.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
-import { eventBytesMax, Refusal, SegmentWriter } from "./SegmentWriter.ts"
+import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
 
@@ -109,10 +109,17 @@ export class Recorder extends Context.Service<Recorder, {
   /** Appends a copy of the event and returns its id; see `RecorderOptions.onFull` for when there is no room. */
   readonly append: (event: Uint8Array) => Effect.Effect<number, RecorderError>
   /**
-   * Appends in order; returns the id of the last one (of the newest event when there were none). An array is checked
-   * before the first of its events is appended.
+   * Appends all of these events as one batch, or none of them; returns the id of the last one (of the newest event when
+   * there were none). Their ids are consecutive, with no other event between, and after any crash all of them are there
+   * or none. A batch lies in one block, so it has at most `writer.batchBytesMax` bytes and `writer.batchEventsMax`
+   * events; a larger one is refused with `TooLarge`.
    */
   readonly appendAll: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
+  /**
+   * Appends one event after the other, any number of them, and waits for room where there is none; returns the id of
+   * the last one (of the newest event when there were none). Those before one that is refused stay.
+   */
+  readonly appendEach: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
   /** Succeeds with the durable position when everything appended so far is durable. */
   readonly commit: Effect.Effect<number, RecorderError>
   /** Succeeds with the durable position when it has reached this id. */
@@ -151,7 +158,7 @@ export const layer = (
 export interface TypedRecorder<A> {
   /** Encodes and appends; returns the id. `Unencodable` when the value does not fit the schema. */
   readonly append: (event: A) => Effect.Effect<number, RecorderError>
-  /** Appends in order and returns the id of the last one. */
+  /** Encodes and appends all of these events as one batch, or none of them; returns the id of the last one. */
   readonly appendAll: (events: Iterable<A>) => Effect.Effect<number, RecorderError>
   /** Appends and waits until it is durable. */
   readonly appendDurable: (event: A) => Effect.Effect<number, RecorderError>
@@ -206,6 +213,11 @@ const walIdBytes = 16
 
 /** One append in 1,024 is timed: reading the clock costs more than the append. A power of two. */
 const appendsPerSample = 1024
+
+const copyOf = (event: Uint8Array, index: number): Uint8Array => {
+  requireBytes(`events[${index}]`, event)
+  return event.slice()
+}
 
 const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", detail: "" })
 
@@ -286,16 +298,26 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const refuse = (event: Uint8Array, refusal: number): Effect.Effect<never, RecorderError> =>
     refused(
       refusal === Refusal.TooLarge
-        ? new RecorderError({
-          reason: "TooLarge",
-          detail: `${event.length} bytes, at most ${eventBytesMax(arena.layout)}`
-        })
+        ? new RecorderError({ reason: "TooLarge", detail: `${event.length} bytes, at most ${writer.eventBytesMax}` })
         : refusal === Refusal.WrongSize
         ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
         : refusal === Refusal.LogExhausted
         ? exhausted()
         : new RecorderError({ reason: "Closed", detail: "" })
     )
+
+  const refuseAll = (events: ReadonlyArray<Uint8Array>, refusal: number): Effect.Effect<never, RecorderError> => {
+    const wrong = events.find(({ length }) => length > writer.eventBytesMax || length < writer.eventBytesMin)
+    if (wrong !== undefined || refusal !== Refusal.TooLarge) return refuse(wrong ?? events[0]!, refusal)
+    const bytes = events.reduce((sum, { length }) => sum + length + writer.prefixBytes, 0)
+    const most = `${writer.batchEventsMax} events with ${writer.batchBytesMax} bytes`
+    return refused(
+      new RecorderError({
+        reason: "TooLarge",
+        detail: `a batch of ${events.length} events with ${bytes} bytes, lengths included; at most ${most}`
+      })
+    )
+  }
 
   const exhausted = (): RecorderError =>
     new RecorderError({
@@ -304,7 +326,11 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     })
 
   /** Does what the policy demands when no slot is blank. */
-  const appendLater = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
+  const appendLater = (
+    count: number,
+    attempt: () => number,
+    refuse: (refusal: number) => Effect.Effect<never, RecorderError>
+  ): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
@@ -315,22 +341,23 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
             new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` })
           )
         case "shed":
-          telemetry.count("eventsShed", 1)
+          telemetry.count("eventsShed", count)
           return Effect.succeed(0)
         case "suspend": {
-          const eventId = writer.appendUnsafe(event)
+          const eventId = attempt()
           if (eventId > 0) return Effect.succeed(eventId)
-          if (eventId !== Refusal.Full) return refuse(event, eventId)
-          return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(event))
+          if (eventId !== Refusal.Full) return refuse(eventId)
+          return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(count, attempt, refuse))
         }
       }
     })
 
-  /** The sample measures the append alone, without any wait for a slot. */
-  const appendNow = (event: Uint8Array): number => {
-    if ((writer.lastEventId & (appendsPerSample - 1)) !== 0) return writer.appendUnsafe(event)
+  const isSampled = (): boolean => (writer.lastEventId & (appendsPerSample - 1)) === 0
+
+  /** Measures the append alone, without any wait for a slot. */
+  const timed = (attempt: () => number): number => {
     const startNanos = telemetry.nowNanos()
-    const eventId = writer.appendUnsafe(event)
+    const eventId = attempt()
     if (eventId > 0) {
       telemetry.onAppend(true, startNanos)
       noteLag()
@@ -338,29 +365,42 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return eventId
   }
 
-  const requireEvents = (events: Iterable<Uint8Array>): void => {
-    requireList("events", events)
-    // What another iterable gives is checked when it comes: it may give views on memory that it uses again.
-    if (Array.isArray(events)) events.forEach((event, index) => requireBytes(`events[${index}]`, event))
-  }
+  const appendNow = (event: Uint8Array): number =>
+    isSampled() ? timed(() => writer.appendUnsafe(event)) : writer.appendUnsafe(event)
+
+  /** What to do when `appendNow` has refused. */
+  const appendRefused = (event: Uint8Array, refusal: number): Effect.Effect<number, RecorderError> =>
+    refusal === Refusal.Full
+      ? appendLater(1, () => writer.appendUnsafe(event), (again) => refuse(event, again))
+      : refuse(event, refusal)
 
   const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       const eventId = appendNow(event)
-      if (eventId > 0) return Effect.succeed(eventId)
-      return eventId === Refusal.Full ? appendLater(event) : refuse(event, eventId)
+      return eventId > 0 ? Effect.succeed(eventId) : appendRefused(event, eventId)
     })
 
-  const appendAll = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
-    requireEvents(events)
+  const appendEach = Effect.fnUntraced(function*(events: Iterable<Uint8Array>) {
+    requireList("events", events)
     for (const event of events) {
       const eventId = appendNow(event)
-      if (eventId > 0) continue
-      if (eventId !== Refusal.Full) return yield* refuse(event, eventId)
-      yield* appendLater(event)
+      if (eventId <= 0) yield* appendRefused(event, eventId)
     }
     return writer.lastEventId
   })
+
+  const appendAll = (given: Iterable<Uint8Array>): Effect.Effect<number, RecorderError> =>
+    Effect.suspend(() => {
+      requireList("events", given)
+      // What is no array may give views on memory that it uses again.
+      const events = Array.isArray(given) ? given : Array.from(given, copyOf)
+      if (events.length === 0) return Effect.succeed(writer.lastEventId)
+      const attempt = () => writer.appendAllUnsafe(events)
+      const eventId = isSampled() ? timed(attempt) : attempt()
+      if (eventId > 0) return Effect.succeed(eventId)
+      const refuseBatch = (refusal: number) => refuseAll(events, refusal)
+      return eventId === Refusal.Full ? appendLater(events.length, attempt, refuseBatch) : refuseBatch(eventId)
+    })
 
   const ask = (): void => Arena.askFlushUnsafe(arena)
   const isAsked = options.commit === "onCommit"
@@ -403,6 +443,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     writer,
     append,
     appendAll,
+    appendEach,
     commit,
     commitTo,
     appendDurable: (event) => Effect.flatMap(append(event), (eventId) => Effect.as(commitTo(eventId), eventId)),

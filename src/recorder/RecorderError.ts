@@ -42,7 +42,7 @@ export const RecorderReason = Schema.Literals([
 export type RecorderReason = typeof RecorderReason.Type
 
 const advice: Record<RecorderReason, string> = {
-  TooLarge: "the event is larger than a block can hold; record it in parts, or raise blockBytesMax",
+  TooLarge: "the event or batch is larger than a block can hold; record it in parts, or raise blockBytesMax",
   WrongSize: "the event has another size than this recorder was made for",
   Backpressure: "every slot of the arena waits for the disk; append again later, or use more slots",
   DiskFull: "no disk space or file descriptors left; free some, and the appended events become durable by themselves",

@@ -19,7 +19,7 @@
  * fills a second segment wakes it at once.
  *
  * Events of format 1 are not gathered: the maintainer may lower their limit at any moment, and allows for at most one
- * event beyond it.
+ * event, or one batch, beyond it.
  *
  * One thread owns the writer. Event ids are consecutive numbers up to 2^53. A refused append returns a `Refusal`; it
  * does not wait, and it leaves no trace of the event.
@@ -30,11 +30,12 @@
  * @since 0.1.0
  */
 import { eventIdMax, hasRoomForSegment, lengthBytes, segmentIndexMax, timeNanosOf } from "../format/Limits.ts"
-import { idsInEvents } from "../format/SegmentLayout.ts"
+import { batchEventsMax, idsInEvents } from "../format/SegmentLayout.ts"
 import { refuseArgument, requireBytes, requireWhole } from "../internal/arguments.ts"
 import { invariant } from "../internal/invariant.ts"
 import * as Arena from "../shared/Arena.ts"
 import { SlotState } from "../shared/Arena.ts"
+import * as BatchMarks from "../shared/BatchMarks.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 
 /**
@@ -116,6 +117,12 @@ export class SegmentWriter {
   readonly eventBytesMin: number
   /** The largest event that is taken, in bytes. */
   readonly eventBytesMax: number
+  /** Bytes of the length in front of every event: 4, or 0 where all have one size. */
+  readonly prefixBytes: number
+  /** The most bytes of a batch, the 4 bytes of the length in front of each event of variable length included. */
+  readonly batchBytesMax: number
+  /** The most events of a batch. */
+  readonly batchEventsMax: number
 
   private readonly arena: Arena.Arena
   private readonly toPersist: TaskQueue.Enqueue
@@ -123,8 +130,6 @@ export class SegmentWriter {
   private readonly onRotate: (startedNanos: number) => void
   private readonly nowNanos: () => number
   private readonly words: Int32Array
-  /** Bytes of the length in front of every event: 4, or 0 where all have one size. */
-  private readonly prefixBytes: number
   private readonly stampsIds: boolean
   /** The most events that fit into a segment. */
   private readonly segmentEventsMax: number
@@ -148,6 +153,9 @@ export class SegmentWriter {
   private slotStart = 0
   private watermarkWord = 0
   private limitWord = 0
+  private batchMarks: Uint8Array = new Uint8Array()
+  /** Room of the active segment that batches may leave unused, in bytes. */
+  private wasted = 0
   /** Bytes of the active segment, gathered ones included. */
   private position = 0
   private reserved = 0
@@ -175,6 +183,8 @@ export class SegmentWriter {
     this.words = arena.words
     this.eventBytesMin = arena.layout.eventSize
     this.eventBytesMax = eventBytesMax(arena.layout)
+    this.batchBytesMax = Math.min(arena.layout.blockBytesMax, arena.slotBytes)
+    this.batchEventsMax = batchEventsMax(arena.layout.version)
     this.prefixBytes = arena.layout.eventSize === 0 ? lengthBytes : 0
     this.stampsIds = idsInEvents(arena.layout.version)
     this.segmentEventsMax = Math.floor(arena.slotBytes / (arena.layout.eventSize || lengthBytes))
@@ -233,6 +243,38 @@ export class SegmentWriter {
     return this.publishUnsafe()
   }
 
+  /**
+   * Appends copies of `events` as one batch: with consecutive ids, published by one store, and kept in one block of the
+   * file. So after any crash all of them are there, or none. Returns the id of the last, or a `Refusal`; then none was
+   * appended. `TooLarge` also stands for a batch of more than `batchBytesMax` or `batchEventsMax`. Throws when one of
+   * them is no Uint8Array, or when there is none.
+   */
+  appendAllUnsafe(events: ReadonlyArray<Uint8Array>): number {
+    if (events.length === 0) refuseArgument("events", events, "at least one event")
+    let total = 0
+    for (let index = 0; index < events.length; index++) {
+      const event = events[index]!
+      requireBytes(`events[${index}]`, event)
+      if (event.length > this.eventBytesMax || event.length < this.eventBytesMin) return this.refuse(event.length)
+      total += event.length + this.prefixBytes
+    }
+    if (total > this.batchBytesMax || events.length > this.batchEventsMax) return Refusal.TooLarge
+    if (this.position + total + this.wasteOf(total) > this.limit()) {
+      const refusal = this.advance()
+      if (refusal !== undefined) return refusal
+    }
+    this.shareUnsafe()
+    this.reserved = 0
+    this.wasted += this.wasteOf(total)
+    for (let index = 0; index < events.length; index++) {
+      if (index > 0) BatchMarks.putUnsafe(this.arena, this.slot, this.batchMarks, this.position)
+      this.put(events[index]!)
+    }
+    this.gatheredStart = this.gatheredEnd = this.position & alignmentMask
+    Atomics.store(this.words, this.watermarkWord, this.position)
+    return this.lastEventId
+  }
+
   /** Copies the gathered events into the arena and publishes them: every thread then sees all appended events. */
   shareUnsafe(): void {
     const { gatheredEnd, gatheredStart, position } = this
@@ -270,11 +312,7 @@ export class SegmentWriter {
   publishUnsafe(): number {
     if (this.reserved === 0) refuseArgument("reservation", undefined, "a call of reserveUnsafe before this one")
     const eventId = this.nextEventId
-    if (this.stampsIds) {
-      const at = this.slotStart + this.position
-      this.view.setUint32(at, eventId >>> 0, true)
-      this.view.setUint32(at + 4, Math.floor(eventId / 0x1_0000_0000), true)
-    }
+    if (this.stampsIds) this.stampId()
     this.position += this.reserved
     this.reserved = 0
     this.gatheredStart = this.gatheredEnd = this.position & alignmentMask
@@ -326,10 +364,36 @@ export class SegmentWriter {
 
   /**
    * Where the active segment ends. A plain read suffices: the limit is only ever lowered, and the maintainer that
-   * lowers it reads the watermark afterwards, so it always allows for an event that was written up to an older limit.
+   * lowers it reads the watermark afterwards, so it always allows for an event, or a batch, that was written up to an
+   * older limit.
    */
   private limit(): number {
-    return this.words[this.limitWord] ?? 0
+    return (this.words[this.limitWord] ?? 0) - this.wasted
+  }
+
+  /**
+   * The room that a batch may leave unused in the block before it, in format 1, whose files have room for a number of
+   * blocks: less than the batch needs, and none before the first.
+   */
+  private wasteOf(batchBytes: number): number {
+    return this.stampsIds && this.position > 0 ? batchBytes : 0
+  }
+
+  /** Writes an event into the arena, after all that is there, and does not publish it. */
+  private put(event: Uint8Array): void {
+    const at = this.slotStart + this.position
+    if (this.prefixBytes > 0) this.view.setUint32(at, event.length, true)
+    this.bytes.set(event, at + this.prefixBytes)
+    if (this.stampsIds) this.stampId()
+    this.position += event.length + this.prefixBytes
+    this.nextEventId += 1
+  }
+
+  /** Writes the next id into the first 8 bytes of the event that begins at `position`. */
+  private stampId(): void {
+    const at = this.slotStart + this.position
+    this.view.setUint32(at, this.nextEventId >>> 0, true)
+    this.view.setUint32(at + 4, Math.floor(this.nextEventId / 0x1_0000_0000), true)
   }
 
   private gather(event: Uint8Array, total: number): number {
@@ -387,6 +451,8 @@ export class SegmentWriter {
     this.slotStart = Arena.slotStart(this.arena, slot)
     this.watermarkWord = Arena.watermarkWord(slot)
     this.limitWord = Arena.limitWord(slot)
+    this.batchMarks = Arena.batchMarks(this.arena, slot)
+    this.wasted = 0
     this.position = continued?.begun.sealed.sealedBytes ?? 0
     this.reserved = 0
     this.gatheredStart = this.gatheredEnd = this.position & alignmentMask

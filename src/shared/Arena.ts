@@ -22,12 +22,13 @@
  *   192  from keeper   durable doorbell, durable event id (u64), flushes served, held-back code, since when, next try
  *   256  keeper alone  last closed segment index, its chain (u64), time of the last flush (u64)
  *   320  retention     hot segments known (count and up to which index, one u64), limit of hot segments
- *   384  slot 0: watermark │ state, index, first id, created, continued │ record A │ record B     4 lines each
+ *   384  slot 0: watermark │ state, index, first id, created, … │ record A │ record B     4 lines each
  *        …
  *        data of slot 0, slot 1, …, each from a multiple of 4,096
+ *        batch marks of slot 0, slot 1, …: see `BatchMarks`
  * ```
  */
-import { segmentPayloadBytesMax } from "../format/Limits.ts"
+import { lengthBytes, segmentPayloadBytesMax } from "../format/Limits.ts"
 import { layoutFault, versionOf } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import type { SealState } from "../format/SegmentSealer.ts"
@@ -84,7 +85,8 @@ const word = {
   segmentIndex: 17,
   record: 18,
   limit: 19,
-  continued: 26
+  continued: 26,
+  hasBatches: 27
 } as const
 
 /** In units of 8 bytes from the beginning of the buffer. */
@@ -149,6 +151,8 @@ const slotLong = (slot: number, field: number): number => (globalLines + slot * 
 const dataStart = (slots: number): number =>
   Math.ceil((globalLines + slots * slotLines) * line / dataAlignment) * dataAlignment
 const slotStride = (slotBytes: number): number => Math.ceil(slotBytes / dataAlignment) * dataAlignment
+const batchMarksBytes = (slotBytes: number, layout: SegmentLayout): number =>
+  Math.ceil(slotBytes / batchMarkUnit(layout) / line / 8) * line
 
 /**
  * Makes an arena whose slots are all blank.
@@ -159,7 +163,8 @@ export const makeUnsafe = (options: ArenaOptions): Arena => {
   invariant(slotBytes > 0 && slotBytes <= segmentPayloadBytesMax, `a slot has 1 to ${segmentPayloadBytesMax} bytes`)
   const fault = layoutFault(layout, slotBytes)
   invariant(fault === undefined, `the layout of an arena is one that a reader accepts: ${fault}`)
-  const buffer = new SharedArrayBuffer(dataStart(slots) + slots * slotStride(slotBytes))
+  const slotsEnd = dataStart(slots) + slots * slotStride(slotBytes)
+  const buffer = new SharedArrayBuffer(slotsEnd + slots * batchMarksBytes(slotBytes, layout))
   const words = new Int32Array(buffer)
   words[word.slots] = slots
   words[word.slotBytes] = slotBytes
@@ -207,6 +212,33 @@ export const slotStart = (self: Arena, slot: number): number =>
  */
 export const slotData = (self: Arena, slot: number): Uint8Array =>
   new Uint8Array(self.buffer, slotStart(self, slot), self.slotBytes)
+
+/**
+ * There is one batch mark for so many payload bytes. No two events begin in the same ones, since no event is shorter:
+ * it has the fixed size, or its length in front.
+ */
+export const batchMarkUnit = ({ eventSize }: SegmentLayout): number => eventSize === 0 ? lengthBytes : eventSize
+
+/**
+ * Gives a view on a slot's batch marks, a bit each.
+ */
+export const batchMarks = (self: Arena, slot: number): Uint8Array => {
+  const bytes = batchMarksBytes(self.slotBytes, self.layout)
+  return new Uint8Array(self.buffer, slotStart(self, self.slots) + slot * bytes, bytes)
+}
+
+/**
+ * Tells whether one of a slot's batch marks is set.
+ */
+export const hasBatches = (self: Arena, slot: number): boolean =>
+  Atomics.load(self.words, slotWord(slot, word.hasBatches)) === 1
+
+/**
+ * Writer: one of a slot's batch marks is about to be set.
+ */
+export const putHasBatchesUnsafe = (self: Arena, slot: number): void => {
+  Atomics.store(self.words, slotWord(slot, word.hasBatches), 1)
+}
 
 /**
  * Gives the index of a slot's watermark in `words`, for the writer's single store per event.
@@ -332,6 +364,10 @@ export const giveBackUnsafe = (self: Arena, slot: number): void => {
   // Eight bytes at a time: filling shared memory byte by byte is seven times slower in V8.
   const firstLong = slotStart(self, slot) / 8
   self.doubles.fill(0, firstLong, firstLong + Math.ceil(watermarkOf(self, slot) / 8))
+  if (hasBatches(self, slot)) {
+    batchMarks(self, slot).fill(0)
+    Atomics.store(self.words, slotWord(slot, word.hasBatches), 0)
+  }
   Atomics.store(self.words, slotWord(slot, word.state), SlotState.Blank)
 }
 

@@ -7,8 +7,8 @@
  *
  * 1. A read sees every completed write at once.
  * 2. At a crash the writes and truncations of a file since its last successful sync survive completely, partly or not
- *    at all, in any order, torn at 512-byte sectors; so does its length, independently. Each byte is old, written, or
- *    zero.
+ *    at all, in any order, torn at 512-byte sectors; so does its length, independently. Of one long write its beginning
+ *    may survive. Each byte is old, written, or zero.
  * 3. At a crash a create, rename, unlink, makeDirectory or removeDirectory that no `syncDirectory` has followed may be
  *    lost, each independently, but never one on which a surviving change to the same name depends. A rename happens
  *    completely or not at all. If the name of a directory is lost, everything in it is lost.

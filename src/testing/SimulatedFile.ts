@@ -110,13 +110,18 @@ export class SimulatedFile {
     // The first `reached` changes have reached the device, and perhaps part of the next one.
     const reached = fate === "everything" ? changes.length : fate === "nothing" ? 0 : random.below(changes.length + 1)
     const tornPart = fate === "prefix" ? random.below(3) / 2 : 0
+    // Of one long write the device may also have its beginning, as far as it has come.
+    const next = changes[reached]
+    const front = fate === "prefix" && next?.kind === "write" && random.chance(0.5)
+      ? next.offset + random.below(next.bytes.length + 1)
+      : undefined
     const reachedBySector = new Map<number, number>()
     const reachedOf = (sector: number): number => {
       const drawn = reachedBySector.get(sector)
       if (drawn !== undefined) return drawn
       const fresh = fate === "sectors"
         ? random.below(changes.length + 1)
-        : random.chance(tornPart)
+        : (front === undefined ? random.chance(tornPart) : (sector + 1) * sectorBytes <= front)
         ? reached + 1
         : reached
       reachedBySector.set(sector, fresh)

@@ -19,6 +19,7 @@ import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import { coldWorth, inspect, leftovers, reopen, startVictim, withDirectory } from "./harness.ts"
 import type { Testimony } from "./harness.ts"
 import type { VictimOptions } from "./victim.ts"
+import { endsInsideBatch } from "./workload.ts"
 
 /** What many kills came to. */
 export interface KillReport {
@@ -130,6 +131,7 @@ export const kill = async (options: {
         if (hotSegments > limits.maxSegments || worth > limits.maxCompressedSegments) {
           throw new Error(`there are ${hotSegments} hot and ${coldSegments} cold segments, ${worth} full ones' worth`)
         }
+        if (endsInsideBatch(options.seed, lastId)) throw new Error(`the log ends at ${lastId}, inside a batch`)
         return lastId
       }
       try {

@@ -27,7 +27,7 @@ import * as Wal from "../../src/recorder/Wal.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { prometheusText } from "../../src/telemetry/TelemetryExport.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
-import { eventOf } from "./workload.ts"
+import { batchFrom, blockBytesMax, eventOf } from "./workload.ts"
 
 export interface VictimOptions {
   readonly directory: string
@@ -75,7 +75,7 @@ const wal = (): Layer.Layer<Wal.Wal, Wal.WalError, never> => {
   const walOptions: Wal.WalOptions = {
     directory: options.directory,
     segmentBytesMax: options.segmentBytesMax,
-    blockBytesMax: 16 * 1024,
+    blockBytesMax,
     slots: 3,
     reserveBytes: options.reserveBytes ?? 0,
     limits: { maxSegments: options.maxSegments, maxCompressedSegments: options.maxCompressedSegments }
@@ -126,7 +126,14 @@ const record = Effect.gen(function*() {
 
   while (id < eventsMax) {
     const count = Math.min(options.eventsPerCommit ?? 1 + random.below(60), eventsMax - id)
-    for (let done = 0; done < count; done++) id = yield* recorder.append(event(id + 1))
+    // Batches only where nothing counts the events of a commit.
+    for (let done = 0; done < count; done++) {
+      const isPlain = options.eventsPerCommit !== undefined || options.marker !== undefined
+      const batch = isPlain ? [] : batchFrom(options.seed, id + 1)
+      id = batch.length > 0 && id + batch.length <= eventsMax
+        ? yield* recorder.appendAll(batch)
+        : yield* recorder.append(event(id + 1))
+    }
     if (options.eventsPerCommit !== undefined || random.chance(0.7)) yield* commit
     if (options.eventsPerCommit === undefined && random.chance(0.02)) yield* recorder.rotate
   }

@@ -21,6 +21,32 @@ export const eventOf = (seed: number, id: number): Buffer => {
   return event
 }
 
+/** A victim's largest block, in bytes. */
+export const blockBytesMax = 16 * 1024
+/** Of so many events, the first ones are a batch, as many as fit into a block, but not more than `batchEventsMax`. */
+const batchEvery = 64
+const batchEventsMax = 20
+
+/** The batch that begins with the event that bears this id; a single event where none begins. */
+export const batchFrom = (seed: number, id: number): ReadonlyArray<Buffer> => {
+  const events = [eventOf(seed, id)]
+  if (id % batchEvery !== 1) return events
+  let bytes = events[0]!.length + 4
+  while (events.length < batchEventsMax) {
+    const event = eventOf(seed, id + events.length)
+    bytes += event.length + 4
+    if (bytes > blockBytesMax) break
+    events.push(event)
+  }
+  return events
+}
+
+/** Whether a log that ends with this event has only a part of a batch. */
+export const endsInsideBatch = (seed: number, lastId: number): boolean => {
+  const first = Math.floor((lastId - 1) / batchEvery) * batchEvery + 1
+  return lastId > 0 && lastId < first + batchFrom(seed, first).length - 1
+}
+
 /** Whether these bytes are the event that bears this id. */
 export const isEventOf = (seed: number, id: number, bytes: Uint8Array): boolean =>
   Buffer.compare(eventOf(seed, id), bytes) === 0

@@ -124,7 +124,10 @@ describe("a block", () => {
       for (const [bytes, isAllowed] of around(Limits.blockPayloadBytesMax - Limits.lengthBytes)) {
         const event = new Uint8Array(bytes)
         if (!isAllowed) {
-          assert.throws(() => buildSegment({ layout, commits: [[event]] }), /every event of a payload fits in a block/)
+          assert.throws(
+            () => buildSegment({ layout, commits: [[event]] }),
+            /every event and every batch of a payload fits in a block/
+          )
           continue
         }
         yield* put("/log", { name: "segment", bytes: buildSegment({ layout, commits: [[event]] }).bytes })

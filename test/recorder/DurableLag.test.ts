@@ -107,7 +107,7 @@ describe("append samples of a recorder", () => {
       const samples = () => telemetry.snapshotUnsafe().operations.append.samples
       for (let id = 1; id <= 2048; id++) yield* recorder.append(event)
       assert.strictEqual(samples(), 2)
-      yield* recorder.appendAll(Array.from({ length: 2048 }, () => event))
+      yield* recorder.appendEach(Array.from({ length: 2048 }, () => event))
       assert.strictEqual(samples(), 4)
     }).pipe(Effect.provide(layer)))
 })

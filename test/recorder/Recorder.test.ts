@@ -67,6 +67,54 @@ describe.each(layersAndFormats)("Recorder, maintainer in a %s, %s", (_layer, _fo
       assert.deepStrictEqual(yield* replayed(directory), expected(kind, 1, 900))
     }))
 
+  it.live("appends a batch as a whole, with no other event between, or not at all", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const batches: Array<readonly [firstId: number, lastId: number]> = []
+      yield* recording(wal({ directory, ...small }), (recorder) =>
+        Effect.gen(function*() {
+          const { writer } = recorder
+          // So much that all slots wait for the disk now and then, and single events beside it.
+          const appendBatches = Effect.fnUntraced(function*(size: number) {
+            for (let round = 0; round < 40; round++) {
+              // Bytes tell the id that was expected: another event between would show.
+              const firstId = writer.lastEventId + 1
+              const events = Array.from({ length: size }, (_, at) => kind.event(firstId + at))
+              const lastId = yield* recorder.appendAll(round % 2 === 0 ? events : new Set(events).values())
+              batches.push([lastId - size + 1, lastId])
+              yield* Effect.yieldNow
+            }
+          })
+          const appendSingles = Effect.gen(function*() {
+            for (let round = 0; round < 200; round++) {
+              yield* recorder.append(kind.event(writer.lastEventId + 1))
+              yield* Effect.yieldNow
+            }
+          })
+          yield* Effect.all([appendBatches(3), appendBatches(20), appendSingles], { concurrency: "unbounded" })
+
+          const before = writer.lastEventId
+          const tooMany = Array.from({ length: 4000 }, (_, at) => kind.event(at + 1))
+          const refused = yield* Effect.flip(recorder.appendAll(tooMany))
+          assert.strictEqual(refused.reason, "TooLarge")
+          assert.match(refused.message, /a batch of 4000 events with \d+ bytes, .* at most \d+ events with \d+ bytes/)
+          const wrong = yield* Effect.flip(recorder.appendAll([kind.event(1), new Uint8Array(9000), kind.event(2)]))
+          assert.include(["TooLarge", "WrongSize"], wrong.reason)
+          assert.include(wrong.message, "9000 bytes")
+          assert.strictEqual(yield* recorder.appendAll([]), before)
+          assert.strictEqual(writer.lastEventId, before)
+          assert.strictEqual(yield* recorder.commit, before)
+        }))
+      const events = yield* replayed(directory)
+      assert.strictEqual(events.length, 40 * 23 + 200)
+      for (const [firstId, lastId] of batches) {
+        const batch = events.slice(firstId - 1, lastId)
+        const ofFirst = expected(kind, firstId, firstId)[0]![1]
+        assert.strictEqual(batch.length, lastId - firstId + 1)
+        if (batch[0]![1] === ofFirst) assert.deepStrictEqual(batch, expected(kind, firstId, lastId))
+      }
+    }))
+
   it.live("leaves no segment behind when nothing was recorded", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory

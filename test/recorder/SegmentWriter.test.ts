@@ -5,6 +5,7 @@ import { eventIdMax, segmentIndexMax } from "../../src/format/Limits.ts"
 import { format1Layout } from "../../src/format/SegmentLayout.ts"
 import { Refusal, SegmentWriter } from "../../src/recorder/SegmentWriter.ts"
 import * as Arena from "../../src/shared/Arena.ts"
+import * as BatchMarks from "../../src/shared/BatchMarks.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
@@ -279,6 +280,57 @@ describe("SegmentWriter", () => {
       for (const options of [{ firstSegmentIndex: segmentIndexMax + 1 }, { firstEventId: eventIdMax }]) {
         const exit = yield* Effect.exit(make(options))
         assert.match(String(exit), /segment indices up to 2147483646 and event ids up to 9007199254740991/)
+      }
+    }))
+
+  it.effect("publishes a batch by one store, whole, in one slot, and marks what continues it", () =>
+    Effect.gen(function*() {
+      for (const version of [1, 2] as const) {
+        const slotBytes = version === 1 ? 64 * 8 : 256
+        const length = version === 1 ? 64 : 28
+        const { arena, writer } = yield* make({ version, slotBytes, slots: 3 })
+        const batch = (count: number) => Array.from({ length: count }, (_, index) => bytesOf(length, index))
+        assert.strictEqual(writer.appendUnsafe(bytesOf(length)), 1)
+        assert.strictEqual(writer.appendAllUnsafe(batch(3)), 4)
+        // The event before it, too, which was not shared yet.
+        const eventBytes = version === 1 ? 64 : 32
+        assert.strictEqual(Arena.watermarkOf(arena, 0), 4 * eventBytes)
+        const marks = BatchMarks.reader(arena, 0)
+        assert.deepStrictEqual([0, 1, 2, 3, 4].map((at) => marks?.(at * eventBytes)), [false, false, true, true, false])
+        // There is room for four more, and so there is none for five.
+        assert.strictEqual(writer.appendAllUnsafe(batch(5)), 9)
+        assert.strictEqual(writer.activeSegmentIndex, 4)
+        assert.strictEqual(Arena.watermarkOf(arena, 0), 4 * eventBytes)
+        assert.strictEqual(Arena.watermarkOf(arena, 1), 5 * eventBytes)
+        // A slot that is used again has no marks.
+        Arena.giveBackUnsafe(arena, 0)
+        assert.isUndefined(BatchMarks.reader(arena, 0))
+        assert.isTrue(Arena.batchMarks(arena, 0).every((byte) => byte === 0))
+      }
+    }))
+
+  it.effect("refuses a batch as a whole, and changes nothing by that", () =>
+    Effect.gen(function*() {
+      for (const version of [1, 2] as const) {
+        const slotBytes = version === 1 ? 64 * 300 : 256
+        const length = version === 1 ? 64 : 28
+        const { arena, writer } = yield* make({ version, slotBytes })
+        const batch = (count: number) => Array.from({ length: count }, () => bytesOf(length))
+        const most = version === 1 ? 255 : 8
+        assert.strictEqual(writer.appendAllUnsafe(batch(most + 1)), Refusal.TooLarge)
+        const wrong = version === 1 ? bytesOf(63) : bytesOf(253)
+        const refusal = version === 1 ? Refusal.WrongSize : Refusal.TooLarge
+        assert.strictEqual(writer.appendAllUnsafe([bytesOf(length), wrong, bytesOf(length)]), refusal)
+        assert.throws(() => writer.appendAllUnsafe([bytesOf(length), "b" as never]), /events\[1\]/)
+        assert.throws(() => writer.appendAllUnsafe([]), /events/)
+        assert.deepStrictEqual([writer.lastEventId, Arena.watermarkOf(arena, 0)], [0, 0])
+        // Every slot waits for the disk.
+        assert.strictEqual(writer.appendAllUnsafe(batch(most)), most)
+        assert.strictEqual(writer.appendAllUnsafe(batch(most)), 2 * most)
+        assert.strictEqual(writer.appendAllUnsafe(batch(most)), Refusal.Full)
+        assert.strictEqual(writer.lastEventId, 2 * most)
+        writer.closeUnsafe()
+        assert.strictEqual(writer.appendAllUnsafe(batch(1)), Refusal.Closed)
       }
     }))
 })

@@ -101,16 +101,18 @@ describe.each(layers)("A recorder at the border, maintainer in a %s", (_layer, w
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       yield* Effect.gen(function*() {
-        const { append, appendAll, appendDurable, commit, writer } = yield* Recorder
+        const { append, appendAll, appendDurable, appendEach, commit, writer } = yield* Recorder
         for (const [, make] of noBytes) {
           yield* diesNaming("event", append(given(make())))
           yield* diesNaming("event", appendDurable(given(make())))
           yield* diesNaming("event", Effect.sync(() => writer.appendUnsafe(given(make()))))
           yield* diesNaming("events[1]", appendAll([Buffer.from("before it"), given(make())]))
-          yield* diesNaming("event", appendAll(new Set([given(make())])))
+          yield* diesNaming("events[0]", appendAll(new Set([given(make())])))
+          yield* diesNaming("event", appendEach(new Set([given(make())])))
         }
         for (const events of ["hello", Buffer.from("hello"), 5, undefined, {}, new ArrayBuffer(8)]) {
           yield* diesNaming("events", appendAll(given(events)))
+          yield* diesNaming("events", appendEach(given(events)))
         }
         for (const [, make] of bytesOfAKind) yield* append(make())
         assert.strictEqual(yield* commit, bytesOfAKind.length)

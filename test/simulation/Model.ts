@@ -35,6 +35,8 @@ export class Model {
   now: () => number = () => 0
   /** When the event with id `i` was appended, at `i - 1`. */
   readonly appendedMillis: Array<number> = []
+  /** Whether the event with id `i` continues a batch, at `i - 1`. */
+  readonly continuesBatch: Array<boolean> = []
   /** When the newest event of a closed segment was appended, or, without one, when it was reported closed. */
   readonly newestMillis = new Map<number, number>()
   /**
@@ -66,7 +68,7 @@ export class Model {
     if (bytesMax !== undefined || ageMillisMax !== undefined || freeBytesMin !== undefined) this.coldMin = 0
   }
 
-  appended(id: number, event: Uint8Array, stampsIds: boolean): void {
+  appended(id: number, event: Uint8Array, stampsIds: boolean, continuesBatch = false): void {
     if (id !== this.events.length + 1) {
       throw new Violation(`an append got id ${id} after ${this.events.length}`)
     }
@@ -74,6 +76,7 @@ export class Model {
     if (stampsIds) new DataView(copy.buffer).setBigUint64(0, BigInt(id), true)
     this.events.push(copy)
     this.appendedMillis.push(this.now())
+    this.continuesBatch.push(continuesBatch)
   }
 
   /** Somebody has been told, or could have read, that everything up to `id` is durable. */
@@ -81,7 +84,13 @@ export class Model {
     if (id > this.events.length) {
       throw new Violation(`${words}: ${id} is durable, but only ${this.events.length} events were appended`)
     }
+    this.#endsWithBatch(id, `${words}: durable`)
     if (id > this.promised) this.promised = id
+  }
+
+  /** Of a batch everything is there, or nothing. */
+  #endsWithBatch(id: number, words: string): void {
+    if (this.continuesBatch[id] === true) throw new Violation(`${words} at ${id}, in the middle of a batch`)
   }
 
   /** A process has opened the directory and goes on behind this event. */
@@ -96,7 +105,8 @@ export class Model {
     if (this.ending === "drained" && lastEventId !== appended) {
       throw new Violation(`lost in an orderly shutdown: the log ends at ${lastEventId} of ${appended}`)
     }
-    this.events.length = this.appendedMillis.length = lastEventId
+    this.#endsWithBatch(lastEventId, "the log ends")
+    this.events.length = this.appendedMillis.length = this.continuesBatch.length = lastEventId
     this.promised = lastEventId
   }
 
@@ -109,8 +119,9 @@ export class Model {
     while (this.events.length < lastGivenId) {
       this.events.push(undefined)
       this.appendedMillis.push(this.now())
+      this.continuesBatch.push(false)
     }
-    this.events.length = this.appendedMillis.length = lastGivenId
+    this.events.length = this.appendedMillis.length = this.continuesBatch.length = lastGivenId
     this.promised = lastGivenId
   }
 

@@ -96,4 +96,11 @@ const noteAppends = (life: Life, { writer }: Recorder["Service"]): void => {
     if (id > 0) model.appended(id, event, stampsIds)
     return id
   }
+  const appendAll = writer.appendAllUnsafe.bind(writer)
+  writer.appendAllUnsafe = (events) => {
+    const id = appendAll(events)
+    if (id <= 0) return id
+    for (const [at, event] of events.entries()) model.appended(id - events.length + 1 + at, event, stampsIds, at > 0)
+    return id
+  }
 }

@@ -19,8 +19,10 @@ import { Violation } from "./Trace.ts"
 type Step = readonly [weight: number, name: string, make: (workload: Workload) => Effect.Effect<void>]
 
 const ordinary: ReadonlyArray<Step> = [
-  [34, "append", (workload) => workload.wait(workload.appendAll)],
-  [5, "append behind", (workload) => workload.fork(workload.appendAll)],
+  [24, "append", (workload) => workload.wait(workload.appendEach)],
+  [10, "append a batch", (workload) => workload.wait(workload.appendBatch)],
+  [3, "append behind", (workload) => workload.fork(workload.appendEach)],
+  [2, "append a batch behind", (workload) => workload.fork(workload.appendBatch)],
   [3, "append in place", (workload) => workload.appendInPlace],
   [12, "commit", (workload) => workload.wait(workload.commit)],
   [6, "flush", (workload) => workload.fork(workload.flush)],
@@ -150,8 +152,30 @@ export class Workload {
     return Array.from({ length: 1 + this.random.below(12) }, () => this.#drawEvent())
   }
 
-  get appendAll(): Effect.Effect<void> {
-    return this.#mayFail(this.opened.recorder.appendAll(this.#drawEvents()))
+  get appendEach(): Effect.Effect<void> {
+    return this.#mayFail(this.opened.recorder.appendEach(this.#drawEvents()))
+  }
+
+  /** Sometimes one that is too large. */
+  get appendBatch(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { recorder } = this.opened
+      const { batchBytesMax, prefixBytes } = recorder.writer
+      const events = this.#drawEvents()
+      const bytes = () => events.reduce((sum, event) => sum + event.length + prefixBytes, 0)
+      if (!this.random.chance(0.1)) { while (bytes() > batchBytesMax) events.pop() }
+      const isTooLarge = bytes() > batchBytesMax
+      return Effect.matchEffect(recorder.appendAll(events), {
+        onFailure: (error) =>
+          Effect.sync(() => {
+            if (!isTooLarge || error.reason !== "TooLarge") this.#expected(error)
+          }),
+        onSuccess: () =>
+          Effect.sync(() => {
+            if (isTooLarge) throw new Violation(`a batch of ${bytes()} bytes was taken, of ${batchBytesMax} at most`)
+          })
+      })
+    })
   }
 
   get appendDurable(): Effect.Effect<void> {

@@ -148,7 +148,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "directories are never synced",
     seedsMax: 10,
-    seedFirst: 4,
+    seedFirst: 5,
     plant: onDisk(() => ({ syncDirectory: () => Effect.void, changeNames: (_, change) => change }))
   },
   {
@@ -159,21 +159,21 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 51,
+    seedFirst: 54,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 198,
+    seedFirst: 199,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 326,
+    seedFirst: 336,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -247,7 +247,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 208,
+    seedFirst: 216,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -290,13 +290,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
-    seedFirst: 5,
+    seedFirst: 6,
     plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
     name: "the oldest cold segment goes only when the next has come",
     seedsMax: 100,
-    seedFirst: 4,
+    seedFirst: 6,
     plant: onDisk((disk) => {
       let late: string | undefined
       return {
@@ -320,7 +320,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
-    seedFirst: 5,
+    seedFirst: 6,
     plant: deleteInstead(/\.wal$/, 0)
   },
   {
@@ -359,7 +359,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 65,
+    seedFirst: 114,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -367,6 +367,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "what was appended is reported as durable",
     seedsMax: 60,
+    seedFirst: 19,
     plant: () => ({
       recorder: (recorder) => ({
         ...recorder,
@@ -388,7 +389,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 155,
+    seedFirst: 166,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -481,6 +482,33 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     })
   },
   {
+    name: "a batch is appended event by event",
+    seedsMax: 60,
+    plant: onAppends(({ writer }) => {
+      const append = writer.appendUnsafe.bind(writer)
+      const appendAll = writer.appendAllUnsafe.bind(writer)
+      writer.appendAllUnsafe = (events) => {
+        if (events.length < 2) return appendAll(events)
+        const [first, ...others] = events
+        const id = append(first!)
+        return id > 0 ? writer.appendAllUnsafe(others) : id
+      }
+    })
+  },
+  {
+    name: "a batch is cut into several blocks",
+    seedsMax: 150,
+    seedFirst: 312,
+    plant: onAppends(({ writer }, arena) => {
+      const appendAll = writer.appendAllUnsafe.bind(writer)
+      writer.appendAllUnsafe = (events) => {
+        const id = appendAll(events)
+        for (let slot = 0; slot < arena.slots; slot++) Arena.batchMarks(arena, slot).fill(0)
+        return id
+      }
+    })
+  },
+  {
     name: "the wal_id is forgotten when a directory is opened again",
     seedsMax: 30,
     seedFirst: 4,
@@ -510,7 +538,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 32,
+    seedFirst: 37,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -543,7 +571,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 201,
+    seedFirst: 205,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -558,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 220,
+    seedFirst: 305,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -584,7 +612,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold keeps nothing",
     seedsMax: 200,
-    seedFirst: 662,
+    seedFirst: 681,
     plant: () => ({
       maintainer: (service) => ({ ...service, hold: () => Effect.succeed({ advanceTo: () => Effect.void }) })
     })
@@ -592,7 +620,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 198,
+    seedFirst: 312,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -604,13 +632,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "limits that are changed stay as they were",
     seedsMax: 300,
-    seedFirst: 24,
+    seedFirst: 49,
     plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
   },
   {
     name: "the limit of hot segments is forgotten at a rotation",
     seedsMax: 200,
-    seedFirst: 5,
+    seedFirst: 6,
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
@@ -638,7 +666,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 408,
+    seedFirst: 459,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -650,7 +678,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 262,
+    seedFirst: 292,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMillisMax: 20_000 },
     plant: onDisk((disk) => ({
       stat: (path) =>
@@ -666,12 +694,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "verification passes over rotten bits",
     seedsMax: 60,
+    seedFirst: 4,
     plant: () => ({ verified: () => [] })
   },
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 480,
+    seedFirst: 481,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -692,7 +721,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hole is acknowledged before its evidence is durable",
     seedsMax: 100,
-    seedFirst: 10,
+    seedFirst: 13,
     damageShare: 1,
     plant: () => ({
       disk: (disk) => ({
@@ -732,7 +761,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a file of holes whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 13,
+    seedFirst: 19,
     damageShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -750,7 +779,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a fold goes over holes that are not acknowledged",
     seedsMax: 100,
-    seedFirst: 4,
+    seedFirst: 5,
     damageShare: 1,
     plant: () => ({
       replaying: (options) => options.onLost === undefined ? options : { ...options, onHole: () => Effect.void }
@@ -759,6 +788,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "damage in the open segment is cut as a torn tail",
     seedsMax: 60,
+    seedFirst: 9,
     focus: { after: /^commit: [1-9]/, by: "killed" },
     openRotShare: 1,
     plant: onDisk((disk) => ({
@@ -780,7 +810,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a replay ends quietly where bits have rotted",
     seedsMax: 60,
-    seedFirst: 6,
+    seedFirst: 12,
     plant: () => ({
       replay: Stream.catch((error) => error._tag === "SegmentCorrupt" ? Stream.empty : Stream.fail(error))
     })

@@ -188,7 +188,7 @@ const pump = Effect.fnUntraced(function*(
   const splitter = makeSplitter(options.framing, bytesMax, options.onLongLine)
   while (true) {
     const chunk = yield* input.next
-    const lastEventId = yield* recorder.appendAll(chunk === undefined ? splitter.end() : splitter.push(chunk))
+    const lastEventId = yield* recorder.appendEach(chunk === undefined ? splitter.end() : splitter.push(chunk))
     counts.events = lastEventId - before
     counts.bytes += chunk?.length ?? 0
     yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())

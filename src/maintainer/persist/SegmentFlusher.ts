@@ -44,6 +44,7 @@ import type { SealedBlocks, SealState } from "../../format/SegmentSealer.ts"
 import { invariant } from "../../internal/invariant.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { SlotState } from "../../shared/Arena.ts"
+import * as BatchMarks from "../../shared/BatchMarks.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import { fromDisk } from "../steps/StepError.ts"
@@ -262,7 +263,9 @@ export const make = (options: {
   const sealTo = Effect.fnUntraced(function*(slot: number, state: SealState, end: number) {
     const flushNanos = Arena.nextFlushNanosUnsafe(arena, yield* Clock.currentTimeNanos)
     const payload = Arena.slotData(arena, slot).subarray(state.sealedBytes, end)
-    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload, flushNanos)
+    const marks = BatchMarks.reader(arena, slot)
+    const continuesBatch = marks && ((offset: number) => marks(state.sealedBytes + offset))
+    const sealed = seal(layout, Arena.firstEventIdOf(arena, slot), state, payload, flushNanos, continuesBatch)
     invariant(!keepsFileLength(version) || sealed.state.fileOffset <= fileBytes, "a segment fits into its file")
     return sealed
   })

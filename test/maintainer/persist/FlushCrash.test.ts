@@ -19,6 +19,7 @@ import * as TaskQueue from "../../../src/shared/TaskQueue.ts"
 import * as Telemetry from "../../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { walIdOfTests } from "../../fixtures/segments.ts"
+import { isLong } from "../../samples.ts"
 import { sweepStep, swept } from "../../sweep.ts"
 import type { Kind } from "../maintaining.ts"
 import { format1, format2, kinds } from "../maintaining.ts"
@@ -94,6 +95,69 @@ describe.each(kinds)("a flush of several blocks ($name)", (kind) => {
         assert.isAbove(crashes, 15 / sweepStep)
       }).pipe(Effect.provide(Telemetry.layerNoop)))
   }
+})
+
+describe.each(kinds)("a batch ($name)", (kind) => {
+  const { event, layout: { version } } = kind
+  const isFormat1 = version === 1
+  // A thousand events fill most of a block.
+  const roomy: Kind = isFormat1 ? kind : { ...kind, layout: { ...kind.layout, blockBytesMax: 32 * 1024 } }
+  const batchEvents = isFormat1 ? 200 : 1000
+  const singles = 30
+
+  it.effect("is whole or absent after a power failure at any operation", () =>
+    Effect.gen(function*() {
+      let crashes = 0
+      const seen = new Set<number>()
+      // Two thousand crashes in the long run.
+      for (let seed = 0; seed < (isLong ? 200 : 16); seed++) {
+        for (let operation = 1;; operation++) {
+          const simulated = yield* onDisk(seed * 100 + operation)
+          const provided = Effect.provideService(Disk, simulated.disk)
+          const { flusher, writer } = yield* make(roomy)
+          /** Where the log may end: after any event but inside a batch. */
+          const insideBatch = new Set<number>()
+          const appendBatch = () => {
+            const firstId = writer.lastEventId + 1
+            const events = Array.from({ length: batchEvents }, (_, at) => event(firstId + at))
+            const lastId = writer.appendAllUnsafe(events)
+            assert.strictEqual(lastId, firstId + batchEvents - 1)
+            for (let id = firstId; id < lastId; id++) insideBatch.add(id)
+          }
+          const appendSingles = () => {
+            for (let count = 0; count < singles; count++) writer.appendUnsafe(event(writer.lastEventId + 1))
+            writer.shareUnsafe()
+          }
+          appendSingles()
+          yield* simulated.crashAt((yield* simulated.operationCount) + operation)
+          const work = Effect.gen(function*() {
+            for (let round = 0; round < 3; round++) {
+              appendBatch()
+              appendSingles()
+              appendBatch()
+              yield* flusher.flush(0)
+            }
+            writer.rotateUnsafe()
+            yield* flusher.persist(0)
+          })
+          const exit = yield* Effect.exit(provided(work))
+          if (Exit.isSuccess(exit)) break
+          if (!SimulatedDisk.isPowerOff(exit.cause)) return yield* exit
+          crashes += 1
+          yield* simulated.crash
+          const words = `seed ${seed}, operation ${operation}`
+          assert.deepStrictEqual((yield* provided(verify({ directory: directory.path }))).faults, [], words)
+          const { origin: { lastEventId } } = yield* provided(
+            Recovery.open({ directory: directory.path, naming: directory.naming, version })
+          )
+          assert.isFalse(insideBatch.has(lastEventId), `${words}: the log ends at ${lastEventId}, inside a batch`)
+          seen.add(lastEventId)
+        }
+      }
+      assert.isAbove(crashes, 150)
+      // The device has kept some batches of a flush and lost others.
+      assert.isAbove(seen.size, 2)
+    }).pipe(Effect.provide(Telemetry.layerNoop)))
 })
 
 describe("flush times", () => {
