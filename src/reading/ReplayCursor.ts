@@ -159,7 +159,8 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     const directory = reader.directory.path
     const { holes } = yield* HoleStore.read(directory)
     const before = { segmentIndex: wanted - 1, lastEventId: inherited.expectations.previousEventId }
-    const hole = holeBetween(holes, before, nextIndex)
+    const firstEventId = (yield* knownStart(reader, nextIndex))?.firstEventId
+    const hole = holeBetween(holes, before, { segmentIndex: nextIndex, firstEventId })
     // One that was passed already explains nothing more.
     if (hole !== undefined && nextIndex !== passedUpTo) return yield* new EventsLost({ directory, hole })
   })

@@ -160,11 +160,12 @@ export const lookAtDamage = (life: Life, damage: Damage): Effect.Effect<void> =>
       const isLost = passed.some(({ firstEventId, lastEventId }) => firstEventId <= id && id <= lastEventId)
       if (given.has(id) === isLost) throw new Violation(`a replay that skips what is lost is wrong about event ${id}`)
     }
-    if (holes.length > 0) yield* lookWithoutAcknowledgement(life, passed.length > 0)
+    const isFollowed = passed.some(({ lastEventId }) => lastEventId < (ids.at(-1) ?? 0))
+    if (holes.length > 0) yield* lookWithoutAcknowledgement(life, isFollowed)
   }).pipe(Effect.provideService(Disk, life.setting.process.disk), Effect.orDie)
 
 /** The file of the holes has rotten bits, or is gone: what it acknowledged is a fault again. */
-const lookWithoutAcknowledgement = (life: Life, isPassed: boolean): Effect.Effect<void, never, Disk> =>
+const lookWithoutAcknowledgement = (life: Life, isFollowed: boolean): Effect.Effect<void, never, Disk> =>
   Effect.gen(function*() {
     const { process, random, simulated } = life.setting
     const isRotten = random.chance(0.7)
@@ -179,7 +180,7 @@ const lookWithoutAcknowledgement = (life: Life, isPassed: boolean): Effect.Effec
     }
     if (holes.length > 0) throw new Violation("a hole is believed although its file is not intact")
     // At an end of the log nothing shows what is lost there.
-    if (!isPassed) return
+    if (!isFollowed) return
     if (faults.length === 0) throw new Violation("verify passes over a hole that is not acknowledged")
     const replayed = yield* Effect.result(life.reading.replay({ onLost: () => Effect.void }))
     if (replayed._tag === "Success") throw new Violation("a replay passes over a hole that is not acknowledged")

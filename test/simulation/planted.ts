@@ -173,7 +173,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 336,
+    seedFirst: 615,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -498,7 +498,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a batch is cut into several blocks",
     seedsMax: 150,
-    seedFirst: 312,
+    seedFirst: 583,
     plant: onAppends(({ writer }, arena) => {
       const appendAll = writer.appendAllUnsafe.bind(writer)
       writer.appendAllUnsafe = (events) => {
@@ -620,7 +620,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 312,
+    seedFirst: 344,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -666,7 +666,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 459,
+    seedFirst: 460,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -700,7 +700,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 481,
+    seedFirst: 508,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>

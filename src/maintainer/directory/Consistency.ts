@@ -96,9 +96,10 @@ const chainFaults = (
   for (const { file: { path, segmentIndex }, header } of beginnings) {
     const isNext = indexBefore !== undefined && indexBefore + 1 === segmentIndex
     const lastEventId = before !== undefined && before.lastEventId > 0 ? before.lastEventId : undefined
+    const firstEventId = isSegmentFault(header) || header.firstEventId === 0 ? undefined : header.firstEventId
     const hole = indexBefore === undefined
       ? undefined
-      : holeBetween(holes, { segmentIndex: indexBefore, lastEventId }, segmentIndex)
+      : holeBetween(holes, { segmentIndex: indexBefore, lastEventId }, { segmentIndex, firstEventId })
     if (indexBefore !== undefined && !isNext && hole === undefined) {
       faults.push(`segments ${indexBefore + 1} to ${segmentIndex - 1} are missing`)
     }

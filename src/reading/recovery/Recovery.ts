@@ -177,6 +177,11 @@ export const open: (
       const { segmentIndex } = segments[position]!
       const found = yield* reader.use(segmentIndex, (newest) => findEnd(newest, reader, version))
       if (found === undefined) {
+        // Retention, which is at work already, deletes a segment after all that are older.
+        if (segmentsOf(yield* directory.scan).length === 0) {
+          position = -1
+          break
+        }
         const path = directory.hotPath(segmentIndex)
         return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
       }

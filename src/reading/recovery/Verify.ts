@@ -14,6 +14,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Disk } from "../../disk/Disk.ts"
@@ -297,7 +298,9 @@ class Walk {
     const isAtNewEnd = lastSegmentIndex <= hole.lastSegmentIndex && before?.segmentIndex === lastSegmentIndex &&
       before.expectations.previousEventId !== undefined &&
       beginsAfter(hole, { segmentIndex: lastSegmentIndex, lastEventId: before.expectations.previousEventId })
-    const isPassed = this.passed.some((other) => other.lastSegmentIndex === hole.lastSegmentIndex)
+    const isPassed = this.passed.some((part) =>
+      hole.firstSegmentIndex <= part.firstSegmentIndex && part.lastSegmentIndex <= hole.lastSegmentIndex
+    )
     return isPassed || isAtOldEnd || isAtNewEnd
   }
 }
@@ -316,7 +319,9 @@ const visit = Effect.fnUntraced(function*(walk: Walk, entry: SegmentEntry) {
   const { lastSegmentIndex = segmentIndex } = walk
   const findHole = Effect.gen(function*() {
     const lastEventId = before?.segmentIndex === lastSegmentIndex ? expectations.previousEventId : undefined
-    const hole = holeBetween(yield* walk.look, { segmentIndex: lastSegmentIndex, lastEventId }, segmentIndex)
+    const start = yield* Effect.option(readStart(directory.filesOf(entry)[0]!))
+    const after = { segmentIndex, firstEventId: Option.getOrUndefined(start)?.firstEventId }
+    const hole = holeBetween(yield* walk.look, { segmentIndex: lastSegmentIndex, lastEventId }, after)
     if (hole === undefined) return undefined
     return { hole, end: { version, expectations: { ...expectationsAfterHole(hole, expectations), segmentIndex } } }
   })

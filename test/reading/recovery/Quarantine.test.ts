@@ -157,6 +157,39 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       }
     }))
 
+  it.effect("leaves a neighbour that was moved before acknowledged, with a crash at any operation", () =>
+    Effect.gen(function*() {
+      let crashes = 0
+      for (const order of [[1, 2], [2, 1]] as const) {
+        for (let operation = 1; operation < 300; operation++) {
+          const words = `${order.join(" then ")}, power off at operation ${operation}`
+          const simulated = yield* SimulatedDisk.make({ seed: operation })
+          const isDone = yield* Effect.gen(function*() {
+            const wal = buildWal({ layout, segments: [10, 10, 10, 10], commitEvents: 5 })
+            for (const at of [1, 2]) wal[at]!.bytes[headerBytes + 70]! ^= 1
+            yield* simulated.disk.makeDirectory(directory)
+            yield* simulated.disk.syncDirectory("/")
+            yield* put(directory, ...wal.map(hot))
+            yield* quarantineSegment(where, order[0])
+            yield* simulated.crashAt((yield* simulated.operationCount) + operation)
+            const exit = yield* Effect.exit(quarantineSegment(where, order[1]))
+            yield* simulated.crash
+            yield* simulated.crashAt(Number.MAX_SAFE_INTEGER)
+            const { faults } = yield* verify({ directory })
+            const found = faults.map((fault) => [fault.kind, "segmentIndex" in fault ? fault.segmentIndex : -1])
+            const stillThere: typeof found = faults.length === 0 ? [] : [["Corrupt", order[1]]]
+            assert.deepStrictEqual(found, stillThere, words)
+            const { failure } = yield* read({ skips: true })
+            assert.strictEqual(failure, faults.length === 0 ? undefined : "SegmentCorrupt", words)
+            return Exit.isSuccess(exit)
+          }).pipe(Effect.provideService(Disk, simulated.disk))
+          if (isDone) break
+          crashes += 1
+        }
+      }
+      assert.isAbove(crashes, 30)
+    }))
+
   it.effect("that is the oldest leaves the log beginning later; the hole is told until what follows is gone", () =>
     Effect.gen(function*() {
       const wal = buildWal({ layout, segments: [10, 10, 10], commitEvents: 5 })

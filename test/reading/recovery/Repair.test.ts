@@ -271,7 +271,7 @@ describe("Repair of format 2", () => {
         const { origin } = yield* open
         assert.strictEqual(origin.lastEventId, 20)
         assert.deepStrictEqual((yield* verify({ directory })).faults, [])
-        assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: undefined })
+        assert.deepStrictEqual(yield* replayed(directory), { ids: range(1, 15), failure: "EventsLost" })
         // After the whole blocks that were kept the ids do not continue.
         yield* put(directory, hot(nextAfter(origin, smallBlocks)))
         const { faults, holes, segments } = yield* verify({ directory })
