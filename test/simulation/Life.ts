@@ -102,11 +102,14 @@ export class Life {
   /** A closed log of which some bits rot, and then a life on it. What is damaged is found, and makes nothing worse. */
   liveOnRot(files: ReadonlyArray<SegmentOnDisk>): Effect.Effect<void> {
     const { atRest, reading } = this
-    const { random, simulated, trace } = this.setting
+    const { random, simulated, trace, watch } = this.setting
     return this.watched(Effect.gen({ self: this }, function*() {
       this.doing = "looking at what has rotted"
       const whole = yield* Effect.orDie(reading.replay())
-      for (const { path } of files) yield* simulated.rotBits(path, 1 + random.below(3))
+      for (const { path } of files) {
+        yield* simulated.rotBits(path, 1 + random.below(3))
+        watch.weights.forget(path)
+      }
       trace.add(`rotten: ${files.map(({ path }) => path).join(" ")}`)
       yield* atRest.lookAtRot(whole)
       const opened = yield* open(this)

@@ -66,6 +66,11 @@ export class Weights {
     return weight
   }
 
+  /** The bytes of this file have changed after all. */
+  forget(path: string): void {
+    this.#cold.delete(path)
+  }
+
   /** Of a cold file that is gone, which this has weighed before; at most 1. */
   ofGone(path: string): number {
     return this.#cold.get(path) ?? 1

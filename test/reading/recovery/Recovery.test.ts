@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { Disk, openScoped, writeFully } from "../../../src/disk/Disk.ts"
+import * as MetaStore from "../../../src/disk/MetaStore.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { format1Layout } from "../../../src/format/SegmentLayout.ts"
 import { defaultNaming, hotName } from "../../../src/format/SegmentName.ts"
@@ -69,6 +70,42 @@ describe("Recovery", () => {
           lastFlushNanos: wal[1]!.header.lastFlushNanos
         })
         assert.deepStrictEqual(yield* filesIn(directory), before)
+      }).pipe(onSimulatedDisk))
+
+    it.effect(`goes on where the meta file says when retention deletes the last segment beside it (${name})`, () =>
+      Effect.gen(function*() {
+        const wal = buildWal({ layout, segments: [10, 20] })
+        yield* put(directory, ...wal.map(hot))
+        yield* MetaStore.write(directory, { lastOffset: 0, lastSegmentIndex: 1, lastEventId: 30 })
+        const disk = yield* Disk
+        const deleting = (count: number) =>
+          Disk.of({
+            ...disk,
+            open: (path, mode) =>
+              Effect.andThen(
+                path.endsWith(hotName(defaultNaming, 1))
+                  ? Effect.forEach(
+                    wal.slice(0, count),
+                    (segment) => Effect.ignore(disk.unlink(`${directory}/${hot(segment).name}`))
+                  )
+                  : Effect.void,
+                disk.open(path, mode)
+              )
+          })
+        const { origin, report } = yield* Effect.provideService(open(version), Disk, deleting(2))
+        assert.deepStrictEqual([origin.lastSegmentIndex, origin.lastEventId], [1, 30])
+        assert.strictEqual(report.segmentCount, 0)
+        // Something else has deleted the newest of several.
+        yield* put(directory, ...wal.map(hot))
+        const only = Disk.of({
+          ...disk,
+          open: (path, mode) =>
+            path.endsWith(hotName(defaultNaming, 1))
+              ? Effect.andThen(Effect.ignore(disk.unlink(path)), disk.open(path, mode))
+              : disk.open(path, mode)
+        })
+        const refused = yield* Effect.flip(Effect.provideService(open(version), Disk, only))
+        assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "NotFound")
       }).pipe(onSimulatedDisk))
 
     it.effect(`goes on from a cold segment and touches nothing (${name})`, () =>
