@@ -60,7 +60,7 @@ const withDamage = Effect.fnUntraced(function*({ event, format }: Kind) {
   yield* put(`${directory}/quarantine`, new Uint8Array())
   const path = hotPath(directory, 1)
   const bytes = yield* bytesOf(path)
-  bytes[bytes.length - 1 - [...bytes].reverse().findIndex((byte) => byte !== 0)]! ^= 1
+  bytes[bytes.findLastIndex((byte) => byte !== 0)]! ^= 1
   yield* Effect.scoped(Effect.flatMap(openScoped(path, "write"), (file) => writeFully(file, [bytes], 0)))
   yield* record(2)
   yield* whileClockTurns(
