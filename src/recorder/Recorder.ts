@@ -289,13 +289,13 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const committers = yield* CommitLine.make(arena, noteLag)
 
-  /** Fails an append, and counts it. */
-  const refused = (error: RecorderError): Effect.Effect<never, RecorderError> => {
-    telemetry.count("eventsRefused", 1)
+  /** Fails an append of so many events, and counts them. */
+  const refused = (error: RecorderError, events: number): Effect.Effect<never, RecorderError> => {
+    telemetry.count("eventsRefused", events)
     return Effect.fail(error)
   }
 
-  const refuse = (event: Uint8Array, refusal: number): Effect.Effect<never, RecorderError> =>
+  const refuse = (event: Uint8Array, refusal: number, events = 1): Effect.Effect<never, RecorderError> =>
     refused(
       refusal === Refusal.TooLarge
         ? new RecorderError({ reason: "TooLarge", detail: `${event.length} bytes, at most ${writer.eventBytesMax}` })
@@ -303,19 +303,21 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
         ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
         : refusal === Refusal.LogExhausted
         ? exhausted()
-        : new RecorderError({ reason: "Closed", detail: "" })
+        : new RecorderError({ reason: "Closed", detail: "" }),
+      events
     )
 
   const refuseAll = (events: ReadonlyArray<Uint8Array>, refusal: number): Effect.Effect<never, RecorderError> => {
     const wrong = events.find(({ length }) => length > writer.eventBytesMax || length < writer.eventBytesMin)
-    if (wrong !== undefined || refusal !== Refusal.TooLarge) return refuse(wrong ?? events[0]!, refusal)
+    if (wrong !== undefined || refusal !== Refusal.TooLarge) return refuse(wrong ?? events[0]!, refusal, events.length)
     const bytes = events.reduce((sum, { length }) => sum + length + writer.prefixBytes, 0)
     const most = `${writer.batchEventsMax} events with ${writer.batchBytesMax} bytes`
     return refused(
       new RecorderError({
         reason: "TooLarge",
         detail: `a batch of ${events.length} events with ${bytes} bytes, lengths included; at most ${most}`
-      })
+      }),
+      events.length
     )
   }
 
@@ -334,11 +336,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return refused(down())
+      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return refused(down(), count)
       switch (options.onFull) {
         case "fail":
           return refused(
-            new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` })
+            new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` }),
+            count
           )
         case "shed":
           telemetry.count("eventsShed", count)

@@ -247,10 +247,10 @@ export class SegmentWriter {
    * Appends copies of `events` as one batch: with consecutive ids, published by one store, and kept in one block of the
    * file. So after any crash all of them are there, or none. Returns the id of the last, or a `Refusal`; then none was
    * appended. `TooLarge` also stands for a batch of more than `batchBytesMax` or `batchEventsMax`. Throws when one of
-   * them is no Uint8Array, or when there is none.
+   * them is no Uint8Array, and when there is none.
    */
   appendAllUnsafe(events: ReadonlyArray<Uint8Array>): number {
-    if (events.length === 0) refuseArgument("events", events, "at least one event")
+    if (!Array.isArray(events) || events.length === 0) refuseArgument("events", events, "an array with an event")
     let total = 0
     for (let index = 0; index < events.length; index++) {
       const event = events[index]!

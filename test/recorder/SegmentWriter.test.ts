@@ -323,6 +323,7 @@ describe("SegmentWriter", () => {
         assert.strictEqual(writer.appendAllUnsafe([bytesOf(length), wrong, bytesOf(length)]), refusal)
         assert.throws(() => writer.appendAllUnsafe([bytesOf(length), "b" as never]), /events\[1\]/)
         assert.throws(() => writer.appendAllUnsafe([]), /events/)
+        assert.throws(() => writer.appendAllUnsafe(new Set(batch(2)) as never), /events/)
         assert.deepStrictEqual([writer.lastEventId, Arena.watermarkOf(arena, 0)], [0, 0])
         // Every slot waits for the disk.
         assert.strictEqual(writer.appendAllUnsafe(batch(most)), most)
