@@ -44,7 +44,7 @@ export const makeSegments = (options: SegmentsToMake): number => {
     const firstEventId = 1 + segmentIndex * eventsPerSegment
     if (version === 1) writeIds(payload, eventSize, firstEventId)
     const flushNanos = 1_700_000_000_000_000_001n + BigInt(segmentIndex)
-    const sealed = seal(layout, firstEventId, sealStart(version, chain), payload, flushNanos)
+    const sealed = seal(layout, firstEventId, sealStart(version, chain), payload, flushNanos, undefined)
     const { blockCount, chainedChecksum, eventCount, fileOffset } = sealed.state
     const header = encodeHeader({
       version,
@@ -65,7 +65,7 @@ export const makeSegments = (options: SegmentsToMake): number => {
     const file = Buffer.alloc(fileOffset)
     let at = Buffer.from(header).copy(file)
     if (at !== headerBytesOf(version)) throw new Error("a header has the size of its format")
-    for (const chunk of sealed.chunks) {
+    for (const chunk of sealed.parts.flat()) {
       file.set(chunk, at)
       at += chunk.length
     }
