@@ -52,6 +52,10 @@ const beginsInside = (hole: AcknowledgedHole, { lastEventId, segmentIndex }: Log
   segmentIndex < hole.lastSegmentIndex && lastEventId !== undefined && hole.firstEventId <= lastEventId &&
   lastEventId <= hole.lastEventId
 
+/** The hole with which a log ends: nothing has been begun after it. `undefined` when none was acknowledged. */
+export const holeAtEnd = (holes: ReadonlyArray<AcknowledgedHole>, before: LogBefore): AcknowledgedHole | undefined =>
+  holes.find((hole) => hole.lastSegmentIndex >= before.segmentIndex && beginsAfter(hole, before))
+
 /** Whether a hole begins where the log ends before it. Of its first segment, whole blocks may be in place. */
 export const beginsAfter = (hole: AcknowledgedHole, { lastEventId, segmentIndex }: LogBefore): boolean =>
   (hole.firstSegmentIndex === segmentIndex || hole.firstSegmentIndex === segmentIndex + 1) &&

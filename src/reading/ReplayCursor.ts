@@ -24,7 +24,7 @@ import { mayStayOpen } from "../format/SegmentLayout.ts"
 import type { SegmentPoint, SegmentSummary, VerifiedBlock } from "../format/SegmentVerifier.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { knownStart, oldestEventId, startOf } from "./DirectoryReader.ts"
-import { beginsAfter, expectationsAfterHole, holeBetween, isOfOrder } from "./HoleBetween.ts"
+import { expectationsAfterHole, holeAtEnd, holeBetween, isOfOrder } from "./HoleBetween.ts"
 import { EventsDeleted, EventsLost, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
@@ -166,13 +166,11 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   })
 
   /** Fails with `EventsLost` when the log ends with an acknowledged hole: the recorder has begun nothing after it. */
-  const refuseHoleAtEnd = Effect.fnUntraced(function*(wanted: number, newestIndex: number) {
+  const refuseHoleAtEnd = Effect.fnUntraced(function*(wanted: number, isEmpty: boolean) {
     const directory = reader.directory.path
     const { holes } = yield* HoleStore.read(directory)
     const before = { segmentIndex: wanted - 1, lastEventId: inherited.expectations.previousEventId }
-    const hole = holes.find((hole) =>
-      hole.lastSegmentIndex >= newestIndex && (newestIndex < 0 || beginsAfter(hole, before))
-    )
+    const hole = isEmpty ? holes.at(-1) : holeAtEnd(holes, before)
     if (hole === undefined || hole.lastEventId <= lastEventId || hole.lastSegmentIndex + 1 === passedUpTo) return
     return yield* new EventsLost({ directory, hole })
   })
@@ -183,7 +181,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     while (true) {
       const wanted: number | undefined = nextIndex ?? reader.segments()[0]?.segmentIndex
       if (wanted === undefined) {
-        yield* refuseHoleAtEnd(0, -1)
+        yield* refuseHoleAtEnd(0, true)
         yield* reader.refuseUnsafe(-1)
         return false
       }
@@ -204,7 +202,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const newest = segments.at(-1)
       if (oldest === undefined || newest === undefined || wanted > newest.segmentIndex) {
         if (yield* returnTo(wanted - 1)) continue
-        yield* refuseHoleAtEnd(wanted, newest?.segmentIndex ?? -1)
+        yield* refuseHoleAtEnd(wanted, newest === undefined)
         yield* reader.refuseUnsafe(newest?.segmentIndex ?? -1)
         return false
       }

@@ -254,7 +254,8 @@ export class SegmentWriter {
     let total = 0
     for (let index = 0; index < events.length; index++) {
       const event = events[index]!
-      requireBytes(`events[${index}]`, event)
+      // As in `appendUnsafe`: no work for what is plainly right.
+      if (event?.BYTES_PER_ELEMENT !== 1 || event.length === 0) requireBytes(`events[${index}]`, event)
       if (event.length > this.eventBytesMax || event.length < this.eventBytesMin) return this.refuse(event.length)
       total += event.length + this.prefixBytes
     }
@@ -266,8 +267,9 @@ export class SegmentWriter {
     this.shareUnsafe()
     this.reserved = 0
     this.wasted += this.wasteOf(total)
+    if (events.length > 1) Arena.putHasBatchesUnsafe(this.arena, this.slot)
     for (let index = 0; index < events.length; index++) {
-      if (index > 0) BatchMarks.putUnsafe(this.arena, this.slot, this.batchMarks, this.position)
+      if (index > 0) BatchMarks.putUnsafe(this.batchMarks, this.arena.layout, this.position)
       this.put(events[index]!)
     }
     this.gatheredStart = this.gatheredEnd = this.position & alignmentMask

@@ -32,7 +32,7 @@ import type { SegmentNaming } from "../../format/SegmentName.ts"
 import type { SegmentSummary } from "../../format/SegmentVerifier.ts"
 import { oneOf, requireOptions } from "../../internal/options.ts"
 import { plainText } from "../../internal/plainText.ts"
-import { beginsAfter, expectationsAfterHole, holeBetween, isOfOrder } from "../HoleBetween.ts"
+import { expectationsAfterHole, holeAtEnd, holeBetween, isOfOrder } from "../HoleBetween.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import {
   endOf,
@@ -295,9 +295,9 @@ class Walk {
     const { before, firstSegmentIndex, lastSegmentIndex } = this
     if (firstSegmentIndex === undefined || lastSegmentIndex === undefined) return true
     const isAtOldEnd = firstSegmentIndex > hole.lastSegmentIndex
-    const isAtNewEnd = lastSegmentIndex <= hole.lastSegmentIndex && before?.segmentIndex === lastSegmentIndex &&
-      before.expectations.previousEventId !== undefined &&
-      beginsAfter(hole, { segmentIndex: lastSegmentIndex, lastEventId: before.expectations.previousEventId })
+    const lastEventId = before?.segmentIndex === lastSegmentIndex ? before.expectations.previousEventId : undefined
+    const isAtNewEnd = lastEventId !== undefined &&
+      holeAtEnd([hole], { segmentIndex: lastSegmentIndex, lastEventId }) !== undefined
     const isPassed = this.passed.some((part) =>
       hole.firstSegmentIndex <= part.firstSegmentIndex && part.lastSegmentIndex <= hole.lastSegmentIndex
     )
