@@ -28,7 +28,7 @@ export const runOnlyWhenIdle = (): void => {
   if (process.platform !== "linux") return
   try {
     const thread = basename(readlinkSync("/proc/thread-self"))
-    execFileSync("chrt", ["-i", "-p", "0", thread], { stdio: "ignore", timeout: 1000 })
+    execFileSync("chrt", ["-i", "-p", "0", thread], { stdio: "ignore", timeout: 10_000 })
   } catch {
     // The thread keeps the priority that it has.
   }
