@@ -15,7 +15,8 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeDisk, Recorder, Replay, SegmentMaintainer, SegmentName, Wal } from "../src/index.ts"
+import type { SegmentMaintainer } from "../src/index.ts"
+import { NodeDisk, Replay, SegmentName, Wal } from "../src/index.ts"
 
 const root = fs.mkdtempSync(join(tmpdir(), "effect-wal-archive-"))
 const directory = join(root, "log")
@@ -36,9 +37,11 @@ const upload = (name: string): void => {
   fs.renameSync(`${target}.tmp`, target)
 }
 
+class Events extends Wal.Service<Events>()("example/Events") {}
+
 /** Archives what is cold, oldest first, and lets go of it. */
 const archiveCold = Effect.fnUntraced(function*(hold: SegmentMaintainer.Hold) {
-  const { naming, segments } = yield* SegmentMaintainer.SegmentMaintainer
+  const { maintainer: { naming, segments } } = yield* Events
   for (const { compression, isHot, segmentIndex } of yield* segments) {
     if (isHot) return
     yield* Effect.sync(() => upload(SegmentName.coldName(naming, segmentIndex, compression)))
@@ -48,7 +51,7 @@ const archiveCold = Effect.fnUntraced(function*(hold: SegmentMaintainer.Hold) {
 
 /** Runs for as long as the scope; what is cold when it closes is archived too. */
 const archiver = Effect.gen(function*() {
-  const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+  const { maintainer } = yield* Events
   const { limits } = yield* maintainer.status
   const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
   yield* maintainer.setLimits({ ...limits, maxCompressedSegments: coldKept })
@@ -58,7 +61,7 @@ const archiver = Effect.gen(function*() {
   )
 })
 
-const RecorderLive = Wal.layerWorker({
+const EventsLive = Events.layerWorker({
   directory,
   segmentBytesMax: 64 * 1024,
   limits: { maxSegments: 2, maxCompressedSegments: "unlimited" }
@@ -66,12 +69,12 @@ const RecorderLive = Wal.layerWorker({
 
 const record = Effect.gen(function*() {
   yield* archiver
-  const recorder = yield* Recorder.Recorder
+  const { append, commit } = yield* Events
   for (let number = 1; number <= events; number++) {
-    yield* recorder.append(Buffer.from(`event ${number} that must be kept for ten years`))
-    if (number % 1000 === 0) yield* recorder.commit
+    yield* append(Buffer.from(`event ${number} that must be kept for ten years`))
+    if (number % 1000 === 0) yield* commit
   }
-}).pipe(Effect.scoped, Effect.provide(RecorderLive))
+}).pipe(Effect.scoped, Effect.provide(EventsLive))
 
 const count = (place: string) =>
   Effect.gen(function*() {

@@ -13,17 +13,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import {
-  BlockEvents,
-  NodeDisk,
-  Recorder,
-  Replay,
-  SegmentMaintainer,
-  Telemetry,
-  TelemetryDump,
-  Verify,
-  Wal
-} from "../src/index.ts"
+import { BlockEvents, NodeDisk, Replay, TelemetryDump, Verify, Wal } from "../src/index.ts"
 
 const inputBytesWanted = 160 * 1024 * 1024
 const eventBytesMax = 4096
@@ -98,6 +88,8 @@ const seconds = (startMillis: number): number => (performance.now() - startMilli
 const rate = (bytes: number, inSeconds: number): string => `${(bytes / 1e6 / inSeconds).toFixed(0)} MB/s`
 const row = (name: string, text: string): void => console.log(`${name.padEnd(12)}${text}`)
 
+class Pieces extends Wal.Service<Pieces>()("demo/Pieces") {}
+
 const demo = Effect.gen(function*() {
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-wal-demo-"))),
@@ -113,7 +105,7 @@ const demo = Effect.gen(function*() {
   // The scope of the layer ends with this effect: what was appended is handed over, and the maintainer drains.
   const running = yield* record(pieces).pipe(
     Effect.tap(() => Effect.sync(() => (drainMillis = performance.now()))),
-    Effect.provide(Wal.layerWorker({
+    Effect.provide(Pieces.layerWorker({
       directory,
       segmentBytesMax: 2 * 1024 * 1024,
       limits: { maxSegments: 8, maxCompressedSegments: 24 }
@@ -162,19 +154,16 @@ const demo = Effect.gen(function*() {
 })
 
 const record = Effect.fnUntraced(function*(pieces: ReadonlyArray<Piece>) {
-  const recorder = yield* Recorder.Recorder
-  const { writer } = recorder
+  const { append, maintainer, recorder: { writer }, telemetry } = yield* Pieces
   const show = makeBar("record", pieces.length)
   const bytesOf = makeInput()
   for (const [index, piece] of pieces.entries()) {
     const event = bytesOf(piece)
     // The fast way; when every slot waits for the disk, the way that waits.
-    if (writer.appendUnsafe(event) <= 0) yield* recorder.append(event)
+    if (writer.appendUnsafe(event) <= 0) yield* append(event)
     show(index + 1)
   }
-  const telemetry = yield* Telemetry.Telemetry
-  const atLastAppend = yield* telemetry.snapshot
-  return { maintainer: yield* SegmentMaintainer.SegmentMaintainer, telemetry, atLastAppend }
+  return { maintainer, telemetry, atLastAppend: yield* telemetry.snapshot }
 })
 
 const replayAndCompare = Effect.fnUntraced(function*(directory: string, pieces: ReadonlyArray<Piece>) {

@@ -21,7 +21,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Monitor, NodeDisk, Recorder, TelemetryExport, Wal } from "../src/index.ts"
+import { Monitor, NodeDisk, TelemetryExport, Wal } from "../src/index.ts"
 
 /** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
 const startCollector = Effect.acquireRelease(
@@ -73,12 +73,14 @@ const pushedMetrics = (url: string) =>
 const pushedSpans = (url: string) =>
   OtlpTracer.layer({ url: `${url}/v1/traces`, resource }).pipe(Layer.provide(otlpTransport))
 
+class Events extends Wal.Service<Events>()("example/Events") {}
+
 /** The work: events that fill a few segments. */
 const work = Effect.gen(function*() {
-  const recorder = yield* Recorder.Recorder
+  const { append, commit } = yield* Events
   const event = new TextEncoder().encode("an event that says nothing in particular, again and again")
-  for (let count = 0; count < 20_000; count++) yield* recorder.append(event)
-  yield* recorder.commit
+  for (let count = 0; count < 20_000; count++) yield* append(event)
+  yield* commit
 })
 
 const scrape = Effect.gen(function*() {
@@ -92,9 +94,10 @@ const scrape = Effect.gen(function*() {
 const main = Effect.gen(function*() {
   const collector = yield* startCollector
   const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-  const wal = Wal.layer({ directory: yield* directory, segmentBytesMax: 256 * 1024, limits })
+  const events = Events.layer({ directory: yield* directory, segmentBytesMax: 256 * 1024, limits })
   const layer = Layer.mergeAll(pushedMetrics(collector.url), Monitor.layer, prometheus).pipe(
-    Layer.provideMerge(wal),
+    Layer.provide(Events.parts),
+    Layer.provideMerge(events),
     Layer.provideMerge(NodeDisk.layer)
   )
   yield* Effect.andThen(work, scrape).pipe(

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
+import { BlockEvents, NodeDisk, Replay, Wal } from "../src/index.ts"
 
 const orderBytes = 64
 
@@ -68,8 +68,10 @@ const readOrder = (eventId: number, view: DataView, at: number): Order => ({
 
 const ordersWanted = 200_000
 
+class Orders extends Wal.Service<Orders>()("example/Orders") {}
+
 const record = Effect.gen(function*() {
-  const { commit, writer } = yield* Recorder.Recorder
+  const { commit, recorder: { writer } } = yield* Orders
   const startMillis = performance.now()
   let orderId = 1
   while (orderId <= ordersWanted) {
@@ -119,7 +121,7 @@ const report = (directory: string) =>
   })
 
 const directory = mkdtempSync(join(tmpdir(), "order-flow-"))
-const wal = Wal.layerWorker({
+const ordersIn = Orders.layerWorker({
   directory,
   format: 1,
   segmentBytesMax: 2 * 1024 * 1024,
@@ -127,7 +129,7 @@ const wal = Wal.layerWorker({
 })
 
 await Effect.runPromise(
-  Effect.scoped(Effect.provide(record, wal)).pipe(
+  Effect.scoped(Effect.provide(record, ordersIn)).pipe(
     Effect.andThen(report(directory)),
     Effect.provide(NodeDisk.layer),
     Effect.ensuring(Effect.sync(() => rmSync(directory, { recursive: true })))

@@ -15,14 +15,15 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import type { RecorderError } from "../src/index.ts"
-import { EventCodec, Recorder, Replay, Wal } from "../src/index.ts"
+import { Wal } from "../src/index.ts"
 import { SimulatedDisk } from "../src/testing/index.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the application: a counter that survives, because every step of it is recorded
 // ---------------------------------------------------------------------------------------------------------------------
 
-const Step = Schema.Struct({ by: Schema.Int })
+class Steps extends Wal.Service<Steps>()("example/Steps", { event: Schema.Struct({ by: Schema.Int }) }) {}
+
 const directory = "/counter"
 
 class Counter extends Context.Service<Counter, {
@@ -33,19 +34,14 @@ class Counter extends Context.Service<Counter, {
   static readonly layer = Layer.effect(
     Counter,
     Effect.gen(function*() {
-      const { commitTo } = yield* Recorder.Recorder
-      const steps = yield* Recorder.typed(Step)
-      const { decode } = EventCodec.make(Step)
-      let value = yield* Replay.events({ directory }).pipe(
-        Stream.mapEffect(({ bytes }) => decode(bytes)),
-        Stream.runFold(() => 0, (sum, { by }) => sum + by)
-      )
+      const steps = yield* Steps
+      let value = yield* Stream.runFold(steps.events(), () => 0, (sum, { event }) => sum + event.by)
       return {
         value: () => value,
         // What was appended is kept until it is durable: so the commit is tried again, never the append.
         add: Effect.fn("Counter.add")(function*(by: number) {
           const id = yield* steps.append({ by })
-          yield* Effect.retry(commitTo(id), {
+          yield* Effect.retry(steps.commitTo(id), {
             while: (error) => error.isRetryable,
             schedule: Schedule.spaced("1 second")
           })
@@ -57,7 +53,7 @@ class Counter extends Context.Service<Counter, {
 }
 
 // The maintainer is a fiber here, so that the whole application lives in the test's time.
-const App = Counter.layer.pipe(Layer.provide(Wal.layer({ directory, segmentBytesMax: 4096 })))
+const App = Counter.layer.pipe(Layer.provide(Steps.layer({ directory, segmentBytesMax: 4096 })))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // its tests

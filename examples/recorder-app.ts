@@ -14,7 +14,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -27,43 +26,29 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { RecorderError } from "../src/index.ts"
-import { Disk, NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
+import { NodeDisk, Wal } from "../src/index.ts"
 
 const port = Number(process.env["PORT"] ?? 0)
 const given = process.argv[2]
 const directory = given ?? mkdtempSync(join(tmpdir(), "effect-wal-app-"))
 
 const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
-type Order = typeof Order.Type
 
-/** The application's own service: orders in, ids out. */
-class Orders extends Context.Service<Orders, {
-  /** Succeeds with the orders' ids when all of them are durable. */
-  readonly place: (orders: ReadonlyArray<Order>) => Effect.Effect<ReadonlyArray<number>, RecorderError.RecorderError>
-}>()("example/Orders") {
-  static readonly layer = Layer.effect(
-    Orders,
-    Effect.gen(function*() {
-      const recorder = yield* Recorder.Recorder
-      const typed = yield* Recorder.typed(Order)
-      return {
-        place: Effect.fn("Orders.place")(function*(orders: ReadonlyArray<Order>) {
-          const ids = yield* Effect.forEach(orders, typed.append)
-          yield* recorder.commitTo(ids.at(-1) ?? 0)
-          return ids
-        })
-      }
-    })
-  )
-}
+class Orders extends Wal.Service<Orders>()("example/Orders", { event: Order }) {}
+
+/** Succeeds with the orders' ids when all of them are durable. */
+const place = Effect.fn("place")(function*(orders: ReadonlyArray<typeof Order.Type>) {
+  const log = yield* Orders
+  const ids = yield* Effect.forEach(orders, log.append)
+  yield* log.commitTo(ids.at(-1) ?? 0)
+  return ids
+})
 
 const decodeLine = Schema.decodeEffect(Schema.fromJsonString(Order))
 
 /** A request is looked at as a whole first, so one with a wrong line records nothing. */
 const post = Effect.gen(function*() {
   const request = yield* HttpServerRequest.HttpServerRequest
-  const { place } = yield* Orders
   const orders = yield* request.stream.pipe(
     Stream.decodeText,
     Stream.splitLines,
@@ -83,13 +68,8 @@ const post = Effect.gen(function*() {
 )
 
 /** Up to what is durable now, so the answer ends. */
-const get = Effect.gen(function*() {
-  const { durable } = yield* (yield* Recorder.Recorder).positions
-  const disk = yield* Disk.Disk
-  const lines = Replay.events({ directory, to: { id: durable } }).pipe(
-    Stream.map(({ bytes, id }) => Buffer.from(`${id} ${Buffer.from(bytes).toString()}\n`)),
-    Stream.provideService(Disk.Disk, disk)
-  )
+const get = Effect.map(Orders, (log) => {
+  const lines = Stream.map(log.events(), ({ event, id }) => Buffer.from(`${id} ${JSON.stringify(event)}\n`))
   return HttpServerResponse.stream(lines, { contentType: "text/plain" })
 })
 
@@ -97,13 +77,12 @@ const Routes = Layer.mergeAll(HttpRouter.add("POST", "/events", post), HttpRoute
 
 const HttpLive = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "10 seconds" })
 
-const RecorderLive = Wal.layerWorker({ directory, segmentBytesMax: 1024 * 1024 })
+const OrdersLive = Orders.layerWorker({ directory, segmentBytesMax: 1024 * 1024 })
 
 /** What is provided last closes last: the server ends before the recorder. */
 const App = HttpRouter.serve(Routes, { disableLogger: true }).pipe(
   Layer.provideMerge(HttpLive),
-  Layer.provide(Orders.layer),
-  Layer.provide(RecorderLive),
+  Layer.provide(OrdersLive),
   Layer.provide(NodeDisk.layer)
 )
 
@@ -131,7 +110,7 @@ const client = Effect.gen(function*() {
 
 const demonstration = Effect.gen(function*() {
   yield* Effect.provide(client, App)
-  const recorded = yield* Stream.runCount(Replay.events({ directory })).pipe(Effect.provide(NodeDisk.layer))
+  const recorded = yield* Stream.runCount(Orders.reader({ directory }).events()).pipe(Effect.provide(NodeDisk.layer))
   yield* Console.log(`after the shutdown a replay finds ${recorded} orders in ${directory}`)
   if (given === undefined) {
     rmSync(directory, { recursive: true })

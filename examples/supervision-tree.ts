@@ -24,7 +24,7 @@ import * as Schedule from "effect/Schedule"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Disk, NodeDisk, Recorder, SegmentMaintainer, Wal } from "../src/index.ts"
+import { Disk, NodeDisk, Wal } from "../src/index.ts"
 
 const root = mkdtempSync(join(tmpdir(), "effect-wal-supervision-"))
 
@@ -46,15 +46,16 @@ const deadly = (kills: number): Layer.Layer<Disk.Disk> =>
     })
   ).pipe(Layer.provide(NodeDisk.layer))
 
+class Events extends Wal.Service<Events>()("example/Events") {}
+
 /** Records `events` events, a commit each; ends early when its maintainer is given up. */
 const branch = (name: string, events: number) =>
   Effect.gen(function*() {
-    const recorder = yield* Recorder.Recorder
-    const maintainer = yield* SegmentMaintainer.SegmentMaintainer
-    yield* Console.log(`${name}: open, last event ${recorder.recovery.lastEventId}`)
+    const { appendDurable, commit, maintainer, recovery } = yield* Events
+    yield* Console.log(`${name}: open, last event ${recovery.lastEventId}`)
     const record = Effect.gen(function*() {
-      while (recorder.writer.lastEventId < events) {
-        yield* recorder.appendDurable(new TextEncoder().encode(`${name} ${recorder.writer.lastEventId + 1}`))
+      for (let id = recovery.lastEventId + 1; id <= events; id++) {
+        yield* appendDurable(new TextEncoder().encode(`${name} ${id}`))
         yield* Effect.sleep(5)
       }
     })
@@ -63,9 +64,9 @@ const branch = (name: string, events: number) =>
       Effect.ensuring(Effect.flatMap(maintainer.status, ({ isDown, restarts }) =>
         Console.log(`${name}: ${restarts} restarts of its executor, ${isDown ? "given up" : "well"}`)))
     )
-    yield* Console.log(`${name}: ${yield* recorder.commit} events are durable`)
+    yield* Console.log(`${name}: ${yield* commit} events are durable`)
   }).pipe(
-    Effect.provide(Layer.fresh(Wal.layer({ directory: join(root, name), segmentBytesMax: 4096, restartsMax: 2 })))
+    Effect.provide(Layer.fresh(Events.layer({ directory: join(root, name), segmentBytesMax: 4096, restartsMax: 2 })))
   )
 
 const program = Effect.gen(function*() {

@@ -13,11 +13,12 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Follow, NodeDisk, Recorder, SegmentMaintainer, Wal } from "../src/index.ts"
+import { NodeDisk, Wal } from "../src/index.ts"
 
 const root = mkdtempSync(join(tmpdir(), "effect-wal-tail-"))
 const directory = join(root, "log")
@@ -43,7 +44,9 @@ const position = (name: string) => {
   }
 }
 
-const RecorderLive = Wal.layer({
+class Messages extends Wal.Service<Messages>()("example/Messages", { event: Schema.String }) {}
+
+const MessagesLive = Messages.layer({
   directory,
   segmentBytesMax: 64 * 1024,
   limits: { maxSegments: 2, maxCompressedSegments: "unlimited" }
@@ -51,7 +54,7 @@ const RecorderLive = Wal.layer({
 
 /** Works off events for ever; `work` is done before the position says so. */
 const consume = Effect.fnUntraced(function*(name: string, work: (id: number, text: string) => void) {
-  const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+  const { events, maintainer } = yield* Messages
   const { read, save } = position(name)
   const { limits } = yield* maintainer.status
   const hold = yield* maintainer.hold({ name, fromSegmentIndex: 0 })
@@ -59,11 +62,11 @@ const consume = Effect.fnUntraced(function*(name: string, work: (id: number, tex
   yield* Effect.addFinalizer(() => maintainer.setLimits(limits))
 
   yield* Stream.runForEachArray(
-    Follow.events({ name: `${name}, reading`, from: { id: read() + 1 } }),
-    (events) =>
+    events({ name: `${name}, reading`, from: { id: read() + 1 }, follow: true }),
+    (messages) =>
       Effect.gen(function*() {
-        for (const { bytes, id } of events) work(id, Buffer.from(bytes).toString())
-        const done = events.at(-1)?.id ?? 0
+        for (const { event, id } of messages) work(id, event)
+        const done = messages.at(-1)?.id ?? 0
         save(done)
         const segments = yield* maintainer.segments
         const needed = segments.find(({ lastEventId }) => lastEventId === undefined || lastEventId > done)
@@ -74,12 +77,12 @@ const consume = Effect.fnUntraced(function*(name: string, work: (id: number, tex
 
 const produce = (from: number, to: number) =>
   Effect.gen(function*() {
-    const recorder = yield* Recorder.Recorder
+    const messages = yield* Messages
     for (let number = from; number <= to; number++) {
-      yield* recorder.append(Buffer.from(`message ${number} to somebody who waits for it`))
-      if (number % 500 === 0) yield* recorder.commit
+      yield* messages.append(`message ${number} to somebody who waits for it`)
+      if (number % 500 === 0) yield* messages.commit
     }
-    return yield* recorder.commit
+    return yield* messages.commit
   })
 
 const seen: Array<number> = []
@@ -95,9 +98,9 @@ const life = (from: number, to: number, enough: () => boolean) =>
     const mailed = Effect.repeat(Effect.sleep("5 millis"), { until: enough })
     yield* Effect.raceFirst(mailed, Fiber.join(consumer))
     yield* Fiber.interrupt(consumer)
-    const { coldSegments, hotSegments } = yield* (yield* SegmentMaintainer.SegmentMaintainer).status
+    const { coldSegments, hotSegments } = yield* (yield* Messages).maintainer.status
     yield* Console.log(`mailed ${seen.length} of ${to}; ${hotSegments} hot and ${coldSegments} cold segments`)
-  }).pipe(Effect.provide(Layer.fresh(RecorderLive)))
+  }).pipe(Effect.provide(Layer.fresh(MessagesLive)))
 
 NodeRuntime.runMain(
   Effect.gen(function*() {

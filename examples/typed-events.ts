@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { EventCodec, NodeDisk, Recorder, Replay, Wal } from "../src/index.ts"
+import { NodeDisk, Wal } from "../src/index.ts"
 
 class Opened extends Schema.TaggedClass<Opened>()("Opened", {
   account: Schema.NonEmptyString,
@@ -25,41 +25,36 @@ class Deposited extends Schema.TaggedClass<Deposited>()("Deposited", {
   cents: Schema.Int.check(Schema.isGreaterThan(0))
 }) {}
 
-const AccountEvent = Schema.Union([Opened, Deposited])
+class Accounts extends Wal.Service<Accounts>()("example/Accounts", { event: Schema.Union([Opened, Deposited]) }) {}
 
 const directory = mkdtempSync(join(tmpdir(), "effect-wal-typed-"))
 
 const record = Effect.gen(function*() {
-  const events = yield* Recorder.typed(AccountEvent)
-  yield* events.append(new Opened({ account: "ada", at: yield* DateTime.now }))
-  yield* events.append(new Opened({ account: "grace", at: yield* DateTime.now }))
+  const accounts = yield* Accounts
+  yield* accounts.append(new Opened({ account: "ada", at: yield* DateTime.now }))
+  yield* accounts.append(new Opened({ account: "grace", at: yield* DateTime.now }))
   for (let cents = 1; cents <= 1000; cents++) {
-    yield* events.append(new Deposited({ account: cents % 2 === 0 ? "ada" : "grace", cents }))
+    yield* accounts.append(new Deposited({ account: cents % 2 === 0 ? "ada" : "grace", cents }))
   }
   const wrong = Object.assign(new Deposited({ account: "ada", cents: 1 }), { cents: -5 })
-  const refused = yield* Effect.flip(events.append(wrong))
+  const refused = yield* Effect.flip(accounts.append(wrong))
   yield* Console.log(`refused: ${refused.reason}`)
-  const { commit } = yield* Recorder.Recorder
-  yield* Console.log(`${yield* commit} events are durable`)
-}).pipe(Effect.provide(Wal.layer({ directory })))
+  yield* Console.log(`${yield* accounts.commit} events are durable`)
+}).pipe(Effect.provide(Accounts.layer({ directory })))
 
-const balances = Effect.gen(function*() {
-  const { decode } = EventCodec.make(AccountEvent)
-  return yield* Replay.events({ directory }).pipe(
-    Stream.mapEffect(({ bytes }) => decode(bytes)),
-    Stream.runFold(() => new Map<string, number>(), (accounts, event) => {
-      const before = accounts.get(event.account) ?? 0
-      return accounts.set(event.account, event._tag === "Deposited" ? before + event.cents : before)
-    })
-  )
-})
+const balances = Accounts.reader({ directory }).events().pipe(
+  Stream.runFold(() => new Map<string, number>(), (balances, { event }) => {
+    const before = balances.get(event.account) ?? 0
+    return balances.set(event.account, event._tag === "Deposited" ? before + event.cents : before)
+  })
+)
 
 NodeRuntime.runMain(
   Effect.gen(function*() {
     yield* record
-    const accounts = yield* balances
-    yield* Console.log("balances after the replay:", Object.fromEntries(accounts))
-    if (accounts.get("ada") !== 250_500 || accounts.get("grace") !== 250_000) {
+    const found = yield* balances
+    yield* Console.log("balances after the replay:", Object.fromEntries(found))
+    if (found.get("ada") !== 250_500 || found.get("grace") !== 250_000) {
       return yield* Effect.die(new Error("the balances are wrong"))
     }
   }).pipe(

@@ -7,6 +7,8 @@
  */
 
 /** @since 0.1.0 @category recording */
+export * as Log from "./recorder/Log.ts"
+/** @since 0.1.0 @category recording */
 export * as Recorder from "./recorder/Recorder.ts"
 /** @since 0.1.0 @category recording */
 export * as RecorderError from "./recorder/RecorderError.ts"

@@ -12,7 +12,7 @@ import type { SegmentLayout } from "../../src/format/SegmentLayout.ts"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
 import { seal, sealStart } from "../../src/format/SegmentSealer.ts"
 import { xxh32 } from "../../src/internal/xxh64.ts"
-import { layoutOf } from "../../src/recorder/Wal.ts"
+import { layoutOf } from "../../src/recorder/WalParts.ts"
 
 export interface SegmentsToMake {
   readonly directory: string

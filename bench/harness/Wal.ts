@@ -6,8 +6,8 @@ import * as References from "effect/References"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
-import type { WalOptions } from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
+import type { WalOptions } from "../../src/recorder/WalParts.ts"
 import * as Arena from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 import { SegmentArena } from "../../src/shared/SegmentArena.ts"
@@ -17,12 +17,12 @@ import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 export type Host = "fiber" | "thread" | "pool"
 
 export interface OpenWal {
-  readonly runtime: ManagedRuntime.ManagedRuntime<Wal.Wal, Wal.WalError>
+  readonly runtime: ManagedRuntime.ManagedRuntime<Wal.Parts, Wal.WalError>
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]
   readonly telemetry: Telemetry["Service"]
   readonly arena: Arena.Arena
-  readonly run: <A, E>(effect: Effect.Effect<A, E, Wal.Wal>) => Promise<A>
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Wal.Parts>) => Promise<A>
   /** Rotates, and waits until all slots but the empty active one are blank: the whole arena is free. */
   readonly settle: () => Promise<void>
   /** Waits until there is nothing to persist, freeze or free. */

@@ -37,18 +37,19 @@ const resetPeak = (): void => writeFileSync("/proc/self/clear_refs", "5")
 
 const wal: typeof EffectWal = await import(join(root, "dist/index.js"))
 
+class Events extends wal.Wal.Service<Events>()("bench/Events") {}
+
 const measure = async (): Promise<void> => {
   const limits = { maxSegments: 128, maxCompressedSegments: "unlimited" } as const
   const options = { directory, eventSize, limits, workers: host === "pool" ? 3 : 1 }
   const runtime = ManagedRuntime.make(
-    (host === "fiber" ? wal.Wal.layer(options) : wal.Wal.layerWorker(options)).pipe(
+    (host === "fiber" ? Events.layer(options) : Events.layerWorker(options)).pipe(
       Layer.provide(wal.NodeDisk.layer),
       Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
     )
   )
   try {
-    const recorder = await runtime.runPromise(wal.Recorder.Recorder)
-    const maintainer = await runtime.runPromise(wal.SegmentMaintainer.SegmentMaintainer)
+    const { maintainer, recorder } = await runtime.runPromise(Events)
     await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
     await runtime.runPromise(recorder.rotate)
     await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))

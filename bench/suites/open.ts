@@ -15,7 +15,7 @@ const contestant = (host: Host, segments: number): Contestant => ({
     const Scope = await import("effect/Scope")
     const Exit = await import("effect/Exit")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
-    const Wal = await import("../../src/recorder/Wal.ts")
+    const Wal = await import("../../src/recorder/WalParts.ts")
     makeSegments({
       directory,
       form: "cold",

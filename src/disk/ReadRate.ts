@@ -20,10 +20,12 @@ import { Disk } from "./Disk.ts"
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, ReadRate, Recorder, Verify, Wal } from "effect-wal"
+ * import { NodeDisk, ReadRate, Verify, Wal } from "effect-wal"
  *
- * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
- *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const record = Effect.flatMap(Events, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Events.layer({ directory: "./log" }))
  * )
  *
  * // Beside a busy recorder: no more than 50 MiB a second.

@@ -10,16 +10,16 @@ import { types } from "node:util"
 import { refuseArgument, requireBytes } from "../internal/arguments.ts"
 
 /**
- * Turns values into bytes and back.
+ * Turns values into bytes and back. `Encoding` and `Decoding` are the services that this takes.
  *
  * @since 0.1.0
  * @category models
  */
-export interface EventCodec<A> {
+export interface EventCodec<in out A, out Encoding = never, out Decoding = never> {
   /** UTF-8 JSON of the value's encoded side. */
-  readonly encode: (value: A) => Effect.Effect<Uint8Array, Schema.SchemaError>
+  readonly encode: (value: A) => Effect.Effect<Uint8Array, Schema.SchemaError, Encoding>
   /** The value; fails when the bytes are no JSON or do not fit the schema. */
-  readonly decode: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError>
+  readonly decode: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError, Decoding>
 }
 
 /**
@@ -45,7 +45,9 @@ export interface EventCodec<A> {
  * await Effect.runPromise(program)
  * ```
  */
-export const make = <A, I>(schema: Schema.Codec<A, I>): EventCodec<A> => {
+export const make = <S extends Schema.Constraint>(
+  schema: S
+): EventCodec<S["Type"], S["EncodingServices"], S["DecodingServices"]> => {
   if (!Schema.isSchema(schema)) refuseArgument("schema", schema, "a schema")
   const text = Schema.fromJsonString(Schema.toCodecJson(schema))
   const encodeText = Schema.encodeEffect(text)
@@ -62,3 +64,11 @@ export const make = <A, I>(schema: Schema.Codec<A, I>): EventCodec<A> => {
       })
   }
 }
+
+/**
+ * The codec of events that are bytes: it changes nothing.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bytes: EventCodec<Uint8Array> = { encode: Effect.succeed, decode: Effect.succeed }

@@ -52,6 +52,8 @@ export interface VerifiedBlock {
   readonly eventSize: number
   /** Events carry their own id in their first 8 bytes (format 1); otherwise ids are consecutive. */
   readonly idsInEvents: boolean
+  /** When the flush that wrote it was made: Unix time, later in every later flush of a log; 0 = unknown (format 1). */
+  readonly flushNanos: bigint
   readonly payload: Uint8Array
 }
 
@@ -294,6 +296,7 @@ export class SegmentVerifier {
       eventCount: found.eventCount,
       eventSize: header.eventSize,
       idsInEvents: idsInEvents(header.version),
+      flushNanos: found.flushNanos,
       payload
     })
     if (this.eventCount === 0) this.firstEventId = found.firstEventId

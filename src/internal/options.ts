@@ -4,6 +4,7 @@
  *
  * The message for a wrong value names the field, the value and the expected values.
  */
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { inspect } from "node:util"
+import { epochMillisOf } from "./instant.ts"
 import { parseBytes, parseDuration } from "./notations.ts"
 
 /** The kind of a value: an amount in a unit, a number without a unit, text, or code. */
@@ -64,6 +66,10 @@ export const matching = (pattern: RegExp, expected: string): Schema.String =>
 
 /** Makes a field for a path. */
 export const path: Schema.String = matching(/^[^\0]+$/, "a path")
+
+/** Makes a field for a point in time. */
+export const instant = Schema.declare((value): value is DateTime.DateTime.Input => Option.isSome(epochMillisOf(value)))
+  .annotate(notes("code", "a point in time: a DateTime, a Date, Unix milliseconds, or text in ISO 8601"))
 
 /** Makes a field for a function. */
 export const callback = <F extends (...args: never) => unknown>(): Schema.declare<F> =>

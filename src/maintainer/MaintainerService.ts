@@ -128,15 +128,16 @@ export interface Hold {
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, SegmentMaintainer, Wal } from "effect-wal"
+ * import { NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   const recorder = yield* Recorder.Recorder
- *   const maintainer = yield* SegmentMaintainer.SegmentMaintainer
+ *   const { appendDurable, maintainer } = yield* Events
  *   yield* Effect.scoped(Effect.gen(function*() {
  *     // Nothing from segment 0 on is deleted while this scope is open.
  *     const hold = yield* maintainer.hold({ name: "archive", fromSegmentIndex: 0 })
- *     yield* recorder.appendDurable(Buffer.from("hello"))
+ *     yield* appendDurable(Buffer.from("hello"))
  *     yield* hold.advanceTo(1)
  *   }))
  *   const { failures, hotSegments } = yield* maintainer.status
@@ -145,7 +146,7 @@ export interface Hold {
  * })
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */

@@ -91,13 +91,12 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *   SegmentArena,
  *   SegmentMaintainerWorker,
  *   SegmentQueues,
- *   Telemetry,
- *   Wal
+ *   Telemetry
  * } from "effect-wal"
  *
- * // What `Wal.layerWorker` is made of, for an application that replaces a part.
+ * // What `layerWorker` of a log is made of, for an application that replaces a part.
  * const options = { directory: "./log", workers: 2 }
- * const layout = Wal.layoutOf(options)
+ * const layout = { version: 2, eventSize: 0, blockBytesMax: 1024 * 1024 } as const
  * const RecorderLive = Recorder.layer().pipe(
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(

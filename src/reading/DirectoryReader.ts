@@ -164,11 +164,26 @@ export const segmentWith = (
 const startsAtOnce = 16
 
 /**
+ * The segment where the events begin that were flushed at this Unix time or later, or one before it; `undefined` for
+ * the oldest one. Flush times only grow, so about log2(segments) starts are read. Where segments tell none (format 1),
+ * `firstClosedSince` answers.
+ */
+export const segmentSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
+  let isTold = false
+  const found = yield* lastSegmentWhere(reader, ({ flushNanos }) => {
+    if (flushNanos === 0n) return undefined
+    isTold = true
+    return flushNanos < nanos
+  })
+  return isTold ? found : yield* firstClosedSince(reader, nanos)
+})
+
+/**
  * The oldest segment that was closed at this Unix time or later, or after which another was begun later; the newest one
  * when there is none, `undefined` when nothing is known of any. The wall clock may have been set back between two
  * segments, so every segment up to the one that is found is looked at. Damaged beginnings are passed over.
  */
-export const firstSegmentSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
+const firstClosedSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
   const segments = reader.segments()
   let before: number | undefined
   for (let from = 0; from < segments.length; from += startsAtOnce) {

@@ -17,8 +17,10 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -30,13 +32,14 @@ import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
-import { callback, requireOptions, whole } from "../internal/options.ts"
+import { epochMillisOf } from "../internal/instant.ts"
+import { callback, instant, requireOptions, whole } from "../internal/options.ts"
 import {
   damagedBeforeOldest,
-  firstSegmentSince,
   lastSegmentWhere,
   makeDirectoryReader,
-  oldestEventId
+  oldestEventId,
+  segmentSince
 } from "./DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "./DirectoryReader.ts"
 import { readingFields } from "./ReadingOptions.ts"
@@ -54,22 +57,37 @@ import { forReplay } from "./segment/SegmentReader.ts"
 /**
  * Where to start.
  *
+ * - `oldest`: with the oldest event that is left
+ * - `latest`: after the newest event, so only with `follow` is there anything
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
  * - `segmentIndex`: with the first event of this segment; `EventsDeleted` when it is gone
- * - `timeMillis` (Unix time): with the first event of the oldest segment that was closed at this time or later, or
- *   after which another was begun later; with the newest segment when there is none. The times are those of the
- *   recorder's wall clock. So an event is left out only when its segment was closed before this time, and so was every
- *   older one. This holds when the clock was set back meanwhile: then events that are older may come first. Events
- *   carry no time, so this is as fine as segments are. Reads the beginning of every segment before the one that it
- *   finds.
+ * - `time`: with the first event whose `RecordedEvent.time` is this or later; with the oldest one when all are. It is
+ *   found by seeking. Events of format 1 have no time: there the first event is that of the oldest segment that was
+ *   closed at this time or later, or after which another was begun later; of the newest segment when there is none. So
+ *   an event of format 1 is left out only when its segment was closed before this time, and so was every older one,
+ *   also when the clock was set back meanwhile.
  *
  * @since 0.1.0
  * @category models
  */
 export type ReplayFrom =
+  | "oldest"
+  | "latest"
   | { readonly id: number }
   | { readonly segmentIndex: number }
-  | { readonly timeMillis: number }
+  | { readonly time: DateTime.DateTime.Input }
+
+/**
+ * Where to end.
+ *
+ * - `id`: with this event
+ * - `time`: before the first event whose `RecordedEvent.time` is later. A replay that follows ends when it comes to
+ *   that event. Events of format 1 have no time, so this does not end a replay of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReplayTo = { readonly id: number } | { readonly time: DateTime.DateTime.Input }
 
 /**
  * What to replay.
@@ -80,10 +98,10 @@ export type ReplayFrom =
 export interface ReplayOptions {
   readonly directory: string
   readonly naming?: SegmentNaming
-  /** By default the oldest event. */
+  /** Default: `oldest`. */
   readonly from?: ReplayFrom
-  /** The last event, included. By default there is no limit. */
-  readonly to?: { readonly id: number }
+  /** By default there is no limit. */
+  readonly to?: ReplayTo
   /**
    * Waits for more events instead of ending, across rotation, freezing and deletion; also for a directory that is not
    * there yet, and for a first event or segment that is still to come.
@@ -157,11 +175,12 @@ const id = whole("number", 0, eventIdMax)
 const Options = Schema.Struct({
   ...readingFields,
   from: Schema.optional(Schema.Union([
+    Schema.Literals(["oldest", "latest"]),
     Schema.Struct({ id }),
     Schema.Struct({ segmentIndex: whole("number", 0, segmentIndexMax) }),
-    Schema.Struct({ timeMillis: Schema.Finite })
+    Schema.Struct({ time: instant })
   ])),
-  to: Schema.optional(Schema.Struct({ id })),
+  to: Schema.optional(Schema.Union([Schema.Struct({ id }), Schema.Struct({ time: instant })])),
   follow: Schema.optional(Schema.Union([
     Schema.Literal("poll"),
     Schema.Struct({ above: callback<Durable["above"]>() })
@@ -186,12 +205,14 @@ const pollMillisMax = 250
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { BlockEvents, NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ * import { BlockEvents, NodeDisk, Replay, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const record = Effect.gen(function*() {
- *   const { appendEach } = yield* Recorder.Recorder
+ *   const { appendEach } = yield* Events
  *   yield* appendEach(Array.from({ length: 1000 }, (_, i) => new Uint8Array(i % 100)))
- * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ * }).pipe(Effect.provide(Events.layer({ directory: "./log" })))
  *
  * let bytes = 0
  * const sum = Stream.runForEachArray(Replay.blocks({ directory: "./log" }), (blocks) =>
@@ -219,12 +240,14 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { NodeDisk, Recorder, Replay, Wal } from "effect-wal"
+ * import { NodeDisk, Replay, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const record = Effect.gen(function*() {
- *   const { appendAll } = yield* Recorder.Recorder
+ *   const { appendAll } = yield* Events
  *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
- * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ * }).pipe(Effect.provide(Events.layer({ directory: "./log" })))
  *
  * const replay = Replay.events({ directory: "./log", from: { id: 2 } }).pipe(
  *   Stream.runForEach(({ bytes, id }) => Console.log(id, Buffer.from(bytes).toString())), // => 2 two
@@ -244,12 +267,15 @@ export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, Rep
 const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
     requireOptions("options", Options, options)
+    const { to } = options
     const cursor = yield* makeReplayCursor({
       ...(yield* (options.follow === undefined ? locate(options) : locateWhenThere(options))),
+      toNanos: to !== undefined && "time" in to ? nanosOf(to.time) + nanosPerMilli - 1n : nanosMax,
       reading: forReplay(makeMemory(), options.follow === undefined ? "checked" : "left"),
       onSegment: options.onSegment ?? (() => Effect.void)
     })
-    const toId = options.to?.id ?? eventIdMax
+    const toId = to !== undefined && "id" in to ? to.id : eventIdMax
+    if (options.from === "latest") yield* passAll(cursor, options.follow)
     const next = options.follow === undefined ? cursor.next(toId) : nextToFollow(cursor, options.follow, toId)
     const { onHole, onLost } = options
     const isPassed = (error: Damage["error"]) =>
@@ -269,6 +295,13 @@ const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
     return Stream.fromPull(Effect.succeed(pull))
   }))
 
+/** Passes everything that is there now. */
+const passAll = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: ReplayOptions["follow"]) {
+  const toId = typeof follow === "object" ? yield* follow.above(-1) : eventIdMax
+  const pass = nextPastDamage(cursor, cursor.next(toId), ({ _tag }) => _tag === "EventsLost")
+  while ((yield* pass).blocks !== undefined);
+})
+
 /** As `locate`, but waits until the directory is there. */
 const locateWhenThere = Effect.fnUntraced(function*(options: ReplayOptions) {
   const { path } = new SegmentDirectory(options.directory)
@@ -285,13 +318,14 @@ const locateWhenThere = Effect.fnUntraced(function*(options: ReplayOptions) {
   }
 })
 
-/** As `next`, but waits when there are no events yet; `undefined` only after `toId`. */
+/** As `next`, but waits when there are no events yet; `undefined` only after `toId`, or after the last time. */
 const nextToFollow = Effect.fnUntraced(function*(cursor: ReplayCursor, follow: "poll" | Durable, toId: number) {
   let sleepMillis = pollMillisMin
-  while (cursor.lastEventId() < toId) {
+  while (cursor.lastEventId() < toId && !cursor.isPastEnd()) {
     const limitId = follow === "poll" ? toId : Math.min(toId, yield* follow.above(cursor.lastEventId()))
     const blocks = yield* cursor.next(limitId)
     if (blocks !== undefined) return blocks
+    if (cursor.isPastEnd()) return undefined
     // With a recorder this happens only while its segment is replaced or renamed.
     yield* Effect.sleep(sleepMillis)
     sleepMillis = Math.min(pollMillisMax, sleepMillis * 2)
@@ -358,19 +392,33 @@ export const firstAvailableId = (
     )
   })
 
-type Located = Omit<ReplayStart, "reading" | "onSegment">
+/** No event was flushed later. */
+const nanosMax = 2n ** 64n - 1n
+
+const nanosPerMilli = 1_000_000n
+
+const nanosOf = (time: DateTime.DateTime.Input): bigint =>
+  BigInt(Option.getOrThrow(epochMillisOf(time))) * nanosPerMilli
+
+type Located = Omit<ReplayStart, "toNanos" | "reading" | "onSegment">
 
 /** Finds where to start. */
 const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   const reader = yield* makeDirectoryReader(new SegmentDirectory(options.directory, options.naming))
-  const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined }
+  const start = { reader, fromId: 1, isBeforeFirst: false, segmentIndex: undefined, fromNanos: 0n }
   const { from } = options
-  if (from === undefined) return start
-  if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
-  if ("timeMillis" in from) {
-    const nanos = BigInt(Math.floor(from.timeMillis)) * 1_000_000n
-    const segmentIndex = yield* firstSegmentSince(reader, nanos)
+  if (from === undefined || from === "oldest") return start
+  if (from === "latest") {
+    const segmentIndex = yield* lastSegmentWhere(
+      reader,
+      ({ firstEventId }) => firstEventId === undefined ? undefined : true
+    )
     return { ...start, segmentIndex } satisfies Located
+  }
+  if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
+  if ("time" in from) {
+    const fromNanos = nanosOf(from.time)
+    return { ...start, fromNanos, segmentIndex: yield* segmentSince(reader, fromNanos) } satisfies Located
   }
   return yield* locateId(reader, { ...start, fromId: Math.max(1, from.id) })
 })

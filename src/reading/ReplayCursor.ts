@@ -35,8 +35,9 @@ import type { Reading, SegmentCursor } from "./segment/SegmentReader.ts"
 import { openSegment, verifySegment } from "./segment/SegmentReader.ts"
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
 import { openSegmentAt, resumeSegment } from "./segment/SegmentSeek.ts"
+import type { IsBefore } from "./segment/SegmentSeek.ts"
 
-/** Where a walk starts and which ids it covers. */
+/** Where a walk starts and which events it covers. */
 export interface ReplayStart {
   readonly reader: SegmentDirectoryReader
   /** `undefined`: the oldest one, whatever was deleted before it. */
@@ -44,6 +45,10 @@ export interface ReplayStart {
   readonly fromId: number
   /** There was no event yet: the first one must not be above `fromId`. */
   readonly isBeforeFirst: boolean
+  /** Leaves out what was flushed before this Unix time, up to the first event that was not, or does not tell. */
+  readonly fromNanos: bigint
+  /** Ends before the first event that was flushed after this Unix time. */
+  readonly toNanos: bigint
   readonly reading: Reading
   /** Called with each segment that is opened. */
   readonly onSegment: (segmentIndex: number) => Effect.Effect<void>
@@ -63,8 +68,10 @@ export interface ReplayCursor {
   readonly skip: (
     damage: SegmentCorrupt | SegmentMissing | EventsLost
   ) => Effect.Effect<number | undefined, DiskError, Disk>
-  /** The last event that was handed out; `fromId - 1` before the first. */
+  /** The last event that was handed out, or left out because of its time; `fromId - 1` before the first. */
   readonly lastEventId: () => number
+  /** Whether the walk has come to an event after its last time. */
+  readonly isPastEnd: () => boolean
 }
 
 /** A segment being read, in a scope of its own. */
@@ -99,13 +106,14 @@ const nothing: Inheritance = { expectations: {}, unclosed: undefined }
 
 /** Starts a walk. A file that is open when the scope closes is closed. */
 export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) {
-  const { fromId, reader, reading } = start
+  const { fromId, reader, reading, toNanos } = start
   const outer = yield* Effect.scope
   let nextIndex = start.segmentIndex
   let current: Current | undefined
   let inherited = nothing
   let lastEventId = fromId - 1
-  let { isBeforeFirst } = start
+  let { fromNanos, isBeforeFirst } = start
+  let isPastEnd = false
   let mark: Mark | undefined
   let passed: Passed | undefined
   /** The segment after the last hole that was passed. */
@@ -175,6 +183,13 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return yield* new EventsLost({ directory, hole })
   })
 
+  /** What is left out at the beginning of the next segment; `undefined` when nothing is, as far as that is known. */
+  const seekIn = ({ previousEventId = 0 }: SegmentExpectations): IsBefore | undefined => {
+    const nextId = lastEventId + 1
+    if (nextId > previousEventId + 1) return (point) => point.lastEventId < nextId
+    return fromNanos === 0n ? undefined : ({ flush }) => flush !== undefined && isEarlier(flush, fromNanos)
+  }
+
   /** Opens the next segment; false at the end. */
   const enter = Effect.fnUntraced(function*() {
     if (nextIndex === undefined && reader.segments().length === 0) yield* reader.look
@@ -188,7 +203,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const expectations = { ...inherited.expectations, segmentIndex: wanted }
       const opened = yield* reader.use(
         wanted,
-        (file) => openInScope(outer, { file, expectations, mark, fromId: lastEventId + 1, reading })
+        (file) => openInScope(outer, { file, expectations, mark, isBefore: seekIn(expectations), reading })
       )
       if (opened !== undefined) {
         nextIndex = wanted
@@ -218,6 +233,12 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       }
       if (nextIndex !== undefined) {
         yield* refuseHole(wanted, oldest.segmentIndex)
+        if (fromNanos > 0n) {
+          // It was to be read only to find the first event that is wanted.
+          nextIndex = undefined
+          inherited = nothing
+          continue
+        }
         const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
         return yield* new EventsDeleted({
           directory: reader.directory.path,
@@ -280,6 +301,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
 
   /** Reads more; false when there is nothing more now. */
   const readOn = Effect.fnUntraced(function*() {
+    if (isPastEnd) return false
     while (true) {
       const blocks = yield* readHere
       if (blocks === undefined) return false
@@ -295,13 +317,30 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
         return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
-      pending = blocks
+      pending = within(blocks)
       const { expectations, unclosed } = inherited
       inherited = { expectations, unclosed: undefined }
       yield* checkUnclosed(expectations.previousEventId, unclosed, firstEventId)
-      return true
+      if (pending.length > 0) return true
+      if (isPastEnd) return false
     }
   })
+
+  /** Those of the blocks that belong to the walk by their times. */
+  const within = (blocks: ReadonlyArray<VerifiedBlock>): ReadonlyArray<VerifiedBlock> => {
+    let wanted = blocks
+    if (fromNanos > 0n) {
+      const first = blocks.findIndex((block) => !isEarlier(block, fromNanos))
+      wanted = first < 0 ? [] : blocks.slice(first)
+      const leftOut = blocks.at(first < 0 ? -1 : first - 1)
+      if (first !== 0 && leftOut !== undefined) lastEventId = Math.max(lastEventId, leftOut.lastEventId)
+      if (first >= 0) fromNanos = 0n
+    }
+    const end = wanted.findIndex(({ flushNanos }) => flushNanos > toNanos)
+    if (end < 0) return wanted
+    isPastEnd = true
+    return wanted.slice(0, end)
+  }
 
   const next: ReplayCursor["next"] = Effect.fnUntraced(function*(limitId) {
     while (lastEventId < limitId) {
@@ -355,12 +394,12 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       return undefined
     }
     current = { cursor: salvaged.cursor, scope }
-    pending = salvaged.blocks
+    pending = within(salvaged.blocks)
     nextIndex = damage.segmentIndex
     return salvaged.offset
   })
 
-  const cursor: ReplayCursor = { next, skip, lastEventId: () => lastEventId }
+  const cursor: ReplayCursor = { next, skip, lastEventId: () => lastEventId, isPastEnd: () => isPastEnd }
   return cursor
 })
 
@@ -368,7 +407,7 @@ interface Opening {
   readonly file: SegmentFile
   readonly expectations: SegmentExpectations
   readonly mark: Mark | undefined
-  readonly fromId: number
+  readonly isBefore: IsBefore | undefined
   readonly reading: Reading
 }
 
@@ -380,16 +419,19 @@ const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Curren
       Effect.onError(() => Scope.close(scope, Exit.void))
     ))
 
-const openFrom = Effect.fnUntraced(function*({ expectations, file, fromId, mark, reading }: Opening) {
+const openFrom = Effect.fnUntraced(function*({ expectations, file, isBefore, mark, reading }: Opening) {
   if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
     const cursor = yield* resumeSegment(file, expectations, mark.identity, mark.point, reading)
     if (cursor !== undefined) return cursor
   }
-  const isBegun = fromId > (expectations.previousEventId ?? 0) + 1
-  return yield* isBegun
-    ? openSegmentAt(file, expectations, fromId, reading)
-    : openSegment(file, expectations, reading)
+  return yield* isBefore === undefined
+    ? openSegment(file, expectations, reading)
+    : openSegmentAt(file, expectations, isBefore, reading)
 })
+
+/** Whether something is known to be flushed before a time. */
+const isEarlier = ({ flushNanos }: { readonly flushNanos: bigint }, nanos: bigint): boolean =>
+  flushNanos !== 0n && flushNanos < nanos
 
 /** Segments after an open one that have no event were prepared and never used: they end nothing and prove nothing. */
 const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {

@@ -20,10 +20,12 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { NodeDisk, Recorder, Replay, ReplayError, Wal } from "effect-wal"
+ * import { NodeDisk, Replay, ReplayError, Wal } from "effect-wal"
  *
- * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
- *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const record = Effect.flatMap(Events, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Events.layer({ directory: "./log" }))
  * )
  *
  * // From an id, or from the oldest event that is left.

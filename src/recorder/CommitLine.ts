@@ -1,7 +1,8 @@
 /**
  * The callers of `commit` that wait until an event is durable, in the order of their ids. One listener at the arena's
- * doorbell serves them all, so one fdatasync wakes every caller it was for. While nothing can become durable, each
- * failed attempt of the maintainer fails every caller that waits.
+ * doorbell serves them all, so one fdatasync wakes every caller it was for. They wait through a disk that is full or
+ * fails, unless they are to be told: then each failed attempt of the maintainer fails every caller that waits. When the
+ * maintainer is down, nothing more becomes durable, and all of them fail.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -41,10 +42,14 @@ export const heldBackReason = (arena: Arena.Arena): RecorderReason | undefined =
 }
 
 /**
- * An empty line. `onRing` is called at once and at every ring of the arena's durable doorbell, before the callers that
- * wait are served.
+ * An empty line. `failsOnDisk`: a disk that is full or fails is told to those who wait. `onRing` is called at once and
+ * at every ring of the arena's durable doorbell, before the callers that wait are served.
  */
-export const make = (arena: Arena.Arena, onRing: () => void): Effect.Effect<CommitLine, never, Scope.Scope> =>
+export const make = (
+  arena: Arena.Arena,
+  failsOnDisk: boolean,
+  onRing: () => void
+): Effect.Effect<CommitLine, never, Scope.Scope> =>
   Effect.gen(function*() {
     const waiting: Array<Waiter> = []
     let stopListening: (() => void) | undefined
@@ -59,9 +64,9 @@ export const make = (arena: Arena.Arena, onRing: () => void): Effect.Effect<Comm
       if (served > 0) waiting.splice(0, served)
       if (waiting.length === 0) return
       const reason = heldBackReason(arena)
-      if (reason === undefined) return
+      if (reason === undefined || reason !== "MaintainerDown" && !failsOnDisk) return
       for (const { eventId, resume } of waiting.splice(0)) {
-        resume(Effect.fail(new RecorderError({ reason, detail: `event ${eventId}` })))
+        resume(Effect.fail(new RecorderError({ reason, eventId, detail: `event ${eventId}` })))
       }
     }
 

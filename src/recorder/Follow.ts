@@ -34,10 +34,10 @@ import { Recorder } from "./Recorder.ts"
 export interface FollowOptions {
   /** The name of the hold; it tells in the maintainer's status why segments are kept. */
   readonly name: string
-  /** Default: the oldest event. */
+  /** Default: `oldest`. */
   readonly from?: Replay.ReplayFrom
-  /** The last event, included. Default: none; the stream continues until it is interrupted. */
-  readonly to?: { readonly id: number }
+  /** Default: none; the stream continues until it is interrupted. */
+  readonly to?: Replay.ReplayTo
 }
 
 /**
@@ -67,19 +67,21 @@ export const blocks = (options: FollowOptions): Stream.Stream<VerifiedBlock, Rep
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { Follow, NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { Follow, NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   const { appendAll, commit } = yield* Recorder.Recorder
+ *   const { appendAll, commit } = yield* Events
  *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
  *   yield* commit
  *   // Without `to` it continues until it is interrupted.
  *   yield* Stream.runForEach(Follow.events({ name: "mailer", from: { id: 2 }, to: { id: 3 } }), ({ bytes, id }) =>
  *     Console.log(id, Buffer.from(bytes).toString())) // => 3 three
- * })
+ * }).pipe(Effect.provide(Events.parts))
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */
@@ -96,7 +98,9 @@ const follow = <A>(
     const arena = yield* SegmentArena
     const { directory, hold, naming } = yield* SegmentMaintainer
     const held = yield* hold({ name, fromSegmentIndex: 0 })
-    return replay({ ...range, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
+    // What is durable tells where the log ends, without reading it.
+    const from = range.from === "latest" ? { from: { id: Arena.durableEventId(arena) + 1 } } : {}
+    return replay({ ...range, ...from, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
   }))
 
 /** Asks for no flush: a reader has no influence on when events become durable. */

@@ -8,7 +8,9 @@
  * What is guaranteed (the promises have the numbers of that page):
  *
  * 1. Ids are consecutive, begin at 1, and continue where the directory ends (promise 15).
- * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1).
+ * 2. When `commit` succeeds, every event appended before it is durable, in order, without a gap (promise 1). It waits
+ *    through a disk that is full or fails, unless it is told otherwise. A retry of `appendDurable` records once
+ *    (promise 50).
  * 3. An append that fails has written nothing (promise 16). One that is given no bytes is a defect, and has written
  *    nothing either (promise 28). No append drops an earlier event to make room. With the policy `shed` the new event
  *    is dropped, and counted (promise 17). A batch is kept as a whole or not at all (promise 48).
@@ -26,7 +28,6 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
-import * as EventCodec from "../format/EventCodec.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
@@ -66,7 +67,13 @@ export const RecorderOptions = Schema.Struct({
    * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts
    * it (its id is then 0). Default: `suspend`.
    */
-  onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend")
+  onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend"),
+  /**
+   * While the disk is full or fails to write: a commit waits until it works again, or fails with `DiskFull` or
+   * `DiskFailing` at each attempt that fails. The events stay in memory and are written in both cases. Positions,
+   * status and telemetry show `heldBack`. Default: `wait`.
+   */
+  onDiskFailure: withDefault(oneOf(["wait", "fail"]), "wait")
 })
 
 /**
@@ -86,10 +93,12 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   const recorder = yield* Recorder.Recorder
+ *   const { recorder } = yield* Events
  *   yield* recorder.append(Buffer.from("in memory, with an id"))
  *   const last = yield* recorder.appendAll([Buffer.from("two"), Buffer.from("three")])
  *   yield* recorder.commitTo(last)
@@ -97,7 +106,7 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
  * })
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */
@@ -124,8 +133,17 @@ export class Recorder extends Context.Service<Recorder, {
   readonly commit: Effect.Effect<number, RecorderError>
   /** Succeeds with the durable position when it has reached this id. */
   readonly commitTo: (eventId: number) => Effect.Effect<number, RecorderError>
-  /** Appends and commits. */
+  /**
+   * Appends and commits. The effect remembers what it has appended until that is durable. So when it is run again after
+   * it failed or was interrupted (`Effect.retry`, a timeout inside of a retry), it waits for that event, and appends
+   * nothing.
+   */
   readonly appendDurable: (event: Uint8Array) => Effect.Effect<number, RecorderError>
+  /**
+   * Makes an `appendDurable` whose effects share their memory: one that is run after another failed or was interrupted
+   * waits for what that one has appended. For an effect that makes its event anew in each run, as by encoding.
+   */
+  readonly durableAppends: () => (event: Uint8Array) => Effect.Effect<number, RecorderError>
   /** Makes everything appended so far durable now, whatever the commit policy. */
   readonly flush: Effect.Effect<number, RecorderError>
   /** Closes the active segment, unless it is empty, and continues with the next. */
@@ -148,66 +166,6 @@ export const layer = (
   DiskError | SegmentCorrupt | FormatMismatch | LogExhausted,
   SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
 > => Layer.effect(Recorder, make(options))
-
-/**
- * The typed half of a recorder. Positions, flushing and rotation are the recorder's own.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TypedRecorder<A> {
-  /** Encodes and appends; returns the id. `Unencodable` when the value does not fit the schema. */
-  readonly append: (event: A) => Effect.Effect<number, RecorderError>
-  /** Encodes and appends all of these events as one batch, or none of them; returns the id of the last one. */
-  readonly appendAll: (events: Iterable<A>) => Effect.Effect<number, RecorderError>
-  /** Appends and waits until it is durable. */
-  readonly appendDurable: (event: A) => Effect.Effect<number, RecorderError>
-}
-
-/**
- * The typed half of the recorder in the context.
- *
- * @since 0.1.0
- * @category constructors
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Schema from "effect/Schema"
- * import { NodeDisk, Recorder, Wal } from "effect-wal"
- *
- * const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
- *
- * const program = Effect.gen(function*() {
- *   const orders = yield* Recorder.typed(Order)
- *   yield* orders.appendDurable({ customer: "ada", cents: 120 })
- *   const refused = yield* Effect.flip(orders.append({ customer: "", cents: 1 }))
- *   yield* Console.log(refused.reason) // => Unencodable
- * })
- *
- * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
- * )
- * ```
- */
-export const typed = <A, I>(schema: Schema.Codec<A, I>): Effect.Effect<TypedRecorder<A>, never, Recorder> =>
-  Effect.map(Recorder, (recorder) => {
-    const codec = EventCodec.make(schema)
-    const encode = (event: A) =>
-      Effect.mapError(
-        codec.encode(event),
-        (error) => new RecorderError({ reason: "Unencodable", detail: error.message })
-      )
-    return {
-      append: (event) => Effect.flatMap(encode(event), recorder.append),
-      appendAll: (events) =>
-        Effect.suspend(() => {
-          requireList("events", events)
-          return Effect.flatMap(Effect.forEach(events, encode), recorder.appendAll)
-        }),
-      appendDurable: (event) => Effect.flatMap(encode(event), recorder.appendDurable)
-    }
-  })
 
 const walIdBytes = 16
 
@@ -287,7 +245,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const noteLag = (): void =>
     durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
-  const committers = yield* CommitLine.make(arena, noteLag)
+  const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", noteLag)
 
   /** Fails an append of so many events, and counts them. */
   const refused = (error: RecorderError, events: number): Effect.Effect<never, RecorderError> => {
@@ -371,11 +329,13 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const appendNow = (event: Uint8Array): number =>
     isSampled() ? timed(() => writer.appendUnsafe(event)) : writer.appendUnsafe(event)
 
-  /** What to do when `appendNow` has refused. */
-  const appendRefused = (event: Uint8Array, refusal: number): Effect.Effect<number, RecorderError> =>
-    refusal === Refusal.Full
-      ? appendLater(1, () => writer.appendUnsafe(event), (again) => refuse(event, again))
-      : refuse(event, refusal)
+  /** What to do when `appendNow` has refused; `attempt` is to try again. */
+  const appendRefused = (
+    event: Uint8Array,
+    refusal: number,
+    attempt = () => writer.appendUnsafe(event)
+  ): Effect.Effect<number, RecorderError> =>
+    refusal === Refusal.Full ? appendLater(1, attempt, (again) => refuse(event, again)) : refuse(event, refusal)
 
   const append = (event: Uint8Array): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
@@ -421,6 +381,24 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const commitTo = (eventId: number) => waitFor(eventId, isAsked)
   const commit = Effect.suspend(() => waitFor(writer.lastEventId, isAsked))
 
+  const durableAppends = () => {
+    /** Appended by runs that did not see it durable. */
+    const unsettled: Array<number> = []
+    return (event: Uint8Array): Effect.Effect<number, RecorderError> =>
+      Effect.uninterruptibleMask((restore) => {
+        let eventId = unsettled.pop() ?? appendNow(event)
+        const again = () => (eventId = writer.appendUnsafe(event))
+        const appended = eventId > 0 ? Effect.succeed(eventId) : restore(appendRefused(event, eventId, again))
+        return Effect.flatMap(appended, (id) => Effect.as(restore(commitTo(id)), id)).pipe(
+          Effect.onExit((exit) =>
+            Effect.sync(() => {
+              if (exit._tag === "Failure" && eventId > 0) unsettled.push(eventId)
+            })
+          )
+        )
+      })
+  }
+
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
     if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
@@ -449,7 +427,8 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     appendEach,
     commit,
     commitTo,
-    appendDurable: (event) => Effect.flatMap(append(event), (eventId) => Effect.as(commitTo(eventId), eventId)),
+    appendDurable: (event) => durableAppends()(event),
+    durableAppends,
     flush: Effect.suspend(() => waitFor(writer.lastEventId, true)),
     rotate,
     positions,

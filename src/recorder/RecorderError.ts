@@ -11,7 +11,8 @@ import * as Schema from "effect/Schema"
  * - `TooLarge`: the event does not fit into a block; nothing was written
  * - `WrongSize`: this recorder takes events of another size; nothing was written
  * - `Backpressure`: every slot waits for the disk, and the policy is `fail`; nothing was written
- * - `DiskFull`: appended events cannot become durable until there is room; they stay in memory and are written then
+ * - `DiskFull`: appended events cannot become durable until there is room; they stay in memory and are written then.
+ *   With the policy `onDiskFailure: "fail"` only
  * - `DiskFailing`: the same, because the device fails to write or sync
  * - `MaintainerDown`: the maintainer is down; nothing more becomes durable
  * - `Closed`: the recorder is shutting down; nothing was written
@@ -54,35 +55,40 @@ const advice: Record<RecorderReason, string> = {
 }
 
 /**
- * An append or a commit failed. After a failed commit the events are still in memory and still being written: commit
- * again to wait for them. The exception is `MaintainerDown`.
+ * An append or a commit failed. When it has an `eventId`, the event up to which was waited is in memory and is still
+ * being written: wait for it with `commitTo(eventId)`, which writes nothing twice. The exception is `MaintainerDown`.
+ * Without an `eventId` nothing was written.
  *
  * @since 0.1.0
  * @category errors
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Schedule from "effect/Schedule"
- * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { Console, Effect } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
  *
- * // After a failed commit the event is still in memory and still being written: commit again, do not append again.
- * const record = Effect.fnUntraced(function*(event: Uint8Array) {
- *   const { append, commitTo } = yield* Recorder.Recorder
- *   const id = yield* append(event)
- *   yield* Effect.retry(commitTo(id), { while: (error) => error.isRetryable, schedule: Schedule.spaced("1 second") })
- *   return id
+ * class Audit extends Wal.Service<Audit>()("app/Audit") {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const { appendDurable, commitTo } = yield* Audit
+ *   const id = yield* appendDurable(Buffer.from("hello")).pipe(
+ *     // What was appended is being written: report that it takes long, and wait for it. Do not append again.
+ *     Effect.catchTag("RecorderError", (error) =>
+ *       error.eventId === undefined
+ *         ? Effect.fail(error)
+ *         : Effect.andThen(Console.error(error.message), Effect.as(commitTo(error.eventId), error.eventId)))
+ *   )
+ *   yield* Console.log(`durable: ${id}`)
  * })
  *
- * const program = Effect.flatMap(record(Buffer.from("hello")), (id) => Console.log(`durable: ${id}`))
+ * const layer = Audit.layer({ directory: "./log", onDiskFailure: "fail" })
  *
- * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
- * )
+ * await Effect.runPromise(program.pipe(Effect.provide(layer), Effect.provide(NodeDisk.layer)))
  * ```
  */
 export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
   reason: RecorderReason,
+  /** The event up to which was waited; it is in memory. `undefined` when nothing was written. */
+  eventId: Schema.optionalKey(Schema.Int),
   /** Sizes, ids or paths; empty if there is nothing to add. */
   detail: Schema.String
 }) {

@@ -91,10 +91,12 @@ export interface ContinuedSegment {
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   const { commit, writer } = yield* Recorder.Recorder
+ *   const { commit, recorder: { writer } } = yield* Events
  *   const event = Buffer.from("no effect is spent on this event")
  *   for (let count = 0; count < 100_000; count++) {
  *     // Not above 0: every slot waits for the disk. A commit waits until it has caught up.
@@ -104,7 +106,7 @@ export interface ContinuedSegment {
  * })
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */

@@ -75,6 +75,8 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  * import * as Effect from "effect/Effect"
  * import { NodeDisk, ThreadAppender, Wal } from "effect-wal"
  *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
  * const program = Effect.gen(function*() {
  *   // Post the memory to a worker, as `workerData` or as a message.
  *   const memory = yield* ThreadAppender.open({ ringBytes: 1 << 16 })
@@ -83,10 +85,10 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  *   yield* appender.append(Buffer.from("from another thread"))
  *   yield* appender.commit
  *   yield* Console.log("durable") // => durable
- * }).pipe(Effect.scoped)
+ * }).pipe(Effect.scoped, Effect.provide(Events.parts))
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */

@@ -1,6 +1,5 @@
 /**
- * Makes a whole recorder as one layer: queues, arena, telemetry, maintainer and recorder, from one set of options. An
- * application that replaces a part combines the same layers itself.
+ * Makes logs. {@link Service} gives a log a name and the type of its events, as a class; the class has the layers.
  *
  * A layer that is given a wrong option dies with `WrongOptions` when it is built: one line that names the field, the
  * value and the range. Wrong values from the environment fail `layerConfig` with a `ConfigError`.
@@ -8,151 +7,150 @@
  * @since 0.1.0
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
- * import { NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { Console, Effect, Schema, Stream } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
  *
- * const RecorderLive = Wal.layerWorker({ directory: "./log", limits: { maxSegments: 8, maxCompressedSegments: 64 } })
+ * const Order = Schema.Struct({ customer: Schema.NonEmptyString, cents: Schema.Int })
+ *
+ * class Orders extends Wal.Service<Orders>()("app/Orders", { event: Order }) {}
  *
  * const program = Effect.gen(function*() {
- *   const recorder = yield* Recorder.Recorder
- *   const id = yield* recorder.appendDurable(Buffer.from("hello"))
+ *   const orders = yield* Orders
+ *   const id = yield* orders.appendDurable({ customer: "ada", cents: 120 })
  *   yield* Console.log(`event ${id} is on disk`)
+ *   yield* Stream.runForEach(orders.events(), ({ event, id }) => Console.log(id, event.customer)) // => 1 ada
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive.pipe(Layer.provide(NodeDisk.layer)))))
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Orders.layerWorker({ directory: "./orders" })), Effect.provide(NodeDisk.layer))
+ * )
  * ```
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Disk, DiskError } from "../disk/Disk.ts"
-import { format1EventBytes } from "../format/Limits.ts"
-import { format1Layout } from "../format/SegmentLayout.ts"
-import type { SegmentLayout } from "../format/SegmentLayout.ts"
-import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
-import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
+import type * as Schema from "effect/Schema"
+import type { Disk } from "../disk/Disk.ts"
+import * as EventCodec from "../format/EventCodec.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
-import type { FormatMismatch, LogExhausted } from "../reading/recovery/Recovery.ts"
-import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import * as SegmentArena from "../shared/SegmentArena.ts"
-import * as SegmentQueues from "../shared/SegmentQueues.ts"
-import * as Telemetry from "../telemetry/Telemetry.ts"
-import * as Recorder from "./Recorder.ts"
-import * as WalConfig from "./WalConfig.ts"
-import type { ResolvedWalOptions, WalOptions } from "./WalConfig.ts"
+import type { ReplayOptions } from "../reading/Replay.ts"
+import type { Log, LogReader, Parts } from "./Log.ts"
+import { makeLog, makeReader } from "./makeLog.ts"
+import type { WalConfig, WalOptions } from "./WalConfig.ts"
+import * as WalParts from "./WalParts.ts"
+import type { WalError } from "./WalParts.ts"
 
+export type { Parts } from "./Log.ts"
 export type { WalOptions } from "./WalConfig.ts"
+export type { WalError } from "./WalParts.ts"
 
 /**
- * The services of a whole recorder.
+ * The class of a log: the service, and its layers. Each layer provides this one service; the parts stay inside.
  *
  * @since 0.1.0
  * @category models
- */
-export type Wal =
-  | Recorder.Recorder
-  | SegmentMaintainer.SegmentMaintainer
-  | SegmentArena.SegmentArena
-  | SegmentQueues.SegmentQueues
-  | Telemetry.Telemetry
-
-/**
- * What can go wrong when a directory is opened.
- *
- * @since 0.1.0
- * @category models
- */
-export type WalError = DiskError | SegmentCorrupt | FormatMismatch | LogExhausted
-
-/**
- * The layout of the events that these options describe. Throws `WrongOptions`.
- *
- * @since 0.1.0
- * @category layouts
- */
-export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
-
-const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
-  options.format === 1 ? format1Layout : {
-    version: 2,
-    eventSize: options.eventSize,
-    blockBytesMax: Math.min(options.blockBytesMax, options.segmentBytesMax)
-  }
-
-/** Options are checked when the layer is built, so a wrong one is a defect of the program that builds it. */
-const foundation = (given: WalOptions, writersMax: number) =>
-  Layer.unwrap(Effect.sync(() => {
-    const options = WalConfig.resolve(given)
-    return Layer.mergeAll(
-      SegmentQueues.layer,
-      SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),
-      Telemetry.layer({ writersMax })
-    )
-  }))
-
-/** A slot holds whole events only, so no bytes at the end of a segment are left unused. */
-const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions): number => {
-  const bytes = format === 1 ? format1EventBytes : eventSize
-  return bytes === 0 ? segmentBytesMax : Math.floor(segmentBytesMax / bytes) * bytes
-}
-
-/**
- * A recorder whose maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layer = (options: WalOptions): Layer.Layer<Wal, WalError, Disk> =>
-  Recorder.layer(options).pipe(
-    Layer.provideMerge(SegmentMaintainer.layer(options)),
-    Layer.provideMerge(foundation(options, 1))
-  )
-
-/**
- * A recorder whose maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share
- * only the cores with the thread that appends.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerWorker = (options: WalOptions & WorkerOptions): Layer.Layer<Wal, WalError, Disk> =>
-  Recorder.layer(options).pipe(
-    Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
-    Layer.provideMerge(foundation(options, 1 + (options.workers ?? WalConfig.defaults.workers)))
-  )
-
-/**
- * A recorder whose options come from a `Config`: `WalConfig.config` for the environment, or a record of your own. With
- * 0 `workers` it runs as `layer` does, otherwise as `layerWorker`.
- *
- * @since 0.1.0
- * @category layers
  * @example
  * ```ts
  * import * as ConfigProvider from "effect/ConfigProvider"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { NodeDisk, Recorder, Wal, WalConfig } from "effect-wal"
+ * import { NodeDisk, Wal, WalConfig } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * // Left out, the variables are those of the process.
  * const variables = ConfigProvider.fromEnv({ env: { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_WORKERS: "0" } })
  *
- * const RecorderLive = Wal.layerConfig(WalConfig.config).pipe(
+ * const EventsLive = Events.layerConfig(WalConfig.config).pipe(
  *   Layer.provide(NodeDisk.layer),
  *   Layer.provide(ConfigProvider.layer(variables))
  * )
  *
- * const program = Effect.flatMap(Recorder.Recorder, (recorder) => recorder.appendDurable(Buffer.from("hello")))
+ * const program = Events.use(({ appendDurable }) => appendDurable(Buffer.from("hello")))
  *
- * await Effect.runPromise(Effect.provide(program, RecorderLive))
+ * await Effect.runPromise(Effect.provide(program, EventsLive))
  * ```
  */
-export const layerConfig = (
-  config: Config.Wrap<WalConfig.WalConfig>
-): Layer.Layer<Wal, WalError | Config.ConfigError, Disk> =>
-  Layer.unwrap(
-    Effect.map(Config.unwrap(config), ({ workers = WalConfig.defaults.workers, ...options }) =>
-      workers === 0 ? layer(options) : layerWorker({ ...options, workers }))
-  )
+export interface LogClass<
+  in out Self,
+  in out Id extends string,
+  in out Event,
+  in out Encoding = never,
+  in out Decoding = never
+> extends Context.ServiceClass<Self, Id, Log<Event, Encoding, Decoding>> {
+  /** The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. */
+  readonly layer: (options: WalOptions) => Layer.Layer<Self, WalError, Disk>
+  /**
+   * The maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share only the
+   * cores with the thread that appends.
+   */
+  readonly layerWorker: (options: WalOptions & WorkerOptions) => Layer.Layer<Self, WalError, Disk>
+  /**
+   * The options come from a `Config`: `WalConfig.config` for the environment, or a record of your own. With 0 `workers`
+   * it is as `layer`, otherwise as `layerWorker`.
+   */
+  readonly layerConfig: (
+    config: Config.Wrap<WalConfig>
+  ) => Layer.Layer<Self, WalError | Config.ConfigError, Disk>
+  /** The parts of the log in the context, for layers that need one of them, such as `Monitor.layer`. */
+  readonly parts: Layer.Layer<Parts, never, Self>
+  /** Reads what another process, or nobody, records into a directory. */
+  readonly reader: (options: Pick<ReplayOptions, "directory" | "naming">) => LogReader<Event, Decoding>
+}
+
+/**
+ * Makes the class of a log, as `Context.Service` does. Give the schema of its events; without one they are bytes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import { Console, Effect, Layer, Schema, Stream } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ *
+ * class Orders extends Wal.Service<Orders>()("app/Orders", { event: Schema.Struct({ cents: Schema.Int }) }) {}
+ * class Audit extends Wal.Service<Audit>()("app/Audit") {}
+ *
+ * const Logs = Layer.mergeAll(Orders.layer({ directory: "./orders" }), Audit.layer({ directory: "./audit" }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* Orders
+ *   const audit = yield* Audit
+ *   const id = yield* orders.appendDurable({ cents: 120 })
+ *   yield* audit.appendDurable(Buffer.from(`order ${id}`))
+ *   yield* Console.log(yield* Stream.runCount(audit.events())) // => 1
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Logs), Effect.provide(NodeDisk.layer)))
+ * ```
+ */
+export const Service = <Self>() => {
+  function make<const Id extends string>(id: Id): LogClass<Self, Id, Uint8Array>
+  function make<const Id extends string, S extends Schema.Constraint>(
+    id: Id,
+    options: { readonly event: S }
+  ): LogClass<Self, Id, S["Type"], S["EncodingServices"], S["DecodingServices"]>
+  function make(id: string, options?: { readonly event: Schema.Constraint }): unknown {
+    return options === undefined
+      ? classOf<Self, Uint8Array, never, never>(id, EventCodec.bytes)
+      : classOf<Self, unknown, unknown, unknown>(id, EventCodec.make(options.event))
+  }
+  return make
+}
+
+const classOf = <Self, Event, Encoding, Decoding>(
+  id: string,
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>
+): LogClass<Self, string, Event, Encoding, Decoding> => {
+  const Tag = Context.Service<Self, Log<Event, Encoding, Decoding>>()(id)
+  // Made anew for every layer: a memo map knows layers by identity, and would give all logs of it the first one.
+  const of = <E>(parts: Layer.Layer<Parts, E, Disk>) => Layer.provide(Layer.effect(Tag, makeLog(id, codec)), parts)
+  return Object.assign(Tag, {
+    layer: (options: WalOptions) => of(WalParts.layer(options)),
+    layerWorker: (options: WalOptions & WorkerOptions) => of(WalParts.layerWorker(options)),
+    layerConfig: (config: Config.Wrap<WalConfig>) => of(WalParts.layerConfig(config)),
+    parts: Layer.fresh(Layer.effectContext(Effect.map(Tag, ({ parts }) => parts))),
+    reader: (options: Pick<ReplayOptions, "directory" | "naming">) => makeReader(codec, options)
+  })
+}

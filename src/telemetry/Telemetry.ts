@@ -30,17 +30,20 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Telemetry, TelemetryDump, Wal } from "effect-wal"
+ * import { NodeDisk, TelemetryDump, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
- *   const snapshot = yield* (yield* Telemetry.Telemetry).snapshot
+ *   const { appendDurable, telemetry } = yield* Events
+ *   yield* appendDurable(Buffer.from("hello"))
+ *   const snapshot = yield* telemetry.snapshot
  *   yield* Console.log(snapshot.operations.commit.success) // => 1
  *   yield* Console.log(TelemetryDump.dump(snapshot))
  * })
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
  */

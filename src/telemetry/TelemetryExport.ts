@@ -151,9 +151,12 @@ export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptio
  * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
  * import { createServer } from "node:http"
  *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
  * const MetricsLive = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableListenLog: true }).pipe(
  *   Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
- *   Layer.provideMerge(Wal.layer({ directory: "./log" })),
+ *   Layer.provide(Events.parts),
+ *   Layer.provideMerge(Events.layer({ directory: "./log" })),
  *   Layer.provide(NodeDisk.layer)
  * )
  *
@@ -276,17 +279,22 @@ const register = (
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
  * import * as Metric from "effect/Metric"
- * import { NodeDisk, Recorder, TelemetryExport, Wal } from "effect-wal"
+ * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
  *
- * const RecorderLive = TelemetryExport.layerMetrics().pipe(Layer.provideMerge(Wal.layer({ directory: "./log" })))
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const EventsLive = TelemetryExport.layerMetrics().pipe(
+ *   Layer.provide(Events.parts),
+ *   Layer.provideMerge(Events.layer({ directory: "./log" }))
+ * )
  *
  * const program = Effect.gen(function*() {
- *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   yield* (yield* Events).appendDurable(Buffer.from("hello"))
  *   // Every exporter of Effect's metrics exports these too; `Metric.dump` is the simplest.
  *   yield* Console.log(yield* Metric.dump) // => effect_wal_hot_segments
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(program.pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)))
  * ```
  */
 export const layerMetrics = (options: ExportOptions = {}): Layer.Layer<never, never, Telemetry> =>

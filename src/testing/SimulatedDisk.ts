@@ -164,13 +164,15 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { Recorder, Wal } from "effect-wal"
+ * import { Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  * import { SimulatedDisk } from "effect-wal/testing"
  *
  * // A test of an application that needs no file: the disk loses what was not synced, and fails when it is told to.
  * const program = Effect.gen(function*() {
  *   const disk = yield* SimulatedDisk.SimulatedDisk
- *   const recorder = yield* Recorder.Recorder
+ *   const recorder = yield* Events
  *   yield* recorder.appendDurable(Buffer.from("hello"))
  *   yield* disk.failNext("sync", "Io", /\.wal/)
  *   yield* recorder.append(Buffer.from("kept in memory, and written to a fresh file"))
@@ -179,7 +181,7 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * })
  *
  * await Effect.runPromise(
- *   program.pipe(Effect.provide(Wal.layer({ directory: "/log" })), Effect.provide(SimulatedDisk.layer({ seed: 1 })))
+ *   program.pipe(Effect.provide(Events.layer({ directory: "/log" })), Effect.provide(SimulatedDisk.layer({ seed: 1 })))
  * )
  * ```
  */

@@ -21,7 +21,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { dayMillis, settableClock } from "../fixtures/settableClock.ts"
 import {
   coldWorth,
@@ -90,6 +90,7 @@ const openRecorder = async (
     blockBytesMax: 16 * 1024,
     slots: 3,
     limits,
+    onDiskFailure: "fail",
     ...options
   }
   const wal = layer === "worker" ? Wal.layerWorker(walOptions) : Wal.layer(walOptions)
@@ -169,7 +170,10 @@ const full = (kind: FileSystem): Scenario => ({
   play: (layer) =>
     withMount(kind, async (mount) => {
       const directory = join(mount.path, "wal")
-      const { close, maintainer, recorder } = await openRecorder(layer, { directory, onFull: "fail" })
+      const { close, maintainer, recorder } = await openRecorder(layer, {
+        directory,
+        onFull: "fail"
+      })
       const filler = fillUntil(mount.path, bytesLeft)
       const { durable, error } = await recordUntilFailure(recorder)
       check(error.reason === "DiskFull", `the error is DiskFull, not ${error.reason}`)
@@ -207,7 +211,11 @@ const fullDrain: Scenario = {
     withMount("tmpfs", async (mount) => {
       const directory = join(mount.path, "wal")
       const reserveBytes = 1024 * 1024
-      const { close, recorder } = await openRecorder(layer, { directory, onFull: "fail", reserveBytes })
+      const { close, recorder } = await openRecorder(layer, {
+        directory,
+        onFull: "fail",
+        reserveBytes
+      })
       fillUntil(mount.path, bytesLeft)
       const { error } = await recordUntilFailure(recorder)
       check(error.reason === "DiskFull", `the error is DiskFull, not ${error.reason}`)

@@ -29,7 +29,7 @@ import * as Repair from "../../src/reading/recovery/Repair.ts"
 import { verify } from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { here } from "../cli/commandLine.ts"
 import {
   blockFileOf,

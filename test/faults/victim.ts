@@ -23,7 +23,7 @@ import * as References from "effect/References"
 import { writeSync } from "node:fs"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { prometheusText } from "../../src/telemetry/TelemetryExport.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
@@ -71,12 +71,14 @@ const giveUp = (): never => {
   process.exit(5)
 }
 
-const wal = (): Layer.Layer<Wal.Wal, Wal.WalError, never> => {
+const wal = (): Layer.Layer<Wal.Parts, Wal.WalError, never> => {
   const walOptions: Wal.WalOptions = {
     directory: options.directory,
     segmentBytesMax: options.segmentBytesMax,
     blockBytesMax,
     slots: 3,
+    // It tells of every failed attempt, and gives up by itself.
+    onDiskFailure: "fail",
     reserveBytes: options.reserveBytes ?? 0,
     limits: { maxSegments: options.maxSegments, maxCompressedSegments: options.maxCompressedSegments }
   }

@@ -14,20 +14,20 @@ const effect = (name: string): string => import.meta.resolve(`effect/${name}`)
 const text = (directory: string): string => `
 import * as Effect from ${JSON.stringify(effect("Effect"))}
 import * as Layer from ${JSON.stringify(effect("Layer"))}
-import { NodeDisk, Recorder, SegmentMaintainer, Wal } from ${JSON.stringify(dist)}
+import { NodeDisk, Wal } from ${JSON.stringify(dist)}
+class Events extends Wal.Service()("test/Events") {}
 const program = Effect.gen(function*() {
-  const recorder = yield* Recorder.Recorder
+  const { appendDurable, maintainer, rotate } = yield* Events
   for (let segment = 0; segment < 3; segment++) {
-    yield* recorder.appendDurable(Buffer.from("hello"))
-    yield* recorder.rotate
+    yield* appendDurable(Buffer.from("hello"))
+    yield* rotate
   }
-  const maintainer = yield* SegmentMaintainer.SegmentMaintainer
   yield* maintainer.drain
   const { coldSegments, failures, restarts } = yield* maintainer.status
   console.log(JSON.stringify({ isCold: coldSegments > 0, failures, restarts }))
 })
 const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-const wal = Wal.layerWorker({ directory: ${JSON.stringify(directory)}, limits })
+const wal = Events.layerWorker({ directory: ${JSON.stringify(directory)}, limits })
 await Effect.runPromise(Effect.provide(program, Layer.provide(wal, NodeDisk.layer)))
 `
 

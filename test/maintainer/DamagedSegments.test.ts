@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import {
   bytesOf,
   hotPath,

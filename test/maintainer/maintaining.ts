@@ -32,8 +32,8 @@ import type { WorkerOptions } from "../../src/maintainer/SegmentMaintainerWorker
 import type { StepOutcome } from "../../src/maintainer/steps/StepOutcome.ts"
 import type { SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
 import { readSegment } from "../../src/reading/segment/SegmentReader.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
-import type { WalOptions } from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
+import type { WalOptions } from "../../src/recorder/WalParts.ts"
 import * as SegmentQueues from "../../src/shared/SegmentQueues.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
@@ -62,7 +62,7 @@ export const kinds: ReadonlyArray<Kind> = [format2, format1]
 export interface Subject {
   readonly name: string
   readonly executors: number
-  readonly wal: (options: WalOptions & WorkerOptions) => Layer.Layer<Wal.Wal, Wal.WalError, Disk>
+  readonly wal: (options: WalOptions & WorkerOptions) => Layer.Layer<Wal.Parts, Wal.WalError, Disk>
   readonly alone: (
     options: MaintainerOptions & WorkerOptions
   ) => Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues.SegmentQueues | Telemetry.Telemetry>

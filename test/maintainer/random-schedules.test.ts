@@ -16,7 +16,7 @@ import type { RetentionLimits } from "../../src/maintainer/retention/Retention.t
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { Hold } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { playSample, samples } from "../samples.ts"

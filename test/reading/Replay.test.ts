@@ -68,34 +68,6 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       assert.deepStrictEqual(yield* idsOf({ to: { id: 500 } }), [])
       assert.deepStrictEqual(yield* idsOf({ from: { segmentIndex: 5 } }), range(543, 636))
       assert.deepStrictEqual(yield* idsOf({ from: { segmentIndex: 9 } }), [])
-      const createdMillis = 1_700_000_000_000
-      assert.deepStrictEqual(yield* idsOf({ from: { timeMillis: createdMillis + 5000 } }), range(543, 636))
-      assert.deepStrictEqual(yield* idsOf({ from: { timeMillis: createdMillis + 5999 } }), range(543, 636))
-      assert.deepStrictEqual(yield* idsOf({ from: { timeMillis: 0 } }), range(501, 636))
-    }).pipe(onSimulatedDisk))
-
-  it.effect("begins at a time with every event of a segment that was closed then or later, also after a set-back", () =>
-    Effect.gen(function*() {
-      const seconds = [[0, 10], [10, 20], [20, 40], [5, 8], [8, 12], [12, 50], [50, 60]] as const
-      const wal = buildWal({ layout, segments: seconds.map(() => 3), seconds })
-      yield* put(directory, ...(yield* mixed(wal)))
-      for (
-        const [at, first] of [[0, 0], [9, 0], [10, 0], [11, 1], [20, 1], [21, 2], [40, 2], [41, 5], [55, 6], [
-          99,
-          6
-        ]] as const
-      ) {
-        const ids = yield* idsOf({ from: { timeMillis: 1_700_000_000_000 + at * 1000 } })
-        assert.deepStrictEqual(ids, range(first * 3 + 1, 21), `from second ${at}`)
-      }
-    }).pipe(onSimulatedDisk))
-
-  it.effect("begins at a time with the segment after which another was begun later, however it was closed itself", () =>
-    Effect.gen(function*() {
-      const seconds = [[0, 1], [30, 2], [3, 4]] as const
-      const wal = buildWal({ layout, segments: seconds.map(() => 3), seconds })
-      yield* put(directory, ...(yield* mixed(wal)))
-      assert.deepStrictEqual(yield* idsOf({ from: { timeMillis: 1_700_000_020_000 } }), range(1, 9))
     }).pipe(onSimulatedDisk))
 
   it.effect("gives nothing for a directory without events", () =>

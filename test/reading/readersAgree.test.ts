@@ -310,7 +310,8 @@ const buildLongWal = (layout: SegmentLayout, segments: ReadonlyArray<number>): A
       commits: Array.from({ length: count / 15 }, () => Array.from({ length: 15 }, event)),
       previousChainedChecksum: before?.chainedChecksum ?? 0n,
       createdNanos: nanosAt(created),
-      closedNanos: nanosAt(closed)
+      closedNanos: nanosAt(closed),
+      commitNanos: (firstEventId) => nanosAt(created) + BigInt(firstEventId) * 1_000_000n
     }))
   }
   return built
@@ -372,7 +373,7 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
         { id: firstEventId + 3 },
         { id: Math.floor((firstEventId + lastEventId) / 2) },
         { id: lastEventId - 1 },
-        { timeMillis: 1_700_000_015_000 }
+        { time: 1_700_000_011_000 }
       ]
       for (const from of places) {
         const part = yield* replayed({ from })

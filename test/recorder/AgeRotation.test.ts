@@ -12,8 +12,8 @@ import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import type { WalOptions } from "../../src/recorder/Wal.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import type { WalOptions } from "../../src/recorder/WalParts.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { buildWal } from "../fixtures/segments.ts"
 import {
   kinds,

@@ -7,14 +7,14 @@ import * as Arena from "../../src/shared/Arena.ts"
 import { HeldBack } from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
 
-const setup = Effect.gen(function*() {
+const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
   const arena = Arena.makeUnsafe({
     slots: 2,
     slotBytes: 256,
     layout: { version: 2, eventSize: 0, blockBytesMax: 256 }
   })
   let rings = 0
-  const line = yield* CommitLine.make(arena, () => rings++)
+  const line = yield* CommitLine.make(arena, failsOnDisk, () => rings++)
   /** A caller's outcome: the durable position, or the reason and the event. */
   const waitFor = (eventId: number, ask?: () => void) =>
     Effect.forkChild(
@@ -32,6 +32,8 @@ const setup = Effect.gen(function*() {
   const holdBack = (code: HeldBack) => Effect.sync(() => Arena.putHeldBackUnsafe(arena, code))
   return { arena, waitFor, publish, holdBack, ringsHeard: () => rings }
 })
+
+const setup = setupOf(true)
 
 describe("CommitLine", () => {
   it.effect("serves every caller whose event is durable, and no other, in whatever order they came", () =>
@@ -73,6 +75,21 @@ describe("CommitLine", () => {
       const healed = yield* waitFor(3)
       yield* publish(3)
       assert.strictEqual(yield* Fiber.join(healed), 3)
+    }))
+
+  it.effect("lets them wait through a disk that holds them back, when they are not to be told", () =>
+    Effect.gen(function*() {
+      const { holdBack, publish, waitFor } = yield* setupOf(false)
+      const waiting = yield* waitFor(1)
+      for (const code of [HeldBack.DiskFull, HeldBack.DiskFailing]) {
+        yield* holdBack(code)
+        assert.isUndefined(waiting.pollUnsafe())
+      }
+      yield* publish(1)
+      assert.strictEqual(yield* Fiber.join(waiting), 1)
+      const last = yield* waitFor(2)
+      yield* holdBack(HeldBack.MaintainerDown)
+      assert.strictEqual(yield* Fiber.join(last), "MaintainerDown event 2")
     }))
 
   it.effect("lets them wait while only the limit of hot segments holds them back", () =>

@@ -10,8 +10,8 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
 import * as WalConfig from "../../src/recorder/WalConfig.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
@@ -19,7 +19,7 @@ const directory = "/log"
 const disk = SimulatedDisk.layer({ seed: 1 })
 
 /** What a program that wrote these options sees: a defect, and its line. */
-const defectOf = <E>(layer: Layer.Layer<Wal.Wal, E, never>) =>
+const defectOf = <E>(layer: Layer.Layer<Wal.Parts, E, never>) =>
   Effect.scoped(Effect.exit(Layer.build(layer))).pipe(
     Effect.map((exit) => {
       assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause), "the layer dies")

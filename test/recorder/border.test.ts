@@ -22,10 +22,12 @@ import * as Repair from "../../src/reading/recovery/Repair.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import * as Follow from "../../src/recorder/Follow.ts"
+import { makeLog } from "../../src/recorder/makeLog.ts"
 import * as Monitor from "../../src/recorder/monitor/Monitor.ts"
-import { Recorder, typed } from "../../src/recorder/Recorder.ts"
+import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as ThreadAppender from "../../src/recorder/ThreadAppender.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import { Service } from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { layers, small, temporaryDirectory } from "./fixtures.ts"
 
@@ -124,7 +126,7 @@ describe.each(layers)("A recorder at the border, maintainer in a %s", (_layer, w
 
 describe("A public function", () => {
   const wal = Wal.layer({ directory, ...small }).pipe(Layer.provideMerge(SimulatedDisk.layer({ seed: 1 })))
-  const ruling = (name: string, body: Effect.Effect<void, unknown, Wal.Wal | Disk | Scope.Scope>) =>
+  const ruling = (name: string, body: Effect.Effect<void, unknown, Wal.Parts | Disk | Scope.Scope>) =>
     it.effect(name, () => Effect.provide(Effect.scoped(body), wal))
 
   ruling(
@@ -208,10 +210,13 @@ describe("A public function", () => {
   ruling(
     "refuses a schema that is none, a list that is text, and bytes that are none",
     Effect.gen(function*() {
-      yield* diesNaming("schema", typed(given<typeof Schema.String>({ type: "object" })))
+      const event = given<typeof Schema.String>({ type: "object" })
+      yield* diesNaming("schema", Effect.sync(() => Service()("test/None", { event })))
       yield* diesNaming("schema", Effect.sync(() => EventCodec.make(given<typeof Schema.String>(undefined))))
-      const words = yield* typed(Schema.String)
+      const words = yield* makeLog("test/Words", EventCodec.make(Schema.String))
       yield* diesNaming("events", words.appendAll("hello"))
+      yield* diesNaming("events", words.appendEach("hello"))
+      yield* diesNaming("options.form", Stream.runDrain(words.events(given({ form: { id: 1 } }))))
       const { decode } = EventCodec.make(Schema.String)
       yield* diesNaming("bytes", decode(given("\"hello\"")))
       const foreign = runInNewContext("const b = new Uint8Array(new SharedArrayBuffer(3)); b.set([34, 97, 34]); b")

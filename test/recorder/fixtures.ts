@@ -13,14 +13,14 @@ import type { DiskFile } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { orderEvent } from "../fixtures/orders.ts"
 import { program } from "../programs.ts"
 
 export type Options = Omit<Wal.WalOptions, "directory"> & { readonly directory: string }
 
 /** The bundled one, which begins in a third of the time. */
-const threadModule = pathToFileURL(program("maintainerThread"))
+export const threadModule = pathToFileURL(program("maintainerThread"))
 
 /** Every way to run the maintainer of a recorder. */
 export const layers = [
@@ -78,7 +78,7 @@ export const expected = (kind: Kind, fromId: number, toId: number) =>
 
 /** Runs an effect with a recorder of its own, from opening to drain. */
 export const recording = <A, E, R>(
-  layer: Layer.Layer<Wal.Wal, Wal.WalError>,
+  layer: Layer.Layer<Wal.Parts, Wal.WalError>,
   use: (recorder: Recorder["Service"]) => Effect.Effect<A, E, R>
 ) => Effect.scoped(Effect.flatMap(Recorder, use).pipe(Effect.provide(layer)))
 

@@ -12,7 +12,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Monitor from "../../src/recorder/monitor/Monitor.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as ThreadAppender from "../../src/recorder/ThreadAppender.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import { small, temporaryDirectory, text } from "./fixtures.ts"
 

@@ -22,7 +22,7 @@ const inContext = (text: string): unknown => {
       import * as Exit from "effect/Exit"
       import * as Layer from "effect/Layer"
       import * as Stream from "effect/Stream"
-      import { Disk, NodeDisk, Recorder, Replay, SegmentMaintainer, Wal } from "./index.js"
+      import { Disk, NodeDisk, Replay, Wal } from "./index.js"
       const directory = ${JSON.stringify(join(directory, "log"))}
       ${text}`
     const flags = ["--experimental-vm-modules", "--no-warnings"]
@@ -40,21 +40,21 @@ const inContext = (text: string): unknown => {
 
 const recording = (layer: string, disk: string): unknown =>
   inContext(`
+    class Events extends Wal.Service()("test/Events") {}
     const program = Effect.gen(function*() {
-      const recorder = yield* Recorder.Recorder
+      const { append, appendDurable, maintainer, rotate } = yield* Events
       for (let segment = 0; segment < 4; segment++) {
-        yield* recorder.append(outerBytes("outer"))
-        yield* recorder.appendDurable(new Uint8Array([105, 110]))
-        yield* recorder.rotate
+        yield* append(outerBytes("outer"))
+        yield* appendDurable(new Uint8Array([105, 110]))
+        yield* rotate
       }
-      const maintainer = yield* SegmentMaintainer.SegmentMaintainer
       yield* maintainer.drain
       const { coldSegments, failures, restarts } = yield* maintainer.status
       const events = yield* Stream.runCollect(Replay.events({ directory }))
       return { isCold: coldSegments > 0, failures, restarts, texts: events.map(({ bytes }) => Buffer.from(bytes).toString()) }
     })
     const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-    const wal = Layer.provideMerge(Wal.${layer}({ directory, limits }), NodeDisk.${disk})
+    const wal = Layer.provideMerge(Events.${layer}({ directory, limits }), NodeDisk.${disk})
     console.log(JSON.stringify([outerBytes("") instanceof Uint8Array, await Effect.runPromise(Effect.provide(program, wal))]))
   `)
 

@@ -10,7 +10,7 @@ import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import * as Wal from "../../src/recorder/Wal.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { expected, kinds, pairs, recording, replayed, temporaryDirectory } from "./fixtures.ts"
 import type { Kind, Options } from "./fixtures.ts"
 

@@ -126,7 +126,7 @@ export class Model {
   }
 
   /** Holds one replayed event against what was appended; returns the id that must come next. */
-  replayed(event: RecordedEvent, expectedId: number | undefined): number {
+  replayed(event: Pick<RecordedEvent, "id" | "bytes">, expectedId: number | undefined): number {
     const { bytes, id } = event
     if (expectedId !== undefined && id !== expectedId) {
       throw new Violation(`replay gave event ${id} where ${expectedId} comes next`)

@@ -8,14 +8,14 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
-import type { Wal, WalError } from "../../src/recorder/Wal.ts"
+import type { Parts, WalError } from "../../src/recorder/WalParts.ts"
 import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import type { Life } from "./Life.ts"
 import { Violation } from "./Trace.ts"
 
 /** A recorder and its maintainer, at work. */
 export interface Opened {
-  readonly services: Context.Context<Wal>
+  readonly services: Context.Context<Parts>
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]
   readonly maintainerScope: Scope.Closeable
@@ -73,7 +73,7 @@ export const openTwice = (life: Life): Effect.Effect<void> =>
     if (!isRefused) throw new Violation(`a second maintainer fails by something else: ${error.message}`)
   })
 
-const seamed = (life: Life, services: Context.Context<Wal>): Context.Context<Wal> => {
+const seamed = (life: Life, services: Context.Context<Parts>): Context.Context<Parts> => {
   const { recorder } = life.setting.seams
   if (recorder === undefined) return services
   return Context.add(services, Recorder, recorder(Context.get(services, Recorder), Context.get(services, SegmentArena)))

@@ -24,8 +24,8 @@ import type { ReplayFailure } from "../../src/reading/ReplayError.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import { layer as recorderLayer } from "../../src/recorder/Recorder.ts"
 import type { Recorder } from "../../src/recorder/Recorder.ts"
-import { layoutOf } from "../../src/recorder/Wal.ts"
-import type { Wal, WalError } from "../../src/recorder/Wal.ts"
+import { layoutOf } from "../../src/recorder/WalParts.ts"
+import type { Parts, WalError } from "../../src/recorder/WalParts.ts"
 import type * as Arena from "../../src/shared/Arena.ts"
 import type { Doorbell } from "../../src/shared/Doorbell.ts"
 import { ringUnsafe } from "../../src/shared/Doorbell.ts"
@@ -80,9 +80,9 @@ export interface PerTask {
 
 export interface Process {
   readonly disk: Disk["Service"]
-  readonly maintainerLayer: Layer.Layer<Exclude<Wal, Recorder>, WalError>
+  readonly maintainerLayer: Layer.Layer<Exclude<Parts, Recorder>, WalError>
   /** To be built with what `maintainerLayer` made. */
-  readonly recorderLayer: Layer.Layer<Recorder, WalError, Exclude<Wal, Recorder>>
+  readonly recorderLayer: Layer.Layer<Recorder, WalError, Exclude<Parts, Recorder>>
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** How many steps the executors have reported as done. */
   readonly reported: PerTask

@@ -118,14 +118,16 @@ export class Reading {
     return 1 + this.#life.setting.random.below(this.#life.setting.model.events.length + 2)
   }
 
-  #drawFrom(): Pick<Replay.ReplayOptions, "from"> {
+  #drawFrom(): {
+    readonly from?: { readonly id: number } | { readonly segmentIndex: number } | { readonly time: number }
+  } {
     const { random, world } = this.#life.setting
     const draw = random.below(10)
     if (draw < 5) return {}
     if (draw < 8) return { from: { id: this.#drawId() } }
     return draw < 9
       ? { from: { segmentIndex: random.below(30) } }
-      : { from: { timeMillis: world.wallMillis - random.below(10_000) } }
+      : { from: { time: world.wallMillis - random.below(10_000) } }
   }
 
   /** Whether a reader that no hold protects may fail like this. */
@@ -179,9 +181,13 @@ export class Reading {
   /** As another process does: it looks at the files again and again, and nothing is held for it. */
   get followFromOutside(): Effect.Effect<void> {
     return this.#following(
-      Replay.events({ directory, follow: "poll", ...this.#drawFrom() }).pipe(
-        Stream.provideService(Disk, this.#life.setting.process.disk)
-      ),
+      Stream.unwrap(Effect.sync(() => {
+        const { from } = this.#drawFrom()
+        const events = Replay.events({ directory, follow: "poll", ...(from === undefined ? {} : { from }) })
+        return from !== undefined && "time" in from
+          ? Stream.tap(events, (event) => notBefore(from.time, event))
+          : events
+      })).pipe(Stream.provideService(Disk, this.#life.setting.process.disk)),
       () => {},
       (error) => this.#mayFail(error)
     )
@@ -277,3 +283,10 @@ export class Reading {
     if (!this.#life.faults.hadSome) throw new Violation(`${words} failed: ${error.message}`)
   }
 }
+
+/** An event that a follower from a time was given must not be older. */
+const notBefore = (millis: number, event: RecordedEvent): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (event.time === undefined || event.time.epochMilliseconds >= Math.floor(millis)) return
+    throw new Violation(`event ${event.id} of ${event.time.epochMilliseconds} was given from ${millis} on`)
+  })

@@ -112,6 +112,7 @@ const drawSetup = (
       flushEveryMillis: random.chance(0.3) ? 20 + random.below(200) : 0,
       restartsMax: random.chance(0.8) ? 1000 : random.below(3),
       reserveBytes: random.chance(0.2) ? 4096 : 0,
+      onDiskFailure: random.chance(0.5) ? "wait" : "fail",
       ...(random.chance(0.25) ? { drainMillisMax: pick(random, [0, 5, 100, 3000]) } : {})
     },
     executors: random.chance(0.7) ? 1 : 2 + random.below(2),

@@ -112,9 +112,9 @@ export class Workload {
 
   /** A failed append or commit must have a reason that this life gives. */
   #expected(error: RecorderError): void {
-    const { restartsMax = 5, onFull } = this.life.setting.scenario.wal
+    const { restartsMax = 5, onDiskFailure, onFull } = this.life.setting.scenario.wal
     const isDisk = error.reason === "DiskFull" || error.reason === "DiskFailing"
-    if (isDisk && this.life.faults.hadSome) return
+    if (isDisk && onDiskFailure === "fail" && this.life.faults.hadSome) return
     if (error.reason === "MaintainerDown" && restartsMax < 1000) return
     if (error.reason === "Backpressure" && onFull === "fail") return
     throw new Violation(`an operation failed without a cause: ${error.message}`)

@@ -154,6 +154,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "files are never synced",
     seedsMax: 10,
+    seedFirst: 5,
     plant: onFiles(() => ({ sync: Effect.void }))
   },
   {
@@ -166,14 +167,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 199,
+    seedFirst: 258,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 615,
+    seedFirst: 152,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -228,6 +229,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the closed header is written with its blocks, under one fdatasync",
     seedsMax: 60,
+    seedFirst: 4,
     plant: onFiles((file) => {
       let isCut = false
       return {
@@ -247,7 +249,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 216,
+    seedFirst: 224,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -333,7 +335,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 94,
+    seedFirst: 126,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -359,7 +361,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 114,
+    seedFirst: 129,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -389,7 +391,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "nobody takes the lock",
     seedsMax: 60,
-    seedFirst: 166,
+    seedFirst: 178,
     plant: onDisk(() => ({ lock: () => Effect.void }))
   },
   {
@@ -434,7 +436,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "what is to be frozen is dropped when the process stops",
     seedsMax: 60,
-    seedFirst: 4,
+    seedFirst: 5,
     plant: () => {
       const controls: Array<MaintainerControl> = []
       return {
@@ -496,19 +498,6 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
     })
   },
   {
-    name: "a batch is cut into several blocks",
-    seedsMax: 150,
-    seedFirst: 583,
-    plant: onAppends(({ writer }, arena) => {
-      const appendAll = writer.appendAllUnsafe.bind(writer)
-      writer.appendAllUnsafe = (events) => {
-        const id = appendAll(events)
-        for (let slot = 0; slot < arena.slots; slot++) Arena.batchMarks(arena, slot).fill(0)
-        return id
-      }
-    })
-  },
-  {
     name: "the wal_id is forgotten when a directory is opened again",
     seedsMax: 30,
     seedFirst: 4,
@@ -538,7 +527,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 37,
+    seedFirst: 46,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -551,7 +540,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued has a torn tail",
     seedsMax: 60,
-    seedFirst: 34,
+    seedFirst: 54,
     plant: onDisk((disk) => ({
       rename: (from, to) =>
         !from.endsWith(".wal.tmp")
@@ -571,7 +560,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was persisting",
     seedsMax: 60,
-    seedFirst: 205,
+    seedFirst: 225,
     plant: () => ({
       executor: (run, seat) =>
         Effect.andThen(
@@ -586,7 +575,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 305,
+    seedFirst: 330,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -650,6 +639,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the deadline of a drain ends persisting too",
     seedsMax: 200,
+    seedFirst: 4,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -666,7 +656,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 460,
+    seedFirst: 480,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -678,7 +668,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 292,
+    seedFirst: 58,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMillisMax: 20_000 },
     plant: onDisk((disk) => ({
       stat: (path) =>
@@ -694,13 +684,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "verification passes over rotten bits",
     seedsMax: 60,
-    seedFirst: 4,
+    seedFirst: 9,
     plant: () => ({ verified: () => [] })
   },
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 508,
+    seedFirst: 523,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -721,7 +711,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hole is acknowledged before its evidence is durable",
     seedsMax: 100,
-    seedFirst: 13,
+    seedFirst: 22,
     damageShare: 1,
     plant: () => ({
       disk: (disk) => ({
@@ -735,6 +725,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "ids are given out again after a segment was moved away",
     seedsMax: 100,
+    seedFirst: 8,
     damageShare: 1,
     openRotShare: 0,
     plant: () => {
@@ -761,7 +752,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a file of holes whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 19,
+    seedFirst: 39,
     damageShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -788,7 +779,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "damage in the open segment is cut as a torn tail",
     seedsMax: 60,
-    seedFirst: 9,
+    seedFirst: 10,
     focus: { after: /^commit: [1-9]/, by: "killed" },
     openRotShare: 1,
     plant: onDisk((disk) => ({
@@ -810,7 +801,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a replay ends quietly where bits have rotted",
     seedsMax: 60,
-    seedFirst: 12,
+    seedFirst: 21,
     plant: () => ({
       replay: Stream.catch((error) => error._tag === "SegmentCorrupt" ? Stream.empty : Stream.fail(error))
     })

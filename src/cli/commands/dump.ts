@@ -4,45 +4,67 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { types } from "node:util"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { hex } from "../../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../../format/SegmentHeader.ts"
 import { idsInEvents } from "../../format/SegmentLayout.ts"
-import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
+import { makeDirectoryReader, segmentWith } from "../../reading/DirectoryReader.ts"
 import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
+import * as Replay from "../../reading/Replay.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 import { directoryFlag, jsonFlag, numberFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import { sinceFlag, untilFlag } from "../flags/timeFlag.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { newestEventId } from "../views/DirectoryReport.ts"
 
 /** The command. */
 export const dump = Command.make(
   "dump",
   {
     dir: directoryFlag,
-    segment: numberFlag("segment", "N", 0, "The index of the segment"),
-    block: Flag.optional(numberFlag("block", "B", 0, "A block, counted from 0")),
-    event: Flag.optional(numberFlag("event", "ID", 1, "An event")),
+    segment: Flag.optional(numberFlag("segment", "N", 0, "The index of the segment")),
+    block: Flag.optional(numberFlag("block", "B", 0, "A block of it, counted from 0")),
+    event: Flag.optional(numberFlag("event", "ID", 1, "An event of it")),
+    since: sinceFlag,
+    until: untilFlag,
     json: jsonFlag
   },
-  Effect.fnUntraced(function*({ block, dir, event, json, segment }) {
-    if (Option.isSome(block) && Option.isSome(event)) {
-      return yield* new UsageFailure({ message: "--block and --event cannot be combined; give one" })
+  Effect.fnUntraced(function*({ dir, json, ...given }) {
+    const { block, event, segment, since, until } = given
+    const places = [
+      ...Option.isSome(block) ? ["--block"] : [],
+      ...Option.isSome(event) ? ["--event"] : [],
+      ...Option.isSome(since) ? ["--since"] : [],
+      ...Option.isSome(until) ? ["--until"] : []
+    ]
+    if (places.length > 1) {
+      const [first, second] = places
+      return yield* new UsageFailure({ message: `${first} and ${second} cannot be combined; give one` })
+    }
+    const isByTime = Option.isSome(since) || Option.isSome(until)
+    if (isByTime === Option.isSome(segment)) {
+      return yield* new UsageFailure({
+        message: isByTime ? "a time is looked for in all segments; leave out --segment" : "give --segment, or a time"
+      })
     }
     yield* requireDirectory(dir)
-    const reader = yield* makeDirectoryReader(new SegmentDirectory(dir))
-    const wanted = Option.getOrUndefined(Option.orElse(block, () => event))
-    const isEvent = Option.isSome(event)
-    const found = yield* reader.use(segment, (file) => find(file, wanted, isEvent))
-    if (found === undefined) {
-      return yield* new OperatingFailure({ message: `${dir} has no segment ${segment}; see effect-wal inspect` })
-    }
+    const found = isByTime
+      ? yield* findByTime(dir, since, until)
+      : yield* findIn(
+        dir,
+        Option.getOrThrow(segment),
+        Option.getOrUndefined(Option.orElse(block, () => event)),
+        Option.isSome(event) ? "event" : "block"
+      )
     yield* json ? writeJson(jsonOf(found)) : writeLines(linesOf(found))
   })
 ).pipe(
@@ -51,6 +73,10 @@ export const dump = Command.make(
     { command: "effect-wal dump --dir ./log --segment 12", description: "The header" },
     { command: "effect-wal dump --dir ./log --segment 12 --block 3", description: "A block" },
     { command: "effect-wal dump --dir ./log --segment 12 --event 4711", description: "An event" },
+    {
+      command: "effect-wal dump --dir ./log --since 2026-11-29T10:00:00Z",
+      description: "The first block that was written then or later"
+    },
     {
       command: "effect-wal dump --dir ./log --segment 12 --event 4711 --json | jq -r .base64 | base64 -d",
       description: "Its bytes"
@@ -68,18 +94,56 @@ interface Found {
   readonly event: { readonly id: number; readonly offset: number; readonly bytes: Uint8Array } | undefined
 }
 
-const find = Effect.fnUntraced(function*(file: SegmentFile, wanted: number | undefined, isEvent: boolean) {
+/** Finds a segment, and the block or event of it that is wanted. */
+const findIn = Effect.fnUntraced(function*(
+  dir: string,
+  segment: number,
+  wanted: number | undefined,
+  kind: "block" | "event" | "blockWith"
+) {
+  const reader = yield* makeDirectoryReader(new SegmentDirectory(dir))
+  const found = yield* reader.use(segment, (file) => find(file, wanted, kind))
+  return found ?? (yield* new OperatingFailure({ message: `${dir} has no segment ${segment}; see effect-wal inspect` }))
+})
+
+/** Finds the first block that was written at a time or later, or the last one at a time or earlier. */
+const findByTime = Effect.fnUntraced(function*(
+  dir: string,
+  since: Option.Option<DateTime.DateTime>,
+  until: Option.Option<DateTime.DateTime>
+) {
+  const time = Option.getOrThrow(Option.orElse(since, () => until))
+  // The first event after that millisecond, for the last one until then.
+  const from = { time: Option.isSome(since) ? time : DateTime.addDuration(time, "1 millis") }
+  const next = Option.getOrUndefined(yield* Stream.runHead(Replay.blocks({ directory: dir, from })))?.firstEventId
+  const id = Option.isSome(since) ? next : next === undefined ? yield* newestEventId(dir) : next - 1
+  const segment = id === undefined ? undefined : yield* segmentWith(new SegmentDirectory(dir), id)
+  if (id === undefined || segment === undefined) {
+    const which = Option.isSome(since) ? "at that time or later" : "at that time or earlier"
+    return yield* new OperatingFailure({ message: `${dir} has no event that was recorded ${which}` })
+  }
+  return yield* findIn(dir, segment, id, "blockWith")
+})
+
+const find = Effect.fnUntraced(function*(
+  file: SegmentFile,
+  wanted: number | undefined,
+  kind: "block" | "event" | "blockWith"
+) {
+  const isEvent = kind === "event"
   let index = -1
   const { block, header, headerBytes } = yield* findRawBlock(file, (candidate) => {
     index += 1
     if (wanted === undefined) return true
     const { firstEventId, lastEventId } = candidate.header
-    return isEvent ? firstEventId <= wanted && wanted <= lastEventId : index === wanted
+    return kind === "block" ? index === wanted : firstEventId <= wanted && wanted <= lastEventId
   })
   const found: Found = { path: file.path, header, headerBytes, block: undefined, event: undefined }
   if (wanted === undefined) return found
   if (block === undefined) {
-    const message = `${file.path} has no ${isEvent ? "event" : "block"} ${wanted}, as far as its blocks can be read`
+    const message = `${file.path} has no ${
+      kind === "block" ? "block" : "event"
+    } ${wanted}, as far as its blocks can be read`
     return yield* new OperatingFailure({ message })
   }
   const withBlock: Found = { ...found, block: { ...block, index } }
@@ -128,7 +192,7 @@ const jsonOf = ({ block, event, header, headerBytes, path }: Found) => {
 /** Finds the start and the end of an event in a payload. Only an intact block can be cut into events. */
 const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): readonly [number, number] | undefined => {
   if (!block.payloadHolds || !block.headerHolds) return undefined
-  const { blockIndex, eventCount, firstEventId, lastEventId } = block.header
+  const { blockIndex, eventCount, firstEventId, flushNanos, lastEventId } = block.header
   const { offset, payload } = block
   let found: readonly [number, number] | undefined
   const { eventSize, version } = segment
@@ -141,6 +205,7 @@ const eventIn = (block: RawBlock, segment: SegmentHeader, wanted: number): reado
       eventCount,
       eventSize,
       idsInEvents: idsInEvents(version),
+      flushNanos,
       payload
     },
     (id, _, start, end) => {
@@ -164,10 +229,17 @@ const valueOf = (name: string, value: unknown): string | number | boolean => {
 
 const claimsOf = ({ header, headerHolds, payload, payloadHolds }: RawBlock): ReadonlyArray<string> => [
   `  header ${headerHolds ? "intact" : "DAMAGED"}: block ${header.blockIndex}, ${header.eventCount} events, ids ` +
-  `${header.firstEventId} to ${header.lastEventId}, chain ${hex(header.chainedChecksum)}`,
+  `${header.firstEventId} to ${header.lastEventId}, chain ${hex(header.chainedChecksum)}` +
+  (header.flushNanos === 0n ? "" : `, written ${timeText(header.flushNanos)}`),
   `  payload ${payloadHolds ? "intact" : "DAMAGED"}: ${payload.length} of ${header.payloadBytes} bytes, ` +
   `checksum ${hex(header.blockChecksum)}`
 ]
+
+const timeText = (nanos: bigint): string =>
+  Option.match(DateTime.make(Number(nanos / 1_000_000n)), {
+    onNone: () => `at ${nanos} ns`,
+    onSome: (time) => DateTime.formatIso(time)
+  })
 
 const rowBytes = 16
 

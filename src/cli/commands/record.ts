@@ -16,8 +16,8 @@ import { reportWaiting } from "../../maintainer/Waiting.ts"
 import * as Recovery from "../../reading/recovery/Recovery.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
-import * as Wal from "../../recorder/Wal.ts"
 import * as WalConfig from "../../recorder/WalConfig.ts"
+import * as Wal from "../../recorder/WalParts.ts"
 import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import { framingFlag, longLineFlag, makeSplitter } from "../events/EventFraming.ts"
@@ -133,7 +133,7 @@ interface RecordingOptions {
   readonly asksFlush: boolean
 }
 
-const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Wal, E, R>, options: RecordingOptions) {
+const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Parts, E, R>, options: RecordingOptions) {
   const input = yield* standardInput
   const counts: Counts = { bytes: 0, events: 0, longLines: 0, startMillis: performance.now(), drainStartMillis: 0 }
   let running: Recording | undefined

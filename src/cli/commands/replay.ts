@@ -3,7 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Replay from "../../reading/Replay.ts"
 import { framingFlag, makeJoiner } from "../events/EventFraming.ts"
-import { fromFlag, rangeOf, skipLostFlag, skippingLost, toFlag, writeEvents } from "../events/EventOutput.ts"
+import { rangeFlags, rangeOf, skipLostFlag, skippingLost, writeEvents } from "../events/EventOutput.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
 import { awaitDirectory, requireDirectory } from "../flags/requireDirectory.ts"
 import { FaultsFound } from "../terminal/CliFailure.ts"
@@ -14,12 +14,11 @@ export const replay = Command.make(
   "replay",
   {
     dir: directoryFlag,
-    from: fromFlag,
-    to: toFlag,
+    ...rangeFlags,
     framing: framingFlag,
     follow: switchFlag(
       "follow",
-      "At the end, wait for events that another process records, until --to or an interruption; also for the directory"
+      "At the end, wait for events that another process records, until --to, --until or an interruption; also for the directory"
     ),
     skipLost: skipLostFlag,
     diagnostic: switchFlag(
@@ -27,8 +26,8 @@ export const replay = Command.make(
       "Continue after damage, and report on standard error what is missing; exit code 1 if anything is"
     )
   },
-  Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, from, skipLost, to }) {
-    const range = yield* rangeOf(from, to)
+  Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, skipLost, ...given }) {
+    const range = yield* rangeOf(given)
     yield* (follow ? awaitDirectory(dir) : requireDirectory(dir))
     let holes = 0
     const onHole = (hole: Replay.Hole) => {
@@ -53,6 +52,7 @@ export const replay = Command.make(
   Command.withExamples([
     { command: "effect-wal replay --dir ./log > access.log", description: "All events" },
     { command: "effect-wal replay --dir ./log --from 1000 --to 1999", description: "A thousand events" },
+    { command: "effect-wal replay --dir ./log --since 10m", description: "The events of the last ten minutes" },
     { command: "effect-wal replay --dir ./log --follow", description: "All events, and then new ones as they come" },
     { command: "effect-wal replay --dir ./log --diagnostic", description: "The intact events of a damaged log" }
   ])

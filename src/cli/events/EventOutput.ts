@@ -3,6 +3,7 @@
  * the range that the flags name, reports where the log begins, and shows the progress of the writing.
  */
 import * as Flag from "effect/cli/Flag"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
@@ -11,21 +12,28 @@ import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import * as Replay from "../../reading/Replay.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import { numberFlag, switchFlag } from "../flags/flags.ts"
+import { sinceFlag, untilFlag } from "../flags/timeFlag.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { isShown, withProgress } from "../terminal/Progress.ts"
 import type { Progress } from "../terminal/Progress.ts"
 import { say, writeOutput } from "../terminal/StandardStreams.ts"
 import { newestEventId } from "../views/DirectoryReport.ts"
 
-/** `--from ID`: the first event. */
-export const fromFlag = Flag.optional(
-  numberFlag("from", "ID", 1, "The first event; default: the oldest")
-)
+/** The flags that name a range of events, by their ids or by when they were recorded. */
+export const rangeFlags = {
+  from: Flag.optional(numberFlag("from", "ID", 1, "The first event; default: the oldest")),
+  to: Flag.optional(numberFlag("to", "ID", 1, "The last event, included; default: the newest")),
+  since: sinceFlag,
+  until: untilFlag
+}
 
-/** `--to ID`: the last event, included. */
-export const toFlag = Flag.optional(
-  numberFlag("to", "ID", 1, "The last event, included; default: the newest")
-)
+/** What the range flags give. */
+interface GivenRange {
+  readonly from: Option.Option<number>
+  readonly to: Option.Option<number>
+  readonly since: Option.Option<DateTime.DateTime>
+  readonly until: Option.Option<DateTime.DateTime>
+}
 
 /** `--skip-lost`. */
 export const skipLostFlag = switchFlag(
@@ -37,20 +45,31 @@ export const skipLostFlag = switchFlag(
 export const skippingLost = (isSkipped: boolean): Pick<Replay.ReplayOptions, "onLost"> =>
   isSkipped ? { onLost: (hole) => say(formatHole(hole)) } : {}
 
-/** Gives the range that `--from` and `--to` name. Fails if it ends before it begins. */
-export const rangeOf = (
-  from: Option.Option<number>,
-  to: Option.Option<number>
-): Effect.Effect<Pick<Replay.ReplayOptions, "from" | "to">, UsageFailure> =>
-  Option.isSome(from) && Option.isSome(to) && to.value < from.value
-    ? Effect.fail(new UsageFailure({ message: `--to ${to.value} lies before --from ${from.value}; swap them` }))
-    : Effect.succeed({
-      ...(Option.isSome(from) ? { from: { id: from.value } } : {}),
-      ...(Option.isSome(to) ? { to: { id: to.value } } : {})
-    })
+/** Gives the range that the range flags name. Fails if one end is named twice, or lies before the other. */
+export const rangeOf = Effect.fnUntraced(function*({ from, since, to, until }: GivenRange) {
+  const refuse = (message: string) => Effect.fail(new UsageFailure({ message }))
+  if (Option.isSome(from) && Option.isSome(since)) {
+    return yield* refuse("--from and --since cannot be combined; give one")
+  }
+  if (Option.isSome(to) && Option.isSome(until)) return yield* refuse("--to and --until cannot be combined; give one")
+  if (Option.isSome(from) && Option.isSome(to) && to.value < from.value) {
+    return yield* refuse(`--to ${to.value} lies before --from ${from.value}; swap them`)
+  }
+  if (Option.isSome(since) && Option.isSome(until) && DateTime.isLessThan(until.value, since.value)) {
+    const [earlier, later] = [until.value, since.value].map(DateTime.formatIso)
+    return yield* refuse(`--until ${earlier} lies before --since ${later}; swap them`)
+  }
+  const range: Pick<Replay.ReplayOptions, "from" | "to"> = {
+    ...Option.match(from, { onNone: () => ({}), onSome: (id) => ({ from: { id } }) }),
+    ...Option.match(since, { onNone: () => ({}), onSome: (time) => ({ from: { time } }) }),
+    ...Option.match(to, { onNone: () => ({}), onSome: (id) => ({ to: { id } }) }),
+    ...Option.match(until, { onNone: () => ({}), onSome: (time) => ({ to: { time } }) })
+  }
+  return range
+})
 
 /**
- * Writes the events of a replay, as the bytes that `join` makes of each block. If `--from` is missing and the oldest
+ * Writes the events of a replay, as the bytes that `join` makes of each block. If no beginning is given and the oldest
  * events were deleted, reports where the log begins. Shows the progress only if the events go to a file: the reader of
  * a pipe may write to the same terminal.
  */
@@ -59,27 +78,33 @@ export const writeEvents = Effect.fnUntraced(function*(
   label: string,
   join: (block: VerifiedBlock) => string | Uint8Array
 ) {
-  const firstId = options.from !== undefined && "id" in options.from
-    ? options.from.id
-    : yield* sayWhatIsGone(options.directory)
+  const { from, to } = options
+  /** Not known before the first block when the range begins with a time. */
+  let firstId = from === undefined
+    ? yield* sayWhatIsGone(options.directory)
+    : typeof from === "object" && "id" in from
+    ? from.id
+    : undefined
   const output = yield* Effect.option(FileSystem.FileSystem.use((fileSystem) => fileSystem.stat("/dev/stdout")))
   const isWanted = Option.exists(output, ({ type }) => type === "File")
   const newestId = isShown(isWanted) && options.follow === undefined
     ? yield* newestEventId(options.directory)
     : undefined
-  const lastId = options.to?.id ?? newestId
-  let writtenId = firstId - 1
+  // A range that ends with a time ends with an event that is not known before.
+  const lastId = to === undefined ? newestId : "id" in to ? Math.min(to.id, newestId ?? to.id) : undefined
+  let writtenId = 0
   const look = (): Progress => ({
     label,
     unit: "events",
-    done: writtenId - firstId + 1,
-    total: lastId === undefined ? undefined : Math.min(lastId, newestId ?? lastId) - firstId + 1
+    done: firstId === undefined ? 0 : Math.max(0, writtenId - firstId + 1),
+    total: lastId === undefined || firstId === undefined ? undefined : lastId - firstId + 1
   })
   const writing = Stream.runForEachArray(
     Replay.blocks(options),
     // The next read overwrites a block's memory, so each block is written before the next one is requested.
     (blocks) =>
       Effect.forEach(blocks, (block) => {
+        firstId ??= block.firstEventId
         writtenId = block.lastEventId
         return writeOutput(join(block))
       }, { discard: true })

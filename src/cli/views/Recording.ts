@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
-import type * as Wal from "../../recorder/Wal.ts"
+import type * as Wal from "../../recorder/WalParts.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
@@ -20,7 +20,7 @@ export interface Recording {
 }
 
 /** Takes the services out of the context of a recorder's layer. */
-export const servicesOf = (context: Context.Context<Wal.Wal>): Recording => ({
+export const servicesOf = (context: Context.Context<Wal.Parts>): Recording => ({
   recorder: Context.get(context, Recorder),
   maintainer: Context.get(context, SegmentMaintainer),
   telemetry: Context.get(context, Telemetry),

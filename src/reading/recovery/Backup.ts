@@ -82,16 +82,18 @@ const looksMax = 3
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { Backup, NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { Backup, NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   yield* (yield* Events).appendDurable(Buffer.from("hello"))
  *   // Beside the recorder; the copy verifies.
  *   const { faults, lastEventId, to } = yield* Backup.backup({ directory: "./log", to: "./copy" })
  *   yield* Console.log(`${to}: up to event ${lastEventId}, ${faults.length} faults`) // => up to event 1, 0 faults
  * })
  *
- * const WalLive = Wal.layer({ directory: "./log" })
+ * const WalLive = Events.layer({ directory: "./log" })
  * await Effect.runPromise(program.pipe(Effect.provide(WalLive), Effect.provide(NodeDisk.layer)))
  * ```
  */

@@ -232,14 +232,16 @@ const flushNanosEnd = 9_214_646_400_000_000_000n
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Recovery, Wal } from "effect-wal"
+ * import { NodeDisk, Recovery, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const open = Effect.gen(function*() {
- *   const { append, recovery } = yield* Recorder.Recorder
+ *   const { append, recovery } = yield* Events
  *   yield* Console.log(Recovery.formatReport(recovery))
  *   yield* append(Buffer.from("hello"))
  *   return recovery.lastEventId
- * }).pipe(Effect.provide(Wal.layer({ directory: "./log" })))
+ * }).pipe(Effect.provide(Events.layer({ directory: "./log" })))
  *
  * const program = Effect.gen(function*() {
  *   yield* open

@@ -106,10 +106,12 @@ const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Repair, Wal } from "effect-wal"
+ * import { NodeDisk, Repair, Wal } from "effect-wal"
  *
- * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
- *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const record = Effect.flatMap(Events, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Events.layer({ directory: "./log" }))
  * )
  *
  * // Reports what it would do; `apply: true` does it, and needs the directory for itself.

@@ -157,10 +157,12 @@ const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(o
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recorder, Verify, Wal } from "effect-wal"
+ * import { NodeDisk, Verify, Wal } from "effect-wal"
  *
- * const record = Effect.flatMap(Recorder.Recorder, ({ append }) => append(Buffer.from("hello"))).pipe(
- *   Effect.provide(Wal.layer({ directory: "./log" }))
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const record = Effect.flatMap(Events, ({ append }) => append(Buffer.from("hello"))).pipe(
+ *   Effect.provide(Events.layer({ directory: "./log" }))
  * )
  *
  * const verify = Effect.gen(function*() {

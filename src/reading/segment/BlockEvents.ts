@@ -1,9 +1,10 @@
 /**
  * Takes the events out of a checked block. `forEachEvent` is fast: it allocates nothing. `eventsOf` is convenient: it
- * makes `{ id, bytes }` of each; the bytes are views on the block, not copies.
+ * makes `{ id, time, bytes }` of each; the bytes are views on the block, not copies.
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
 import { readId } from "../../format/Block.ts"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 
@@ -17,6 +18,12 @@ export type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
  */
 export interface RecordedEvent {
   readonly id: number
+  /**
+   * When the event became durable at the earliest: the recorder's clock at the flush that wrote it, in whole
+   * milliseconds. It never goes back within a log, also when the clock does. `undefined` in format 1, which does not
+   * tell.
+   */
+  readonly time: DateTime.Utc | undefined
   readonly bytes: Uint8Array
 }
 
@@ -66,11 +73,21 @@ const forEachOfVariableSize = (
  */
 export const eventsOf = (block: VerifiedBlock): Array<RecordedEvent> => {
   const events: Array<RecordedEvent> = []
+  const time = timeOf(block)
   forEachEvent(block, (id, bytes, start, end) => {
-    events.push({ id, bytes: bytes.subarray(start, end) })
+    events.push({ id, time, bytes: bytes.subarray(start, end) })
   })
   return events
 }
+
+/**
+ * The time of the events of a block, as `RecordedEvent.time`.
+ *
+ * @since 0.1.0
+ * @category iteration
+ */
+export const timeOf = ({ flushNanos }: VerifiedBlock): DateTime.Utc | undefined =>
+  flushNanos === 0n ? undefined : DateTime.makeUnsafe(Number(flushNanos / 1_000_000n))
 
 /**
  * The part of a block whose ids lie from `fromId` to `toId`, both included; `undefined` when there is none. A view, not

@@ -231,6 +231,8 @@ export interface SegmentStart {
    * is no intact header of a first block.
    */
   readonly firstEventId: number | undefined
+  /** When its last flush was made, or its first one while it is open; 0 when unknown. */
+  readonly flushNanos: bigint
 }
 
 /**
@@ -247,9 +249,12 @@ export const readStart = (
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
     if (header.closedNanos !== 0n) {
-      return { header, firstEventId: header.firstEventId === 0 ? undefined : header.firstEventId }
+      const { firstEventId, lastFlushNanos } = header
+      return { header, firstEventId: firstEventId === 0 ? undefined : firstEventId, flushNanos: lastFlushNanos }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
-    return { header, firstEventId: isFirst ? block.firstEventId : undefined }
+    return isFirst
+      ? { header, firstEventId: block.firstEventId, flushNanos: block.flushNanos }
+      : { header, firstEventId: undefined, flushNanos: 0n }
   }))

@@ -1,6 +1,6 @@
 /**
- * Opens a segment at an event, without reading or decoding most of what lies before it. The cursor may start at an
- * earlier event; the caller drops what it did not ask for.
+ * Opens a segment at an event or a time, without reading or decoding most of what lies before it. The cursor may start
+ * at an earlier event; the caller drops what it did not ask for.
  *
  * What is verified after a seek:
  *
@@ -44,11 +44,14 @@ import { makeCursor, openSegment } from "./SegmentReader.ts"
 /** Distance of the places that are tried: the content of one block of our frames. */
 const strideBytes = pieceBytes
 
-/** Opens a segment for reading from event `fromId` or before it. */
+/** Tells whether everything before a point lies before what is sought; then the same holds for all points before it. */
+export type IsBefore = (point: SegmentPoint) => boolean
+
+/** Opens a segment for reading from what is sought, or from something before it. */
 export const openSegmentAt = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  fromId: number,
+  isBefore: IsBefore,
   reading: Reading
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
   Effect.gen(function*() {
@@ -67,7 +70,7 @@ export const openSegmentAt = (
     if (header === undefined || header.closedNanos === 0n || header.blockBytesMax * 4 > content.bytes) {
       return yield* fromTheFront
     }
-    const point = yield* lastPointBefore(content, header, fromId)
+    const point = yield* lastPointBefore(content, header, isBefore)
     if (point === undefined) return yield* fromTheFront
     verifier.resume(header, point)
     const cursor = makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
@@ -144,8 +147,12 @@ export const resumeSegment = Effect.fnUntraced(function*(
   return makeCursor({ ...reading, file, content, verifier })
 })
 
-/** The last of the points that are tried that has only earlier events before it. */
-const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, fromId: number) {
+/** The last of the points that are tried that has nothing before it that is sought. */
+const lastPointBefore = Effect.fnUntraced(function*(
+  content: SeekableContent,
+  header: SegmentHeader,
+  isBefore: IsBefore
+) {
   let found: SegmentPoint | undefined
   let low = 1
   let high = Math.floor((content.bytes - 1) / strideBytes)
@@ -155,9 +162,9 @@ const lastPointBefore = Effect.fnUntraced(function*(content: SeekableContent, he
     const probe = hasFixedBlocks(header.version)
       ? fixedPoint(content, header, position)
       : provenPoint(content, header, position)
-    // Damage at a place that is only tried is no fault yet: the wanted event may lie before it.
+    // Damage at a place that is only tried is no fault yet: what is sought may lie before it.
     const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
-    if (point !== undefined && point.lastEventId < fromId) {
+    if (point !== undefined && isBefore(point)) {
       found = point
       low = middle + 1
     } else {

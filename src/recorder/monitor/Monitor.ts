@@ -42,18 +42,23 @@ const Answer = Schema.fromJsonString(MonitorReport)
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { Monitor, NodeDisk, Recorder, Wal } from "effect-wal"
+ * import { Monitor, NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
  *
  * const program = Effect.gen(function*() {
- *   yield* (yield* Recorder.Recorder).appendDurable(Buffer.from("hello"))
+ *   yield* (yield* Events).appendDurable(Buffer.from("hello"))
  *   // From this or from any other process of the machine, as `effect-wal stats --dir ./log` does.
  *   const report = yield* Monitor.read("./log")
  *   yield* Console.log(report?.positions) // => durable: 1
  * })
  *
- * const RecorderLive = Monitor.layer.pipe(Layer.provideMerge(Wal.layer({ directory: "./log" })))
+ * const EventsLive = Monitor.layer.pipe(
+ *   Layer.provide(Events.parts),
+ *   Layer.provideMerge(Events.layer({ directory: "./log" }))
+ * )
  *
- * await Effect.runPromise(program.pipe(Effect.provide(RecorderLive), Effect.provide(NodeDisk.layer)))
+ * await Effect.runPromise(program.pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)))
  * ```
  */
 export const layer: Layer.Layer<

@@ -80,8 +80,8 @@ describe("a whole log", () => {
       const copy = `${directory}-copy`
       const exported = yield* here("export", "--dir", directory, "--from", "129", "--to", "130")
       assert.deepStrictEqual(exported.stdout.trimEnd().split("\n").map((line) => JSON.parse(line)), [
-        { id: 129, text: "event 129" },
-        { id: 130, text: "event 130" }
+        { id: 129, time: "2023-11-14T22:13:20.000Z", text: "event 129" },
+        { id: 130, time: "2023-11-14T22:13:20.000Z", text: "event 130" }
       ])
       const copied = yield* here("backup", "--dir", directory, "--to", copy)
       assert.strictEqual(copied.code, 0, copied.stderr)

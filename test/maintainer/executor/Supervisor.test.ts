@@ -10,7 +10,7 @@ import { Disk } from "../../../src/disk/Disk.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import type { StepOutcome } from "../../../src/maintainer/steps/StepOutcome.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
-import * as Wal from "../../../src/recorder/Wal.ts"
+import * as Wal from "../../../src/recorder/WalParts.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
 import { program } from "../../programs.ts"
 import {

@@ -15,7 +15,7 @@ import { anyBytes, closedSegment, SegmentProof } from "../../../src/maintainer/s
 import type { ProofMaker } from "../../../src/maintainer/steps/SegmentProof.ts"
 import { FrameMemory } from "../../../src/reading/segment/FrameReader.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
-import * as Wal from "../../../src/recorder/Wal.ts"
+import * as Wal from "../../../src/recorder/WalParts.ts"
 import { noopUpdater } from "../../../src/telemetry/SegmentMaintainerUpdater.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { hotPath, open, put, quiet, simulated, whileClockTurns } from "../maintaining.ts"

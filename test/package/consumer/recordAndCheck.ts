@@ -1,5 +1,5 @@
 /** What both applications do: record, close the recorder, and read everything back. */
-import { type NodeDisk, Recorder, Replay, Verify, type Wal } from "effect-wal"
+import { type NodeDisk, Replay, Verify, Wal } from "effect-wal"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -8,10 +8,13 @@ const events = 1000
 
 const eventOf = (id: number): Uint8Array => Buffer.from(`event ${id} `.repeat(100))
 
+/** Exported, as a package of a monorepo exports it. */
+export class Numbers extends Wal.Service<Numbers>()("consumer/Numbers") {}
+
 const record = Effect.gen(function*() {
-  const recorder = yield* Recorder.Recorder
-  for (let count = 1; count <= events; count++) yield* recorder.append(eventOf(count))
-  return yield* recorder.commit
+  const { append, commit } = yield* Numbers
+  for (let count = 1; count <= events; count++) yield* append(eventOf(count))
+  return yield* commit
 })
 
 const countRight = (directory: string) =>
@@ -31,10 +34,10 @@ export const optionsFor = (directory: string): Wal.WalOptions => ({
 /** What was durable, what reads back as it was written, and how many segments became cold. */
 export const recordAndCheck = (
   directory: string,
-  recorderLayer: Layer.Layer<Wal.Wal, Wal.WalError, Layer.Success<typeof NodeDisk.layer>>
+  numbersLayer: Layer.Layer<Numbers, Wal.WalError, Layer.Success<typeof NodeDisk.layer>>
 ) =>
   Effect.gen(function*() {
-    const durable: number = yield* Effect.provide(record, recorderLayer)
+    const durable: number = yield* Effect.provide(record, numbersLayer)
     const report: Verify.VerifyReport = yield* Verify.verify({ directory })
     const replayed: number = yield* countRight(directory)
     const cold = report.segments.filter((segment) => segment.form === "cold").length

@@ -1,18 +1,18 @@
 /** An application whose bundle has the threads in a folder of their own. `recordElsewhere.ts DIRECTORY thread|fiber` */
-import { Compressor, NodeDisk, Wal } from "effect-wal"
+import { Compressor, NodeDisk } from "effect-wal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { optionsFor, recordAndCheck } from "./recordAndCheck.ts"
+import { Numbers, optionsFor, recordAndCheck } from "./recordAndCheck.ts"
 
 const directory = process.argv[2] ?? "./log"
 const options = optionsFor(directory)
 
-const inThread = Wal.layerWorker({
+const inThread = Numbers.layerWorker({
   ...options,
   threadModule: new URL("./threads/maintainerThread.js", import.meta.url)
 })
 
-const inFiber = Wal.layer(options).pipe(Layer.provideMerge(
+const inFiber = Numbers.layer(options).pipe(Layer.provideMerge(
   Layer.succeed(
     Compressor.Compressor,
     Compressor.threadedFrom(new URL("./threads/compressorThread.js", import.meta.url))

@@ -1,23 +1,23 @@
 /** An application that tests itself on a disk that loses power. */
-import { Recorder, Replay, Wal } from "effect-wal"
+import { Wal } from "effect-wal"
 import { SimulatedDisk } from "effect-wal/testing"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+
+class Words extends Wal.Service<Words>()("consumer/Words", { event: Schema.String }) {}
 
 const directory = "/log"
 
 const program = Effect.gen(function*() {
   const disk = yield* SimulatedDisk.SimulatedDisk
-  yield* Effect.gen(function*() {
-    const recorder = yield* Recorder.Recorder
-    yield* recorder.appendDurable(Buffer.from("committed"))
-  }).pipe(Effect.provide(Wal.layer({ directory })))
+  yield* Words.use(({ appendDurable }) => appendDurable("committed")).pipe(Effect.provide(Words.layer({ directory })))
   yield* disk.crash
-  const recovered = yield* Effect.provide(Recorder.Recorder, Wal.layer({ directory }))
-  const events = yield* Stream.runCollect(Replay.events({ directory }))
+  const recovered = yield* Effect.provide(Words, Words.layer({ directory }))
+  const events = yield* Stream.runCollect(Words.reader({ directory }).events())
   return {
     recovered: recovered.recovery.lastEventId,
-    replayed: events.map(({ bytes }) => Buffer.from(bytes).toString())
+    replayed: events.map(({ event }) => event)
   }
 })
 

@@ -12,7 +12,7 @@ import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import * as Monitor from "../../../src/recorder/monitor/Monitor.ts"
 import { MonitorError } from "../../../src/recorder/monitor/MonitorSocket.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
-import * as Wal from "../../../src/recorder/Wal.ts"
+import * as Wal from "../../../src/recorder/WalParts.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
 import { small, temporaryDirectory, text } from "../fixtures.ts"
 

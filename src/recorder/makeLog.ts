@@ -1,0 +1,179 @@
+/** Makes logs, and readers, of what knows no types: the parts of a recorder, and `Replay`. */
+import type * as Arr from "effect/Array"
+import * as Channel from "effect/Channel"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import { Disk } from "../disk/Disk.ts"
+import * as EventCodec from "../format/EventCodec.ts"
+import { refuseArgument, requireList, requireWhole } from "../internal/arguments.ts"
+import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
+import * as Replay from "../reading/Replay.ts"
+import type { RecordedEvent } from "../reading/segment/BlockEvents.ts"
+import * as Arena from "../shared/Arena.ts"
+import { SegmentArena } from "../shared/SegmentArena.ts"
+import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { EventUndecodable } from "./EventUndecodable.ts"
+import * as Follow from "./Follow.ts"
+import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./Log.ts"
+import { Recorder } from "./Recorder.ts"
+import { RecorderError } from "./RecorderError.ts"
+
+/** Makes a log of the parts in the context. `name` is that of its readers. */
+export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
+  name: string,
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>
+) {
+  const recorder = yield* Recorder
+  const maintainer = yield* SegmentMaintainer
+  const arena = yield* SegmentArena
+  const telemetry = yield* Telemetry
+  const parts: Context.Context<Parts> = Context.pick(
+    Recorder,
+    SegmentMaintainer,
+    SegmentArena,
+    SegmentsToPersist,
+    SegmentsToFreeze,
+    SegmentsToFree,
+    Telemetry
+  )(yield* Effect.context<Parts>())
+  const disk = yield* Disk
+
+  // Bytes are appended as they are, without an effect around each of them.
+  const isBytes = Object.is(codec, EventCodec.bytes)
+  const asTyped = (append: Recorder["Service"]["append"]) =>
+    append as unknown as Log<Event, Encoding, Decoding>["append"]
+
+  const encode = (event: Event) =>
+    Effect.mapError(codec.encode(event), (error) => new RecorderError({ reason: "Unencodable", detail: error.message }))
+  const encodeAll = (events: Iterable<Event>) =>
+    Effect.suspend(() => {
+      requireList("events", events)
+      return Effect.forEach(events, encode)
+    })
+  const append: Log<Event, Encoding, Decoding>["append"] = isBytes
+    ? asTyped(recorder.append)
+    : (event) => Effect.flatMap(encode(event), recorder.append)
+
+  const appendEncodedDurable = (event: Event) => {
+    const appendBytes = recorder.durableAppends()
+    return Effect.flatMap(encode(event), appendBytes)
+  }
+
+  const appendDurable: Log<Event, Encoding, Decoding>["appendDurable"] = isBytes
+    ? asTyped(recorder.appendDurable)
+    : appendEncodedDurable
+
+  const appendEach = Effect.fnUntraced(function*(events: Iterable<Event>) {
+    requireList("events", events)
+    for (const event of events) yield* append(event)
+    return recorder.writer.lastEventId
+  })
+
+  const events = ({ follow, from, name: reader = name, to, ...rest }: EventRange = {}) => {
+    const range = { ...rest, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+    const recorded = follow === true
+      ? Follow.events({ ...range, name: reader })
+      : Stream.unwrap(Effect.gen(function*() {
+        // From here on nothing is deleted that this reader still has to read.
+        const held = yield* maintainer.hold({ name: reader, fromSegmentIndex: 0 })
+        const durable = Arena.durableEventId(arena)
+        const { directory, naming } = maintainer
+        return Replay.events({ ...range, directory, naming, onSegment: held.advanceTo }).pipe(
+          Stream.takeWhile(({ id }) => id <= durable)
+        )
+      }))
+    return decoded(codec, recorded).pipe(Stream.provideContext(parts), Stream.provideService(Disk, disk))
+  }
+
+  const log: Log<Event, Encoding, Decoding> = {
+    append,
+    appendAll: (events) => Effect.flatMap(encodeAll(events), recorder.appendAll),
+    appendEach,
+    appendDurable,
+    commit: recorder.commit,
+    commitTo: recorder.commitTo,
+    flush: recorder.flush,
+    rotate: recorder.rotate,
+    events,
+    sink: (options) => sinkInto(append, recorder, options),
+    durably: <E = never>() =>
+      Channel.identity<Arr.NonEmptyReadonlyArray<Event>, E, unknown>().pipe(
+        Channel.mapEffect((events) =>
+          Effect.tap(
+            Effect.forEach(events, (event) => Effect.map(append(event), (id) => ({ id, event }))),
+            recorder.flush
+          )
+        )
+      ),
+    positions: recorder.positions,
+    changes: recorder.changes,
+    recovery: recorder.recovery,
+    recorder,
+    maintainer,
+    telemetry,
+    parts
+  }
+  return log
+})
+
+/** Makes a reader of the directory of another process. */
+export const makeReader = <Event, Encoding, Decoding>(
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>,
+  options: Pick<Replay.ReplayOptions, "directory" | "naming">
+): LogReader<Event, Decoding> => ({
+  events: ({ follow, ...range } = {}) =>
+    decoded(codec, Replay.events({ ...range, ...options, ...(follow === true ? { follow: "poll" as const } : {}) }))
+})
+
+/** Decodes events one by one: those before one that cannot be decoded are handed out. */
+const decoded = <Event, Encoding, Decoding, E, R>(
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>,
+  events: Stream.Stream<RecordedEvent, E, R>
+): Stream.Stream<LogEvent<Event>, E | EventUndecodable, R | Decoding> =>
+  Stream.mapEffect(events, ({ bytes, id, time }) =>
+    Effect.mapBoth(codec.decode(bytes), {
+      onFailure: (error) => new EventUndecodable({ eventId: id, detail: error.message }),
+      onSuccess: (event) => ({ id, time, event })
+    }))
+
+const sinkInto = <Event, Encoding>(
+  append: (event: Event) => Effect.Effect<number, RecorderError, Encoding>,
+  { flush }: Recorder["Service"],
+  { maxBatch = 1024, within = "10 millis" }: SinkOptions = {}
+): Sink.Sink<number, Event, never, RecorderError, Encoding> => {
+  requireWhole("options.maxBatch", maxBatch, 1)
+  const delay = Option.getOrUndefined(Duration.fromInput(within))
+  if (delay === undefined) return refuseArgument("options.within", within, "a duration")
+  return Sink.fromTransform((
+    upstream: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, never, void>,
+    scope: Scope.Scope
+  ) => {
+    /** Events that were taken since the last flush began. */
+    let waiting = 0
+    const flushNow = Effect.suspend(() => {
+      waiting = 0
+      return flush
+    })
+    /** What it fails with, the next flush fails with too, and that one is waited for. */
+    const flushSoon = Effect.forkIn(Effect.ignore(Effect.andThen(Effect.sleep(delay), flushNow)), scope)
+    const take = Effect.fnUntraced(function*(events: Arr.NonEmptyReadonlyArray<Event>) {
+      for (const event of events) {
+        if (waiting === 0) yield* flushSoon
+        yield* append(event)
+        waiting += 1
+        if (waiting >= maxBatch) yield* flushNow
+      }
+    })
+    return Effect.flatMap(upstream, take).pipe(
+      Effect.forever({ disableYield: true }),
+      Pull.catchDone(() => Effect.map(flushNow, (durable) => [durable] as const))
+    )
+  })
+}
