@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -107,5 +108,27 @@ describe("Counter", () => {
     }).pipe(
       Effect.provide(SimulatedDisk.layer({ seed: 2 })),
       Effect.provideService(References.MinimumLogLevel, "None")
+    ))
+
+  it.effect("is compressed and forgotten within the limits of its log", () =>
+    Effect.gen(function*() {
+      const steps = yield* Steps
+      yield* steps.appendEach(Array.from({ length: 3000 }, () => ({ by: 1 })))
+      yield* steps.commit
+      // A drain comes back when everything that was due is done. No clock has to move, and nothing is slept for.
+      yield* steps.maintainer.drain
+      const { coldSegments, hotSegments } = yield* steps.maintainer.status
+      assert.deepStrictEqual([coldSegments, hotSegments <= 2], [4, true])
+      const oldest = Option.getOrThrow(yield* Stream.runHead(steps.events()))
+      assert.isAbove(oldest.id, 1)
+      const deleted = yield* Effect.flip(Stream.runDrain(steps.events({ from: { id: 1 } })))
+      assert.deepInclude(deleted, { _tag: "EventsDeleted", firstAvailableId: oldest.id })
+    }).pipe(
+      Effect.provide(Steps.layer({
+        directory,
+        segmentBytesMax: 4096,
+        limits: { maxSegments: 2, maxCompressedSegments: 4 }
+      })),
+      Effect.provide(SimulatedDisk.layer({ seed: 3 }))
     ))
 })

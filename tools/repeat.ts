@@ -84,7 +84,10 @@ if (!Number.isInteger(times) || times < 1) {
 }
 
 for (let count = 0; count < Number(values.busy); count++) {
-  children.add(spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }))
+  const busy = spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" })
+  // Nothing waits for it: it is killed when this process ends.
+  busy.unref()
+  children.add(busy)
 }
 process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")))
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))

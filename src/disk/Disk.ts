@@ -181,6 +181,8 @@ export type OpenMode = "read" | "write" | "create"
  * @category services
  */
 export class Disk extends Context.Service<Disk, {
+  /** Whether everything on this disk follows from a seed and the clock: then nothing that uses it starts a thread. */
+  readonly isSimulated?: boolean
   /**
    * Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter.
    */

@@ -78,7 +78,7 @@ export const threaded: RawCompressor = ThreadedCompressor.make(() => moduleBesid
 export const threadedFrom = (module: URL): RawCompressor => ThreadedCompressor.make(() => module)
 
 /**
- * The compressor that freezing uses; `threaded` unless another is provided.
+ * The compressor that freezing uses. Unless another is provided it is `threaded`, and `blocking` on a simulated disk.
  *
  * @since 0.1.0
  * @category services

@@ -22,10 +22,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Disk, DiskError } from "../disk/Disk.ts"
+import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { blocking, Compressor } from "./Compressor.ts"
 import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
 import type { ExecutorSeat } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
@@ -72,4 +74,12 @@ const spawnFiber = (seat: ExecutorSeat) =>
       telemetry: telemetry.updater(0),
       emit: seat.emit,
       warn: seat.warn
-    }))
+    })).pipe(withoutThreadsOnSimulatedDisk)
+
+/** What a thread does comes when it comes. On a simulated disk everything follows from its seed and the clock. */
+const withoutThreadsOnSimulatedDisk = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Disk> =>
+  Effect.gen(function*() {
+    const { isSimulated } = yield* Disk
+    const isChosen = (yield* Effect.context<never>()).mapUnsafe.has(Compressor.key)
+    return yield* isSimulated === true && !isChosen ? Effect.provideService(effect, Compressor, blocking) : effect
+  })

@@ -57,7 +57,7 @@ const advice: Record<RecorderReason, string> = {
 /**
  * An append or a commit failed. When it has an `eventId`, the event up to which was waited is in memory and is still
  * being written: wait for it with `commitTo(eventId)`, which writes nothing twice. The exception is `MaintainerDown`.
- * Without an `eventId` nothing was written.
+ * An append that fails without an `eventId` has written nothing.
  *
  * @since 0.1.0
  * @category errors
@@ -87,7 +87,7 @@ const advice: Record<RecorderReason, string> = {
  */
 export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
   reason: RecorderReason,
-  /** The event up to which was waited; it is in memory. `undefined` when nothing was written. */
+  /** The event up to which was waited; it is in memory. An append that fails without one has written nothing. */
   eventId: Schema.optionalKey(Schema.Int),
   /** Sizes, ids or paths; empty if there is nothing to add. */
   detail: Schema.String

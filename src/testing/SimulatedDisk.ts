@@ -408,6 +408,7 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       })
 
     return {
+      isSimulated: true,
       open: (path, mode) =>
         perform({
           operation: "open",

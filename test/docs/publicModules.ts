@@ -11,6 +11,9 @@ export const entries: ReadonlyArray<string> = ["index.ts", "testing/index.ts"].f
   existsSync(join(source, file))
 )
 
+/** The entries that are a module themselves. */
+const moduleEntries: ReadonlyArray<PublicModule> = [{ name: "promise", file: "promise/index.ts" }]
+
 /** A module as its users see it. */
 export interface PublicModule {
   readonly name: string
@@ -27,7 +30,7 @@ export const modulesOf = (entry: string): ReadonlyArray<PublicModule> =>
   }))
 
 /** The modules of all entries. */
-export const publicModules: ReadonlyArray<PublicModule> = entries.flatMap(modulesOf)
+export const publicModules: ReadonlyArray<PublicModule> = [...entries.flatMap(modulesOf), ...moduleEntries]
 
 /** A statement that exports a name, and where it begins in the text of its file. */
 export interface Declaration {
