@@ -50,8 +50,11 @@ const measure = async (): Promise<void> => {
   )
   try {
     const { maintainer, recorder } = await runtime.runPromise(Events)
-    await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
-    await runtime.runPromise(recorder.rotate)
+    // Two rotations: the start continues a prepared segment that is at most half full, and begins a new one after a fuller one.
+    for (let rotation = 0; rotation < 2; rotation++) {
+      await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
+      await runtime.runPromise(recorder.rotate)
+    }
     await runtime.runPromise(recorder.appendDurable(new Uint8Array(eventSize)))
     await setTimeout(2000)
     const waitUntil = async (isOver: () => boolean): Promise<void> => {

@@ -148,7 +148,7 @@ export const makeProcess = (options: {
   const spawn = Effect.fnUntraced(function*(seat: ExecutorSeat) {
     const queues = yield* Effect.context<SegmentQueues.SegmentQueues | Telemetry.Telemetry>()
     const telemetry = (yield* Telemetry.Telemetry).updater(0)
-    doorbells.add(seat.control.progress).add(seat.control.attention)
+    for (const doorbell of [seat.control.progress, seat.control.attention, seat.control.room]) doorbells.add(doorbell)
     const threadDisk = makeDisk(`e${seat.executor}`, options.listener)
     const isThread = scenario.hosting === "threads"
     const thread = isThread ? world.thread() : world.main

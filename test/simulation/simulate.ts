@@ -29,14 +29,16 @@ interface Report {
 
 const print = (text: string): void => void process.stdout.write(text)
 
+/** What the runtime keeps for doorbells that were silenced is given back between two turns of the event loop. */
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 const work = async ({ from, stride, to }: Share): Promise<void> => {
   let report = { seeds: 0, operations: 0, failures: [] as Array<Report["failures"][number]> }
   const send = async () => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a message port has no origin
     parentPort?.postMessage(report satisfies Report)
     report = { seeds: 0, operations: 0, failures: [] }
-    // What the runtime keeps for doorbells that were silenced is given back between two turns of the event loop.
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   for (let seed = from; seed < to; seed += stride) {
     const { operations, violation } = run({ seed })
@@ -92,16 +94,17 @@ const runOne = (seed: number, isVerbose: boolean): number => {
 /** A bug that is not found by then needs a `focus`. */
 const plantedSeedsMax = 20_000
 
-const findPlanted = (): number => {
+const findPlanted = async (): Promise<number> => {
   let missed = 0
   for (const bug of plantedBugs) {
     const { name, seedFirst = 1, seedsMax } = bug
-    const findsFrom = (from: number): number | undefined => {
+    const findsFrom = async (from: number): Promise<number | undefined> => {
       for (let seed = from; seed < from + plantedSeedsMax; seed++) {
+        if (seed % batch === 0) await nextTurn()
         if (run(optionsOf(bug, seed)).violation !== undefined) return seed
       }
     }
-    const near = findsFrom(seedFirst)
+    const near = await findsFrom(seedFirst)
     const isNear = near !== undefined && near < seedFirst + seedsMax
     if (!isNear) missed += 1
     print(`${isNear ? "      " : "MISSED"} ${String(near).padStart(6)} from ${seedFirst}: ${name}\n`)
@@ -121,7 +124,7 @@ if (isMainThread) {
     }
   })
   process.exitCode = values.planted
-    ? findPlanted()
+    ? await findPlanted()
     : values.seed === undefined
     ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs))
     : runOne(Number(values.seed), values.verbose)
