@@ -38,7 +38,7 @@ const record = Effect.gen(function*() {
   }
   const wrong = Object.assign(new Deposited({ account: "ada", cents: 1 }), { cents: -5 })
   const refused = yield* Effect.flip(accounts.append(wrong))
-  yield* Console.log(`refused: ${refused.reason}`)
+  yield* Console.log(`refused: ${refused.reason._tag}`)
   yield* Console.log(`${yield* accounts.commit} events are durable`)
 }).pipe(Effect.provide(Accounts.layer({ directory })))
 

@@ -19,6 +19,8 @@ export * as ThreadAppender from "./recorder/ThreadAppender.ts"
 /** @since 0.1.0 @category recording */
 export * as Monitor from "./recorder/monitor/Monitor.ts"
 /** @since 0.1.0 @category recording */
+export * as MonitorError from "./recorder/monitor/MonitorError.ts"
+/** @since 0.1.0 @category recording */
 export * as MonitorReport from "./recorder/monitor/MonitorReport.ts"
 /** @since 0.1.0 @category recording */
 export * as Follow from "./recorder/Follow.ts"

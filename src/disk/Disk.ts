@@ -23,58 +23,158 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
 import { plainText } from "../internal/plainText.ts"
+import { taggedReason, withDetail } from "../internal/taggedReason.ts"
+
+/**
+ * The name stands for nothing.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class NotFound extends taggedReason("NotFound", "it does not exist", false) {}
+
+/**
+ * The name is taken.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Exists extends taggedReason("Exists", "it already exists", false) {}
+
+/**
+ * A file has the name of a directory.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class NotDirectory extends taggedReason("NotDirectory", "it is not a directory", false) {}
+
+/**
+ * A directory has the name of a file.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class IsDirectory extends taggedReason("IsDirectory", "it is a directory; remove or rename it", false) {}
+
+/**
+ * Permissions, or a read-only file system.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Denied extends taggedReason("Denied", "permission denied, or the file system is read-only", false) {}
+
+/**
+ * No space, or a quota or file size limit is reached.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Full extends taggedReason("Full", "no disk space left; free some, or lower the retention limits", true) {}
+
+/**
+ * The process or the system is out of file descriptors.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class TooManyFiles extends taggedReason(
+  "TooManyFiles",
+  "too many open files; raise the limit (ulimit -n)",
+  true
+) {}
+
+/**
+ * A symbolic link, or something that is no regular file, stands where a file of ours should be.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unsafe extends taggedReason(
+  "Unsafe",
+  "it is not a regular file (a link?); remove it or use another directory",
+  false
+) {}
+
+/**
+ * Another process holds the lock, or this process does.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Held extends Data.TaggedError("Held")<{
+  /** Who holds it, for people: the process, its host, and since when. */
+  readonly holder: string
+}> {
+  override get message(): string {
+    return withDetail("another process holds it", this.holder)
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The file system or the system has no such thing; `detail` names it.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unsupported extends taggedReason(
+  "Unsupported",
+  "not possible on this file system or system; use another",
+  false
+) {}
+
+/**
+ * The device failed, or anything else.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Io extends taggedReason("Io", "the device reported an error", true) {}
+
+const reasons = {
+  NotFound,
+  Exists,
+  NotDirectory,
+  IsDirectory,
+  Denied,
+  Full,
+  TooManyFiles,
+  Unsafe,
+  Held,
+  Unsupported,
+  Io
+}
 
 /**
  * Why an operation failed, in words that tell what to do about it.
  *
- * - `NotFound`, `Exists`, `NotDirectory`, `IsDirectory`: the name does not stand for what was expected
- * - `Denied`: permissions, or a read-only file system
- * - `Full`: no space, or a quota or file size limit is reached
- * - `TooManyFiles`: the process or the system is out of file descriptors
- * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
- * - `Held`: another process holds the lock, or one of this process
- * - `Unsupported`: the file system or the system has no such thing
- * - `Io`: the device failed, or anything else
- *
  * @since 0.1.0
- * @category errors
+ * @category reasons
  */
-export const diskReasons = [
-  "NotFound",
-  "Exists",
-  "NotDirectory",
-  "IsDirectory",
-  "Denied",
-  "Full",
-  "TooManyFiles",
-  "Unsafe",
-  "Held",
-  "Unsupported",
-  "Io"
-] as const
+export type DiskReason = InstanceType<typeof reasons[keyof typeof reasons]>
 
 /**
- * One of the reasons why an operation failed.
+ * The tags of the reasons.
  *
  * @since 0.1.0
- * @category errors
+ * @category reasons
  */
-export type DiskReason = typeof diskReasons[number]
+export const diskReasonTags: ReadonlyArray<DiskReason["_tag"]> = Struct.keys(reasons)
 
-const advice: Record<DiskReason, string> = {
-  NotFound: "it does not exist",
-  Exists: "it already exists",
-  NotDirectory: "it is not a directory",
-  IsDirectory: "it is a directory; remove or rename it",
-  Denied: "permission denied, or the file system is read-only",
-  Full: "no disk space left; free some, or lower the retention limits",
-  TooManyFiles: "too many open files; raise the limit (ulimit -n)",
-  Unsafe: "it is not a regular file (a link?); remove it or use another directory",
-  Held: "another process holds it",
-  Unsupported: "not possible on this file system or system; use another",
-  Io: "the device reported an error"
-}
+/**
+ * The reason with a tag. `detail` is what the system reported; for `Held`, who holds the lock.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const diskReason = (tag: DiskReason["_tag"], detail: string): DiskReason =>
+  tag === "Held" ? new Held({ holder: detail }) : new reasons[tag]({ detail })
 
 /**
  * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` is (rule 4).
@@ -87,17 +187,14 @@ export class DiskError extends Data.TaggedError("DiskError")<{
   /** The operation, as in `open`, `write`, `sync`. */
   readonly operation: string
   readonly path: string
-  /** What the system reported: an errno such as `EIO`, or the holder of a lock; empty when there is nothing to add. */
-  readonly detail: string
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const detail = this.detail === "" ? "" : ` (${this.detail})`
-    return plainText(`${this.operation} ${this.path}: ${advice[this.reason]}${detail}`)
+    return `${plainText(`${this.operation} ${this.path}`)}: ${this.reason.message}`
   }
   /** Whether the same operation may succeed later with nothing else changed. */
   get isRetryable(): boolean {
-    return this.reason === "Full" || this.reason === "TooManyFiles" || this.reason === "Io"
+    return this.reason.isRetryable
   }
 }
 
@@ -252,7 +349,7 @@ export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile
  * @category operations
  */
 export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk> =>
-  Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
+  Disk.use((disk) => Effect.catchReason(disk.unlink(path), "DiskError", "NotFound", () => Effect.void))
 
 /**
  * Reads until `target` is full or the file ends; returns the bytes read.

@@ -15,7 +15,7 @@ import * as NodeDisk from "../disk/NodeDisk.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { refuseArgument } from "../internal/arguments.ts"
 import type { LogEvent } from "../recorder/Log.ts"
-import { RecorderError } from "../recorder/RecorderError.ts"
+import { Backpressure, RecorderError } from "../recorder/RecorderError.ts"
 import { Refusal } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
 
@@ -146,7 +146,7 @@ export const open = async (options: OpenOptions): Promise<PromiseLog> => {
     const id = writer.appendUnsafe(bytes)
     if (id > 0) return id
     if (id === Refusal.Full && (rest.onFull ?? "suspend") === "suspend") {
-      throw new RecorderError({ reason: "Backpressure", detail: "await a commit, and append again" })
+      throw new RecorderError({ reason: new Backpressure() })
     }
     return Effect.runSyncWith(services)(log.append(bytes))
   }

@@ -39,7 +39,7 @@ export interface Faults {
 
 interface ToldFailure {
   readonly operation: Operation
-  readonly reason: DiskReason
+  readonly reason: DiskReason["_tag"]
   readonly path: RegExp | undefined
   readonly isForEver: boolean
 }
@@ -69,7 +69,7 @@ export class FaultPlan {
   /**
    * Gives the reason why this operation fails; undefined if it does not. Uses up a failure that was told for one time.
    */
-  failureOf(operation: Operation, path: string): DiskReason | undefined {
+  failureOf(operation: Operation, path: string): DiskReason["_tag"] | undefined {
     const index = this.#told.findIndex((failure) =>
       failure.operation === operation && (failure.path === undefined || path.search(failure.path) !== -1)
     )

@@ -52,7 +52,7 @@ export type StepOutcome =
  */
 export interface StepFailure {
   readonly step: StepName
-  readonly reason: StepReason
+  readonly reason: StepReason["_tag"]
   readonly segmentIndex: number
   readonly path: string
   readonly message: string
@@ -71,7 +71,7 @@ export interface StepFailure {
 export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
-  reason: error.reason,
+  reason: error.reason._tag,
   segmentIndex: error.segmentIndex,
   path: error.path,
   message: error.message,

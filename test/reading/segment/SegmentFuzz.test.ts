@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { compressSync } from "lz4-napi"
-import { Disk, DiskError } from "../../../src/disk/Disk.ts"
+import { Denied, Disk, DiskError } from "../../../src/disk/Disk.ts"
 import type { DiskFile } from "../../../src/disk/Disk.ts"
 import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes, encodeBlockHeader } from "../../../src/format/Block.ts"
@@ -121,7 +121,7 @@ const lie = (segment: BuiltSegment, random: Random): Buffer => {
 
 /** A file that lies in memory. */
 const fileOf = (path: string, bytes: Uint8Array): DiskFile => {
-  const refuse = () => Effect.fail(new DiskError({ operation: "write", path, reason: "Denied", detail: "" }))
+  const refuse = () => Effect.fail(new DiskError({ operation: "write", path, reason: new Denied({ detail: "" }) }))
   return {
     path,
     read: (target, offset) =>
