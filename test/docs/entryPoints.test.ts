@@ -20,6 +20,7 @@ const parts = new Set([
   "Disk",
   "StepOutcome",
   "MaintainerOptions",
+  "MonitorError",
   "MonitorReport",
   "SegmentArena",
   "SegmentCorrupt",

@@ -72,6 +72,7 @@ describe("ThreadAppender", () => {
           const appender = ThreadAppender.attach(yield* ThreadAppender.open({ ringBytes: 4096 }))
           const error = yield* Effect.flip(appender.append(new Uint8Array(3000)))
           assert.strictEqual(error.reason._tag, "TooLarge")
+          assert.include(error.message, "raise ringBytes (3000 bytes, at most ")
           yield* appender.append(new Uint8Array(100))
           yield* appender.commit
         })))
