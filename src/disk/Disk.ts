@@ -17,7 +17,7 @@
  *
  * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
  *
- * Every maintainer thread loads this module. So its error is no `Schema`: that takes 11 MiB and 70 ms of every thread.
+ * Every maintainer thread loads this module. So its error and its reasons are no `Schema`: that takes 11 MiB and 70 ms of every thread.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -321,9 +321,9 @@ export class Disk extends Context.Service<Disk, {
   readonly requireAbilities: (directory: string) => Effect.Effect<void, DiskError>
   /**
    * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
-   * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
+   * another: `Held`, which names the holder. A holder that died in any way leaves no false lock on the same
    * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and
-   * `detail` tells what to do.
+   * `holder` tells what to do.
    *
    * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it
    * there; the next holder removes it.

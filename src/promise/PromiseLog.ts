@@ -82,7 +82,7 @@ export interface ReadOptions extends EventRange {
 export interface PromiseLog extends AsyncDisposable {
   /**
    * Appends a copy of these bytes and returns the id at once. Throws a `RecorderError` when nothing was written. Its
-   * reason is `Backpressure` when every slot waits for the disk: `await log.commit()`, and append again.
+   * `reason._tag` is `Backpressure` when every slot waits for the disk: `await log.commit()`, and append again.
    */
   readonly append: (bytes: Uint8Array) => number
   /** Appends all of these events as one batch, or none of them, when there is room; the id of the last one. */
