@@ -122,7 +122,7 @@ describe("SegmentReader", () => {
               }))
           )
           assert.deepStrictEqual([error._tag, error.reason._tag], ["SegmentCorrupt", "BadFrame"])
-          assert.strictEqual("offset" in error ? error.offset : -1, at)
+          assert.strictEqual("offset" in error.reason ? error.reason.offset : -1, at)
           assert.deepStrictEqual(events, expected.slice(0, events.length))
           // Of the whole frame blocks before it at most one segment block is not complete.
           const handedOutBytes = segment.events.slice(0, events.length).reduce(
