@@ -17,7 +17,8 @@
  *
  * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
  *
- * Every maintainer thread loads this module. So its error and its reasons are no `Schema`: that takes 11 MiB and 70 ms of every thread.
+ * Every maintainer thread loads this module. So its error and the reasons are no `Schema`: that takes 11 MiB and 70 ms
+ * of every thread.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
