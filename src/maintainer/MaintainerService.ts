@@ -201,8 +201,8 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   readonly removed: (segmentIndex: number) => Effect.Effect<void>
   /**
    * Moves a damaged segment away, if `onDamaged` is `quarantine`; `true` also when retention has deleted it, or a
-   * freeze has had it moved, since the caller read it. `false` with `keep`, when none of its files is damaged by itself,
-   * and when it is damaged again. For a start, before anything is recorded.
+   * freeze has had it moved, since the caller read it. `false` with `keep`, when none of its files is damaged by
+   * itself, and when it is damaged again. For a start, before anything is recorded.
    */
   readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
   /** Never succeeds; fails when the maintainer is down. */
