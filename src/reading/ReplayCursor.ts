@@ -163,8 +163,8 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   })
 
   /**
-   * Whether the segment before this one, which a recorder may have continued since it was read, is deleted: then nothing
-   * tells any more how it ended.
+   * Whether the segment before this one, which a recorder may have continued since it was read, is deleted: then
+   * nothing tells any more how it ended.
    */
   const isEndDeleted = Effect.fnUntraced(function*(segmentIndex: number) {
     if (passed === undefined || passed.segmentIndex !== segmentIndex - 1) return false
@@ -172,7 +172,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return start._tag === "Success" && start.success === undefined
   })
 
-  /** Lets a segment that does not continue its predecessor be opened again when what it continues was deleted unread. */
+  /** Lets a segment that does not continue what was read be opened again when what it continues was deleted unread. */
   const forgetDeletedEnd = Effect.fnUntraced(function*(damage: SegmentCorrupt) {
     const { expectations } = inherited
     if (expectations.previousEventId === undefined || !isOfOrder(damage)) return false
