@@ -40,6 +40,8 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "recorder",
     "promise",
     "cli",
+    // The modules that users import, one for each subpath of the package.
+    ".",
     "index.ts"
   ],
   "src/format": ["lz4", "."],
@@ -133,19 +135,15 @@ const circles = (texts: Texts): Array<Array<string>> => {
   return found
 }
 
-/** The modules that a user can import: those of the entries, and those that an entry exports as a whole. */
+/** The modules that a user can import: the entries, and those that one of these exports as a whole. */
 const publicModules = (texts: Texts): ReadonlySet<string> => {
-  const entries = [...texts.keys()].filter((file) => /(^|\/)index\.ts$/.test(file))
-  return new Set(
-    entries.flatMap((
-      entry
-    ) => [
-      entry,
-      ...[...codeOf(texts.get(entry) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)].map((match) =>
-        normalize(join(dirname(entry), match[1] ?? ""))
-      )
-    ])
-  )
+  const passedOn = (file: string): ReadonlyArray<string> => [
+    file,
+    ...[...codeOf(texts.get(file) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)].flatMap((match) =>
+      passedOn(normalize(join(dirname(file), match[1] ?? "")))
+    )
+  ]
+  return new Set([...texts.keys()].filter((file) => /(^|\/)index\.ts$/.test(file)).flatMap(passedOn))
 }
 
 /** The names that the modules of a project import from a module, or take from its namespace. */

@@ -13,7 +13,8 @@
 import * as Effect from "effect/Effect"
 import { dirname } from "node:path"
 import type { Disk } from "./Disk.ts"
-import { DiskError, Unsupported } from "./Disk.ts"
+import { DiskError } from "./Disk.ts"
+import { Unsupported } from "./DiskReason.ts"
 import { abilityNames } from "./FileNames.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 

@@ -24,158 +24,8 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Struct from "effect/Struct"
 import { plainText } from "../internal/plainText.ts"
-import { taggedReason, withDetail } from "../internal/taggedReason.ts"
-
-/**
- * The name stands for nothing.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class NotFound extends taggedReason("NotFound", "it does not exist", false) {}
-
-/**
- * The name is taken.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Exists extends taggedReason("Exists", "it already exists", false) {}
-
-/**
- * A file has the name of a directory.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class NotDirectory extends taggedReason("NotDirectory", "it is not a directory", false) {}
-
-/**
- * A directory has the name of a file.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class IsDirectory extends taggedReason("IsDirectory", "it is a directory; remove or rename it", false) {}
-
-/**
- * Permissions, or a read-only file system.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Denied extends taggedReason("Denied", "permission denied, or the file system is read-only", false) {}
-
-/**
- * No space, or a quota or file size limit is reached.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Full extends taggedReason("Full", "no disk space left; free some, or lower the retention limits", true) {}
-
-/**
- * The process or the system is out of file descriptors.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class TooManyFiles extends taggedReason(
-  "TooManyFiles",
-  "too many open files; raise the limit (ulimit -n)",
-  true
-) {}
-
-/**
- * A symbolic link, or something that is no regular file, stands where a file of ours should be.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Unsafe extends taggedReason(
-  "Unsafe",
-  "it is not a regular file (a link?); remove it or use another directory",
-  false
-) {}
-
-/**
- * Another process holds the lock, or this process does.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Held extends Data.TaggedError("Held")<{
-  /** Who holds it, for people: the process, its host, and since when. */
-  readonly holder: string
-}> {
-  override get message(): string {
-    return withDetail("another process holds it", this.holder)
-  }
-  get isRetryable(): boolean {
-    return false
-  }
-}
-
-/**
- * The file system or the system has no such thing; `detail` names it.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Unsupported extends taggedReason(
-  "Unsupported",
-  "not possible on this file system or system; use another",
-  false
-) {}
-
-/**
- * The device failed, or anything else.
- *
- * @since 0.1.0
- * @category reasons
- */
-export class Io extends taggedReason("Io", "the device reported an error", true) {}
-
-const reasons = {
-  NotFound,
-  Exists,
-  NotDirectory,
-  IsDirectory,
-  Denied,
-  Full,
-  TooManyFiles,
-  Unsafe,
-  Held,
-  Unsupported,
-  Io
-}
-
-/**
- * Why an operation failed, in words that tell what to do about it.
- *
- * @since 0.1.0
- * @category reasons
- */
-export type DiskReason = InstanceType<typeof reasons[keyof typeof reasons]>
-
-/**
- * The tags of the reasons.
- *
- * @since 0.1.0
- * @category reasons
- */
-export const diskReasonTags: ReadonlyArray<DiskReason["_tag"]> = Struct.keys(reasons)
-
-/**
- * The reason with a tag. `detail` is what the system reported; for `Held`, who holds the lock.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const diskReason = (tag: DiskReason["_tag"], detail: string): DiskReason =>
-  tag === "Held" ? new Held({ holder: detail }) : new reasons[tag]({ detail })
+import type { DiskReason } from "./DiskReason.ts"
 
 /**
  * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` is (rule 4).
@@ -334,30 +184,15 @@ export class Disk extends Context.Service<Disk, {
   readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
-/**
- * Opens a file for as long as the scope lives.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Opens a file for as long as the scope lives. */
 export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile, DiskError, Disk | Scope.Scope> =>
   Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
 
-/**
- * Removes a file; one that is not there counts as removed.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes a file; one that is not there counts as removed. */
 export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => Effect.catchReason(disk.unlink(path), "DiskError", "NotFound", () => Effect.void))
 
-/**
- * Reads until `target` is full or the file ends; returns the bytes read.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reads until `target` is full or the file ends; returns the bytes read. */
 export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
   let done = 0
   while (done < target.length) {
@@ -368,12 +203,7 @@ export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uin
   return done
 })
 
-/**
- * Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written. */
 export const writeFully = Effect.fnUntraced(function*(
   file: DiskFile,
   chunks: ReadonlyArray<Uint8Array>,

@@ -27,8 +27,9 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import { hostname, uptime } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
-import type { DiskReason } from "./Disk.ts"
-import { DiskError, Held, Io } from "./Disk.ts"
+import { DiskError } from "./Disk.ts"
+import type { DiskReason } from "./DiskReason.ts"
+import { Held, Io } from "./DiskReason.ts"
 
 /** What a file system tells about the directory of a lock. */
 interface DirectoryStat {

@@ -11,7 +11,8 @@ import { resolve } from "node:path"
 import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentName.ts"
 import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
 import type { DirectoryEntry } from "./Disk.ts"
-import { Disk, DiskError, Unsafe } from "./Disk.ts"
+import { Disk, DiskError } from "./Disk.ts"
+import { Unsafe } from "./DiskReason.ts"
 
 /** The files of one segment index. During a freeze, and after a crash in one, there are several. */
 export interface SegmentEntry {

@@ -95,9 +95,7 @@ export const make = Effect.fnUntraced(function*(parts: {
       yield* Effect.logError(formatQuarantined(directory.path, done))
       return true
     }))
-  /**
-   * A start may have read the damage before a freeze, which found it too, had it moved: then the start reads once more.
-   */
+  /** A start may have read damage that a freeze found, too, and had moved meanwhile: then the start reads once more. */
   const quarantine = (segmentIndex: number) =>
     Effect.map(move(segmentIndex), (isMoved) => {
       const isNews = moved.has(segmentIndex) && !known.has(segmentIndex)

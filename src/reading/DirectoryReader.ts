@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Disk } from "../disk/Disk.ts"
-import { DiskError, Unsafe } from "../disk/Disk.ts"
+import { DiskError } from "../disk/Disk.ts"
+import { Unsafe } from "../disk/DiskReason.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"

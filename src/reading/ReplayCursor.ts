@@ -172,9 +172,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return start._tag === "Success" && start.success === undefined
   })
 
-  /**
-   * Lets a segment that does not continue its predecessor be opened again when what it continues was deleted unread.
-   */
+  /** Lets a segment that does not continue what was read be opened again when what it continues was deleted unread. */
   const forgetDeletedEnd = Effect.fnUntraced(function*(damage: SegmentCorrupt) {
     const { expectations } = inherited
     if (expectations.previousEventId === undefined || !isOfOrder(damage)) return false

@@ -9,7 +9,8 @@ import type * as Scope from "effect/Scope"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
-import { DiskFailing, DiskFull, MaintainerDown, RecorderError } from "./RecorderError.ts"
+import { RecorderError } from "./RecorderError.ts"
+import { DiskFailing, DiskFull, MaintainerDown } from "./RecorderReason.ts"
 
 /** A caller that waits until this event is durable. */
 interface Waiter {

@@ -45,15 +45,8 @@ import * as CommitLine from "./CommitLine.ts"
 import * as ContinuedSegment from "./ContinuedSegment.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
-import {
-  Backpressure,
-  Closed,
-  LogExhausted,
-  MaintainerDown,
-  RecorderError,
-  TooLarge,
-  WrongSize
-} from "./RecorderError.ts"
+import { RecorderError } from "./RecorderError.ts"
+import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"

@@ -23,6 +23,7 @@ import { requireOptions, whole, withDefault } from "../internal/options.ts"
 import * as ByteRing from "../shared/ByteRing.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { Recorder } from "./Recorder.ts"
+import { RecorderError } from "./RecorderError.ts"
 import {
   Backpressure,
   Closed,
@@ -30,11 +31,10 @@ import {
   DiskFull,
   LogExhausted,
   MaintainerDown,
-  RecorderError,
   TooLarge,
   WrongSize
-} from "./RecorderError.ts"
-import type { RecorderReason } from "./RecorderError.ts"
+} from "./RecorderReason.ts"
+import type { RecorderReason } from "./RecorderReason.ts"
 
 /**
  * The memory of an appender; can be posted to a worker.

@@ -23,7 +23,8 @@ import { EventUndecodable } from "./EventUndecodable.ts"
 import * as Follow from "./Follow.ts"
 import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./Log.ts"
 import { Recorder } from "./Recorder.ts"
-import { RecorderError, Unencodable } from "./RecorderError.ts"
+import { RecorderError } from "./RecorderError.ts"
+import { Unencodable } from "./RecorderReason.ts"
 
 /** Makes a log of the parts in the context. `name` is that of its readers. */
 export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(

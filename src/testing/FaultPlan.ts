@@ -2,7 +2,7 @@
  * Decides what fails on the simulated disk, and when: at rates, drawn from the seed, or because a test has told it to.
  * Told failures come first, in the order in which they were told.
  */
-import type { DiskReason } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 
 /** The operations that can fail, be slow, and are counted. @since 0.1.0 @category models */

@@ -8,7 +8,8 @@
  * only follow a lost one. And a rename, which is one change to two names, happens completely or not at all. A failed
  * sync of the directory draws the same for its changes, and forgets those that did not survive.
  */
-import type { DirectoryEntry, DiskReason, OpenMode } from "../disk/Disk.ts"
+import type { DirectoryEntry, OpenMode } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedFile } from "./SimulatedFile.ts"

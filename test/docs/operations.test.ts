@@ -5,11 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { diskReasonTags } from "../../src/disk/Disk.ts"
-import { stepReasonTags } from "../../src/maintainer/steps/StepError.ts"
-import { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorrupt.ts"
-import { MonitorReason } from "../../src/recorder/monitor/MonitorError.ts"
-import { RecorderReason } from "../../src/recorder/RecorderError.ts"
+import { diskReasonTags } from "../../src/disk/DiskReason.ts"
+import { stepReasonTags } from "../../src/maintainer/steps/StepReason.ts"
+import { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorruptReason.ts"
+import { MonitorReason } from "../../src/recorder/monitor/MonitorReason.ts"
+import { RecorderReason } from "../../src/recorder/RecorderReason.ts"
 
 const root = join(import.meta.dirname, "../..")
 const textOf = (file: string): string => readFileSync(join(root, file), "utf8")

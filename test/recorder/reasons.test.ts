@@ -6,25 +6,24 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import { Disk, DiskError, diskReason, diskReasonTags } from "../../src/disk/Disk.ts"
-import type { DiskReason, Held } from "../../src/disk/Disk.ts"
+import { Disk, DiskError } from "../../src/disk/Disk.ts"
+import { diskReason, diskReasonTags } from "../../src/disk/DiskReason.ts"
+import type { DiskReason, Held } from "../../src/disk/DiskReason.ts"
 import { segmentFault, segmentFaultKinds } from "../../src/format/SegmentFault.ts"
 import { Compressor } from "../../src/index.ts"
-import * as StepErrors from "../../src/maintainer/steps/StepError.ts"
-import type { StepReason } from "../../src/maintainer/steps/StepError.ts"
+import { StepError } from "../../src/maintainer/steps/StepError.ts"
 import { failed } from "../../src/maintainer/steps/StepOutcome.ts"
+import * as StepReason from "../../src/maintainer/steps/StepReason.ts"
 import { corrupt, SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
-import type { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorrupt.ts"
-import * as MonitorErrors from "../../src/recorder/monitor/MonitorError.ts"
-import * as RecorderErrors from "../../src/recorder/RecorderError.ts"
+import type { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorruptReason.ts"
+import { MonitorError } from "../../src/recorder/monitor/MonitorError.ts"
+import * as MonitorReason from "../../src/recorder/monitor/MonitorReason.ts"
+import { RecorderError } from "../../src/recorder/RecorderError.ts"
+import * as RecorderReason from "../../src/recorder/RecorderReason.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { fieldsOf } from "../fixtures/errors.ts"
 import { small } from "./fixtures.ts"
-
-const { MonitorError } = MonitorErrors
-const { RecorderError } = RecorderErrors
-const { StepError } = StepErrors
 
 class Raw extends Wal.Service<Raw>()("test/Raw") {}
 
@@ -33,17 +32,17 @@ const diskErrors = diskReasonTags.map((tag) =>
   new DiskError({ operation: "open", path: "/log", reason: diskReason(tag, "told") })
 )
 const stepErrors = [
-  StepErrors.NotFound,
-  StepErrors.DiskFull,
-  StepErrors.Denied,
-  StepErrors.SyncFailed,
-  StepErrors.WriteFailed,
-  StepErrors.ReadFailed,
-  StepErrors.NameFailed,
-  StepErrors.CompressFailed,
-  StepErrors.VerifyFailed,
-  StepErrors.Corrupt,
-  StepErrors.Unsafe
+  StepReason.NotFound,
+  StepReason.DiskFull,
+  StepReason.Denied,
+  StepReason.SyncFailed,
+  StepReason.WriteFailed,
+  StepReason.ReadFailed,
+  StepReason.NameFailed,
+  StepReason.CompressFailed,
+  StepReason.VerifyFailed,
+  StepReason.Corrupt,
+  StepReason.Unsafe
 ].map((Reason) =>
   new StepError({ step: "freeze", segmentIndex: 3, path: "/log/a.wal", reason: new Reason({ detail: "told" }) })
 )
@@ -51,31 +50,31 @@ const corruptErrors = segmentFaultKinds.map((kind) =>
   corrupt({ path: "/log/a.wal", segmentIndex: 3 }, segmentFault(kind, 7, "1", "2"))
 )
 const monitorErrors = [
-  new MonitorErrors.Denied({ detail: "told" }),
-  new MonitorErrors.NoAnswer({ detail: "told" }),
-  new MonitorErrors.Unreadable({ detail: "told" }),
-  new MonitorErrors.Io({ detail: "told" })
+  new MonitorReason.Denied({ detail: "told" }),
+  new MonitorReason.NoAnswer({ detail: "told" }),
+  new MonitorReason.Unreadable({ detail: "told" }),
+  new MonitorReason.Io({ detail: "told" })
 ].map((reason) => new MonitorError({ path: "/log/wal.monitor", reason }))
 const recorderErrors = [
-  new RecorderErrors.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax" }),
-  new RecorderErrors.TooLarge({ bytes: 9, bytesMax: 8, option: "ringBytes" }),
-  new RecorderErrors.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax", batch: { events: 2, eventsMax: 1 } }),
-  new RecorderErrors.WrongSize({ bytes: 9, eventSize: 8 }),
-  new RecorderErrors.Backpressure(),
-  new RecorderErrors.DiskFull(),
-  new RecorderErrors.DiskFailing(),
-  new RecorderErrors.MaintainerDown(),
-  new RecorderErrors.Closed(),
-  new RecorderErrors.LogExhausted(),
-  new RecorderErrors.Unencodable({ detail: "told" })
+  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax" }),
+  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "ringBytes" }),
+  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax", batch: { events: 2, eventsMax: 1 } }),
+  new RecorderReason.WrongSize({ bytes: 9, eventSize: 8 }),
+  new RecorderReason.Backpressure(),
+  new RecorderReason.DiskFull(),
+  new RecorderReason.DiskFailing(),
+  new RecorderReason.MaintainerDown(),
+  new RecorderReason.Closed(),
+  new RecorderReason.LogExhausted(),
+  new RecorderReason.Unencodable({ detail: "told" })
 ].map((reason) => new RecorderError({ eventId: 5, reason }))
 
 type AnyError =
   | DiskError
-  | StepErrors.StepError
+  | StepError
   | SegmentCorrupt
-  | MonitorErrors.MonitorError
-  | RecorderErrors.RecorderError
+  | MonitorError
+  | RecorderError
 
 /** What each error becomes: what a handler made of it, or itself when no handler took it. */
 const becomes = <E extends AnyError>(
@@ -90,7 +89,7 @@ describe("a reason that a program catches", () => {
   it("has the tag that stands for it everywhere", () => {
     const tagsOf = (errors: ReadonlyArray<AnyError>) => errors.map(({ reason }) => reason._tag)
     assert.deepStrictEqual(tagsOf(diskErrors), [...diskReasonTags])
-    assert.deepStrictEqual(tagsOf(stepErrors), [...StepErrors.stepReasonTags])
+    assert.deepStrictEqual(tagsOf(stepErrors), [...StepReason.stepReasonTags])
     assert.deepStrictEqual(tagsOf(corruptErrors), [...segmentFaultKinds])
   })
 
@@ -112,7 +111,7 @@ describe("a reason that a program catches", () => {
       const outcomes = yield* becomes(
         stepErrors,
         Effect.catchReason("StepError", "SyncFailed", (reason, error) => {
-          expectTypeOf(reason).toEqualTypeOf<StepErrors.SyncFailed>()
+          expectTypeOf(reason).toEqualTypeOf<StepReason.SyncFailed>()
           return Effect.succeed(`${error.step} ${error.segmentIndex}: ${reason.detail}`)
         })
       )
@@ -143,7 +142,7 @@ describe("a reason that a program catches", () => {
       const outcomes = yield* becomes(
         recorderErrors,
         Effect.catchReason("RecorderError", "DiskFull", (reason, error) => {
-          expectTypeOf(reason).toEqualTypeOf<RecorderErrors.DiskFull>()
+          expectTypeOf(reason).toEqualTypeOf<RecorderReason.DiskFull>()
           expectTypeOf(error.eventId).toEqualTypeOf<number | undefined>()
           return Effect.succeed(`event ${error.eventId} waits`)
         })
@@ -168,17 +167,17 @@ describe("a reason that a program catches", () => {
     Effect.gen(function*() {
       const [full] = recorderErrors.filter(({ reason }) => reason._tag === "DiskFull")
       const unwrapped = Effect.unwrapReason(Effect.fail(full!), "RecorderError")
-      expectTypeOf(unwrapped).toEqualTypeOf<Effect.Effect<never, RecorderErrors.RecorderReason>>()
+      expectTypeOf(unwrapped).toEqualTypeOf<Effect.Effect<never, RecorderReason.RecorderReason>>()
       const told = yield* Effect.catchTag(unwrapped, "DiskFull", ({ message }) => Effect.succeed(message))
       assert.match(told, /no disk space .* left; free some/)
     }))
 
   it("has a type for each error, and no word beside it", () => {
     expectTypeOf<DiskError["reason"]>().toEqualTypeOf<DiskReason>()
-    expectTypeOf<StepErrors.StepError["reason"]>().toEqualTypeOf<StepReason>()
+    expectTypeOf<StepError["reason"]>().toEqualTypeOf<StepReason.StepReason>()
     expectTypeOf<SegmentCorrupt["reason"]>().toEqualTypeOf<SegmentCorruptReason>()
-    expectTypeOf<MonitorErrors.MonitorError["reason"]>().toEqualTypeOf<MonitorErrors.MonitorReason>()
-    expectTypeOf<RecorderErrors.RecorderError["reason"]>().toEqualTypeOf<RecorderErrors.RecorderReason>()
+    expectTypeOf<MonitorError["reason"]>().toEqualTypeOf<MonitorReason.MonitorReason>()
+    expectTypeOf<RecorderError["reason"]>().toEqualTypeOf<RecorderReason.RecorderReason>()
     expectTypeOf<Extract<AnyError["reason"], string>>().toBeNever()
   })
 

@@ -33,8 +33,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Disk, DiskError, Io, openScoped, readFully, writeFully } from "../../disk/Disk.ts"
+import { Disk, DiskError, openScoped, readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskFile } from "../../disk/Disk.ts"
+import { Io } from "../../disk/DiskReason.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closedNanosOf } from "../../format/Limits.ts"
 import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"

@@ -8,7 +8,8 @@ import { Disk } from "../../disk/Disk.ts"
 import { removeName } from "../../disk/DurableNames.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
-import { fromDisk, NotFound, StepError } from "./StepError.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+import { NotFound } from "./StepReason.ts"
 
 /** Deletes one cold segment, in either compression. */
 export const free = Effect.fn("FreeStep.free")(

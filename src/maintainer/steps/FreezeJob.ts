@@ -10,8 +10,9 @@ import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
 import type { Pressure } from "./FreezePace.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
-import { Corrupt, fromDisk, StepError, VerifyFailed } from "./StepError.ts"
-import type { StepReason } from "./StepError.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+import { Corrupt, VerifyFailed } from "./StepReason.ts"
+import type { StepReason } from "./StepReason.ts"
 
 /** What freezing needs to know beside the segment's index. */
 export interface FreezeOptions {

@@ -25,8 +25,8 @@ import { verdict } from "./FreezeJob.ts"
 import type { FreezeJob } from "./FreezeJob.ts"
 import * as FreezePace from "./FreezePace.ts"
 import { SegmentProof } from "./SegmentProof.ts"
-import { CompressFailed, Corrupt, VerifyFailed } from "./StepError.ts"
 import type { StepError } from "./StepError.ts"
+import { CompressFailed, Corrupt, VerifyFailed } from "./StepReason.ts"
 
 const piecesInFlightMax = 2
 

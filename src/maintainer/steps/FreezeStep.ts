@@ -39,8 +39,9 @@ import { compressOptions } from "./FreezePace.ts"
 import { writeFrame } from "./FreezePieces.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
 import { SegmentProof } from "./SegmentProof.ts"
-import { CompressFailed, Corrupt, fromDisk, VerifyFailed } from "./StepError.ts"
+import { fromDisk } from "./StepError.ts"
 import type { StepError } from "./StepError.ts"
+import { CompressFailed, Corrupt, VerifyFailed } from "./StepReason.ts"
 
 /** What a freeze has done. */
 export interface Frozen {

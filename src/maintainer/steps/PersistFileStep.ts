@@ -7,7 +7,8 @@ import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, openScoped, removeIfThere } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
-import { Corrupt, fromDisk, StepError } from "./StepError.ts"
+import { fromDisk, StepError } from "./StepError.ts"
+import { Corrupt } from "./StepReason.ts"
 
 /**
  * Makes the file durable and returns its length. An empty one is `Corrupt`. `doubted` has the segments whose sync has

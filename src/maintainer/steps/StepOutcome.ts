@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import type { Quarantined } from "../../reading/recovery/Quarantine.ts"
-import type { StepError, StepName, StepReason } from "./StepError.ts"
+import type { StepError, StepName } from "./StepError.ts"
+import type { StepReason } from "./StepReason.ts"
 
 /**
  * The outcome of a step.
@@ -62,12 +63,7 @@ export interface StepFailure {
   readonly atMillis: number
 }
 
-/**
- * The outcome of a step that failed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The outcome of a step that failed. */
 export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
   _tag: "Failed",
   step: error.step,

@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as UnixSocket from "../../disk/UnixSocket.ts"
-import { Denied, Io, MonitorError, NoAnswer, Unreadable } from "./MonitorError.ts"
+import { MonitorError } from "./MonitorError.ts"
+import { Denied, Io, NoAnswer, Unreadable } from "./MonitorReason.ts"
 
 /** How long one answer may take, in milliseconds. */
 const answerMillisMax = 5_000
