@@ -137,13 +137,16 @@ const circles = (texts: Texts): Array<Array<string>> => {
 
 /** The modules that a user can import: the entries, and those that one of these exports as a whole. */
 const publicModules = (texts: Texts): ReadonlySet<string> => {
-  const passedOn = (file: string): ReadonlyArray<string> => [
-    file,
-    ...[...codeOf(texts.get(file) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)].flatMap((match) =>
-      passedOn(normalize(join(dirname(file), match[1] ?? "")))
-    )
-  ]
-  return new Set([...texts.keys()].filter((file) => /(^|\/)index\.ts$/.test(file)).flatMap(passedOn))
+  const found = new Set<string>()
+  const add = (file: string): void => {
+    if (found.has(file)) return
+    found.add(file)
+    for (const [, imported = ""] of codeOf(texts.get(file) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)) {
+      add(normalize(join(dirname(file), imported)))
+    }
+  }
+  for (const file of texts.keys()) if (/(^|\/)index\.ts$/.test(file)) add(file)
+  return found
 }
 
 /** The names that the modules of a project import from a module, or take from its namespace. */

@@ -1,5 +1,5 @@
 /**
- * Why a disk operation failed: a class for each reason. No `Schema`, for what `Disk` says of threads.
+ * Why an operation on the disk failed: a class for each reason, in words that tell what to do about it.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * Why an append or a commit fails: a class for each reason.
+ * Why an append or a commit failed: a class for each reason, in words that tell what to do about it.
  *
  * @since 0.1.0
  */

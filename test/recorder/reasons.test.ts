@@ -13,13 +13,13 @@ import { segmentFault, segmentFaultKinds } from "../../src/format/SegmentFault.t
 import { Compressor } from "../../src/index.ts"
 import { StepError } from "../../src/maintainer/steps/StepError.ts"
 import { failed } from "../../src/maintainer/steps/StepOutcome.ts"
-import * as StepReason from "../../src/maintainer/steps/StepReason.ts"
+import * as StepReasons from "../../src/maintainer/steps/StepReason.ts"
 import { corrupt, SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
 import type { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorruptReason.ts"
 import { MonitorError } from "../../src/recorder/monitor/MonitorError.ts"
-import * as MonitorReason from "../../src/recorder/monitor/MonitorReason.ts"
+import * as MonitorReasons from "../../src/recorder/monitor/MonitorReason.ts"
 import { RecorderError } from "../../src/recorder/RecorderError.ts"
-import * as RecorderReason from "../../src/recorder/RecorderReason.ts"
+import * as RecorderReasons from "../../src/recorder/RecorderReason.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { fieldsOf } from "../fixtures/errors.ts"
@@ -32,17 +32,17 @@ const diskErrors = diskReasonTags.map((tag) =>
   new DiskError({ operation: "open", path: "/log", reason: diskReason(tag, "told") })
 )
 const stepErrors = [
-  StepReason.NotFound,
-  StepReason.DiskFull,
-  StepReason.Denied,
-  StepReason.SyncFailed,
-  StepReason.WriteFailed,
-  StepReason.ReadFailed,
-  StepReason.NameFailed,
-  StepReason.CompressFailed,
-  StepReason.VerifyFailed,
-  StepReason.Corrupt,
-  StepReason.Unsafe
+  StepReasons.NotFound,
+  StepReasons.DiskFull,
+  StepReasons.Denied,
+  StepReasons.SyncFailed,
+  StepReasons.WriteFailed,
+  StepReasons.ReadFailed,
+  StepReasons.NameFailed,
+  StepReasons.CompressFailed,
+  StepReasons.VerifyFailed,
+  StepReasons.Corrupt,
+  StepReasons.Unsafe
 ].map((Reason) =>
   new StepError({ step: "freeze", segmentIndex: 3, path: "/log/a.wal", reason: new Reason({ detail: "told" }) })
 )
@@ -50,23 +50,23 @@ const corruptErrors = segmentFaultKinds.map((kind) =>
   corrupt({ path: "/log/a.wal", segmentIndex: 3 }, segmentFault(kind, 7, "1", "2"))
 )
 const monitorErrors = [
-  new MonitorReason.Denied({ detail: "told" }),
-  new MonitorReason.NoAnswer({ detail: "told" }),
-  new MonitorReason.Unreadable({ detail: "told" }),
-  new MonitorReason.Io({ detail: "told" })
+  new MonitorReasons.Denied({ detail: "told" }),
+  new MonitorReasons.NoAnswer({ detail: "told" }),
+  new MonitorReasons.Unreadable({ detail: "told" }),
+  new MonitorReasons.Io({ detail: "told" })
 ].map((reason) => new MonitorError({ path: "/log/wal.monitor", reason }))
 const recorderErrors = [
-  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax" }),
-  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "ringBytes" }),
-  new RecorderReason.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax", batch: { events: 2, eventsMax: 1 } }),
-  new RecorderReason.WrongSize({ bytes: 9, eventSize: 8 }),
-  new RecorderReason.Backpressure(),
-  new RecorderReason.DiskFull(),
-  new RecorderReason.DiskFailing(),
-  new RecorderReason.MaintainerDown(),
-  new RecorderReason.Closed(),
-  new RecorderReason.LogExhausted(),
-  new RecorderReason.Unencodable({ detail: "told" })
+  new RecorderReasons.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax" }),
+  new RecorderReasons.TooLarge({ bytes: 9, bytesMax: 8, option: "ringBytes" }),
+  new RecorderReasons.TooLarge({ bytes: 9, bytesMax: 8, option: "blockBytesMax", batch: { events: 2, eventsMax: 1 } }),
+  new RecorderReasons.WrongSize({ bytes: 9, eventSize: 8 }),
+  new RecorderReasons.Backpressure(),
+  new RecorderReasons.DiskFull(),
+  new RecorderReasons.DiskFailing(),
+  new RecorderReasons.MaintainerDown(),
+  new RecorderReasons.Closed(),
+  new RecorderReasons.LogExhausted(),
+  new RecorderReasons.Unencodable({ detail: "told" })
 ].map((reason) => new RecorderError({ eventId: 5, reason }))
 
 type AnyError =
@@ -89,7 +89,7 @@ describe("a reason that a program catches", () => {
   it("has the tag that stands for it everywhere", () => {
     const tagsOf = (errors: ReadonlyArray<AnyError>) => errors.map(({ reason }) => reason._tag)
     assert.deepStrictEqual(tagsOf(diskErrors), [...diskReasonTags])
-    assert.deepStrictEqual(tagsOf(stepErrors), [...StepReason.stepReasonTags])
+    assert.deepStrictEqual(tagsOf(stepErrors), [...StepReasons.stepReasonTags])
     assert.deepStrictEqual(tagsOf(corruptErrors), [...segmentFaultKinds])
   })
 
@@ -111,7 +111,7 @@ describe("a reason that a program catches", () => {
       const outcomes = yield* becomes(
         stepErrors,
         Effect.catchReason("StepError", "SyncFailed", (reason, error) => {
-          expectTypeOf(reason).toEqualTypeOf<StepReason.SyncFailed>()
+          expectTypeOf(reason).toEqualTypeOf<StepReasons.SyncFailed>()
           return Effect.succeed(`${error.step} ${error.segmentIndex}: ${reason.detail}`)
         })
       )
@@ -142,7 +142,7 @@ describe("a reason that a program catches", () => {
       const outcomes = yield* becomes(
         recorderErrors,
         Effect.catchReason("RecorderError", "DiskFull", (reason, error) => {
-          expectTypeOf(reason).toEqualTypeOf<RecorderReason.DiskFull>()
+          expectTypeOf(reason).toEqualTypeOf<RecorderReasons.DiskFull>()
           expectTypeOf(error.eventId).toEqualTypeOf<number | undefined>()
           return Effect.succeed(`event ${error.eventId} waits`)
         })
@@ -167,17 +167,17 @@ describe("a reason that a program catches", () => {
     Effect.gen(function*() {
       const [full] = recorderErrors.filter(({ reason }) => reason._tag === "DiskFull")
       const unwrapped = Effect.unwrapReason(Effect.fail(full!), "RecorderError")
-      expectTypeOf(unwrapped).toEqualTypeOf<Effect.Effect<never, RecorderReason.RecorderReason>>()
+      expectTypeOf(unwrapped).toEqualTypeOf<Effect.Effect<never, RecorderReasons.RecorderReason>>()
       const told = yield* Effect.catchTag(unwrapped, "DiskFull", ({ message }) => Effect.succeed(message))
       assert.match(told, /no disk space .* left; free some/)
     }))
 
   it("has a type for each error, and no word beside it", () => {
     expectTypeOf<DiskError["reason"]>().toEqualTypeOf<DiskReason>()
-    expectTypeOf<StepError["reason"]>().toEqualTypeOf<StepReason.StepReason>()
+    expectTypeOf<StepError["reason"]>().toEqualTypeOf<StepReasons.StepReason>()
     expectTypeOf<SegmentCorrupt["reason"]>().toEqualTypeOf<SegmentCorruptReason>()
-    expectTypeOf<MonitorError["reason"]>().toEqualTypeOf<MonitorReason.MonitorReason>()
-    expectTypeOf<RecorderError["reason"]>().toEqualTypeOf<RecorderReason.RecorderReason>()
+    expectTypeOf<MonitorError["reason"]>().toEqualTypeOf<MonitorReasons.MonitorReason>()
+    expectTypeOf<RecorderError["reason"]>().toEqualTypeOf<RecorderReasons.RecorderReason>()
     expectTypeOf<Extract<AnyError["reason"], string>>().toBeNever()
   })
 

@@ -8,14 +8,15 @@
 import * as Data from "effect/Data"
 import type { DiskError } from "../../disk/Disk.ts"
 import { plainText } from "../../internal/plainText.ts"
-import type { FailureReason } from "../../telemetry/Counters.ts"
 import { Denied, DiskFull, NameFailed, NotFound, ReadFailed, SyncFailed, Unsafe, WriteFailed } from "./StepReason.ts"
 import type { StepReason } from "./StepReason.ts"
 
-/** The reason under which telemetry counts a failed step. */
-export const countedReason = (tag: StepReason["_tag"]): FailureReason => tag === "Unsafe" ? "Io" : tag
-
-/** The steps of a segment's life after it was filled. */
+/**
+ * The steps of a segment's life after it was filled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const stepNames = ["flush", "persist", "freeze", "free"] as const
 
 /**
@@ -48,7 +49,12 @@ export class StepError extends Data.TaggedError("StepError")<{
   }
 }
 
-/** A disk error in the words of a step. */
+/**
+ * A disk error in the words of a step.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export const fromDisk = (step: StepName, segmentIndex: number) => (error: DiskError): StepError =>
   new StepError({ step, reason: reasonOf(error), segmentIndex, path: error.path, cause: error })
 

@@ -1,10 +1,11 @@
 /**
- * Why a step of the maintainer failed: a class for each reason. No `Schema`, for what `Disk` says of threads.
+ * Why a step of the maintainer failed: a class for each reason, in words that tell what to do about it.
  *
  * @since 0.1.0
  */
 import { taggedReason } from "../../internal/taggedReason.ts"
 import { failureReasons } from "../../telemetry/Counters.ts"
+import type { FailureReason } from "../../telemetry/Counters.ts"
 
 /**
  * The segment's file is not there.
@@ -150,3 +151,11 @@ export type StepReason =
 export const stepReasonTags: ReadonlyArray<StepReason["_tag"]> = failureReasons.map((reason) =>
   reason === "Io" ? "Unsafe" : reason
 )
+
+/**
+ * The reason under which telemetry counts a failed step.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const countedReason = (tag: StepReason["_tag"]): FailureReason => tag === "Unsafe" ? "Io" : tag

@@ -16,7 +16,9 @@ const place = {
   found: Schema.String
 }
 
-const messageOf = (reason: Schema.Struct.Type<typeof place> & { readonly _tag: SegmentFaultKind }): string =>
+type Place = Schema.Struct.Type<typeof place>
+
+const messageOf = (reason: Place & { readonly _tag: SegmentFaultKind }): string =>
   plainText(formatFault(segmentFault(reason._tag, reason.offset, reason.expected, reason.found)))
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Why a running recorder cannot be asked, or cannot answer: a class for each reason.
+ * Why a monitor did not answer: a class for each reason, in words that tell what to do about it.
  *
  * @since 0.1.0
  */
