@@ -135,7 +135,7 @@ const circles = (texts: Texts): Array<Array<string>> => {
   return found
 }
 
-/** The modules that a user can import: the entries, and those that one of these exports as a whole. */
+/** The modules that a user can import: those of the entries, and those that an entry exports as a whole. */
 const publicModules = (texts: Texts): ReadonlySet<string> => {
   const found = new Set<string>()
   const add = (file: string): void => {

@@ -1,5 +1,5 @@
 /**
- * What fails when a running recorder is asked how it is doing.
+ * Why a running recorder cannot be asked, or cannot answer.
  *
  * @since 0.1.0
  */
