@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
+import { types } from "node:util"
 import { exitCodeOf } from "./terminal/CliFailure.ts"
 import { defaultSignals } from "./terminal/Signals.ts"
 import { quietStreams } from "./terminal/StandardStreams.ts"
@@ -15,7 +16,7 @@ import { quietStreams } from "./terminal/StandardStreams.ts"
 const optionalPeer = "@effect/platform-node"
 
 const isPeerMissing = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND" &&
+  types.isNativeError(error) && "code" in error && error.code === "ERR_MODULE_NOT_FOUND" &&
   error.message.includes(`'${optionalPeer}'`)
 
 const { run } = await import("./program.ts").catch((error: unknown) => {
