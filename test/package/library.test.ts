@@ -50,6 +50,11 @@ for (const [name, runtime] of Object.entries(runtimes())) {
       assert.isAtLeast(await runApplication<number>(node, "replay.ts", [directory], library), durable)
     })
 
+    it("replaces a maintainer thread that dies, and ends in good order", async () => {
+      const found = await runApplication<unknown>(runtime, "restarted.ts", [logOf("restarted")], library)
+      assert.deepStrictEqual(found, { isDown: false, restarts: 1, hasRecorded: true })
+    })
+
     it("answers a monitor, and keeps a second recorder out", async () => {
       const seen = await runApplication<object>(runtime, "monitored.ts", [logOf("monitored")], library)
       assert.deepStrictEqual(seen, { durable: 1, second: "Held" })
@@ -163,6 +168,7 @@ describe.skipIf(isMissing).each([
           "record.ts",
           "recordElsewhere.ts",
           "replay.ts",
+          "restarted.ts",
           "simulated.ts",
           "untilKilled.ts"
         ]
