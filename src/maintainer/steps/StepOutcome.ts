@@ -66,12 +66,7 @@ export interface StepFailure {
   readonly atMillis: number
 }
 
-/**
- * The outcome of an attempt that failed after `millis`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The outcome of an attempt that failed after `millis`. */
 export const failed = (error: StepError, atMillis: number, isFinal: boolean, millis: number): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
