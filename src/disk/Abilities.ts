@@ -9,8 +9,8 @@
  * - `rename` over a file that exists
  * - Unix sockets, which the lock asks for (`LockSocket`)
  *
- * So Windows is refused: it syncs no directory and has no Unix sockets with names in one. Hard links are not needed, and
- * neither is `/proc`.
+ * So Windows is refused: it syncs no directory, and has no Unix sockets with names in one. Neither hard links nor
+ * `/proc` are needed.
  */
 import * as Effect from "effect/Effect"
 import { dirname } from "node:path"

@@ -65,13 +65,8 @@ export class Telemetry extends Context.Service<Telemetry, {
   readonly buffer: SharedArrayBuffer
 }>()("effect-wal/telemetry/Telemetry") {}
 
-/**
- * What telemetry counts with, and for.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TelemetryOptions {
+/** What telemetry counts with, and for. */
+interface TelemetryOptions {
   /** The clock of the updaters; `monotonicNanos` by default. */
   readonly nowNanos?: NowNanos
   /** See `Telemetry.log`. */
@@ -116,8 +111,13 @@ export const attach = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: TelemetryOptions & { readonly writersMax: number }): Layer.Layer<Telemetry> =>
-  Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options))
+export const layer = (options: {
+  readonly writersMax: number
+  /** The clock of the updaters; `monotonicNanos` by default. */
+  readonly nowNanos?: NowNanos
+  /** See `Telemetry.log`. */
+  readonly log?: string
+}): Layer.Layer<Telemetry> => Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options))
 
 /**
  * Makes telemetry that counts nothing. Its updaters do nothing, here and in every thread that attaches to its buffer,
