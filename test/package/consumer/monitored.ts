@@ -14,7 +14,7 @@ const program = Effect.gen(function*() {
   yield* Words.use(({ appendDurable }) => appendDurable(Buffer.from("hello")))
   const report = yield* Monitor.read(directory)
   const second = yield* Effect.flip(Effect.provide(Words, Layer.fresh(Words.layer({ directory }))))
-  return { durable: report?.positions.durable, second: second._tag === "DiskError" ? second.reason : second._tag }
+  return { durable: report?.positions.durable, second: second._tag === "DiskError" ? second.reason._tag : second._tag }
 })
 
 const WordsLive = Monitor.layer.pipe(Layer.provide(Words.parts), Layer.provideMerge(Words.layerWorker({ directory })))
