@@ -107,7 +107,7 @@ const demo = Effect.gen(function*() {
     Effect.tap(() => Effect.sync(() => (drainMillis = performance.now()))),
     Effect.provide(Pieces.layerWorker({
       directory,
-      segmentBytesMax: 2 * 1024 * 1024,
+      segmentBytesMax: "2MiB",
       limits: { maxSegments: 8, maxCompressedSegments: 24 }
     }))
   )

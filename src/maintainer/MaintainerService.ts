@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -24,7 +25,7 @@ import { segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
-import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import { duration, oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { plainText } from "../internal/plainText.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
@@ -46,19 +47,20 @@ import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import type { ExecutorOptions } from "./executor/MaintainerExecutor.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
 import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
-import { resolve } from "./MaintainerOptions.ts"
-import type { AloneOptions } from "./MaintainerOptions.ts"
-import type { HoldStatus } from "./retention/Holds.ts"
+import * as MaintainerOptions from "./MaintainerOptions.ts"
+import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import type { HoldStatus, NewHold } from "./retention/Holds.ts"
 import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
-import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
+import type { ClampedLimit, ResolvedLimits, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
@@ -104,7 +106,7 @@ export interface MaintainerStatus {
   readonly isDown: boolean
   /** What keeps appended events from becoming durable; `undefined` when nothing does, or without a recorder. */
   readonly heldBack: HeldBackStatus | undefined
-  readonly limits: RetentionLimits
+  readonly limits: ResolvedLimits
   readonly holds: ReadonlyArray<HoldStatus>
 }
 
@@ -166,13 +168,12 @@ export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
   /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
   /**
-   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
-   * this moment: setting the clock later does not change how long the hold lasts).
+   * Keeps this segment and later ones until the scope closes, but no longer than `timeToLive`, in elapsed time.
    */
   readonly hold: (options: {
     readonly name: string
     readonly fromSegmentIndex: number
-    readonly expiresMillis?: number
+    readonly timeToLive?: Duration.Input
   }) => Effect.Effect<Hold, never, Scope.Scope>
   /**
    * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
@@ -214,7 +215,7 @@ const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ou
 const HoldOptions = Schema.Struct({
   name: text("a name"),
   fromSegmentIndex: whole("number", 0, segmentIndexMax),
-  expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
+  timeToLive: withDefault(duration(0, Number.POSITIVE_INFINITY), Duration.infinity)
 })
 
 const tickMillis = 10_000
@@ -225,7 +226,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
-  const resolved = resolve(given)
+  const resolved = MaintainerOptions.resolveUnsafe(given)
   const { writer } = resolveUnsafe(Writer, given)
   const { naming } = resolved
   const segmentDirectory = new SegmentDirectory(resolved.directory, naming)
@@ -269,7 +270,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     elapsed: () => elapsedMillisUnsafe(clock),
     wall: () => clock.currentTimeMillisUnsafe()
   })
-  const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
+  const setLimits = (limits: ResolvedLimits): ReadonlyArray<ClampedLimit> => {
     const clamped = state.setLimits(limits)
     setLimitGauges(telemetry, state.limits)
     return clamped
@@ -297,7 +298,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     telemetry,
     seat: (executor) => ({
       executor,
-      options,
+      options: executorOptionsOf(options),
       control,
       arena,
       emit: (outcome) => reports.apply(executor, outcome),
@@ -323,7 +324,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
         if (hasMadeRoom) Doorbell.ringUnsafe(control.room)
       })
     },
-    options.drainMillisMax
+    options.drainMax
   )
   yield* Effect.addFinalizer(() => drainOnce)
 
@@ -343,8 +344,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
       }),
     hold: (hold) =>
       Effect.suspend(() => {
-        const { expiresMillis = Number.POSITIVE_INFINITY, ...rest } = requireOptions("hold", HoldOptions, hold)
-        return holdFor(state, { ...rest, expiresMillis })
+        const { timeToLive, ...rest } = requireOptions("hold", HoldOptions, hold)
+        return holdFor(state, { ...rest, lastsMillis: Duration.toMillis(timeToLive) })
       }),
     drain: drainOnce,
     freeBefore: (eventId) =>
@@ -377,6 +378,16 @@ export const make = Effect.fnUntraced(function*<E, R>(
   })
 })
 
+/** What the executors get: numbers, which can be sent to a thread. */
+const executorOptionsOf = (options: ResolvedMaintainerOptions): ExecutorOptions => ({
+  directory: options.directory,
+  naming: options.naming,
+  compression: options.compression,
+  sleepMillisMin: Duration.toMillis(options.sleepMin),
+  sleepMillisMax: Duration.toMillis(options.sleepMax),
+  flushEveryMillis: Duration.toMillis(options.flushEvery)
+})
+
 /** A freeze that the application itself offers waits for its place too. */
 const retainWhatIsOffered = (state: MaintainerState) =>
   Effect.forever(Effect.gen(function*() {
@@ -390,7 +401,7 @@ const retainWhatIsOffered = (state: MaintainerState) =>
 const retainAsSegmentsAge = (state: MaintainerState) =>
   Effect.forever(Effect.suspend(() => {
     state.retain()
-    return Effect.sleep(lookMillis(state.limits.ageMillisMax))
+    return Effect.sleep(lookMillis(state.limits.ageMax))
   }))
 
 /** Other limits are reached without an outcome too: other programs use up the disk's space. */
@@ -455,7 +466,7 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
 
 const holdFor = (
   state: MaintainerState,
-  hold: Omit<HoldStatus, "isExceeded">
+  hold: NewHold
 ): Effect.Effect<Hold, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => state.holds.add(hold)),

@@ -60,7 +60,7 @@ export type { Positions } from "./Positions.ts"
 export const RecorderOptions = Schema.Struct({
   /**
    * When a commit makes events durable: at once (`onCommit`), with the next flush of a maintainer that has
-   * `flushEveryMillis` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
+   * `flushEvery` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
    */
   commit: withDefault(oneOf(["onCommit", "onTimer", "onRotate"]), "onCommit"),
   /**
@@ -213,7 +213,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
     reconciled: maintainer.reconciled,
-    ageMillisMax: (yield* maintainer.status).limits.ageMillisMax
+    ageMax: (yield* maintainer.status).limits.ageMax
   })
   const closedIndex = continued === undefined ? origin.lastSegmentIndex : origin.lastSegmentIndex - 1
   if (closedIndex >= 0) yield* maintainer.closed(closedIndex)

@@ -52,19 +52,17 @@ export type { WalError } from "./WalParts.ts"
  * @category models
  * @example
  * ```ts
- * import * as ConfigProvider from "effect/ConfigProvider"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Config, ConfigProvider, Effect, Layer } from "effect"
  * import { NodeDisk, Wal, WalConfig } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
- * // Left out, the variables are those of the process.
- * const variables = ConfigProvider.fromEnv({ env: { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_WORKERS: "0" } })
+ * // Without `env` it is the environment of the process.
+ * const variables = ConfigProvider.fromEnv({ env: { EVENTS_DIRECTORY: "./log", EVENTS_WORKERS: "0" } })
  *
- * const EventsLive = Events.layerConfig(WalConfig.config).pipe(
+ * const EventsLive = Events.layerConfig(WalConfig.config.pipe(Config.nested("events"))).pipe(
  *   Layer.provide(NodeDisk.layer),
- *   Layer.provide(ConfigProvider.layer(variables))
+ *   Layer.provide(ConfigProvider.layer(ConfigProvider.constantCase(variables)))
  * )
  *
  * const program = Events.use(({ appendDurable }) => appendDurable(Buffer.from("hello")))
@@ -87,8 +85,8 @@ export interface LogClass<
    */
   readonly layerWorker: (options: WalOptions & WorkerOptions) => Layer.Layer<Self, WalError, Disk>
   /**
-   * The options come from a `Config`: `WalConfig.config` for the environment, or a record of your own. With 0 `workers`
-   * it is as `layer`, otherwise as `layerWorker`.
+   * The options come from a `Config`: `WalConfig.config`, nested in a name of this log's own, or a record of your own
+   * configs. With 0 `workers` it is as `layer`, otherwise as `layerWorker`.
    */
   readonly layerConfig: (
     config: Config.Wrap<WalConfig>

@@ -36,7 +36,7 @@ export type WalError = DiskError | SegmentCorrupt | FormatMismatch | LogExhauste
 /**
  * The layout of the events that these options describe. Throws `WrongOptions`.
  */
-export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
+export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolveUnsafe(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
   options.format === 1 ? format1Layout : {
@@ -48,7 +48,7 @@ const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
 /** Options are checked when the layer is built, so a wrong one is a defect of the program that builds it. */
 const foundation = (given: WalOptions, writersMax: number) =>
   Layer.unwrap(Effect.sync(() => {
-    const options = WalConfig.resolve(given)
+    const options = WalConfig.resolveUnsafe(given)
     return Layer.mergeAll(
       SegmentQueues.layer,
       SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),

@@ -422,7 +422,7 @@ const clockJumps: Scenario = {
   play: () =>
     withDirectory("clock", async (directory) => {
       const { clock, set } = await Effect.runPromise(settableClock)
-      const options = { directory, commit: "onTimer", flushEveryMillis: 20 } as const
+      const options = { directory, commit: "onTimer", flushEvery: 20 } as const
       const jumps = [-400 * dayMillis, 800 * dayMillis, -30_000 * dayMillis, 40_000 * dayMillis]
       let opened = await openRecorder("fiber", options, clock)
       for (const byMillis of [0, ...jumps]) {

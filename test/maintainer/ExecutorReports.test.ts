@@ -79,7 +79,7 @@ describe("an executor whose predecessor died between reporting and completing", 
     const spawn = (seat: ExecutorSeat) => seat.executor === 1 ? otherDies : lives[life++]?.(seat, queue) ?? Effect.never
     const layer = Layer.effect(
       SegmentMaintainer,
-      make({ directory, limits: { maxSegments, maxCompressedSegments: 4 }, drainMillisMax: 0 }, arena, {
+      make({ directory, limits: { maxSegments, maxCompressedSegments: 4 }, drainMax: 0 }, arena, {
         count: 2,
         spawn
       })

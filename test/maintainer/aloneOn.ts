@@ -17,7 +17,7 @@ const directory = "/wal"
 
 /** Twelve segments of a kind, and a maintainer of them. */
 export const aloneOn =
-  (kind: Kind) => (compressor: RawCompressor = blocking, options: { readonly drainMillisMax?: number } = {}) =>
+  (kind: Kind) => (compressor: RawCompressor = blocking, options: { readonly drainMax?: number } = {}) =>
     Effect.gen(function*() {
       const services = yield* Layer.build(Layer.merge(foundation, simulated({}, compressor)))
       const disk = Context.get(services, Disk)

@@ -32,7 +32,7 @@ import type { Kind } from "../maintainer/maintaining.ts"
 
 const directory = "/wal"
 const ageMillisMax = 8000
-const limits = { maxSegments: 32, maxCompressedSegments: "unlimited", ageMillisMax } as const
+const limits = { maxSegments: 32, maxCompressedSegments: "unlimited", ageMax: ageMillisMax } as const
 /** What is due goes within a sixteenth, and the executor needs a cycle for each step. */
 const soonMillis = ageMillisMax / 8 + 2000
 
@@ -205,7 +205,7 @@ describe.each(subjects)("a limit in age of a quiet log ($name)", ({ wal }) => {
   it.live.each(kinds)("reaches its only event ($format)", ({ event, format }) =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const options = { directory, format, segmentBytesMax, limits: { ...limits, ageMillisMax: 400 } }
+      const options = { directory, format, segmentBytesMax, limits: { ...limits, ageMax: 400 } }
       const { close, context } = yield* open(Layer.provide(wal(options), NodeDisk.layer))
       const recorder = Context.get(context, Recorder)
       yield* recorder.appendDurable(event(1))

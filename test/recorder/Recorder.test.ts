@@ -292,7 +292,7 @@ describe("commit policies", () => {
       yield* TestClock.adjust(101)
       assert.strictEqual(yield* Fiber.join(commit), 1)
     }).pipe(
-      Effect.provide(Layer.provide(Wal.layer({ ...options, commit: "onTimer", flushEveryMillis: 100 }), simulated(2)))
+      Effect.provide(Layer.provide(Wal.layer({ ...options, commit: "onTimer", flushEvery: 100 }), simulated(2)))
     ))
 
   it.effect("onRotate: a commit waits for the rotation, and a flush does not", () =>

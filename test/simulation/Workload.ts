@@ -287,7 +287,7 @@ export class Workload {
       const held = yield* maintainer.hold({
         name: "simulation",
         fromSegmentIndex: at,
-        expiresMillis: world.wallMillis + lastsMillis
+        timeToLive: lastsMillis
       })
       let watched: WatchedHold = { fromSegmentIndex: at, endsMillis: world.nowMillis + lastsMillis, beingFreed }
       watch.holds.add(watched)

@@ -66,7 +66,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
           format,
           segmentBytesMax,
           limits: { maxSegments: 8, maxCompressedSegments: 64 },
-          drainMillisMax: 1000
+          drainMax: 1000
         }).pipe(Layer.provideMerge(simulated({}, never)))
       )
       const recorder = Context.get(context, Recorder)
@@ -107,7 +107,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
 
   it.effect("removes at its end what a freeze that failed could not remove either", () =>
     Effect.gen(function*() {
-      const { close, freeze, services } = yield* alone(blocking, { drainMillisMax: 0 })
+      const { close, freeze, services } = yield* alone(blocking, { drainMax: 0 })
       const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
       const leftovers = Effect.map(look(directory), (found) => found.leftovers).pipe(Effect.provideContext(services))
       yield* disk.failNext("write", "Io", /lz4\.tmp/)
