@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
@@ -105,6 +106,15 @@ export const instant = Schema.declare((value): value is DateTime.DateTime.Input 
 /** Makes a field for a function. */
 export const callback = <F extends (...args: never) => unknown>(): Schema.declare<F> =>
   Schema.declare((value): value is F => typeof value === "function").annotate(notes("code", "a function"))
+
+/** Makes a field for the schedule of the maintainer's loop. What it takes and needs only the types know. */
+export const schedule = Schema.declare((value): value is Schedule.Schedule<unknown, boolean> =>
+  Schedule.isSchedule(value)
+).annotate(notes("code", "a Schedule"))
+
+/** Makes a field for what this variant of a layer cannot take. */
+export const absent = (expected: string): Schema.declare<undefined> =>
+  Schema.declare((value) => value === undefined).annotate(notes("code", expected))
 
 /** Makes a field for the address of a module. */
 export const moduleUrl = Schema.declare((value): value is URL =>

@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import type { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import type { FiberOptions } from "../maintainer/SegmentMaintainer.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
 import type { ReplayOptions } from "../reading/Replay.ts"
 import type { Log, LogReader, Parts } from "./Log.ts"
@@ -78,7 +79,7 @@ export interface LogClass<
   in out Decoding = never
 > extends Context.ServiceClass<Self, Id, Log<Event, Encoding, Decoding>> {
   /** The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. */
-  readonly layer: (options: WalOptions) => Layer.Layer<Self, WalError, Disk>
+  readonly layer: (options: WalOptions & FiberOptions) => Layer.Layer<Self, WalError, Disk>
   /**
    * The maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share only the
    * cores with the thread that appends.
@@ -145,7 +146,7 @@ const classOf = <Self, Event, Encoding, Decoding>(
   // Made anew for every layer: a memo map knows layers by identity, and would give all logs of it the first one.
   const of = <E>(parts: Layer.Layer<Parts, E, Disk>) => Layer.provide(Layer.effect(Tag, makeLog(id, codec)), parts)
   return Object.assign(Tag, {
-    layer: (options: WalOptions) => of(WalParts.layer(options)),
+    layer: (options: WalOptions & FiberOptions) => of(WalParts.layer(options)),
     layerWorker: (options: WalOptions & WorkerOptions) => of(WalParts.layerWorker(options)),
     layerConfig: (config: Config.Wrap<WalConfig>) => of(WalParts.layerConfig(config)),
     parts: Layer.fresh(Layer.effectContext(Effect.map(Tag, ({ parts }) => parts))),

@@ -10,6 +10,7 @@ import { format1EventBytes } from "../format/Limits.ts"
 import { format1Layout } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
+import type { FiberOptions } from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
 import type { FormatMismatch, LogExhausted } from "../reading/recovery/Recovery.ts"
@@ -65,7 +66,7 @@ const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions)
 /**
  * A recorder whose maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`.
  */
-export const layer = (options: WalOptions): Layer.Layer<Parts, WalError, Disk> =>
+export const layer = (options: WalOptions & FiberOptions): Layer.Layer<Parts, WalError, Disk> =>
   Recorder.layer(options).pipe(
     Layer.provideMerge(SegmentMaintainer.layer(options)),
     Layer.provideMerge(foundation(options, 1))
