@@ -40,6 +40,8 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "recorder",
     "promise",
     "cli",
+    // The modules that users import, one for each subpath of the package.
+    ".",
     "index.ts"
   ],
   "src/format": ["lz4", "."],

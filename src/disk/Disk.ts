@@ -36,9 +36,6 @@ import { plainText } from "../internal/plainText.ts"
  * - `Held`: another process holds the lock, or one of this process
  * - `Unsupported`: the file system or the system has no such thing
  * - `Io`: the device failed, or anything else
- *
- * @since 0.1.0
- * @category errors
  */
 export const diskReasons = [
   "NotFound",
@@ -236,30 +233,15 @@ export class Disk extends Context.Service<Disk, {
   readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
-/**
- * Opens a file for as long as the scope lives.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Opens a file for as long as the scope lives. */
 export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile, DiskError, Disk | Scope.Scope> =>
   Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
 
-/**
- * Removes a file; one that is not there counts as removed.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes a file; one that is not there counts as removed. */
 export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
 
-/**
- * Reads until `target` is full or the file ends; returns the bytes read.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reads until `target` is full or the file ends; returns the bytes read. */
 export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
   let done = 0
   while (done < target.length) {
@@ -270,12 +252,7 @@ export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uin
   return done
 })
 
-/**
- * Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written. */
 export const writeFully = Effect.fnUntraced(function*(
   file: DiskFile,
   chunks: ReadonlyArray<Uint8Array>,

@@ -78,20 +78,10 @@ export interface AloneOptions extends MaintainerOptions {
   readonly writer?: "ours" | "other"
 }
 
-/**
- * The options with every default in place: durations are a `Duration`, sizes a number of bytes.
- *
- * @since 0.1.0
- * @category models
- */
+/** The options with every default in place: durations are a `Duration`, sizes a number of bytes. */
 export interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
 
-/**
- * Checks that the sleeps fit together; for every schema that has both.
- *
- * @since 0.1.0
- * @category checks
- */
+/** Checks that the sleeps fit together; for every schema that has both. */
 export const sleepsInOrder = Schema.makeFilter(
   ({ sleepMax, sleepMin }: Pick<ResolvedMaintainerOptions, "sleepMax" | "sleepMin">) =>
     Duration.isLessThanOrEqualTo(sleepMin, sleepMax) ||
@@ -103,9 +93,6 @@ const checked = MaintainerOptions.check(sleepsInOrder)
 /**
  * Checks the options and puts the defaults in place. Throws `WrongOptions`, which names the field, the value and the
  * range.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const resolveUnsafe = (options: MaintainerOptions): ResolvedMaintainerOptions =>
   Options.resolveUnsafe(checked, options)

@@ -122,6 +122,73 @@ export interface Hold {
 }
 
 /**
+ * What a maintainer does, and tells. Its recorder uses members that are not public.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MaintainerService {
+  /** The absolute path. */
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** @internal What was found at the start. */
+  readonly reconciled: Reconciled
+  readonly status: Effect.Effect<MaintainerStatus>
+  /** Every segment that is known, oldest first. */
+  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
+  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
+  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
+  /** What retention would do now: a dry run. */
+  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
+  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
+  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
+  /**
+   * Keeps this segment and later ones until the scope closes, but no longer than `timeToLive`, in elapsed time.
+   */
+  readonly hold: (options: {
+    readonly name: string
+    readonly fromSegmentIndex: number
+    readonly timeToLive?: Duration.Input
+  }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
+   * layer drains when its scope closes.
+   */
+  readonly drain: Effect.Effect<DrainReceipt>
+  /**
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
+   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   */
+  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
+  /** @internal Checks that limits are kept, no file is empty, and the catalog equals the directory. */
+  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
+  /** Every outcome, from now on until the maintainer has drained and closed. */
+  readonly outcomes: Stream.Stream<StepOutcome>
+  /**
+   * @internal Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any
+   * more.
+   */
+  readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * @internal Tells the maintainer that nothing was appended to this segment, which was handed over because its events
+   * are due, after this elapsed time.
+   */
+  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
+  /** @internal The newest segment that is closed. */
+  readonly newest: Effect.Effect<NewestSegment | undefined>
+  /** @internal Tells the maintainer that something else removed a segment's file. */
+  readonly removed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * @internal Moves a damaged segment away, if `onDamaged` is `quarantine`; `true` also when retention has deleted it,
+   * or a freeze has had it moved, since the caller read it. `false` with `keep`, when none of its files is damaged by
+   * itself, and when it is damaged again. For a start, before anything is recorded.
+   */
+  readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
+  /** Never succeeds; fails when the maintainer is down. */
+  readonly down: Effect.Effect<never, MaintainerDown>
+}
+
+/**
  * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
  *
  * @since 0.1.0
@@ -152,63 +219,9 @@ export interface Hold {
  * )
  * ```
  */
-export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
-  /** The absolute path. */
-  readonly directory: string
-  readonly naming: SegmentNaming
-  /** What was found at the start. */
-  readonly reconciled: Reconciled
-  readonly status: Effect.Effect<MaintainerStatus>
-  /** Every segment that is known, oldest first. */
-  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
-  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
-  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
-  /** What retention would do now: a dry run. */
-  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
-  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
-  /**
-   * Keeps this segment and later ones until the scope closes, but no longer than `timeToLive`, in elapsed time.
-   */
-  readonly hold: (options: {
-    readonly name: string
-    readonly fromSegmentIndex: number
-    readonly timeToLive?: Duration.Input
-  }) => Effect.Effect<Hold, never, Scope.Scope>
-  /**
-   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
-   * layer drains when its scope closes.
-   */
-  readonly drain: Effect.Effect<DrainReceipt>
-  /**
-   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
-   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
-   */
-  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
-  /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
-  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
-  /** Every outcome, from now on until the maintainer has drained and closed. */
-  readonly outcomes: Stream.Stream<StepOutcome>
-  /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
-  readonly closed: (segmentIndex: number) => Effect.Effect<void>
-  /**
-   * Tells the maintainer that nothing was appended to this segment, which was handed over because its events are due,
-   * after this elapsed time.
-   */
-  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
-  /** The newest segment that is closed. */
-  readonly newest: Effect.Effect<NewestSegment | undefined>
-  /** Tells the maintainer that something else removed a segment's file. */
-  readonly removed: (segmentIndex: number) => Effect.Effect<void>
-  /**
-   * Moves a damaged segment away, if `onDamaged` is `quarantine`; `true` also when retention has deleted it meanwhile.
-   * `false` with `keep`, when none of its files is damaged by itself, and when it was moved before. For a start, before
-   * anything is recorded.
-   */
-  readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
-  /** Never succeeds; fails when the maintainer is down. */
-  readonly down: Effect.Effect<never, MaintainerDown>
-}>()("effect-wal/maintainer/SegmentMaintainer") {}
+export class SegmentMaintainer
+  extends Context.Service<SegmentMaintainer, MaintainerService>()("effect-wal/maintainer/SegmentMaintainer")
+{}
 
 const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ours") })
 

@@ -37,11 +37,12 @@ import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
 export type { DrainReceipt } from "./Drain.ts"
-export { formatWait } from "./HeldBackStatus.ts"
 export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
-export type { Hold, MaintainerStatus } from "./MaintainerService.ts"
+export type { Hold, MaintainerService, MaintainerStatus } from "./MaintainerService.ts"
+export type { HoldStatus } from "./retention/Holds.ts"
 export type { PerQueue } from "./retention/MaintainerState.ts"
+export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 
 /**
  * How the loop of a fiber runs. A thread cannot be given code, so `SegmentMaintainerWorker` takes no schedule; its loop
@@ -54,7 +55,7 @@ export interface FiberOptions {
   /**
    * When the loop looks for work again, of its own accord: its input is whether the last cycle has worked, its output
    * means nothing. A doorbell or a time to be met ends its sleeps early. It must not end, or the executor ends with it.
-   * Default: `MaintainerSchedule.adaptive(sleepMin, sleepMax)`.
+   * Default: `adaptive(sleepMin, sleepMax)`.
    */
   readonly schedule?: Schedule.Schedule<unknown, boolean>
 }

@@ -45,7 +45,7 @@ export interface WatchOptions {
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { NodeDisk, SegmentMaintainer, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
+ * import { NodeDisk, SegmentMaintainer, SegmentQueues, Telemetry } from "effect-wal"
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
@@ -54,7 +54,7 @@ export interface WatchOptions {
  * )
  *
  * const program = Effect.gen(function*() {
- *   yield* Effect.forkChild(SegmentWatcher.watch({ directory }))
+ *   yield* Effect.forkChild(SegmentMaintainer.watch({ directory }))
  *   yield* Effect.sleep("20 millis") // in an application: until it is asked to end
  *   yield* Console.log(yield* (yield* SegmentMaintainer.SegmentMaintainer).drain) // => failures: 0
  * })
@@ -91,12 +91,7 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
     return yield* Effect.never
   })
 
-/**
- * The finished segments after this index, oldest first.
- *
- * @since 0.1.0
- * @category watching
- */
+/** The finished segments after this index, oldest first. */
 export const finishedAfter: (
   directory: SegmentDirectory,
   segmentIndex: number

@@ -205,7 +205,7 @@ const pollMillisMax = 250
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { BlockEvents, NodeDisk, Replay, Wal } from "effect-wal"
+ * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -218,7 +218,7 @@ const pollMillisMax = 250
  * const sum = Stream.runForEachArray(Replay.blocks({ directory: "./log" }), (blocks) =>
  *   Effect.sync(() => {
  *     // Nothing is allocated for an event; a block is valid until the next chunk.
- *     for (const block of blocks) BlockEvents.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
+ *     for (const block of blocks) Replay.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
  *   }))
  *
  * await Effect.runPromise(Effect.andThen(record, sum).pipe(Effect.provide(NodeDisk.layer)))

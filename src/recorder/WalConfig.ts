@@ -29,8 +29,6 @@ import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
 import { capacities } from "../shared/SegmentQueues.ts"
 import { RecorderOptions } from "./Recorder.ts"
 
-export type { SizeInput } from "../internal/notations.ts"
-
 const unchecked = Schema.Struct({
   ...MaintainerOptions.fields,
   ...RecorderOptions.fields,
@@ -70,20 +68,10 @@ export const WalOptions = unchecked.check(sleepsInOrder, eventFits)
  */
 export interface WalOptions extends Schema.Codec.Encoded<typeof WalOptions> {}
 
-/**
- * The options with every default in place: durations are a `Duration`, sizes a number of bytes.
- *
- * @since 0.1.0
- * @category models
- */
+/** The options with every default in place: durations are a `Duration`, sizes a number of bytes. */
 export interface ResolvedWalOptions extends Schema.Schema.Type<typeof WalOptions> {}
 
-/**
- * The options of a recorder, and how its maintainer runs.
- *
- * @since 0.1.0
- * @category models
- */
+/** The options of a recorder, and how its maintainer runs. */
 export const WalConfig = Schema.Struct({
   ...WalOptions.fields,
   /** Threads of the maintainer; 0 = none, it is a fiber. Default: 1. */
@@ -93,28 +81,11 @@ export const WalConfig = Schema.Struct({
 /**
  * The options of a recorder, and how its maintainer runs: the type of {@link WalConfig} before the defaults are in
  * place.
- *
- * @since 0.1.0
- * @category models
  */
 export interface WalConfig extends Schema.Codec.Encoded<typeof WalConfig> {}
 
 /**
  * Checks the options and fills in the defaults. Throws `WrongOptions`, which names the field, the value and the range.
- *
- * @since 0.1.0
- * @category constructors
- * @example
- * ```ts
- * import { WalConfig } from "effect-wal"
- *
- * console.log(WalConfig.resolveUnsafe({ directory: "./log", blockBytesMax: "64KiB" }).blockBytesMax) // => 65536
- * try {
- *   WalConfig.resolveUnsafe({ directory: "./log", slots: 1 })
- * } catch (error) {
- *   console.log(String(error)) // => WrongOptions: slots is 1, expected 2 to 128
- * }
- * ```
  */
 export const resolveUnsafe = (options: WalOptions): ResolvedWalOptions => Options.resolveUnsafe(WalOptions, options)
 
@@ -132,9 +103,6 @@ export const defaults: Omit<typeof WalConfig.Type, "directory"> = Struct.omit(
 /**
  * A field of {@link WalConfig}: the name under which `config` reads it, and the environment variable that has it for a
  * `config` nested in `effectWal`.
- *
- * @since 0.1.0
- * @category models
  */
 export interface ConfigField extends Field {
   readonly name: string
@@ -145,9 +113,6 @@ const variableOf = (path: ReadonlyArray<string>): string => path.map(Str.configC
 
 /**
  * Every field that holds one value, in order, but for those of `naming`, which belong into code.
- *
- * @since 0.1.0
- * @category fields
  */
 export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).filter(({ path }) => path[0] !== "naming").map((
   field

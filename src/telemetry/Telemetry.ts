@@ -30,7 +30,7 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, TelemetryDump, Wal } from "effect-wal"
+ * import { NodeDisk, Telemetry, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -39,7 +39,7 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  *   yield* appendDurable(Buffer.from("hello"))
  *   const snapshot = yield* telemetry.snapshot
  *   yield* Console.log(snapshot.operations.commit.success) // => 1
- *   yield* Console.log(TelemetryDump.dump(snapshot))
+ *   yield* Console.log(Telemetry.dump(snapshot))
  * })
  *
  * await Effect.runPromise(
@@ -59,16 +59,13 @@ export class Telemetry extends Context.Service<Telemetry, {
   readonly snapshotUnsafe: () => TelemetrySnapshot
   /** Runs `refresh` before every snapshot taken here, until the scope closes: for gauges that become outdated. */
   readonly beforeSnapshot: (refresh: () => void) => Effect.Effect<void, never, Scope.Scope>
-  /** The memory, which a worker passes to {@link attach}. */
+  /** The memory, which a worker passes to `attach`. */
   readonly buffer: SharedArrayBuffer
 }>()("effect-wal/telemetry/Telemetry") {}
 
 /**
  * Attaches to the telemetry that another thread made, by its buffer. Throws if the buffer was not made by telemetry, or
  * by another version of it. `nowNanos` is the clock of the updaters.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonicNanos): Telemetry["Service"] => {
   const read = makeReader(buffer)

@@ -468,8 +468,19 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       lockHolder: (path) => Effect.sync(() => locks.has(path) ? "simulated" : undefined),
       // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>
-        Effect.acquireRelease(
-          perform({
+        Effect.uninterruptible(Effect.gen(function*() {
+          let taken: { readonly boot: number; readonly shown: string } | undefined
+          // Before the lock is taken: a process may die at any moment after that, and a lock dies with its process.
+          yield* Effect.addFinalizer(() =>
+            Effect.clockWith((clock) =>
+              Effect.sync(() => {
+                if (taken === undefined || !isOn || taken.boot !== boot) return
+                locks.delete(path)
+                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
+              })
+            )
+          )
+          yield* perform({
             operation: "lock",
             path,
             effect: (nowMillis) => {
@@ -482,18 +493,11 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
                 storage.close(file)
               } else if (typeof left === "string") return left
               locks.add(path)
-              return { boot, shown }
+              taken = { boot, shown }
+              return undefined
             }
-          }),
-          (taken) =>
-            Effect.clockWith((clock) =>
-              Effect.sync(() => {
-                if (!isOn || taken.boot !== boot) return
-                locks.delete(path)
-                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
-              })
-            )
-        ).pipe(Effect.asVoid)
+          })
+        }))
     }
   }
   const disk = viewedBy(undefined)

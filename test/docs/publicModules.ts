@@ -61,3 +61,10 @@ export const exportsOf = (file: string): ReadonlyArray<Declaration> => {
   )
   return [...declarationsIn(file, text), ...passedOn]
 }
+
+/** The names that a module exports; a namespace that it passes on is one. */
+export const namesOf = (file: string): ReadonlySet<string> =>
+  new Set([
+    ...exportsOf(file).map(({ name }) => name),
+    ...[...textOf(file).matchAll(/^export \* as (\w+) from /gm)].map(([, name = ""]) => name)
+  ])

@@ -47,31 +47,67 @@ describe.skipIf(isMissing).each(Object.entries(runtimes))("installed, with %s", 
   })
 })
 
+/** Every flag of TypeScript that refuses something. */
+const everyStrictness = {
+  strict: true,
+  allowUnreachableCode: false,
+  allowUnusedLabels: false,
+  allowImportingTsExtensions: true,
+  erasableSyntaxOnly: true,
+  exactOptionalPropertyTypes: true,
+  isolatedModules: true,
+  noFallthroughCasesInSwitch: true,
+  noImplicitOverride: true,
+  noImplicitReturns: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+  noUncheckedSideEffectImports: true,
+  noUnusedLocals: true,
+  noUnusedParameters: true,
+  verbatimModuleSyntax: true
+}
+
 describe.skipIf(isMissing).each([
   ["TypeScript 7", join(root, "node_modules/typescript/bin/tsc")],
   ["TypeScript 5.9", join(root, "tools/node_modules/typescript/bin/tsc")]
 ])("the types, read by %s", (name, tsc) => {
-  it.each(["node16", "bundler"])("hold with moduleResolution %s", async (moduleResolution) => {
-    const config = `tsconfig.${name}.${moduleResolution}.json`
-    writeFileSync(
-      join(project, config),
-      JSON.stringify({
-        compilerOptions: {
-          target: "ES2024",
-          // Effect's own declarations name types of the DOM.
-          lib: ["ES2024", "DOM"],
-          types: ["node"],
-          module: moduleResolution === "node16" ? "node16" : "esnext",
-          moduleResolution,
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          allowImportingTsExtensions: true,
-          noEmit: true
-        },
-        files: ["record.ts", "recordElsewhere.ts", "replay.ts", "simulated.ts"]
-      })
-    )
+  const compile = async (
+    what: string,
+    moduleResolution: string,
+    files: ReadonlyArray<string>,
+    options: Readonly<Record<string, boolean>>
+  ): Promise<string> => {
+    const config = `tsconfig.${what}.${name}.${moduleResolution}.json`
+    const compilerOptions = {
+      target: "ES2024",
+      // Effect's own declarations name types of the DOM.
+      lib: ["ES2024", "DOM"],
+      types: ["node"],
+      module: moduleResolution === "node16" ? "node16" : "esnext",
+      moduleResolution,
+      outDir: "declarations",
+      ...everyStrictness,
+      ...options
+    }
+    writeFileSync(join(project, config), JSON.stringify({ compilerOptions, files }))
     const { code, stdout } = await run(runtimes["Node 24"], process.execPath, [tsc, "-p", config], { cwd: project })
-    assert.strictEqual(code, 0, stdout)
+    assert.strictEqual(code === 0, stdout === "")
+    return stdout
+  }
+  const resolutions = ["node16", "bundler"]
+
+  it.each(resolutions)("hold with moduleResolution %s", async (moduleResolution) => {
+    const files = ["record.ts", "recordElsewhere.ts", "replay.ts", "simulated.ts"]
+    assert.strictEqual(await compile("used", moduleResolution, files, { noEmit: true }), "")
+  })
+
+  it.each(resolutions)("have names for what a package exports without a word, with %s", async (moduleResolution) => {
+    const options = { declaration: true, emitDeclarationOnly: true }
+    assert.strictEqual(await compile("exported", moduleResolution, ["exported.ts"], options), "")
+  })
+
+  it.each(resolutions)("can be written out for isolatedDeclarations, with %s", async (moduleResolution) => {
+    const options = { declaration: true, emitDeclarationOnly: true, isolatedDeclarations: true }
+    assert.strictEqual(await compile("annotated", moduleResolution, ["annotated.ts"], options), "")
   })
 })

@@ -15,12 +15,7 @@ import { elapsedMillis } from "../../internal/elapsed.ts"
 import { duration, millisLimit, resolveUnsafe, withDefault } from "../../internal/options.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
-/**
- * The sleeps of the loop.
- *
- * @since 0.1.0
- * @category models
- */
+/** The sleeps of the loop. */
 export const LoopSleeps = Schema.Struct({
   /** The shortest sleep of the loop. Default: 10 ms. */
   sleepMin: withDefault(duration(1, millisLimit), Duration.millis(10)),
@@ -37,7 +32,7 @@ export const LoopSleeps = Schema.Struct({
  * @example
  * ```ts
  * import * as Effect from "effect/Effect"
- * import { MaintainerSchedule } from "effect-wal"
+ * import { SegmentMaintainer } from "effect-wal"
  *
  * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.
  * let cycles = 0
@@ -46,7 +41,7 @@ export const LoopSleeps = Schema.Struct({
  *   return cycles < 5
  * })
  * const loop = Effect.repeat(cycle, {
- *   schedule: MaintainerSchedule.adaptive("1 millis", "1 second"),
+ *   schedule: SegmentMaintainer.adaptive("1 millis", "1 second"),
  *   while: (worked) => worked
  * })
  *
@@ -92,9 +87,6 @@ const anyRing = (doorbells: ReadonlyArray<Doorbell.Doorbell>, seen: ReadonlyArra
  * Runs cycles for ever, with the sleeps of `schedule` between them. A ring of any doorbell ends a sleep early. A ring
  * during a cycle counts: the next cycle follows at once. `onCycle` gets each cycle and its sleep when the sleep is
  * over.
- *
- * @since 0.1.0
- * @category loops
  */
 export const repeatWakeable = <E, R, E2, R2>(options: {
   /** `true` when there was something to do. */

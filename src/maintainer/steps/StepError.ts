@@ -30,30 +30,15 @@ import type { FailureReason } from "../../telemetry/Counters.ts"
  */
 export type StepReason = Exclude<FailureReason, "Io"> | "Unsafe"
 
-/**
- * Every {@link StepReason}.
- *
- * @since 0.1.0
- * @category models
- */
+/** Every {@link StepReason}. */
 export const stepReasons: ReadonlyArray<StepReason> = failureReasons.map((reason) =>
   reason === "Io" ? "Unsafe" : reason
 )
 
-/**
- * The reason under which telemetry counts a failed step.
- *
- * @since 0.1.0
- * @category errors
- */
+/** The reason under which telemetry counts a failed step. */
 export const countedReason = (reason: StepReason): FailureReason => reason === "Unsafe" ? "Io" : reason
 
-/**
- * The steps of a segment's life after it was filled.
- *
- * @since 0.1.0
- * @category models
- */
+/** The steps of a segment's life after it was filled. */
 export const stepNames = ["flush", "persist", "freeze", "free"] as const
 
 /**
@@ -103,12 +88,7 @@ export class StepError extends Data.TaggedError("StepError")<{
   }
 }
 
-/**
- * A disk error in the words of a step.
- *
- * @since 0.1.0
- * @category errors
- */
+/** A disk error in the words of a step. */
 export const fromDisk = (step: StepName, segmentIndex: number) => (error: DiskError): StepError =>
   new StepError({
     step,

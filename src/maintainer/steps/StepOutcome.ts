@@ -62,12 +62,7 @@ export interface StepFailure {
   readonly atMillis: number
 }
 
-/**
- * The outcome of a step that failed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The outcome of a step that failed. */
 export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
   _tag: "Failed",
   step: error.step,

@@ -71,12 +71,7 @@ export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("Format
   }
 }
 
-/**
- * Where recording continues.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where recording continues. */
 export interface Origin {
   /** 16 bytes; `undefined` in an empty directory and in format 1. */
   readonly walId: Uint8Array | undefined
@@ -118,12 +113,7 @@ export interface RecoveryReport {
   readonly ignoredHint: string
 }
 
-/**
- * What to open.
- *
- * @since 0.1.0
- * @category models
- */
+/** What to open. */
 export interface RecoveryOptions {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -131,12 +121,7 @@ export interface RecoveryOptions {
   readonly version: FormatVersion
 }
 
-/**
- * What opening gives.
- *
- * @since 0.1.0
- * @category models
- */
+/** What opening gives. */
 export interface Recovered {
   readonly origin: Origin
   readonly report: RecoveryReport
@@ -149,9 +134,6 @@ export interface Recovered {
  * - `FormatMismatch`: the newest segment has another format
  * - `LogExhausted`: too few segment indices or event ids are left
  * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
- *
- * @since 0.1.0
- * @category recovery
  */
 export const open: (
   options: RecoveryOptions
@@ -223,34 +205,7 @@ const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? 
 /** Unix time in the year 2262, less than 2^63. */
 const flushNanosEnd = 9_214_646_400_000_000_000n
 
-/**
- * Formats a report as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recovery, Wal } from "effect-wal"
- *
- * class Events extends Wal.Service<Events>()("app/Events") {}
- *
- * const open = Effect.gen(function*() {
- *   const { append, recovery } = yield* Events
- *   yield* Console.log(Recovery.formatReport(recovery))
- *   yield* append(Buffer.from("hello"))
- *   return recovery.lastEventId
- * }).pipe(Effect.provide(Events.layer({ directory: "./log" })))
- *
- * const program = Effect.gen(function*() {
- *   yield* open
- *   yield* Console.log(`continues after event ${yield* open}`) // => continues after event 1
- * })
- *
- * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
- * ```
- */
+/** Formats a report as one line for people. */
 export const formatReport = (report: RecoveryReport): string => {
   const parts = [
     report.lastSegmentIndex < 0

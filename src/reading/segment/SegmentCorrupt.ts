@@ -38,12 +38,7 @@ export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("Segmen
   }
 }
 
-/**
- * The error of a fault in a file.
- *
- * @since 0.1.0
- * @category errors
- */
+/** The error of a fault in a file. */
 export const corrupt = (
   file: { readonly path: string; readonly segmentIndex: number },
   fault: SegmentFault
@@ -63,12 +58,7 @@ const frameFault = (error: unknown): SegmentFault => {
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }
 
-/**
- * Runs a step of the decoder; an error that it throws about the file becomes a fault of the file.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Runs a step of the decoder; an error that it throws about the file becomes a fault of the file. */
 export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
   Effect.suspend(() => {
     try {

@@ -111,12 +111,7 @@ export const MonitorReport = Schema.Struct({
  */
 export type MonitorReport = typeof MonitorReport.Type
 
-/**
- * An effect that reports the state now.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** An effect that reports the state now. */
 export const makeReporter = Effect.gen(function*() {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer
