@@ -172,7 +172,7 @@ const full = (kind: FileSystem): Scenario => ({
       const directory = join(mount.path, "wal")
       const { close, maintainer, recorder } = await openRecorder(layer, {
         directory,
-        onFull: "fail"
+        strategy: "dropping"
       })
       const filler = fillUntil(mount.path, bytesLeft)
       const { durable, error } = await recordUntilFailure(recorder)
@@ -213,7 +213,7 @@ const fullDrain: Scenario = {
       const reserveBytes = 1024 * 1024
       const { close, recorder } = await openRecorder(layer, {
         directory,
-        onFull: "fail",
+        strategy: "dropping",
         reserveBytes
       })
       fillUntil(mount.path, bytesLeft)

@@ -133,7 +133,7 @@ const texts: { readonly [name: string]: readonly [string, unknown] } = {
   restartsMax: ["0", 0],
   reserveBytes: ["4096", 4096],
   commit: ["onTimer", "onTimer"],
-  onFull: ["fail", "fail"],
+  strategy: ["dropping", "dropping"],
   onDiskFailure: ["fail", "fail"],
   format: ["1", 1],
   segmentBytesMax: ["64MiB", 64 * 1024 * 1024],

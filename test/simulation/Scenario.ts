@@ -111,7 +111,7 @@ const drawSetup = (
       limits: drawLimits(random),
       compression: random.chance(0.75) ? "frame" : "block",
       commit: pick(random, ["onCommit", "onCommit", "onTimer", "onRotate"]),
-      onFull: pick(random, ["suspend", "suspend", "fail", "shed"]),
+      strategy: pick(random, ["suspend", "suspend", "dropping", "dropping"]),
       onHotLimit: random.chance(0.7) ? "wait" : "exceed",
       flushEvery: random.chance(0.3) ? 20 + random.below(200) : 0,
       restartsMax: random.chance(0.8) ? 1000 : random.below(3),

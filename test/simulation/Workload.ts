@@ -112,11 +112,11 @@ export class Workload {
 
   /** A failed append or commit must have a reason that this life gives. */
   #expected(error: RecorderError): void {
-    const { restartsMax = 5, onDiskFailure, onFull } = this.life.setting.scenario.wal
+    const { restartsMax = 5, onDiskFailure, strategy } = this.life.setting.scenario.wal
     const isDisk = error.reason === "DiskFull" || error.reason === "DiskFailing"
     if (isDisk && onDiskFailure === "fail" && this.life.faults.hadSome) return
     if (error.reason === "MaintainerDown" && restartsMax < 1000) return
-    if (error.reason === "Backpressure" && onFull === "fail") return
+    if (error.reason === "Backpressure" && strategy === "dropping") return
     throw new Violation(`an operation failed without a cause: ${error.message}`)
   }
 
