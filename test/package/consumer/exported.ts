@@ -52,7 +52,7 @@ export const arena = SegmentArena.SegmentArena.use(Effect.succeed)
 export const telemetry = Effect.map(Telemetry.Telemetry, (service) => ({ ...service }))
 export const snapshot = Effect.flatMap(Telemetry.Telemetry, (service) => service.snapshot)
 export const compressor = Effect.map(Compressor.Compressor, (service) => ({ ...service }))
-export const proof = SegmentProof.closedSegment
+export const proof = SegmentProof.anyBytes
 export const offered = Effect.flatMap(
   SegmentQueues.SegmentsToFreeze,
   (queue) => TaskQueue.offer(queue, { segmentIndex: 1, slot: 0, bytes: 1 })
