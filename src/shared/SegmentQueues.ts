@@ -73,7 +73,7 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * const program = Effect.gen(function*() {
  *   // Your own writer offers its finished files; the maintainer takes them from the queue.
  *   const toPersist = yield* SegmentQueues.SegmentsToPersist
- *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, slot: -1, bytes: 4096 })
+ *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, bytes: 4096 })
  *   yield* Console.log((yield* TaskQueue.take(toPersist)).segmentIndex) // => 0
  * })
  *

@@ -41,12 +41,18 @@ export type { Task } from "./TaskRing.ts"
 export { TaskRecord } from "./TaskRing.ts"
 
 /**
- * A task to offer; the queue adds `offeredAtMillis`.
+ * A task to offer.
  *
  * @since 0.1.0
  * @category models
  */
-export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
+export interface NewTask {
+  readonly segmentIndex: number
+  /** The slot of the arena that has the segment. Without one the segment is a file. */
+  readonly slot?: number
+  /** Is carried along: how many bytes the segment has. */
+  readonly bytes: number
+}
 
 /** The memory of a queue. Can be posted to a worker thread, which then calls `attach`. */
 export interface TaskQueueMemory {
@@ -198,14 +204,18 @@ const ringBoth = (self: Half): void => {
 
 const checkTask = (task: NewTask): void => {
   invariant(task.segmentIndex >>> 0 === task.segmentIndex, "segmentIndex is an unsigned 32-bit integer")
-  invariant((task.slot | 0) === task.slot && task.slot >= -1, "slot is -1 or a slot number")
+  const { slot = 0 } = task
+  invariant((slot | 0) === slot && slot >= 0, "slot is a slot number")
   invariant(Number.isSafeInteger(task.bytes) && task.bytes >= 0, "bytes is a non-negative safe integer")
 }
 
 const offeredNow = (self: Enqueue): number => Math.floor(elapsedMillisUnsafe(self.offers.clock))
 
+/** A task in a ring that has no slot. */
+const noSlot = -1
+
 const admit = (self: Enqueue, task: NewTask, offeredAtMillis: number): boolean =>
-  TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot, task.bytes, offeredAtMillis)
+  TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot ?? noSlot, task.bytes, offeredAtMillis)
 
 const admitWaiting = (self: Enqueue): void => {
   const waiting = self.offers.waiting
@@ -395,7 +405,7 @@ const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
  *
  * const program = Effect.gen(function*() {
  *   const queue = yield* SegmentQueues.SegmentsToPersist
- *   yield* TaskQueue.offer(queue, { segmentIndex: 7, slot: -1, bytes: 4096 })
+ *   yield* TaskQueue.offer(queue, { segmentIndex: 7, bytes: 4096 })
  *   const task = yield* TaskQueue.take(queue)
  *   yield* Console.log(task.segmentIndex) // => 7
  * })
@@ -544,7 +554,7 @@ const makeEffectQueue = <A, E = never>(capacity: number): Effect.Effect<Queue.Qu
  *   const toFreeze = yield* SegmentQueues.SegmentsToFreeze
  *   const enqueue = yield* TaskQueue.toEnqueue(toFreeze)
  *   const dequeue = yield* TaskQueue.toDequeue(toFreeze)
- *   yield* Queue.offer(enqueue, { segmentIndex: 7, slot: -1, bytes: 4096 })
+ *   yield* Queue.offer(enqueue, { segmentIndex: 7, bytes: 4096 })
  *   const { segmentIndex } = yield* Queue.take(dequeue)
  *   yield* Console.log(segmentIndex) // => 7
  * })

@@ -12,7 +12,7 @@ import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 
 import * as TaskRing from "../../src/shared/TaskRing.ts"
 
-const task = (segmentIndex: number): TaskQueue.NewTask => ({ segmentIndex, slot: -1, bytes: segmentIndex * 10 })
+const task = (segmentIndex: number): TaskQueue.NewTask => ({ segmentIndex, bytes: segmentIndex * 10 })
 const tasks = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => task(from + index))
 const indices = (taken: Iterable<{ readonly segmentIndex: number }>) => Array.from(taken, (one) => one.segmentIndex)
 
@@ -52,7 +52,7 @@ for (const isShared of [false, true]) {
       Effect.gen(function*() {
         const queue = yield* make(4)
         assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), segmentIndex: -1 }), /segmentIndex/)
-        assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), slot: -2 }), /slot/)
+        assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), slot: -1 }), /slot/)
         assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), bytes: 2 ** 53 }), /bytes/)
       }))
 

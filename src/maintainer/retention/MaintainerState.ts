@@ -363,7 +363,7 @@ export class MaintainerState {
 
   private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
     const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
-    if (!TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes })) return false
+    if (!TaskQueue.offerUnsafe(queue, { segmentIndex, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
     if (action === "free") {
       for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })
