@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
-export type { MonitorError } from "./recorder/monitor/Monitor.ts"
 export { layer, read } from "./recorder/monitor/Monitor.ts"
+export { MonitorError } from "./recorder/monitor/MonitorError.ts"
+export * as MonitorReason from "./recorder/monitor/MonitorReason.ts"
 export { MonitorReport } from "./recorder/monitor/MonitorReport.ts"

@@ -5,4 +5,5 @@
  */
 export type { Positions } from "./recorder/Recorder.ts"
 export { layer, Recorder, RecorderOptions } from "./recorder/Recorder.ts"
-export { RecorderError, RecorderReason } from "./recorder/RecorderError.ts"
+export { RecorderError } from "./recorder/RecorderError.ts"
+export * as RecorderReason from "./recorder/RecorderReason.ts"

@@ -10,3 +10,4 @@ export { EventsDeleted, EventsLost, SegmentMissing } from "./reading/ReplayError
 export type { RecordedEvent, VerifiedBlock } from "./reading/segment/BlockEvents.ts"
 export { forEachEvent } from "./reading/segment/BlockEvents.ts"
 export { SegmentCorrupt } from "./reading/segment/SegmentCorrupt.ts"
+export * as SegmentCorruptReason from "./reading/segment/SegmentCorruptReason.ts"

@@ -8,7 +8,6 @@ export type { AloneOptions, MaintainerOptions } from "./maintainer/MaintainerOpt
 export type {
   CatalogEntry,
   DrainReceipt,
-  FiberOptions,
   HeldBackStatus,
   Hold,
   HoldStatus,
@@ -19,6 +18,6 @@ export type {
 export { layer, layerAlone, MaintainerDown, SegmentMaintainer } from "./maintainer/SegmentMaintainer.ts"
 export type { WatchOptions } from "./maintainer/SegmentWatcher.ts"
 export { watch } from "./maintainer/SegmentWatcher.ts"
-export type { StepReason } from "./maintainer/steps/StepError.ts"
 export { StepError } from "./maintainer/steps/StepError.ts"
 export type { StepFailure, StepOutcome } from "./maintainer/steps/StepOutcome.ts"
+export * as StepReason from "./maintainer/steps/StepReason.ts"

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import { dirname } from "node:path"
 import type { Disk } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
+import { Unsupported } from "./DiskReason.ts"
 import { abilityNames } from "./FileNames.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
@@ -47,17 +48,18 @@ export const requireDirectoryAbilities = Effect.fnUntraced(function*(directory: 
   const create = (at: string) => Effect.flatMap(calls.open(at, "create"), (file) => file.close)
   const createBoth = Effect.andThen(create(path), create(fresh))
   const remove = Effect.andThen(Effect.ignore(calls.unlink(fresh)), Effect.ignore(calls.unlink(path)))
-  const rename = Effect.mapError(calls.rename(fresh, path), (error) =>
-    passing.has(error.reason)
-      ? error
-      : missing(directory, `${error.detail}: no file can be renamed over another here`, error))
+  const rename = Effect.mapError(calls.rename(fresh, path), (error) => {
+    const { reason } = error
+    if (reason._tag === "Held" || passing.has(reason._tag)) return error
+    return missing(directory, `${reason.detail}: no file can be renamed over another here`, error)
+  })
   yield* createBoth.pipe(
     // A start that was killed here has left them.
-    Effect.catchIf((error) => error.reason === "Exists", () => Effect.andThen(remove, createBoth)),
+    Effect.catchReason("DiskError", "Exists", () => Effect.andThen(remove, createBoth)),
     Effect.andThen(rename),
     Effect.andThen(calls.unlink(path)),
     Effect.onError(() => remove),
-    Effect.catchIf((error) => error.reason === "Full", () => Effect.void)
+    Effect.catchReason("DiskError", "Full", () => Effect.void)
   )
   // Every parent was synced already, and a sync takes longer than all the rest.
   const isMounted = (yield* calls.deviceOf(directory)) !== (yield* calls.deviceOf(dirname(directory)))
@@ -68,4 +70,4 @@ export const requireDirectoryAbilities = Effect.fnUntraced(function*(directory: 
 const passing: ReadonlySet<string> = new Set(["Full", "TooManyFiles", "Io", "NotFound"])
 
 const missing = (path: string, detail: string, cause?: unknown) =>
-  new DiskError({ operation: "open", path, reason: "Unsupported", detail, cause })
+  new DiskError({ operation: "open", path, reason: new Unsupported({ detail }), cause })

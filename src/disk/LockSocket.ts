@@ -27,8 +27,9 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import { hostname, uptime } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
-import type { DiskReason } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
+import type { DiskReason } from "./DiskReason.ts"
+import { Held, Io } from "./DiskReason.ts"
 
 /** What a file system tells about the directory of a lock. */
 interface DirectoryStat {
@@ -127,7 +128,7 @@ const knocksMax = 20
 const heldHere = new Set<string>()
 
 /**
- * Takes the lock and gives it back when the scope closes. Fails with `Held` and the holder in `detail` while another
+ * Takes the lock and gives it back when the scope closes. Fails with `Held`, which names the holder, while another
  * holder has it, in this process too.
  */
 export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, DiskError, Scope.Scope> =>
@@ -139,9 +140,7 @@ export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, Di
       const mine = yield* show(place, calls)
       return yield* Effect.onError(Effect.as(prevail(place, mine.name, calls), mine), () => mine.close)
     }).pipe(
-      Effect.mapError((error) =>
-        new DiskError({ operation: "lock", path, reason: error.reason, detail: error.detail, cause: error.cause })
-      )
+      Effect.mapError((error) => new DiskError({ operation: "lock", path, reason: error.reason, cause: error.cause }))
     ),
     (mine) => mine.close
   ))
@@ -174,7 +173,7 @@ const prevail = Effect.fnUntraced(function*(place: Place, name: string, calls: L
 })
 
 const refuse = ([rival]: ReadonlyArray<Rival>): Effect.Effect<void, DiskError> =>
-  rival === undefined ? Effect.void : Effect.fail(failure("Held", rival.words))
+  rival === undefined ? Effect.void : Effect.fail(failure(new Held({ holder: rival.words })))
 
 /** Makes our socket known under the name that is returned; `close` ends both. */
 const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place, calls: LockCalls) {
@@ -191,7 +190,7 @@ const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place,
       Effect.andThen(calls.rename(temporary, join(directory, name))),
       Effect.as(true),
       // The holder has swept it away. It is seen now, or has ended since.
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(false)),
       Effect.onError(() => Effect.andThen(Effect.ignore(calls.unlink(temporary)), end))
     )
     if (isShown) {
@@ -205,7 +204,7 @@ const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place,
     }
     yield* end
   }
-  return yield* failure("Io", "the socket is removed each time it is made")
+  return yield* failure(new Io({ detail: "the socket is removed each time it is made" }))
 })
 
 /**
@@ -271,4 +270,4 @@ const describe = Effect.fnUntraced(function*(path: string, calls: LockCalls) {
 })
 
 /** `holdLock` puts in the path. */
-const failure = (reason: DiskReason, detail: string) => new DiskError({ operation: "lock", path: "", reason, detail })
+const failure = (reason: DiskReason) => new DiskError({ operation: "lock", path: "", reason })

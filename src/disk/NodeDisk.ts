@@ -20,8 +20,10 @@ import { dirname } from "node:path"
 import { types } from "node:util"
 import { invariant } from "../internal/invariant.ts"
 import { requireDirectoryAbilities, requireNode } from "./Abilities.ts"
-import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
+import type { DirectoryEntry, DiskFile, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
+import type { DiskReason } from "./DiskReason.ts"
+import { diskReason, Io, IsDirectory, NotDirectory, Unsafe, Unsupported } from "./DiskReason.ts"
 import { findHolder, holdLock } from "./LockSocket.ts"
 import type { LockCalls } from "./LockSocket.ts"
 import { knock, listen } from "./UnixSocket.ts"
@@ -41,7 +43,7 @@ import { knock, listen } from "./UnixSocket.ts"
  *   const disk = yield* Disk.Disk
  *   yield* Console.log((yield* disk.freeBytes(".")) > 0) // => true
  *   const missing = yield* Effect.flip(disk.stat("./nothing"))
- *   yield* Console.log(missing.reason) // => NotFound
+ *   yield* Console.log(missing.reason._tag) // => NotFound
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
@@ -59,7 +61,7 @@ export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(
 export const layerBlocking: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(blocking)))
 
 /** What each errno of POSIX that a file call can return means here, and what Node itself returns; any other is `Io`. */
-const reasonByErrno: Readonly<Record<string, DiskReason>> = {
+const reasonByErrno: Readonly<Record<string, DiskReason["_tag"]>> = {
   ENOENT: "NotFound",
   EEXIST: "Exists",
   ENOTEMPTY: "Exists",
@@ -103,19 +105,19 @@ const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException):
   const code = error.code ?? ""
   const ability = missingAbility(operation, code)
   if (ability !== undefined) {
-    return new DiskError({ operation, path, reason: "Unsupported", detail: `${code}: ${ability}`, cause: error })
+    return new DiskError({ operation, path, reason: new Unsupported({ detail: `${code}: ${ability}` }), cause: error })
   }
-  return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
+  return new DiskError({ operation, path, reason: diskReason(reasonByErrno[code] ?? "Io", code), cause: error })
 }
 
 /** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
 const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
 
 const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError => {
-  const found = errorOf("lock", path, error)
-  if (!errnosWithoutSockets.includes(found.detail)) return found
-  const detail = `${found.detail}: a lock is a Unix socket in the directory`
-  return new DiskError({ operation: "lock", path, reason: "Unsupported", detail, cause: error })
+  const code = error.code ?? ""
+  if (!errnosWithoutSockets.includes(code)) return errorOf("lock", path, error)
+  const reason = new Unsupported({ detail: `${code}: a lock is a Unix socket in the directory` })
+  return new DiskError({ operation: "lock", path, reason, cause: error })
 }
 
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
@@ -263,7 +265,7 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
           bytesUnsynced += count
           return count > 0
             ? Effect.succeed(count)
-            : Effect.fail(new DiskError({ operation: "write", path, reason: "Io", detail: "no byte was taken" }))
+            : Effect.fail(new DiskError({ operation: "write", path, reason: new Io({ detail: "no byte was taken" }) }))
         })
       }),
     truncate: (bytes) =>
@@ -354,8 +356,8 @@ const make = (call: Call): Disk["Service"] => {
         return makeFile(call, path, fd, mode)
       }
       yield* Effect.ignore(closeDescriptor(call, path, fd))
-      const reason = kind === "directory" ? "IsDirectory" : "Unsafe"
-      return yield* new DiskError({ operation: "open", path, reason, detail: "" })
+      const reason = kind === "directory" ? new IsDirectory({ detail: "" }) : new Unsafe({ detail: "" })
+      return yield* new DiskError({ operation: "open", path, reason })
     }).pipe(Effect.uninterruptible)
 
   const rename = (from: string, to: string) =>
@@ -433,14 +435,15 @@ const make = (call: Call): Disk["Service"] => {
             ),
           (fd) => Effect.ignore(closeDescriptor(call, path, fd))
         ))),
-      Effect.catchIf(
-        (error) => error.reason === "Exists",
-        (error) =>
+      Effect.catchReason(
+        "DiskError",
+        "Exists",
+        ({ detail }) =>
           Effect.flatMap(followed(path), (stats) =>
             stats.isDirectory()
               ? Effect.void
               : Effect.fail(
-                new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
+                new DiskError({ operation: "makeDirectory", path, reason: new NotDirectory({ detail }) })
               ))
       )
     )
@@ -454,7 +457,7 @@ const make = (call: Call): Disk["Service"] => {
   const makeDirectory = (path: string, permissions = directoryMode): Effect.Effect<void, DiskError> =>
     makeOne(path, permissions).pipe(
       Effect.catchIf(
-        (error) => error.reason === "NotFound" && dirname(path) !== path,
+        (error) => error.reason._tag === "NotFound" && dirname(path) !== path,
         () => Effect.andThen(makeDirectory(dirname(path)), makeOne(path, permissions))
       )
     )
@@ -473,7 +476,7 @@ const make = (call: Call): Disk["Service"] => {
     madeMillis: (name) =>
       call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
         Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
+        Effect.catchReason("DiskError", "NotFound", () => Effect.undefined)
       ),
     directoryStat: Effect.fnUntraced(function*(directory: string) {
       const { dev, gid, uid } = yield* call<fs.Stats>(
@@ -545,4 +548,4 @@ const make = (call: Call): Disk["Service"] => {
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>
-  error.reason === "NotFound" && isSystemError(error.cause) && error.cause.syscall === "lstat"
+  error.reason._tag === "NotFound" && isSystemError(error.cause) && error.cause.syscall === "lstat"

@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(function*(parts: {
       if (onDamaged === "keep" || moved.has(segmentIndex)) return false
       const done = yield* Effect.catchIf(
         onDisk(quarantineSegment(directory, segmentIndex)),
-        (error) => error._tag === "DiskError" && error.reason === "NotFound",
+        (error) => error._tag === "DiskError" && error.reason._tag === "NotFound",
         (error) => Effect.flatMap(isGone(segmentIndex), (gone) => gone ? Effect.undefined : Effect.fail(error))
       )
       if (done === undefined) {

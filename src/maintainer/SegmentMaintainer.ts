@@ -47,11 +47,8 @@ export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 /**
  * How the loop of a fiber runs. A thread cannot be given code, so `SegmentMaintainerWorker` takes no schedule; its loop
  * follows `sleepMin` and `sleepMax`.
- *
- * @since 0.1.0
- * @category models
  */
-export interface FiberOptions {
+export type FiberOptions = {
   /**
    * When the loop looks for work again, of its own accord: its input is whether the last cycle has worked, its output
    * means nothing. A doorbell or a time to be met ends its sleeps early. It must not end, or the executor ends with it.

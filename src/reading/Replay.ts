@@ -309,7 +309,7 @@ const locateWhenThere = Effect.fnUntraced(function*(options: ReplayOptions) {
   while (true) {
     const located = yield* Effect.catchIf(
       locate(options),
-      (error) => error._tag === "DiskError" && error.reason === "NotFound" && error.path === path,
+      (error) => error._tag === "DiskError" && error.reason._tag === "NotFound" && error.path === path,
       () => Effect.undefined
     )
     if (located !== undefined) return located

@@ -10,7 +10,7 @@ import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { RecorderError } from "./RecorderError.ts"
-import type { RecorderReason } from "./RecorderError.ts"
+import { DiskFailing, DiskFull, MaintainerDown } from "./RecorderReason.ts"
 
 /** A caller that waits until this event is durable. */
 interface Waiter {
@@ -28,14 +28,16 @@ interface CommitLine {
 }
 
 /** Why nothing can become durable now; `undefined` when it can. */
-export const heldBackReason = (arena: Arena.Arena): RecorderReason | undefined => {
+export const heldBackReason = (
+  arena: Arena.Arena
+): typeof DiskFull | typeof DiskFailing | typeof MaintainerDown | undefined => {
   switch (Arena.heldBack(arena)) {
     case HeldBack.DiskFull:
-      return "DiskFull"
+      return DiskFull
     case HeldBack.DiskFailing:
-      return "DiskFailing"
+      return DiskFailing
     case HeldBack.MaintainerDown:
-      return "MaintainerDown"
+      return MaintainerDown
     default:
       return undefined
   }
@@ -63,10 +65,10 @@ export const make = (
       }
       if (served > 0) waiting.splice(0, served)
       if (waiting.length === 0) return
-      const reason = heldBackReason(arena)
-      if (reason === undefined || reason !== "MaintainerDown" && !failsOnDisk) return
+      const Reason = heldBackReason(arena)
+      if (Reason === undefined || Reason !== MaintainerDown && !failsOnDisk) return
       for (const { eventId, resume } of waiting.splice(0)) {
-        resume(Effect.fail(new RecorderError({ reason, eventId, detail: `event ${eventId}` })))
+        resume(Effect.fail(new RecorderError({ reason: new Reason(), eventId })))
       }
     }
 
@@ -96,7 +98,7 @@ export const make = (
           waiting.splice(position, 0, waiter)
           ask?.()
           // A maintainer that is down rings no more, so no later attempt would tell this caller.
-          if (heldBackReason(arena) === "MaintainerDown") serve()
+          if (heldBackReason(arena) === MaintainerDown) serve()
           return Effect.sync(() => {
             const at = waiting.indexOf(waiter)
             if (at >= 0) waiting.splice(at, 1)

@@ -29,13 +29,12 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
-import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
-import type { FormatMismatch, LogExhausted, RecoveryReport } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -48,6 +47,7 @@ import * as ContinuedSegment from "./ContinuedSegment.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
+import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
@@ -164,7 +164,7 @@ export const layer = (
   options: RecorderOptions = {}
 ): Layer.Layer<
   Recorder,
-  DiskError | SegmentCorrupt | FormatMismatch | LogExhausted,
+  DiskError | SegmentCorrupt | FormatMismatch | Recovery.LogExhausted,
   SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
 > => Layer.effect(Recorder, make(options))
 
@@ -178,7 +178,15 @@ const copyOf = (event: Uint8Array, index: number): Uint8Array => {
   return event.slice()
 }
 
-const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", detail: "" })
+const tooLarge = (
+  bytes: number,
+  bytesMax: number,
+  of: { readonly batch?: { readonly events: number; readonly eventsMax: number } } = {}
+): RecorderError => new RecorderError({ reason: new TooLarge({ bytes, bytesMax, option: "blockBytesMax", ...of }) })
+
+const exhausted = (): RecorderError => new RecorderError({ reason: new LogExhausted() })
+
+const down = (): RecorderError => new RecorderError({ reason: new MaintainerDown() })
 
 /** Opens the directory. A damaged segment at its end is moved away first, if that is the maintainer's policy. */
 const openPastDamage = (
@@ -257,12 +265,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const refuse = (event: Uint8Array, refusal: number, events = 1): Effect.Effect<never, RecorderError> =>
     refused(
       refusal === Refusal.TooLarge
-        ? new RecorderError({ reason: "TooLarge", detail: `${event.length} bytes, at most ${writer.eventBytesMax}` })
+        ? tooLarge(event.length, writer.eventBytesMax)
         : refusal === Refusal.WrongSize
-        ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
+        ? new RecorderError({ reason: new WrongSize({ bytes: event.length, eventSize: arena.layout.eventSize }) })
         : refusal === Refusal.LogExhausted
         ? exhausted()
-        : new RecorderError({ reason: "Closed", detail: "" }),
+        : new RecorderError({ reason: new Closed() }),
       events
     )
 
@@ -270,21 +278,9 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     const wrong = events.find(({ length }) => length > writer.eventBytesMax || length < writer.eventBytesMin)
     if (wrong !== undefined || refusal !== Refusal.TooLarge) return refuse(wrong ?? events[0]!, refusal, events.length)
     const bytes = events.reduce((sum, { length }) => sum + length + writer.prefixBytes, 0)
-    const most = `${writer.batchEventsMax} events with ${writer.batchBytesMax} bytes`
-    return refused(
-      new RecorderError({
-        reason: "TooLarge",
-        detail: `a batch of ${events.length} events with ${bytes} bytes, lengths included; at most ${most}`
-      }),
-      events.length
-    )
+    const batch = { events: events.length, eventsMax: writer.batchEventsMax }
+    return refused(tooLarge(bytes, writer.batchBytesMax, { batch }), events.length)
   }
-
-  const exhausted = (): RecorderError =>
-    new RecorderError({
-      reason: "LogExhausted",
-      detail: `segment ${writer.activeSegmentIndex} of ${segmentIndexMax}, event ${writer.lastEventId} of ${eventIdMax}`
-    })
 
   /** Does what the strategy demands when no slot is blank. */
   const appendLater = (
@@ -295,11 +291,10 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return refused(down(), count)
+      if (CommitLine.heldBackReason(arena) === MaintainerDown) return refused(down(), count)
       if (options.strategy === "dropping") {
         telemetry.count("eventsDropped", count)
-        const detail = `${arena.slots} slots of ${arena.slotBytes} bytes`
-        return Effect.fail(new RecorderError({ reason: "Backpressure", detail }))
+        return Effect.fail(new RecorderError({ reason: new Backpressure() }))
       }
       const eventId = attempt()
       if (eventId > 0) return Effect.succeed(eventId)
@@ -395,10 +390,10 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
-    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
+    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: new Closed() }))
     if (writer.rotateUnsafe()) return Effect.void
     if (writer.isExhausted) return Effect.fail(exhausted())
-    if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
+    if (CommitLine.heldBackReason(arena) === MaintainerDown) return Effect.fail(down())
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 

@@ -394,24 +394,6 @@ const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
 /**
  * Takes the oldest task; waits while the queue is empty. The task stays claimed until `complete`. Fails with
  * `Cause.Done` after the queue was ended and drained; interrupts after it was shut down.
- *
- * @since 0.1.0
- * @category taking
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import { SegmentQueues, TaskQueue } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const queue = yield* SegmentQueues.SegmentsToPersist
- *   yield* TaskQueue.offer(queue, { segmentIndex: 7, bytes: 4096 })
- *   const task = yield* TaskQueue.take(queue)
- *   yield* Console.log(task.segmentIndex) // => 7
- * })
- *
- * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
- * ```
  */
 export const take = (self: Dequeue): Effect.Effect<TaskRing.Task, Cause.Done> =>
   Effect.map(takeWaiting(self, 1, true), first)

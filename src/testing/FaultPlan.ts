@@ -3,7 +3,7 @@
  * Told failures come first, in the order in which they were told.
  */
 import * as Duration from "effect/Duration"
-import type { DiskReason } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
 import { requireDuration } from "../internal/arguments.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 
@@ -49,7 +49,7 @@ const defaultSlowMax = "1 second"
 
 interface ToldFailure {
   readonly operation: Operation
-  readonly reason: DiskReason
+  readonly reason: DiskReason["_tag"]
   readonly path: RegExp | undefined
   readonly isForEver: boolean
 }
@@ -79,7 +79,7 @@ export class FaultPlan {
   /**
    * Gives the reason why this operation fails; undefined if it does not. Uses up a failure that was told for one time.
    */
-  failureOf(operation: Operation, path: string): DiskReason | undefined {
+  failureOf(operation: Operation, path: string): DiskReason["_tag"] | undefined {
     const index = this.#told.findIndex((failure) =>
       failure.operation === operation && (failure.path === undefined || path.search(failure.path) !== -1)
     )

@@ -5,13 +5,14 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { requireDirectoryAbilities, requireNode } from "../../src/disk/Abilities.ts"
 import { Disk, DiskError } from "../../src/disk/Disk.ts"
-import type { DiskReason } from "../../src/disk/Disk.ts"
+import { diskReason } from "../../src/disk/DiskReason.ts"
+import type { DiskReason } from "../../src/disk/DiskReason.ts"
 import { abilityNames } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { temporaryDirectory } from "../recorder/fixtures.ts"
 
-const failing = (operation: string, path: string, reason: DiskReason) =>
-  Effect.fail(new DiskError({ operation, path, reason, detail: "ETEST" }))
+const failing = (operation: string, path: string, tag: DiskReason["_tag"]) =>
+  Effect.fail(new DiskError({ operation, path, reason: diskReason(tag, "ETEST") }))
 
 /** What a directory is tried with, on the disk of the machine, but for what is changed. */
 const tried = (directory: string, change: Partial<Disk["Service"]>) =>
@@ -24,13 +25,13 @@ const tried = (directory: string, change: Partial<Disk["Service"]>) =>
   ).pipe(Effect.provide(NodeDisk.layer))
 
 describe("a directory that is opened for recording", () => {
-  it.live.each<DiskReason>(["Denied", "Exists", "Unsupported", "IsDirectory"])(
+  it.live.each<DiskReason["_tag"]>(["Denied", "Exists", "Unsupported", "IsDirectory"])(
     "needs a rename over another file, however a file system refuses it (%s)",
     (reason) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const error = yield* Effect.flip(tried(directory, { rename: (from) => failing("rename", from, reason) }))
-        assert.strictEqual(error.reason, "Unsupported")
+        assert.strictEqual(error.reason._tag, "Unsupported")
         assert.include(error.message, "ETEST: no file can be renamed over another here")
         assert.deepStrictEqual(readdirSync(directory), [])
       })

@@ -9,14 +9,16 @@ import { createServer } from "node:net"
 import { hostname, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { isMainThread, Worker } from "node:worker_threads"
-import type { DiskReason } from "../../src/disk/Disk.ts"
 import { Disk, DiskError } from "../../src/disk/Disk.ts"
+import type { DiskReason } from "../../src/disk/DiskReason.ts"
+import { diskReason } from "../../src/disk/DiskReason.ts"
 import { isLockName, isPrivateName } from "../../src/disk/FileNames.ts"
 import type { LockCalls } from "../../src/disk/LockSocket.ts"
 import { holdLock } from "../../src/disk/LockSocket.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import { fillUntil, mountMissing, withMount } from "../faults/mounts.ts"
+import { detailOf } from "../fixtures/errors.ts"
 import { program } from "../programs.ts"
 import { playSample, samples } from "../samples.ts"
 
@@ -54,7 +56,7 @@ const assertFree = (path: string) => Effect.scoped(lock(path))
 
 const assertHeld = Effect.fnUntraced(function*(path: string) {
   const error = yield* refusal(path)
-  assert.strictEqual(error.reason, "Held")
+  assert.strictEqual(error.reason._tag, "Held")
   assert.strictEqual(error.operation, "lock")
   assert.strictEqual(error.path, path)
   return error
@@ -148,7 +150,7 @@ describe("LockSocket", () => {
     Effect.gen(function*() {
       yield* lock(path)
       const error = yield* assertHeld(path)
-      assert.include(error.detail, "this very process")
+      assert.include(detailOf(error.reason), "this very process")
       assert.include(error.message, `process ${process.pid} on ${hostname()}, since 20`)
       assert.strictEqual(names(path).length, 1)
     }))
@@ -162,7 +164,7 @@ describe("LockSocket", () => {
           (worker) => Effect.promise(() => worker.terminate())
         )
         assert.strictEqual(yield* nextLine(thread as unknown as ChildProcess), "held")
-        assert.include((yield* assertHeld(path)).detail, `process ${process.pid} on`)
+        assert.include(detailOf((yield* assertHeld(path)).reason), `process ${process.pid} on`)
         yield* Effect.promise(() => thread.terminate())
         yield* assertFree(path)
         assert.deepStrictEqual(names(path), [])
@@ -173,7 +175,7 @@ describe("LockSocket", () => {
     Effect.gen(function*() {
       const child = yield* holder(path)
       assert.strictEqual(yield* nextLine(child), "held")
-      assert.include((yield* assertHeld(path)).detail, `process ${child.pid} on`)
+      assert.include(detailOf((yield* assertHeld(path)).reason), `process ${child.pid} on`)
       yield* kill(child)
       yield* assertFree(path)
       assert.deepStrictEqual(names(path), [])
@@ -360,8 +362,11 @@ describe("LockSocket", () => {
           const name = yield* nameOf(path, { ...elsewhere, pid: 17 })
           yield* leaveSocket(name)
           const error = yield* assertHeld(path)
-          assert.match(error.detail, /^process 17 on elsewhere, since 20.*cannot be told from here \(ECONNREFUSED\)/)
-          assert.isTrue(error.detail.endsWith(`remove ${name}`))
+          assert.match(
+            detailOf(error.reason),
+            /^process 17 on elsewhere, since 20.*cannot be told from here \(ECONNREFUSED\)/
+          )
+          assert.isTrue(detailOf(error.reason).endsWith(`remove ${name}`))
           assert.isTrue(fs.existsSync(name))
           fs.unlinkSync(name)
           yield* assertFree(path)
@@ -401,7 +406,7 @@ describe("LockSocket", () => {
             const name = yield* nameOf(path, changes)
             yield* leaveSocket(name)
             fs.lutimesSync(name, 1e9, 1e9)
-            assert.isTrue((yield* assertHeld(path)).detail.endsWith(`remove ${name}`))
+            assert.isTrue(detailOf((yield* assertHeld(path)).reason).endsWith(`remove ${name}`))
             fs.unlinkSync(name)
           }
         })
@@ -623,7 +628,8 @@ class ModelProcess {
 
   calls(): LockCalls {
     const { sockets } = this.model
-    const failed = (reason: DiskReason) => new DiskError({ operation: "model", path: "", reason, detail: "" })
+    const failed = (tag: DiskReason["_tag"]) =>
+      new DiskError({ operation: "model", path: "", reason: diskReason(tag, "") })
     const found = () => [...sockets.keys()].map((path) => path.slice(1))
     return {
       // What comes or goes while a directory is listed may show or not.
@@ -734,7 +740,7 @@ describe("LockSocket, in any order of the steps of several processes", () => {
         return calls.listen(path)
       }
       const error = yield* Effect.flip(Effect.scoped(holdLock("/LOCK", { ...calls, listen })))
-      assert.strictEqual(error.reason, "Held")
+      assert.strictEqual(error.reason._tag, "Held")
       assert.deepStrictEqual([...model.sockets.keys()], [greater])
     }))
 
@@ -755,7 +761,7 @@ describe("LockSocket, in any order of the steps of several processes", () => {
             return calls.listen(path)
           }
         })))
-        assert.strictEqual(error.reason, "Held")
+        assert.strictEqual(error.reason._tag, "Held")
         assert.strictEqual(pauses, 0)
         assert.deepStrictEqual([...model.sockets.keys()], [rival])
       }

@@ -11,10 +11,18 @@ const modules = publicModules.map(({ file, name }) => ({
 }))
 
 /**
- * Parts of a recorder, for applications that replace one of them. They explain themselves in their openings, and are used
+ * Parts of a recorder, for applications that replace one of them, and the reasons of errors. They explain themselves in their openings, and are used
  * in the examples of the modules that need them.
  */
-const parts = new Set(["Compressor", "SegmentArena"])
+const parts = new Set([
+  "Compressor",
+  "DiskReason",
+  "MonitorReason",
+  "RecorderReason",
+  "SegmentArena",
+  "SegmentCorruptReason",
+  "StepReason"
+])
 
 describe("the examples in the docstrings", () => {
   it("show how to use every module that is no part of another", () => {

@@ -29,8 +29,11 @@ export const modulesOf = (entry: string): ReadonlyArray<PublicModule> =>
     file: pathFrom(entry, imported)
   }))
 
-/** The modules of all entries. */
-export const publicModules: ReadonlyArray<PublicModule> = [...entries.flatMap(modulesOf), ...moduleEntries]
+/** The modules of all entries, and those that a module passes on as a whole. */
+export const publicModules: ReadonlyArray<PublicModule> = [
+  ...entries.flatMap(modulesOf).flatMap((module) => [module, ...modulesOf(module.file)]),
+  ...moduleEntries
+]
 
 /** A statement that exports a name, and where it begins in the text of its file. */
 export interface Declaration {

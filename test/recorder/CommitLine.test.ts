@@ -20,7 +20,7 @@ const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
     Effect.forkChild(
       Effect.match(line.wait(eventId, ask), {
         onSuccess: (durable) => durable,
-        onFailure: ({ detail, reason }) => `${reason} ${detail}`
+        onFailure: ({ eventId, reason }) => `${reason._tag} event ${eventId}`
       }),
       { startImmediately: true }
     )

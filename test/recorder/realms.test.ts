@@ -79,7 +79,7 @@ describe("in a context of its own", () => {
         const disk = yield* Disk.Disk
         const error = yield* Effect.flip(disk.stat(directory + "/nothing"))
         const missing = yield* Effect.flip(disk.open(directory, "read"))
-        return [error.reason, missing.reason, error.cause instanceof Error]
+        return [error.reason._tag, missing.reason._tag, error.cause instanceof Error]
       })
       const exit = await Effect.runPromiseExit(Effect.provide(program, NodeDisk.${disk}))
       console.log(JSON.stringify(Exit.isSuccess(exit) ? exit.value : String(exit)))

@@ -264,7 +264,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             yield* readFully(old, tail, bytes)
             yield* writeFully(fresh, [tail], bytes)
           })).pipe(
-            Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void),
+            Effect.catchReason("DiskError", "NotFound", () => Effect.void),
             Effect.andThen(disk.rename(from, to))
           )
     }))
@@ -287,7 +287,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             yield* writeFully(old, [header], 0)
             yield* old.sync
             yield* disk.unlink(from)
-          })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => disk.rename(from, to)))
+          })).pipe(Effect.catchReason("DiskError", "NotFound", () => disk.rename(from, to)))
     }))
   },
   {

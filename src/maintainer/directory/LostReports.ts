@@ -63,7 +63,7 @@ export const learnLost = (
   const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
     disk.stat(path).pipe(
       Effect.map(({ bytes }) => bytes),
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
     )
   // The next deletion must not become durable before this one.
   const settled = disk.syncDirectory(directory.path)

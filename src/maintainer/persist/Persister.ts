@@ -107,7 +107,7 @@ export const make: (
       failuresInARow += 1
       yield* gate.failed
       const next = gate.nextElapsed()
-      if (error.reason === "DiskFull") {
+      if (error.reason._tag === "DiskFull") {
         Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull, elapsed(), next)
         yield* flusher.discardAhead
       } else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing, elapsed(), next)

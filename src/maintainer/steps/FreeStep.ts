@@ -9,6 +9,7 @@ import { removeName } from "../../disk/DurableNames.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
+import { NotFound } from "./StepReason.ts"
 
 /** Deletes one cold segment, in either compression. */
 export const free = Effect.fn("FreeStep.free")(
@@ -19,16 +20,15 @@ export const free = Effect.fn("FreeStep.free")(
     const hot = directory.hotPath(segmentIndex)
     const isThere = (path: string) =>
       Effect.as(disk.stat(path), true).pipe(
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+        Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(false)),
         onDisk
       )
     if (yield* isThere(hot)) {
       return yield* new StepError({
         step: "free",
-        reason: "NotFound",
+        reason: new NotFound({ detail: "the segment is hot, and only a cold one is freed" }),
         segmentIndex,
-        path: hot,
-        detail: "the segment is hot, and only a cold one is freed"
+        path: hot
       })
     }
     const forms: ReadonlyArray<Compression> = ["frame", "block"]

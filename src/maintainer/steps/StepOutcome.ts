@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import type { Quarantined } from "../../reading/recovery/Quarantine.ts"
-import type { StepError, StepName, StepReason } from "./StepError.ts"
+import type { StepError, StepName } from "./StepError.ts"
+import type { StepReason } from "./StepReason.ts"
 
 /**
  * The outcome of a step.
@@ -52,7 +53,7 @@ export type StepOutcome =
  */
 export interface StepFailure {
   readonly step: StepName
-  readonly reason: StepReason
+  readonly reason: StepReason["_tag"]
   readonly segmentIndex: number
   readonly path: string
   readonly message: string
@@ -66,7 +67,7 @@ export interface StepFailure {
 export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
-  reason: error.reason,
+  reason: error.reason._tag,
   segmentIndex: error.segmentIndex,
   path: error.path,
   message: error.message,

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
+import { NotFound, Unsafe } from "../../disk/DiskReason.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
@@ -149,7 +150,7 @@ export const open: (
     const unsafe = listing.unsafe[0]
     if (unsafe !== undefined) {
       const path = directory.pathOf(unsafe)
-      return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
+      return yield* new DiskError({ operation: "recover", path, reason: new Unsafe({ detail: "" }) })
     }
     const segments = segmentsOf(listing)
     const removed: Array<number> = []
@@ -165,7 +166,11 @@ export const open: (
           break
         }
         const path = directory.hotPath(segmentIndex)
-        return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
+        return yield* new DiskError({
+          operation: "recover",
+          path,
+          reason: new NotFound({ detail: "deleted meanwhile" })
+        })
       }
       if (found !== "empty") {
         end = found
@@ -303,7 +308,7 @@ const makeDurable = Effect.fnUntraced(function*(
   yield* copyFile(file.path, fresh).pipe(
     Effect.andThen(disk.changeNames(directory.path, disk.rename(fresh, file.path))),
     Effect.onError(() => Effect.ignore(removeIfThere(fresh))),
-    Effect.catchIf((error) => error.reason === "Full", () => inPlace)
+    Effect.catchReason("DiskError", "Full", () => inPlace)
   )
 })
 
@@ -373,8 +378,9 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
     yield* disk.changeNames(directory.path, disk.rename(fresh, file.path))
   }).pipe(
     Effect.onError(() => Effect.ignore(disk.unlink(fresh))),
-    Effect.catchIf(
-      (error) => error.reason === "Full",
+    Effect.catchReason(
+      "DiskError",
+      "Full",
       () => disk.changeNames(directory.path, closePrefixInPlace(file.path, prefix, closedNanos, fileBytes))
     )
   )

@@ -466,7 +466,8 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   torn: undefined
 })
 
-const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
+const isGone = (error: DiskError | SegmentCorrupt): boolean =>
+  error._tag === "DiskError" && error.reason._tag === "NotFound"
 
 const noteFailure = (walk: Walk, file: SegmentFile, error: DiskError | SegmentCorrupt): void => {
   if (error._tag === "SegmentCorrupt") walk.corrupt(file, error.fault)

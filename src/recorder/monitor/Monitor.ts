@@ -24,11 +24,10 @@ import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
 import type { Recorder } from "../Recorder.ts"
+import { MonitorError } from "./MonitorError.ts"
+import { Unreadable } from "./MonitorReason.ts"
 import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
-import { MonitorError } from "./MonitorSocket.ts"
-
-export type { MonitorError } from "./MonitorSocket.ts"
 
 const Answer = Schema.fromJsonString(MonitorReport)
 
@@ -98,7 +97,7 @@ export const read: (
     if (answer === undefined) return undefined
     return yield* Effect.mapError(
       Schema.decodeEffect(Answer)(answer),
-      () => new MonitorError({ reason: "Unreadable", path: file, detail: "its answer" })
+      () => new MonitorError({ reason: new Unreadable({ detail: "its answer" }), path: file })
     )
   }
 )

@@ -14,7 +14,8 @@ import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
 import type { ResolvedLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
-import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
+import { stepNames } from "../../maintainer/steps/StepError.ts"
+import { stepReasonTags } from "../../maintainer/steps/StepReason.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import { SegmentArena } from "../../shared/SegmentArena.ts"
@@ -96,7 +97,7 @@ export const MonitorReport = Schema.Struct({
   failures: Schema.Array(Schema.Struct({
     atMillis: Schema.Number,
     step: Schema.Literals(stepNames),
-    reason: Schema.Literals(stepReasons),
+    reason: Schema.Literals(stepReasonTags),
     segmentIndex: Schema.Int,
     message: Schema.String
   })),
