@@ -66,6 +66,7 @@ const stampMakers: ReadonlyArray<string> = [
   "src/cli/views/DirectoryReport.ts",
   "src/disk/LockSocket.ts",
   "src/maintainer/MaintainerService.ts",
+  "src/maintainer/StepSpans.ts",
   "src/maintainer/executor/MaintainerExecutor.ts",
   "src/maintainer/persist/Persister.ts",
   "src/maintainer/persist/SegmentFlusher.ts",

@@ -60,6 +60,10 @@ export interface LockCalls {
   readonly knock: (path: string) => Effect.Effect<string, DiskError>
   /** The boot of this kernel as it calls itself; empty where it does not tell. */
   readonly bootId: Effect.Effect<string>
+  /** Whether a process of this number runs on this machine, or may. */
+  readonly isProcess: (pid: number) => Effect.Effect<boolean>
+  /** As `process.platform`. */
+  readonly platform: string
   /** Some milliseconds of real time: rivals are processes, to which a test's clock means nothing. */
   readonly pause: Effect.Effect<void>
 }
@@ -228,7 +232,7 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
     // EAGAIN: it listens, and more connections wait than it has room for.
     if (code === "" || code === "EAGAIN") {
       found.push({ name, isAlive: true, words: heldHere.has(name) ? `this very process; ${process}` : process })
-    } else if (code === "ECONNREFUSED" && isDead(holder, madeMillis, place)) {
+    } else if (code === "ECONNREFUSED" && (yield* isDead(holder, madeMillis, place, calls))) {
       yield* Effect.ignore(calls.unlink(path))
     } else if (code !== "ENOENT") {
       const words = `${process}; whether it lives cannot be told from here (${code}): if it does not, remove ${path}`
@@ -242,14 +246,23 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
  * Whether a socket that refuses is dead for certain, and not just another kernel's. On a local file system it is when
  * it was made by this kernel, before this kernel started, or on this host (whose clock may have stood wrong then). On
  * any other, a network's for instance, it is when it was made by this kernel through the same mounted file system.
+ *
+ * Only Linux refuses for no other reason. The kernels of BSD, that of macOS among them, refuse too when more
+ * connections wait than a living socket has room for. There no process of the holder's number may run besides.
  */
-const isDead = (holder: Holder, madeMillis: number, { me, stat }: Place): boolean => {
+const isDead = Effect.fnUntraced(function*(
+  holder: Holder,
+  madeMillis: number,
+  { me, stat }: Place,
+  { isProcess, platform }: LockCalls
+) {
   const isThisHost = holder.host === me.host
   const isThisKernel = holder.boot === me.boot && (me.boot !== unknownBoot || isThisHost)
-  const isLocal = process.platform === "linux" && localFileSystems.has(stat.kind)
-  if (!isLocal) return isThisKernel && holder.device === me.device
-  return isThisKernel || isThisHost || madeMillis < Date.now() - uptime() * 1000
-}
+  const isLocal = platform === "linux" && localFileSystems.has(stat.kind)
+  if (isLocal) return isThisKernel || isThisHost || madeMillis < Date.now() - uptime() * 1000
+  if (!isThisKernel || holder.device !== me.device) return false
+  return platform === "linux" || !(yield* isProcess(holder.pid))
+})
 
 const describe = Effect.fnUntraced(function*(path: string, calls: LockCalls) {
   const directory = dirname(path)

@@ -19,7 +19,7 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { types } from "node:util"
 import { invariant } from "../internal/invariant.ts"
-import { requireDirectoryAbilities, requireNode } from "./Abilities.ts"
+import { missingAbility, refusedByNode, requireDirectoryAbilities, requireNode } from "./Abilities.ts"
 import type { DirectoryEntry, DiskFile, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
 import type { DiskReason } from "./DiskReason.ts"
@@ -88,36 +88,14 @@ const reasonByErrno: Readonly<Record<string, DiskReason["_tag"]>> = {
   ERR_ACCESS_DENIED: "Denied"
 }
 
-/** What Node's permission model answers; such an error names no call. */
-const refusedByNode = "ERR_ACCESS_DENIED"
-
-const syncs: ReadonlySet<string> = new Set(["sync", "syncDirectory"])
-
-/** The ability that is missing where this operation fails in this way; `undefined` when none is. */
-const missingAbility = (operation: string, code: string): string | undefined =>
-  code === refusedByNode && syncs.has(operation)
-    ? "Node's permission model disables fsync; start the program without --permission"
-    : code === "EINVAL" && operation === "syncDirectory"
-    ? "directories cannot be synced here, so no name of a file is durable"
-    : undefined
-
-const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
+/** `asked`: what was asked of the system, where that is only a part of the operation. */
+const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException, asked = operation): DiskError => {
   const code = error.code ?? ""
-  const ability = missingAbility(operation, code)
+  const ability = missingAbility(asked, code, process.platform)
   if (ability !== undefined) {
     return new DiskError({ operation, path, reason: new Unsupported({ detail: `${code}: ${ability}` }), cause: error })
   }
   return new DiskError({ operation, path, reason: diskReason(reasonByErrno[code] ?? "Io", code), cause: error })
-}
-
-/** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
-const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
-
-const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError => {
-  const code = error.code ?? ""
-  if (!errnosWithoutSockets.includes(code)) return errorOf("lock", path, error)
-  const reason = new Unsupported({ detail: `${code}: a lock is a Unix socket in the directory` })
-  return new DiskError({ operation: "lock", path, reason, cause: error })
 }
 
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
@@ -497,13 +475,15 @@ const make = (call: Call): Disk["Service"] => {
       call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
     rename,
     unlink,
-    listen: (name) => Effect.mapError(listen(name), socketError(path)),
+    listen: (name) => Effect.mapError(listen(name), (error) => errorOf("lock", path, error, "listen")),
     knock: (name) =>
       knock(name).pipe(
         Effect.as(""),
         Effect.catch((error) => {
           const code = error.code ?? ""
-          return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
+          return reasonByErrno[code] === "TooManyFiles"
+            ? Effect.fail(errorOf("lock", path, error))
+            : Effect.succeed(code)
         })
       ),
     bootId: Effect.orElseSucceed(
@@ -515,6 +495,16 @@ const make = (call: Call): Disk["Service"] => {
       ),
       () => ""
     ),
+    isProcess: (pid) =>
+      Effect.sync(() => {
+        try {
+          process.kill(pid, 0)
+          return true
+        } catch (error) {
+          return !isSystemError(error) || error.code !== "ESRCH"
+        }
+      }),
+    platform: process.platform,
     pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
   })
 

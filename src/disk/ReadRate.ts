@@ -5,10 +5,10 @@
  *
  * @since 0.1.0
  */
+import type * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import { requireSize } from "../internal/arguments.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import type { SizeInput } from "../internal/notations.ts"
 import { Disk } from "./Disk.ts"
 
 /**
@@ -42,7 +42,7 @@ import { Disk } from "./Disk.ts"
  */
 export const withReadRate = <A, E, R>(
   work: Effect.Effect<A, E, R>,
-  bytesPerSecond: SizeInput
+  bytesPerSecond: number | `${number}${"" | " "}${ByteSize.Unit}`
 ): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
     const bytesPerMilli = requireSize("bytesPerSecond", bytesPerSecond, 1) / 1000

@@ -23,6 +23,7 @@ import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { duration, oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
@@ -64,6 +65,7 @@ import type { ClampedLimit, ResolvedLimits, RetentionAction, RetentionLimits } f
 import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
+import * as StepSpans from "./StepSpans.ts"
 
 /**
  * The maintainer is down: its executor died too often. Nothing more becomes durable; what is durable is safe.
@@ -234,16 +236,21 @@ const HoldOptions = Schema.Struct({
 const tickMillis = 10_000
 
 /** Makes the service, with the executors of a host. The layers are made of this. */
-export const make = Effect.fnUntraced(function*<E, R>(
-  given: AloneOptions,
+export const make = <E, R>(given: AloneOptions, arena: Arena.Arena | undefined, host: ExecutorHost<E, R>) =>
+  Effect.suspend(() => {
+    const resolved = MaintainerOptions.resolveUnsafe(given)
+    const { writer } = resolveUnsafe(Writer, given)
+    const directory = new SegmentDirectory(resolved.directory, resolved.naming)
+    return annotated("SegmentMaintainer", directory.path)(makeIn(directory, { ...resolved, writer }, arena, host))
+  })
+
+const makeIn = Effect.fnUntraced(function*<E, R>(
+  segmentDirectory: SegmentDirectory,
+  { writer, ...resolved }: ResolvedMaintainerOptions & typeof Writer.Type,
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
-  const resolved = MaintainerOptions.resolveUnsafe(given)
-  const { writer } = resolveUnsafe(Writer, given)
-  const { naming } = resolved
-  const segmentDirectory = new SegmentDirectory(resolved.directory, naming)
-  const directory = segmentDirectory.path
+  const { naming, path: directory } = segmentDirectory
   // Threads are started, and files are made, after the working directory may have changed.
   const options = { ...resolved, directory }
   const disk = yield* Disk
@@ -255,6 +262,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const telemetryService = yield* Telemetry
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
+  /** For what a caller of the service runs. */
+  const logsHere = annotated("SegmentMaintainer", directory)
   const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
@@ -305,6 +314,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
   yield* Effect.forkScoped(damaged.watch)
   yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew, damaged))
+  const trace = yield* StepSpans.make(directory)
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -314,7 +324,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       options: executorOptionsOf(options),
       control,
       arena,
-      emit: (outcome) => reports.apply(executor, outcome),
+      emit: (outcome) => {
+        trace(outcome)
+        reports.apply(executor, outcome)
+      },
       warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
     }),
     beforeRestart: reports.beforeRestart,
@@ -338,7 +351,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       })
     },
     options.drainMax
-  )
+  ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   yield* Effect.addFinalizer(() => drainOnce)
 
   return SegmentMaintainer.of({
@@ -385,7 +398,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     quarantine: (segmentIndex) =>
       Effect.suspend(() => {
         requireWhole("segmentIndex", segmentIndex)
-        return damaged.quarantine(segmentIndex)
+        return logsHere(damaged.quarantine(segmentIndex))
       }),
     down: Deferred.await(down)
   })

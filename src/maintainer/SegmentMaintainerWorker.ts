@@ -155,18 +155,23 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
       telemetry: (yield* Telemetry).buffer,
       proofModule: options.proofModule?.href
     }
+    // Not read from `threadId`: in Deno that stays when a thread has ended.
+    let hasEnded = false
     const worker = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new Worker(options.threadModule ?? threadModule(), {
+      Effect.sync(() => {
+        const started = new Worker(options.threadModule ?? threadModule(), {
           workerData: data,
           ...threadFlags(),
           resourceLimits: { maxYoungGenerationSizeMb }
         })
-      ),
+        return started.once("exit", () => {
+          hasEnded = true
+        })
+      }),
       (worker) =>
         Effect.callback<void>((resume) => {
+          if (hasEnded) return resume(Effect.void)
           worker.once("exit", () => resume(Effect.void))
-          if (worker.threadId === -1) return resume(Effect.void)
           worker.postMessage("stop")
         })
     )

@@ -16,6 +16,7 @@ import type { DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireOptions } from "../internal/options.ts"
 import { readingFields } from "../reading/ReadingOptions.ts"
 import { readHeader } from "../reading/segment/SegmentReader.ts"
@@ -85,7 +86,8 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
     }).pipe(Effect.catch((error) => {
       const isNew = error.message !== said
       said = error.message
-      return Effect.as(isNew ? Effect.logWarning(error.message) : Effect.void, false)
+      const log = annotated("SegmentWatcher", directory.path)(Effect.logWarning(error.message))
+      return Effect.as(isNew ? log : Effect.void, false)
     }))
     yield* Effect.repeat(look, adaptive())
     return yield* Effect.never

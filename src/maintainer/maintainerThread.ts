@@ -67,10 +67,9 @@ const program = Effect.gen(function*() {
 
 const fiber = Effect.runFork(program)
 
-// The only message that a thread ever gets is to stop.
-port.once("message", () => {
-  Effect.runFork(Effect.andThen(Fiber.interrupt(fiber), Effect.sync(() => port.close())))
-})
+// The only message that a thread ever gets is to stop. With its listener goes what keeps the thread alive, as soon as
+// the executor has ended. The port is not closed: in Deno it cannot be.
+port.once("message", () => void Effect.runFork(Fiber.interrupt(fiber)))
 fiber.addObserver((exit) => {
   if (exit._tag === "Success") return
   if (exit.cause.reasons.every((reason) => reason._tag === "Interrupt")) return

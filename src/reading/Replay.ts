@@ -227,7 +227,7 @@ const pollMillisMax = 250
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
   // One read is being consumed, the other one is being made.
-  blocksIn(options, () => rotatingMemory(2))
+  blocksIn("blocks", options, () => rotatingMemory(2))
 
 /**
  * Reads the events, in chunks of one block. They may be kept. Keeping one event keeps the memory that it was read into
@@ -258,15 +258,17 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  * ```
  */
 export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, ReplayFailure, Disk> =>
-  blocksIn(options, freshMemory).pipe(
+  blocksIn("events", options, freshMemory).pipe(
     Stream.map(eventsOf),
     Stream.filter(Arr.isArrayNonEmpty),
     Stream.flattenArray
   )
 
-const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
+const blocksIn = (name: "blocks" | "events", options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
     requireOptions("options", Options, options)
+    const log = new SegmentDirectory(options.directory).path
+    yield* Effect.makeSpanScoped(`Replay.${name}`, { attributes: { log } })
     const { to } = options
     const cursor = yield* makeReplayCursor({
       ...(yield* (options.follow === undefined ? locate(options) : locateWhenThere(options))),

@@ -29,9 +29,11 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
+import { suspendTraced } from "../internal/traced.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
 import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
@@ -217,7 +219,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : didSomething
     ? Effect.logInfo
     : Effect.logDebug
-  yield* log(Recovery.formatReport(report))
+  yield* annotated("Recorder", directory)(log(Recovery.formatReport(report)))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
@@ -358,13 +360,15 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
-    Effect.suspend(() => {
+    suspendTraced("Recorder.commit", () => ({ log: directory, eventId }), () => {
       requireWhole("eventId", eventId)
       const startNanos = telemetry.nowNanos()
       writer.shareUnsafe()
       noteLag()
-      return Effect.onExit(committers.wait(eventId, asks ? ask : undefined), (exit) =>
-        Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos)))
+      return Effect.onExit(
+        committers.wait(eventId, asks ? ask : undefined),
+        (exit) => Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos))
+      )
     })
 
   const commitTo = (eventId: number) => waitFor(eventId, isAsked)

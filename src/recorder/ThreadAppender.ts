@@ -12,6 +12,7 @@
  *
  * @since 0.1.0
  */
+import type * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -19,7 +20,6 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { types } from "node:util"
 import { requireBytes } from "../internal/arguments.ts"
-import type { SizeInput } from "../internal/notations.ts"
 import { requireOptions, size, withDefault } from "../internal/options.ts"
 import * as ByteRing from "../shared/ByteRing.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -107,7 +107,7 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  */
 export const open = Effect.fnUntraced(
   function*(
-    options: { readonly ringBytes?: SizeInput } = {}
+    options: { readonly ringBytes?: number | `${number}${"" | " "}${ByteSize.Unit}` } = {}
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const { ringBytes } = requireOptions("options", Options, options)
     const recorder = yield* Recorder

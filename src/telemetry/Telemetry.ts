@@ -48,6 +48,8 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * ```
  */
 export class Telemetry extends Context.Service<Telemetry, {
+  /** The absolute path of the log's directory, by which exports tell several logs apart; empty when it is not known. */
+  readonly log: string
   /**
    * Makes the updater of a writer, counted from 0. A writer is one thread; after a restart a thread may reuse its
    * block.
@@ -63,11 +65,22 @@ export class Telemetry extends Context.Service<Telemetry, {
   readonly buffer: SharedArrayBuffer
 }>()("effect-wal/telemetry/Telemetry") {}
 
+/** What telemetry counts with, and for. */
+interface TelemetryOptions {
+  /** The clock of the updaters; `monotonicNanos` by default. */
+  readonly nowNanos?: NowNanos
+  /** See `Telemetry.log`. */
+  readonly log?: string
+}
+
 /**
  * Attaches to the telemetry that another thread made, by its buffer. Throws if the buffer was not made by telemetry, or
- * by another version of it. `nowNanos` is the clock of the updaters.
+ * by another version of it.
  */
-export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonicNanos): Telemetry["Service"] => {
+export const attach = (
+  buffer: SharedArrayBuffer,
+  { log = "", nowNanos = monotonicNanos }: TelemetryOptions = {}
+): Telemetry["Service"] => {
   const read = makeReader(buffer)
   const refreshes = new Set<{ readonly refresh: () => void }>()
   const snapshotUnsafe = () => {
@@ -75,6 +88,7 @@ export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonic
     return read()
   }
   return {
+    log,
     updater: (writer) => makeUpdater(buffer, writer, nowNanos),
     snapshot: Effect.sync(snapshotUnsafe),
     snapshotUnsafe,
@@ -101,8 +115,9 @@ export const layer = (options: {
   readonly writersMax: number
   /** The clock of the updaters; `monotonicNanos` by default. */
   readonly nowNanos?: NowNanos
-}): Layer.Layer<Telemetry> =>
-  Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options.nowNanos ?? monotonicNanos))
+  /** See `Telemetry.log`. */
+  readonly log?: string
+}): Layer.Layer<Telemetry> => Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options))
 
 /**
  * Makes telemetry that counts nothing. Its updaters do nothing, here and in every thread that attaches to its buffer,

@@ -16,6 +16,7 @@ import { isLockName, isPrivateName } from "../../src/disk/FileNames.ts"
 import type { LockCalls } from "../../src/disk/LockSocket.ts"
 import { holdLock } from "../../src/disk/LockSocket.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { linkTo } from "../../src/disk/UnixSocket.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import { fillUntil, mountMissing, withMount } from "../faults/mounts.ts"
 import { detailOf } from "../fixtures/errors.ts"
@@ -669,6 +670,8 @@ class ModelProcess {
           return socket === undefined ? "ENOENT" : "ECONNREFUSED"
         }),
       bootId: Effect.succeed("0123abcd"),
+      isProcess: () => this.call(() => false).pipe(Effect.orDie),
+      platform: "linux",
       pause: Effect.orDie(this.call(() => undefined))
     }
   }
@@ -774,4 +777,48 @@ describe("LockSocket, in any order of the steps of several processes", () => {
         assert.isAtLeast(model.taken, 1, `seed ${seed}`)
       }
     }))
+
+  it.effect("is not taken from a living holder where a kernel refuses for want of room, as that of macOS does", () =>
+    Effect.gen(function*() {
+      const stat = { device: 1, kind: 26, uid: process.geteuid?.() ?? 0, gid: 0 }
+      const holder = `/LOCK.${hostname().slice(0, 32)}.7.0123abcd.1.0123456789ab`
+      for (const platform of ["darwin", "freebsd", "linux"]) {
+        for (const runs of [true, false]) {
+          const model = new Model(1)
+          model.sockets.set(holder, { isAlive: false })
+          const taking = holdLock("/LOCK", {
+            ...new ModelProcess(model, 1, 0).calls(),
+            directoryStat: () => Effect.succeed(stat),
+            isProcess: (pid) => Effect.succeed(pid === 7 && runs),
+            platform
+          })
+          const exit = yield* Effect.exit(Effect.scoped(taking))
+          const isHeld = runs && platform !== "linux"
+          assert.strictEqual(Exit.isFailure(exit), isHeld, `${platform} ${runs}`)
+          assert.deepStrictEqual([...model.sockets.keys()], isHeld ? [holder] : [], `${platform} ${runs}`)
+        }
+      }
+    }))
+})
+
+describe("the path of a socket, on a system without /proc", () => {
+  it("fits into an address and leads to the directory, however long the temporary directory's own path is", () => {
+    const root = fs.mkdtempSync(join(tmpdir(), "effect-wal-"))
+    const long = join(root, "T".repeat(60))
+    fs.mkdirSync(long)
+    const path = join(long, `wal.lock.${"h".repeat(32)}.99999.0.1000004.0123456789ab`)
+    fs.writeFileSync(path, "here")
+    try {
+      for (const folder of [root, long]) {
+        const shortcut = linkTo(path, folder)
+        assert.isAtMost(Buffer.byteLength(shortcut.path), 103)
+        assert.strictEqual(fs.readFileSync(shortcut.path, "utf8"), "here")
+        shortcut.remove()
+        assert.isFalse(fs.existsSync(dirname(shortcut.path)))
+      }
+      assert.deepStrictEqual(fs.readdirSync(root), ["T".repeat(60)])
+    } finally {
+      fs.rmSync(root, { recursive: true })
+    }
+  })
 })

@@ -22,7 +22,8 @@ const inContext = (text: string): unknown => {
       import * as Exit from "effect/Exit"
       import * as Layer from "effect/Layer"
       import * as Stream from "effect/Stream"
-      import { Disk, NodeDisk, Replay, Wal } from "./index.js"
+      import * as NodeDisk from "./disk/NodeDisk.js"
+      import { Disk, Replay, Wal } from "./index.js"
       const directory = ${JSON.stringify(join(directory, "log"))}
       ${text}`
     const flags = ["--experimental-vm-modules", "--no-warnings"]

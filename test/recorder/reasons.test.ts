@@ -289,7 +289,7 @@ describe("an error that leaves its thread or its process", () => {
 
   it("is the outcome of a step as plain data", () => {
     for (const error of stepErrors) {
-      const outcome = failed(error, 1, true)
+      const outcome = failed(error, 1, true, 2)
       assert.deepStrictEqual(structuredClone(outcome), outcome)
       assert.include(outcome, { reason: error.reason._tag, message: error.message, isRetryable: error.isRetryable })
     }

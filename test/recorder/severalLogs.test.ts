@@ -106,7 +106,6 @@ describe("a layer that is a constant", () => {
       })
       const found: Record<string, boolean> = {
         "NodeDisk.layer": yield* isMadeAnew(NodeDisk.layer),
-        "NodeDisk.layerBlocking": yield* isMadeAnew(NodeDisk.layerBlocking),
         "SegmentQueues.layer": yield* isMadeAnew(entry.SegmentQueues.layer),
         "Telemetry.layerNoop": yield* isMadeAnew(entry.Telemetry.layerNoop),
         // It provides nothing. The ruling on merged logs sees that each has its own.

@@ -28,7 +28,7 @@ export const stats = Command.make(
       if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
       // Loaded only if needed, because the exporters import an HTTP server.
       const { prometheusText } = yield* Effect.promise(() => import("../../telemetry/TelemetryExport.ts"))
-      return yield* writeOutput(prometheusText(found.report.telemetry))
+      return yield* writeOutput(prometheusText(found.report.telemetry, { log: found.report.directory }))
     }
     yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))
   })

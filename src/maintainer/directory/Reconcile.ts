@@ -47,6 +47,7 @@ export interface Reconciled {
 /** Reconciles a directory. */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   function*(directory: SegmentDirectory, writer: "ours" | "other") {
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const disk = yield* Disk
     const listing = yield* directory.scan
     const removed: Array<string> = []

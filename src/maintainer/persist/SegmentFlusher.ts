@@ -392,10 +392,7 @@ export const make = (options: {
       const startNanos = telemetry.nowNanos()
       return persist(slot).pipe(
         Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
-        guard("persist", slot),
-        Effect.withSpan("SegmentFlusher.persist", {
-          attributes: { segmentIndex: Arena.segmentIndexOf(arena, slot) }
-        })
+        guard("persist", slot)
       )
     },
     prepare: Effect.suspend(() => {

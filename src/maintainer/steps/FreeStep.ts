@@ -12,9 +12,8 @@ import { fromDisk, StepError } from "./StepError.ts"
 import { NotFound } from "./StepReason.ts"
 
 /** Deletes one cold segment, in either compression. */
-export const free = Effect.fn("FreeStep.free")(
+export const free = Effect.fnUntraced(
   function*(directory: SegmentDirectory, segmentIndex: number) {
-    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
     const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
     const hot = directory.hotPath(segmentIndex)

@@ -51,8 +51,7 @@ export interface Frozen {
 }
 
 /** Freezes one closed segment. Interruptible; see the order of effects above. */
-export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
-  yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
+export const freeze = Effect.fnUntraced(function*(options: FreezeOptions, segmentIndex: number) {
   const disk = yield* Disk
   const job = makeJob(options, segmentIndex, yield* formOf(options, segmentIndex))
 

@@ -14,9 +14,8 @@ import { Corrupt } from "./StepReason.ts"
  * Makes the file durable and returns its length. An empty one is `Corrupt`. `doubted` has the segments whose sync has
  * failed; the step adds to it and takes away.
  */
-export const persistFile = Effect.fn("PersistFileStep.persist")(
+export const persistFile = Effect.fnUntraced(
   function*(directory: SegmentDirectory, segmentIndex: number, doubted: Set<number>) {
-    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const path = directory.hotPath(segmentIndex)
     const persist = doubted.has(segmentIndex)
       ? replaceByCopy(directory, path, directory.freezingPath(segmentIndex, "frame"))

@@ -15,7 +15,9 @@ import type { StepReason } from "./StepReason.ts"
  * - `Frozen`: the segment is cold and the `.wal` gone
  * - `Freed`: the cold file is gone
  * - `Quarantined`: the segment was damaged and was moved away; `hole` has the events that are lost
- * - `Failed`: a step failed; `isFinal` when it is abandoned, and not tried again by itself
+ * - `Failed`: an attempt of a step failed; `isFinal` when the step is abandoned, and not tried again by itself
+ *
+ * `millis` is how long the attempt took, in elapsed time; `undefined` when the report of it was lost with its executor.
  *
  * @since 0.1.0
  * @category models
@@ -31,6 +33,7 @@ export type StepOutcome =
     readonly firstEventId: number | undefined
     readonly lastEventId: number | undefined
     readonly closedMillis: number
+    readonly millis: number | undefined
   }
   | {
     readonly _tag: "Frozen"
@@ -40,10 +43,11 @@ export type StepOutcome =
     readonly firstEventId: number | undefined
     readonly lastEventId: number | undefined
     readonly closedMillis: number
+    readonly millis: number | undefined
   }
-  | { readonly _tag: "Freed"; readonly segmentIndex: number }
+  | { readonly _tag: "Freed"; readonly segmentIndex: number; readonly millis: number | undefined }
   | ({ readonly _tag: "Quarantined" } & Quarantined)
-  | ({ readonly _tag: "Failed"; readonly isFinal: boolean } & StepFailure)
+  | ({ readonly _tag: "Failed"; readonly isFinal: boolean; readonly millis: number } & StepFailure)
 
 /**
  * A failed step, as data.
@@ -63,8 +67,8 @@ export interface StepFailure {
   readonly atMillis: number
 }
 
-/** The outcome of a step that failed. */
-export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
+/** The outcome of an attempt that failed after `millis`. */
+export const failed = (error: StepError, atMillis: number, isFinal: boolean, millis: number): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
   reason: error.reason._tag,
@@ -73,5 +77,6 @@ export const failed = (error: StepError, atMillis: number, isFinal: boolean): St
   message: error.message,
   isRetryable: error.isRetryable,
   isFinal,
+  millis,
   atMillis
 })

@@ -104,6 +104,7 @@ export const backup: (
   function*(options: BackupOptions) {
     requireOptions("options", Options, options)
     const directory = new SegmentDirectory(options.directory, options.naming)
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const { naming } = directory
     const disk = yield* Disk
     const to = resolve(options.to)

@@ -144,6 +144,7 @@ export const open: (
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const listing = yield* directory.scan
     // The maintainer is working already, and may freeze a segment between the listing and the opening of its file.
     const reader = yield* makeDirectoryReader(directory)

@@ -179,6 +179,7 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
 )(function*(options: VerifyOptions) {
   requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
+  yield* Effect.annotateCurrentSpan("log", directory.path)
   const listing = yield* directory.scan
   const { incremental } = options
   const list = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : undefined
