@@ -11,8 +11,8 @@ const modules = publicModules.map(({ file, name }) => ({
 }))
 
 /**
- * Parts of a recorder, for applications that replace one of them, and the reasons of errors. They explain themselves in their openings, and are used
- * in the examples of the modules that need them.
+ * Parts of a recorder, for applications that replace one of them, and the reasons of errors. They explain themselves in
+ * their openings, and are used in the examples of the modules that need them.
  */
 const parts = new Set([
   "Compressor",

@@ -8,9 +8,22 @@ import * as Schema from "effect/Schema"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
-import type { SegmentFault } from "../../format/SegmentFault.ts"
+import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { plainText } from "../../internal/plainText.ts"
-import * as Reasons from "./SegmentCorruptReason.ts"
+import {
+  BadBlockHeader,
+  BadEvent,
+  BadFrame,
+  BadHeader,
+  BadOrder,
+  BadPayload,
+  BrokenChain,
+  CountMismatch,
+  NotZero,
+  SegmentCorruptReason,
+  TrailingBytes,
+  Truncated
+} from "./SegmentCorruptReason.ts"
 
 /**
  * A segment is damaged, or does not belong where it is. Reading it again does not help.
@@ -21,7 +34,7 @@ import * as Reasons from "./SegmentCorruptReason.ts"
 export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("SegmentCorrupt", {
   path: Schema.String,
   segmentIndex: Schema.Int,
-  reason: Reasons.SegmentCorruptReason
+  reason: SegmentCorruptReason
 }) {
   override get message(): string {
     return `${plainText(this.path)}: ${this.reason.message}; see \`effect-wal repair\``
@@ -36,11 +49,25 @@ export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("Segmen
   }
 }
 
+const reasons = {
+  Truncated,
+  BadHeader,
+  BadBlockHeader,
+  BadPayload,
+  BrokenChain,
+  BadOrder,
+  BadEvent,
+  NotZero,
+  TrailingBytes,
+  CountMismatch,
+  BadFrame
+} satisfies Record<SegmentFaultKind, unknown>
+
 /** The error of a fault in a file. */
 export const corrupt = (
   { path, segmentIndex }: { readonly path: string; readonly segmentIndex: number },
   { expected, found, kind, offset }: SegmentFault
-): SegmentCorrupt => new SegmentCorrupt({ path, segmentIndex, reason: new Reasons[kind]({ offset, expected, found }) })
+): SegmentCorrupt => new SegmentCorrupt({ path, segmentIndex, reason: new reasons[kind]({ offset, expected, found }) })
 
 /** What the LZ4 decoder threw, as a fault. Anything else that it throws is our own mistake and stays a defect. */
 const frameFault = (error: unknown): SegmentFault => {

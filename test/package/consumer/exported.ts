@@ -81,3 +81,19 @@ export const held = Effect.flatMap(
   SegmentMaintainer.SegmentMaintainer,
   (service) => Effect.map(service.hold({ name: "x", fromSegmentIndex: 0 }), (hold) => ({ ...hold }))
 )
+/** Reasons in the place of their errors. */
+export const appendReasons = Effect.map(
+  Orders,
+  (orders) => Effect.unwrapReason(orders.append({ cents: 1 }), "RecorderError")
+)
+export const readReasons = Replay.firstAvailableId(".").pipe(Effect.unwrapReason("DiskError"))
+export const replayReasons = Stream.runDrain(Replay.events({ directory: "." })).pipe(
+  Effect.unwrapReason("SegmentCorrupt"),
+  Effect.unwrapReason("DiskError")
+)
+export const monitorReasons = Effect.unwrapReason(Monitor.read("x"), "MonitorError")
+export const isFull = Effect.map(
+  Orders,
+  (orders) =>
+    Effect.catchReason(orders.append({ cents: 1 }), "RecorderError", "TooLarge", (reason) => Effect.succeed(reason))
+)
