@@ -291,6 +291,29 @@ for (const isShared of [false, true]) {
         noListeners(queue)
       }))
 
+    it.effect("as a Dequeue loses no task to a taker that is interrupted while it is served", () =>
+      Effect.gen(function*() {
+        for (let steps = 0; steps < 30; steps++) {
+          const queue = yield* make(4)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const dequeue = yield* TaskQueue.toDequeue(queue)
+            const taken: Array<number> = []
+            const taker = yield* fork(Effect.map(Queue.take(dequeue), (one) => taken.push(one.segmentIndex)))
+            yield* settle
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(1)))
+            for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(taker)
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(2)))
+            yield* settle
+            if (taken.length === 0) taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            assert.deepStrictEqual(taken, [1, 2])
+          }))
+          yield* settle
+          assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+        }
+      }))
+
     it.effect("ended, its Dequeue drains and is done; shut down, it interrupts; its Enqueue refuses", () =>
       Effect.gen(function*() {
         const ended = yield* make(4)
