@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-export type { DirectoryEntry, DiskFile, FileStat } from "./disk/Disk.ts"
+export type { DirectoryEntry, DiskFile, FileStat, OpenMode } from "./disk/Disk.ts"
 export { Disk, DiskError } from "./disk/Disk.ts"
 export * as DiskReason from "./disk/DiskReason.ts"
 export { withReadRate } from "./disk/ReadRate.ts"

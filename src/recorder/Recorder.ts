@@ -256,7 +256,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const noteLag = (): void =>
     durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
-  const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", noteLag)
+  const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", {
+    onRing: noteLag,
+    publish: (asks) => {
+      writer.shareUnsafe()
+      noteLag()
+      if (asks) Arena.askFlushUnsafe(arena)
+    }
+  })
 
   /** Fails an append of so many events, and counts them. */
   const refused = (error: RecorderError, events: number): Effect.Effect<never, RecorderError> => {
@@ -356,17 +363,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
       return eventId === Refusal.Full ? appendLater(events.length, attempt, refuseBatch) : refuseBatch(eventId)
     })
 
-  const ask = (): void => Arena.askFlushUnsafe(arena)
   const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
     suspendTraced("Recorder.commit", () => ({ log: directory, eventId }), () => {
       requireWhole("eventId", eventId)
       const startNanos = telemetry.nowNanos()
-      writer.shareUnsafe()
-      noteLag()
       return Effect.onExit(
-        committers.wait(eventId, asks ? ask : undefined),
+        committers.wait(eventId, asks),
         (exit) => Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos))
       )
     })
