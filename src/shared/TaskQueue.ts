@@ -514,9 +514,6 @@ const awaitEnd = (self: Half): Effect.Effect<void> =>
     return Effect.andThen(Doorbell.wait(self.notFull, seen), awaitEnd(self))
   })
 
-const makeEffectQueue = <A, E = never>(capacity: number): Effect.Effect<Queue.Queue<A, E>, never, Scope.Scope> =>
-  Effect.acquireRelease(Queue.bounded<A, E>(capacity), Queue.shutdown)
-
 /**
  * Gives the write half as an Effect `Enqueue`, for code that knows only `Queue`. What is offered there is offered here,
  * in order, while the scope is open. Offers wait while this queue is full, with room for one more there, and give
@@ -546,7 +543,7 @@ const makeEffectQueue = <A, E = never>(capacity: number): Effect.Effect<Queue.Qu
  */
 export const toEnqueue = (self: Enqueue): Effect.Effect<Queue.Enqueue<NewTask>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const queue = yield* makeEffectQueue<NewTask>(1)
+    const queue = yield* Effect.acquireRelease(Queue.bounded<NewTask>(1), Queue.shutdown)
     /** A task leaves the one queue when the other has it: an interruption in between would lose it. */
     const carry = (task: NewTask) => Effect.map(offer(self, task), () => Queue.takeUnsafe(queue))
     const carryLeft = Effect.suspend(() =>
@@ -572,23 +569,33 @@ export const toEnqueue = (self: Enqueue): Effect.Effect<Queue.Enqueue<NewTask>, 
 export const toDequeue = (self: Dequeue): Effect.Effect<Queue.Dequeue<TaskRing.Task, Cause.Done>, never, Scope.Scope> =>
   Effect.gen(function*() {
     // An offer to a queue without room of its own waits for a taker.
-    const queue = yield* makeEffectQueue<TaskRing.Task, Cause.Done>(0)
+    const queue = yield* Queue.bounded<TaskRing.Task, Cause.Done>(0)
+    /** The scope closes, and a task has no taker. */
+    let isLeft = false
+    const claimed = yield* recover(self)
     /** A taker that is interrupted as it is served leaves the task behind; then it is offered to the next one. */
     const handOver = (task: TaskRing.Task): Effect.Effect<void> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
-          yield* restore(Queue.offer(queue, task))
+          // Not to be interrupted, or nothing tells whether the task was taken: the end of the scope gives `false`.
+          const isTaken = yield* Queue.offer(queue, task)
           yield* Effect.yieldNow
-          const isLeft = Queue.sizeUnsafe(queue) > 0 && Queue.takeUnsafe(queue) !== undefined
-          return yield* isLeft ? restore(handOver(task)) : complete(self)
+          if (!isTaken || isLeft) return yield* restore(Effect.never)
+          const isBack = Queue.sizeUnsafe(queue) > 0 && Queue.takeUnsafe(queue) !== undefined
+          return yield* isBack ? handOver(task) : complete(self)
         })
       )
-    const claimed = yield* recover(self)
     const carry = Effect.andThen(
       Option.isSome(claimed) ? handOver(claimed.value) : Effect.void,
       Effect.forever(Effect.flatMap(take(self), handOver))
     )
     yield* Effect.forkScoped(Queue.into(carry, queue))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isLeft = Queue.sizeUnsafe(queue) > 0
+        return Queue.shutdown(queue)
+      })
+    )
     return queue
   })
 

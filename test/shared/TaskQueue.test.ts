@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Worker } from "node:worker_threads"
@@ -268,25 +269,55 @@ for (const isShared of [false, true]) {
 
     it.effect("as a Dequeue loses no task to a scope that closes, nor to a taker that is interrupted", () =>
       Effect.gen(function*() {
-        const queue = yield* make(8)
-        yield* TaskQueue.offerAll(queue, tasks(1, 6))
+        const queue = yield* make(64)
+        yield* TaskQueue.offerAll(queue, tasks(1, 60))
         const taken: Array<number> = []
-        // Each scope takes one task, closes with the next one in its hand, and interrupts a taker after some steps.
-        for (let steps = 0; steps < 6; steps++) {
+        // A taker that waits is interrupted after some steps; then the scope closes, with a task on its way or not.
+        for (let steps = 0; steps < 40; steps++) {
           yield* Effect.scoped(Effect.gen(function*() {
             const dequeue = yield* TaskQueue.toDequeue(queue)
-            const taker = yield* fork(Effect.map(Queue.take(dequeue), ({ segmentIndex }) => taken.push(segmentIndex)))
+            const take = Effect.map(Queue.take(dequeue), ({ segmentIndex }) => taken.push(segmentIndex))
+            const taker = yield* fork(take)
             for (let step = 0; step < steps; step++) yield* Effect.yieldNow
             yield* Fiber.interrupt(taker)
+            if (steps % 2 === 0) yield* settle
           }))
         }
         const rest = yield* TaskQueue.recover(queue)
         if (Option.isSome(rest)) taken.push(rest.value.segmentIndex)
         yield* TaskQueue.complete(queue)
-        taken.push(...indices(yield* TaskQueue.takeUpTo(queue, 8)))
-        assert.deepStrictEqual(taken, [1, 2, 3, 4, 5, 6])
+        taken.push(...indices(yield* TaskQueue.takeUpTo(queue, 64)))
+        assert.deepStrictEqual(taken, indices(tasks(1, 60)))
         yield* settle
         noListeners(queue)
+      }))
+
+    it.effect("as a Dequeue loses no task to a taker that is interrupted while it is served", () =>
+      Effect.gen(function*() {
+        for (let steps = 0; steps < 30; steps++) {
+          const queue = yield* make(4)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const dequeue = yield* TaskQueue.toDequeue(queue)
+            const taken: Array<number> = []
+            // It yields at every step, so it can be interrupted at every step.
+            const taker = yield* fork(
+              Effect.map(Queue.take(dequeue), (one) => taken.push(one.segmentIndex)).pipe(
+                Effect.provideService(Scheduler.MaxOpsBeforeYield, 1)
+              )
+            )
+            yield* settle
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(1)))
+            for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(taker)
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(2)))
+            yield* settle
+            if (taken.length === 0) taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            assert.deepStrictEqual(taken, [1, 2])
+          }))
+          yield* settle
+          assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+        }
       }))
 
     it.effect("ended, its Dequeue drains and is done; shut down, it interrupts; its Enqueue refuses", () =>
