@@ -5,7 +5,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Worker } from "node:worker_threads"
@@ -299,12 +298,7 @@ for (const isShared of [false, true]) {
           yield* Effect.scoped(Effect.gen(function*() {
             const dequeue = yield* TaskQueue.toDequeue(queue)
             const taken: Array<number> = []
-            // It yields at every step, so it can be interrupted at every step.
-            const taker = yield* fork(
-              Effect.map(Queue.take(dequeue), (one) => taken.push(one.segmentIndex)).pipe(
-                Effect.provideService(Scheduler.MaxOpsBeforeYield, 1)
-              )
-            )
+            const taker = yield* fork(Effect.map(Queue.take(dequeue), (one) => taken.push(one.segmentIndex)))
             yield* settle
             assert.isTrue(TaskQueue.offerUnsafe(queue, task(1)))
             for (let step = 0; step < steps; step++) yield* Effect.yieldNow
