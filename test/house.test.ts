@@ -50,6 +50,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "steps",
     "persist",
     "executor",
+    "threads",
     "retention",
     "directory",
     "."

@@ -27,7 +27,7 @@ import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../share
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
-import { Compressor, settle } from "../Compressor.ts"
+import { begin, Compressor, settle } from "../Compressor.ts"
 import * as Persister from "../persist/Persister.ts"
 import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
@@ -187,10 +187,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     Doorbell.ringUnsafe(control.room)
   })
   const compressor = yield* Compressor
+  const starting = yield* Effect.acquireRelease(
+    Effect.result(begin(compressor.start, String)),
+    () => Effect.sync(() => compressor.stop())
+  )
   // Every freeze will fail for the same reason, but the first may be hours away.
   yield* Effect.forkScoped(
     Effect.catch(
-      settle(compressor.start, String),
+      Effect.flatMap(Effect.fromResult(starting), (started) => settle(() => started, String)),
       (cause) => Effect.sync(() => shared.warn(`the compressor does not start, segments stay hot: ${cause}`))
     )
   )
