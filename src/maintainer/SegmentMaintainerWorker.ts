@@ -4,9 +4,9 @@
  * thread that appends never waits for the disk, and flushing uses blocking calls, which have the lowest latency.
  *
  * The first executor (the lead) flushes and persists; all of them freeze and free. All logs of a process share a few
- * threads, and one that floods does not starve the others. When a thread dies, each executor in it is replaced, and its
- * successor finds every task. When the scope closes, the drain comes first, for as long as it takes; then each executor
- * closes its files, and a thread without executors ends.
+ * threads, and one that floods does not starve the others (promise 51). When a thread dies, each executor in it is
+ * replaced, and its successor finds every task. When the scope closes, the drain comes first, for as long as it takes;
+ * then each executor closes its files, and a thread without executors ends.
  *
  * @since 0.1.0
  */

@@ -18,6 +18,7 @@ import type { Subscriber } from "./compressor/CompressorExchange.ts"
 import * as ThreadedCompressor from "./compressor/ThreadedCompressor.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
+import * as ThreadShare from "./executor/ThreadShare.ts"
 import { closedSegment, SegmentProof } from "./steps/SegmentProof.ts"
 import type { ProofMaker } from "./steps/SegmentProof.ts"
 import type { FromThread, SeatData, ToThread } from "./threads/ThreadMessages.ts"
@@ -31,6 +32,10 @@ const compressor = ThreadedCompressor.make((subscriber) => {
   lines = subscriber
   return { want: (thread) => send({ _tag: "CompressorWanted", thread }), end: () => {} }
 })
+
+const seats = new Map<number, Fiber.Fiber<void>>()
+const isAlone = (): boolean => seats.size === 1
+const thread = ThreadShare.make(isAlone)
 
 const loadProof = (proofModule: string | undefined) =>
   Effect.promise(async (): Promise<ProofMaker> => {
@@ -49,17 +54,16 @@ const execute = (seat: number, data: SeatData) =>
       arena: data.arena === undefined ? undefined : Arena.attach(data.arena),
       telemetry: Telemetry.attach(data.telemetry).updater(1 + data.executor),
       backgroundDisk,
+      thread,
       emit: (outcome) => send({ _tag: "Outcome", seat, outcome }),
       warn: (message) => send({ _tag: "Warning", seat, message })
     })
   }).pipe(
     Effect.provideService(Compressor, compressor),
     Effect.provideServiceEffect(SegmentProof, loadProof(data.proofModule)),
-    Effect.provide(NodeDisk.layerBlocking),
+    Effect.provide(NodeDisk.layerBlockingWhile(isAlone)),
     Effect.provide(Queues.layerAttached(data.queues, data.executor))
   )
-
-const seats = new Map<number, Fiber.Fiber<void>>()
 
 const begin = (seat: number, data: SeatData): void => {
   const fiber = Effect.runFork(execute(seat, data))

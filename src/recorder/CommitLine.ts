@@ -53,6 +53,7 @@ export const make = (
   Effect.gen(function*() {
     const waiting: Array<Waiter> = []
     let stopListening: (() => void) | undefined
+    let isClosed = false
 
     const serve = (): void => {
       const reached = Arena.durableEventId(arena)
@@ -75,12 +76,15 @@ export const make = (
       const seen = Doorbell.readUnsafe(arena.durable)
       onRing()
       serve()
+      if (isClosed && waiting.length === 0) return
       stopListening = Doorbell.onRingUnsafe(arena.durable, seen, listen)
     }
     listen()
     yield* Effect.addFinalizer(() =>
-      // Callers that still wait are served while the maintainer drains; the listener then ends with the arena.
+      // Callers that still wait are served while the maintainer drains; the listener then ends with the next ring, at
+      // the latest with that of the arena's end. So it does too if it was called again while it began to listen.
       Effect.sync(() => {
+        isClosed = true
         if (waiting.length === 0) stopListening?.()
       })
     )

@@ -13,6 +13,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Result from "effect/Result"
 import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
@@ -41,6 +42,7 @@ import type { MaintainerControl } from "./MaintainerControl.ts"
 import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
+import type { ThreadShare } from "./ThreadShare.ts"
 
 /** What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread. */
 export interface ExecutorOptions {
@@ -72,8 +74,10 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
   readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
-  /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
+  /** If the executor runs in a maintainer thread: the disk for freezing and freeing, since the other one blocks it. */
   readonly backgroundDisk?: Disk["Service"]
+  /** If the executor runs in a maintainer thread. */
+  readonly thread?: ThreadShare
   /** Must not fail or suspend: hands the outcome to the service. */
   readonly emit: (outcome: StepOutcome) => void
   /** Must not fail or suspend: has the service write a warning to the application's log. */
@@ -166,17 +170,18 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const pressure = {
     commitsAsked: () => arena === undefined ? 0 : Arena.flushAsked(arena),
     isAwaited: () =>
-      TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
+      TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) || shared.thread?.isTurnAwaited() === true ||
       (arena !== undefined && Arena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
+  const inTurn = shared.thread?.inTurn ?? identity
   const freezeOptions = { directory, compression, telemetry, pressure, leftBehind, memory: new FrameMemory() }
   const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(freeze(freezeOptions, segmentIndex)))
+    const exit = yield* Effect.exit(tryAgain(inTurn(freeze(freezeOptions, segmentIndex))))
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
     const { coldBytes, facts, hotBytes } = exit.value
@@ -200,7 +205,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   )
   const { backgroundDisk = yield* Disk } = shared
   // With one core the application could not ring meanwhile.
-  const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1
+  const hasCoreToSpare = availableParallelism() > 1
   const inBackground = (work: (task: Task) => Effect.Effect<void, never, Disk>) => (task: Task) =>
     Effect.provideService(work(task), Disk, backgroundDisk)
   const freeing = yield* makeLane(toFree, inBackground(freeOne), complete, wake)
@@ -211,7 +216,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
    * a moment without sleeping, unless a freeze or a deletion needs the thread.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
-    mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&
+    hasCoreToSpare && shared.thread?.isAlone() === true && arena !== undefined &&
+    persister?.hasServedFlush() === true && !freezing.isBusy() &&
     !freeing.isBusy() &&
     Doorbell.spinUnsafe(arena.work, seen.at(-1) ?? 0, lingerMicrosMax)
 
