@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { BlockEvents, NodeDisk, Replay, TelemetryDump, Verify, Wal } from "../src/index.ts"
+import { NodeDisk, Replay, Telemetry, Verify, Wal } from "../src/index.ts"
 
 const inputBytesWanted = 160 * 1024 * 1024
 const eventBytesMax = 4096
@@ -85,6 +85,7 @@ const makeBar = (title: string, total: number) => {
 }
 
 const seconds = (startMillis: number): number => (performance.now() - startMillis) / 1000
+const inMebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
 const rate = (bytes: number, inSeconds: number): string => `${(bytes / 1e6 / inSeconds).toFixed(0)} MB/s`
 const row = (name: string, text: string): void => console.log(`${name.padEnd(12)}${text}`)
 
@@ -97,7 +98,7 @@ const demo = Effect.gen(function*() {
   )
   const { bytes, files, pieces } = choosePieces()
   console.log(
-    `recording ${files} files of node_modules, ${TelemetryDump.formatBytes(bytes)}, as ${pieces.length} events`
+    `recording ${files} files of node_modules, ${inMebibytes(bytes)}, as ${pieces.length} events`
   )
 
   const startMillis = performance.now()
@@ -122,7 +123,7 @@ const demo = Effect.gen(function*() {
   const replaySeconds = seconds(replayMillis)
 
   const { compressionBytesIn, compressionBytesOut } = snapshot.counters
-  console.log(`\ntelemetry at the last append, before the drain:\n\n${TelemetryDump.dump(running.atLastAppend)}`)
+  console.log(`\ntelemetry at the last append, before the drain:\n\n${Telemetry.dump(running.atLastAppend)}`)
   row("events", `${pieces.length} recorded, ${replayed.events} retained (${replayed.firstId} to ${replayed.lastId})`)
   row(
     "segments",
@@ -131,15 +132,13 @@ const demo = Effect.gen(function*() {
   row("ratio", `${(compressionBytesIn / compressionBytesOut).toFixed(2)} to 1`)
   row(
     "recorded",
-    `${TelemetryDump.formatBytes(bytes)} in ${recordSeconds.toFixed(2)} s, ${rate(bytes, recordSeconds)}; drain ${
+    `${inMebibytes(bytes)} in ${recordSeconds.toFixed(2)} s, ${rate(bytes, recordSeconds)}; drain ${
       drainSeconds.toFixed(2)
     } s of it`
   )
   row(
     "replayed",
-    `${TelemetryDump.formatBytes(replayed.bytes)} in ${replaySeconds.toFixed(2)} s, ${
-      rate(replayed.bytes, replaySeconds)
-    }`
+    `${inMebibytes(replayed.bytes)} in ${replaySeconds.toFixed(2)} s, ${rate(replayed.bytes, replaySeconds)}`
   )
   row("verified", `${report.segments.length} segments, ${report.faults.length} faults`)
 
@@ -174,7 +173,7 @@ const replayAndCompare = Effect.fnUntraced(function*(directory: string, pieces: 
   yield* Stream.runForEachArray(Replay.blocks({ directory }), (blocks) =>
     Effect.sync(() => {
       for (const block of blocks) {
-        BlockEvents.forEachEvent(block, (id, bytes, start, end) => {
+        Replay.forEachEvent(block, (id, bytes, start, end) => {
           const piece = pieces[id - 1]
           if (id !== result.lastId + 1) result.problems.push(`event ${id} follows ${result.lastId}`)
           if (piece === undefined || Buffer.compare(bytes.subarray(start, end), bytesOf(piece)) !== 0) {

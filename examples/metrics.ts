@@ -22,6 +22,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Monitor, NodeDisk, TelemetryExport, Wal } from "../src/index.ts"
+import * as PrometheusRoute from "../src/PrometheusRoute.ts"
 
 /** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
 const startCollector = Effect.acquireRelease(
@@ -51,7 +52,7 @@ const directory = Effect.acquireRelease(
 )
 
 /** `GET /metrics`; read when it is asked for. */
-const prometheus = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableLogger: true, disableListenLog: true })
+const prometheus = HttpRouter.serve(PrometheusRoute.layer(), { disableLogger: true, disableListenLog: true })
   .pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
   )

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { BlockEvents, NodeDisk, Replay, Wal } from "../src/index.ts"
+import { NodeDisk, Replay, Wal } from "../src/index.ts"
 
 const orderBytes = 64
 
@@ -109,7 +109,7 @@ const report = (directory: string) =>
       Effect.sync(() => {
         for (const block of blocks) {
           const view = new DataView(block.payload.buffer, block.payload.byteOffset, block.payload.byteLength)
-          BlockEvents.forEachEvent(block, (id, _bytes, start) => {
+          Replay.forEachEvent(block, (id, _bytes, start) => {
             last = readOrder(id, view, start)
             volume[last.side] += last.price * last.quantity
             orders += 1

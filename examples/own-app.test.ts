@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import type { RecorderError } from "../src/index.ts"
+import type { Recorder } from "../src/index.ts"
 import { Wal } from "../src/index.ts"
 import { SimulatedDisk } from "../src/testing/index.ts"
 
@@ -30,7 +30,7 @@ const directory = "/counter"
 class Counter extends Context.Service<Counter, {
   readonly value: () => number
   /** Succeeds when the step is durable; waits while the device fails. */
-  readonly add: (by: number) => Effect.Effect<void, RecorderError.RecorderError>
+  readonly add: (by: number) => Effect.Effect<void, Recorder.RecorderError>
 }>()("example/Counter") {
   static readonly layer = Layer.effect(
     Counter,

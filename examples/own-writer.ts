@@ -17,13 +17,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import {
   NodeDisk,
-  SegmentFault,
   SegmentMaintainer,
   SegmentName,
   SegmentProof,
   SegmentQueues,
   TaskQueue,
-  Telemetry
+  Telemetry,
+  Verify
 } from "../src/index.ts"
 
 const naming = { prefix: "journal", suffix: ".jsonl", digits: 4 }
@@ -48,7 +48,7 @@ const proof: SegmentProof.ProofMaker = {
         const last = lines.at(-1) ?? ""
         return last === JSON.stringify({ end: events })
           ? { events, firstEventId: undefined, lastEventId: undefined, closedMillis: 0 }
-          : SegmentFault.segmentFault("Truncated", text.length, "a last line that counts the others", last)
+          : Verify.segmentFault("Truncated", text.length, "a last line that counts the others", last)
       }
     }
   }

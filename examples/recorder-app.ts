@@ -58,6 +58,11 @@ const post = Effect.gen(function*() {
   )
   return HttpServerResponse.jsonUnsafe({ ids: yield* place(orders) })
 }).pipe(
+  Effect.catchReason(
+    "RecorderError",
+    "TooLarge",
+    ({ message }) => Effect.succeed(HttpServerResponse.jsonUnsafe({ error: message }, { status: 413 }))
+  ),
   Effect.catchTags({
     SchemaError: (error) => Effect.succeed(HttpServerResponse.jsonUnsafe({ error: error.message }, { status: 400 })),
     RecorderError: (error) =>

@@ -37,8 +37,9 @@ const record = Effect.gen(function*() {
     yield* accounts.append(new Deposited({ account: cents % 2 === 0 ? "ada" : "grace", cents }))
   }
   const wrong = Object.assign(new Deposited({ account: "ada", cents: 1 }), { cents: -5 })
-  const refused = yield* Effect.flip(accounts.append(wrong))
-  yield* Console.log(`refused: ${refused.reason}`)
+  yield* accounts.append(wrong).pipe(
+    Effect.catchReason("RecorderError", "Unencodable", ({ _tag }) => Console.log(`refused: ${_tag}`))
+  )
   yield* Console.log(`${yield* accounts.commit} events are durable`)
 }).pipe(Effect.provide(Accounts.layer({ directory })))
 

@@ -7,90 +7,56 @@
  */
 
 /** @since 0.1.0 @category recording */
-export * as Log from "./recorder/Log.ts"
+export * as Wal from "./Wal.ts"
 /** @since 0.1.0 @category recording */
-export * as Recorder from "./recorder/Recorder.ts"
+export * as WalConfig from "./WalConfig.ts"
 /** @since 0.1.0 @category recording */
-export * as RecorderError from "./recorder/RecorderError.ts"
+export * as Recorder from "./Recorder.ts"
 /** @since 0.1.0 @category recording */
-export * as SegmentWriter from "./recorder/SegmentWriter.ts"
+export * as SegmentWriter from "./SegmentWriter.ts"
 /** @since 0.1.0 @category recording */
-export * as ThreadAppender from "./recorder/ThreadAppender.ts"
+export * as ThreadAppender from "./ThreadAppender.ts"
 /** @since 0.1.0 @category recording */
-export * as Monitor from "./recorder/monitor/Monitor.ts"
-/** @since 0.1.0 @category recording */
-export * as MonitorReport from "./recorder/monitor/MonitorReport.ts"
-/** @since 0.1.0 @category recording */
-export * as Follow from "./recorder/Follow.ts"
-/** @since 0.1.0 @category recording */
-export * as Wal from "./recorder/Wal.ts"
-/** @since 0.1.0 @category recording */
-export * as WalConfig from "./recorder/WalConfig.ts"
+export * as Monitor from "./Monitor.ts"
 
 /** @since 0.1.0 @category reading */
-export * as BlockEvents from "./reading/segment/BlockEvents.ts"
+export * as Replay from "./Replay.ts"
 /** @since 0.1.0 @category reading */
-export * as Backup from "./reading/recovery/Backup.ts"
+export * as Verify from "./Verify.ts"
 /** @since 0.1.0 @category reading */
-export * as Recovery from "./reading/recovery/Recovery.ts"
+export * as Repair from "./Repair.ts"
 /** @since 0.1.0 @category reading */
-export * as Repair from "./reading/recovery/Repair.ts"
-/** @since 0.1.0 @category reading */
-export * as Replay from "./reading/Replay.ts"
-/** @since 0.1.0 @category reading */
-export * as ReplayError from "./reading/ReplayError.ts"
-/** @since 0.1.0 @category reading */
-export * as SegmentCorrupt from "./reading/segment/SegmentCorrupt.ts"
-/** @since 0.1.0 @category reading */
-export * as Verify from "./reading/recovery/Verify.ts"
+export * as Backup from "./Backup.ts"
 
 /** @since 0.1.0 @category maintenance */
-export * as StepOutcome from "./maintainer/steps/StepOutcome.ts"
+export * as SegmentMaintainer from "./SegmentMaintainer.ts"
 /** @since 0.1.0 @category maintenance */
-export * as MaintainerOptions from "./maintainer/MaintainerOptions.ts"
+export * as SegmentMaintainerWorker from "./SegmentMaintainerWorker.ts"
 /** @since 0.1.0 @category maintenance */
-export * as Retention from "./maintainer/retention/Retention.ts"
+export * as Retention from "./Retention.ts"
 /** @since 0.1.0 @category maintenance */
-export * as SegmentMaintainer from "./maintainer/SegmentMaintainer.ts"
+export * as Compressor from "./Compressor.ts"
 /** @since 0.1.0 @category maintenance */
-export * as SegmentMaintainerWorker from "./maintainer/SegmentMaintainerWorker.ts"
-/** @since 0.1.0 @category maintenance */
-export * as MaintainerSchedule from "./maintainer/executor/MaintainerSchedule.ts"
-/** @since 0.1.0 @category maintenance */
-export * as Compressor from "./maintainer/Compressor.ts"
-/** @since 0.1.0 @category maintenance */
-export * as SegmentWatcher from "./maintainer/SegmentWatcher.ts"
-/** @since 0.1.0 @category maintenance */
-export * as SegmentProof from "./maintainer/steps/SegmentProof.ts"
-/** @since 0.1.0 @category maintenance */
-export * as StepError from "./maintainer/steps/StepError.ts"
+export * as SegmentProof from "./SegmentProof.ts"
 
 /** @since 0.1.0 @category telemetry */
-export * as Telemetry from "./telemetry/Telemetry.ts"
+export * as Telemetry from "./Telemetry.ts"
 /** @since 0.1.0 @category telemetry */
-export * as TelemetryDump from "./telemetry/TelemetryDump.ts"
-/** @since 0.1.0 @category telemetry */
-export * as TelemetryExport from "./telemetry/TelemetryExport.ts"
-/** @since 0.1.0 @category telemetry */
-export * as TelemetrySnapshot from "./telemetry/TelemetrySnapshot.ts"
+export * as TelemetryExport from "./TelemetryExport.ts"
 
 /** @since 0.1.0 @category shared memory */
-export * as SegmentArena from "./shared/SegmentArena.ts"
+export * as SegmentArena from "./SegmentArena.ts"
 /** @since 0.1.0 @category shared memory */
-export * as SegmentQueues from "./shared/SegmentQueues.ts"
+export * as SegmentQueues from "./SegmentQueues.ts"
 /** @since 0.1.0 @category shared memory */
-export * as TaskQueue from "./shared/TaskQueue.ts"
+export * as TaskQueue from "./TaskQueue.ts"
 
 /** @since 0.1.0 @category disk */
-export * as Disk from "./disk/Disk.ts"
+export * as Disk from "./Disk.ts"
 /** @since 0.1.0 @category disk */
-export * as NodeDisk from "./disk/NodeDisk.ts"
-/** @since 0.1.0 @category disk */
-export * as ReadRate from "./disk/ReadRate.ts"
+export * as NodeDisk from "./NodeDisk.ts"
 
 /** @since 0.1.0 @category format */
-export * as EventCodec from "./format/EventCodec.ts"
+export * as EventCodec from "./EventCodec.ts"
 /** @since 0.1.0 @category format */
-export * as SegmentFault from "./format/SegmentFault.ts"
-/** @since 0.1.0 @category format */
-export * as SegmentName from "./format/SegmentName.ts"
+export * as SegmentName from "./SegmentName.ts"

@@ -40,6 +40,8 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "recorder",
     "promise",
     "cli",
+    // The modules that users import, one for each subpath of the package.
+    ".",
     "index.ts"
   ],
   "src/format": ["lz4", "."],
@@ -65,6 +67,7 @@ const stampMakers: ReadonlyArray<string> = [
   "src/cli/views/DirectoryReport.ts",
   "src/disk/LockSocket.ts",
   "src/maintainer/MaintainerService.ts",
+  "src/maintainer/StepSpans.ts",
   "src/maintainer/executor/MaintainerExecutor.ts",
   "src/maintainer/persist/Persister.ts",
   "src/maintainer/persist/SegmentFlusher.ts",
@@ -136,17 +139,16 @@ const circles = (texts: Texts): Array<Array<string>> => {
 
 /** The modules that a user can import: those of the entries, and those that an entry exports as a whole. */
 const publicModules = (texts: Texts): ReadonlySet<string> => {
-  const entries = [...texts.keys()].filter((file) => /(^|\/)index\.ts$/.test(file))
-  return new Set(
-    entries.flatMap((
-      entry
-    ) => [
-      entry,
-      ...[...codeOf(texts.get(entry) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)].map((match) =>
-        normalize(join(dirname(entry), match[1] ?? ""))
-      )
-    ])
-  )
+  const found = new Set<string>()
+  const add = (file: string): void => {
+    if (found.has(file)) return
+    found.add(file)
+    for (const [, imported = ""] of codeOf(texts.get(file) ?? "").matchAll(/^export \* (?:as \w+ )?from "([^"]+)"/gm)) {
+      add(normalize(join(dirname(file), imported)))
+    }
+  }
+  for (const file of texts.keys()) if (/(^|\/)index\.ts$/.test(file)) add(file)
+  return found
 }
 
 /** The names that the modules of a project import from a module, or take from its namespace. */

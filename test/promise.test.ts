@@ -6,8 +6,10 @@ import { join } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { onTestFinished } from "vitest"
+import { DiskError } from "../src/disk/Disk.ts"
 import { open, read } from "../src/promise/index.ts"
 import type { OpenOptions, PromiseEvent } from "../src/promise/index.ts"
+import { RecorderError } from "../src/recorder/RecorderError.ts"
 import { small, threadModule } from "./recorder/fixtures.ts"
 
 const directoryOf = (): string => {
@@ -24,7 +26,7 @@ const textsOf = async (events: AsyncIterable<PromiseEvent>): Promise<Array<strin
 
 const reasonOf = async (promise: Promise<unknown>): Promise<unknown> => {
   const error: unknown = await promise.then(() => undefined, (error: unknown) => error)
-  return typeof error === "object" && error !== null && "reason" in error ? error.reason : String(error)
+  return error instanceof RecorderError || error instanceof DiskError ? error.reason._tag : String(error)
 }
 
 const ways = [["a thread", { threadModule, workers: 1 }], ["no thread", { workers: 0 }]] as const

@@ -3,25 +3,16 @@
  * a dependency of the library. They are installed when one of them is first wanted.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync, realpathSync } from "node:fs"
+import { copyFileSync, existsSync, readFileSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 
 const modules = join(import.meta.dirname, "node_modules")
+const asked = join(import.meta.dirname, "package-lock.json")
 
-/** What `npm ci` wrote last is older than what is asked for, or there is nothing yet. */
-const isStale = (): boolean => {
-  const installed = join(modules, ".package-lock.json")
-  if (!existsSync(installed)) return true
-  const wanted: { readonly dependencies: Record<string, string> } = JSON.parse(
-    readFileSync(join(import.meta.dirname, "package.json"), "utf8")
-  )
-  const found: { readonly packages: Record<string, { readonly version: string }> } = JSON.parse(
-    readFileSync(installed, "utf8")
-  )
-  return Object.entries(wanted.dependencies).some(
-    ([name, version]) => found.packages[`node_modules/${name}`]?.version !== version
-  )
-}
+/** What was asked for when `npm ci` last ran. What is optional may be missing from `modules`. */
+const installed = join(modules, ".installed-lock.json")
+
+const isStale = (): boolean => !existsSync(installed) || readFileSync(installed, "utf8") !== readFileSync(asked, "utf8")
 
 /** Installs the tools unless they are there. What npm said is in the error when it fails. */
 export const installTools = (): void => {
@@ -32,6 +23,7 @@ export const installTools = (): void => {
     stdio: ["ignore", "ignore", "pipe"],
     shell: process.platform === "win32"
   })
+  copyFileSync(asked, installed)
 }
 
 /** The file that a tool's command stands for. */

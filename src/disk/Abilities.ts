@@ -7,13 +7,16 @@
  * - fsync, which Node's permission model disables
  * - a sync of directories
  * - `rename` over a file that exists
+ * - Unix sockets, which the lock asks for (`LockSocket`)
  *
- * Unix sockets are asked for by the lock (`LockSocket`). Hard links are not needed.
+ * So Windows is refused: it syncs no directory, and has no Unix sockets with names in one. Neither hard links nor
+ * `/proc` are needed.
  */
 import * as Effect from "effect/Effect"
 import { dirname } from "node:path"
 import type { Disk } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
+import { Unsupported } from "./DiskReason.ts"
 import { abilityNames } from "./FileNames.ts"
 import { pathIn } from "./SegmentDirectory.ts"
 
@@ -25,6 +28,37 @@ interface ProbeCalls extends Pick<Disk["Service"], "open" | "rename" | "unlink" 
 
 /** The oldest Node, as `engines` in package.json has it. */
 const nodeMin = { major: 22, minor: 19 } as const
+
+/** What Node's permission model answers; such an error names no call. */
+export const refusedByNode = "ERR_ACCESS_DENIED"
+
+/** What a file system without syncs of directories answers to one, or to the opening of a directory for it. */
+const errnosWithoutDirectorySync = ["EINVAL", "EISDIR", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]
+
+/** The same on Windows, which elsewhere would tell of permissions. */
+const errnosOfWindows = ["EPERM", "EACCES", "EBADF"]
+
+/** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
+const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
+
+/** The ability that is missing where an operation fails with this errno; `undefined` when none is. */
+export const missingAbility = (operation: string, errno: string, platform: string): string | undefined => {
+  const isWindows = platform === "win32"
+  if (errno === refusedByNode) {
+    return operation === "sync" || operation === "syncDirectory"
+      ? "Node's permission model disables fsync; start the program without --permission"
+      : undefined
+  }
+  if (operation === "syncDirectory") {
+    const isMissing = errnosWithoutDirectorySync.includes(errno) || (isWindows && errnosOfWindows.includes(errno))
+    if (!isMissing) return undefined
+    return isWindows
+      ? "Windows syncs no directory, so no name of a file is durable; record in WSL, on its own file system"
+      : "directories cannot be synced here, so no name of a file is durable"
+  }
+  const isSocketMissing = operation === "listen" && (errnosWithoutSockets.includes(errno) || isWindows)
+  return isSocketMissing ? "a lock is a Unix socket in the directory" : undefined
+}
 
 /** Fails with `Unsupported` if this version of Node is too old to record. */
 export const requireNode = (directory: string, version: string): Effect.Effect<void, DiskError> => {
@@ -47,17 +81,18 @@ export const requireDirectoryAbilities = Effect.fnUntraced(function*(directory: 
   const create = (at: string) => Effect.flatMap(calls.open(at, "create"), (file) => file.close)
   const createBoth = Effect.andThen(create(path), create(fresh))
   const remove = Effect.andThen(Effect.ignore(calls.unlink(fresh)), Effect.ignore(calls.unlink(path)))
-  const rename = Effect.mapError(calls.rename(fresh, path), (error) =>
-    passing.has(error.reason)
-      ? error
-      : missing(directory, `${error.detail}: no file can be renamed over another here`, error))
+  const rename = Effect.mapError(calls.rename(fresh, path), (error) => {
+    const { reason } = error
+    if (reason._tag === "Held" || passing.has(reason._tag)) return error
+    return missing(directory, `${reason.detail}: no file can be renamed over another here`, error)
+  })
   yield* createBoth.pipe(
     // A start that was killed here has left them.
-    Effect.catchIf((error) => error.reason === "Exists", () => Effect.andThen(remove, createBoth)),
+    Effect.catchReason("DiskError", "Exists", () => Effect.andThen(remove, createBoth)),
     Effect.andThen(rename),
     Effect.andThen(calls.unlink(path)),
     Effect.onError(() => remove),
-    Effect.catchIf((error) => error.reason === "Full", () => Effect.void)
+    Effect.catchReason("DiskError", "Full", () => Effect.void)
   )
   // Every parent was synced already, and a sync takes longer than all the rest.
   const isMounted = (yield* calls.deviceOf(directory)) !== (yield* calls.deviceOf(dirname(directory)))
@@ -68,4 +103,4 @@ export const requireDirectoryAbilities = Effect.fnUntraced(function*(directory: 
 const passing: ReadonlySet<string> = new Set(["Full", "TooManyFiles", "Io", "NotFound"])
 
 const missing = (path: string, detail: string, cause?: unknown) =>
-  new DiskError({ operation: "open", path, reason: "Unsupported", detail, cause })
+  new DiskError({ operation: "open", path, reason: new Unsupported({ detail }), cause })

@@ -17,64 +17,15 @@
  *
  * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
  *
- * Every maintainer thread loads this module. So its error is no `Schema`: that takes 11 MiB and 70 ms of every thread.
+ * Every maintainer thread loads this module. So its error and the reasons are no `Schema`: that takes 11 MiB and 70 ms
+ * of every thread.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { plainText } from "../internal/plainText.ts"
-
-/**
- * Why an operation failed, in words that tell what to do about it.
- *
- * - `NotFound`, `Exists`, `NotDirectory`, `IsDirectory`: the name does not stand for what was expected
- * - `Denied`: permissions, or a read-only file system
- * - `Full`: no space, or a quota or file size limit is reached
- * - `TooManyFiles`: the process or the system is out of file descriptors
- * - `Unsafe`: a symbolic link, or something that is no regular file, stands where a file of ours should be
- * - `Held`: another process holds the lock, or one of this process
- * - `Unsupported`: the file system or the system has no such thing
- * - `Io`: the device failed, or anything else
- *
- * @since 0.1.0
- * @category errors
- */
-export const diskReasons = [
-  "NotFound",
-  "Exists",
-  "NotDirectory",
-  "IsDirectory",
-  "Denied",
-  "Full",
-  "TooManyFiles",
-  "Unsafe",
-  "Held",
-  "Unsupported",
-  "Io"
-] as const
-
-/**
- * One of the reasons why an operation failed.
- *
- * @since 0.1.0
- * @category errors
- */
-export type DiskReason = typeof diskReasons[number]
-
-const advice: Record<DiskReason, string> = {
-  NotFound: "it does not exist",
-  Exists: "it already exists",
-  NotDirectory: "it is not a directory",
-  IsDirectory: "it is a directory; remove or rename it",
-  Denied: "permission denied, or the file system is read-only",
-  Full: "no disk space left; free some, or lower the retention limits",
-  TooManyFiles: "too many open files; raise the limit (ulimit -n)",
-  Unsafe: "it is not a regular file (a link?); remove it or use another directory",
-  Held: "another process holds it",
-  Unsupported: "not possible on this file system or system; use another",
-  Io: "the device reported an error"
-}
+import type { DiskReason } from "./DiskReason.ts"
 
 /**
  * A disk operation failed. Retrying `sync` on the same file is never right, whatever `isRetryable` is (rule 4).
@@ -87,17 +38,14 @@ export class DiskError extends Data.TaggedError("DiskError")<{
   /** The operation, as in `open`, `write`, `sync`. */
   readonly operation: string
   readonly path: string
-  /** What the system reported: an errno such as `EIO`, or the holder of a lock; empty when there is nothing to add. */
-  readonly detail: string
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const detail = this.detail === "" ? "" : ` (${this.detail})`
-    return plainText(`${this.operation} ${this.path}: ${advice[this.reason]}${detail}`)
+    return `${plainText(`${this.operation} ${this.path}`)}: ${this.reason.message}`
   }
   /** Whether the same operation may succeed later with nothing else changed. */
   get isRetryable(): boolean {
-    return this.reason === "Full" || this.reason === "TooManyFiles" || this.reason === "Io"
+    return this.reason.isRetryable
   }
 }
 
@@ -224,9 +172,9 @@ export class Disk extends Context.Service<Disk, {
   readonly requireAbilities: (directory: string) => Effect.Effect<void, DiskError>
   /**
    * Takes the lock `path` and gives it back when the scope closes. While another holder has it, in this process or in
-   * another: `Held`, with the holder named in `detail`. A holder that died in any way leaves no false lock on the same
+   * another: `Held`, which names the holder. A holder that died in any way leaves no false lock on the same
    * kernel; a restart of the machine leaves none on a local file system. What cannot be known from here stays held, and
-   * `detail` tells what to do.
+   * `holder` tells what to do.
    *
    * While it is held, a name that begins with that of the lock stands in its directory. A holder that died leaves it
    * there; the next holder removes it.
@@ -236,30 +184,15 @@ export class Disk extends Context.Service<Disk, {
   readonly lockHolder: (path: string) => Effect.Effect<string | undefined, DiskError>
 }>()("effect-wal/disk/Disk") {}
 
-/**
- * Opens a file for as long as the scope lives.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Opens a file for as long as the scope lives. */
 export const openScoped = (path: string, mode: OpenMode): Effect.Effect<DiskFile, DiskError, Disk | Scope.Scope> =>
   Disk.use((disk) => Effect.acquireRelease(disk.open(path, mode), (file) => file.close))
 
-/**
- * Removes a file; one that is not there counts as removed.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Removes a file; one that is not there counts as removed. */
 export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk> =>
-  Disk.use((disk) => Effect.catchIf(disk.unlink(path), (error) => error.reason === "NotFound", () => Effect.void))
+  Disk.use((disk) => Effect.catchReason(disk.unlink(path), "DiskError", "NotFound", () => Effect.void))
 
-/**
- * Reads until `target` is full or the file ends; returns the bytes read.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Reads until `target` is full or the file ends; returns the bytes read. */
 export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
   let done = 0
   while (done < target.length) {
@@ -270,12 +203,7 @@ export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uin
   return done
 })
 
-/**
- * Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written.
- *
- * @since 0.1.0
- * @category operations
- */
+/** Writes all of the chunks from `offset`, however short the single writes are; returns the bytes written. */
 export const writeFully = Effect.fnUntraced(function*(
   file: DiskFile,
   chunks: ReadonlyArray<Uint8Array>,

@@ -29,8 +29,9 @@ export const moveName = (directory: string, from: string, to: string): Effect.Ef
  */
 export const removeName = (directory: string, path: string, garbage: string): Effect.Effect<void, DiskError, Disk> =>
   moveName(directory, path, garbage).pipe(
-    Effect.catchIf(
-      (error) => error.reason === "NotFound",
+    Effect.catchReason(
+      "DiskError",
+      "NotFound",
       () => Disk.use((disk) => disk.syncDirectory(directory))
     ),
     Effect.andThen(removeIfThere(garbage)),

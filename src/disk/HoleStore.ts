@@ -85,8 +85,8 @@ export const read = (directory: string): Effect.Effect<FoundHoles, DiskError, Di
   })).pipe(
     // Any other failure may pass, and must not make its writer forget what is in the file.
     Effect.catchIf(
-      ({ reason }) => notReadable.has(reason),
-      ({ message, reason }) => Effect.succeed(none(reason === "NotFound" ? "" : message))
+      ({ reason }) => notReadable.has(reason._tag),
+      ({ message, reason }) => Effect.succeed(none(reason._tag === "NotFound" ? "" : message))
     )
   )
 

@@ -27,8 +27,9 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import { hostname, uptime } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
-import type { DiskReason } from "./Disk.ts"
 import { DiskError } from "./Disk.ts"
+import type { DiskReason } from "./DiskReason.ts"
+import { Held, Io } from "./DiskReason.ts"
 
 /** What a file system tells about the directory of a lock. */
 interface DirectoryStat {
@@ -59,6 +60,10 @@ export interface LockCalls {
   readonly knock: (path: string) => Effect.Effect<string, DiskError>
   /** The boot of this kernel as it calls itself; empty where it does not tell. */
   readonly bootId: Effect.Effect<string>
+  /** Whether a process of this number runs on this machine, or may. */
+  readonly isProcess: (pid: number) => Effect.Effect<boolean>
+  /** As `process.platform`. */
+  readonly platform: string
   /** Some milliseconds of real time: rivals are processes, to which a test's clock means nothing. */
   readonly pause: Effect.Effect<void>
 }
@@ -127,7 +132,7 @@ const knocksMax = 20
 const heldHere = new Set<string>()
 
 /**
- * Takes the lock and gives it back when the scope closes. Fails with `Held` and the holder in `detail` while another
+ * Takes the lock and gives it back when the scope closes. Fails with `Held`, which names the holder, while another
  * holder has it, in this process too.
  */
 export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, DiskError, Scope.Scope> =>
@@ -139,9 +144,7 @@ export const holdLock = (path: string, calls: LockCalls): Effect.Effect<void, Di
       const mine = yield* show(place, calls)
       return yield* Effect.onError(Effect.as(prevail(place, mine.name, calls), mine), () => mine.close)
     }).pipe(
-      Effect.mapError((error) =>
-        new DiskError({ operation: "lock", path, reason: error.reason, detail: error.detail, cause: error.cause })
-      )
+      Effect.mapError((error) => new DiskError({ operation: "lock", path, reason: error.reason, cause: error.cause }))
     ),
     (mine) => mine.close
   ))
@@ -174,7 +177,7 @@ const prevail = Effect.fnUntraced(function*(place: Place, name: string, calls: L
 })
 
 const refuse = ([rival]: ReadonlyArray<Rival>): Effect.Effect<void, DiskError> =>
-  rival === undefined ? Effect.void : Effect.fail(failure("Held", rival.words))
+  rival === undefined ? Effect.void : Effect.fail(failure(new Held({ holder: rival.words })))
 
 /** Makes our socket known under the name that is returned; `close` ends both. */
 const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place, calls: LockCalls) {
@@ -191,7 +194,7 @@ const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place,
       Effect.andThen(calls.rename(temporary, join(directory, name))),
       Effect.as(true),
       // The holder has swept it away. It is seen now, or has ended since.
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(false)),
       Effect.onError(() => Effect.andThen(Effect.ignore(calls.unlink(temporary)), end))
     )
     if (isShown) {
@@ -205,7 +208,7 @@ const show = Effect.fnUntraced(function*({ directory, me, prefix, stat }: Place,
     }
     yield* end
   }
-  return yield* failure("Io", "the socket is removed each time it is made")
+  return yield* failure(new Io({ detail: "the socket is removed each time it is made" }))
 })
 
 /**
@@ -229,7 +232,7 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
     // EAGAIN: it listens, and more connections wait than it has room for.
     if (code === "" || code === "EAGAIN") {
       found.push({ name, isAlive: true, words: heldHere.has(name) ? `this very process; ${process}` : process })
-    } else if (code === "ECONNREFUSED" && isDead(holder, madeMillis, place)) {
+    } else if (code === "ECONNREFUSED" && (yield* isDead(holder, madeMillis, place, calls))) {
       yield* Effect.ignore(calls.unlink(path))
     } else if (code !== "ENOENT") {
       const words = `${process}; whether it lives cannot be told from here (${code}): if it does not, remove ${path}`
@@ -243,14 +246,23 @@ const rivals = Effect.fnUntraced(function*(place: Place, mine: string | undefine
  * Whether a socket that refuses is dead for certain, and not just another kernel's. On a local file system it is when
  * it was made by this kernel, before this kernel started, or on this host (whose clock may have stood wrong then). On
  * any other, a network's for instance, it is when it was made by this kernel through the same mounted file system.
+ *
+ * Only Linux refuses for no other reason. The kernels of BSD, that of macOS among them, refuse too when more
+ * connections wait than a living socket has room for. There no process of the holder's number may run besides.
  */
-const isDead = (holder: Holder, madeMillis: number, { me, stat }: Place): boolean => {
+const isDead = Effect.fnUntraced(function*(
+  holder: Holder,
+  madeMillis: number,
+  { me, stat }: Place,
+  { isProcess, platform }: LockCalls
+) {
   const isThisHost = holder.host === me.host
   const isThisKernel = holder.boot === me.boot && (me.boot !== unknownBoot || isThisHost)
-  const isLocal = process.platform === "linux" && localFileSystems.has(stat.kind)
-  if (!isLocal) return isThisKernel && holder.device === me.device
-  return isThisKernel || isThisHost || madeMillis < Date.now() - uptime() * 1000
-}
+  const isLocal = platform === "linux" && localFileSystems.has(stat.kind)
+  if (isLocal) return isThisKernel || isThisHost || madeMillis < Date.now() - uptime() * 1000
+  if (!isThisKernel || holder.device !== me.device) return false
+  return platform === "linux" || !(yield* isProcess(holder.pid))
+})
 
 const describe = Effect.fnUntraced(function*(path: string, calls: LockCalls) {
   const directory = dirname(path)
@@ -271,4 +283,4 @@ const describe = Effect.fnUntraced(function*(path: string, calls: LockCalls) {
 })
 
 /** `holdLock` puts in the path. */
-const failure = (reason: DiskReason, detail: string) => new DiskError({ operation: "lock", path: "", reason, detail })
+const failure = (reason: DiskReason) => new DiskError({ operation: "lock", path: "", reason })

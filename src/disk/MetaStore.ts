@@ -64,7 +64,7 @@ export const read = (directory: string): Effect.Effect<FoundMeta, never, Disk> =
     return decode(bytes.subarray(0, yield* readFully(file, bytes, 0)))
   })).pipe(
     Effect.catch(({ message, reason }) =>
-      Effect.succeed({ meta: undefined, fault: reason === "NotFound" ? "" : message })
+      Effect.succeed({ meta: undefined, fault: reason._tag === "NotFound" ? "" : message })
     )
   )
 

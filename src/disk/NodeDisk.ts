@@ -21,9 +21,11 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { types } from "node:util"
 import { invariant } from "../internal/invariant.ts"
-import { requireDirectoryAbilities, requireNode } from "./Abilities.ts"
-import type { DirectoryEntry, DiskFile, DiskReason, EntryKind, FileStat, OpenMode } from "./Disk.ts"
+import { missingAbility, refusedByNode, requireDirectoryAbilities, requireNode } from "./Abilities.ts"
+import type { DirectoryEntry, DiskFile, EntryKind, FileStat, OpenMode } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
+import type { DiskReason } from "./DiskReason.ts"
+import { diskReason, Io, IsDirectory, NotDirectory, Unsafe, Unsupported } from "./DiskReason.ts"
 import { findHolder, holdLock } from "./LockSocket.ts"
 import type { LockCalls } from "./LockSocket.ts"
 import { knock, listen } from "./UnixSocket.ts"
@@ -43,7 +45,7 @@ import { knock, listen } from "./UnixSocket.ts"
  *   const disk = yield* Disk.Disk
  *   yield* Console.log((yield* disk.freeBytes(".")) > 0) // => true
  *   const missing = yield* Effect.flip(disk.stat("./nothing"))
- *   yield* Console.log(missing.reason) // => NotFound
+ *   yield* Console.log(missing.reason._tag) // => NotFound
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
@@ -76,7 +78,7 @@ export const layerBlockingWhile = (isAlone: () => boolean): Layer.Layer<Disk> =>
     )))
 
 /** What each errno of POSIX that a file call can return means here, and what Node itself returns; any other is `Io`. */
-const reasonByErrno: Readonly<Record<string, DiskReason>> = {
+const reasonByErrno: Readonly<Record<string, DiskReason["_tag"]>> = {
   ENOENT: "NotFound",
   EEXIST: "Exists",
   ENOTEMPTY: "Exists",
@@ -103,36 +105,14 @@ const reasonByErrno: Readonly<Record<string, DiskReason>> = {
   ERR_ACCESS_DENIED: "Denied"
 }
 
-/** What Node's permission model answers; such an error names no call. */
-const refusedByNode = "ERR_ACCESS_DENIED"
-
-const syncs: ReadonlySet<string> = new Set(["sync", "syncDirectory"])
-
-/** The ability that is missing where this operation fails in this way; `undefined` when none is. */
-const missingAbility = (operation: string, code: string): string | undefined =>
-  code === refusedByNode && syncs.has(operation)
-    ? "Node's permission model disables fsync; start the program without --permission"
-    : code === "EINVAL" && operation === "syncDirectory"
-    ? "directories cannot be synced here, so no name of a file is durable"
-    : undefined
-
-const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException): DiskError => {
+/** `asked`: what was asked of the system, where that is only a part of the operation. */
+const errorOf = (operation: string, path: string, error: NodeJS.ErrnoException, asked = operation): DiskError => {
   const code = error.code ?? ""
-  const ability = missingAbility(operation, code)
+  const ability = missingAbility(asked, code, process.platform)
   if (ability !== undefined) {
-    return new DiskError({ operation, path, reason: "Unsupported", detail: `${code}: ${ability}`, cause: error })
+    return new DiskError({ operation, path, reason: new Unsupported({ detail: `${code}: ${ability}` }), cause: error })
   }
-  return new DiskError({ operation, path, reason: reasonByErrno[code] ?? "Io", detail: code, cause: error })
-}
-
-/** What listening at a socket fails with where there are none, as on FAT or where a sandbox forbids them. */
-const errnosWithoutSockets = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EAFNOSUPPORT"]
-
-const socketError = (path: string) => (error: NodeJS.ErrnoException): DiskError => {
-  const found = errorOf("lock", path, error)
-  if (!errnosWithoutSockets.includes(found.detail)) return found
-  const detail = `${found.detail}: a lock is a Unix socket in the directory`
-  return new DiskError({ operation: "lock", path, reason: "Unsupported", detail, cause: error })
+  return new DiskError({ operation, path, reason: diskReason(reasonByErrno[code] ?? "Io", code), cause: error })
 }
 
 type Done<A> = (error: NodeJS.ErrnoException | null, value?: A) => void
@@ -285,7 +265,7 @@ const makeFile = (call: Call, sync: Call, path: string, fd: number, mode: OpenMo
           bytesUnsynced += count
           return count > 0
             ? Effect.succeed(count)
-            : Effect.fail(new DiskError({ operation: "write", path, reason: "Io", detail: "no byte was taken" }))
+            : Effect.fail(new DiskError({ operation: "write", path, reason: new Io({ detail: "no byte was taken" }) }))
         })
       }),
     truncate: (bytes) =>
@@ -377,8 +357,8 @@ const make = (call: Call, sync = call): Disk["Service"] => {
         return makeFile(call, sync, path, fd, mode)
       }
       yield* Effect.ignore(closeDescriptor(call, path, fd))
-      const reason = kind === "directory" ? "IsDirectory" : "Unsafe"
-      return yield* new DiskError({ operation: "open", path, reason, detail: "" })
+      const reason = kind === "directory" ? new IsDirectory({ detail: "" }) : new Unsafe({ detail: "" })
+      return yield* new DiskError({ operation: "open", path, reason })
     }).pipe(Effect.uninterruptible)
 
   const rename = (from: string, to: string) =>
@@ -456,14 +436,15 @@ const make = (call: Call, sync = call): Disk["Service"] => {
             ),
           (fd) => Effect.ignore(closeDescriptor(call, path, fd))
         ))),
-      Effect.catchIf(
-        (error) => error.reason === "Exists",
-        (error) =>
+      Effect.catchReason(
+        "DiskError",
+        "Exists",
+        ({ detail }) =>
           Effect.flatMap(followed(path), (stats) =>
             stats.isDirectory()
               ? Effect.void
               : Effect.fail(
-                new DiskError({ operation: "makeDirectory", path, reason: "NotDirectory", detail: error.detail })
+                new DiskError({ operation: "makeDirectory", path, reason: new NotDirectory({ detail }) })
               ))
       )
     )
@@ -477,7 +458,7 @@ const make = (call: Call, sync = call): Disk["Service"] => {
   const makeDirectory = (path: string, permissions = directoryMode): Effect.Effect<void, DiskError> =>
     makeOne(path, permissions).pipe(
       Effect.catchIf(
-        (error) => error.reason === "NotFound" && dirname(path) !== path,
+        (error) => error.reason._tag === "NotFound" && dirname(path) !== path,
         () => Effect.andThen(makeDirectory(dirname(path)), makeOne(path, permissions))
       )
     )
@@ -496,7 +477,7 @@ const make = (call: Call, sync = call): Disk["Service"] => {
     madeMillis: (name) =>
       call<fs.Stats>("lock", name, (done) => fs.lstat(name, done), () => fs.lstatSync(name)).pipe(
         Effect.map((stats) => stats.isSocket() ? stats.mtimeMs : undefined),
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.undefined)
+        Effect.catchReason("DiskError", "NotFound", () => Effect.undefined)
       ),
     directoryStat: Effect.fnUntraced(function*(directory: string) {
       const { dev, gid, uid } = yield* call<fs.Stats>(
@@ -517,13 +498,15 @@ const make = (call: Call, sync = call): Disk["Service"] => {
       call<void>("lock", name, (done) => fs.lchown(name, uid, gid, done), () => fs.lchownSync(name, uid, gid)),
     rename,
     unlink,
-    listen: (name) => Effect.mapError(listen(name), socketError(path)),
+    listen: (name) => Effect.mapError(listen(name), (error) => errorOf("lock", path, error, "listen")),
     knock: (name) =>
       knock(name).pipe(
         Effect.as(""),
         Effect.catch((error) => {
           const code = error.code ?? ""
-          return reasonByErrno[code] === "TooManyFiles" ? Effect.fail(socketError(path)(error)) : Effect.succeed(code)
+          return reasonByErrno[code] === "TooManyFiles"
+            ? Effect.fail(errorOf("lock", path, error))
+            : Effect.succeed(code)
         })
       ),
     bootId: Effect.orElseSucceed(
@@ -535,6 +518,16 @@ const make = (call: Call, sync = call): Disk["Service"] => {
       ),
       () => ""
     ),
+    isProcess: (pid) =>
+      Effect.sync(() => {
+        try {
+          process.kill(pid, 0)
+          return true
+        } catch (error) {
+          return !isSystemError(error) || error.code !== "ESRCH"
+        }
+      }),
+    platform: process.platform,
     pause: Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), lockPauseMillis))
   })
 
@@ -568,4 +561,4 @@ const make = (call: Call, sync = call): Disk["Service"] => {
 }
 
 const isNameThatWentAway = (error: DiskError): boolean =>
-  error.reason === "NotFound" && isSystemError(error.cause) && error.cause.syscall === "lstat"
+  error.reason._tag === "NotFound" && isSystemError(error.cause) && error.cause.syscall === "lstat"

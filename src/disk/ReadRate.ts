@@ -20,7 +20,7 @@ import { Disk } from "./Disk.ts"
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, ReadRate, Verify, Wal } from "effect-wal"
+ * import { Disk, NodeDisk, Verify, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -29,7 +29,7 @@ import { Disk } from "./Disk.ts"
  * )
  *
  * // Beside a busy recorder: no more than 50 MiB a second.
- * const verify = ReadRate.withReadRate(Verify.verify({ directory: "./log" }), 50 * 1024 * 1024)
+ * const verify = Disk.withReadRate(Verify.verify({ directory: "./log" }), 50 * 1024 * 1024)
  *
  * const program = Effect.gen(function*() {
  *   yield* record

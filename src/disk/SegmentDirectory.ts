@@ -12,6 +12,7 @@ import type { Compression, ParsedName, SegmentNaming } from "../format/SegmentNa
 import { coldName, defaultNaming, freezingName, hotName, parseName, preparingName } from "../format/SegmentName.ts"
 import type { DirectoryEntry } from "./Disk.ts"
 import { Disk, DiskError } from "./Disk.ts"
+import { Unsafe } from "./DiskReason.ts"
 
 /** The files of one segment index. During a freeze, and after a crash in one, there are several. */
 export interface SegmentEntry {
@@ -173,16 +174,14 @@ export const makeDirectoryDurable = Effect.fnUntraced(function*(directory: strin
   const missing = yield* Effect.filter(
     [directory, ...parents],
     (path) =>
-      Effect.catchIf(
-        Effect.as(disk.stat(path), false),
-        (error: DiskError) => error.reason === "NotFound",
-        () => Effect.succeed(true)
+      Effect.as(disk.stat(path), false).pipe(
+        Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(true))
       )
   )
   yield* disk.makeDirectory(directory)
   const sync = Effect.forEach(
     parents,
-    (parent) => Effect.catchIf(disk.syncDirectory(parent), (error) => error.reason === "Denied", () => Effect.void),
+    (parent) => Effect.catchReason(disk.syncDirectory(parent), "DiskError", "Denied", () => Effect.void),
     { discard: true }
   )
   const removeMade = Effect.forEach(missing, (path) => Effect.ignore(disk.removeDirectory(path)), { discard: true })
@@ -200,16 +199,14 @@ export const makeDirectoryIn = Effect.fnUntraced(function*(
 ) {
   const disk = yield* Disk
   const path = pathIn(directory, name)
-  const found = yield* Effect.catchIf(
-    Effect.map(disk.stat(path), ({ kind }) => kind),
-    (error: DiskError) => error.reason === "NotFound",
-    () => Effect.succeed(undefined)
+  const found = yield* Effect.map(disk.stat(path), ({ kind }) => kind).pipe(
+    Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
   )
   if (found === undefined) {
     const made = disk.makeDirectory(path, permissions ?? (yield* disk.stat(directory)).permissions)
     yield* Effect.onError(disk.changeNames(directory, made), () => Effect.ignore(disk.removeDirectory(path)))
   } else if (found !== "directory") {
-    return yield* new DiskError({ operation: "makeDirectory", path, reason: "Unsafe", detail: "" })
+    return yield* new DiskError({ operation: "makeDirectory", path, reason: new Unsafe({ detail: "" }) })
   }
   return path
 })

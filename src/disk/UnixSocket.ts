@@ -24,19 +24,34 @@ const withAddress = <A>(path: string, use: (address: string) => Effect.Effect<A,
   Buffer.byteLength(path) <= addressBytesMax
     ? use(path)
     : Effect.acquireUseRelease(
-      Effect.try({ try: () => shortcutTo(dirname(path)), catch: (error) => error as NodeJS.ErrnoException }),
-      (shortcut) => use(join(shortcut.path, basename(path))),
+      Effect.try({ try: () => shortcutTo(path), catch: (error) => error as NodeJS.ErrnoException }),
+      (shortcut) => use(shortcut.path),
       (shortcut) => Effect.sync(shortcut.remove)
     )
 
-const shortcutTo = (directory: string): { readonly path: string; readonly remove: () => void } => {
-  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
-  const path = `/proc/self/fd/${fd}`
-  if (fs.existsSync(path)) return { path, remove: () => fs.closeSync(fd) }
+interface Shortcut {
+  readonly path: string
+  readonly remove: () => void
+}
+
+const shortcutTo = (path: string): Shortcut => {
+  const fd = fs.openSync(dirname(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+  const directory = `/proc/self/fd/${fd}`
+  if (fs.existsSync(directory)) return { path: join(directory, basename(path)), remove: () => fs.closeSync(fd) }
   fs.closeSync(fd)
-  const temporary = fs.mkdtempSync(join(tmpdir(), "effect-wal-"))
-  fs.symlinkSync(directory, join(temporary, "d"))
-  return { path: join(temporary, "d"), remove: () => fs.rmSync(temporary, { recursive: true }) }
+  return linkTo(path, tmpdir())
+}
+
+/**
+ * A path through a short link to the directory, for systems without `/proc`. The link is in `root`, unless that is long
+ * itself, as on macOS.
+ */
+export const linkTo = (path: string, root: string): Shortcut => {
+  const isShort = Buffer.byteLength(join(root, "effect-wal-XXXXXX/d", basename(path))) <= addressBytesMax
+  const temporary = fs.mkdtempSync(join(isShort ? root : "/tmp", "effect-wal-"))
+  const directory = join(temporary, "d")
+  fs.symlinkSync(dirname(path), directory)
+  return { path: join(directory, basename(path)), remove: () => fs.rmSync(temporary, { recursive: true }) }
 }
 
 /** Closes every connection as it comes. */

@@ -39,9 +39,6 @@ export const eventIdMax = Number.MAX_SAFE_INTEGER
 
 /**
  * The largest segment index. The header holds a u32, the control memory a signed number, with -1 for "none yet".
- *
- * @since 0.1.0
- * @category limits
  */
 export const segmentIndexMax = 0x7fff_fffe
 

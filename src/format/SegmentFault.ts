@@ -19,9 +19,6 @@
  * - `TrailingBytes`: bytes follow where the file should end
  * - `CountMismatch`: a closed header's counts or ids are not those of its blocks
  * - `BadFrame`: the LZ4 frame or block of a cold segment is invalid
- *
- * @since 0.1.0
- * @category models
  */
 export const segmentFaultKinds = [
   "Truncated",
@@ -73,19 +70,9 @@ export const segmentFault = (
   found: string
 ): SegmentFault => ({ _tag: "SegmentFault", kind, offset, expected, found })
 
-/**
- * Distinguishes a fault from a result.
- *
- * @since 0.1.0
- * @category guards
- */
+/** Distinguishes a fault from a result. */
 export const isSegmentFault = (value: object): value is SegmentFault => "_tag" in value && value._tag === "SegmentFault"
 
-/**
- * Formats a fault as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats a fault as one line for people. */
 export const formatFault = (fault: SegmentFault): string =>
   `${fault.kind} at offset ${fault.offset}: expected ${fault.expected}, found ${fault.found}`

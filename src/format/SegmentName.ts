@@ -78,47 +78,11 @@ const coldEnding: Record<Compression, string> = { frame: ".lz4", block: ".lz4b" 
 export const hotName = (naming: SegmentNaming, index: number): string =>
   `${naming.prefix}.${String(index).padStart(naming.digits, "0")}${naming.suffix}`
 
-/**
- * The name of a hot segment while it is being prepared.
- *
- * @since 0.1.0
- * @category names
- */
+/** The name of a hot segment while it is being prepared. */
 export const preparingName = (naming: SegmentNaming, index: number): string => `${hotName(naming, index)}.tmp`
 
 /**
  * The name of a cold segment.
- *
- * @since 0.1.0
- * @category names
- */
-export const coldName = (naming: SegmentNaming, index: number, compression: Compression): string =>
-  hotName(naming, index) + coldEnding[compression]
-
-/**
- * The name of a cold segment while it is being written.
- *
- * @since 0.1.0
- * @category names
- */
-export const freezingName = (naming: SegmentNaming, index: number, compression: Compression): string =>
-  `${coldName(naming, index, compression)}.tmp`
-
-/**
- * What a name stands for.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ParsedName {
-  readonly index: number
-  readonly form: SegmentForm
-  /** Of a cold or freezing name; `frame` otherwise. */
-  readonly compression: Compression
-}
-
-/**
- * Reads a file name; `undefined` for anything that this naming would not have written.
  *
  * @since 0.1.0
  * @category names
@@ -128,9 +92,24 @@ export interface ParsedName {
  *
  * const name = SegmentName.coldName(SegmentName.defaultNaming, 12, "frame")
  * console.log(name) // => FS.00000012.wal.lz4
- * console.log(SegmentName.parseName(SegmentName.defaultNaming, name)?.form) // => cold
  * ```
  */
+export const coldName = (naming: SegmentNaming, index: number, compression: Compression): string =>
+  hotName(naming, index) + coldEnding[compression]
+
+/** The name of a cold segment while it is being written. */
+export const freezingName = (naming: SegmentNaming, index: number, compression: Compression): string =>
+  `${coldName(naming, index, compression)}.tmp`
+
+/** What a name stands for. */
+export interface ParsedName {
+  readonly index: number
+  readonly form: SegmentForm
+  /** Of a cold or freezing name; `frame` otherwise. */
+  readonly compression: Compression
+}
+
+/** Reads a file name; `undefined` for anything that this naming would not have written. */
 export const parseName = (naming: SegmentNaming, name: string): ParsedName | undefined => {
   const head = `${naming.prefix}.`
   if (!name.startsWith(head)) return undefined

@@ -96,9 +96,6 @@ export const Compressor: Context.Reference<RawCompressor> = Context.Reference<Ra
 /**
  * Waits for a result that `run` gives at once, or that comes from another thread. `onFailure` makes the error from what
  * `run` has thrown, or its promise was rejected with.
- *
- * @since 0.1.0
- * @category running
  */
 export const settle = <A, E>(
   run: () => Promise<A> | A,

@@ -53,6 +53,8 @@ export const make = Effect.fnUntraced(function*(parts: {
   const reported = new Set<number>()
   /** A segment is moved once. When what stands in its place is damaged, too, the cause is no rotten bit. */
   const moved = new Set<number>()
+  /** Those of them of which a start knows. */
+  const known = new Set<number>()
   /** What failed, until it is tried again. */
   const putOff = new Set<number>()
 
@@ -69,12 +71,12 @@ export const make = Effect.fnUntraced(function*(parts: {
       onDisk(directory.scan),
       (listing) => !segmentsOf(listing).some((entry) => entry.segmentIndex === segmentIndex)
     )
-  const quarantine = (segmentIndex: number) =>
+  const move = (segmentIndex: number) =>
     oneWriter.withPermit(Effect.gen(function*() {
       if (onDamaged === "keep" || moved.has(segmentIndex)) return false
       const done = yield* Effect.catchIf(
         onDisk(quarantineSegment(directory, segmentIndex)),
-        (error) => error._tag === "DiskError" && error.reason === "NotFound",
+        (error) => error._tag === "DiskError" && error.reason._tag === "NotFound",
         (error) => Effect.flatMap(isGone(segmentIndex), (gone) => gone ? Effect.undefined : Effect.fail(error))
       )
       if (done === undefined) {
@@ -93,6 +95,13 @@ export const make = Effect.fnUntraced(function*(parts: {
       yield* Effect.logError(formatQuarantined(directory.path, done))
       return true
     }))
+  /** A start may have read damage that a freeze found, too, and had moved meanwhile: then the start reads once more. */
+  const quarantine = (segmentIndex: number) =>
+    Effect.map(move(segmentIndex), (isMoved) => {
+      const isNews = moved.has(segmentIndex) && !known.has(segmentIndex)
+      if (isNews) known.add(segmentIndex)
+      return isMoved || isNews
+    })
 
   const report = Effect.gen(function*() {
     for (const segmentIndex of damaged) {
@@ -116,7 +125,7 @@ export const make = Effect.fnUntraced(function*(parts: {
     yield* report
     const segmentIndex = next()
     if (segmentIndex === undefined) return yield* Doorbell.wait(control.progress, seen)
-    yield* Effect.catch(quarantine(segmentIndex), ({ message }) => {
+    yield* Effect.catch(move(segmentIndex), ({ message }) => {
       putOff.add(segmentIndex)
       return Effect.logWarning(`segment ${segmentIndex} is damaged and could not be moved to quarantine: ${message}`)
     })

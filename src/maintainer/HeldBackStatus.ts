@@ -47,9 +47,6 @@ const duration = (millis: number): string => formatNanos(Math.round(millis) * 1e
 /**
  * One line for people: what a shutdown waits for, what stands in its way, and how that ends; `undefined` when nothing
  * is left to wait for.
- *
- * @since 0.1.0
- * @category formatting
  */
 export const formatWait = (
   { heldBack, pending }: { readonly heldBack: HeldBackStatus | undefined; readonly pending: PerQueue }

@@ -79,20 +79,10 @@ export interface AloneOptions extends MaintainerOptions {
   readonly writer?: "ours" | "other"
 }
 
-/**
- * The options with every default in place.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
+/** The options with every default in place. */
+interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
 
-/**
- * Checks that the sleeps fit together; for every schema that has both.
- *
- * @since 0.1.0
- * @category checks
- */
+/** Checks that the sleeps fit together; for every schema that has both. */
 export const sleepsInOrder = Schema.makeFilter(
   ({ sleepMillisMax, sleepMillisMin }: Pick<ResolvedMaintainerOptions, "sleepMillisMax" | "sleepMillisMin">) =>
     sleepMillisMin <= sleepMillisMax ||
@@ -104,8 +94,5 @@ const checked = MaintainerOptions.check(sleepsInOrder)
 /**
  * Checks the options and puts the defaults in place. Throws `WrongOptions`, which names the field, the value and the
  * range.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const resolve = (options: MaintainerOptions): ResolvedMaintainerOptions => resolveUnsafe(checked, options)

@@ -22,6 +22,7 @@ import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
@@ -62,6 +63,7 @@ import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention
 import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
+import * as StepSpans from "./StepSpans.ts"
 
 /**
  * The maintainer is down: its executor died too often. Nothing more becomes durable; what is durable is safe.
@@ -120,6 +122,74 @@ export interface Hold {
 }
 
 /**
+ * What a maintainer does, and tells. Its recorder uses members that are not public.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MaintainerService {
+  /** The absolute path. */
+  readonly directory: string
+  readonly naming: SegmentNaming
+  /** @internal What was found at the start. */
+  readonly reconciled: Reconciled
+  readonly status: Effect.Effect<MaintainerStatus>
+  /** Every segment that is known, oldest first. */
+  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
+  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
+  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
+  /** What retention would do now: a dry run. */
+  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
+  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
+  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
+  /**
+   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
+   * this moment: setting the clock later does not change how long the hold lasts).
+   */
+  readonly hold: (options: {
+    readonly name: string
+    readonly fromSegmentIndex: number
+    readonly expiresMillis?: number
+  }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
+   * layer drains when its scope closes.
+   */
+  readonly drain: Effect.Effect<DrainReceipt>
+  /**
+   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
+   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
+   */
+  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
+  /** @internal Checks that limits are kept, no file is empty, and the catalog equals the directory. */
+  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
+  /** Every outcome, from now on until the maintainer has drained and closed. */
+  readonly outcomes: Stream.Stream<StepOutcome>
+  /**
+   * @internal Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any
+   * more.
+   */
+  readonly closed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * @internal Tells the maintainer that nothing was appended to this segment, which was handed over because its events
+   * are due, after this elapsed time.
+   */
+  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
+  /** @internal The newest segment that is closed. */
+  readonly newest: Effect.Effect<NewestSegment | undefined>
+  /** @internal Tells the maintainer that something else removed a segment's file. */
+  readonly removed: (segmentIndex: number) => Effect.Effect<void>
+  /**
+   * @internal Moves a damaged segment away, if `onDamaged` is `quarantine`; `true` also when retention has deleted it,
+   * or a freeze has had it moved, since the caller read it. `false` with `keep`, when none of its files is damaged by
+   * itself, and when it is damaged again. For a start, before anything is recorded.
+   */
+  readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
+  /** Never succeeds; fails when the maintainer is down. */
+  readonly down: Effect.Effect<never, MaintainerDown>
+}
+
+/**
  * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
  *
  * @since 0.1.0
@@ -150,64 +220,9 @@ export interface Hold {
  * )
  * ```
  */
-export class SegmentMaintainer extends Context.Service<SegmentMaintainer, {
-  /** The absolute path. */
-  readonly directory: string
-  readonly naming: SegmentNaming
-  /** What was found at the start. */
-  readonly reconciled: Reconciled
-  readonly status: Effect.Effect<MaintainerStatus>
-  /** Every segment that is known, oldest first. */
-  readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
-  /** The steps that were abandoned, oldest first; the last 1,000 of them. */
-  readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
-  /** What retention would do now: a dry run. */
-  readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
-  /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
-  readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
-  /**
-   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
-   * this moment: setting the clock later does not change how long the hold lasts).
-   */
-  readonly hold: (options: {
-    readonly name: string
-    readonly fromSegmentIndex: number
-    readonly expiresMillis?: number
-  }) => Effect.Effect<Hold, never, Scope.Scope>
-  /**
-   * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
-   * layer drains when its scope closes.
-   */
-  readonly drain: Effect.Effect<DrainReceipt>
-  /**
-   * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
-   * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
-   */
-  readonly freeBefore: (eventId: number) => Effect.Effect<void, DiskError>
-  /** Checks that limits are kept, no file is empty, and the catalog equals the directory. */
-  readonly verifyConsistency: Effect.Effect<Consistency, DiskError>
-  /** Every outcome, from now on until the maintainer has drained and closed. */
-  readonly outcomes: Stream.Stream<StepOutcome>
-  /** Tells the maintainer that recovery has closed this segment: nothing writes to it or to an older one any more. */
-  readonly closed: (segmentIndex: number) => Effect.Effect<void>
-  /**
-   * Tells the maintainer that nothing was appended to this segment, which was handed over because its events are due,
-   * after this elapsed time.
-   */
-  readonly quietSince: (segmentIndex: number, elapsedMillis: number) => Effect.Effect<void>
-  /** The newest segment that is closed. */
-  readonly newest: Effect.Effect<NewestSegment | undefined>
-  /** Tells the maintainer that something else removed a segment's file. */
-  readonly removed: (segmentIndex: number) => Effect.Effect<void>
-  /**
-   * Moves a damaged segment away, if `onDamaged` is `quarantine`; `true` also when retention has deleted it meanwhile.
-   * `false` with `keep`, when none of its files is damaged by itself, and when it was moved before. For a start, before
-   * anything is recorded.
-   */
-  readonly quarantine: (segmentIndex: number) => Effect.Effect<boolean, DiskError | SegmentCorrupt>
-  /** Never succeeds; fails when the maintainer is down. */
-  readonly down: Effect.Effect<never, MaintainerDown>
-}>()("effect-wal/maintainer/SegmentMaintainer") {}
+export class SegmentMaintainer
+  extends Context.Service<SegmentMaintainer, MaintainerService>()("effect-wal/maintainer/SegmentMaintainer")
+{}
 
 const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ours") })
 
@@ -220,16 +235,21 @@ const HoldOptions = Schema.Struct({
 const tickMillis = 10_000
 
 /** Makes the service, with the executors of a host. The layers are made of this. */
-export const make = Effect.fnUntraced(function*<E, R>(
-  given: AloneOptions,
+export const make = <E, R>(given: AloneOptions, arena: Arena.Arena | undefined, host: ExecutorHost<E, R>) =>
+  Effect.suspend(() => {
+    const resolved = resolve(given)
+    const { writer } = resolveUnsafe(Writer, given)
+    const directory = new SegmentDirectory(resolved.directory, resolved.naming)
+    return annotated("SegmentMaintainer", directory.path)(makeIn(directory, { ...resolved, writer }, arena, host))
+  })
+
+const makeIn = Effect.fnUntraced(function*<E, R>(
+  segmentDirectory: SegmentDirectory,
+  { writer, ...resolved }: ReturnType<typeof resolve> & typeof Writer.Type,
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
-  const resolved = resolve(given)
-  const { writer } = resolveUnsafe(Writer, given)
-  const { naming } = resolved
-  const segmentDirectory = new SegmentDirectory(resolved.directory, naming)
-  const directory = segmentDirectory.path
+  const { naming, path: directory } = segmentDirectory
   // Threads are started, and files are made, after the working directory may have changed.
   const options = { ...resolved, directory }
   const disk = yield* Disk
@@ -241,6 +261,8 @@ export const make = Effect.fnUntraced(function*<E, R>(
   const telemetryService = yield* Telemetry
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
+  /** For what a caller of the service runs. */
+  const logsHere = annotated("SegmentMaintainer", directory)
   const runHere = Effect.runForkWith(yield* Effect.context<never>())
 
   yield* makeDirectoryDurable(directory)
@@ -290,6 +312,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
   yield* Effect.forkScoped(damaged.watch)
   yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew, damaged))
+  const trace = yield* StepSpans.make(directory)
   const executors = yield* superviseAll({
     host,
     restartsMax: options.restartsMax,
@@ -299,7 +322,10 @@ export const make = Effect.fnUntraced(function*<E, R>(
       options,
       control,
       arena,
-      emit: (outcome) => reports.apply(executor, outcome),
+      emit: (outcome) => {
+        trace(outcome)
+        reports.apply(executor, outcome)
+      },
       warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
     }),
     beforeRestart: reports.beforeRestart,
@@ -323,7 +349,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
       })
     },
     options.drainMillisMax
-  )
+  ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   yield* Effect.addFinalizer(() => drainOnce)
 
   return SegmentMaintainer.of({
@@ -370,7 +396,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
     quarantine: (segmentIndex) =>
       Effect.suspend(() => {
         requireWhole("segmentIndex", segmentIndex)
-        return damaged.quarantine(segmentIndex)
+        return logsHere(damaged.quarantine(segmentIndex))
       }),
     down: Deferred.await(down)
   })

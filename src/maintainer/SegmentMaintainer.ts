@@ -34,11 +34,12 @@ import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
 export type { DrainReceipt } from "./Drain.ts"
-export { formatWait } from "./HeldBackStatus.ts"
 export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
-export type { Hold, MaintainerStatus } from "./MaintainerService.ts"
+export type { Hold, MaintainerService, MaintainerStatus } from "./MaintainerService.ts"
+export type { HoldStatus } from "./retention/Holds.ts"
 export type { PerQueue } from "./retention/MaintainerState.ts"
+export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 
 /**
  * The executor is a fiber of this runtime.

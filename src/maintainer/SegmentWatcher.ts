@@ -16,6 +16,7 @@ import type { DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentEntry } from "../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireOptions } from "../internal/options.ts"
 import { readingFields } from "../reading/ReadingOptions.ts"
 import { readHeader } from "../reading/segment/SegmentReader.ts"
@@ -45,7 +46,7 @@ export interface WatchOptions {
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import { NodeDisk, SegmentMaintainer, SegmentQueues, SegmentWatcher, Telemetry } from "effect-wal"
+ * import { NodeDisk, SegmentMaintainer, SegmentQueues, Telemetry } from "effect-wal"
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.
  * const directory = "./log"
@@ -54,7 +55,7 @@ export interface WatchOptions {
  * )
  *
  * const program = Effect.gen(function*() {
- *   yield* Effect.forkChild(SegmentWatcher.watch({ directory }))
+ *   yield* Effect.forkChild(SegmentMaintainer.watch({ directory }))
  *   yield* Effect.sleep("20 millis") // in an application: until it is asked to end
  *   yield* Console.log(yield* (yield* SegmentMaintainer.SegmentMaintainer).drain) // => failures: 0
  * })
@@ -85,18 +86,14 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
     }).pipe(Effect.catch((error) => {
       const isNew = error.message !== said
       said = error.message
-      return Effect.as(isNew ? Effect.logWarning(error.message) : Effect.void, false)
+      const log = annotated("SegmentWatcher", directory.path)(Effect.logWarning(error.message))
+      return Effect.as(isNew ? log : Effect.void, false)
     }))
     yield* Effect.repeat(look, adaptive())
     return yield* Effect.never
   })
 
-/**
- * The finished segments after this index, oldest first.
- *
- * @since 0.1.0
- * @category watching
- */
+/** The finished segments after this index, oldest first. */
 export const finishedAfter: (
   directory: SegmentDirectory,
   segmentIndex: number

@@ -48,10 +48,12 @@ const work = (request: CompressorRequest): void => {
   CompressorAnswer.put(request.answer, { millis: freeMillis - since, ...result })
 }
 
-port.on("message", (message: CompressorMessage) => {
-  // The open lines keep this thread alive.
-  if (message._tag === "NoMore") return port.close()
+const take = (message: CompressorMessage): void => {
+  // From now on the open lines alone keep this thread alive. The port is not closed: in Deno it cannot be.
+  if (message._tag === "NoMore") return void port.off("message", take)
   // Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives
   // the memory of released results back only between turns: under load that would be hundreds of results.
   message.port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))
-})
+}
+
+port.on("message", take)

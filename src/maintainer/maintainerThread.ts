@@ -75,17 +75,20 @@ const begin = (seat: number, data: SeatData): void => {
   })
 }
 
-port.on("message", (message: ToThread) => {
+const take = (message: ToThread): void => {
   switch (message._tag) {
     case "Begin":
       return begin(message.seat, message.data)
     case "End":
       return seats.get(message.seat)?.interruptUnsafe()
     case "Stop":
-      return port.close()
+      // With its listener goes what keeps the thread alive. The port is not closed: in Deno it cannot be.
+      return void port.off("message", take)
     case "CompressorLine":
       return lines?.connect(message.line)
     case "CompressorEnded":
       return lines?.disconnect(message.thread, message.error)
   }
-})
+}
+
+port.on("message", take)

@@ -16,6 +16,7 @@ import type { SegmentNaming } from "../format/SegmentName.ts"
 import { refuseArgument } from "../internal/arguments.ts"
 import type { LogEvent } from "../recorder/Log.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
+import { Backpressure } from "../recorder/RecorderReason.ts"
 import { Refusal } from "../recorder/SegmentWriter.ts"
 import * as Wal from "../recorder/Wal.ts"
 
@@ -82,7 +83,7 @@ export interface ReadOptions extends EventRange {
 export interface PromiseLog extends AsyncDisposable {
   /**
    * Appends a copy of these bytes and returns the id at once. Throws a `RecorderError` when nothing was written. Its
-   * reason is `Backpressure` when every slot waits for the disk: `await log.commit()`, and append again.
+   * `reason._tag` is `Backpressure` when every slot waits for the disk: `await log.commit()`, and append again.
    */
   readonly append: (bytes: Uint8Array) => number
   /** Appends all of these events as one batch, or none of them, when there is room; the id of the last one. */
@@ -146,7 +147,7 @@ export const open = async (options: OpenOptions): Promise<PromiseLog> => {
     const id = writer.appendUnsafe(bytes)
     if (id > 0) return id
     if (id === Refusal.Full && (rest.onFull ?? "suspend") === "suspend") {
-      throw new RecorderError({ reason: "Backpressure", detail: "await a commit, and append again" })
+      throw new RecorderError({ reason: new Backpressure() })
     }
     return Effect.runSyncWith(services)(log.append(bytes))
   }

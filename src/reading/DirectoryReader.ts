@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Disk } from "../disk/Disk.ts"
 import { DiskError } from "../disk/Disk.ts"
+import { Unsafe } from "../disk/DiskReason.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
@@ -54,7 +55,7 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: Segmen
       })
       if (name === undefined) return Effect.void
       const path = directory.pathOf(name)
-      return Effect.fail(new DiskError({ operation: "open", path, reason: "Unsafe", detail: "" }))
+      return Effect.fail(new DiskError({ operation: "open", path, reason: new Unsafe({ detail: "" }) }))
     })
   yield* look
   const use: SegmentDirectoryReader["use"] = Effect.fnUntraced(function*(segmentIndex, f) {
@@ -77,8 +78,7 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: Segmen
 })
 
 const isGone = (error: unknown, file: SegmentFile): boolean =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "DiskError" &&
-  "reason" in error && error.reason === "NotFound" && "path" in error && error.path === file.path
+  error instanceof DiskError && error.reason._tag === "NotFound" && error.path === file.path
 
 /** Reads the start of a segment; `undefined` when the segment is gone. */
 export const startOf = (

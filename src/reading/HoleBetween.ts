@@ -68,4 +68,5 @@ export const expectationsAfterHole = (
 ): SegmentExpectations => ({ ...sameLog(before), previousEventId: hole.lastEventId })
 
 /** Whether a segment may be intact by itself, and only not continue its predecessor. */
-export const isOfOrder = ({ reason }: SegmentCorrupt): boolean => reason === "BrokenChain" || reason === "BadOrder"
+export const isOfOrder = ({ reason }: SegmentCorrupt): boolean =>
+  reason._tag === "BrokenChain" || reason._tag === "BadOrder"

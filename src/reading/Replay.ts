@@ -205,7 +205,7 @@ const pollMillisMax = 250
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { BlockEvents, NodeDisk, Replay, Wal } from "effect-wal"
+ * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -218,7 +218,7 @@ const pollMillisMax = 250
  * const sum = Stream.runForEachArray(Replay.blocks({ directory: "./log" }), (blocks) =>
  *   Effect.sync(() => {
  *     // Nothing is allocated for an event; a block is valid until the next chunk.
- *     for (const block of blocks) BlockEvents.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
+ *     for (const block of blocks) Replay.forEachEvent(block, (_id, _bytes, start, end) => (bytes += end - start))
  *   }))
  *
  * await Effect.runPromise(Effect.andThen(record, sum).pipe(Effect.provide(NodeDisk.layer)))
@@ -227,7 +227,7 @@ const pollMillisMax = 250
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
   // One read is being consumed, the other one is being made.
-  blocksIn(options, () => rotatingMemory(2))
+  blocksIn("blocks", options, () => rotatingMemory(2))
 
 /**
  * Reads the events, in chunks of one block. They may be kept. Keeping one event keeps the memory that it was read into
@@ -258,15 +258,17 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  * ```
  */
 export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, ReplayFailure, Disk> =>
-  blocksIn(options, freshMemory).pipe(
+  blocksIn("events", options, freshMemory).pipe(
     Stream.map(eventsOf),
     Stream.filter(Arr.isArrayNonEmpty),
     Stream.flattenArray
   )
 
-const blocksIn = (options: ReplayOptions, makeMemory: () => BlockMemory) =>
+const blocksIn = (name: "blocks" | "events", options: ReplayOptions, makeMemory: () => BlockMemory) =>
   Stream.unwrap(Effect.gen(function*() {
     requireOptions("options", Options, options)
+    const log = new SegmentDirectory(options.directory).path
+    yield* Effect.makeSpanScoped(`Replay.${name}`, { attributes: { log } })
     const { to } = options
     const cursor = yield* makeReplayCursor({
       ...(yield* (options.follow === undefined ? locate(options) : locateWhenThere(options))),
@@ -309,7 +311,7 @@ const locateWhenThere = Effect.fnUntraced(function*(options: ReplayOptions) {
   while (true) {
     const located = yield* Effect.catchIf(
       locate(options),
-      (error) => error._tag === "DiskError" && error.reason === "NotFound" && error.path === path,
+      (error) => error._tag === "DiskError" && error.reason._tag === "NotFound" && error.path === path,
       () => Effect.undefined
     )
     if (located !== undefined) return located

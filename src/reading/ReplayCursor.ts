@@ -28,7 +28,7 @@ import { expectationsAfterHole, holeAtEnd, holeBetween, isOfOrder } from "./Hole
 import { EventsDeleted, EventsLost, SegmentMissing } from "./ReplayError.ts"
 import type { ReplayFailure } from "./ReplayError.ts"
 import { trimBlock } from "./segment/BlockEvents.ts"
-import { expectationsAfter, faultOfFollowed, faultOfUnclosed } from "./segment/SegmentChain.ts"
+import { expectationsAfter, faultOfFollowed, faultOfUnclosed, sameLog } from "./segment/SegmentChain.ts"
 import { corrupt } from "./segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { Reading, SegmentCursor } from "./segment/SegmentReader.ts"
@@ -162,6 +162,34 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return true
   })
 
+  /**
+   * Whether the segment before this one, which a recorder may have continued since it was read, is deleted: then
+   * nothing tells any more how it ended.
+   */
+  const isEndDeleted = Effect.fnUntraced(function*(segmentIndex: number) {
+    if (passed === undefined || passed.segmentIndex !== segmentIndex - 1) return false
+    const start = yield* Effect.result(startOf(reader, segmentIndex - 1))
+    return start._tag === "Success" && start.success === undefined
+  })
+
+  /** Lets a segment that does not continue what was read be opened again when what it continues was deleted unread. */
+  const forgetDeletedEnd = Effect.fnUntraced(function*(damage: SegmentCorrupt) {
+    const { expectations } = inherited
+    if (expectations.previousEventId === undefined || !isOfOrder(damage)) return false
+    if (!(yield* isEndDeleted(damage.segmentIndex))) return false
+    inherited = { expectations: sameLog(expectations), unclosed: undefined }
+    return true
+  })
+
+  /** Fails with `EventsDeleted` when events before a block were deleted unread. */
+  const refuseDeletedEnd = Effect.fnUntraced(function*(segmentIndex: number, firstEventId: number) {
+    const nextId = lastEventId + 1
+    if (fromNanos > 0n || firstEventId <= nextId || !(yield* isEndDeleted(segmentIndex))) return
+    const directory = reader.directory.path
+    const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
+    return yield* new EventsDeleted({ directory, wanted: `event ${nextId}`, firstAvailableId })
+  })
+
   /** Fails with `EventsLost` when an acknowledged hole explains why `nextIndex` is not what was to come at `wanted`. */
   const refuseHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
     const directory = reader.directory.path
@@ -287,10 +315,11 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     }
   ).pipe(Effect.catchTag("SegmentCorrupt", (damage) =>
     (current?.cursor.progress()?.point.blockIndex ?? 0) === 0
-      ? Effect.flatMap(
-        relink(damage),
-        (isRelinked) => isRelinked ? Effect.andThen(leave, readHere) : refuseUnlinked(damage)
-      )
+      ? Effect.gen(function*() {
+        if (!(yield* relink(damage)) && !(yield* forgetDeletedEnd(damage))) return yield* refuseUnlinked(damage)
+        yield* leave
+        return yield* readHere
+      })
       : Effect.fail(damage)))
 
   /** A segment that does not continue its predecessor may follow a hole. */
@@ -317,6 +346,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
         return yield* new EventsDeleted({ directory, wanted: `event ${fromId}`, firstAvailableId: firstEventId })
       }
       isBeforeFirst = false
+      yield* refuseDeletedEnd(at.cursor.file.segmentIndex, firstEventId)
       pending = within(blocks)
       const { expectations, unclosed } = inherited
       inherited = { expectations, unclosed: undefined }

@@ -20,7 +20,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
  * import * as Stream from "effect/Stream"
- * import { NodeDisk, Replay, ReplayError, Wal } from "effect-wal"
+ * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -31,7 +31,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * // From an id, or from the oldest event that is left.
  * const from = (id: number) =>
  *   Replay.events({ directory: "./log", from: { id } }).pipe(
- *     Stream.catchTag("EventsDeleted", ({ firstAvailableId }: ReplayError.EventsDeleted) =>
+ *     Stream.catchTag("EventsDeleted", ({ firstAvailableId }: Replay.EventsDeleted) =>
  *       Replay.events({ directory: "./log", from: { id: firstAvailableId } }))
  *   )
  *
@@ -103,12 +103,7 @@ export class EventsLost extends Schema.TaggedError<EventsLost>()("EventsLost", {
   }
 }
 
-/**
- * Formats an acknowledged hole as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats an acknowledged hole as one line for people. */
 export const formatHole = (hole: AcknowledgedHole): string => {
   const { firstEventId, firstSegmentIndex, lastEventId, lastSegmentIndex, quarantine } = hole
   const events = lastEventId < firstEventId

@@ -9,33 +9,33 @@ import type * as Scope from "effect/Scope"
 import * as Arena from "../shared/Arena.ts"
 import { HeldBack } from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
+import { Committers } from "./Committers.ts"
+import type { Committer } from "./Committers.ts"
 import { RecorderError } from "./RecorderError.ts"
-import type { RecorderReason } from "./RecorderError.ts"
+import { DiskFailing, DiskFull, MaintainerDown } from "./RecorderReason.ts"
 
-/** A caller that waits until this event is durable. */
-interface Waiter {
-  readonly eventId: number
-  readonly resume: (effect: Effect.Effect<number, RecorderError>) => void
-}
+type Resume = (effect: Effect.Effect<number, RecorderError>) => void
 
 /** Where callers wait until an event is durable. */
 interface CommitLine {
   /**
-   * Succeeds with the durable position when it has reached `eventId`. `ask` is called if the caller has to wait: it
-   * asks the maintainer for a flush. Interruptible; leaves nothing behind.
+   * Succeeds with the durable position when it has reached `eventId`. A caller that has to wait is published first;
+   * with `asks`, a flush is asked for. Interruptible; leaves nothing behind.
    */
-  readonly wait: (eventId: number, ask: (() => void) | undefined) => Effect.Effect<number, RecorderError>
+  readonly wait: (eventId: number, asks: boolean) => Effect.Effect<number, RecorderError>
 }
 
 /** Why nothing can become durable now; `undefined` when it can. */
-export const heldBackReason = (arena: Arena.Arena): RecorderReason | undefined => {
+export const heldBackReason = (
+  arena: Arena.Arena
+): typeof DiskFull | typeof DiskFailing | typeof MaintainerDown | undefined => {
   switch (Arena.heldBack(arena)) {
     case HeldBack.DiskFull:
-      return "DiskFull"
+      return DiskFull
     case HeldBack.DiskFailing:
-      return "DiskFailing"
+      return DiskFailing
     case HeldBack.MaintainerDown:
-      return "MaintainerDown"
+      return MaintainerDown
     default:
       return undefined
   }
@@ -43,32 +43,55 @@ export const heldBackReason = (arena: Arena.Arena): RecorderReason | undefined =
 
 /**
  * An empty line. `failsOnDisk`: a disk that is full or fails is told to those who wait. `onRing` is called at once and
- * at every ring of the arena's durable doorbell, before the callers that wait are served.
+ * at every ring of the arena's durable doorbell, before the callers that wait are served. `publish` makes what was
+ * appended known to the maintainer, and with `asks` asks it for a flush: once for all callers that one ring serves and
+ * that commit again.
  */
 export const make = (
   arena: Arena.Arena,
   failsOnDisk: boolean,
-  onRing: () => void
+  { onRing, publish }: { readonly onRing: () => void; readonly publish: (asks: boolean) => void }
 ): Effect.Effect<CommitLine, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const waiting: Array<Waiter> = []
+    const waiting = new Committers<Resume>()
     let stopListening: (() => void) | undefined
     let isClosed = false
+    /** Callers are being resumed: what they commit is published when all of them have run. */
+    let isServing = false
+    /** Something came meanwhile for which the line is to be looked at once more. */
+    let isDueAgain = false
+    let toPublish: "nothing" | "events" | "events and ask" = "nothing"
+
+    const publishServed = (): void => {
+      if (toPublish === "nothing") return
+      const asks = toPublish === "events and ask"
+      toPublish = "nothing"
+      publish(asks)
+    }
+
+    const resumeThose = (): void => {
+      const reached = Arena.durableEventId(arena)
+      for (let next = waiting.takeUpTo(reached); next !== undefined; next = waiting.takeUpTo(reached)) {
+        next(Effect.succeed(reached))
+      }
+      if (waiting.size === 0) return
+      const Reason = heldBackReason(arena)
+      if (Reason === undefined || Reason !== MaintainerDown && !failsOnDisk) return
+      for (const { eventId, resume } of waiting.takeAll()) {
+        resume?.(Effect.fail(new RecorderError({ reason: new Reason(), eventId })))
+      }
+    }
 
     const serve = (): void => {
-      const reached = Arena.durableEventId(arena)
-      let served = 0
-      while (served < waiting.length && (waiting[served]?.eventId ?? 0) <= reached) {
-        waiting[served]?.resume(Effect.succeed(reached))
-        served += 1
+      isDueAgain = true
+      if (isServing) return
+      isServing = true
+      while (isDueAgain) {
+        isDueAgain = false
+        resumeThose()
       }
-      if (served > 0) waiting.splice(0, served)
-      if (waiting.length === 0) return
-      const reason = heldBackReason(arena)
-      if (reason === undefined || reason !== "MaintainerDown" && !failsOnDisk) return
-      for (const { eventId, resume } of waiting.splice(0)) {
-        resume(Effect.fail(new RecorderError({ reason, eventId, detail: `event ${eventId}` })))
-      }
+      isServing = false
+      publishServed()
     }
 
     const listen = (): void => {
@@ -76,7 +99,7 @@ export const make = (
       const seen = Doorbell.readUnsafe(arena.durable)
       onRing()
       serve()
-      if (isClosed && waiting.length === 0) return
+      if (isClosed && waiting.size === 0) return
       stopListening = Doorbell.onRingUnsafe(arena.durable, seen, listen)
     }
     listen()
@@ -85,26 +108,23 @@ export const make = (
       // the latest with that of the arena's end. So it does too if it was called again while it began to listen.
       Effect.sync(() => {
         isClosed = true
-        if (waiting.length === 0) stopListening?.()
+        if (waiting.size === 0) stopListening?.()
       })
     )
 
     return {
-      wait: (eventId, ask) =>
+      wait: (eventId, asks) =>
         Effect.callback<number, RecorderError>((resume) => {
           const reached = Arena.durableEventId(arena)
           if (reached >= eventId) return resume(Effect.succeed(reached))
-          const waiter: Waiter = { eventId, resume }
-          let position = waiting.length
-          while (position > 0 && (waiting[position - 1]?.eventId ?? 0) > eventId) position -= 1
-          waiting.splice(position, 0, waiter)
-          ask?.()
+          const committer: Committer<Resume> = { eventId, resume }
+          waiting.add(committer)
+          if (asks) toPublish = "events and ask"
+          else if (toPublish === "nothing") toPublish = "events"
+          if (!isServing) publishServed()
           // A maintainer that is down rings no more, so no later attempt would tell this caller.
-          if (heldBackReason(arena) === "MaintainerDown") serve()
-          return Effect.sync(() => {
-            const at = waiting.indexOf(waiter)
-            if (at >= 0) waiting.splice(at, 1)
-          })
+          if (heldBackReason(arena) === MaintainerDown) serve()
+          return Effect.sync(() => waiting.leave(committer))
         })
     }
   })

@@ -9,13 +9,10 @@
  * The hold begins before the reader looks for the first segment. Events that were deleted before that, or whose
  * deletion had begun, fail the stream with `EventsDeleted`; there is never a gap (promises 9 and 22 of
  * docs/RELIABILITY.md).
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Disk } from "../disk/Disk.ts"
-import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Replay from "../reading/Replay.ts"
 import type { ReplayFailure } from "../reading/ReplayError.ts"
@@ -25,13 +22,8 @@ import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { Recorder } from "./Recorder.ts"
 
-/**
- * What to follow.
- *
- * @since 0.1.0
- * @category models
- */
-export interface FollowOptions {
+/** What to follow. */
+interface FollowOptions {
   /** The name of the hold; it tells in the maintainer's status why segments are kept. */
   readonly name: string
   /** Default: `oldest`. */
@@ -40,58 +32,10 @@ export interface FollowOptions {
   readonly to?: Replay.ReplayTo
 }
 
-/**
- * What following needs: a recorder in this process.
- *
- * @since 0.1.0
- * @category models
- */
-export type Followed = Recorder | SegmentMaintainer | SegmentArena | Disk
-
-/**
- * The events as verified blocks, for speed; see `Replay.blocks` for how long a block is valid.
- *
- * @since 0.1.0
- * @category streams
- */
-export const blocks = (options: FollowOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Followed> =>
-  follow(options, Replay.blocks)
-
-/**
- * The events; see `Replay.events`.
- *
- * @since 0.1.0
- * @category streams
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Stream from "effect/Stream"
- * import { Follow, NodeDisk, Wal } from "effect-wal"
- *
- * class Events extends Wal.Service<Events>()("app/Events") {}
- *
- * const program = Effect.gen(function*() {
- *   const { appendAll, commit } = yield* Events
- *   yield* appendAll(["one", "two", "three"].map((text) => Buffer.from(text)))
- *   yield* commit
- *   // Without `to` it continues until it is interrupted.
- *   yield* Stream.runForEach(Follow.events({ name: "mailer", from: { id: 2 }, to: { id: 3 } }), ({ bytes, id }) =>
- *     Console.log(id, Buffer.from(bytes).toString())) // => 3 three
- * }).pipe(Effect.provide(Events.parts))
- *
- * await Effect.runPromise(
- *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
- * )
- * ```
- */
-export const events = (options: FollowOptions): Stream.Stream<RecordedEvent, ReplayFailure, Followed> =>
-  follow(options, Replay.events)
-
-const follow = <A>(
-  { name, ...range }: FollowOptions,
-  replay: (options: Replay.ReplayOptions) => Stream.Stream<A, ReplayFailure, Disk>
-): Stream.Stream<A, ReplayFailure, Followed> =>
+/** The events of the recorder of this process; see `Replay.events`. */
+export const events = (
+  { name, ...range }: FollowOptions
+): Stream.Stream<RecordedEvent, ReplayFailure, Recorder | SegmentMaintainer | SegmentArena | Disk> =>
   Stream.unwrap(Effect.gen(function*() {
     // The arena knows what is durable only after the recorder is open.
     yield* Recorder
@@ -100,7 +44,7 @@ const follow = <A>(
     const held = yield* hold({ name, fromSegmentIndex: 0 })
     // What is durable tells where the log ends, without reading it.
     const from = range.from === "latest" ? { from: { id: Arena.durableEventId(arena) + 1 } } : {}
-    return replay({ ...range, ...from, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
+    return Replay.events({ ...range, ...from, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
   }))
 
 /** Asks for no flush: a reader has no influence on when events become durable. */

@@ -28,13 +28,14 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
-import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
+import { annotated } from "../internal/annotated.ts"
 import { requireBytes, requireList, requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { oneOf, resolveUnsafe, withDefault } from "../internal/options.ts"
+import { suspendTraced } from "../internal/traced.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Recovery from "../reading/recovery/Recovery.ts"
-import type { FormatMismatch, LogExhausted, RecoveryReport } from "../reading/recovery/Recovery.ts"
+import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
@@ -47,6 +48,7 @@ import * as ContinuedSegment from "./ContinuedSegment.ts"
 import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
+import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
@@ -163,7 +165,7 @@ export const layer = (
   options: RecorderOptions = {}
 ): Layer.Layer<
   Recorder,
-  DiskError | SegmentCorrupt | FormatMismatch | LogExhausted,
+  DiskError | SegmentCorrupt | FormatMismatch | Recovery.LogExhausted,
   SegmentMaintainer | SegmentArena | SegmentsToPersist | Telemetry | Disk
 > => Layer.effect(Recorder, make(options))
 
@@ -177,7 +179,15 @@ const copyOf = (event: Uint8Array, index: number): Uint8Array => {
   return event.slice()
 }
 
-const down = (): RecorderError => new RecorderError({ reason: "MaintainerDown", detail: "" })
+const tooLarge = (
+  bytes: number,
+  bytesMax: number,
+  of: { readonly batch?: { readonly events: number; readonly eventsMax: number } } = {}
+): RecorderError => new RecorderError({ reason: new TooLarge({ bytes, bytesMax, option: "blockBytesMax", ...of }) })
+
+const exhausted = (): RecorderError => new RecorderError({ reason: new LogExhausted() })
+
+const down = (): RecorderError => new RecorderError({ reason: new MaintainerDown() })
 
 /** Opens the directory. A damaged segment at its end is moved away first, if that is the maintainer's policy. */
 const openPastDamage = (
@@ -208,7 +218,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : didSomething
     ? Effect.logInfo
     : Effect.logDebug
-  yield* log(Recovery.formatReport(report))
+  yield* annotated("Recorder", directory)(log(Recovery.formatReport(report)))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
@@ -245,7 +255,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const noteLag = (): void =>
     durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
-  const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", noteLag)
+  const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", {
+    onRing: noteLag,
+    publish: (asks) => {
+      writer.shareUnsafe()
+      noteLag()
+      if (asks) Arena.askFlushUnsafe(arena)
+    }
+  })
 
   /** Fails an append of so many events, and counts them. */
   const refused = (error: RecorderError, events: number): Effect.Effect<never, RecorderError> => {
@@ -256,12 +273,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const refuse = (event: Uint8Array, refusal: number, events = 1): Effect.Effect<never, RecorderError> =>
     refused(
       refusal === Refusal.TooLarge
-        ? new RecorderError({ reason: "TooLarge", detail: `${event.length} bytes, at most ${writer.eventBytesMax}` })
+        ? tooLarge(event.length, writer.eventBytesMax)
         : refusal === Refusal.WrongSize
-        ? new RecorderError({ reason: "WrongSize", detail: `${event.length} bytes, not ${arena.layout.eventSize}` })
+        ? new RecorderError({ reason: new WrongSize({ bytes: event.length, eventSize: arena.layout.eventSize }) })
         : refusal === Refusal.LogExhausted
         ? exhausted()
-        : new RecorderError({ reason: "Closed", detail: "" }),
+        : new RecorderError({ reason: new Closed() }),
       events
     )
 
@@ -269,21 +286,9 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     const wrong = events.find(({ length }) => length > writer.eventBytesMax || length < writer.eventBytesMin)
     if (wrong !== undefined || refusal !== Refusal.TooLarge) return refuse(wrong ?? events[0]!, refusal, events.length)
     const bytes = events.reduce((sum, { length }) => sum + length + writer.prefixBytes, 0)
-    const most = `${writer.batchEventsMax} events with ${writer.batchBytesMax} bytes`
-    return refused(
-      new RecorderError({
-        reason: "TooLarge",
-        detail: `a batch of ${events.length} events with ${bytes} bytes, lengths included; at most ${most}`
-      }),
-      events.length
-    )
+    const batch = { events: events.length, eventsMax: writer.batchEventsMax }
+    return refused(tooLarge(bytes, writer.batchBytesMax, { batch }), events.length)
   }
-
-  const exhausted = (): RecorderError =>
-    new RecorderError({
-      reason: "LogExhausted",
-      detail: `segment ${writer.activeSegmentIndex} of ${segmentIndexMax}, event ${writer.lastEventId} of ${eventIdMax}`
-    })
 
   /** Does what the policy demands when no slot is blank. */
   const appendLater = (
@@ -294,13 +299,10 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
-      if (CommitLine.heldBackReason(arena) === "MaintainerDown") return refused(down(), count)
+      if (CommitLine.heldBackReason(arena) === MaintainerDown) return refused(down(), count)
       switch (options.onFull) {
         case "fail":
-          return refused(
-            new RecorderError({ reason: "Backpressure", detail: `${arena.slots} slots of ${arena.slotBytes} bytes` }),
-            count
-          )
+          return refused(new RecorderError({ reason: new Backpressure() }), count)
         case "shed":
           telemetry.count("eventsShed", count)
           return Effect.succeed(0)
@@ -365,17 +367,16 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
       return eventId === Refusal.Full ? appendLater(events.length, attempt, refuseBatch) : refuseBatch(eventId)
     })
 
-  const ask = (): void => Arena.askFlushUnsafe(arena)
   const isAsked = options.commit === "onCommit"
 
   const waitFor = (eventId: number, asks: boolean): Effect.Effect<number, RecorderError> =>
-    Effect.suspend(() => {
+    suspendTraced("Recorder.commit", () => ({ log: directory, eventId }), () => {
       requireWhole("eventId", eventId)
       const startNanos = telemetry.nowNanos()
-      writer.shareUnsafe()
-      noteLag()
-      return Effect.onExit(committers.wait(eventId, asks ? ask : undefined), (exit) =>
-        Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos)))
+      return Effect.onExit(
+        committers.wait(eventId, asks),
+        (exit) => Effect.sync(() => telemetry.onCommit(exit._tag === "Success", startNanos))
+      )
     })
 
   const commitTo = (eventId: number) => waitFor(eventId, isAsked)
@@ -401,10 +402,10 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
-    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: "Closed", detail: "" }))
+    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: new Closed() }))
     if (writer.rotateUnsafe()) return Effect.void
     if (writer.isExhausted) return Effect.fail(exhausted())
-    if (CommitLine.heldBackReason(arena) === "MaintainerDown") return Effect.fail(down())
+    if (CommitLine.heldBackReason(arena) === MaintainerDown) return Effect.fail(down())
     return Effect.andThen(Doorbell.wait(arena.durable, seen), rotate)
   })
 

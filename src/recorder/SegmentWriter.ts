@@ -61,21 +61,11 @@ const resolved = Promise.resolve()
 /** V8 copies fast between two offsets that are equal modulo eight. */
 const alignmentMask = 7
 
-/**
- * The largest event, in bytes, that fits into a block of `blockBytesMax`.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The largest event, in bytes, that fits into a block of `blockBytesMax`. */
 export const eventBytesMax = (layout: { readonly eventSize: number; readonly blockBytesMax: number }): number =>
   layout.eventSize > 0 ? layout.eventSize : layout.blockBytesMax - lengthBytes
 
-/**
- * A segment that an earlier run has begun and closed, to be filled further.
- *
- * @since 0.1.0
- * @category models
- */
+/** A segment that an earlier run has begun and closed, to be filled further. */
 export interface ContinuedSegment {
   readonly firstEventId: number
   readonly createdNanos: bigint

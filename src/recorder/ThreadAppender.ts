@@ -14,6 +14,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { types } from "node:util"
@@ -22,7 +23,18 @@ import { requireOptions, whole, withDefault } from "../internal/options.ts"
 import * as ByteRing from "../shared/ByteRing.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { Recorder } from "./Recorder.ts"
-import { RecorderError, RecorderReason } from "./RecorderError.ts"
+import { RecorderError } from "./RecorderError.ts"
+import {
+  Backpressure,
+  Closed,
+  DiskFailing,
+  DiskFull,
+  LogExhausted,
+  MaintainerDown,
+  TooLarge,
+  WrongSize
+} from "./RecorderReason.ts"
+import type { RecorderReason } from "./RecorderReason.ts"
 
 /**
  * The memory of an appender; can be posted to a worker.
@@ -142,7 +154,8 @@ export const open = Effect.fnUntraced(
   }
 )
 
-const reasons = RecorderReason.literals
+/** The reasons that come through a ring, by their codes; the others are found before an event comes in. */
+const reasons = [Closed, Backpressure, DiskFull, DiskFailing, MaintainerDown, LogExhausted] as const
 
 /** Takes out what is in the ring now, and appends it. */
 const takeAll = Effect.fnUntraced(function*(ring: ByteRing.ByteRing, recorder: Recorder["Service"]) {
@@ -186,14 +199,11 @@ const answer = (ring: ByteRing.ByteRing, asked: number, commit: Effect.Effect<un
   })
 
 /** A reason as the ring carries it; 0 stands for success. */
-const codeOf = (exit: Exit.Failure<unknown, RecorderError>): number => 1 + reasons.indexOf(reasonOf(exit))
+const codeOf = (exit: Exit.Failure<unknown, RecorderError>): number =>
+  1 + Math.max(0, reasons.findIndex((Reason) => reasonOf(exit) instanceof Reason))
 
-const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason => {
-  for (const reason of exit.cause.reasons) {
-    if (reason._tag === "Fail") return reason.error.reason
-  }
-  return "Closed"
-}
+const reasonOf = (exit: Exit.Failure<unknown, RecorderError>): RecorderReason | undefined =>
+  Option.getOrUndefined(Exit.findErrorOption(exit))?.reason
 
 /**
  * The appender in the memory that the recorder's thread has posted.
@@ -206,16 +216,20 @@ export const attach = (memory: AppenderMemory): ThreadAppender => {
   const ring = ByteRing.attach(buffer)
   const { eventBytesMax, eventBytesMin } = ring
 
-  const failWith = (code: number, detail: string) =>
-    new RecorderError({ reason: reasons[code - 1] ?? "Closed", detail })
+  const reasonOfCode = (code: number): RecorderReason => new (reasons[code - 1] ?? Closed)()
 
   /** Why this event can never come into the ring. */
   const refusalOf = ({ length }: Uint8Array): RecorderError | undefined => {
-    if (ByteRing.isClosed(ring)) return new RecorderError({ reason: "Closed", detail: "" })
+    if (ByteRing.isClosed(ring)) return new RecorderError({ reason: new Closed() })
     if (length >= eventBytesMin && length <= eventBytesMax) return undefined
-    return eventBytesMin > 0
-      ? new RecorderError({ reason: "WrongSize", detail: `${length} bytes, not ${eventBytesMin}` })
-      : new RecorderError({ reason: "TooLarge", detail: `${length} bytes, at most ${eventBytesMax} through this ring` })
+    const reason = eventBytesMin > 0
+      ? new WrongSize({ bytes: length, eventSize: eventBytesMin })
+      : new TooLarge({
+        bytes: length,
+        bytesMax: eventBytesMax,
+        option: ring.limitsEvents ? "ringBytes" : "blockBytesMax"
+      })
+    return new RecorderError({ reason })
   }
 
   const appendUnsafe = (event: Uint8Array): boolean => {
@@ -246,10 +260,12 @@ export const attach = (memory: AppenderMemory): ThreadAppender => {
       if (code === undefined && !hasEnded) return Effect.andThen(Doorbell.wait(ring.space, seen), answered(request))
       const refused = ByteRing.newRefusalsUnsafe(ring)
       if (refused !== undefined) {
-        return Effect.fail(failWith(refused.code, `${refused.count} events of this appender were refused`))
+        return Effect.fail(
+          new RecorderError({ reason: reasonOfCode(refused.code), eventsRefused: refused.count })
+        )
       }
       if (code === 0) return Effect.void
-      return Effect.fail(failWith(code ?? 0, ""))
+      return Effect.fail(new RecorderError({ reason: reasonOfCode(code ?? 0) }))
     })
 
   return {

@@ -66,20 +66,10 @@ export const WalOptions = unchecked.check(sleepsInOrder, eventFits)
  */
 export interface WalOptions extends Schema.Codec.Encoded<typeof WalOptions> {}
 
-/**
- * The options with every default in place.
- *
- * @since 0.1.0
- * @category models
- */
+/** The options with every default in place. */
 export interface ResolvedWalOptions extends Schema.Schema.Type<typeof WalOptions> {}
 
-/**
- * The options of a recorder, and how its maintainer runs.
- *
- * @since 0.1.0
- * @category models
- */
+/** The options of a recorder, and how its maintainer runs. */
 export const WalConfig = Schema.Struct({
   ...WalOptions.fields,
   /** Threads of the maintainer; 0 = none, it is a fiber. Default: 1. */
@@ -89,28 +79,11 @@ export const WalConfig = Schema.Struct({
 /**
  * The options of a recorder, and how its maintainer runs: the type of {@link WalConfig} before the defaults are in
  * place.
- *
- * @since 0.1.0
- * @category models
  */
 export interface WalConfig extends Schema.Codec.Encoded<typeof WalConfig> {}
 
 /**
  * Checks the options and fills in the defaults. Throws `WrongOptions`, which names the field, the value and the range.
- *
- * @since 0.1.0
- * @category constructors
- * @example
- * ```ts
- * import { WalConfig } from "effect-wal"
- *
- * console.log(WalConfig.resolve({ directory: "./log" }).slots) // => 4
- * try {
- *   WalConfig.resolve({ directory: "./log", slots: 1 })
- * } catch (error) {
- *   console.log(String(error)) // => WrongOptions: slots is 1, expected 2 to 128
- * }
- * ```
  */
 export const resolve = (options: WalOptions): ResolvedWalOptions => resolveUnsafe(WalOptions, options)
 
@@ -125,12 +98,7 @@ export const defaults: Omit<typeof WalConfig.Type, "directory"> = Struct.omit(
   ["directory"]
 )
 
-/**
- * A field of {@link WalConfig}, and the environment variable that holds it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A field of {@link WalConfig}, and the environment variable that holds it. */
 export interface ConfigField extends Field {
   readonly variable: string
 }
@@ -138,9 +106,6 @@ export interface ConfigField extends Field {
 /**
  * Every field that holds one value, in order, but for those of `naming`, which belong into code. The name of a variable
  * is `EFFECT_WAL_` and the field's own name.
- *
- * @since 0.1.0
- * @category fields
  */
 export const fields: ReadonlyArray<ConfigField> = fieldsOf(WalConfig).filter(({ path }) => path[0] !== "naming").map((
   field

@@ -6,6 +6,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { format1EventBytes } from "../format/Limits.ts"
 import { format1Layout } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
@@ -52,7 +53,7 @@ const foundation = (given: WalOptions, writersMax: number) =>
     return Layer.mergeAll(
       SegmentQueues.layer,
       SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),
-      Telemetry.layer({ writersMax })
+      Telemetry.layer({ writersMax, log: new SegmentDirectory(options.directory).path })
     )
   }))
 

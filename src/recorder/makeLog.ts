@@ -24,6 +24,7 @@ import * as Follow from "./Follow.ts"
 import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./Log.ts"
 import { Recorder } from "./Recorder.ts"
 import { RecorderError } from "./RecorderError.ts"
+import { Unencodable } from "./RecorderReason.ts"
 
 /** Makes a log of the parts in the context. `name` is that of its readers. */
 export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
@@ -51,7 +52,10 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
     append as unknown as Log<Event, Encoding, Decoding>["append"]
 
   const encode = (event: Event) =>
-    Effect.mapError(codec.encode(event), (error) => new RecorderError({ reason: "Unencodable", detail: error.message }))
+    Effect.mapError(
+      codec.encode(event),
+      (error) => new RecorderError({ reason: new Unencodable({ detail: error.message }) })
+    )
   const encodeAll = (events: Iterable<Event>) =>
     Effect.suspend(() => {
       requireList("events", events)

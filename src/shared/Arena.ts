@@ -41,20 +41,10 @@ import * as Doorbell from "./Doorbell.ts"
  */
 export const SlotState = { Blank: 0, Active: 1, Full: 2, Spent: 3 } as const
 
-/**
- * Why the maintainer cannot make appended events durable now; 0 if it can.
- *
- * @since 0.1.0
- * @category models
- */
+/** Why the maintainer cannot make appended events durable now; 0 if it can. */
 export const HeldBack = { None: 0, DiskFull: 1, DiskFailing: 2, HotLimit: 3, MaintainerDown: 4 } as const
 
-/**
- * One of the codes of `HeldBack`.
- *
- * @since 0.1.0
- * @category models
- */
+/** One of the codes of `HeldBack`. */
 export type HeldBack = typeof HeldBack[keyof typeof HeldBack]
 
 const magic = 0x57414c41

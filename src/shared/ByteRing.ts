@@ -56,6 +56,8 @@ export interface ByteRing {
   readonly eventBytesMin: number
   /** The largest event that the consumer takes and that always fits into an empty ring, in bytes. */
   readonly eventBytesMax: number
+  /** Whether `eventBytesMax` is what the ring has room for, and not what the consumer takes. */
+  readonly limitsEvents: boolean
   /** The producer rings it when there are events, or when it asks for a commit. */
   readonly data: Doorbell.Doorbell
   /** The consumer rings it when there is room, or when it has answered a commit. */
@@ -74,6 +76,9 @@ interface EventSizes {
   readonly eventBytesMax: number
 }
 
+/** The largest event that always fits: wherever head is, the longer of the two stretches has half of the bytes. */
+const roomOf = (capacityBytes: number): number => capacityBytes / 2 - overheadBytes
+
 /**
  * Makes an empty ring for events of these sizes. The capacity is rounded up to a power of two of at least 4 KiB, and
  * has room for the smallest of the events at least.
@@ -85,8 +90,7 @@ export const makeUnsafe = (capacityBytes: number, { eventBytesMax, eventBytesMin
   const words = new Int32Array(buffer)
   words[at.capacity] = capacity
   words[at.eventBytesMin] = eventBytesMin
-  // Wherever head is, the longer of the two contiguous stretches has at least half of the ring's bytes.
-  words[at.eventBytesMax] = Math.min(eventBytesMax, capacity / 2 - overheadBytes)
+  words[at.eventBytesMax] = Math.min(eventBytesMax, roomOf(capacity))
   Atomics.store(words, at.magic, magic)
   return attach(buffer)
 }
@@ -101,6 +105,7 @@ export const attach = (buffer: SharedArrayBuffer): ByteRing => {
     capacityBytes,
     eventBytesMin: words[at.eventBytesMin] ?? 0,
     eventBytesMax: words[at.eventBytesMax] ?? 0,
+    limitsEvents: words[at.eventBytesMax] === roomOf(capacityBytes),
     data: Doorbell.makeSharedUnsafe(buffer, at.data * 4),
     space: Doorbell.makeSharedUnsafe(buffer, at.space * 4),
     words,

@@ -10,21 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TaskQueue from "./TaskQueue.ts"
 
-/**
- * The capacity of each queue in tasks: the sizes with which the first implementation of this design ran.
- *
- * @since 0.1.0
- * @category constants
- */
+/** The capacity of each queue in tasks: the sizes with which the first implementation of this design ran. */
 export const capacities = { persist: 128, freeze: 128, free: 512 } as const
 
-/**
- * The largest number of consumers of each queue. A restarted worker keeps the number of its predecessor.
- *
- * @since 0.1.0
- * @category constants
- */
-export const consumersMax = 64
+/** The largest number of consumers of each queue. A restarted worker keeps the number of its predecessor. */
+const consumersMax = 64
 
 /** Makes a queue that is always shared, so no other code depends on whether the maintainer is a fiber or a thread. */
 const makeQueue = (capacity: number) =>
@@ -84,7 +74,7 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  *   // Your own writer offers its finished files; the maintainer takes them from the queue.
  *   const toPersist = yield* SegmentQueues.SegmentsToPersist
  *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, slot: -1, bytes: 4096 })
- *   yield* Console.log(TaskQueue.sizeUnsafe(toPersist)) // => 1
+ *   yield* Console.log((yield* TaskQueue.take(toPersist)).segmentIndex) // => 0
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
@@ -96,24 +86,14 @@ export const layer: Layer.Layer<SegmentQueues> = Layer.fresh(Layer.mergeAll(
   Layer.effect(SegmentsToFree, makeQueue(capacities.free))
 ))
 
-/**
- * The memory of the three queues. Can be posted to a worker thread, which then provides `layerAttached`.
- *
- * @since 0.1.0
- * @category models
- */
+/** The memory of the three queues. Can be posted to a worker thread, which then provides `layerAttached`. */
 export interface SegmentQueuesMemory {
   readonly persist: TaskQueue.TaskQueueMemory
   readonly freeze: TaskQueue.TaskQueueMemory
   readonly free: TaskQueue.TaskQueueMemory
 }
 
-/**
- * Gives the memory of the three queues of this context.
- *
- * @since 0.1.0
- * @category accessors
- */
+/** Gives the memory of the three queues of this context. */
 export const memory: Effect.Effect<SegmentQueuesMemory, never, SegmentQueues> = Effect.gen(function*() {
   return {
     persist: (yield* SegmentsToPersist).memory,
@@ -125,9 +105,6 @@ export const memory: Effect.Effect<SegmentQueuesMemory, never, SegmentQueues> = 
 /**
  * Attaches to the three queues that another thread has made, as consumer number `consumer`. Closing this layer's scope
  * does not shut them down.
- *
- * @since 0.1.0
- * @category layers
  */
 export const layerAttached = (memory: SegmentQueuesMemory, consumer: number): Layer.Layer<SegmentQueues> =>
   Layer.mergeAll(

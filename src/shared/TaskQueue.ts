@@ -46,12 +46,7 @@ export { TaskRecord } from "./TaskRing.ts"
  */
 export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
 
-/**
- * The memory of a queue. Can be posted to a worker thread, which then calls `attach`.
- *
- * @since 0.1.0
- * @category models
- */
+/** The memory of a queue. Can be posted to a worker thread, which then calls `attach`. */
 export interface TaskQueueMemory {
   readonly buffer: SharedArrayBuffer
   readonly byteOffset: number
@@ -152,25 +147,6 @@ const checkConsumer = (ring: TaskRing.TaskRing, consumer: number): void =>
  * Makes an empty queue in memory of its own, with consumer number 0. `capacity` is a power of two. `isShared` decides
  * whether this thread and those that `attach` to `memory` wake each other; a queue that is not shared serves one
  * thread.
- *
- * @since 0.1.0
- * @category constructors
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import { TaskQueue } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   // In shared memory: post `queue.memory` to a worker, which attaches to it.
- *   const queue = yield* TaskQueue.make({ capacity: 8, consumersMax: 2, isShared: true })
- *   yield* TaskQueue.offer(queue, { segmentIndex: 7, slot: -1, bytes: 4096 })
- *   const task = yield* TaskQueue.take(queue)
- *   yield* Console.log(task.segmentIndex) // => 7
- * })
- *
- * await Effect.runPromise(program)
- * ```
  */
 export const make = (options: {
   readonly capacity: number
@@ -185,9 +161,6 @@ export const make = (options: {
 
 /**
  * Attaches to the queue that another thread has made, as consumer number `consumer`. The memory must be shared.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const attach = (memory: TaskQueueMemory, consumer: number): Effect.Effect<TaskQueue> =>
   Effect.suspend(() => {
@@ -198,9 +171,6 @@ export const attach = (memory: TaskQueueMemory, consumer: number): Effect.Effect
 /**
  * Makes another read half of the same queue, for another consumer in the same thread, with its own claim and its own
  * line.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const withConsumer = (self: Dequeue, consumer: number): Dequeue => {
   checkConsumer(self.ring, consumer)
@@ -262,9 +232,6 @@ const serveOffers = (self: Enqueue): void => WaitingLine.serve(self.offers, self
 /**
  * Puts a task into the queue without waiting and without allocating. Returns `false` if the queue is full, if other
  * offers wait, or if the queue was ended.
- *
- * @since 0.1.0
- * @category offering
  */
 export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
   if (!offerSilentlyUnsafe(self, task)) return false
@@ -275,9 +242,6 @@ export const offerUnsafe = (self: Enqueue, task: NewTask): boolean => {
 /**
  * Offers as `offerUnsafe` does, but wakes no consumer. A consumer that looks finds the task; one that sleeps is woken
  * by `wakeUnsafe`, which the caller must call later. For a caller that has no time for a system call now.
- *
- * @since 0.1.0
- * @category offering
  */
 export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
   checkTask(task)
@@ -287,12 +251,7 @@ export const offerSilentlyUnsafe = (self: Enqueue, task: NewTask): boolean => {
   return true
 }
 
-/**
- * Wakes the consumers that wait for tasks which were offered silently.
- *
- * @since 0.1.0
- * @category offering
- */
+/** Wakes the consumers that wait for tasks which were offered silently. */
 export const wakeUnsafe = (self: Enqueue): void => Doorbell.wakeUnsafe(self.notEmpty)
 
 /**
@@ -426,15 +385,27 @@ const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
  *
  * @since 0.1.0
  * @category taking
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { SegmentQueues, TaskQueue } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const queue = yield* SegmentQueues.SegmentsToPersist
+ *   yield* TaskQueue.offer(queue, { segmentIndex: 7, slot: -1, bytes: 4096 })
+ *   const task = yield* TaskQueue.take(queue)
+ *   yield* Console.log(task.segmentIndex) // => 7
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
+ * ```
  */
 export const take = (self: Dequeue): Effect.Effect<TaskRing.Task, Cause.Done> =>
   Effect.map(takeWaiting(self, 1, true), first)
 
 /**
  * Takes the oldest task, if there is one now and no other taker waits. The task stays claimed until `complete`.
- *
- * @since 0.1.0
- * @category taking
  */
 export const poll = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>> =>
   Effect.map(takeNow(self, 1, true), (tasks) => tasks.length === 0 ? Option.none() : Option.some(first(tasks)))
@@ -443,9 +414,6 @@ export const poll = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>>
  * Takes the oldest task into `out`, without waiting and without allocating. Returns `false` if there is none. The task
  * stays claimed until `completeUnsafe`. Ignores whether other takers wait. With `end`, a position in the ring, only
  * tasks before that position are taken.
- *
- * @since 0.1.0
- * @category taking
  */
 export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord, end?: number): boolean => {
   if (!TaskRing.pollUnsafe(self.ring, self.consumer, out, end)) return false
@@ -456,9 +424,6 @@ export const pollUnsafe = (self: Dequeue, out: TaskRing.TaskRecord, end?: number
 /**
  * Takes all tasks, at least one: waits while the queue is empty. Leaves no claim. Fails with `Cause.Done` after the
  * queue was ended and drained; interrupts after it was shut down.
- *
- * @since 0.1.0
- * @category taking
  */
 export const takeAll = (self: Dequeue): Effect.Effect<Arr.NonEmptyArray<TaskRing.Task>, Cause.Done> =>
   Effect.map(takeWaiting(self, Number.POSITIVE_INFINITY, false), (tasks) => {
@@ -467,12 +432,7 @@ export const takeAll = (self: Dequeue): Effect.Effect<Arr.NonEmptyArray<TaskRing
     return [oldest, ...others]
   })
 
-/**
- * Takes the tasks that are there now, at most `tasksMax`, possibly none. Leaves no claim.
- *
- * @since 0.1.0
- * @category taking
- */
+/** Takes the tasks that are there now, at most `tasksMax`, possibly none. Leaves no claim. */
 export const takeUpTo: {
   (tasksMax: number): (self: Dequeue) => Effect.Effect<Array<TaskRing.Task>>
   (self: Dequeue, tasksMax: number): Effect.Effect<Array<TaskRing.Task>>
@@ -490,12 +450,7 @@ export const toStream = (self: Dequeue): Stream.Stream<TaskRing.Task> => Stream.
 // claims
 // -----------------------------------------------------------------------------
 
-/**
- * Completes the task taken last: clears its claim.
- *
- * @since 0.1.0
- * @category claims
- */
+/** Completes the task taken last: clears its claim. */
 export const completeUnsafe = (self: Dequeue): void => TaskRing.completeUnsafe(self.ring, self.consumer)
 
 /**
@@ -509,9 +464,6 @@ export const complete = (self: Dequeue): Effect.Effect<void> => Effect.sync(() =
 /**
  * Finds the task that a predecessor with this consumer number has taken and not completed. Call it before the first
  * take, when the predecessor is certainly dead. The claim stays until `complete`.
- *
- * @since 0.1.0
- * @category claims
  */
 export const recover = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Task>> =>
   Effect.sync(() => {
@@ -528,9 +480,6 @@ export const recover = (self: Dequeue): Effect.Effect<Option.Option<TaskRing.Tas
 /**
  * Ends the queue. New offers are refused, and those that already wait are still admitted. Tasks in the queue can be
  * taken; after that, takers fail with `Cause.Done`. Gives `false` if it was ended or shut down before.
- *
- * @since 0.1.0
- * @category completion
  */
 export const end = (self: Enqueue): Effect.Effect<boolean> =>
   Effect.sync(() => {
@@ -543,9 +492,6 @@ export const end = (self: Enqueue): Effect.Effect<boolean> =>
 /**
  * Shuts the queue down, from either half and any thread: discards its tasks, interrupts takers, and refuses waiting
  * offers. Gives `false` if the queue was done before.
- *
- * @since 0.1.0
- * @category completion
  */
 export const shutdown = (self: Enqueue | Dequeue): Effect.Effect<boolean> =>
   Effect.sync(() => {
@@ -554,12 +500,7 @@ export const shutdown = (self: Enqueue | Dequeue): Effect.Effect<boolean> =>
     return true
   })
 
-/**
- * Waits until the queue is done: shut down, or ended and drained.
- *
- * @since 0.1.0
- * @category completion
- */
+/** Waits until the queue is done: shut down, or ended and drained. */
 export const awaitShutdown = (self: Enqueue | Dequeue): Effect.Effect<void> =>
   Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(self.notFull)
@@ -571,12 +512,7 @@ export const awaitShutdown = (self: Enqueue | Dequeue): Effect.Effect<void> =>
 // inspecting
 // -----------------------------------------------------------------------------
 
-/**
- * Counts the tasks that can be taken; 0 after the queue was shut down. Waiting offers are not counted.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Counts the tasks that can be taken; 0 after the queue was shut down. Waiting offers are not counted. */
 export const sizeUnsafe = (self: Enqueue | Dequeue): number =>
   TaskRing.isShutDownUnsafe(self.ring) ? 0 : TaskRing.sizeUnsafe(self.ring)
 
@@ -588,11 +524,6 @@ export const sizeUnsafe = (self: Enqueue | Dequeue): number =>
  */
 export const size = (self: Enqueue | Dequeue): Effect.Effect<number> => Effect.sync(() => sizeUnsafe(self))
 
-/**
- * Tells whether an offer would have to wait.
- *
- * @since 0.1.0
- * @category inspecting
- */
+/** Tells whether an offer would have to wait. */
 export const isFull = (self: Enqueue | Dequeue): Effect.Effect<boolean> =>
   Effect.sync(() => !TaskRing.isShutDownUnsafe(self.ring) && TaskRing.isFullUnsafe(self.ring))

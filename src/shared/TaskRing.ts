@@ -68,9 +68,6 @@ export interface Task {
  * A task record that `pollUnsafe` and `claimUnsafe` fill repeatedly. Its numbers begin as NaN: so V8 keeps
  * their fields as doubles and fills them in place. A field that begins as a small integer would get a new number object
  * for every task.
- *
- * @since 0.1.0
- * @category models
  */
 export class TaskRecord implements Task {
   segmentIndex = Number.NaN

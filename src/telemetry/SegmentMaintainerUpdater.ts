@@ -15,9 +15,6 @@ import { blockOffset, writersOf } from "./TelemetryBuffer.ts"
 
 /**
  * A clock that never goes back, in nanoseconds. Only differences between readings of one thread have a meaning.
- *
- * @since 0.1.0
- * @category models
  */
 export type NowNanos = () => number
 
@@ -28,7 +25,7 @@ export type NowNanos = () => number
 export const monotonicNanos: NowNanos = () => performance.now() * 1e6
 
 /**
- * Counts what happens. Every method is synchronous and allocates nothing. A start is the time that {@link NowNanos} of
+ * Counts what happens. Every method is synchronous and allocates nothing. A start is the time that `nowNanos` of
  * the same updater returned before the operation. An operation counts as a sample, whether it succeeded (`ok`) or not.
  *
  * @since 0.1.0

@@ -30,7 +30,7 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * ```ts
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
- * import { NodeDisk, TelemetryDump, Wal } from "effect-wal"
+ * import { NodeDisk, Telemetry, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
@@ -39,7 +39,7 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  *   yield* appendDurable(Buffer.from("hello"))
  *   const snapshot = yield* telemetry.snapshot
  *   yield* Console.log(snapshot.operations.commit.success) // => 1
- *   yield* Console.log(TelemetryDump.dump(snapshot))
+ *   yield* Console.log(Telemetry.dump(snapshot))
  * })
  *
  * await Effect.runPromise(
@@ -48,6 +48,8 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * ```
  */
 export class Telemetry extends Context.Service<Telemetry, {
+  /** The absolute path of the log's directory, by which exports tell several logs apart; empty when it is not known. */
+  readonly log: string
   /**
    * Makes the updater of a writer, counted from 0. A writer is one thread; after a restart a thread may reuse its
    * block.
@@ -59,18 +61,26 @@ export class Telemetry extends Context.Service<Telemetry, {
   readonly snapshotUnsafe: () => TelemetrySnapshot
   /** Runs `refresh` before every snapshot taken here, until the scope closes: for gauges that become outdated. */
   readonly beforeSnapshot: (refresh: () => void) => Effect.Effect<void, never, Scope.Scope>
-  /** The memory, which a worker passes to {@link attach}. */
+  /** The memory, which a worker passes to `attach`. */
   readonly buffer: SharedArrayBuffer
 }>()("effect-wal/telemetry/Telemetry") {}
 
+/** What telemetry counts with, and for. */
+interface TelemetryOptions {
+  /** The clock of the updaters; `monotonicNanos` by default. */
+  readonly nowNanos?: NowNanos
+  /** See `Telemetry.log`. */
+  readonly log?: string
+}
+
 /**
  * Attaches to the telemetry that another thread made, by its buffer. Throws if the buffer was not made by telemetry, or
- * by another version of it. `nowNanos` is the clock of the updaters.
- *
- * @since 0.1.0
- * @category constructors
+ * by another version of it.
  */
-export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonicNanos): Telemetry["Service"] => {
+export const attach = (
+  buffer: SharedArrayBuffer,
+  { log = "", nowNanos = monotonicNanos }: TelemetryOptions = {}
+): Telemetry["Service"] => {
   const read = makeReader(buffer)
   const refreshes = new Set<{ readonly refresh: () => void }>()
   const snapshotUnsafe = () => {
@@ -78,6 +88,7 @@ export const attach = (buffer: SharedArrayBuffer, nowNanos: NowNanos = monotonic
     return read()
   }
   return {
+    log,
     updater: (writer) => makeUpdater(buffer, writer, nowNanos),
     snapshot: Effect.sync(snapshotUnsafe),
     snapshotUnsafe,
@@ -104,8 +115,9 @@ export const layer = (options: {
   readonly writersMax: number
   /** The clock of the updaters; `monotonicNanos` by default. */
   readonly nowNanos?: NowNanos
-}): Layer.Layer<Telemetry> =>
-  Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options.nowNanos ?? monotonicNanos))
+  /** See `Telemetry.log`. */
+  readonly log?: string
+}): Layer.Layer<Telemetry> => Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options))
 
 /**
  * Makes telemetry that counts nothing. Its updaters do nothing, here and in every thread that attaches to its buffer,

@@ -18,12 +18,7 @@ const short = (value: number): string => {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
-/**
- * Formats a duration in the largest unit in which it is at least 1: `1.50 ms`, `12.3 s`, `0 ns`.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats a duration in the largest unit in which it is at least 1: `1.50 ms`, `12.3 s`, `0 ns`. */
 export const formatNanos = (nanos: number): string => {
   const scale = scales.find(([, size]) => Math.abs(nanos) >= size)
   return scale === undefined ? `${Math.round(nanos)} ns` : `${short(nanos / scale[1])} ${scale[0]}`

@@ -13,8 +13,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { groups } from "./CounterLayout.ts"
@@ -26,7 +24,7 @@ import { collect, defaultPrefix, type HistogramSample, type Sample } from "./Tel
 import type { OperationSnapshot, TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
 /**
- * Options for the names of exported values.
+ * Options for the names and labels of exported values.
  *
  * @since 0.1.0
  * @category models
@@ -36,6 +34,11 @@ export interface ExportOptions {
   readonly prefix?: string | undefined
   /** Base units (the default), or the names and units in which the recorder counts. */
   readonly names?: "base-units" | "as-counted" | undefined
+  /**
+   * The value of the label `log`, which every series has: two logs of one process share no series. The layers take the
+   * directory of the log when nothing is given. Without a value there is no such label.
+   */
+  readonly log?: string | undefined
 }
 
 /** A series, as an exporter sees it. */
@@ -69,18 +72,21 @@ const baseName = (type: Series["type"], name: string, unit: Unit): string => {
 
 const seriesOf = (snapshot: TelemetrySnapshot, options: ExportOptions): Array<Series> => {
   const series: Array<Series> = []
+  const { log = "" } = options
+  const labelsOf = ({ labels }: Sample | HistogramSample) => log === "" ? labels : { log, ...labels }
   const isAsCounted = options.names === "as-counted"
   const value = (type: "counter" | "gauge") => (sample: Sample) => {
     const name = isAsCounted ? sample.name : baseName(type, sample.name, sample.unit)
     const scale = isAsCounted ? 1 : scaleOf(sample.unit)
-    series.push({ type, sample: { ...sample, name, value: sample.value / scale } })
+    series.push({ type, sample: { ...sample, name, labels: labelsOf(sample), value: sample.value / scale } })
   }
   collect(snapshot, {
     counter: value("counter"),
     gauge: value("gauge"),
     histogram: (sample) => {
       const name = isAsCounted ? sample.name : baseName("histogram", sample.name, sample.unit)
-      series.push({ type: "histogram", sample: { ...sample, name }, boundScale: isAsCounted ? 1 : 1e9 })
+      const labelled = { ...sample, name, labels: labelsOf(sample) }
+      series.push({ type: "histogram", sample: labelled, boundScale: isAsCounted ? 1 : 1e9 })
     }
   }, options.prefix ?? defaultPrefix)
   return series
@@ -99,8 +105,15 @@ const cumulativeCounts = ({ counts }: HistogramSample): Array<number> => {
   })
 }
 
+/** A value of a label may be the path of a directory, and a path may have any character. */
+const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\"": "\\\"", "\n": "\\n" }
+
 const labelsText = (labels: Readonly<Record<string, string>>): string =>
-  `{${Object.entries(labels).map(([name, value]) => `${name}="${value}"`).join(",")}}`
+  `{${
+    Object.entries(labels)
+      .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (character) => escapes[character] ?? "")}"`)
+      .join(",")
+  }}`
 
 const seriesLines = (series: Series): Array<string> => {
   if (series.type !== "histogram") {
@@ -134,56 +147,6 @@ export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptio
   }
   return `${[...families.values()].flat().join("\n")}\n`
 }
-
-/**
- * Serves {@link prometheusText} at `GET /metrics`, with a new snapshot for each request. The application provides the
- * router and its server: `HttpRouter.serve(layerPrometheus())` over `NodeHttpServer.layer(…)`.
- *
- * @since 0.1.0
- * @category layers
- * @example
- * ```ts
- * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
- * import * as Effect from "effect/Effect"
- * import * as HttpRouter from "effect/http/HttpRouter"
- * import * as HttpServer from "effect/http/HttpServer"
- * import * as Layer from "effect/Layer"
- * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
- * import { createServer } from "node:http"
- *
- * class Events extends Wal.Service<Events>()("app/Events") {}
- *
- * const MetricsLive = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableListenLog: true }).pipe(
- *   Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
- *   Layer.provide(Events.parts),
- *   Layer.provideMerge(Events.layer({ directory: "./log" })),
- *   Layer.provide(NodeDisk.layer)
- * )
- *
- * const scrape = Effect.gen(function*() {
- *   const { address } = yield* HttpServer.HttpServer
- *   const url = `${HttpServer.formatAddress(address)}/metrics`
- *   return yield* Effect.promise(async () => (await fetch(url)).text())
- * })
- *
- * console.log(await Effect.runPromise(Effect.provide(scrape, MetricsLive))) // => effect_wal_hot_segments
- * ```
- */
-export const layerPrometheus = (
-  options: ExportOptions & { readonly path?: HttpRouter.PathInput | undefined } = {}
-): Layer.Layer<never, never, HttpRouter.HttpRouter | Telemetry> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const router = yield* HttpRouter.HttpRouter
-    const telemetry = yield* Telemetry
-    yield* router.add(
-      "GET",
-      options.path ?? "/metrics",
-      Effect.map(telemetry.snapshot, (snapshot) =>
-        HttpServerResponse.text(prometheusText(snapshot, options), {
-          contentType: "text/plain; version=0.0.4; charset=utf-8"
-        }))
-    )
-  }))
 
 /** Makes a snapshot in which every value is shown, so that every series is known beforehand. */
 const completeSnapshot = (): TelemetrySnapshot => {
@@ -268,8 +231,7 @@ const register = (
 
 /**
  * Registers every series with Effect's metrics until the layer's scope closes. An export takes one snapshot for all of
- * them, when it reads the first one. A series without a value yet, such as a minimum before the second sample, is 0. To
- * distinguish two recorders in one process, set `Metric.CurrentMetricAttributes` around this layer.
+ * them, when it reads the first one. A series without a value yet, such as a minimum before the second sample, is 0.
  *
  * @since 0.1.0
  * @category layers
@@ -301,9 +263,10 @@ export const layerMetrics = (options: ExportOptions = {}): Layer.Layer<never, ne
   Layer.effectDiscard(Effect.gen(function*() {
     const telemetry = yield* Telemetry
     const context = yield* Effect.context<never>()
-    const current = makeCurrent(telemetry, options)
+    const named = { ...options, log: options.log ?? telemetry.log }
+    const current = makeCurrent(telemetry, named)
     yield* Effect.acquireRelease(
-      Effect.sync(() => seriesOf(completeSnapshot(), options).map((series) => register(series, current, context))),
+      Effect.sync(() => seriesOf(completeSnapshot(), named).map((series) => register(series, current, context))),
       (registrations) => Effect.sync(() => registrations.forEach((registration) => registration.remove()))
     )
   }))

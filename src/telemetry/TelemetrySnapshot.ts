@@ -60,12 +60,7 @@ export const TelemetrySnapshot = Schema.Struct({
  */
 export type TelemetrySnapshot = typeof TelemetrySnapshot.Type
 
-/**
- * Gives the value of a field in a snapshot.
- *
- * @since 0.1.0
- * @category queries
- */
+/** Gives the value of a field in a snapshot. */
 export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field): number => {
   const values: Readonly<Record<string, unknown>> = group.kind === "operation"
     ? snapshot.operations[group.name as OperationName]
@@ -77,9 +72,6 @@ export const valueIn = (snapshot: TelemetrySnapshot, group: Group, field: Field)
  * Writes the groups of maintenance to `target`, as they are placed in the first 320 bytes of a block: the lifecycle,
  * the three maintenance operations and the limits, little-endian, padding zero. A minimum without samples is the
  * unsigned 64-bit maximum. Throws if `target` is shorter.
- *
- * @since 0.1.0
- * @category conversions
  */
 export const copyTo = (snapshot: TelemetrySnapshot, target: Uint8Array): void => {
   const view = new DataView(target.buffer, target.byteOffset, maintenanceBytes)

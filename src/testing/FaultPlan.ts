@@ -2,7 +2,7 @@
  * Decides what fails on the simulated disk, and when: at rates, drawn from the seed, or because a test has told it to.
  * Told failures come first, in the order in which they were told.
  */
-import type { DiskReason } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 
 /** The operations that can fail, be slow, and are counted. @since 0.1.0 @category models */
@@ -39,7 +39,7 @@ export interface Faults {
 
 interface ToldFailure {
   readonly operation: Operation
-  readonly reason: DiskReason
+  readonly reason: DiskReason["_tag"]
   readonly path: RegExp | undefined
   readonly isForEver: boolean
 }
@@ -69,7 +69,7 @@ export class FaultPlan {
   /**
    * Gives the reason why this operation fails; undefined if it does not. Uses up a failure that was told for one time.
    */
-  failureOf(operation: Operation, path: string): DiskReason | undefined {
+  failureOf(operation: Operation, path: string): DiskReason["_tag"] | undefined {
     const index = this.#told.findIndex((failure) =>
       failure.operation === operation && (failure.path === undefined || path.search(failure.path) !== -1)
     )

@@ -38,8 +38,10 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { DiskFile, DiskReason, FileStat, OpenMode } from "../disk/Disk.ts"
+import type { DiskFile, FileStat, OpenMode } from "../disk/Disk.ts"
 import { Disk, DiskError } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
+import { diskReason } from "../disk/DiskReason.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { Faults, Operation } from "./FaultPlan.ts"
 import { FaultPlan } from "./FaultPlan.ts"
@@ -115,9 +117,9 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   /**
    * Makes the next such operation, on a path that matches, fail with the reason (rule 7). Several are used up in order.
    */
-  readonly failNext: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
+  readonly failNext: (operation: Operation, reason: DiskReason["_tag"], path?: RegExp) => Effect.Effect<void>
   /** Makes all such operations, on paths that match, fail until `heal`. */
-  readonly failAlways: (operation: Operation, reason: DiskReason, path?: RegExp) => Effect.Effect<void>
+  readonly failAlways: (operation: Operation, reason: DiskReason["_tag"], path?: RegExp) => Effect.Effect<void>
   /** Cancels `failNext` and `failAlways`, sets all rates to 0, and makes stuck files usable. */
   readonly heal: Effect.Effect<void>
   /** Replaces the rates at which the seed makes operations fail. */
@@ -192,7 +194,7 @@ export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
   )
 
 /** The outcome of an operation: its result, or the reason why it failed. No result is a string. */
-type Outcome<A> = A | DiskReason
+type Outcome<A> = A | DiskReason["_tag"]
 
 /** One operation. `effect` acts on the storage; `onFailure` leaves the traces of a failed one. */
 interface Request<A> {
@@ -200,7 +202,7 @@ interface Request<A> {
   readonly path: string
   readonly detail?: OperationDetail
   readonly effect: (nowMillis: number) => Outcome<A>
-  readonly onFailure?: (reason: DiskReason, nowMillis: number) => void
+  readonly onFailure?: (reason: DiskReason["_tag"], nowMillis: number) => void
   /** The open file on which it operates. */
   readonly handle?: Handle
 }
@@ -251,7 +253,9 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
     if (defect !== undefined) return Effect.die(defect)
     if (typeof outcome === "string") {
       const { operation, path } = request
-      return Effect.fail(new DiskError({ operation, path, reason: outcome as DiskReason, detail: "simulated" }))
+      return Effect.fail(
+        new DiskError({ operation, path, reason: diskReason(outcome as DiskReason["_tag"], "simulated") })
+      )
     }
     return Effect.succeed(outcome as A)
   }
@@ -466,8 +470,19 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       lockHolder: (path) => Effect.sync(() => locks.has(path) ? "simulated" : undefined),
       // As on a real disk, a name that begins with the lock's appears in listings, and a crash may leave it behind.
       lock: (path) =>
-        Effect.acquireRelease(
-          perform({
+        Effect.uninterruptible(Effect.gen(function*() {
+          let taken: { readonly boot: number; readonly shown: string } | undefined
+          // Before the lock is taken: a process may die at any moment after that, and a lock dies with its process.
+          yield* Effect.addFinalizer(() =>
+            Effect.clockWith((clock) =>
+              Effect.sync(() => {
+                if (taken === undefined || !isOn || taken.boot !== boot) return
+                locks.delete(path)
+                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
+              })
+            )
+          )
+          yield* perform({
             operation: "lock",
             path,
             effect: (nowMillis) => {
@@ -480,23 +495,16 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
                 storage.close(file)
               } else if (typeof left === "string") return left
               locks.add(path)
-              return { boot, shown }
+              taken = { boot, shown }
+              return undefined
             }
-          }),
-          (taken) =>
-            Effect.clockWith((clock) =>
-              Effect.sync(() => {
-                if (!isOn || taken.boot !== boot) return
-                locks.delete(path)
-                storage.unlink(taken.shown, clock.currentTimeMillisUnsafe())
-              })
-            )
-        ).pipe(Effect.asVoid)
+          })
+        }))
     }
   }
   const disk = viewedBy(undefined)
 
-  const tell = (operation: Operation, reason: DiskReason, path: RegExp | undefined, isForEver: boolean) =>
+  const tell = (operation: Operation, reason: DiskReason["_tag"], path: RegExp | undefined, isForEver: boolean) =>
     Effect.sync(() => plan.tell({ operation, reason, path, isForEver }))
 
   return {

@@ -8,7 +8,8 @@
  * only follow a lost one. And a rename, which is one change to two names, happens completely or not at all. A failed
  * sync of the directory draws the same for its changes, and forgets those that did not survive.
  */
-import type { DirectoryEntry, DiskReason, OpenMode } from "../disk/Disk.ts"
+import type { DirectoryEntry, OpenMode } from "../disk/Disk.ts"
+import type { DiskReason } from "../disk/DiskReason.ts"
 import { invariant } from "../internal/invariant.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 import { SimulatedFile } from "./SimulatedFile.ts"
@@ -60,7 +61,7 @@ export class SimulatedStorage {
     return Math.max(0, this.capacityBytes - this.usedBytes)
   }
 
-  find(path: string): SimulatedNode | DiskReason {
+  find(path: string): SimulatedNode | DiskReason["_tag"] {
     let node: SimulatedNode = this.#root
     for (const name of namesOf(path)) {
       if (node.kind === "file") return "NotDirectory"
@@ -71,7 +72,7 @@ export class SimulatedStorage {
     return node
   }
 
-  open(path: string, mode: OpenMode, nowMillis: number): SimulatedFile | DiskReason {
+  open(path: string, mode: OpenMode, nowMillis: number): SimulatedFile | DiskReason["_tag"] {
     const place = this.#placeOf(path)
     if (typeof place === "string") return place
     let node = place.directory.visible.get(place.name)
@@ -99,7 +100,7 @@ export class SimulatedStorage {
     offset: number,
     bytesMax: number,
     nowMillis: number
-  ): number | DiskReason {
+  ): number | DiskReason["_tag"] {
     const usedBefore = file.usedBytes
     const room = usedBefore + this.freeBytes - offset
     if (room < 1) return "Full"
@@ -118,14 +119,14 @@ export class SimulatedStorage {
   }
 
   /** Lists the names, in any order. */
-  list(path: string): Array<DirectoryEntry> | DiskReason {
+  list(path: string): Array<DirectoryEntry> | DiskReason["_tag"] {
     const directory = this.#directoryOf(path)
     if (typeof directory === "string") return directory
     const entries = Array.from(directory.visible, ([name, node]): DirectoryEntry => ({ name, kind: node.kind }))
     return this.#random.shuffle(entries)
   }
 
-  rename(from: string, to: string, nowMillis: number): undefined | DiskReason {
+  rename(from: string, to: string, nowMillis: number): undefined | DiskReason["_tag"] {
     const source = this.#placeOf(from)
     if (typeof source === "string") return source
     const target = this.#placeOf(to)
@@ -145,7 +146,7 @@ export class SimulatedStorage {
     return undefined
   }
 
-  unlink(path: string, nowMillis: number): undefined | DiskReason {
+  unlink(path: string, nowMillis: number): undefined | DiskReason["_tag"] {
     const place = this.#placeOf(path)
     if (typeof place === "string") return place
     const node = place.directory.visible.get(place.name)
@@ -156,7 +157,7 @@ export class SimulatedStorage {
     return undefined
   }
 
-  makeDirectory(path: string, nowMillis: number): undefined | DiskReason {
+  makeDirectory(path: string, nowMillis: number): undefined | DiskReason["_tag"] {
     let directory = this.#root
     for (const name of namesOf(path)) {
       let next = directory.visible.get(name)
@@ -171,7 +172,7 @@ export class SimulatedStorage {
     return undefined
   }
 
-  removeDirectory(path: string, nowMillis: number): undefined | DiskReason {
+  removeDirectory(path: string, nowMillis: number): undefined | DiskReason["_tag"] {
     const place = this.#placeOf(path)
     if (typeof place === "string") return place
     const node = place.directory.visible.get(place.name)
@@ -193,7 +194,7 @@ export class SimulatedStorage {
    * together with the earlier changes on which it depends. If other syncs have failed than the `failedBefore` that were
    * known when the directory was opened, this one fails, too.
    */
-  syncDirectory(path: string, failedBefore: number | undefined): undefined | DiskReason {
+  syncDirectory(path: string, failedBefore: number | undefined): undefined | DiskReason["_tag"] {
     const directory = this.#directoryOf(path)
     if (typeof directory === "string") return directory
     if (directory.failedSyncs !== failedBefore) return "Io"
@@ -288,12 +289,12 @@ export class SimulatedStorage {
     return found
   }
 
-  #directoryOf(path: string): SimulatedDirectory | DiskReason {
+  #directoryOf(path: string): SimulatedDirectory | DiskReason["_tag"] {
     const node = this.find(path)
     return typeof node === "string" ? node : node.kind === "directory" ? node : "NotDirectory"
   }
 
-  #placeOf(path: string): Place | DiskReason {
+  #placeOf(path: string): Place | DiskReason["_tag"] {
     const names = namesOf(path)
     const name = names.pop()
     if (name === undefined) return "IsDirectory"

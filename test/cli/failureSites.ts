@@ -13,13 +13,19 @@ const root = join(import.meta.dirname, "../..")
 const patternFor = (source: string): RegExp =>
   source.startsWith("src/cli/") ? /new (?:Operating|Usage)Failure\(/g : /get message\(\)/g
 
+/** A reason's own words are part of its error's message, and which reason it is, the disk decides. */
+const isOfReason = (lines: ReadonlyArray<string>, index: number): boolean =>
+  lines.slice(0, index).findLast((line) => line.includes("@category"))?.endsWith("@category reasons") === true
+
 /** Every place in the sources, as in `src/cli/commands/dump.ts:42`. */
 const places: ReadonlyArray<string> = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
   .flatMap((name) => {
     const source = `src/${name}`
     const lines = readFileSync(join(root, source), "utf8").split("\n")
-    return lines.flatMap((line, index) => line.search(patternFor(source)) < 0 ? [] : [`${source}:${index + 1}`])
+    return lines.flatMap((line, index) =>
+      line.search(patternFor(source)) < 0 || isOfReason(lines, index) ? [] : [`${source}:${index + 1}`]
+    )
   })
 
 /** A place in a bundle. */
@@ -50,8 +56,8 @@ const sitesIn = (folder: string, file: string): ReadonlyArray<Site> => {
     const entry = map.findEntry(before.length - 1, before.at(-1)?.length ?? 0)
     if (!("originalSource" in entry)) return []
     const source = entry.originalSource.replace(/^(\.\.\/)+/, "")
-    if (!source.startsWith("src/") || words.search(patternFor(source)) < 0) return []
-    return [{ file, offset: index, place: `${source}:${entry.originalLine + 1}` }]
+    const place = `${source}:${entry.originalLine + 1}`
+    return words.search(patternFor(source)) < 0 || !places.includes(place) ? [] : [{ file, offset: index, place }]
   })
 }
 

@@ -1,17 +1,20 @@
 /** What cannot record is refused at the start, in one line that names what is missing. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { requireDirectoryAbilities, requireNode } from "../../src/disk/Abilities.ts"
+import { missingAbility, requireDirectoryAbilities, requireNode } from "../../src/disk/Abilities.ts"
 import { Disk, DiskError } from "../../src/disk/Disk.ts"
-import type { DiskReason } from "../../src/disk/Disk.ts"
+import { diskReason } from "../../src/disk/DiskReason.ts"
+import type { DiskReason } from "../../src/disk/DiskReason.ts"
 import { abilityNames } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import { temporaryDirectory } from "../recorder/fixtures.ts"
 
-const failing = (operation: string, path: string, reason: DiskReason) =>
-  Effect.fail(new DiskError({ operation, path, reason, detail: "ETEST" }))
+const failing = (operation: string, path: string, tag: DiskReason["_tag"]) =>
+  Effect.fail(new DiskError({ operation, path, reason: diskReason(tag, "ETEST") }))
 
 /** What a directory is tried with, on the disk of the machine, but for what is changed. */
 const tried = (directory: string, change: Partial<Disk["Service"]>) =>
@@ -24,13 +27,13 @@ const tried = (directory: string, change: Partial<Disk["Service"]>) =>
   ).pipe(Effect.provide(NodeDisk.layer))
 
 describe("a directory that is opened for recording", () => {
-  it.live.each<DiskReason>(["Denied", "Exists", "Unsupported", "IsDirectory"])(
+  it.live.each<DiskReason["_tag"]>(["Denied", "Exists", "Unsupported", "IsDirectory"])(
     "needs a rename over another file, however a file system refuses it (%s)",
     (reason) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const error = yield* Effect.flip(tried(directory, { rename: (from) => failing("rename", from, reason) }))
-        assert.strictEqual(error.reason, "Unsupported")
+        assert.strictEqual(error.reason._tag, "Unsupported")
         assert.include(error.message, "ETEST: no file can be renamed over another here")
         assert.deepStrictEqual(readdirSync(directory), [])
       })
@@ -64,6 +67,68 @@ describe("a directory that is opened for recording", () => {
         Effect.provide(NodeDisk.layer)
       )
       assert.deepStrictEqual(synced, [directory])
+    }))
+})
+
+describe("an ability that a system lacks", () => {
+  const withoutDirectorySync = "so no name of a file is durable"
+
+  it("is told from its errno: where directories cannot be synced, or not opened for that", () => {
+    for (const errno of ["EINVAL", "EISDIR", "ENOTSUP"]) {
+      for (const platform of ["linux", "darwin", "win32"]) {
+        assert.include(missingAbility("syncDirectory", errno, platform), withoutDirectorySync, `${errno} ${platform}`)
+      }
+    }
+    // What Windows answers to the opening of a directory is a matter of permissions elsewhere.
+    for (const errno of ["EPERM", "EACCES"]) {
+      assert.include(missingAbility("syncDirectory", errno, "win32"), "Windows syncs no directory", errno)
+      for (const platform of ["linux", "darwin"]) {
+        assert.isUndefined(missingAbility("syncDirectory", errno, platform), `${errno} ${platform}`)
+      }
+    }
+  })
+
+  it("is told from its errno: where there are no Unix sockets", () => {
+    for (const errno of ["EPERM", "EINVAL", "ENOTSUP"]) {
+      assert.include(missingAbility("listen", errno, "darwin"), "a Unix socket in the directory", errno)
+    }
+    assert.include(missingAbility("listen", "EACCES", "win32"), "a Unix socket in the directory")
+    assert.isUndefined(missingAbility("listen", "EACCES", "linux"))
+    assert.isUndefined(missingAbility("lock", "EPERM", "linux"))
+  })
+
+  it("is none when a call on a file fails", () => {
+    for (const platform of ["linux", "darwin", "win32"]) {
+      for (const errno of ["EINVAL", "EPERM", "EISDIR"]) {
+        assert.isUndefined(missingAbility("open", errno, platform))
+        assert.isUndefined(missingAbility("sync", errno, platform))
+      }
+    }
+  })
+
+  it.live("fails a start with it before anything is recorded, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const refusing = Disk.use((disk) => {
+        const detail = `EPERM: ${missingAbility("syncDirectory", "EPERM", "win32")}`
+        const reason = diskReason("Unsupported", detail)
+        const refused = new DiskError({ operation: "syncDirectory", path: directory, reason })
+        const syncDirectory = () => Effect.fail(refused)
+        const changeNames = () => Effect.fail(refused)
+        return Effect.succeed(Disk.of({ ...disk, syncDirectory, changeNames }))
+      })
+      const start = Layer.build(Wal.layer({ directory: join(directory, "log") })).pipe(
+        Effect.provide(Layer.effect(Disk, refusing)),
+        Effect.provide(NodeDisk.layer),
+        Effect.scoped
+      )
+      const error = yield* Effect.flip(start)
+      assert.strictEqual(
+        error.message,
+        `syncDirectory ${directory}: not possible on this file system or system; use another (EPERM: Windows syncs no ` +
+          "directory, so no name of a file is durable; record in WSL, on its own file system)"
+      )
+      assert.deepStrictEqual(readdirSync(directory), [])
     }))
 })
 

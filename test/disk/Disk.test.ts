@@ -35,7 +35,8 @@ const writeText = Effect.fnUntraced(function*(path: string, text: string) {
 /** The error of an operation that must fail. */
 const errorOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.orDie(Effect.flip(effect))
 
-const reasonOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.map(errorOf(effect), (error) => error.reason)
+const reasonOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
+  Effect.map(errorOf(effect), (error) => error.reason._tag)
 
 const assertMistake = (exit: Exit.Exit<unknown, unknown>) => {
   assert.isTrue(Exit.isFailure(exit))
@@ -366,7 +367,7 @@ describe.each(subjects)("$name", ({ layer, directory }) => {
       yield* Effect.scoped(Effect.gen(function*() {
         yield* disk.lock(path("LOCK"))
         const error = yield* errorOf(Effect.scoped(disk.lock(path("LOCK"))))
-        assert.strictEqual(error.reason, "Held")
+        assert.strictEqual(error.reason._tag, "Held")
         assert.strictEqual(error.operation, "lock")
         assert.strictEqual(error.path, path("LOCK"))
         yield* Effect.scoped(disk.lock(path("OTHER")))

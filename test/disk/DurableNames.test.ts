@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Disk } from "../../src/disk/Disk.ts"
+import { Disk, DiskError } from "../../src/disk/Disk.ts"
 import { moveName, removeName } from "../../src/disk/DurableNames.ts"
 import * as MetaStore from "../../src/disk/MetaStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
@@ -21,6 +21,7 @@ import * as Wal from "../../src/recorder/WalParts.ts"
 import * as TelemetryLayer from "../../src/telemetry/Telemetry.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { fieldsOf } from "../fixtures/errors.ts"
 import { buildWal, smallBlocks } from "../fixtures/segments.ts"
 import {
   bytesOf,
@@ -136,7 +137,8 @@ describe("after a failed sync of the directory", () => {
         yield* Effect.flip(simulated.disk.syncDirectory("/"))
       })
       const error = yield* Effect.flip(simulated.disk.changeNames("/", change))
-      assert.deepInclude(error, { operation: "syncDirectory", reason: "Io" })
+      assert.instanceOf(error, DiskError)
+      assert.deepInclude(fieldsOf(error), { operation: "syncDirectory", reason: "Io" })
     }))
 
   ruling("a new directory is made anew", (simulated) =>
@@ -221,7 +223,7 @@ describe("after a failed sync of the directory", () => {
       yield* putSegments
       const backup = Backup.backup({ directory, to: "/copy" })
       const error = yield* Effect.flip(failingAt(simulated, 0, backup))
-      assert.deepInclude(error, { operation: "syncDirectory", path: "/" })
+      assert.deepInclude(fieldsOf(error), { operation: "syncDirectory", path: "/" })
       assert.isFalse([...(yield* simulated.files).keys()].some((name) => name.startsWith("/copy")))
       yield* backup
       yield* simulated.crash

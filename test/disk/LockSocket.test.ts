@@ -9,14 +9,17 @@ import { createServer } from "node:net"
 import { hostname, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { isMainThread, Worker } from "node:worker_threads"
-import type { DiskReason } from "../../src/disk/Disk.ts"
 import { Disk, DiskError } from "../../src/disk/Disk.ts"
+import type { DiskReason } from "../../src/disk/DiskReason.ts"
+import { diskReason } from "../../src/disk/DiskReason.ts"
 import { isLockName, isPrivateName } from "../../src/disk/FileNames.ts"
 import type { LockCalls } from "../../src/disk/LockSocket.ts"
 import { holdLock } from "../../src/disk/LockSocket.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { linkTo } from "../../src/disk/UnixSocket.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import { fillUntil, mountMissing, withMount } from "../faults/mounts.ts"
+import { detailOf } from "../fixtures/errors.ts"
 import { program } from "../programs.ts"
 import { playSample, samples } from "../samples.ts"
 
@@ -54,7 +57,7 @@ const assertFree = (path: string) => Effect.scoped(lock(path))
 
 const assertHeld = Effect.fnUntraced(function*(path: string) {
   const error = yield* refusal(path)
-  assert.strictEqual(error.reason, "Held")
+  assert.strictEqual(error.reason._tag, "Held")
   assert.strictEqual(error.operation, "lock")
   assert.strictEqual(error.path, path)
   return error
@@ -148,7 +151,7 @@ describe("LockSocket", () => {
     Effect.gen(function*() {
       yield* lock(path)
       const error = yield* assertHeld(path)
-      assert.include(error.detail, "this very process")
+      assert.include(detailOf(error.reason), "this very process")
       assert.include(error.message, `process ${process.pid} on ${hostname()}, since 20`)
       assert.strictEqual(names(path).length, 1)
     }))
@@ -162,7 +165,7 @@ describe("LockSocket", () => {
           (worker) => Effect.promise(() => worker.terminate())
         )
         assert.strictEqual(yield* nextLine(thread as unknown as ChildProcess), "held")
-        assert.include((yield* assertHeld(path)).detail, `process ${process.pid} on`)
+        assert.include(detailOf((yield* assertHeld(path)).reason), `process ${process.pid} on`)
         yield* Effect.promise(() => thread.terminate())
         yield* assertFree(path)
         assert.deepStrictEqual(names(path), [])
@@ -173,7 +176,7 @@ describe("LockSocket", () => {
     Effect.gen(function*() {
       const child = yield* holder(path)
       assert.strictEqual(yield* nextLine(child), "held")
-      assert.include((yield* assertHeld(path)).detail, `process ${child.pid} on`)
+      assert.include(detailOf((yield* assertHeld(path)).reason), `process ${child.pid} on`)
       yield* kill(child)
       yield* assertFree(path)
       assert.deepStrictEqual(names(path), [])
@@ -360,8 +363,11 @@ describe("LockSocket", () => {
           const name = yield* nameOf(path, { ...elsewhere, pid: 17 })
           yield* leaveSocket(name)
           const error = yield* assertHeld(path)
-          assert.match(error.detail, /^process 17 on elsewhere, since 20.*cannot be told from here \(ECONNREFUSED\)/)
-          assert.isTrue(error.detail.endsWith(`remove ${name}`))
+          assert.match(
+            detailOf(error.reason),
+            /^process 17 on elsewhere, since 20.*cannot be told from here \(ECONNREFUSED\)/
+          )
+          assert.isTrue(detailOf(error.reason).endsWith(`remove ${name}`))
           assert.isTrue(fs.existsSync(name))
           fs.unlinkSync(name)
           yield* assertFree(path)
@@ -401,7 +407,7 @@ describe("LockSocket", () => {
             const name = yield* nameOf(path, changes)
             yield* leaveSocket(name)
             fs.lutimesSync(name, 1e9, 1e9)
-            assert.isTrue((yield* assertHeld(path)).detail.endsWith(`remove ${name}`))
+            assert.isTrue(detailOf((yield* assertHeld(path)).reason).endsWith(`remove ${name}`))
             fs.unlinkSync(name)
           }
         })
@@ -623,7 +629,8 @@ class ModelProcess {
 
   calls(): LockCalls {
     const { sockets } = this.model
-    const failed = (reason: DiskReason) => new DiskError({ operation: "model", path: "", reason, detail: "" })
+    const failed = (tag: DiskReason["_tag"]) =>
+      new DiskError({ operation: "model", path: "", reason: diskReason(tag, "") })
     const found = () => [...sockets.keys()].map((path) => path.slice(1))
     return {
       // What comes or goes while a directory is listed may show or not.
@@ -663,6 +670,8 @@ class ModelProcess {
           return socket === undefined ? "ENOENT" : "ECONNREFUSED"
         }),
       bootId: Effect.succeed("0123abcd"),
+      isProcess: () => this.call(() => false).pipe(Effect.orDie),
+      platform: "linux",
       pause: Effect.orDie(this.call(() => undefined))
     }
   }
@@ -734,7 +743,7 @@ describe("LockSocket, in any order of the steps of several processes", () => {
         return calls.listen(path)
       }
       const error = yield* Effect.flip(Effect.scoped(holdLock("/LOCK", { ...calls, listen })))
-      assert.strictEqual(error.reason, "Held")
+      assert.strictEqual(error.reason._tag, "Held")
       assert.deepStrictEqual([...model.sockets.keys()], [greater])
     }))
 
@@ -755,7 +764,7 @@ describe("LockSocket, in any order of the steps of several processes", () => {
             return calls.listen(path)
           }
         })))
-        assert.strictEqual(error.reason, "Held")
+        assert.strictEqual(error.reason._tag, "Held")
         assert.strictEqual(pauses, 0)
         assert.deepStrictEqual([...model.sockets.keys()], [rival])
       }
@@ -768,4 +777,48 @@ describe("LockSocket, in any order of the steps of several processes", () => {
         assert.isAtLeast(model.taken, 1, `seed ${seed}`)
       }
     }))
+
+  it.effect("is not taken from a living holder where a kernel refuses for want of room, as that of macOS does", () =>
+    Effect.gen(function*() {
+      const stat = { device: 1, kind: 26, uid: process.geteuid?.() ?? 0, gid: 0 }
+      const holder = `/LOCK.${hostname().slice(0, 32)}.7.0123abcd.1.0123456789ab`
+      for (const platform of ["darwin", "freebsd", "linux"]) {
+        for (const runs of [true, false]) {
+          const model = new Model(1)
+          model.sockets.set(holder, { isAlive: false })
+          const taking = holdLock("/LOCK", {
+            ...new ModelProcess(model, 1, 0).calls(),
+            directoryStat: () => Effect.succeed(stat),
+            isProcess: (pid) => Effect.succeed(pid === 7 && runs),
+            platform
+          })
+          const exit = yield* Effect.exit(Effect.scoped(taking))
+          const isHeld = runs && platform !== "linux"
+          assert.strictEqual(Exit.isFailure(exit), isHeld, `${platform} ${runs}`)
+          assert.deepStrictEqual([...model.sockets.keys()], isHeld ? [holder] : [], `${platform} ${runs}`)
+        }
+      }
+    }))
+})
+
+describe("the path of a socket, on a system without /proc", () => {
+  it("fits into an address and leads to the directory, however long the temporary directory's own path is", () => {
+    const root = fs.mkdtempSync(join(tmpdir(), "effect-wal-"))
+    const long = join(root, "T".repeat(60))
+    fs.mkdirSync(long)
+    const path = join(long, `wal.lock.${"h".repeat(32)}.99999.0.1000004.0123456789ab`)
+    fs.writeFileSync(path, "here")
+    try {
+      for (const folder of [root, long]) {
+        const shortcut = linkTo(path, folder)
+        assert.isAtMost(Buffer.byteLength(shortcut.path), 103)
+        assert.strictEqual(fs.readFileSync(shortcut.path, "utf8"), "here")
+        shortcut.remove()
+        assert.isFalse(fs.existsSync(dirname(shortcut.path)))
+      }
+      assert.deepStrictEqual(fs.readdirSync(root), ["T".repeat(60)])
+    } finally {
+      fs.rmSync(root, { recursive: true })
+    }
+  })
 })

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { detailOf } from "../fixtures/errors.ts"
 
 const [root, kind] = process.argv.slice(2)
 // Without a listener SIGXFSZ ends a process that writes past its limit.
@@ -17,4 +18,4 @@ const error = await Effect.runPromise(
     }
   }).pipe(Effect.flip, Effect.provide(kind === "async" ? NodeDisk.layer : NodeDisk.layerBlocking))
 )
-process.stdout.write(`${error.operation} ${error.reason} ${error.detail}\n`)
+process.stdout.write(`${error.operation} ${error.reason._tag} ${detailOf(error.reason)}\n`)

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { setTimeout } from "node:timers/promises"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import { detailOf } from "../fixtures/errors.ts"
 
 await Effect.runPromise(
   Effect.gen(function*() {
@@ -18,7 +19,9 @@ await Effect.runPromise(
     process.stdout.write("held\n")
     yield* Effect.callback<void>((resume) => void process.stdin.resume().on("end", () => resume(Effect.void)))
   }).pipe(
-    Effect.catch((error) => Effect.sync(() => void process.stdout.write(`${error.reason} ${error.detail}\n`))),
+    Effect.catch((error) =>
+      Effect.sync(() => void process.stdout.write(`${error.reason._tag} ${detailOf(error.reason)}\n`))
+    ),
     Effect.scoped,
     Effect.provide(NodeDisk.layerBlocking)
   )

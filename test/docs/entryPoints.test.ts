@@ -11,22 +11,17 @@ const modules = publicModules.map(({ file, name }) => ({
 }))
 
 /**
- * Parts of a recorder, exported for applications that replace one of them, and plain data. They explain themselves in
+ * Parts of a recorder, for applications that replace one of them, and the reasons of errors. They explain themselves in
  * their openings, and are used in the examples of the modules that need them.
  */
 const parts = new Set([
-  "BlockEvents",
   "Compressor",
-  "Disk",
-  "StepOutcome",
-  "MaintainerOptions",
-  "MonitorReport",
+  "DiskReason",
+  "MonitorReason",
+  "RecorderReason",
   "SegmentArena",
-  "SegmentCorrupt",
-  "SegmentFault",
-  "StepError",
-  "TelemetryDump",
-  "TelemetrySnapshot"
+  "SegmentCorruptReason",
+  "StepReason"
 ])
 
 describe("the examples in the docstrings", () => {

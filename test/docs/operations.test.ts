@@ -5,11 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { diskReasons } from "../../src/disk/Disk.ts"
-import { stepReasons } from "../../src/maintainer/steps/StepError.ts"
-import { SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
-import { MonitorReason } from "../../src/recorder/monitor/MonitorSocket.ts"
-import { RecorderReason } from "../../src/recorder/RecorderError.ts"
+import { diskReasonTags } from "../../src/disk/DiskReason.ts"
+import { stepReasonTags } from "../../src/maintainer/steps/StepReason.ts"
+import { SegmentCorruptReason } from "../../src/reading/segment/SegmentCorruptReason.ts"
+import { MonitorReason } from "../../src/recorder/monitor/MonitorReason.ts"
+import { RecorderReason } from "../../src/recorder/RecorderReason.ts"
 
 const root = join(import.meta.dirname, "../..")
 const textOf = (file: string): string => readFileSync(join(root, file), "utf8")
@@ -29,19 +29,28 @@ const sectionOf = (heading: string): string => {
 const rowsOf = (section: string): ReadonlyArray<string> =>
   [...section.matchAll(/^\| \[?`(\w+)`/gm)].map((match) => match[1] ?? "")
 
+/** The tags of a union of reasons. */
+const tagsOf = (union: {
+  readonly members: ReadonlyArray<
+    { readonly fields: { readonly _tag: { readonly schema: { readonly literal: string } } } }
+  >
+}) => union.members.map(({ fields }) => fields._tag.schema.literal)
+
 /** The tagged errors of the library; those of the command line are sentences for people. */
 const errors = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !file.startsWith("cli"))
-  .flatMap((file) => [...textOf(`src/${file}`).matchAll(/class (\w+) extends (?:Schema|Data)\.TaggedError/g)])
+  // Reasons have rows in the section of their error.
+  .map((file) => textOf(`src/${file}`).replaceAll(/@category reasons\n \*\/\nexport class/g, ""))
+  .flatMap((text) => [...text.matchAll(/class (\w+) extends (?:Schema|Data)\.TaggedError/g)])
   .map((match) => match[1] ?? "")
 
 describe("docs/OPERATIONS.md", () => {
   const reasons: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
-    ["RecorderError", RecorderReason.literals],
-    ["StepError", stepReasons],
-    ["DiskError", diskReasons],
-    ["SegmentCorrupt", SegmentCorrupt.fields.reason.literals],
-    ["MonitorError", MonitorReason.literals]
+    ["RecorderError", tagsOf(RecorderReason)],
+    ["StepError", stepReasonTags],
+    ["DiskError", diskReasonTags],
+    ["SegmentCorrupt", tagsOf(SegmentCorruptReason)],
+    ["MonitorError", tagsOf(MonitorReason)]
   ]
   for (const [error, literals] of reasons) {
     it(`says what to do about every reason of ${error}`, () => {

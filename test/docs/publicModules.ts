@@ -12,7 +12,10 @@ export const entries: ReadonlyArray<string> = ["index.ts", "testing/index.ts"].f
 )
 
 /** The entries that are a module themselves. */
-const moduleEntries: ReadonlyArray<PublicModule> = [{ name: "promise", file: "promise/index.ts" }]
+const moduleEntries: ReadonlyArray<PublicModule> = [
+  { name: "promise", file: "promise/index.ts" },
+  { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
+]
 
 /** A module as its users see it. */
 export interface PublicModule {
@@ -29,8 +32,11 @@ export const modulesOf = (entry: string): ReadonlyArray<PublicModule> =>
     file: pathFrom(entry, imported)
   }))
 
-/** The modules of all entries. */
-export const publicModules: ReadonlyArray<PublicModule> = [...entries.flatMap(modulesOf), ...moduleEntries]
+/** The modules of all entries, and those that a module passes on as a whole. */
+export const publicModules: ReadonlyArray<PublicModule> = [
+  ...entries.flatMap(modulesOf).flatMap((module) => [module, ...modulesOf(module.file)]),
+  ...moduleEntries
+]
 
 /** A statement that exports a name, and where it begins in the text of its file. */
 export interface Declaration {
@@ -61,3 +67,10 @@ export const exportsOf = (file: string): ReadonlyArray<Declaration> => {
   )
   return [...declarationsIn(file, text), ...passedOn]
 }
+
+/** The names that a module exports; a namespace that it passes on is one. */
+export const namesOf = (file: string): ReadonlySet<string> =>
+  new Set([
+    ...exportsOf(file).map(({ name }) => name),
+    ...[...textOf(file).matchAll(/^export \* as (\w+) from /gm)].map(([, name = ""]) => name)
+  ])

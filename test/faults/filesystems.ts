@@ -176,14 +176,14 @@ const full = (kind: FileSystem): Scenario => ({
       })
       const filler = fillUntil(mount.path, bytesLeft)
       const { durable, error } = await recordUntilFailure(recorder)
-      check(error.reason === "DiskFull", `the error is DiskFull, not ${error.reason}`)
+      check(error.reason._tag === "DiskFull", `the error is DiskFull, not ${error.reason._tag}`)
       check(error.message.includes("disk space"), `the error names disk space: ${error.message}`)
       check(error.isRetryable, "a full disk is retryable")
       check(durable > 0, "something was durable before")
       await holds(directory, durable)
       // What is appended now stays in memory until there is none left.
       const refused = await append(recorder, 100_000)
-      check(refused?.reason === "Backpressure", `a full arena refuses, not ${refused?.reason}`)
+      check(refused?.reason._tag === "Backpressure", `a full arena refuses, not ${refused?.reason._tag}`)
       await freezeAbandoned(maintainer)
       rmSync(filler)
       const { lastEventId } = recorder.writer
@@ -218,7 +218,7 @@ const fullDrain: Scenario = {
       })
       fillUntil(mount.path, bytesLeft)
       const { error } = await recordUntilFailure(recorder)
-      check(error.reason === "DiskFull", `the error is DiskFull, not ${error.reason}`)
+      check(error.reason._tag === "DiskFull", `the error is DiskFull, not ${error.reason._tag}`)
       await append(recorder, 100_000)
       const last = recorder.writer.lastEventId
       const begun = Date.now()

@@ -108,7 +108,7 @@ const record = Effect.gen(function*() {
           process.kill(process.pid, "SIGSTOP")
         }),
         Effect.as(true),
-        Effect.catch((error) => Effect.sync(() => (say(`failed ${error.reason} ${error.message}`), false)))
+        Effect.catch((error) => Effect.sync(() => (say(`failed ${error.reason._tag} ${error.message}`), false)))
       )
       // A commit that begins while the disk refuses waits until it no longer does.
       const isDone = yield* failingSince === 0
@@ -163,7 +163,7 @@ else {
   for (const reason of exit.cause.reasons) {
     if (reason._tag === "Fail" && errorsOfOurs.has(reason.error._tag)) {
       const { error } = reason
-      say(`error ${error._tag} ${"reason" in error ? error.reason : "-"} ${error.message}`)
+      say(`error ${error._tag} ${"reason" in error ? error.reason._tag : "-"} ${error.message}`)
       process.exitCode ??= 3
     } else {
       say(`defect ${Cause.pretty(exit.cause).replaceAll("\n", " | ")}`)

@@ -9,10 +9,30 @@ const largeOneIn = 16
 const shortBytesMax = 600
 const largeBytesMax = 6000
 
+/** A victim's largest block, in bytes. */
+export const blockBytesMax = 16 * 1024
+/** Of so many events, the first ones are a batch, as many as fit into a block, but not more than `batchEventsMax`. */
+const batchEvery = 64
+const batchEventsMax = 20
+/** Of so many events, `longBatchEvents` are a batch that fills most of a block, from this place on. */
+const longBatchEvery = 4096
+const longBatchBegin = 2049
+const longBatchEvents = 1000
+const longBatchBytesMax = 4
+
+const isInLongBatch = (id: number): boolean => {
+  const place = id % longBatchEvery - longBatchBegin
+  return place >= 0 && place < longBatchEvents
+}
+
 /** The event that bears this id. At least 8 bytes, of which the first 8 are the id itself. */
 export const eventOf = (seed: number, id: number): Buffer => {
   const random = new SeededRandom(seed * 2 ** 32 + id)
-  const bytesMax = random.below(largeOneIn) === 0 ? largeBytesMax : shortBytesMax
+  const bytesMax = isInLongBatch(id)
+    ? longBatchBytesMax
+    : random.below(largeOneIn) === 0
+    ? largeBytesMax
+    : shortBytesMax
   const event = Buffer.alloc(8 + random.below(bytesMax))
   event.writeDoubleLE(id, 0)
   // Every other event is noise and every other one is text, so that compression has something to do and something to fail at.
@@ -21,14 +41,11 @@ export const eventOf = (seed: number, id: number): Buffer => {
   return event
 }
 
-/** A victim's largest block, in bytes. */
-export const blockBytesMax = 16 * 1024
-/** Of so many events, the first ones are a batch, as many as fit into a block, but not more than `batchEventsMax`. */
-const batchEvery = 64
-const batchEventsMax = 20
-
 /** The batch that begins with the event that bears this id; a single event where none begins. */
 export const batchFrom = (seed: number, id: number): ReadonlyArray<Buffer> => {
+  if (id % longBatchEvery === longBatchBegin) {
+    return Array.from({ length: longBatchEvents }, (_, at) => eventOf(seed, id + at))
+  }
   const events = [eventOf(seed, id)]
   if (id % batchEvery !== 1) return events
   let bytes = events[0]!.length + 4
@@ -43,7 +60,9 @@ export const batchFrom = (seed: number, id: number): ReadonlyArray<Buffer> => {
 
 /** Whether a log that ends with this event has only a part of a batch. */
 export const endsInsideBatch = (seed: number, lastId: number): boolean => {
-  const first = Math.floor((lastId - 1) / batchEvery) * batchEvery + 1
+  const first = isInLongBatch(lastId)
+    ? Math.floor(lastId / longBatchEvery) * longBatchEvery + longBatchBegin
+    : Math.floor((lastId - 1) / batchEvery) * batchEvery + 1
   return lastId > 0 && lastId < first + batchFrom(seed, first).length - 1
 }
 

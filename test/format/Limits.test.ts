@@ -232,10 +232,10 @@ describe("the block form", () => {
         file.writeUInt32LE(bytes)
         yield* put("/log", { name: "segment", bytes: file })
         const cold = { segmentIndex: 0, path: "/log/segment", form: "cold", compression: "block" } as const
-        const { found } = yield* Effect.flip(verifySegment(cold)).pipe(
+        const { reason } = yield* Effect.flip(verifySegment(cold)).pipe(
           Effect.filterOrFail((error) => error._tag === "SegmentCorrupt")
         )
-        assert.match(found, isAllowed ? /the block holds at most/ : /where at most 2113929216 are allowed/)
+        assert.match(reason.found, isAllowed ? /the block holds at most/ : /where at most 2113929216 are allowed/)
       }
       yield* Disk.use((disk) => disk.unlink("/log/segment"))
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))

@@ -99,4 +99,14 @@ describe.each(kinds)("a damaged segment that cannot be moved ($name)", (kind) =>
       yield* TestClock.adjust("1 minute")
       assert.isBelow(yield* listsInAMinute(calls), 200)
     }).pipe(Effect.scoped, quiet, Effect.provide(simulated())))
+
+  it.effect("that was moved since a start read it is read once more by that start, and no second time", () =>
+    Effect.gen(function*() {
+      const { disk, maintainer } = yield* withDamage(kind)
+      yield* disk.unlink(`${directory}/quarantine`)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual((yield* maintainer.status).damaged, [])
+      assert.isTrue(yield* maintainer.quarantine(1))
+      assert.isFalse(yield* maintainer.quarantine(1))
+    }).pipe(Effect.scoped, quiet, Effect.provide(simulated())))
 })

@@ -24,9 +24,9 @@ const indices = (events: ReadonlyArray<StepOutcome>, tag: StepOutcome["_tag"]) =
 
 describe("an executor whose predecessor died between reporting and completing", () => {
   const directory = "/wal"
-  const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1 }
+  const ids = { firstEventId: 1, lastEventId: 30, closedMillis: 1, millis: 2 }
   const frozen: StepOutcome = { _tag: "Frozen", segmentIndex: 0, hotBytes: 100, coldBytes: 50, ...ids }
-  const freed: StepOutcome = { _tag: "Freed", segmentIndex: 0 }
+  const freed: StepOutcome = { _tag: "Freed", segmentIndex: 0, millis: 1 }
 
   it.effect("reports again what is known, and nobody hears it twice", () =>
     Effect.gen(function*() {

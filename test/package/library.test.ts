@@ -1,77 +1,216 @@
 /**
- * The installed package in an empty project: the library and the command, in both Nodes, and its types in both ways of
- * finding modules and both generations of TypeScript.
+ * The installed package in an empty project: the library and the command, in every runtime that is supported, and its
+ * types in both ways of finding modules and both generations of TypeScript.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { createInterface } from "node:readline"
 import { inject } from "vitest"
-import { runtimes } from "./npm.ts"
+import { environmentOf, nodes, runtimes } from "./npm.ts"
 import { run, runApplication } from "./running.ts"
 
 const isMissing = inject("tarball") === undefined
+const library = inject("library")
 const project = inject("project")
 const root = resolve(import.meta.dirname, "../..")
 
-describe.skipIf(isMissing).each(Object.entries(runtimes))("installed, with %s", (name, node) => {
-  const logOf = (what: string): string => join(project, `${what} ${name}`)
+const node = runtimes()["Node 24"]
+const here = Object.entries(runtimes()).filter(([, { file }]) => file !== "")
 
-  it("records, compresses in threads and reads back with the library", async () => {
-    const found = await runApplication(node, "record.ts", [logOf("library")], project)
-    assert.isTrue(found.node.startsWith(`v${name.slice("Node ".length)}.`), found.node)
-    assert.deepInclude(found, { durable: 1000, replayed: 1000, faults: 0 })
-    assert.isAbove(found.cold, 0)
-  })
+for (const [name, runtime] of Object.entries(runtimes())) {
+  const isHere = runtime.file !== ""
+  const reason = isHere ? "" : ": SKIPPED, npm brings none for this system"
 
-  it("simulates a disk that loses power, for tests of an application", async () => {
-    const { code, stderr, stdout } = await run(node, node, ["simulated.ts"], { cwd: project })
-    assert.strictEqual(code, 0, stderr)
-    assert.deepStrictEqual(JSON.parse(stdout), { recovered: 1, replayed: ["committed"] })
-  })
+  // In a project that lacks what only the command line needs.
+  describe.skipIf(isMissing || !isHere)(`the library, with ${name}${reason}`, () => {
+    const logOf = (what: string): string => join(library, `${what} ${name}`)
 
-  it("records, verifies and replays with the command", async () => {
-    const command = (...args: ReadonlyArray<string>) => ({
-      given: (input: string) => run(node, join(project, "node_modules/.bin/effect-wal"), args, { cwd: project, input })
+    it.each(["thread", "fiber"])("records, compresses and reads back, with the maintainer in a %s", async (way) => {
+      const found = await runApplication(runtime, "record.ts", [logOf(way), way], library)
+      assert.deepInclude(found, { runtime: name, durable: 1000, replayed: 1000, faults: 0 })
+      assert.isAbove(found.cold, 0)
     })
-    const directory = ["--dir", logOf("command")]
-    const lines = Array.from({ length: 5000 }, (_, index) => `line ${index}\n`).join("")
-    const recorded = await command("record", ...directory, "--segment-bytes", "8KiB", "--max-segments", "2").given(
-      lines
-    )
-    assert.strictEqual(recorded.code, 0, recorded.stderr)
-    const verified = await command("verify", ...directory).given("")
-    assert.strictEqual(verified.code, 0, verified.stdout)
-    const replayed = await command("replay", ...directory).given("")
-    assert.strictEqual(replayed.code, 0, replayed.stderr)
-    assert.strictEqual(replayed.stdout, lines)
+
+    it.each(["thread", "fiber"])("keeps what was durable when it is killed, in a %s", async (way) => {
+      const directory = logOf(`killed ${way}`)
+      const victim = spawn(runtime.file, [...runtime.args, "untilKilled.ts", directory, way], {
+        cwd: library,
+        env: environmentOf(runtime.file),
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      let durable = 0
+      for await (const line of createInterface(victim.stdout)) {
+        durable = Number(line)
+        // Several segments are full by then, and some are compressed.
+        if (durable >= 300) victim.kill("SIGKILL")
+      }
+      assert.isAtLeast(durable, 300)
+      assert.isAtLeast(await runApplication<number>(node, "replay.ts", [directory], library), durable)
+    })
+
+    it("replaces a maintainer thread that dies, and ends in good order", async () => {
+      const found = await runApplication<unknown>(runtime, "restarted.ts", [logOf("restarted")], library)
+      assert.deepStrictEqual(found, { isDown: false, restarts: 1, hasRecorded: true })
+    })
+
+    it("answers a monitor, and keeps a second recorder out", async () => {
+      const seen = await runApplication<object>(runtime, "monitored.ts", [logOf("monitored")], library)
+      assert.deepStrictEqual(seen, { durable: 1, second: "Held" })
+    })
+
+    it("records with promises", async () => {
+      const words = await runApplication<unknown>(runtime, "promised.ts", [logOf("promised"), "one"], library)
+      assert.deepStrictEqual(words, ["one"])
+    })
+
+    it("simulates a disk that loses power, for tests of an application", async () => {
+      const simulated = await runApplication<unknown>(runtime, "simulated.ts", [], library)
+      assert.deepStrictEqual(simulated, { recovered: 1, replayed: ["committed"] })
+    })
+
+    it("tells in one line what the command line needs, where it is missing", async () => {
+      const command = [...runtime.args, join(library, "node_modules/.bin/effect-wal"), "--help"]
+      const { code, stderr, stdout } = await run(runtime.file, runtime.file, command, { cwd: library })
+      assert.deepStrictEqual([code, stdout, stderr], [
+        1,
+        "",
+        "effect-wal: the command line needs @effect/platform-node: npm install @effect/platform-node\n"
+      ])
+    })
+  })
+
+  describe.skipIf(isMissing || !isHere)(`the command, with ${name}${reason}`, () => {
+    it("records, verifies and replays", async () => {
+      const file = join(project, "node_modules/.bin/effect-wal")
+      // A shell finds Node by the file's first line.
+      const isNode = name.startsWith("Node")
+      const command = (...args: ReadonlyArray<string>) => ({
+        given: (input: string) =>
+          isNode
+            ? run(runtime.file, file, args, { cwd: project, input })
+            : run(runtime.file, runtime.file, [...runtime.args, file, ...args], { cwd: project, input })
+      })
+      const directory = ["--dir", join(project, `command ${name}`)]
+      const lines = Array.from({ length: 5000 }, (_, index) => `line ${index}\n`).join("")
+      const small = ["--segment-bytes", "8KiB", "--max-segments", "2"]
+      const recorded = await command("record", ...directory, ...small).given(lines)
+      assert.strictEqual(recorded.code, 0, recorded.stderr)
+      const verified = await command("verify", ...directory).given("")
+      assert.strictEqual(verified.code, 0, verified.stdout)
+      const replayed = await command("replay", ...directory).given("")
+      assert.strictEqual(replayed.code, 0, replayed.stderr)
+      assert.strictEqual(replayed.stdout, lines)
+    })
+  })
+}
+
+describe.skipIf(isMissing)("one directory", () => {
+  it("is continued by every runtime after the other", async () => {
+    const directory = join(library, "in turn")
+    const names = here.map(([name]) => name)
+    for (const [turn, [name, runtime]] of [...here, ...here].entries()) {
+      const words = await runApplication<unknown>(runtime, "promised.ts", [directory, name], library)
+      assert.deepStrictEqual(words, [...names, ...names].slice(0, turn + 1))
+    }
+  })
+
+  it("is recorded into by one runtime at a time", async () => {
+    for (const [holder, { args, file }] of here) {
+      const directory = join(library, `held by ${holder}`)
+      const victim = spawn(file, [...args, "untilKilled.ts", directory, "thread"], {
+        cwd: library,
+        env: environmentOf(file),
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      const ended = new Promise((done) => victim.once("close", done))
+      try {
+        await new Promise((first) => victim.stdout.once("data", first))
+        victim.stdout.resume()
+        for (const [name, second] of here) {
+          const run = runApplication(second, "promised.ts", [directory, name], library)
+          const error = await run.then(() => undefined, (error: Error) => error)
+          assert.match(String(error?.message), /another process holds it/, `${name} beside ${holder}`)
+        }
+      } finally {
+        victim.kill("SIGKILL")
+        await ended
+      }
+    }
   })
 })
+
+/** Every flag of TypeScript that refuses something. */
+const everyStrictness = {
+  strict: true,
+  allowUnreachableCode: false,
+  allowUnusedLabels: false,
+  allowImportingTsExtensions: true,
+  erasableSyntaxOnly: true,
+  exactOptionalPropertyTypes: true,
+  isolatedModules: true,
+  noFallthroughCasesInSwitch: true,
+  noImplicitOverride: true,
+  noImplicitReturns: true,
+  noPropertyAccessFromIndexSignature: true,
+  noUncheckedIndexedAccess: true,
+  noUncheckedSideEffectImports: true,
+  noUnusedLocals: true,
+  noUnusedParameters: true,
+  verbatimModuleSyntax: true
+}
 
 describe.skipIf(isMissing).each([
   ["TypeScript 7", join(root, "node_modules/typescript/bin/tsc")],
   ["TypeScript 5.9", join(root, "tools/node_modules/typescript/bin/tsc")]
 ])("the types, read by %s", (name, tsc) => {
-  it.each(["node16", "bundler"])("hold with moduleResolution %s", async (moduleResolution) => {
-    const config = `tsconfig.${name}.${moduleResolution}.json`
-    writeFileSync(
-      join(project, config),
-      JSON.stringify({
-        compilerOptions: {
-          target: "ES2024",
-          // Effect's own declarations name types of the DOM.
-          lib: ["ES2024", "DOM"],
-          types: ["node"],
-          module: moduleResolution === "node16" ? "node16" : "esnext",
-          moduleResolution,
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          allowImportingTsExtensions: true,
-          noEmit: true
-        },
-        files: ["record.ts", "recordElsewhere.ts", "replay.ts", "simulated.ts"]
-      })
-    )
-    const { code, stdout } = await run(runtimes["Node 24"], process.execPath, [tsc, "-p", config], { cwd: project })
-    assert.strictEqual(code, 0, stdout)
+  const compile = async (
+    what: string,
+    moduleResolution: string,
+    files: ReadonlyArray<string>,
+    options: Readonly<Record<string, boolean>>
+  ): Promise<string> => {
+    const config = `tsconfig.${what}.${name}.${moduleResolution}.json`
+    const compilerOptions = {
+      target: "ES2024",
+      // Effect's own declarations name types of the DOM.
+      lib: ["ES2024", "DOM"],
+      types: ["node"],
+      module: moduleResolution === "node16" ? "node16" : "esnext",
+      moduleResolution,
+      outDir: "declarations",
+      ...everyStrictness,
+      ...options
+    }
+    writeFileSync(join(project, config), JSON.stringify({ compilerOptions, files }))
+    const { code, stdout } = await run(nodes["Node 24"], process.execPath, [tsc, "-p", config], { cwd: project })
+    assert.strictEqual(code === 0, stdout === "")
+    return stdout
+  }
+  const resolutions = ["node16", "bundler"]
+
+  it.each(resolutions)("hold with moduleResolution %s", async (moduleResolution) => {
+    const files = [
+      "monitored.ts",
+      "promised.ts",
+      "record.ts",
+      "recordElsewhere.ts",
+      "replay.ts",
+      "restarted.ts",
+      "simulated.ts",
+      "untilKilled.ts"
+    ]
+    assert.strictEqual(await compile("used", moduleResolution, files, { noEmit: true }), "")
+  })
+
+  it.each(resolutions)("have names for what a package exports without a word, with %s", async (moduleResolution) => {
+    const options = { declaration: true, emitDeclarationOnly: true }
+    assert.strictEqual(await compile("exported", moduleResolution, ["exported.ts"], options), "")
+  })
+
+  it.each(resolutions)("can be written out for isolatedDeclarations, with %s", async (moduleResolution) => {
+    const options = { declaration: true, emitDeclarationOnly: true, isolatedDeclarations: true }
+    assert.strictEqual(await compile("annotated", moduleResolution, ["annotated.ts"], options), "")
   })
 })

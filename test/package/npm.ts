@@ -1,14 +1,36 @@
 /** npm as its users call it: none of what `npm run` tells its children, and the cache before the network. */
 import { execFileSync } from "node:child_process"
-import { delimiter, dirname, resolve } from "node:path"
+import { existsSync, readdirSync } from "node:fs"
+import { delimiter, dirname, join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "../..")
 
+/** What runs a program: the file, and what stands before the program's own name. */
+export interface Runtime {
+  readonly file: string
+  readonly args: ReadonlyArray<string>
+}
+
 /** The two ends of what is supported, both from npm's package `node`. */
-export const runtimes = {
+export const nodes = {
   "Node 22": resolve(root, "tools/node_modules/node/bin/node"),
   "Node 24": resolve(root, "node_modules/node/bin/node")
 } as const
+
+/** The runtime that npm brought for this system: its package differs from system to system. */
+const broughtBy = (scope: string, file: string): string => {
+  const folder = resolve(root, "tools/node_modules", scope)
+  const packages = existsSync(folder) ? readdirSync(folder) : []
+  return packages.map((name) => join(folder, name, file)).find((path) => existsSync(path)) ?? ""
+}
+
+/** Every runtime in which the package is tried; one that is not here has no file. Known once the tools are installed. */
+export const runtimes = (): Readonly<Record<"Node 22" | "Node 24" | "Bun" | "Deno", Runtime>> => ({
+  "Node 22": { file: nodes["Node 22"], args: [] },
+  "Node 24": { file: nodes["Node 24"], args: [] },
+  Bun: { file: broughtBy("@oven", "bin/bun"), args: [] },
+  Deno: { file: broughtBy("@deno", "deno"), args: ["run", "--allow-all"] }
+})
 
 /** The environment of a shell in which `node` is this one. */
 export const environmentOf = (node: string): NodeJS.ProcessEnv => {
@@ -34,7 +56,7 @@ export const npm = (args: ReadonlyArray<string>, cwd: string): string =>
   execFileSync("npm", args, {
     cwd,
     encoding: "utf8",
-    env: environmentOf(runtimes["Node 24"]),
+    env: environmentOf(nodes["Node 24"]),
     stdio: ["ignore", "pipe", "pipe"],
     shell: process.platform === "win32"
   })

@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { inject } from "vitest"
-import { environmentOf, runtimes } from "./npm.ts"
+import { environmentOf, nodes } from "./npm.ts"
 
 const tarball = inject("tarball")
 const readme = readFileSync(resolve(import.meta.dirname, "../../README.md"), "utf8")
@@ -25,7 +25,7 @@ const boundary = "---- next fence"
 const runShell = async (fences: ReadonlyArray<string>, cwd: string): Promise<ReadonlyArray<string>> => {
   const script = ["set -eu", "exec 2>&1", ...fences].join(`\necho '${boundary}'\n`)
   // A group of its own, so that a program in the background ends with the test whatever happens.
-  const shell = spawn("bash", ["-c", script], { cwd, env: environmentOf(runtimes["Node 22"]), detached: true })
+  const shell = spawn("bash", ["-c", script], { cwd, env: environmentOf(nodes["Node 22"]), detached: true })
   let printed = ""
   shell.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text))
   try {

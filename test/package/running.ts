@@ -1,6 +1,7 @@
 /** Runs commands of an installed package, and reads what the applications of `consumer/` print. */
 import { execFile } from "node:child_process"
 import { environmentOf } from "./npm.ts"
+import type { Runtime } from "./npm.ts"
 
 /** Less than a test may take, so that a command that hangs ends with its test. */
 const commandMillisMax = 100_000
@@ -40,21 +41,21 @@ export const run = (
 
 /** What `recordAndCheck` prints. */
 export interface Found {
-  readonly node: string
+  readonly runtime: string
   readonly durable: number
   readonly replayed: number
   readonly cold: number
   readonly faults: number
 }
 
-/** Runs an application with a runtime; throws with everything it said when it fails. */
-export const runApplication = async (
-  node: string,
-  file: string,
-  args: ReadonlyArray<string>,
+/** Runs an application with a runtime, and reads what it prints; throws with everything it said when it fails. */
+export const runApplication = async <A = Found>(
+  { args, file }: Runtime,
+  application: string,
+  given: ReadonlyArray<string>,
   cwd: string
-): Promise<Found> => {
-  const { code, stderr, stdout } = await run(node, node, [file, ...args], { cwd })
-  if (code !== 0) throw new Error(`${file} ended with code ${code}\n${stdout}${stderr}`)
+): Promise<A> => {
+  const { code, stderr, stdout } = await run(file, file, [...args, application, ...given], { cwd })
+  if (code !== 0) throw new Error(`${application} ended with code ${code}\n${stdout}${stderr}`)
   return JSON.parse(stdout)
 }

@@ -345,10 +345,10 @@ describe("Replay of format 2", () => {
       yield* put(directory, hot(wal[0]!), hot(foreign[1]!), hot(wal[2]!))
       const swapped = yield* idsUntilFailure()
       assert.deepStrictEqual(swapped.ids, range(1, 10))
-      assert.strictEqual(swapped.failure._tag === "SegmentCorrupt" ? swapped.failure.reason : "", "BrokenChain")
+      assert.strictEqual(swapped.failure._tag === "SegmentCorrupt" ? swapped.failure.reason._tag : "", "BrokenChain")
       yield* put(directory, { ...hot(wal[2]!), name: hot(wal[1]!).name })
       const misplaced = yield* idsUntilFailure()
-      assert.strictEqual(misplaced.failure._tag === "SegmentCorrupt" ? misplaced.failure.reason : "", "BadOrder")
+      assert.strictEqual(misplaced.failure._tag === "SegmentCorrupt" ? misplaced.failure.reason._tag : "", "BadOrder")
       // The same ids, the same wal_id, but another history.
       const forged = buildSegment({
         segmentIndex: 1,
@@ -358,7 +358,10 @@ describe("Replay of format 2", () => {
       })
       yield* put(directory, hot(forged))
       const rewritten = yield* idsUntilFailure()
-      assert.strictEqual(rewritten.failure._tag === "SegmentCorrupt" ? rewritten.failure.reason : "", "BrokenChain")
+      assert.strictEqual(
+        rewritten.failure._tag === "SegmentCorrupt" ? rewritten.failure.reason._tag : "",
+        "BrokenChain"
+      )
     }).pipe(onSimulatedDisk))
 
   it.effect("takes an open segment that others follow for damage", () =>
@@ -369,7 +372,7 @@ describe("Replay of format 2", () => {
       yield* put(directory, hot(open[0]!), hot(second!))
       const { failure, ids } = yield* idsUntilFailure()
       assert.deepStrictEqual(ids, range(1, 10))
-      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadHeader")
+      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadHeader")
     }).pipe(onSimulatedDisk))
 })
 
@@ -387,7 +390,7 @@ describe("Replay of format 1", () => {
       yield* put(directory, hot(unclosedByAnother(2, 12, 10)))
       const skipped = yield* idsUntilFailure()
       assert.deepStrictEqual(skipped.ids, range(1, 10))
-      assert.strictEqual(skipped.failure._tag === "SegmentCorrupt" ? skipped.failure.reason : "", "Truncated")
+      assert.strictEqual(skipped.failure._tag === "SegmentCorrupt" ? skipped.failure.reason._tag : "", "Truncated")
       const torn = unclosedByAnother(0, 1, 10)
       torn.bytes[torn.blockEnds.at(-1)!.offset + 5] = 1
       yield* put(directory, hot(torn), hot(unclosedByAnother(2, 11, 10)))

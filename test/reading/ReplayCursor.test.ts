@@ -118,6 +118,36 @@ describe.each(formats)("Replay.events, following ($name)", ({ layout }) => {
       assert.deepStrictEqual(ids, range(1, 12))
     }).pipe(onSimulatedDisk))
 
+  it.effect("reports the events that were added to a closed segment and deleted, before it looked again", () =>
+    Effect.gen(function*() {
+      const first = { layout, segmentIndex: 0, firstEventId: 1 }
+      const read = buildSegment({ ...first, commits: [eventsOf(layout, 1, 3)] })
+      const continued = buildSegment({ ...first, commits: [eventsOf(layout, 1, 3), eventsOf(layout, 4, 7)] })
+      const second = buildSegment({
+        layout,
+        segmentIndex: 1,
+        firstEventId: 8,
+        commits: [eventsOf(layout, 8, 9)],
+        previousChainedChecksum: continued.chainedChecksum
+      })
+      yield* put(directory, hot(read))
+      const ids: Array<number> = []
+      const following = yield* Effect.forkChild(
+        Replay.events({ directory, to: { id: 9 }, follow: "poll" }).pipe(
+          Stream.runForEach(({ id }) => Effect.sync(() => void ids.push(id)))
+        )
+      )
+      yield* yieldOften
+      assert.deepStrictEqual(ids, range(1, 3))
+      const disk = yield* Disk
+      yield* disk.unlink(pathOf(read))
+      yield* put(directory, hot(second))
+      yield* TestClock.adjust(10_000)
+      const error = yield* Effect.flip(Fiber.join(following))
+      assert.deepInclude(error, { _tag: "EventsDeleted", wanted: "event 4", firstAvailableId: 8 })
+      assert.deepStrictEqual(ids, range(1, 3))
+    }).pipe(onSimulatedDisk))
+
   it.effect("gives every event once and in order while segments grow, rotate, freeze and go", () =>
     Effect.gen(function*() {
       for (let seed = 1; seed <= 10; seed++) {

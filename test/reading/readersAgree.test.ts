@@ -25,6 +25,7 @@ import { repair } from "../../src/reading/recovery/Repair.ts"
 import { verify } from "../../src/reading/recovery/Verify.ts"
 import type { VerifyReport } from "../../src/reading/recovery/Verify.ts"
 import * as Replay from "../../src/reading/Replay.ts"
+import type { SegmentCorrupt } from "../../src/reading/segment/SegmentCorrupt.ts"
 import { readStart } from "../../src/reading/segment/SegmentReader.ts"
 import { here, place } from "../cli/commandLine.ts"
 import { buildSegment, buildWal, filesIn, makeRandom, put } from "../fixtures/segments.ts"
@@ -264,6 +265,8 @@ const faultText = (fault: {
   readonly found: string
 }): string => `${fault.reason} at ${fault.offset}: expected ${fault.expected}, found ${fault.found}`
 
+const corruptText = ({ reason }: SegmentCorrupt): string => faultText({ ...reason, reason: reason._tag })
+
 /** What a replay hands out, whether all of that is true, and how it ends. */
 const replayedOf = (truth: ReadonlyMap<number, Uint8Array>) =>
   Effect.fnUntraced(function*(options: Omit<Replay.ReplayOptions, "directory">) {
@@ -281,7 +284,7 @@ const replayedOf = (truth: ReadonlyMap<number, Uint8Array>) =>
     const fault = Result.isSuccess(end)
       ? undefined
       : end.failure._tag === "SegmentCorrupt"
-      ? faultText(end.failure)
+      ? corruptText(end.failure)
       : String(end.failure)
     return { ids, isRight, fault }
   })
@@ -396,7 +399,7 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
       assert.isTrue(past.isRight)
       assert.strictEqual(holes.length > 0, verdict === "damaged")
       const first = holes[0]?.damage[0]?.error
-      if (first !== undefined) assert.strictEqual(first._tag === "SegmentCorrupt" && faultText(first), fault)
+      if (first !== undefined) assert.strictEqual(first._tag === "SegmentCorrupt" && corruptText(first), fault)
 
       // Repair, and a copy.
       const { left, steps } = yield* repair({ directory, apply: false })

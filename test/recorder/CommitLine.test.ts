@@ -6,6 +6,7 @@ import * as CommitLine from "../../src/recorder/CommitLine.ts"
 import * as Arena from "../../src/shared/Arena.ts"
 import { HeldBack } from "../../src/shared/Arena.ts"
 import * as Doorbell from "../../src/shared/Doorbell.ts"
+import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 
 const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
   const arena = Arena.makeUnsafe({
@@ -14,13 +15,18 @@ const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
     layout: { version: 2, eventSize: 0, blockBytesMax: 256 }
   })
   let rings = 0
-  const line = yield* CommitLine.make(arena, failsOnDisk, () => rings++)
+  /** Each time that something was published, whether a flush was asked for. */
+  const published: Array<boolean> = []
+  const line = yield* CommitLine.make(arena, failsOnDisk, {
+    onRing: () => rings++,
+    publish: (asks) => published.push(asks)
+  })
   /** A caller's outcome: the durable position, or the reason and the event. */
-  const waitFor = (eventId: number, ask?: () => void) =>
+  const waitFor = (eventId: number, asks = false) =>
     Effect.forkChild(
-      Effect.match(line.wait(eventId, ask), {
+      Effect.match(line.wait(eventId, asks), {
         onSuccess: (durable) => durable,
-        onFailure: ({ detail, reason }) => `${reason} ${detail}`
+        onFailure: ({ eventId, reason }) => `${reason._tag} event ${eventId}`
       }),
       { startImmediately: true }
     )
@@ -30,7 +36,7 @@ const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
       Doorbell.ringUnsafe(arena.durable)
     })
   const holdBack = (code: HeldBack) => Effect.sync(() => Arena.putHeldBackUnsafe(arena, code))
-  return { arena, waitFor, publish, holdBack, ringsHeard: () => rings }
+  return { arena, line, waitFor, publish, published, holdBack, ringsHeard: () => rings }
 })
 
 const setup = setupOf(true)
@@ -51,14 +57,57 @@ describe("CommitLine", () => {
 
   it.effect("asks for a flush only on behalf of a caller that has to wait", () =>
     Effect.gen(function*() {
-      const { publish, waitFor } = yield* setup
-      let asked = 0
+      const { publish, published, waitFor } = yield* setup
       yield* publish(4)
-      assert.strictEqual(yield* Fiber.join(yield* waitFor(4, () => asked++)), 4)
-      assert.strictEqual(asked, 0)
-      const waiting = yield* waitFor(5, () => asked++)
-      assert.strictEqual(asked, 1)
-      yield* Fiber.interrupt(waiting)
+      assert.strictEqual(yield* Fiber.join(yield* waitFor(4, true)), 4)
+      assert.deepStrictEqual(published, [])
+      const waiting = yield* waitFor(5, true)
+      assert.deepStrictEqual(published, [true])
+      const idle = yield* waitFor(6)
+      assert.deepStrictEqual(published, [true, false])
+      yield* Fiber.interruptAll([waiting, idle])
+    }))
+
+  it.effect("publishes once, and asks once, for all whom one ring serves and who commit again", () =>
+    Effect.gen(function*() {
+      const { line, publish, published } = yield* setup
+      const callers = yield* Effect.forEach(Array.from({ length: 100 }), (_, at) =>
+        Effect.forkChild(
+          Effect.andThen(line.wait(at + 1, true), line.wait(at + 101, at === 99)),
+          { startImmediately: true }
+        ))
+      assert.strictEqual(published.length, 100)
+      yield* publish(100)
+      assert.deepStrictEqual(published.slice(100), [true])
+      yield* publish(200)
+      assert.deepStrictEqual(yield* Fiber.joinAll(callers), Array.from({ length: 100 }, () => 200))
+    }))
+
+  it.effect("serves and forgets in any order, and keeps nothing of those who were interrupted", () =>
+    Effect.gen(function*() {
+      const random = new SeededRandom(7)
+      const { holdBack, publish, waitFor } = yield* setup
+      for (let round = 0; round < 20; round++) {
+        const ids = Array.from({ length: 1 + random.below(200) }, () => 1 + round * 1000 + random.below(900))
+        const callers = yield* Effect.forEach(
+          ids,
+          (eventId) => Effect.map(waitFor(eventId), (fiber) => ({ eventId, fiber }))
+        )
+        const gone = callers.filter(() => random.chance(0.6))
+        yield* Fiber.interruptAll(gone.map(({ fiber }) => fiber))
+        const left = callers.filter((caller) => !gone.includes(caller))
+        const reached = 1 + round * 1000 + random.below(900)
+        yield* publish(reached)
+        for (const { eventId, fiber } of left) {
+          assert.strictEqual(fiber.pollUnsafe() !== undefined, eventId <= reached, `${eventId} of ${reached}`)
+        }
+        yield* publish((round + 1) * 1000)
+        const durable = yield* Fiber.joinAll(left.map(({ fiber }) => fiber))
+        assert.deepStrictEqual(durable, left.map(({ eventId }) => eventId <= reached ? reached : (round + 1) * 1000))
+      }
+      // Whoever commits again when the maintainer is down is told again.
+      yield* holdBack(HeldBack.MaintainerDown)
+      assert.strictEqual(yield* Fiber.join(yield* waitFor(1_000_000)), "MaintainerDown event 1000000")
     }))
 
   it.effect("fails those who wait when the disk holds them back, and those who come later at the next attempt", () =>

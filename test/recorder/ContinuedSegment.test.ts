@@ -168,7 +168,7 @@ describe.each(kinds)("a segment that is continued ($name)", (kind) => {
       const { flusher, writer } = yield* provided(start(layout))
       append(writer, 31, 33)
       yield* simulated.failNext("read", "Io", /\.wal$/)
-      assert.strictEqual((yield* Effect.flip(provided(flusher.flush(0)))).reason, "ReadFailed")
+      assert.strictEqual((yield* Effect.flip(provided(flusher.flush(0)))).reason._tag, "ReadFailed")
       yield* simulated.disk.unlink(directory.hotPath(2))
       assert.isTrue(yield* provided(flusher.flush(0)))
       yield* simulated.crash

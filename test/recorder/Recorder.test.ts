@@ -94,10 +94,10 @@ describe.each(layersAndFormats)("Recorder, maintainer in a %s, %s", (_layer, _fo
           const before = writer.lastEventId
           const tooMany = Array.from({ length: 4000 }, (_, at) => kind.event(at + 1))
           const refused = yield* Effect.flip(recorder.appendAll(tooMany))
-          assert.strictEqual(refused.reason, "TooLarge")
+          assert.strictEqual(refused.reason._tag, "TooLarge")
           assert.match(refused.message, /a batch of 4000 events with \d+ bytes, .* at most \d+ events with \d+ bytes/)
           const wrong = yield* Effect.flip(recorder.appendAll([kind.event(1), new Uint8Array(9000), kind.event(2)]))
-          assert.include(["TooLarge", "WrongSize"], wrong.reason)
+          assert.include(["TooLarge", "WrongSize"], wrong.reason._tag)
           assert.include(wrong.message, "9000 bytes")
           assert.strictEqual(yield* recorder.appendAll([]), before)
           assert.strictEqual(writer.lastEventId, before)
@@ -262,7 +262,7 @@ describe.each(layers)("Recorder of format 2, maintainer in a %s", (_layer, walLa
         Effect.gen(function*() {
           yield* recorder.append(text(1))
           const error = yield* Effect.flip(recorder.append(new Uint8Array(8189)))
-          assert.strictEqual(error.reason, "TooLarge")
+          assert.strictEqual(error.reason._tag, "TooLarge")
           assert.include(error.message, "8189 bytes, at most 8188")
           assert.strictEqual(yield* recorder.append(text(2)), 2)
         }))
@@ -370,7 +370,7 @@ describe("backpressure", () => {
             yield* gate.close
             for (let id = 1; id <= 32; id++) yield* recorder.append(event(id))
             const error = yield* Effect.flip(recorder.append(event(33)))
-            assert.strictEqual(error.reason, "Backpressure")
+            assert.strictEqual(error.reason._tag, "Backpressure")
             yield* gate.open
             yield* recorder.commitTo(16)
             yield* Effect.retry(recorder.append(event(33)), { while: (error) => error.isRetryable })
@@ -406,12 +406,16 @@ describe("a full disk", () => {
       yield* simulated.setCapacityBytes(0)
       yield* recorder.append(new Uint8Array(4000))
       const error = yield* Effect.flip(recorder.commit)
-      assert.strictEqual(error.reason, "DiskFull")
+      assert.strictEqual(error.reason._tag, "DiskFull")
       assert.include(error.message, "disk space")
       assert.isTrue(error.isRetryable)
       const later = yield* Effect.forkChild(Effect.flip(recorder.commit))
       yield* TestClock.adjust("2 seconds")
-      assert.strictEqual((yield* Fiber.join(later)).reason, "DiskFull", "a commit that begins while the disk is full")
+      assert.strictEqual(
+        (yield* Fiber.join(later)).reason._tag,
+        "DiskFull",
+        "a commit that begins while the disk is full"
+      )
       yield* simulated.setCapacityBytes(1 << 20)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* recorder.commit, 2)
@@ -444,9 +448,9 @@ describe("ids", () => {
           ]
           for (const attempt of attempts) {
             const error = yield* Effect.flip(attempt)
-            assert.strictEqual(error.reason, "LogExhausted")
+            assert.strictEqual(error.reason._tag, "LogExhausted")
             assert.isFalse(error.isRetryable)
-            assert.include(error.message, "record into another directory (segment 2147483646 of 2147483646, event 8 of")
+            assert.include(error.message, "record into another directory")
           }
           assert.strictEqual(yield* recorder.commit, 8)
           Reflect.set(recorder.writer, "segmentIndex", 0)
@@ -488,11 +492,11 @@ describe("a maintainer that was given up", () => {
       yield* recorder.append(text(1))
       const commit = yield* Effect.forkChild(Effect.flip(recorder.commit))
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual((yield* Fiber.join(commit)).reason, "MaintainerDown")
+      assert.strictEqual((yield* Fiber.join(commit)).reason._tag, "MaintainerDown")
       const down = yield* Effect.flip(maintainer.down)
       assert.strictEqual(down._tag, "MaintainerDown")
       const error = yield* Effect.flip(Effect.forever(recorder.append(new Uint8Array(1000))))
-      assert.strictEqual(error.reason, "MaintainerDown")
+      assert.strictEqual(error.reason._tag, "MaintainerDown")
     }).pipe(Effect.provide(onBrokenDriver)))
 
   it.effect("fails an append that waits for a slot meanwhile", () =>
@@ -511,7 +515,7 @@ describe("a maintainer that was given up", () => {
       assert.isFalse((yield* maintainer.status).isDown)
       yield* TestClock.adjust("1 minute")
       assert.isTrue((yield* maintainer.status).isDown)
-      assert.strictEqual((yield* Fiber.join(appending)).reason, "MaintainerDown")
+      assert.strictEqual((yield* Fiber.join(appending)).reason._tag, "MaintainerDown")
       assert.strictEqual(appended, whenFull)
     }).pipe(Effect.provide(onBrokenDriver)))
 })

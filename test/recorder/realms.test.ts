@@ -22,7 +22,8 @@ const inContext = (text: string): unknown => {
       import * as Exit from "effect/Exit"
       import * as Layer from "effect/Layer"
       import * as Stream from "effect/Stream"
-      import { Disk, NodeDisk, Replay, Wal } from "./index.js"
+      import * as NodeDisk from "./disk/NodeDisk.js"
+      import { Disk, Replay, Wal } from "./index.js"
       const directory = ${JSON.stringify(join(directory, "log"))}
       ${text}`
     const flags = ["--experimental-vm-modules", "--no-warnings"]
@@ -79,7 +80,7 @@ describe("in a context of its own", () => {
         const disk = yield* Disk.Disk
         const error = yield* Effect.flip(disk.stat(directory + "/nothing"))
         const missing = yield* Effect.flip(disk.open(directory, "read"))
-        return [error.reason, missing.reason, error.cause instanceof Error]
+        return [error.reason._tag, missing.reason._tag, error.cause instanceof Error]
       })
       const exit = await Effect.runPromiseExit(Effect.provide(program, NodeDisk.${disk}))
       console.log(JSON.stringify(Exit.isSuccess(exit) ? exit.value : String(exit)))

@@ -11,6 +11,7 @@ import { Compressor } from "../../src/index.ts"
 import type { Log } from "../../src/recorder/Log.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
+import { fieldsOf } from "../fixtures/errors.ts"
 import { small } from "./fixtures.ts"
 
 class Payments extends Wal.Service<Payments>()("test/Payments", { event: Schema.Struct({ cents: Schema.Int }) }) {}
@@ -74,7 +75,7 @@ describe.each(["wait", "fail"] as const)("while the disk fails for a second (onD
           assert.isUndefined(committing.pollUnsafe())
         } else {
           const result = yield* Fiber.join(committing)
-          assert.deepInclude(result._tag === "Failure" ? result.failure : result, {
+          assert.deepInclude(result._tag === "Failure" ? fieldsOf(result.failure) : result, {
             _tag: "RecorderError",
             reason: "DiskFull",
             eventId: 2

@@ -12,7 +12,7 @@ parentPort?.on("message", () => {})
 const told = await Effect.runPromise(
   Effect.forEach(
     [...data.sizes.map((size) => appender.append(new Uint8Array(size).fill(1))), appender.commit],
-    (step) => Effect.match(step, { onFailure: ({ reason }) => reason, onSuccess: () => "done" })
+    (step) => Effect.match(step, { onFailure: ({ reason }) => reason._tag, onSuccess: () => "done" })
   )
 )
 parentPort?.postMessage(told)

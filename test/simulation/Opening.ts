@@ -69,7 +69,7 @@ export const openTwice = (life: Life): Effect.Effect<void> =>
     if (Exit.isSuccess(exit)) throw new Violation("two maintainers have the directory at once")
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
     if (error === undefined) throw Cause.squash(exit.cause)
-    const isRefused = error._tag === "DiskError" && (error.reason === "Held" || life.faults.hadSome)
+    const isRefused = error._tag === "DiskError" && (error.reason._tag === "Held" || life.faults.hadSome)
     if (!isRefused) throw new Violation(`a second maintainer fails by something else: ${error.message}`)
   })
 
@@ -82,7 +82,7 @@ const seamed = (life: Life, services: Context.Context<Parts>): Context.Context<P
 const checkFailure = (life: Life, cause: Cause.Cause<WalError>): void => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error?._tag === "SegmentCorrupt" && life.setting.rotten.has(error.segmentIndex)) throw new NewestIsRotten()
-  if (error?._tag === "DiskError" && life.faults.hadSome && error.reason !== "Held") return
+  if (error?._tag === "DiskError" && life.faults.hadSome && error.reason._tag !== "Held") return
   throw error === undefined ? Cause.squash(cause) : new Violation(`the directory does not open: ${error.message}`)
 }
 

@@ -21,6 +21,8 @@ const shareOf = ({ content, path }: SegmentOnDisk, scenario: Pick<Scenario, "wal
   } catch {
     return undefined
   }
+  // Of what has rotted, the bytes before the damage are a part.
+  if (verifier.fault !== undefined) return undefined
   const bytes = verifier.point?.offset
   const fullBytes = fullBytesOf(scenario)
   const byEvents = scenario.wal.format === 1 ? 64 + (fullBytes - 64) * events * 64 / slotBytesOf(scenario) : 0

@@ -113,10 +113,10 @@ export class Workload {
   /** A failed append or commit must have a reason that this life gives. */
   #expected(error: RecorderError): void {
     const { restartsMax = 5, onDiskFailure, onFull } = this.life.setting.scenario.wal
-    const isDisk = error.reason === "DiskFull" || error.reason === "DiskFailing"
+    const isDisk = error.reason._tag === "DiskFull" || error.reason._tag === "DiskFailing"
     if (isDisk && onDiskFailure === "fail" && this.life.faults.hadSome) return
-    if (error.reason === "MaintainerDown" && restartsMax < 1000) return
-    if (error.reason === "Backpressure" && onFull === "fail") return
+    if (error.reason._tag === "MaintainerDown" && restartsMax < 1000) return
+    if (error.reason._tag === "Backpressure" && onFull === "fail") return
     throw new Violation(`an operation failed without a cause: ${error.message}`)
   }
 
@@ -168,7 +168,7 @@ export class Workload {
       return Effect.matchEffect(recorder.appendAll(events), {
         onFailure: (error) =>
           Effect.sync(() => {
-            if (!isTooLarge || error.reason !== "TooLarge") this.#expected(error)
+            if (!isTooLarge || error.reason._tag !== "TooLarge") this.#expected(error)
           }),
         onSuccess: () =>
           Effect.sync(() => {

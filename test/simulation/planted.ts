@@ -263,7 +263,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             yield* readFully(old, tail, bytes)
             yield* writeFully(fresh, [tail], bytes)
           })).pipe(
-            Effect.catchIf((error) => error.reason === "NotFound", () => Effect.void),
+            Effect.catchReason("DiskError", "NotFound", () => Effect.void),
             Effect.andThen(disk.rename(from, to))
           )
     }))
@@ -286,7 +286,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
             yield* writeFully(old, [header], 0)
             yield* old.sync
             yield* disk.unlink(from)
-          })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => disk.rename(from, to)))
+          })).pipe(Effect.catchReason("DiskError", "NotFound", () => disk.rename(from, to)))
     }))
   },
   {
@@ -335,7 +335,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 126,
+    seedFirst: 220,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))

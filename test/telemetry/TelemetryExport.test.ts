@@ -4,8 +4,12 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import { Recorder } from "../../src/recorder/Recorder.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
+import * as PrometheusRoute from "../../src/telemetry/PrometheusRoute.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
-import { layerMetrics, layerPrometheus, prometheusText } from "../../src/telemetry/TelemetryExport.ts"
+import { layerMetrics, prometheusText } from "../../src/telemetry/TelemetryExport.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 const layer = Telemetry.layer({ writersMax: 2, nowNanos: () => 20_000_000_000 })
 const start = (nanos: number) => 20_000_000_000 - nanos
@@ -94,12 +98,12 @@ describe("prometheusText", () => {
     }).pipe(Effect.provide(layer)))
 })
 
-describe("layerPrometheus", () => {
+describe("the route of Prometheus", () => {
   it.effect("answers GET /metrics with what is true now", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.Telemetry
       const { dispose, handler } = HttpRouter.toWebHandler(
-        layerPrometheus().pipe(Layer.provide(Layer.succeed(Telemetry.Telemetry, telemetry))),
+        PrometheusRoute.layer().pipe(Layer.provide(Layer.succeed(Telemetry.Telemetry, telemetry))),
         { disableLogger: true }
       )
       yield* Effect.addFinalizer(() => Effect.promise(dispose))
@@ -166,4 +170,44 @@ describe("layerMetrics", () => {
       )
       assert.strictEqual(registry.size, 0)
     }))
+
+  it.effect("gives two logs of one process two series, by their directories", () =>
+    Effect.gen(function*() {
+      const logOf = (directory: string) => layerMetrics().pipe(Layer.provideMerge(Wal.layer({ directory })))
+      const one = yield* Layer.build(logOf("/logs/one"))
+      const two = yield* Layer.build(logOf("/logs/two"))
+      const record = Effect.flatMap(Recorder, ({ appendDurable }) => appendDurable(new Uint8Array(1)))
+      yield* Effect.provideContext(record, one)
+      yield* Effect.provideContext(Effect.andThen(record, record), two)
+      const written = (yield* PrometheusMetrics.format()).split("\n")
+        .filter((line) => line.startsWith("effect_wal_written_events_total{"))
+      assert.deepStrictEqual(written.map((line) => [/log="([^"]*)"/.exec(line)?.[1], line.split(" ").at(-1)]), [
+        ["/logs/one", "1"],
+        ["/logs/two", "2"]
+      ])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(SimulatedDisk.layer({ seed: 1 })),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    ))
+})
+
+describe("the label `log`", () => {
+  const strange = "/logs/\"quoted\"\\ and\nbroken"
+
+  it.effect("is escaped, whatever the name of a directory, as Effect's exporter escapes it", () =>
+    Effect.gen(function*() {
+      const telemetry = yield* worked
+      const ours = prometheusText(telemetry.snapshotUnsafe(), { log: strange }).split("\n")
+      const series = ours.filter((line) => line.startsWith("effect_wal_"))
+      const theirs = new Set((yield* PrometheusMetrics.format()).split("\n"))
+      for (const line of series) {
+        assert.isTrue(theirs.has(line), line)
+        assert.include(line, String.raw`log="/logs/\"quoted\"\\ and\nbroken"`)
+      }
+      assert.isAbove(series.length, 100)
+    }).pipe(
+      Effect.provide(layerMetrics({ log: strange }).pipe(Layer.provideMerge(layer))),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    ))
 })

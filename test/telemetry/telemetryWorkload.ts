@@ -18,7 +18,7 @@ export const updatesPerRound = 6
 
 /** Makes a function that does one round of updates: each kind once, and two that differ. */
 export const makeRound = (buffer: SharedArrayBuffer, writer: number): () => void => {
-  const updater = attach(buffer, () => nowNanos).updater(writer)
+  const updater = attach(buffer, { nowNanos: () => nowNanos }).updater(writer)
   const start = nowNanos - valueNanos
   const spread = writer + 1
   let n = 0

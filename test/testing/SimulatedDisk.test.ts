@@ -14,7 +14,8 @@ type Simulated = SimulatedDisk.SimulatedDisk["Service"]
 
 const filled = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value)
 const errorOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.orDie(Effect.flip(effect))
-const reasonOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.map(errorOf(effect), (error) => error.reason)
+const reasonOf = <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
+  Effect.map(errorOf(effect), (error) => error.reason._tag)
 
 const assertPowerOff = (exit: Exit.Exit<unknown, unknown>) =>
   assert.isTrue(Exit.isFailure(exit) && SimulatedDisk.isPowerOff(exit.cause), "the operation died with PowerOff")

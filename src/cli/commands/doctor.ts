@@ -117,9 +117,10 @@ const measure = (directory: string, isProgressWanted: boolean) => {
   })
   return withProgress(probe(directory), look, isProgressWanted).pipe(
     Effect.map((measures) => ({ heldBy: null, measures })),
-    Effect.catchIf(
-      (error) => error.reason === "Held",
-      ({ detail }) => Effect.succeed({ heldBy: detail, measures: null })
+    Effect.catchReason(
+      "DiskError",
+      "Held",
+      ({ holder }) => Effect.succeed({ heldBy: holder, measures: null })
     )
   )
 }

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/FileNames.ts"
 import type { AloneOptions } from "../../maintainer/MaintainerOptions.ts"
 import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
@@ -62,7 +61,9 @@ const runMaintainer = Effect.fnUntraced(function*(options: AloneOptions, json: b
   )
   // The stream of outcomes ends after the maintainer has closed, so the last one is awaited outside of its scope.
   const { printing, receipt } = yield* Effect.scoped(Effect.gen(function*() {
-    const services = yield* Layer.build(layer).pipe(Effect.mapError((error) => refusal(directory, error)))
+    const services = yield* Layer.build(layer).pipe(
+      Effect.catchReason("DiskError", "Held", ({ holder }) => Effect.fail(refusal(directory, holder)))
+    )
     const maintainer = Context.get(services, SegmentMaintainer)
     const printing = yield* Effect.forkChild(Stream.runForEach(maintainer.outcomes, (outcome) => print(outcome, json)))
     const watching = yield* Effect.forkChild(
@@ -76,13 +77,11 @@ const runMaintainer = Effect.fnUntraced(function*(options: AloneOptions, json: b
   return receipt
 }, Effect.scoped)
 
-const refusal = (directory: string, error: DiskError): OperatingFailure | DiskError =>
-  error.reason === "Held"
-    ? new OperatingFailure({
-      message: `${directory} is held by ${error.detail} (${lockName}); a recorder maintains its own directory, ` +
-        `and only one maintainer at a time may work on one`
-    })
-    : error
+const refusal = (directory: string, holder: string): OperatingFailure =>
+  new OperatingFailure({
+    message: `${directory} is held by ${holder} (${lockName}); a recorder maintains its own directory, ` +
+      `and only one maintainer at a time may work on one`
+  })
 
 const print = (outcome: StepOutcome, json: boolean) =>
   json ? writeJson(actionOf(outcome)) : writeLines([lineOf(outcome)])

@@ -115,9 +115,10 @@ export const writeEvents = Effect.fnUntraced(function*(
 /** Gives the id of the oldest event, 1 when there is none yet. Reports it if older events were deleted. */
 const sayWhatIsGone = Effect.fnUntraced(function*(directory: string) {
   // A directory that does not exist yet has no events; the replay waits for it, or fails.
-  const firstAvailableId = yield* Effect.catchIf(
+  const firstAvailableId = yield* Effect.catchReason(
     Replay.firstAvailableId(directory),
-    (error) => error.reason === "NotFound",
+    "DiskError",
+    "NotFound",
     () => Effect.succeed(0)
   )
   if (firstAvailableId > 1) {

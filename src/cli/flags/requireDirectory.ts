@@ -53,8 +53,8 @@ const look = (directory: string): Effect.Effect<"directory" | "file" | "nothing"
   Disk.use((disk) => disk.list(directory)).pipe(
     Effect.as("directory" as const),
     Effect.catch((error: DiskError) => {
-      if (error.reason === "NotFound") return Effect.succeed("nothing" as const)
-      if (error.reason === "NotDirectory") return Effect.succeed("file" as const)
+      if (error.reason._tag === "NotFound") return Effect.succeed("nothing" as const)
+      if (error.reason._tag === "NotDirectory") return Effect.succeed("file" as const)
       return Effect.fail(new OperatingFailure({ message: `--dir ${directory} cannot be used: ${error.message}` }))
     })
   )

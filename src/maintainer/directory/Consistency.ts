@@ -71,7 +71,7 @@ export const verifyConsistency = (
   })
 
 const unlessGone = <A>(effect: Effect.Effect<A, DiskError>): Effect.Effect<A | undefined, DiskError> =>
-  Effect.catchIf(effect, (error) => error.reason === "NotFound", () => Effect.succeed(undefined))
+  Effect.catchReason(effect, "DiskError", "NotFound", () => Effect.succeed(undefined))
 
 /** The header of a segment; a fault when the file cannot be decoded or has no header of ours. */
 interface Beginning {

@@ -38,7 +38,7 @@ export const learnPersisted = Effect.fnUntraced(function*(
     // What killed the executor may strike here too; an unknown length is asked for later.
     const stat = yield* Effect.exit(disk.stat(directory.hotPath(segmentIndex)))
     const { bytes, modifiedMillis } = Exit.isSuccess(stat) ? stat.value : { bytes: 0, modifiedMillis: 0 }
-    const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
+    const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined, millis: undefined }
     apply({ _tag: "Persisted", segmentIndex, bytes, ...unknown, closedMillis: modifiedMillis })
   }
 })
@@ -63,7 +63,7 @@ export const learnLost = (
   const bytesOf = (path: string): Effect.Effect<number | undefined, DiskError> =>
     disk.stat(path).pipe(
       Effect.map(({ bytes }) => bytes),
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined))
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
     )
   // The next deletion must not become durable before this one.
   const settled = disk.syncDirectory(directory.path)
@@ -72,7 +72,7 @@ export const learnLost = (
     const bytes = yield* bytesOf(directory.coldPath(segmentIndex, compression))
     yield* settled
     if (catalog.get(segmentIndex)?.state !== "freeing") return
-    if (bytes === undefined) apply({ _tag: "Freed", segmentIndex })
+    if (bytes === undefined) apply({ _tag: "Freed", segmentIndex, millis: undefined })
     else catalog.update(segmentIndex, { state: "cold" })
   })
   const learnFrozen = Effect.fnUntraced(function*(segmentIndex: number) {
@@ -86,7 +86,8 @@ export const learnLost = (
       return
     }
     const { bytes = 0, closedMillis = 0, firstEventId, lastEventId } = known ?? {}
-    apply({ _tag: "Frozen", segmentIndex, hotBytes: bytes, coldBytes, firstEventId, lastEventId, closedMillis })
+    const ids = { firstEventId, lastEventId }
+    apply({ _tag: "Frozen", segmentIndex, hotBytes: bytes, coldBytes, ...ids, closedMillis, millis: undefined })
   })
 
   return Effect.suspend(() => {

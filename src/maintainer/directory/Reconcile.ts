@@ -47,6 +47,7 @@ export interface Reconciled {
 /** Reconciles a directory. */
 export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
   function*(directory: SegmentDirectory, writer: "ours" | "other") {
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const disk = yield* Disk
     const listing = yield* directory.scan
     const removed: Array<string> = []
@@ -63,7 +64,7 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       const isUnfinished = unfinishedNames.includes(name) && writer === "ours"
       // Its owner may still run, as one that takes the lock in vain, or verifies, and remove the file first.
       if (isUnfinished || isPrivateName(lockName, name)) {
-        yield* Effect.catchIf(remove(directory.pathOf(name)), (error) => error.reason === "NotFound", () => Effect.void)
+        yield* Effect.catchReason(remove(directory.pathOf(name)), "DiskError", "NotFound", () => Effect.void)
       }
     }
 

@@ -34,10 +34,10 @@ import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
 import { persistFile } from "../steps/PersistFileStep.ts"
 import { makeGate, retryStep } from "../steps/Retrying.ts"
-import { countedReason } from "../steps/StepError.ts"
 import type { StepError } from "../steps/StepError.ts"
 import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
+import { countedReason } from "../steps/StepReason.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
 import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
@@ -101,6 +101,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     Doorbell.ringUnsafe(control.progress)
   }
   const clock = yield* Clock.Clock
+  const elapsed = (): number => elapsedMillisUnsafe(clock)
   const wake = () => Doorbell.ringUnsafe(control.attention)
 
   const persister = isLead && arena !== undefined
@@ -114,17 +115,19 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const persistFileOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     if (!(yield* persistingFiles.mayTry)) return false
     const startNanos = telemetry.nowNanos()
+    const begun = elapsed()
     const result = yield* Effect.result(persistFile(directory, segmentIndex, doubted))
     const now = yield* Clock.currentTimeMillis
+    const millis = elapsed() - begun
     telemetry.onPersist(Result.isSuccess(result), startNanos)
     if (Result.isSuccess(result)) {
       persistingFiles.succeeded()
       const unknown = { usedBytes: undefined, firstEventId: undefined, lastEventId: undefined }
-      emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...unknown, closedMillis: now })
+      emit({ _tag: "Persisted", segmentIndex, bytes: result.success, ...unknown, closedMillis: now, millis })
       return true
     }
     const { failure } = result
-    emit(failed(failure, now, !failure.isRetryable))
+    emit(failed(failure, now, !failure.isRetryable, millis))
     if (failure.isRetryable) yield* persistingFiles.failed
     return !failure.isRetryable
   })
@@ -146,22 +149,28 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     return worked
   })
 
-  const abandon = Effect.fnUntraced(function*(error: StepError) {
-    emit(failed(error, yield* Clock.currentTimeMillis, true))
-  })
-  const tryAgain = <A, R>(step: Effect.Effect<A, StepError, R>) =>
-    retryStep(step, {
-      attempts: attemptsMax,
-      room: control.room,
-      onRetry: (error) => Effect.map(Clock.currentTimeMillis, (now) => emit(failed(error, now, false)))
+  /** A step that is tried again, and reports each attempt that fails. */
+  const attempts = <A, R>(step: Effect.Effect<A, StepError, R>) => {
+    let begun = elapsed()
+    /** How long the last attempt took. */
+    const millis = (): number => elapsed() - begun
+    const report = (isFinal: boolean) => (error: StepError) =>
+      Effect.map(Clock.currentTimeMillis, (now) => emit(failed(error, now, isFinal, millis())))
+    const attempt = Effect.suspend(() => {
+      begun = elapsed()
+      return step
     })
+    const run = retryStep(attempt, { attempts: attemptsMax, room: control.room, onRetry: report(false) })
+    return { run, millis, abandon: report(true) }
+  }
 
   const freeOne = Effect.fnUntraced(function*(task: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(free(directory, task.segmentIndex)))
+    const { abandon, millis, run } = attempts(free(directory, task.segmentIndex))
+    const exit = yield* Effect.exit(run)
     telemetry.onColdSegmentDeletion(Exit.isSuccess(exit), startNanos)
     if (Exit.isSuccess(exit)) {
-      emit({ _tag: "Freed", segmentIndex: task.segmentIndex })
+      emit({ _tag: "Freed", segmentIndex: task.segmentIndex, millis: millis() })
       return Doorbell.ringUnsafe(control.room)
     }
     return yield* Effect.catch(Effect.asVoid(exit), abandon)
@@ -181,14 +190,16 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const freezeOptions = { directory, compression, telemetry, pressure, leftBehind, memory: new FrameMemory() }
   const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const exit = yield* Effect.exit(tryAgain(inTurn(freeze(freezeOptions, segmentIndex))))
+    const { abandon, millis, run } = attempts(inTurn(freeze(freezeOptions, segmentIndex)))
+    const exit = yield* Effect.exit(run)
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
     const { coldBytes, facts, hotBytes } = exit.value
     telemetry.count("compressionBytesIn", hotBytes)
     telemetry.count("compressionBytesOut", coldBytes)
     const { closedMillis, firstEventId, lastEventId } = facts
-    emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, firstEventId, lastEventId, closedMillis })
+    const ids = { firstEventId, lastEventId }
+    emit({ _tag: "Frozen", segmentIndex, hotBytes, coldBytes, ...ids, closedMillis, millis: millis() })
     Doorbell.ringUnsafe(control.room)
   })
   const compressor = yield* Compressor
@@ -237,7 +248,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
 
   const untilFiles = (): number => {
     const next = persistingFiles.nextElapsed()
-    return next === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(next - elapsedMillisUnsafe(clock)))
+    return next === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(next - elapsed()))
   }
   const doorbells = [toPersist.notEmpty, toFreeze.notEmpty, toFree.notEmpty, control.attention, control.room]
   if (arena !== undefined) doorbells.push(arena.work)

@@ -13,12 +13,7 @@ import * as Schedule from "effect/Schedule"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
-/**
- * The shortest and the longest sleep of the loop, in milliseconds.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The shortest and the longest sleep of the loop, in milliseconds. */
 export const defaultSleepMillis = { min: 10, max: 1000 } as const
 
 /**
@@ -30,7 +25,7 @@ export const defaultSleepMillis = { min: 10, max: 1000 } as const
  * @example
  * ```ts
  * import * as Effect from "effect/Effect"
- * import { MaintainerSchedule } from "effect-wal"
+ * import { SegmentMaintainer } from "effect-wal"
  *
  * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.
  * let cycles = 0
@@ -39,7 +34,7 @@ export const defaultSleepMillis = { min: 10, max: 1000 } as const
  *   return cycles < 5
  * })
  * const loop = Effect.repeat(cycle, {
- *   schedule: MaintainerSchedule.adaptive("1 millis", "1 second"),
+ *   schedule: SegmentMaintainer.adaptive("1 millis", "1 second"),
  *   while: (worked) => worked
  * })
  *
@@ -86,9 +81,6 @@ const anyRing = (doorbells: ReadonlyArray<Doorbell.Doorbell>, seen: ReadonlyArra
  * Runs cycles for ever, with the sleeps of `schedule` between them. A ring of any doorbell ends a sleep early. A ring
  * during a cycle counts: the next cycle follows at once. `onCycle` gets each cycle and its sleep when the sleep is
  * over.
- *
- * @since 0.1.0
- * @category loops
  */
 export const repeatWakeable = <E, R, E2, R2>(options: {
   /** `true` when there was something to do. */

@@ -103,15 +103,15 @@ export const make: (
      * One failure of the device is not reported to commits: the segment is written to a fresh file. A second one in a
      * row is.
      */
-    const onError = Effect.fnUntraced(function*(error: StepError) {
+    const onError = Effect.fnUntraced(function*(error: StepError, begun: number) {
       failuresInARow += 1
       yield* gate.failed
       const next = gate.nextElapsed()
-      if (error.reason === "DiskFull") {
+      if (error.reason._tag === "DiskFull") {
         Arena.putHeldBackUnsafe(arena, HeldBack.DiskFull, elapsed(), next)
         yield* flusher.discardAhead
       } else if (failuresInARow > 1) Arena.putHeldBackUnsafe(arena, HeldBack.DiskFailing, elapsed(), next)
-      emit(failed(error, yield* Clock.currentTimeMillis, false))
+      emit(failed(error, yield* Clock.currentTimeMillis, false, elapsed() - begun))
     })
     const onSuccess = (): void => {
       failuresInARow = 0
@@ -129,13 +129,14 @@ export const make: (
         Arena.segmentIndexOf(arena, slot) === segmentIndex
       if (!isHere) return true
       if (!(yield* gate.mayTry) || !mayWrite(slot)) return false
+      const begun = elapsed()
       return yield* flusher.persist(slot).pipe(
         Effect.matchEffect({
-          onFailure: (error) => Effect.as(onError(error), false),
+          onFailure: (error) => Effect.as(onError(error, begun), false),
           onSuccess: (persisted) =>
             Effect.sync(() => {
               onSuccess()
-              emit({ _tag: "Persisted", ...persisted })
+              emit({ _tag: "Persisted", ...persisted, millis: elapsed() - begun })
               return true
             })
         })
@@ -163,7 +164,7 @@ export const make: (
       // An earlier full segment is in the queue by now, or will be: the next cycle persists it first.
       if (!mayWrite(slot)) return false
       return yield* flusher.flush(slot).pipe(Effect.matchEffect({
-        onFailure: (error) => Effect.as(onError(error), false),
+        onFailure: (error) => Effect.as(onError(error, now), false),
         onSuccess: (flushed) =>
           Effect.sync(() => {
             onSuccess()

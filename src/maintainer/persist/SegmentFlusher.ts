@@ -35,6 +35,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk, DiskError, openScoped, readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskFile } from "../../disk/Disk.ts"
+import { Io } from "../../disk/DiskReason.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { closedNanosOf } from "../../format/Limits.ts"
 import { closingWrites, encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
@@ -210,7 +211,7 @@ export const make = (options: {
         const count = yield* Effect.tapError(readFully(found, part, offset), unreadable)
         if (count < part.length) {
           yield* unreadable()
-          return yield* new DiskError({ operation: "read", path, reason: "Io", detail: "it has become shorter" })
+          return yield* new DiskError({ operation: "read", path, reason: new Io({ detail: "it has become shorter" }) })
         }
         yield* writeFully(opened.file, [part], offset)
       }
@@ -294,7 +295,7 @@ export const make = (options: {
   /** Any failed sync, and any write that the device failed, ends the use of the file. Lack of space does not. */
   const guard = (step: StepName, slot: number) => <A, R>(effect: Effect.Effect<A, DiskError, R>) =>
     effect.pipe(
-      Effect.tapError((error) => error.reason === "Full" && error.operation === "write" ? Effect.void : abandon),
+      Effect.tapError((error) => error.reason._tag === "Full" && error.operation === "write" ? Effect.void : abandon),
       Effect.onInterrupt(() => abandon),
       Effect.mapError(fromDisk(step, Arena.segmentIndexOf(arena, slot)))
     )
@@ -391,10 +392,7 @@ export const make = (options: {
       const startNanos = telemetry.nowNanos()
       return persist(slot).pipe(
         Effect.tapError(() => Effect.sync(() => telemetry.onPersist(false, startNanos))),
-        guard("persist", slot),
-        Effect.withSpan("SegmentFlusher.persist", {
-          attributes: { segmentIndex: Arena.segmentIndexOf(arena, slot) }
-        })
+        guard("persist", slot)
       )
     },
     prepare: Effect.suspend(() => {

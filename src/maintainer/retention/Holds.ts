@@ -3,7 +3,12 @@
  * it began: a clock that is set later neither ends nor prolongs it.
  */
 
-/** What keeps retention from deleting. */
+/**
+ * What keeps retention from deleting.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface HoldStatus {
   readonly name: string
   /** This segment and later ones are kept. */

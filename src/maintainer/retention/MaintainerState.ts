@@ -188,7 +188,7 @@ export class MaintainerState {
         const isDamage = outcome.reason === "Corrupt" || outcome.reason === "VerifyFailed"
         if (outcome.step === "freeze" && isDamage && known?.isHot === true) this.damaged.add(segmentIndex)
         this.counts.failures += one
-        const { _tag: _, isFinal: __, ...failure } = outcome
+        const { _tag: _, isFinal: __, millis: ___, ...failure } = outcome
         this.failures.push(failure)
         if (this.failures.length > failuresKept) this.failures.shift()
         // To offer a hot segment for deletion is a mistake of the application, not a fault of the segment.

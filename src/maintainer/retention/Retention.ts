@@ -20,12 +20,7 @@
 import * as Schema from "effect/Schema"
 import { clampedWhole, clampedWholeOr, whole } from "../../internal/options.ts"
 
-/**
- * The ranges of the two counts.
- *
- * @since 0.1.0
- * @category limits
- */
+/** The ranges of the two counts. */
 export const limitRanges = {
   maxSegments: { minimum: 2, maximum: 128 },
   maxCompressedSegments: { minimum: 4, maximum: 512 }
@@ -69,6 +64,29 @@ export type RetentionLimits = typeof RetentionLimits.Type
  *
  * @since 0.1.0
  * @category models
+ * @example
+ * ```ts
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ * import { NodeDisk, Retention, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const { maintainer } = yield* Events
+ *   // Keeps all that it has compressed, from now on. What is outside a range is brought into it, and returned.
+ *   const clamped = yield* maintainer.setLimits({
+ *     ...Retention.defaultLimits,
+ *     maxSegments: 1,
+ *     maxCompressedSegments: "unlimited"
+ *   })
+ *   yield* Console.log(clamped.map(({ field, used }) => `${field}: ${used}`)) // => maxSegments: 2
+ * })
+ *
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
+ * )
+ * ```
  */
 export const defaultLimits: RetentionLimits = { maxSegments: 8, maxCompressedSegments: 64 }
 
@@ -84,21 +102,7 @@ export interface ClampedLimit {
   readonly used: number
 }
 
-/**
- * Clamps the counts to their ranges, and returns which were outside.
- *
- * @since 0.1.0
- * @category limits
- * @example
- * ```ts
- * import { Retention } from "effect-wal"
- *
- * const { clamped, limits } = Retention.clampLimits({ maxSegments: 1, maxCompressedSegments: "unlimited" })
- * // => maxSegments 1 is outside 2 to 128; using 2
- * for (const limit of clamped) console.log(Retention.formatClamped(limit))
- * console.log(limits.maxSegments) // => 2
- * ```
- */
+/** Clamps the counts to their ranges, and returns which were outside. */
 export const clampLimits = (
   limits: RetentionLimits
 ): { readonly limits: RetentionLimits; readonly clamped: ReadonlyArray<ClampedLimit> } => {
@@ -122,12 +126,7 @@ export const clampLimits = (
   }
 }
 
-/**
- * Formats a clamped limit as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- */
+/** Formats a clamped limit as one line for people. */
 export const formatClamped = (clamped: ClampedLimit): string => {
   const { maximum, minimum } = limitRanges[clamped.field]
   return `${clamped.field} ${clamped.given} is outside ${minimum} to ${maximum}; using ${clamped.used}`
@@ -141,19 +140,11 @@ const weightMin = 1 / 128
 
 /**
  * What a segment counts towards `maxCompressedSegments` that uses so many of the bytes of a full one: 1 / 128 to 1.
- *
- * @since 0.1.0
- * @category limits
  */
 export const weightOf = (usedBytes: number, fullBytes: number): number =>
   Math.min(1, Math.max(weightMin, Math.ceil(usedBytes / fullBytes / weightUnit) * weightUnit))
 
-/**
- * What retention must know of a closed segment.
- *
- * @since 0.1.0
- * @category models
- */
+/** What retention must know of a closed segment. */
 export interface RetainedSegment {
   readonly segmentIndex: number
   /** In its present form. */
@@ -168,9 +159,6 @@ export interface RetainedSegment {
  * What is on disk, from the oldest end. `hotAt(0)` is the oldest closed hot segment that can still be frozen,
  * `coldAt(0)` the oldest cold one that can still be deleted. Segments with a step that is under way or was abandoned
  * are left out.
- *
- * @since 0.1.0
- * @category models
  */
 export interface RetentionView {
   readonly hotCount: number
@@ -217,12 +205,7 @@ export interface RetentionAction {
     | "freeBefore"
 }
 
-/**
- * The actions that are due, in the order in which they should start.
- *
- * @since 0.1.0
- * @category planning
- */
+/** The actions that are due, in the order in which they should start. */
 export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
   const frees: Array<RetentionAction> = []
   let bytes = view.bytes

@@ -16,7 +16,12 @@ import type { Compression } from "../../format/SegmentName.ts"
  */
 type SegmentState = "open" | "hot" | "freezing" | "cold" | "freeing" | "faulty"
 
-/** One segment. What is not known is `undefined`. */
+/**
+ * One segment. What is not known is `undefined`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface CatalogEntry {
   readonly segmentIndex: number
   state: SegmentState

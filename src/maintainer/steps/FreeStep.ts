@@ -9,26 +9,25 @@ import { removeName } from "../../disk/DurableNames.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression } from "../../format/SegmentName.ts"
 import { fromDisk, StepError } from "./StepError.ts"
+import { NotFound } from "./StepReason.ts"
 
 /** Deletes one cold segment, in either compression. */
-export const free = Effect.fn("FreeStep.free")(
+export const free = Effect.fnUntraced(
   function*(directory: SegmentDirectory, segmentIndex: number) {
-    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const disk = yield* Disk
     const onDisk = Effect.mapError(fromDisk("free", segmentIndex))
     const hot = directory.hotPath(segmentIndex)
     const isThere = (path: string) =>
       Effect.as(disk.stat(path), true).pipe(
-        Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(false)),
+        Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(false)),
         onDisk
       )
     if (yield* isThere(hot)) {
       return yield* new StepError({
         step: "free",
-        reason: "NotFound",
+        reason: new NotFound({ detail: "the segment is hot, and only a cold one is freed" }),
         segmentIndex,
-        path: hot,
-        detail: "the segment is hot, and only a cold one is freed"
+        path: hot
       })
     }
     const forms: ReadonlyArray<Compression> = ["frame", "block"]

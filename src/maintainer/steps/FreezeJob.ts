@@ -11,7 +11,8 @@ import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainer
 import type { Pressure } from "./FreezePace.ts"
 import type { SegmentFacts } from "./SegmentProof.ts"
 import { fromDisk, StepError } from "./StepError.ts"
-import type { StepReason } from "./StepError.ts"
+import { Corrupt, VerifyFailed } from "./StepReason.ts"
+import type { StepReason } from "./StepReason.ts"
 
 /** What freezing needs to know beside the segment's index. */
 export interface FreezeOptions {
@@ -36,7 +37,7 @@ export interface FreezeJob {
   readonly cold: string
   /** The cold file of the other compression. */
   readonly otherCold: string
-  readonly fail: (reason: StepReason, path: string, detail: string, cause?: unknown) => StepError
+  readonly fail: (reason: StepReason, path: string, cause?: unknown) => StepError
   /** Turns an error of the disk into one of this freeze. */
   readonly onDisk: <A, R>(effect: Effect.Effect<A, DiskError, R>) => Effect.Effect<A, StepError, R>
   /** As `onDisk`, for reading back: what the reader refuses is not proved. */
@@ -50,15 +51,15 @@ export interface FreezeJob {
 /** The job of freezing a segment into a form. */
 export const makeJob = (options: FreezeOptions, segmentIndex: number, compression: Compression): FreezeJob => {
   const { directory } = options
-  const fail: FreezeJob["fail"] = (reason, path, detail, cause) =>
-    new StepError({ step: "freeze", reason, segmentIndex, path, detail, cause })
+  const fail: FreezeJob["fail"] = (reason, path, cause) =>
+    new StepError({ step: "freeze", reason, segmentIndex, path, cause })
   const ofDisk = fromDisk("freeze", segmentIndex)
   const ofReading = (error: DiskError | SegmentCorrupt | StepError): StepError => {
     switch (error._tag) {
       case "DiskError":
         return ofDisk(error)
       case "SegmentCorrupt":
-        return fail("VerifyFailed", error.path, formatFault(error.fault), error)
+        return fail(new VerifyFailed({ detail: formatFault(error.fault) }), error.path, error)
       case "StepError":
         return error
     }
@@ -80,4 +81,4 @@ export const makeJob = (options: FreezeOptions, segmentIndex: number, compressio
 
 /** The facts that a proof has found, or the failure of the job. */
 export const verdict = (job: FreezeJob, end: SegmentFacts | SegmentFault): Effect.Effect<SegmentFacts, StepError> =>
-  isSegmentFault(end) ? Effect.fail(job.fail("Corrupt", job.hot, formatFault(end))) : Effect.succeed(end)
+  isSegmentFault(end) ? Effect.fail(job.fail(new Corrupt({ detail: formatFault(end) }), job.hot)) : Effect.succeed(end)

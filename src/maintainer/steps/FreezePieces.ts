@@ -24,6 +24,7 @@ import { verdict } from "./FreezeJob.ts"
 import type { FreezeJob } from "./FreezeJob.ts"
 import * as FreezePace from "./FreezePace.ts"
 import { SegmentProof } from "./SegmentProof.ts"
+import { CompressFailed, Corrupt, VerifyFailed } from "./StepReason.ts"
 
 const piecesInFlightMax = 2
 
@@ -69,7 +70,7 @@ const writePieces = Effect.fnUntraced(function*(
   written: Queue.Enqueue<Written>
 ) {
   const compressor = yield* Compressor
-  const compressFailed = (cause: unknown) => job.fail("CompressFailed", job.hot, String(cause), cause)
+  const compressFailed = (cause: unknown) => job.fail(new CompressFailed({ detail: String(cause) }), job.hot, cause)
   const hash = makeXxh32()
   const inFlight: Array<PieceInFlight> = []
   const early = yield* makeEarlySync(target.sync)
@@ -94,7 +95,7 @@ const writePieces = Effect.fnUntraced(function*(
     const piece = takePiece()
     const content = piece.subarray(0, wanted)
     const read = yield* job.onDisk(readFully(source, content, offset))
-    if (read < wanted) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
+    if (read < wanted) return yield* job.fail(new Corrupt({ detail: `it became shorter than ${bytes} bytes` }), job.hot)
     yield* Effect.yieldNow
     hash.update(content)
     yield* Effect.yieldNow
@@ -183,7 +184,7 @@ const decodeAside = Effect.fnUntraced(function*(job: FreezeJob, compressor: RawC
   new DataView(sized.buffer, sized.byteOffset).setUint32(0, bound, true)
   const content = yield* settle(
     () => compressor.uncompress(sized, FreezePace.compressOptions.givesWay),
-    (cause) => job.fail("VerifyFailed", job.temporary, `the block at ${offset}: ${String(cause)}`, cause)
+    (cause) => job.fail(new VerifyFailed({ detail: `the block at ${offset}: ${String(cause)}` }), job.temporary, cause)
   )
   keepPiece(piece)
   return content

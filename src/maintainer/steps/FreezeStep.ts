@@ -41,6 +41,7 @@ import type { SegmentFacts } from "./SegmentProof.ts"
 import { SegmentProof } from "./SegmentProof.ts"
 import { fromDisk } from "./StepError.ts"
 import type { StepError } from "./StepError.ts"
+import { CompressFailed, Corrupt, VerifyFailed } from "./StepReason.ts"
 
 /** What a freeze has done. */
 export interface Frozen {
@@ -50,14 +51,13 @@ export interface Frozen {
 }
 
 /** Freezes one closed segment. Interruptible; see the order of effects above. */
-export const freeze = Effect.fn("FreezeStep.freeze")(function*(options: FreezeOptions, segmentIndex: number) {
-  yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
+export const freeze = Effect.fnUntraced(function*(options: FreezeOptions, segmentIndex: number) {
   const disk = yield* Disk
   const job = makeJob(options, segmentIndex, yield* formOf(options, segmentIndex))
 
   const existing = yield* disk.stat(job.cold).pipe(
     Effect.map((stat) => stat.bytes),
-    Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)),
+    Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined)),
     job.onDisk
   )
   const done = yield* existing === undefined ? compressAndRename(job) : proveAgain(job, existing)
@@ -74,7 +74,7 @@ const formOf = Effect.fnUntraced(function*({ compression, directory }: FreezeOpt
   const bytesOf = (path: string) =>
     disk.stat(path).pipe(
       Effect.map(({ bytes }) => bytes),
-      Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)),
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined)),
       Effect.mapError(fromDisk("freeze", segmentIndex))
     )
   const bytes = yield* bytesOf(directory.hotPath(segmentIndex))
@@ -87,7 +87,7 @@ const compressAndRename = Effect.fnUntraced(function*(job: FreezeJob) {
   return yield* Effect.scoped(Effect.gen(function*() {
     const source = yield* job.onDisk(openScoped(job.hot, "read"))
     const { bytes, permissions } = yield* job.onDisk(source.stat)
-    if (bytes === 0) return yield* job.fail("Corrupt", job.hot, "an empty file")
+    if (bytes === 0) return yield* job.fail(new Corrupt({ detail: "an empty file" }), job.hot)
     yield* job.onDisk(source.sync)
     const removeTemporary = Effect.match(removeIfThere(job.temporary), {
       onFailure: () => void job.options.leftBehind.add(job.temporary),
@@ -119,7 +119,7 @@ const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number
   const proved = yield* Effect.result(readBackWhole(job, job.cold))
   if (proved._tag === "Failure") {
     const error = proved.failure
-    if (error.reason !== "VerifyFailed" && error.reason !== "Corrupt") return yield* error
+    if (error.reason._tag !== "VerifyFailed" && error.reason._tag !== "Corrupt") return yield* error
     // The .wal may still be intact: its new cold file replaces the bad one. If it is not, both stay as they are.
     return yield* compressAndRename(job)
   }
@@ -134,9 +134,12 @@ const proveAgain = Effect.fnUntraced(function*(job: FreezeJob, coldBytes: number
       hash.update(buffer.subarray(0, read))
     }
     return { bytes, hash: hash.digest() }
-  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)), job.onDisk)
+  })).pipe(Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined)), job.onDisk)
   if (original !== undefined && (original.bytes !== contentBytes || original.hash !== contentHash)) {
-    return yield* job.fail("VerifyFailed", job.cold, "it is not the compressed form of the .wal beside it")
+    return yield* job.fail(
+      new VerifyFailed({ detail: "it is not the compressed form of the .wal beside it" }),
+      job.cold
+    )
   }
   yield* job.onDisk(removeIfThere(job.otherCold))
   // The earlier executor may have died after a sync of the directory that failed, so a sync now would prove nothing.
@@ -153,17 +156,17 @@ const writeBlock = Effect.fnUntraced(function*(job: FreezeJob, source: DiskFile,
   const compressor = yield* Compressor
   const content = takePiece(bytes).subarray(0, bytes)
   const read = yield* job.onDisk(readFully(source, content, 0))
-  if (read < bytes) return yield* job.fail("Corrupt", job.hot, `it became shorter than ${bytes} bytes`)
+  if (read < bytes) return yield* job.fail(new Corrupt({ detail: `it became shorter than ${bytes} bytes` }), job.hot)
   const compressed = yield* settle(
     () => compressor.compress(content, compressOptions[job.options.pressure.isAwaited() ? "awaited" : "free"]),
-    (cause) => job.fail("CompressFailed", job.hot, String(cause), cause)
+    (cause) => job.fail(new CompressFailed({ detail: String(cause) }), job.hot, cause)
   )
   const coldBytes = yield* job.onDisk(writeFully(target, [compressed], 0))
   compressor.release(compressed)
   const back = yield* readBackWhole(job, job.temporary)
   const hash = makeXxh32().update(content).digest()
   if (back.contentBytes !== bytes || back.contentHash !== hash) {
-    return yield* job.fail("VerifyFailed", job.temporary, "the content differs")
+    return yield* job.fail(new VerifyFailed({ detail: "the content differs" }), job.temporary)
   }
   return { coldBytes, facts: back.facts }
 })

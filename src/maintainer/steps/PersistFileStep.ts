@@ -8,14 +8,14 @@ import { Disk, openScoped, removeIfThere } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fromDisk, StepError } from "./StepError.ts"
+import { Corrupt } from "./StepReason.ts"
 
 /**
  * Makes the file durable and returns its length. An empty one is `Corrupt`. `doubted` has the segments whose sync has
  * failed; the step adds to it and takes away.
  */
-export const persistFile = Effect.fn("PersistFileStep.persist")(
+export const persistFile = Effect.fnUntraced(
   function*(directory: SegmentDirectory, segmentIndex: number, doubted: Set<number>) {
-    yield* Effect.annotateCurrentSpan("segmentIndex", segmentIndex)
     const path = directory.hotPath(segmentIndex)
     const persist = doubted.has(segmentIndex)
       ? replaceByCopy(directory, path, directory.freezingPath(segmentIndex, "frame"))
@@ -30,7 +30,8 @@ export const persistFile = Effect.fn("PersistFileStep.persist")(
     )
     doubted.delete(segmentIndex)
     if (bytes === 0) {
-      return yield* new StepError({ step: "persist", reason: "Corrupt", segmentIndex, path, detail: "an empty file" })
+      const reason = new Corrupt({ detail: "an empty file" })
+      return yield* new StepError({ step: "persist", reason, segmentIndex, path })
     }
     return bytes
   }

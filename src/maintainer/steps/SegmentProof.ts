@@ -129,7 +129,7 @@ export const anyBytes: ProofMaker = {
  * @example
  * ```ts
  * import * as Layer from "effect/Layer"
- * import { SegmentFault, SegmentProof } from "effect-wal"
+ * import { SegmentProof, Verify } from "effect-wal"
  *
  * // An application's own bytes: a segment is whole when its last byte is a line feed.
  * const lines: SegmentProof.ProofMaker = {
@@ -144,7 +144,7 @@ export const anyBytes: ProofMaker = {
  *       end: () =>
  *         last === 10
  *           ? { events: count, firstEventId: undefined, lastEventId: undefined, closedMillis: 0 }
- *           : SegmentFault.segmentFault("Truncated", 0, "a line feed at the end", String(last))
+ *           : Verify.segmentFault("Truncated", 0, "a line feed at the end", String(last))
  *     }
  *   }
  * }

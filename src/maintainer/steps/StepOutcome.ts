@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import type { Quarantined } from "../../reading/recovery/Quarantine.ts"
-import type { StepError, StepName, StepReason } from "./StepError.ts"
+import type { StepError, StepName } from "./StepError.ts"
+import type { StepReason } from "./StepReason.ts"
 
 /**
  * The outcome of a step.
@@ -14,7 +15,9 @@ import type { StepError, StepName, StepReason } from "./StepError.ts"
  * - `Frozen`: the segment is cold and the `.wal` gone
  * - `Freed`: the cold file is gone
  * - `Quarantined`: the segment was damaged and was moved away; `hole` has the events that are lost
- * - `Failed`: a step failed; `isFinal` when it is abandoned, and not tried again by itself
+ * - `Failed`: an attempt of a step failed; `isFinal` when the step is abandoned, and not tried again by itself
+ *
+ * `millis` is how long the attempt took, in elapsed time; `undefined` when the report of it was lost with its executor.
  *
  * @since 0.1.0
  * @category models
@@ -30,6 +33,7 @@ export type StepOutcome =
     readonly firstEventId: number | undefined
     readonly lastEventId: number | undefined
     readonly closedMillis: number
+    readonly millis: number | undefined
   }
   | {
     readonly _tag: "Frozen"
@@ -39,10 +43,11 @@ export type StepOutcome =
     readonly firstEventId: number | undefined
     readonly lastEventId: number | undefined
     readonly closedMillis: number
+    readonly millis: number | undefined
   }
-  | { readonly _tag: "Freed"; readonly segmentIndex: number }
+  | { readonly _tag: "Freed"; readonly segmentIndex: number; readonly millis: number | undefined }
   | ({ readonly _tag: "Quarantined" } & Quarantined)
-  | ({ readonly _tag: "Failed"; readonly isFinal: boolean } & StepFailure)
+  | ({ readonly _tag: "Failed"; readonly isFinal: boolean; readonly millis: number } & StepFailure)
 
 /**
  * A failed step, as data.
@@ -52,7 +57,7 @@ export type StepOutcome =
  */
 export interface StepFailure {
   readonly step: StepName
-  readonly reason: StepReason
+  readonly reason: StepReason["_tag"]
   readonly segmentIndex: number
   readonly path: string
   readonly message: string
@@ -62,20 +67,16 @@ export interface StepFailure {
   readonly atMillis: number
 }
 
-/**
- * The outcome of a step that failed.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const failed = (error: StepError, atMillis: number, isFinal: boolean): StepOutcome => ({
+/** The outcome of an attempt that failed after `millis`. */
+export const failed = (error: StepError, atMillis: number, isFinal: boolean, millis: number): StepOutcome => ({
   _tag: "Failed",
   step: error.step,
-  reason: error.reason,
+  reason: error.reason._tag,
   segmentIndex: error.segmentIndex,
   path: error.path,
   message: error.message,
   isRetryable: error.isRetryable,
   isFinal,
+  millis,
   atMillis
 })

@@ -18,6 +18,7 @@ import * as Schema from "effect/Schema"
 import { dirname, resolve } from "node:path"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
+import { Exists } from "../../disk/DiskReason.ts"
 import { moveName } from "../../disk/DurableNames.ts"
 import { backupLockName, holesName, holesTemporaryName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
@@ -103,6 +104,7 @@ export const backup: (
   function*(options: BackupOptions) {
     requireOptions("options", Options, options)
     const directory = new SegmentDirectory(options.directory, options.naming)
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const { naming } = directory
     const disk = yield* Disk
     const to = resolve(options.to)
@@ -205,14 +207,12 @@ const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: Segme
 })
 
 const refuse = (path: string): Effect.Effect<never, DiskError> =>
-  Effect.fail(new DiskError({ operation: "backup to", path, reason: "Exists", detail: "" }))
+  Effect.fail(new DiskError({ operation: "backup to", path, reason: new Exists({ detail: "" }) }))
 
 const refuseExisting = Effect.fnUntraced(function*(path: string) {
   const disk = yield* Disk
-  const found = yield* Effect.catchIf(
-    Effect.as(disk.stat(path), true),
-    (error: DiskError) => error.reason === "NotFound",
-    () => Effect.succeed(false)
+  const found = yield* Effect.as(disk.stat(path), true).pipe(
+    Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(false))
   )
   if (found) return yield* refuse(path)
 })

@@ -195,8 +195,9 @@ export interface Quarantined {
  * Moves the damaged files of one segment to quarantine; `undefined` when none of its files is damaged by itself, and
  * then nothing was changed. Fails when the disk does.
  */
-export const quarantineSegment = Effect.fn("Quarantine.quarantineSegment")(
+export const quarantineSegment = Effect.fn("SegmentMaintainer.quarantine")(
   function*(directory: SegmentDirectory, segmentIndex: number) {
+    yield* Effect.annotateCurrentSpan({ log: directory.path, segmentIndex })
     const reader = yield* makeDirectoryReader(directory)
     const entry = reader.segments().find((other) => other.segmentIndex === segmentIndex)
     const files = entry === undefined ? [] : directory.filesOf(entry)

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
+import { NotFound, Unsafe } from "../../disk/DiskReason.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
@@ -71,12 +72,7 @@ export class FormatMismatch extends Schema.TaggedError<FormatMismatch>()("Format
   }
 }
 
-/**
- * Where recording continues.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where recording continues. */
 export interface Origin {
   /** 16 bytes; `undefined` in an empty directory and in format 1. */
   readonly walId: Uint8Array | undefined
@@ -118,12 +114,7 @@ export interface RecoveryReport {
   readonly ignoredHint: string
 }
 
-/**
- * What to open.
- *
- * @since 0.1.0
- * @category models
- */
+/** What to open. */
 export interface RecoveryOptions {
   readonly directory: string
   readonly naming: SegmentNaming
@@ -131,12 +122,7 @@ export interface RecoveryOptions {
   readonly version: FormatVersion
 }
 
-/**
- * What opening gives.
- *
- * @since 0.1.0
- * @category models
- */
+/** What opening gives. */
 export interface Recovered {
   readonly origin: Origin
   readonly report: RecoveryReport
@@ -149,9 +135,6 @@ export interface Recovered {
  * - `FormatMismatch`: the newest segment has another format
  * - `LogExhausted`: too few segment indices or event ids are left
  * - `DiskError`; `Unsafe` when the name of a segment stands for a link or a directory
- *
- * @since 0.1.0
- * @category recovery
  */
 export const open: (
   options: RecoveryOptions
@@ -161,13 +144,14 @@ export const open: (
   function*(options: RecoveryOptions) {
     const { version } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const listing = yield* directory.scan
     // The maintainer is working already, and may freeze a segment between the listing and the opening of its file.
     const reader = yield* makeDirectoryReader(directory)
     const unsafe = listing.unsafe[0]
     if (unsafe !== undefined) {
       const path = directory.pathOf(unsafe)
-      return yield* new DiskError({ operation: "recover", path, reason: "Unsafe", detail: "" })
+      return yield* new DiskError({ operation: "recover", path, reason: new Unsafe({ detail: "" }) })
     }
     const segments = segmentsOf(listing)
     const removed: Array<number> = []
@@ -183,7 +167,11 @@ export const open: (
           break
         }
         const path = directory.hotPath(segmentIndex)
-        return yield* new DiskError({ operation: "recover", path, reason: "NotFound", detail: "deleted meanwhile" })
+        return yield* new DiskError({
+          operation: "recover",
+          path,
+          reason: new NotFound({ detail: "deleted meanwhile" })
+        })
       }
       if (found !== "empty") {
         end = found
@@ -223,34 +211,7 @@ const believable = (flushNanos: bigint): bigint => flushNanos < flushNanosEnd ? 
 /** Unix time in the year 2262, less than 2^63. */
 const flushNanosEnd = 9_214_646_400_000_000_000n
 
-/**
- * Formats a report as one line for people.
- *
- * @since 0.1.0
- * @category formatting
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import { NodeDisk, Recovery, Wal } from "effect-wal"
- *
- * class Events extends Wal.Service<Events>()("app/Events") {}
- *
- * const open = Effect.gen(function*() {
- *   const { append, recovery } = yield* Events
- *   yield* Console.log(Recovery.formatReport(recovery))
- *   yield* append(Buffer.from("hello"))
- *   return recovery.lastEventId
- * }).pipe(Effect.provide(Events.layer({ directory: "./log" })))
- *
- * const program = Effect.gen(function*() {
- *   yield* open
- *   yield* Console.log(`continues after event ${yield* open}`) // => continues after event 1
- * })
- *
- * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
- * ```
- */
+/** Formats a report as one line for people. */
 export const formatReport = (report: RecoveryReport): string => {
   const parts = [
     report.lastSegmentIndex < 0
@@ -348,7 +309,7 @@ const makeDurable = Effect.fnUntraced(function*(
   yield* copyFile(file.path, fresh).pipe(
     Effect.andThen(disk.changeNames(directory.path, disk.rename(fresh, file.path))),
     Effect.onError(() => Effect.ignore(removeIfThere(fresh))),
-    Effect.catchIf((error) => error.reason === "Full", () => inPlace)
+    Effect.catchReason("DiskError", "Full", () => inPlace)
   )
 })
 
@@ -418,8 +379,9 @@ const close = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, file: 
     yield* disk.changeNames(directory.path, disk.rename(fresh, file.path))
   }).pipe(
     Effect.onError(() => Effect.ignore(disk.unlink(fresh))),
-    Effect.catchIf(
-      (error) => error.reason === "Full",
+    Effect.catchReason(
+      "DiskError",
+      "Full",
       () => disk.changeNames(directory.path, closePrefixInPlace(file.path, prefix, closedNanos, fileBytes))
     )
   )

@@ -130,6 +130,7 @@ export const repair: (
     requireOptions("options", Options, options)
     const { apply } = options
     const directory = new SegmentDirectory(options.directory, options.naming)
+    yield* Effect.annotateCurrentSpan("log", directory.path)
     const disk = yield* Disk
     if (apply) yield* disk.lock(directory.pathOf(lockName))
     const { given, ignored, lastEventId, left, losses, plans } = yield* plan(directory)

@@ -53,7 +53,7 @@ export const read = (directory: string): Effect.Effect<FoundFiles, never, Disk> 
       onSome: ({ files }): FoundFiles => ({ keys: new Set(files), fault: "" })
     })
   })).pipe(
-    Effect.catch(({ message, reason }) => Effect.succeed(nothing(reason === "NotFound" ? "" : message)))
+    Effect.catch(({ message, reason }) => Effect.succeed(nothing(reason._tag === "NotFound" ? "" : message)))
   )
 
 const nothing = (fault: string): FoundFiles => ({ keys: new Set(), fault })
@@ -71,6 +71,6 @@ export const write = (directory: string, keys: ReadonlySet<string>): Effect.Effe
     Buffer.from(`${JSON.stringify({ files: [...keys], checksum: checksumOf([...keys]) })}\n`)
   ).pipe(
     // The temporary file is the other's, or was.
-    Effect.catchIf((error) => error.reason === "NotFound" || error.reason === "Exists", () => Effect.void),
+    Effect.catchReasons("DiskError", { NotFound: () => Effect.void, Exists: () => Effect.void }),
     Effect.match({ onFailure: ({ message }) => message, onSuccess: () => "" })
   )

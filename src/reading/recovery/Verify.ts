@@ -179,6 +179,7 @@ export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, Dis
 )(function*(options: VerifyOptions) {
   requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
+  yield* Effect.annotateCurrentSpan("log", directory.path)
   const listing = yield* directory.scan
   const { incremental } = options
   const list = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : undefined
@@ -466,7 +467,8 @@ const summaryOf = (header: SegmentHeader, bytes: number): SegmentSummary => ({
   torn: undefined
 })
 
-const isGone = (error: DiskError | SegmentCorrupt): boolean => error._tag === "DiskError" && error.reason === "NotFound"
+const isGone = (error: DiskError | SegmentCorrupt): boolean =>
+  error._tag === "DiskError" && error.reason._tag === "NotFound"
 
 const noteFailure = (walk: Walk, file: SegmentFile, error: DiskError | SegmentCorrupt): void => {
   if (error._tag === "SegmentCorrupt") walk.corrupt(file, error.fault)

@@ -65,12 +65,7 @@ const forEachOfVariableSize = (
   }
 }
 
-/**
- * The events of a block, in order.
- *
- * @since 0.1.0
- * @category iteration
- */
+/** The events of a block, in order. */
 export const eventsOf = (block: VerifiedBlock): Array<RecordedEvent> => {
   const events: Array<RecordedEvent> = []
   const time = timeOf(block)
@@ -80,21 +75,13 @@ export const eventsOf = (block: VerifiedBlock): Array<RecordedEvent> => {
   return events
 }
 
-/**
- * The time of the events of a block, as `RecordedEvent.time`.
- *
- * @since 0.1.0
- * @category iteration
- */
+/** The time of the events of a block, as `RecordedEvent.time`. */
 export const timeOf = ({ flushNanos }: VerifiedBlock): DateTime.Utc | undefined =>
   flushNanos === 0n ? undefined : DateTime.makeUnsafe(Number(flushNanos / 1_000_000n))
 
 /**
  * The part of a block whose ids lie from `fromId` to `toId`, both included; `undefined` when there is none. A view, not
  * a copy.
- *
- * @since 0.1.0
- * @category iteration
  */
 export const trimBlock = (block: VerifiedBlock, fromId: number, toId: number): VerifiedBlock | undefined => {
   if (fromId <= block.firstEventId && block.lastEventId <= toId) return block

@@ -7,9 +7,23 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
-import { formatFault, segmentFault, segmentFaultKinds } from "../../format/SegmentFault.ts"
-import type { SegmentFault } from "../../format/SegmentFault.ts"
+import { segmentFault } from "../../format/SegmentFault.ts"
+import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { plainText } from "../../internal/plainText.ts"
+import {
+  BadBlockHeader,
+  BadEvent,
+  BadFrame,
+  BadHeader,
+  BadOrder,
+  BadPayload,
+  BrokenChain,
+  CountMismatch,
+  NotZero,
+  SegmentCorruptReason,
+  TrailingBytes,
+  Truncated
+} from "./SegmentCorruptReason.ts"
 
 /**
  * A segment is damaged, or does not belong where it is. Reading it again does not help.
@@ -20,42 +34,40 @@ import { plainText } from "../../internal/plainText.ts"
 export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("SegmentCorrupt", {
   path: Schema.String,
   segmentIndex: Schema.Int,
-  reason: Schema.Literals(segmentFaultKinds),
-  /** Counts the bytes of the uncompressed segment; for `BadFrame` those of the compressed file. */
-  offset: Schema.Int,
-  expected: Schema.String,
-  found: Schema.String
+  reason: SegmentCorruptReason
 }) {
   override get message(): string {
-    return plainText(`${this.path}: ${formatFault(this.fault)}; see \`effect-wal repair\``)
+    return `${plainText(this.path)}: ${this.reason.message}; see \`effect-wal repair\``
   }
   get fault(): SegmentFault {
-    return segmentFault(this.reason, this.offset, this.expected, this.found)
+    const { _tag, expected, found, offset } = this.reason
+    return segmentFault(_tag, offset, expected, found)
   }
   /** A damaged file stays damaged. */
   get isRetryable(): boolean {
-    return false
+    return this.reason.isRetryable
   }
 }
 
-/**
- * The error of a fault in a file.
- *
- * @since 0.1.0
- * @category errors
- */
+const reasons = {
+  Truncated,
+  BadHeader,
+  BadBlockHeader,
+  BadPayload,
+  BrokenChain,
+  BadOrder,
+  BadEvent,
+  NotZero,
+  TrailingBytes,
+  CountMismatch,
+  BadFrame
+} satisfies Record<SegmentFaultKind, unknown>
+
+/** The error of a fault in a file. */
 export const corrupt = (
-  file: { readonly path: string; readonly segmentIndex: number },
-  fault: SegmentFault
-): SegmentCorrupt =>
-  new SegmentCorrupt({
-    path: file.path,
-    segmentIndex: file.segmentIndex,
-    reason: fault.kind,
-    offset: fault.offset,
-    expected: fault.expected,
-    found: fault.found
-  })
+  { path, segmentIndex }: { readonly path: string; readonly segmentIndex: number },
+  { expected, found, kind, offset }: SegmentFault
+): SegmentCorrupt => new SegmentCorrupt({ path, segmentIndex, reason: new reasons[kind]({ offset, expected, found }) })
 
 /** What the LZ4 decoder threw, as a fault. Anything else that it throws is our own mistake and stays a defect. */
 const frameFault = (error: unknown): SegmentFault => {
@@ -63,12 +75,7 @@ const frameFault = (error: unknown): SegmentFault => {
   return segmentFault("BadFrame", error.offset, "LZ4 that decodes", error.message)
 }
 
-/**
- * Runs a step of the decoder; an error that it throws about the file becomes a fault of the file.
- *
- * @since 0.1.0
- * @category reading
- */
+/** Runs a step of the decoder; an error that it throws about the file becomes a fault of the file. */
 export const decoding = <A>(file: SegmentFile, step: () => A): Effect.Effect<A, SegmentCorrupt> =>
   Effect.suspend(() => {
     try {

@@ -221,7 +221,7 @@ export const readHeader = (path: string): Effect.Effect<SegmentHeader | undefine
     const count = yield* readFully(file, bytes, 0)
     const header = decodeHeader(bytes.subarray(0, count))
     return isSegmentFault(header) ? undefined : header
-  })).pipe(Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeed(undefined)))
+  })).pipe(Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined)))
 
 /** What the start of a segment tells. */
 export interface SegmentStart {

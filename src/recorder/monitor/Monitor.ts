@@ -16,19 +16,20 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { resolve } from "node:path"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { monitorName, monitorTemporaryName } from "../../disk/FileNames.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
+import { annotated } from "../../internal/annotated.ts"
 import { path, requireOptions } from "../../internal/options.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import type { SegmentArena } from "../../shared/SegmentArena.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
 import type { Recorder } from "../Recorder.ts"
+import { MonitorError } from "./MonitorError.ts"
+import { Unreadable } from "./MonitorReason.ts"
 import { makeReporter, MonitorReport } from "./MonitorReport.ts"
 import * as MonitorSocket from "./MonitorSocket.ts"
-import { MonitorError } from "./MonitorSocket.ts"
-
-export type { MonitorError } from "./MonitorSocket.ts"
 
 const Answer = Schema.fromJsonString(MonitorReport)
 
@@ -66,8 +67,11 @@ export const layer: Layer.Layer<
   never,
   Recorder | SegmentMaintainer | SegmentArena | Telemetry | Disk
 > = Layer.fresh(Layer.effectDiscard(
+  Effect.flatMap(SegmentMaintainer, ({ directory }) => annotated("Monitor", directory)(answerIn(directory)))
+))
+
+const answerIn = (directory: string) =>
   Effect.gen(function*() {
-    const { directory } = yield* SegmentMaintainer
     const disk = yield* Disk
     const report = yield* makeReporter
     const answer = Effect.orDie(Effect.flatMap(report, Schema.encodeEffect(Answer)))
@@ -80,7 +84,6 @@ export const layer: Layer.Layer<
   }).pipe(
     Effect.catch((error) => Effect.logWarning(`no monitor, stats and top will not see this recorder: ${error.message}`))
   )
-))
 
 /**
  * The report of the recorder that runs in a directory; `undefined` if none runs there, or none with a monitor.
@@ -93,12 +96,13 @@ export const read: (
 ) => Effect.Effect<MonitorReport | undefined, MonitorError> = Effect.fn("Monitor.read")(
   function*(directory: string) {
     requireOptions("arguments", Schema.Struct({ directory: path }), { directory })
+    yield* Effect.annotateCurrentSpan("log", resolve(directory))
     const file = pathIn(directory, monitorName)
     const answer = yield* MonitorSocket.ask(file)
     if (answer === undefined) return undefined
     return yield* Effect.mapError(
       Schema.decodeEffect(Answer)(answer),
-      () => new MonitorError({ reason: "Unreadable", path: file, detail: "its answer" })
+      () => new MonitorError({ reason: new Unreadable({ detail: "its answer" }), path: file })
     )
   }
 )

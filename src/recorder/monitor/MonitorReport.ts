@@ -13,7 +13,8 @@ import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
 import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
-import { stepNames, stepReasons } from "../../maintainer/steps/StepError.ts"
+import { stepNames } from "../../maintainer/steps/StepError.ts"
+import { stepReasonTags } from "../../maintainer/steps/StepReason.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack, SlotState } from "../../shared/Arena.ts"
 import { SegmentArena } from "../../shared/SegmentArena.ts"
@@ -88,7 +89,7 @@ export const MonitorReport = Schema.Struct({
   failures: Schema.Array(Schema.Struct({
     atMillis: Schema.Number,
     step: Schema.Literals(stepNames),
-    reason: Schema.Literals(stepReasons),
+    reason: Schema.Literals(stepReasonTags),
     segmentIndex: Schema.Int,
     message: Schema.String
   })),
@@ -103,12 +104,7 @@ export const MonitorReport = Schema.Struct({
  */
 export type MonitorReport = typeof MonitorReport.Type
 
-/**
- * An effect that reports the state now.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** An effect that reports the state now. */
 export const makeReporter = Effect.gen(function*() {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer

@@ -164,7 +164,7 @@ describe("the measuring", () => {
       ) {
         yield* simulated.failNext(operation, "Io", path)
         const error = yield* Effect.flip(probe(directory))
-        assert.strictEqual(error.reason, "Io")
+        assert.strictEqual(error.reason._tag, "Io")
         assert.deepStrictEqual(yield* left, [])
       }
       yield* simulated.setFaults({ slowRate: 1, slowMillisMax: 20 })

@@ -13,6 +13,9 @@ const lines = (count: number): string =>
 const record = (directory: string, ...args: ReadonlyArray<string>) =>
   start(["record", "--dir", directory, "--acks", ...args])
 
+const written = (directory: string): string =>
+  `effect_wal_written_events_total{log="${directory}",subsystem="wal_persistence_worker"}`
+
 describe.concurrent("stats", () => {
   it.live("asks the recorder that runs in the directory; its socket is its user's alone", () =>
     Effect.gen(function*() {
@@ -35,7 +38,7 @@ describe.concurrent("stats", () => {
       assert.match(text.stdout, /^newest event +1000, durable 1000, compressed 0$/m)
       assert.match(text.stdout, /^events written +1000$/m)
       const prometheus = yield* here("stats", "--dir", directory, "--prometheus")
-      assert.include(prometheus.stdout, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 1000\n`)
+      assert.include(prometheus.stdout, `${written(directory)} 1000\n`)
 
       assert.strictEqual(statSync(join(directory, "wal.monitor")).mode & 0o777, 0o600)
 
@@ -98,16 +101,17 @@ describe.concurrent("stats", () => {
 describe.concurrent("record --metrics", () => {
   it.live("serves what is true now, on the loopback address alone", () =>
     Effect.gen(function*() {
-      const recorder = yield* record((yield* place)("log"), "--metrics", "0")
+      const directory = (yield* place)("log")
+      const recorder = yield* record(directory, "--metrics", "0")
       const [, url = ""] = yield* recorder.says(/metrics at (\S+)/)
       assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
       recorder.write(lines(10))
       yield* recorder.durable(10)
       const scrape = Effect.promise(() => fetch(url).then((response) => response.text()))
-      assert.include(yield* scrape, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 10\n`)
+      assert.include(yield* scrape, `${written(directory)} 10\n`)
       recorder.write(lines(5))
       yield* recorder.durable(15)
-      assert.include(yield* scrape, `effect_wal_written_events_total{subsystem="wal_persistence_worker"} 15\n`)
+      assert.include(yield* scrape, `${written(directory)} 15\n`)
       assert.strictEqual((yield* recorder.end()).code, 0)
     }))
 })

@@ -18,7 +18,7 @@ import { atTerminal, bin, effectWal, hasScript, place, start } from "../commandL
 
 /** A recorder as its monitor would show it. `at` is in seconds since its start. */
 const makeRecorder = () => {
-  const telemetry = Telemetry.attach(makeBuffer(1), () => 1e12)
+  const telemetry = Telemetry.attach(makeBuffer(1), { nowNanos: () => 1e12 })
   const updater = telemetry.updater(0)
   const report = (at: number, more: Partial<MonitorReport> = {}): Stats => ({
     source: "recorder",

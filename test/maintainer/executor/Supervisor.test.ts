@@ -131,15 +131,15 @@ describe.each(kinds)("an executor that is a fiber ($name)", (kind) => {
         assert.strictEqual(error._tag, "MaintainerDown")
         assert.strictEqual(error.restarts, 3)
         assert.include(error.message, "the executor dies here")
-        assert.deepStrictEqual((yield* done(commit)).reason, "MaintainerDown")
-        assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
+        assert.deepStrictEqual((yield* done(commit)).reason._tag, "MaintainerDown")
+        assert.strictEqual((yield* Effect.flip(recorder.commit)).reason._tag, "MaintainerDown")
         const { isDown, restarts } = yield* maintainer.status
         assert.deepStrictEqual([isDown, restarts], [true, 3])
         // Memory is not filled: the slots are, and then there is an error.
         let appended = 0
         const appendOn = Effect.andThen(recorder.append(event(1)), Effect.sync(() => void (appended += 1)))
         const refused = yield* Effect.flip(Effect.forever(appendOn))
-        assert.strictEqual(refused.reason, "MaintainerDown")
+        assert.strictEqual(refused.reason._tag, "MaintainerDown")
         assert.isAtMost(appended * event(1).length, 4 * segmentBytesMax)
         yield* close
       })))
@@ -219,7 +219,7 @@ describe.each(kinds)("an executor that is a thread ($name)", (kind) => {
       assert.include(error.message, "stillborn")
       const recorder = Context.get(context, Recorder)
       yield* recorder.append(event(1))
-      assert.strictEqual((yield* Effect.flip(recorder.commit)).reason, "MaintainerDown")
+      assert.strictEqual((yield* Effect.flip(recorder.commit)).reason._tag, "MaintainerDown")
       yield* close
     }).pipe(quiet, Effect.provide(NodeDisk.layer)))
 })

@@ -38,7 +38,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
       Effect.gen(function*() {
         yield* putSegments
         const error = yield* Effect.flip(free(segments, 1))
-        assert.deepStrictEqual([error.step, error.reason, error.isRetryable], ["free", "NotFound", false])
+        assert.deepStrictEqual([error.step, error.reason._tag, error.isRetryable], ["free", "NotFound", false])
         assert.deepStrictEqual((yield* look(directory)).hot, [0, 1, 2])
       }).pipe(Effect.provide(stepLayer())))
   })

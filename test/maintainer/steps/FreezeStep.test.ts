@@ -14,6 +14,7 @@ import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
 import { free } from "../../../src/maintainer/steps/FreeStep.ts"
 import { anyBytes, SegmentProof } from "../../../src/maintainer/steps/SegmentProof.ts"
 import { StepError } from "../../../src/maintainer/steps/StepError.ts"
+import type { StepReason } from "../../../src/maintainer/steps/StepReason.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { buildSegment, buildWal } from "../../fixtures/segments.ts"
 import { bytesOf, coldPath, done, hotPath, kinds, look, put, recorded } from "../maintaining.ts"
@@ -175,7 +176,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
       return out
     }
     const shorter = (bytes: Uint8Array) => bytes.subarray(1)
-    const rulings: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
+    const rulings: ReadonlyArray<readonly [string, RawCompressor, StepReason["_tag"]]> = [
       ["throws", { ...blocking, compress: throwing }, "CompressFailed"],
       ["rejects", { ...blocking, compress: () => Promise.reject(new Error("no memory")) }, "CompressFailed"],
       [
@@ -194,7 +195,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
       }, "VerifyFailed"]
     ]
     // While commits come, the compressing thread decodes.
-    const aside: ReadonlyArray<readonly [string, RawCompressor, StepError["reason"]]> = [
+    const aside: ReadonlyArray<readonly [string, RawCompressor, StepReason["_tag"]]> = [
       [
         "gives back other bytes",
         { ...blocking, uncompress: (bytes) => flipped(uncompressSync(bytes)) },
@@ -207,13 +208,13 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
       ],
       ["does not decode", { ...blocking, uncompress: throwing }, "VerifyFailed"]
     ]
-    const keepsOriginal = (frozen: ReturnType<typeof freezing>, reason: StepError["reason"]) =>
+    const keepsOriginal = (frozen: ReturnType<typeof freezing>, reason: StepReason["_tag"]) =>
       Effect.gen(function*() {
         yield* putSegments
         const error = yield* Effect.flip(frozen)
         assert.instanceOf(error, StepError)
         // What decodes to other bytes is no segment either; whichever check comes first, the step reports it.
-        assert.include([reason, "Corrupt"], error.reason)
+        assert.include([reason, "Corrupt"], error.reason._tag)
         assert.strictEqual(error.segmentIndex, 0)
         const found = yield* look(directory)
         assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
@@ -248,7 +249,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             yield* putSegments
             assert.strictEqual(other.bytes.length, first.bytes.length)
             const error = yield* Effect.flip(freezing(0, compression))
-            assert.strictEqual(error.reason, "VerifyFailed")
+            assert.strictEqual(error.reason._tag, "VerifyFailed")
             const found = yield* look(directory)
             assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
             assert.deepStrictEqual(yield* bytesOf(hotPath(directory, 0)), first.bytes)
@@ -287,7 +288,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
               }))
           })
           const error = yield* Effect.flip(Effect.provideService(freezing(0), Disk, spoiling))
-          assert.strictEqual(error.reason, "VerifyFailed")
+          assert.strictEqual(error.reason._tag, "VerifyFailed")
           const found = yield* look(directory)
           assert.deepStrictEqual([found.hot, found.cold, found.leftovers], [[0, 1, 2], [], []])
         }).pipe(Effect.provide(stepLayer()))
@@ -312,7 +313,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
             yield* disk.failNext(operation, "Io", operation === "unlink" ? /lz4b$/ : /./)
             const error = yield* Effect.flip(freezing(0))
             assert.instanceOf(error, StepError)
-            assert.strictEqual(error.reason, expected[operation])
+            assert.strictEqual(error.reason._tag, expected[operation])
             assert.isTrue(error.isRetryable)
             assert.isTrue((yield* look(directory)).hot.includes(0), operation)
             yield* freezing(0)
@@ -329,7 +330,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         yield* putSegments
         yield* disk.setCapacityBytes(0)
         const error = yield* Effect.flip(freezing(0))
-        assert.strictEqual(error.reason, "DiskFull")
+        assert.strictEqual(error.reason._tag, "DiskFull")
         assert.isTrue(error.isRetryable)
         assert.deepStrictEqual((yield* look(directory)).leftovers, [])
       }).pipe(Effect.provide(stepLayer())))
@@ -344,7 +345,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         const syncsOf = Effect.map(changes, (lines) => lines.filter((line) => line === "sync FS.00000000.wal.lz4.tmp"))
         yield* disk.failNext("sync", "Io", /lz4\.tmp/)
         const error = yield* Effect.flip(freezing(0))
-        assert.strictEqual(error.reason, "SyncFailed")
+        assert.strictEqual(error.reason._tag, "SyncFailed")
         assert.strictEqual((yield* syncsOf).length, 1)
         assert.deepStrictEqual((yield* look(directory)).leftovers, [])
         assert.isTrue(bytes.equals(yield* bytesOf(hotPath(directory, 0))))
@@ -362,7 +363,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         yield* disk.rotBits(hotPath(directory, 0), 1)
         yield* disk.rotBits(coldPath(directory, 0), 1)
         const bad = yield* bytesOf(coldPath(directory, 0))
-        assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "Corrupt")
+        assert.strictEqual((yield* Effect.flip(freezing(0))).reason._tag, "Corrupt")
         assert.deepStrictEqual(yield* bytesOf(coldPath(directory, 0)), bad)
         assert.deepStrictEqual((yield* look(directory)).both, [0])
       }).pipe(Effect.provide(stepLayer())))
@@ -385,7 +386,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
         yield* freezing(0)
         const other = buildWal({ layout: kind.layout, segments: [50] })[0]!
         yield* put(hotPath(directory, 0), other.bytes)
-        assert.strictEqual((yield* Effect.flip(freezing(0))).reason, "VerifyFailed")
+        assert.strictEqual((yield* Effect.flip(freezing(0))).reason._tag, "VerifyFailed")
         assert.deepStrictEqual((yield* look(directory)).both, [0])
       }).pipe(Effect.provide(stepLayer())))
   })

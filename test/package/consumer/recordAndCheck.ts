@@ -4,6 +4,13 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
+/** What runs this, as the tests call it. */
+export const runtime: string = process.versions["bun"] !== undefined
+  ? "Bun"
+  : process.versions["deno"] !== undefined
+  ? "Deno"
+  : `Node ${process.versions.node.split(".")[0]}`
+
 const events = 1000
 
 const eventOf = (id: number): Uint8Array => Buffer.from(`event ${id} `.repeat(100))

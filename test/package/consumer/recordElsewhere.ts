@@ -2,7 +2,7 @@
 import { Compressor, NodeDisk } from "effect-wal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Numbers, optionsFor, recordAndCheck } from "./recordAndCheck.ts"
+import { Numbers, optionsFor, recordAndCheck, runtime } from "./recordAndCheck.ts"
 
 const directory = process.argv[2] ?? "./log"
 const options = optionsFor(directory)
@@ -22,4 +22,4 @@ const inFiber = Numbers.layer(options).pipe(Layer.provideMerge(
 const found = await Effect.runPromise(
   Effect.provide(recordAndCheck(directory, process.argv[3] === "fiber" ? inFiber : inThread), NodeDisk.layer)
 )
-console.log(JSON.stringify({ node: process.version, ...found }))
+console.log(JSON.stringify({ runtime, ...found }))

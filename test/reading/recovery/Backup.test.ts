@@ -130,7 +130,7 @@ describe.each(kinds)("backup (%s)", (_, kind) => {
       assert.strictEqual(report.faults.length, 1)
       assert.isTrue(readFileSync(join(to, hot(wal[0]!).name)).equals(wal[0]!.bytes))
       const refused = yield* Effect.flip(backup({ directory, to }))
-      assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "Exists")
+      assert.strictEqual(refused._tag === "DiskError" ? refused.reason._tag : refused._tag, "Exists")
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
   it.effect("looks again when all that it has seen is deleted before it is copied", () =>
@@ -192,7 +192,7 @@ describe("an unfinished backup", () => {
       for (const [operation, path] of failures) {
         yield* simulated.failNext(operation, "Io", path)
         const error = yield* Effect.flip(onDisk(backup(paths)))
-        assert.strictEqual(error._tag === "DiskError" ? error.reason : error._tag, "Io", operation)
+        assert.strictEqual(error._tag === "DiskError" ? error.reason._tag : error._tag, "Io", operation)
         assert.deepStrictEqual(yield* onDisk(namesOf("/copies")), [], operation)
       }
       yield* onDisk(backup(paths))
@@ -243,7 +243,7 @@ describe("an unfinished backup", () => {
       const { onDisk, simulated } = yield* withLog(1)
       const reason = Effect.map(
         Effect.flip(onDisk(backup(paths))),
-        (error) => error._tag === "DiskError" ? error.reason : error._tag
+        (error) => error._tag === "DiskError" ? error.reason._tag : error._tag
       )
       yield* simulated.disk.makeDirectory(partial)
       yield* onDisk(put(partial, ...files))

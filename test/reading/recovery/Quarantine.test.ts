@@ -368,7 +368,7 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
         const used = [...files.values()].reduce((sum, bytes) => sum + bytes.length, 0)
         yield* simulated.setCapacityBytes(used + 600)
         const failure = yield* Effect.flip(quarantineSegment(where, 1))
-        assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Full")
+        assert.strictEqual(failure._tag === "DiskError" ? failure.reason._tag : failure._tag, "Full")
         assert.deepStrictEqual(yield* disk.list(`${directory}/quarantine`), [])
         assert.deepStrictEqual((yield* verify({ directory })).faults.map(({ kind }) => kind), ["Corrupt"])
       }).pipe(Effect.provideService(Disk, simulated.disk))

@@ -105,7 +105,7 @@ describe("Recovery", () => {
               : disk.open(path, mode)
         })
         const refused = yield* Effect.flip(Effect.provideService(open(version), Disk, only))
-        assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "NotFound")
+        assert.strictEqual(refused._tag === "DiskError" ? refused.reason._tag : refused._tag, "NotFound")
       }).pipe(onSimulatedDisk))
 
     it.effect(`goes on from a cold segment and touches nothing (${name})`, () =>
@@ -188,7 +188,7 @@ describe("Recovery", () => {
           if (version === 2 && whole === 0 && length > headerBytes) {
             // The first flush was durable before the file had its name.
             const failure = yield* Effect.flip(open(version))
-            assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "Truncated")
+            assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "Truncated")
             continue
           }
           const { origin } = yield* open(version)
@@ -393,7 +393,7 @@ describe("Recovery", () => {
         yield* put(directory, ...wal.map(hot))
         const before = yield* filesIn(directory)
         const failure = yield* Effect.flip(open(layout.version))
-        assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
+        assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadPayload")
         assert.deepStrictEqual(yield* filesIn(directory), before)
       }).pipe(onSimulatedDisk)
   )
@@ -405,7 +405,7 @@ describe("Recovery", () => {
       yield* put(directory, ...wal.map(hot))
       const before = yield* filesIn(directory)
       const failure = yield* Effect.flip(open())
-      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadHeader")
+      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadHeader")
       assert.include(failure.message, "effect-wal repair")
       assert.deepStrictEqual(yield* filesIn(directory), before)
     }).pipe(onSimulatedDisk))
@@ -502,7 +502,7 @@ describe("Recovery", () => {
       yield* put(directory, ...buildWal({ segments: [10] }).map(hot))
       yield* Disk.use((disk) => disk.makeDirectory(`${directory}/FS.00000001.wal`))
       const failure = yield* Effect.flip(open(2, directory))
-      assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Unsafe")
+      assert.strictEqual(failure._tag === "DiskError" ? failure.reason._tag : failure._tag, "Unsafe")
     }).pipe(Effect.provide(NodeDisk.layer)))
 
   it.live.each(formats)("recovers on the machine's own disk ($name)", ({ layout }) =>

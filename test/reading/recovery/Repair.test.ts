@@ -101,7 +101,7 @@ describe.each(formats)("Repair ($name)", ({ headerBytes, layout }) => {
           Disk.use((disk) => disk.lock(join(directory, "wal.lock"))),
           Effect.flip(repair({ directory, apply: true }))
         ))
-        assert.strictEqual(refused._tag === "DiskError" ? refused.reason : refused._tag, "Held")
+        assert.strictEqual(refused._tag === "DiskError" ? refused.reason._tag : refused._tag, "Held")
       })
   )
 

@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import { compressSync } from "lz4-napi"
 import { Disk, DiskError } from "../../../src/disk/Disk.ts"
 import type { DiskFile } from "../../../src/disk/Disk.ts"
+import { Denied } from "../../../src/disk/DiskReason.ts"
 import type { SegmentFile } from "../../../src/disk/SegmentDirectory.ts"
 import { blockHeaderBytes, encodeBlockHeader } from "../../../src/format/Block.ts"
 import { encodeHeader } from "../../../src/format/SegmentHeader.ts"
@@ -121,7 +122,7 @@ const lie = (segment: BuiltSegment, random: Random): Buffer => {
 
 /** A file that lies in memory. */
 const fileOf = (path: string, bytes: Uint8Array): DiskFile => {
-  const refuse = () => Effect.fail(new DiskError({ operation: "write", path, reason: "Denied", detail: "" }))
+  const refuse = () => Effect.fail(new DiskError({ operation: "write", path, reason: new Denied({ detail: "" }) }))
   return {
     path,
     read: (target, offset) =>

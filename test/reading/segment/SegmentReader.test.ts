@@ -121,8 +121,8 @@ describe("SegmentReader", () => {
                 events.push(`${id}:${Buffer.from(bytes.subarray(start, end)).toString("hex")}`)
               }))
           )
-          assert.deepStrictEqual([error._tag, error.reason], ["SegmentCorrupt", "BadFrame"])
-          assert.strictEqual("offset" in error ? error.offset : -1, at)
+          assert.deepStrictEqual([error._tag, error.reason._tag], ["SegmentCorrupt", "BadFrame"])
+          assert.strictEqual("offset" in error.reason ? error.reason.offset : -1, at)
           assert.deepStrictEqual(events, expected.slice(0, events.length))
           // Of the whole frame blocks before it at most one segment block is not complete.
           const handedOutBytes = segment.events.slice(0, events.length).reduce(
@@ -217,7 +217,7 @@ describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
       damaged!.set(whole!.subarray(-4), damaged!.length - 4)
       yield* put("/wal", { name: "FS.00000000.wal.lz4", bytes: damaged! })
       const failure = yield* Effect.flip(eventsIn(frameFile, forReplay(rotatingMemory(1))))
-      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadFrame")
+      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadFrame")
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
 
   it.effect("finds every cut of a frame and of a block file", () =>
@@ -250,9 +250,9 @@ describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
       assert.deepStrictEqual(events, [1, 2, 3, 4, 5, 6])
       assert.strictEqual(failure._tag, "SegmentCorrupt")
       if (failure._tag !== "SegmentCorrupt") return
-      assert.strictEqual(failure.reason, "BadPayload")
+      assert.strictEqual(failure.reason._tag, "BadPayload")
       assert.strictEqual(failure.path, hotFile.path)
-      assert.strictEqual(failure.offset, segment.blockEnds[1]!.offset + blockHeaderBytes)
+      assert.strictEqual(failure.reason.offset, segment.blockEnds[1]!.offset + blockHeaderBytes)
       assert.match(
         failure.message,
         /^\/wal\/FS\.00000000\.wal: BadPayload at offset \d+: expected 0x\w{16}, found 0x\w{16}/
@@ -269,7 +269,7 @@ describe.each(formats)("SegmentReader ($name)", ({ layout }) => {
       const failure = yield* Effect.flip(readSegment(frameFile, {}, (block) => {
         lastId = block.lastEventId
       }))
-      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadFrame")
+      assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadFrame")
       // All but the last frame block, 1 MiB, can be had.
       const before = segment.blockEnds.filter(({ offset }) => offset <= segment.bytes.length - 1024 * 1024).at(-1)!
       assert.isAtLeast(lastId, before.eventCount)
@@ -319,7 +319,7 @@ describe("SegmentReader, of any file", () => {
       const path = join(directory, "FS.00000000.wal")
       symlinkSync(join(directory, "elsewhere"), path)
       const failure = yield* Effect.flip(verifySegment({ ...hotFile, path }))
-      assert.strictEqual(failure._tag === "DiskError" ? failure.reason : failure._tag, "Unsafe")
+      assert.strictEqual(failure._tag === "DiskError" ? failure.reason._tag : failure._tag, "Unsafe")
     }).pipe(Effect.provide(NodeDisk.layer)))
 
   it.effect("makes no room for what a header only claims", () =>
@@ -354,10 +354,10 @@ describe("SegmentReader, of any file", () => {
       const claims4GiB = Buffer.from("ffffffff0000000000", "hex")
       yield* put("/wal", { name: "FS.00000000.wal.lz4b", bytes: claims4GiB })
       const block = yield* Effect.flip(verifySegment(blockFile))
-      assert.strictEqual(block._tag === "SegmentCorrupt" ? block.reason : block._tag, "BadFrame")
+      assert.strictEqual(block._tag === "SegmentCorrupt" ? block.reason._tag : block._tag, "BadFrame")
       yield* put("/wal", { name: "FS.00000000.wal.lz4", bytes: Buffer.from("04224d18607073ffffff7f", "hex") })
       const frame = yield* Effect.flip(verifySegment(frameFile))
-      assert.strictEqual(frame._tag === "SegmentCorrupt" ? frame.reason : frame._tag, "BadFrame")
+      assert.strictEqual(frame._tag === "SegmentCorrupt" ? frame.reason._tag : frame._tag, "BadFrame")
     }).pipe(Effect.provide(SimulatedDisk.layer({ seed: 1 }))))
 })
 

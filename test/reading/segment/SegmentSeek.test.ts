@@ -197,7 +197,7 @@ describe("SegmentSeek", () => {
               if (blocks.length === 0) return
             }
           })))
-          assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason : failure._tag, "BadPayload")
+          assert.strictEqual(failure._tag === "SegmentCorrupt" ? failure.reason._tag : failure._tag, "BadPayload")
           assert.isAtMost(ids[0]!, wanted)
           assert.strictEqual(ids.at(-1), at.eventCount)
         }

@@ -10,7 +10,7 @@ import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import * as UnixSocket from "../../../src/disk/UnixSocket.ts"
 import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
 import * as Monitor from "../../../src/recorder/monitor/Monitor.ts"
-import { MonitorError } from "../../../src/recorder/monitor/MonitorSocket.ts"
+import { MonitorError } from "../../../src/recorder/monitor/MonitorError.ts"
 import { Recorder } from "../../../src/recorder/Recorder.ts"
 import * as Wal from "../../../src/recorder/WalParts.ts"
 import { Telemetry } from "../../../src/telemetry/Telemetry.ts"
@@ -155,7 +155,7 @@ describe("Monitor", () => {
           yield* answering(directory, (connection) => void connection.on("error", () => undefined).end(content))
           const error = yield* Effect.flip(Monitor.read(directory))
           assert.instanceOf(error, MonitorError)
-          assert.strictEqual(error.reason, "Unreadable")
+          assert.strictEqual(error.reason._tag, "Unreadable")
           assert.include(error.message, monitorName)
         }))
         rmSync(join(directory, monitorName), { force: true })
@@ -172,7 +172,7 @@ describe("Monitor", () => {
       const begun = performance.now()
       const error = yield* Effect.flip(Monitor.read(directory))
       assert.instanceOf(error, MonitorError)
-      assert.strictEqual(error.reason, "NoAnswer")
+      assert.strictEqual(error.reason._tag, "NoAnswer")
       assert.isBelow(performance.now() - begun, 8_000)
     }).pipe(Effect.scoped))
 
