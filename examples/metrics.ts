@@ -95,7 +95,7 @@ const scrape = Effect.gen(function*() {
 const main = Effect.gen(function*() {
   const collector = yield* startCollector
   const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-  const events = Events.layer({ directory: yield* directory, segmentBytesMax: 256 * 1024, limits })
+  const events = Events.layer({ directory: yield* directory, segmentBytesMax: "256KiB", limits })
   const layer = Layer.mergeAll(pushedMetrics(collector.url), Monitor.layer, prometheus).pipe(
     Layer.provide(Events.parts),
     Layer.provideMerge(events),

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import { moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
+import { absent, moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
@@ -58,6 +58,8 @@ export interface WorkerOptions {
    * the same module share threads.
    */
   readonly threadModule?: URL
+  /** A thread cannot be given code. Only a layer whose maintainer is a fiber takes a schedule. */
+  readonly schedule?: never
 }
 
 const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url)
@@ -88,7 +90,7 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,
- *     SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     SegmentArena.layer({ slots: 4, slotBytes: "1MiB", layout }),
  *     Telemetry.layer({ writersMax: 1 + options.workers })
  *   )),
  *   Layer.provide(NodeDisk.layer)
@@ -124,7 +126,8 @@ export const layerAlone = (
 const Workers = Schema.Struct({
   workers: withDefault(whole("count", 1, workersMax), 1),
   proofModule: Schema.optional(moduleUrl),
-  threadModule: Schema.optional(moduleUrl)
+  threadModule: Schema.optional(moduleUrl),
+  schedule: Schema.optional(absent("none, since a thread cannot be given code"))
 })
 
 const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({

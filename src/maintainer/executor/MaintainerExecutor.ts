@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
@@ -70,6 +71,8 @@ const lingerMicrosMax = 100
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
   /** From 0; 0 is the lead. */
   readonly executor: number
+  /** When the loop looks for work of its own accord. Default: the adaptive one. */
+  readonly schedule?: Schedule.Schedule<unknown, boolean> | undefined
   readonly control: MaintainerControl
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
   readonly arena: Arena.Arena | undefined
@@ -254,7 +257,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   if (arena !== undefined) doorbells.push(arena.work)
   yield* repeatWakeable({
     cycle,
-    schedule: adaptive(options.sleepMillisMin, options.sleepMillisMax),
+    schedule: shared.schedule ?? adaptive(options.sleepMillisMin, options.sleepMillisMax),
     doorbells,
     sleepMillisMax: () => Math.min(persister?.sleepMillisMax() ?? Number.POSITIVE_INFINITY, untilFiles()),
     begin: telemetry.nowNanos,
