@@ -275,11 +275,10 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
 
   const control = yield* Effect.acquireRelease(
     Effect.sync(() => MaintainerControl.makeUnsafe(host.count)),
-    // As for the arena's: the runtime keeps their memory until they ring.
-    ({ attention, progress }) =>
+    // As for the arena's: the runtimes of all threads that waited for them keep their memory until they ring.
+    ({ attention, progress, room }) =>
       Effect.sync(() => {
-        Doorbell.ringUnsafe(attention)
-        Doorbell.ringUnsafe(progress)
+        for (const doorbell of [attention, progress, room]) Doorbell.ringUnsafe(doorbell)
       })
   )
   const state = new MaintainerState({

@@ -81,8 +81,8 @@ export interface LogClass<
   /** The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. */
   readonly layer: (options: WalOptions & FiberOptions) => Layer.Layer<Self, WalError, Disk>
   /**
-   * The maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share only the
-   * cores with the thread that appends.
+   * The maintainer runs in a thread, or in several (`workers`). Hashing, writing and compressing share only the cores
+   * with the thread that appends. All logs of the process share a few such threads.
    */
   readonly layerWorker: (options: WalOptions & WorkerOptions) => Layer.Layer<Self, WalError, Disk>
   /**

@@ -74,8 +74,8 @@ export const layer = (options: WalOptions & FiberOptions): Layer.Layer<Parts, Wa
   )
 
 /**
- * A recorder whose maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share
- * only the cores with the thread that appends.
+ * A recorder whose maintainer runs in a thread, or in several (`workers`). Hashing, writing and compressing share only
+ * the cores with the thread that appends. All logs of the process share a few such threads.
  */
 export const layerWorker = (options: WalOptions & WorkerOptions): Layer.Layer<Parts, WalError, Disk> =>
   Recorder.layer(options).pipe(
