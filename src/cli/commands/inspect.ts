@@ -1,21 +1,24 @@
 /**
  * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
- * that. Only a segment that is still open is read to its end, because its header has no counts yet.
+ * that. Only a segment that is still open is read to its end, because its header has no counts yet. The calls to the
+ * disk block, since a call for each of many segments takes less than its way to a thread and back.
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
+import * as NodeDisk from "../../disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
+import { FrameMemory } from "../../reading/segment/FrameReader.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-import { ratioOf, table, timeOf } from "../views/SegmentTable.ts"
+import { claimedRatio, table, timeOf } from "../views/SegmentTable.ts"
 import type { InspectedSegment } from "../views/SegmentTable.ts"
 
 /** The command. */
@@ -28,9 +31,10 @@ export const inspect = Command.make(
     const reader = yield* makeDirectoryReader(directory)
     const listing = yield* directory.scan
     const segments: Array<InspectedSegment> = []
+    const memory = new FrameMemory()
     const inspecting = Effect.gen(function*() {
       for (const { segmentIndex } of reader.segments()) {
-        const segment = yield* reader.use(segmentIndex, inspectFile)
+        const segment = yield* reader.use(segmentIndex, (file) => inspectFile(file, memory))
         // Undefined if retention has deleted it meanwhile.
         if (segment !== undefined) segments.push(segment)
       }
@@ -49,16 +53,16 @@ export const inspect = Command.make(
       ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
       ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
     ])
-  })
+  }, Effect.provide(NodeDisk.layerBlocking))
 ).pipe(
   Command.withDescription("List the segments: state, events, ids, bytes, ratio, times"),
   Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row per segment" }])
 )
 
 /** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
-const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
+const inspectFile = Effect.fnUntraced(function*(file: SegmentFile, memory: FrameMemory) {
   const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
-  const described = describe(file, bytes)
+  const described = describe(file, bytes, memory)
   return yield* Effect.catchTag(
     described,
     "SegmentCorrupt",
@@ -66,8 +70,8 @@ const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
   )
 })
 
-const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
-  const { header } = yield* readStart(file)
+const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number, memory: FrameMemory) {
+  const { claimedBytes, header } = yield* readStart(file, memory)
   const isOpen = header.closedNanos === 0n
   const { eventCount, firstEventId, lastEventId } = isOpen ? yield* verifySegment(file) : header
   const segment: InspectedSegment = {
@@ -78,7 +82,7 @@ const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
     firstEventId,
     lastEventId,
     bytes,
-    ratio: file.form === "hot" ? 1 : yield* ratioOf(file, bytes),
+    ratio: file.form === "hot" ? 1 : claimedRatio(claimedBytes, bytes),
     created: timeOf(header.createdNanos),
     closed: timeOf(header.closedNanos),
     detail: ""

@@ -21,6 +21,7 @@ import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { invariant } from "../../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import { rotatingMemory } from "./BlockMemory.ts"
+import type { FrameMemory } from "./FrameReader.ts"
 import { judge } from "./OpenEnd.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
 import { openContent } from "./SegmentContent.ts"
@@ -233,28 +234,32 @@ export interface SegmentStart {
   readonly firstEventId: number | undefined
   /** When its last flush was made, or its first one while it is open; 0 when unknown. */
   readonly flushNanos: bigint
+  /** The length of the content as a cold file of frames claims it; `undefined` when it does not. */
+  readonly claimedBytes: number | undefined
 }
 
 /**
  * Reads the header and, of an open segment, the first block's header. Of a cold segment the first block of its frame is
- * decoded. Nothing else is checked.
+ * decoded. Nothing else is checked. `memory` serves one call after the other.
  */
 export const readStart = (
-  file: SegmentFile
+  file: SegmentFile,
+  memory?: FrameMemory
 ): Effect.Effect<SegmentStart, DiskError | SegmentCorrupt, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const content = yield* openContent(file)
+    const content = yield* openContent(file, undefined, memory)
     const bytes = new Uint8Array(headerBytesMax + blockHeaderBytes)
     const count = yield* content.read(bytes)
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
+    const claimedBytes = content.claimedBytes()
     if (header.closedNanos !== 0n) {
-      const { firstEventId, lastFlushNanos } = header
-      return { header, firstEventId: firstEventId === 0 ? undefined : firstEventId, flushNanos: lastFlushNanos }
+      const { firstEventId, lastFlushNanos: flushNanos } = header
+      return { header, firstEventId: firstEventId === 0 ? undefined : firstEventId, flushNanos, claimedBytes }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
     return isFirst
-      ? { header, firstEventId: block.firstEventId, flushNanos: block.flushNanos }
-      : { header, firstEventId: undefined, flushNanos: 0n }
+      ? { header, firstEventId: block.firstEventId, flushNanos: block.flushNanos, claimedBytes }
+      : { header, firstEventId: undefined, flushNanos: 0n, claimedBytes }
   }))
