@@ -63,7 +63,7 @@ const archiver = Effect.gen(function*() {
 
 const EventsLive = Events.layerWorker({
   directory,
-  segmentBytesMax: 64 * 1024,
+  segmentBytesMax: "64KiB",
   limits: { maxSegments: 2, maxCompressedSegments: "unlimited" }
 }).pipe(Layer.provideMerge(NodeDisk.layer))
 

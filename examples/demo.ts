@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -108,7 +109,7 @@ const demo = Effect.gen(function*() {
     Effect.tap(() => Effect.sync(() => (drainMillis = performance.now()))),
     Effect.provide(Pieces.layerWorker({
       directory,
-      segmentBytesMax: 2 * 1024 * 1024,
+      segmentBytesMax: "2MiB",
       limits: { maxSegments: 8, maxCompressedSegments: 24 }
     }))
   )
@@ -166,7 +167,7 @@ const record = Effect.fnUntraced(function*(pieces: ReadonlyArray<Piece>) {
 })
 
 const replayAndCompare = Effect.fnUntraced(function*(directory: string, pieces: ReadonlyArray<Piece>) {
-  const firstId = yield* Replay.firstAvailableId(directory)
+  const firstId = Option.getOrElse(yield* Replay.firstAvailableId(directory), () => 1)
   const result = { firstId, lastId: firstId - 1, events: 0, bytes: 0, problems: new Array<string>() }
   const show = makeBar("replay", pieces.length - firstId + 1)
   const bytesOf = makeInput()

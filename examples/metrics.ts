@@ -22,6 +22,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Monitor, NodeDisk, TelemetryExport, Wal } from "../src/index.ts"
+import * as PrometheusRoute from "../src/PrometheusRoute.ts"
 
 /** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
 const startCollector = Effect.acquireRelease(
@@ -51,7 +52,7 @@ const directory = Effect.acquireRelease(
 )
 
 /** `GET /metrics`; read when it is asked for. */
-const prometheus = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableLogger: true, disableListenLog: true })
+const prometheus = HttpRouter.serve(PrometheusRoute.layer(), { disableLogger: true, disableListenLog: true })
   .pipe(
     Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
   )
@@ -94,7 +95,7 @@ const scrape = Effect.gen(function*() {
 const main = Effect.gen(function*() {
   const collector = yield* startCollector
   const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-  const events = Events.layer({ directory: yield* directory, segmentBytesMax: 256 * 1024, limits })
+  const events = Events.layer({ directory: yield* directory, segmentBytesMax: "256KiB", limits })
   const layer = Layer.mergeAll(pushedMetrics(collector.url), Monitor.layer, prometheus).pipe(
     Layer.provide(Events.parts),
     Layer.provideMerge(events),

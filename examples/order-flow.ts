@@ -124,7 +124,7 @@ const directory = mkdtempSync(join(tmpdir(), "order-flow-"))
 const ordersIn = Orders.layerWorker({
   directory,
   format: 1,
-  segmentBytesMax: 2 * 1024 * 1024,
+  segmentBytesMax: "2MiB",
   limits: { maxSegments: 4, maxCompressedSegments: 64 }
 })
 

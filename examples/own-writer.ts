@@ -66,10 +66,10 @@ const program = Effect.gen(function*() {
     // The sixth one loses its end.
     const bytes = segmentIndex === 5 ? whole.slice(0, -20) : whole
     writeFileSync(join(directory, SegmentName.hotName(naming, segmentIndex)), bytes)
-    yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes: bytes.length })
+    yield* TaskQueue.offer(toPersist, { segmentIndex, bytes: bytes.length })
   }
   // Retention freezes and frees by itself; whoever wants a segment frozen sooner says so.
-  yield* TaskQueue.offer(toFreeze, { segmentIndex: 11, slot: -1, bytes: 0 })
+  yield* TaskQueue.offer(toFreeze, { segmentIndex: 11, bytes: 0 })
 
   const receipt = yield* maintainer.drain
   yield* Console.log("done:", receipt.done, "left:", receipt.left)

@@ -82,7 +82,7 @@ const Routes = Layer.mergeAll(HttpRouter.add("POST", "/events", post), HttpRoute
 
 const HttpLive = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "10 seconds" })
 
-const OrdersLive = Orders.layerWorker({ directory, segmentBytesMax: 1024 * 1024 })
+const OrdersLive = Orders.layerWorker({ directory, segmentBytesMax: "1MiB" })
 
 /** What is provided last closes last: the server ends before the recorder. */
 const App = HttpRouter.serve(Routes, { disableLogger: true }).pipe(

@@ -48,7 +48,7 @@ class Messages extends Wal.Service<Messages>()("example/Messages", { event: Sche
 
 const MessagesLive = Messages.layer({
   directory,
-  segmentBytesMax: 64 * 1024,
+  segmentBytesMax: "64KiB",
   limits: { maxSegments: 2, maxCompressedSegments: "unlimited" }
 }).pipe(Layer.provideMerge(NodeDisk.layer))
 

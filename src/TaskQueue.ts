@@ -4,4 +4,4 @@
  * @since 0.1.0
  */
 export type { Dequeue, Enqueue, NewTask, Task, TaskQueue } from "./shared/TaskQueue.ts"
-export { offer, take } from "./shared/TaskQueue.ts"
+export { offer, toDequeue, toEnqueue } from "./shared/TaskQueue.ts"

@@ -4,4 +4,4 @@
  * @since 0.1.0
  */
 export type { ExportOptions } from "./telemetry/TelemetryExport.ts"
-export { layerMetrics, layerPrometheus, prometheusText } from "./telemetry/TelemetryExport.ts"
+export { layerMetrics, prometheusText } from "./telemetry/TelemetryExport.ts"

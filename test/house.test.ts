@@ -52,6 +52,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "steps",
     "persist",
     "executor",
+    "threads",
     "retention",
     "directory",
     "."

@@ -6,6 +6,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Wal } from "../src/index.ts"
 import type * as Wals from "../src/index.ts"
+import type * as PrometheusRoute from "../src/PrometheusRoute.ts"
 import type { SimulatedDisk } from "../src/testing/index.ts"
 
 type Disk = Wals.Disk.Disk
@@ -40,7 +41,7 @@ describe("the layers of a log", () => {
     expectTypeOf<ReturnType<typeof Wals.TelemetryExport.layerMetrics>>().toEqualTypeOf<
       Layer.Layer<never, never, Wals.Telemetry.Telemetry>
     >()
-    expectTypeOf<ReturnType<typeof Wals.TelemetryExport.layerPrometheus>>().toEqualTypeOf<
+    expectTypeOf<ReturnType<typeof PrometheusRoute.layer>>().toEqualTypeOf<
       Layer.Layer<never, never, HttpRouter.HttpRouter | Wals.Telemetry.Telemetry>
     >()
   })

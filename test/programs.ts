@@ -14,7 +14,8 @@ export const sources = {
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
   lockHolder: "test/disk/lockHolder.ts",
-  openings: "test/recorder/openings.ts"
+  openings: "test/recorder/openings.ts",
+  manyLogs: "test/recorder/manyLogs.ts"
 } as const
 
 /** Names the folder of the bundles, for the processes that `test/build.ts` starts, and for theirs. */

@@ -50,7 +50,7 @@ const wal = (host: Host): Contestant => ({
           for (let count = quick ? 200 : 2000; count > 0; count--) idle.push(yield* commit)
           const beside: Array<number> = []
           const begun = performance.now()
-          yield* TaskQueue.offer(yield* SegmentsToFreeze, { segmentIndex: 0, slot: -1, bytes: size })
+          yield* TaskQueue.offer(yield* SegmentsToFreeze, { segmentIndex: 0, bytes: size })
           while ((yield* opened.maintainer.status).coldSegments === 0) {
             const [failure] = yield* opened.maintainer.failures
             if (failure !== undefined) return yield* Effect.die(failure)

@@ -6,8 +6,10 @@
  * - `layer` hands every call to libuv's thread pool, so the thread stays free. A call that has begun is never
  *   interrupted: an interruption waits for its end, so nothing continues in the background (rule 5 of `Disk`).
  * - `layerBlocking` makes the call on the calling thread. It answers soonest and is meant for worker threads, which
- *   have nothing else to do. Only a sync of more than `bytesSyncedInPlaceMax` goes to the thread pool: it takes
- *   milliseconds, in which the thread can prepare what comes next.
+ *   have nothing else to do. Only a write or a sync of more than `bytesInPlaceMax` goes to the thread pool: it takes
+ *   milliseconds, in which the thread can do something else.
+ *
+ * `layerBlockingWhile` is for a thread that works for several logs: it syncs in place only while it works for one.
  *
  * A file opened here is a regular file: no link is followed to it, and a FIFO or device is given back at once. A file
  * with calls under way is closed only after they have ended, so no call can hit a descriptor that was given to another
@@ -59,6 +61,21 @@ export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(
  * @category layers
  */
 export const layerBlocking: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(blocking)))
+
+/**
+ * As `layerBlocking` while `isAlone` returns `true`. Otherwise every sync goes to libuv's thread pool: how long it
+ * takes, the disk decides, and whatever else the calling thread works for would wait for it too.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerBlockingWhile = (isAlone: () => boolean): Layer.Layer<Disk> =>
+  Layer.fresh(Layer.sync(Disk, () =>
+    make(
+      blocking,
+      (operation, path, start, run) =>
+        Effect.suspend(() => (isAlone() ? blocking : onThreadPool)(operation, path, start, run))
+    )))
 
 /** What each errno of POSIX that a file call can return means here, and what Node itself returns; any other is `Io`. */
 const reasonByErrno: Readonly<Record<string, DiskReason["_tag"]>> = {
@@ -184,12 +201,13 @@ const chunksOfOneCall = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8
 }
 
 /**
- * A blocking layer syncs up to this many unsynced bytes of a file on the calling thread. The way to the thread pool and
- * back takes some 50 µs, which is little beside the sync of a mebibyte and much beside the sync of a few events.
+ * A blocking layer writes up to this many bytes, and syncs up to this many unsynced bytes of a file, on the calling
+ * thread. The way to the thread pool and back takes some 50 µs, which is little beside the sync of a mebibyte and much
+ * beside the sync of a few events.
  */
-const bytesSyncedInPlaceMax = 2 ** 20
+const bytesInPlaceMax = 2 ** 20
 
-const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFile => {
+const makeFile = (call: Call, sync: Call, path: string, fd: number, mode: OpenMode): DiskFile => {
   let isOpen = true
   let bytesUnsynced = 0
   let callsUnderway = 0
@@ -201,8 +219,9 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
       invariant(isOpen, `${path} is open when ${operation} begins`)
       start((error, value) => {
         callsUnderway--
-        if (callsUnderway === 0) onIdle?.()
+        // First the one who waits for the call, then the one who closes: either may go on at once.
         done(error, value)
+        if (callsUnderway === 0) onIdle?.()
       })
       callsUnderway++
     }, run)
@@ -227,16 +246,19 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         invariant(mode !== "read", `${path} is open for writing`)
         const taken = chunksOfOneCall(chunks)
         if (taken.length === 0) return Effect.succeed(0)
+        const by = taken.reduce((bytes, { length }) => bytes + length, 0) > bytesInPlaceMax ? onThreadPool : call
         const written = taken.length === 1
           ? callOnFile<number>(
             "write",
             (done) => fs.write(fd, taken[0]!, 0, taken[0]!.length, offset, done),
-            () => fs.writeSync(fd, taken[0]!, 0, taken[0]!.length, offset)
+            () => fs.writeSync(fd, taken[0]!, 0, taken[0]!.length, offset),
+            by
           )
           : callOnFile<number>(
             "write",
             (done) => fs.writev(fd, taken, offset, done),
-            () => fs.writevSync(fd, taken, offset)
+            () => fs.writevSync(fd, taken, offset),
+            by
           )
         // A device that takes nothing and reports nothing would keep `writeFully` turning for ever.
         return Effect.flatMap(written, (count) => {
@@ -257,7 +279,7 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
         )
       }),
     sync: Effect.suspend(() => {
-      const by = bytesUnsynced > bytesSyncedInPlaceMax ? onThreadPool : call
+      const by = bytesUnsynced > bytesInPlaceMax ? onThreadPool : sync
       bytesUnsynced = 0
       return callOnFile<void>("sync", (done) => fs.fdatasync(fd, done), () => fs.fdatasyncSync(fd), by)
     }),
@@ -293,7 +315,8 @@ const makeFile = (call: Call, path: string, fd: number, mode: OpenMode): DiskFil
 const closeDescriptor = (call: Call, path: string, fd: number) =>
   call<void>("close", path, (done) => fs.close(fd, done), () => fs.closeSync(fd))
 
-const make = (call: Call): Disk["Service"] => {
+/** `sync` makes the calls that wait for the device. */
+const make = (call: Call, sync = call): Disk["Service"] => {
   // What root makes belongs to the owner of the directory that it is in. Otherwise a log that root has recorded into
   // once could not be opened by its owner any more. Where root may not give files away, they stay root's.
   const giveToOwner = (path: string, give: (uid: number, gid: number) => Effect.Effect<void, DiskError>) =>
@@ -331,7 +354,7 @@ const make = (call: Call): Disk["Service"] => {
             fs.fchown(fd, uid, gid, done), () => fs.fchownSync(fd, uid, gid)))
       }
       if (kind === "file") {
-        return makeFile(call, path, fd, mode)
+        return makeFile(call, sync, path, fd, mode)
       }
       yield* Effect.ignore(closeDescriptor(call, path, fd))
       const reason = kind === "directory" ? new IsDirectory({ detail: "" }) : new Unsafe({ detail: "" })
@@ -356,7 +379,7 @@ const make = (call: Call): Disk["Service"] => {
       (fd) =>
         Effect.tap(
           change,
-          () => call<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd))
+          () => sync<void>("syncDirectory", path, (done) => fs.fsync(fd, done), () => fs.fsyncSync(fd))
         ),
       (fd) => Effect.ignore(closeDescriptor(call, path, fd))
     )

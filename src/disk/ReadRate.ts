@@ -5,8 +5,9 @@
  *
  * @since 0.1.0
  */
+import type * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
-import { refuseArgument } from "../internal/arguments.ts"
+import { requireSize } from "../internal/arguments.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import { Disk } from "./Disk.ts"
 
@@ -29,7 +30,7 @@ import { Disk } from "./Disk.ts"
  * )
  *
  * // Beside a busy recorder: no more than 50 MiB a second.
- * const verify = Disk.withReadRate(Verify.verify({ directory: "./log" }), 50 * 1024 * 1024)
+ * const verify = Disk.withReadRate(Verify.verify({ directory: "./log" }), "50MiB")
  *
  * const program = Effect.gen(function*() {
  *   yield* record
@@ -41,16 +42,16 @@ import { Disk } from "./Disk.ts"
  */
 export const withReadRate = <A, E, R>(
   work: Effect.Effect<A, E, R>,
-  bytesPerSecond: number
+  bytesPerSecond: number | `${number}${"" | " "}${ByteSize.Unit}`
 ): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
-    if (!(bytesPerSecond > 0)) refuseArgument("bytesPerSecond", bytesPerSecond, "a number above 0")
+    const bytesPerMilli = requireSize("bytesPerSecond", bytesPerSecond, 1) / 1000
     const disk = yield* Disk
     const begunMillis = yield* elapsedMillis
     let bytesRead = 0
     const pay = Effect.fnUntraced(function*(bytes: number) {
       bytesRead += bytes
-      const dueMillis = begunMillis + bytesRead / bytesPerSecond * 1000
+      const dueMillis = begunMillis + bytesRead / bytesPerMilli
       const waitMillis = dueMillis - (yield* elapsedMillis)
       if (waitMillis >= 1) yield* Effect.sleep(waitMillis)
     })

@@ -6,7 +6,11 @@
  * A wrong argument is a mistake of the program, so it is a defect. Its message names the argument and the expected
  * values. It shows numbers, but never the content of an event.
  */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import { inspect, types } from "node:util"
+import { bytesOf, millisOf } from "./notations.ts"
+import type { SizeInput } from "./notations.ts"
 
 /** The defect of a wrong argument. */
 class WrongArgument extends Error {
@@ -69,4 +73,17 @@ export const requireWhole = (
       ? `a whole number of ${minimum} or more`
       : `a whole number from ${minimum} to ${maximum}`
   )
+}
+
+/** The duration that is given. Throws unless it is one of `minimum` milliseconds or more. */
+export const requireDuration = (name: string, value: Duration.Input, minimum: number): Duration.Duration => {
+  const millis = Option.filter(millisOf(value), (millis) => millis >= minimum)
+  if (Option.isSome(millis)) return Duration.millis(millis.value)
+  return refuseArgument(name, value, `a duration of ${minimum} milliseconds or more, as in '50 millis'`)
+}
+
+/** The bytes of a size. Throws unless it is one of `minimum` bytes or more. */
+export const requireSize = (name: string, value: SizeInput, minimum: number): number => {
+  const bytes = Option.filter(bytesOf(value), (bytes) => bytes >= minimum)
+  return Option.isSome(bytes) ? bytes.value : refuseArgument(name, value, `${minimum} bytes or more, as in 16MiB`)
 }

@@ -1,6 +1,9 @@
 /**
  * Describes options by a schema. Each field has its unit, its range and its default. So the check of a value, its
- * reading from the environment and its documentation come from one place.
+ * reading from a configuration and its documentation come from one place.
+ *
+ * A duration is given as Effect's `Duration.Input` and becomes a `Duration` of whole milliseconds. A size is given as
+ * a `SizeInput` and becomes a number of bytes.
  *
  * The message for a wrong value names the field, the value and the expected values.
  */
@@ -9,15 +12,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { inspect } from "node:util"
 import { epochMillisOf } from "./instant.ts"
-import { parseBytes, parseDuration } from "./notations.ts"
+import { bytesOf, millisOf } from "./notations.ts"
+import type { SizeInput } from "./notations.ts"
 
 /** The kind of a value: an amount in a unit, a number without a unit, text, or code. */
-type Unit = "bytes" | "milliseconds" | "count" | "number" | "text" | "code"
+type Unit = "bytes" | "duration" | "count" | "number" | "text" | "code"
 
 /** The unit of a field and its expected values. */
 interface FieldNotes {
@@ -36,10 +42,36 @@ const notes = (unit: Unit, expected: string): { readonly [notesKey]: FieldNotes 
 })
 
 /** Makes a field for a whole number in a range, both ends included. */
-export const whole = (unit: Unit, minimum: number, maximum: number): Schema.Int =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate(
-    notes(unit, maximum === Number.MAX_SAFE_INTEGER ? `${minimum} or more` : `${minimum} to ${maximum}`)
-  )
+export const whole = (unit: "count" | "number", minimum: number, maximum: number): Schema.Int =>
+  Schema.Int.check(Schema.isBetween({ minimum, maximum })).annotate(notes(unit, rangeOf(minimum, maximum)))
+
+const rangeOf = (minimum: number, maximum: number): string =>
+  maximum >= Number.MAX_SAFE_INTEGER ? `${minimum} or more` : `${minimum} to ${maximum}`
+
+/** Makes a field for a size in a range, both ends in bytes and included. */
+export const size = (minimum: number, maximum: number): Schema.Codec<number, SizeInput> =>
+  Schema.declare((value): value is SizeInput =>
+    Option.exists(bytesOf(value), (bytes) => bytes >= minimum && bytes <= maximum)
+  ).pipe(
+    Schema.decodeTo(Schema.Int.check(Schema.isBetween({ minimum, maximum })), {
+      decode: SchemaGetter.transform((value) => Option.getOrThrow(bytesOf(value))),
+      encode: SchemaGetter.transform((bytes) => bytes)
+    })
+  ).annotate(notes("bytes", rangeOf(minimum, maximum)))
+
+/** Makes a field for a duration in a range, both ends in milliseconds and included. */
+export const duration = (minimum: number, maximum: number): Schema.Codec<Duration.Duration, Duration.Input> =>
+  Schema.declare((value): value is Duration.Input =>
+    Option.exists(
+      millisOf(value),
+      (millis) => millis >= minimum && millis <= maximum && (Number.isInteger(millis) || millis === maximum)
+    )
+  ).pipe(
+    Schema.decodeTo(Schema.Duration, {
+      decode: SchemaGetter.transform((value) => Duration.millis(Option.getOrThrow(millisOf(value)))),
+      encode: SchemaGetter.transform((value): Duration.Input => value)
+    })
+  ).annotate(notes("duration", rangeOf(minimum, maximum)))
 
 /** Makes a field for a whole number that its user clamps to the range, with a warning. */
 export const clampedWhole = (minimum: number, maximum: number): Schema.Int =>
@@ -75,6 +107,15 @@ export const instant = Schema.declare((value): value is DateTime.DateTime.Input 
 export const callback = <F extends (...args: never) => unknown>(): Schema.declare<F> =>
   Schema.declare((value): value is F => typeof value === "function").annotate(notes("code", "a function"))
 
+/** Makes a field for the schedule of the maintainer's loop. What it takes and needs only the types know. */
+export const schedule = Schema.declare((value): value is Schedule.Schedule<unknown, boolean> =>
+  Schedule.isSchedule(value)
+).annotate(notes("code", "a Schedule"))
+
+/** Makes a field for what this variant of a layer cannot take. */
+export const absent = (expected: string): Schema.declare<undefined> =>
+  Schema.declare((value) => value === undefined).annotate(notes("code", expected))
+
 /** Makes a field for the address of a module. */
 export const moduleUrl = Schema.declare((value): value is URL =>
   typeof value === "object" && value !== null && "href" in value && typeof value.href === "string"
@@ -107,23 +148,12 @@ const notesOf = (ast: SchemaAST.AST): FieldNotes | undefined => {
   return ast.types.map(notesOf).find((found) => found !== undefined)
 }
 
-/** Parses text as a value. Text that cannot be parsed is returned unchanged, so that the check rejects it. */
-export const fromText = (unit: Unit, text: string): unknown => {
-  switch (unit) {
-    case "text":
-    case "code":
-      return text
-    case "count":
-    case "number":
-      return /^-?\d+$/.test(text) ? Number(text) : text
-    case "bytes":
-      return Option.getOrElse(parseBytes(text), () => text)
-    case "milliseconds":
-      return /^\d+$/.test(text)
-        ? Number(text)
-        : Option.match(parseDuration(text), { onNone: () => text, onSome: Duration.toMillis })
-  }
-}
+/**
+ * Reads the text of a configuration as an option: digits are a number, where the field is not for text. Everything else
+ * stays text, which the check takes (`16MiB`, `50 millis`) or refuses.
+ */
+export const fromText = (unit: Unit, text: string): unknown =>
+  unit !== "text" && unit !== "code" && /^-?\d+$/.test(text) ? Number(text) : text
 
 /**
  * The defect of wrong options. They are written in the program itself, so they are a mistake of the program, as in
@@ -166,11 +196,19 @@ const isRight = (schema: Schema.Top, path: ReadonlyArray<string>, value: unknown
     if (property === undefined) return false
     ast = property.type
   }
-  return Schema.is(Schema.make<Schema.Schema<unknown>>(ast))(value)
+  return Result.isSuccess(Schema.decodeUnknownResult(Schema.make<Schema.Decoder<unknown>>(ast))(value))
 }
 
-const phrase = ({ expected, unit }: FieldNotes): string =>
-  unit === "bytes" || unit === "milliseconds" ? `${expected} ${unit}` : expected
+const phrase = ({ expected, unit }: FieldNotes): string => {
+  switch (unit) {
+    case "bytes":
+      return `${expected} bytes, as in 16MiB`
+    case "duration":
+      return `${expected} whole milliseconds, as in '50 millis'`
+    default:
+      return expected
+  }
+}
 
 /** Gives the options with all defaults filled in. Throws `WrongOptions`. */
 export const resolveUnsafe = <A, I>(schema: Schema.Codec<A, I>, given: I): A => {

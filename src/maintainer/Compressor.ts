@@ -38,6 +38,8 @@ export interface RawCompressor {
    * later time. Rejects or throws when it cannot start; then every compression fails too.
    */
   readonly start: () => Promise<void> | void
+  /** Called once for each `start`, when that maintainer closes. What nobody needs any more may end. */
+  readonly stop: () => void
   /** u32 content size + one LZ4 block. The bytes must not change until it is done. */
   readonly compress: (bytes: Uint8Array, options?: CompressOptions) => Promise<Uint8Array> | Uint8Array
   /** The content of what `compress` made. The bytes must not change until it is done. */
@@ -54,28 +56,31 @@ export interface RawCompressor {
  */
 export const blocking: RawCompressor = {
   start: () => {},
+  stop: () => {},
   compress: (bytes) => compressSync(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
   uncompress: (bytes) => uncompressSync(bytes),
   release: releaseNative
 }
 
 /**
- * Compresses in a thread of its own, one for each asking thread. The thread starts with `start` or with the first
- * piece, and stays; one that died, or that has the wrong priority, is replaced. It costs about 16 MiB of resident
- * memory. With `urgent: false` it runs only on processors that nothing else wants (on Linux), and decodes too.
+ * Compresses in a thread of its own, one for all logs of the process, whichever threads their maintainers run in. The
+ * thread starts with the first log, or with the first piece, and ends a second after the last log has closed; one that
+ * died, or that has the wrong priority, is replaced. It costs about 16 MiB of resident memory. With `urgent: false` it
+ * runs only on processors that nothing else wants (on Linux), and decodes too.
  *
  * @since 0.1.0
  * @category compressors
  */
-export const threaded: RawCompressor = ThreadedCompressor.make(() => moduleBeside("compressorThread", import.meta.url))
+export const threaded: RawCompressor = ThreadedCompressor.from(() => moduleBeside("compressorThread", import.meta.url))
 
 /**
- * As `threaded`, for bundled applications: `module` is where the bundle has `effect-wal/compressorThread`.
+ * As `threaded`, for bundled applications: `module` is where the bundle has `effect-wal/compressorThread`. There is one
+ * thread for each module.
  *
  * @since 0.1.0
  * @category compressors
  */
-export const threadedFrom = (module: URL): RawCompressor => ThreadedCompressor.make(() => module)
+export const threadedFrom = (module: URL): RawCompressor => ThreadedCompressor.from(() => module)
 
 /**
  * The compressor that freezing uses. Unless another is provided it is `threaded`, and `blocking` on a simulated disk.
@@ -105,4 +110,24 @@ export const settle = <A, E>(
     } catch (cause) {
       return Effect.fail(onFailure(cause))
     }
+  })
+
+/**
+ * Starts what may run in another thread, for a `settle` that comes later. A promise counts as handled, also when the
+ * one who would have waited for it was interrupted.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const begin = <A, E>(
+  run: () => Promise<A> | A,
+  onFailure: (cause: unknown) => E
+): Effect.Effect<Promise<A> | A, E> =>
+  Effect.try({
+    try: () => {
+      const result = run()
+      if (types.isPromise(result)) result.catch(() => {})
+      return result
+    },
+    catch: onFailure
   })

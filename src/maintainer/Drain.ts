@@ -50,22 +50,22 @@ interface Drainable {
   readonly releaseReserve: Effect.Effect<void>
 }
 
-/** Drains once; abandons compression after `drainMillisMax`. */
-export const drain = (parts: Drainable, drainMillisMax: number | undefined): Effect.Effect<DrainReceipt> =>
+/** Drains once; abandons compression after `drainMax`. */
+export const drain = (parts: Drainable, drainMax: Duration.Duration | undefined): Effect.Effect<DrainReceipt> =>
   Effect.acquireUseRelease(
     Effect.sync(() => MaintainerControl.drainBegunUnsafe(parts.state.control)),
-    () => drainNow(parts, drainMillisMax),
+    () => drainNow(parts, drainMax),
     () => Effect.sync(() => MaintainerControl.drainEndedUnsafe(parts.state.control))
   )
 
-const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: number | undefined) {
+const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMax: Duration.Duration | undefined) {
   const { executors, reports, state } = parts
   const { arena, control, directory: { path }, queues } = state
   const begun = yield* elapsedMillis
   const before = { ...state.counts }
   // When a drain ends, the limits in bytes and age, and of cold segments, are kept too, even right after the start.
-  const { ageMillisMax, bytesMax } = state.limits
-  if ((bytesMax ?? ageMillisMax) !== undefined || state.catalog.unweighed > 0) yield* parts.untilSizesKnown
+  const { ageMax, bytesMax } = state.limits
+  if ((bytesMax ?? ageMax) !== undefined || state.catalog.unweighed > 0) yield* parts.untilSizesKnown
 
   /** An executor sends an outcome before it completes the task: so the queues are looked at first. */
   const isQuiet = (): boolean => {
@@ -92,9 +92,9 @@ const drainNow = Effect.fnUntraced(function*(parts: Drainable, drainMillisMax: n
     Doorbell.ringUnsafe(control.progress)
   }).pipe(
     Effect.andThen(Effect.logWarning(`the drain of ${path} abandons compression; the segments stay hot`)),
-    Effect.delay(Duration.millis(drainMillisMax ?? 0))
+    Effect.delay(drainMax ?? Duration.zero)
   )
-  const deadline = drainMillisMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
+  const deadline = drainMax === undefined ? undefined : yield* Effect.forkChild(stopFreezing)
   const look = Effect.sync(() => ({
     directory: path,
     pending: pendingUnsafe(queues),

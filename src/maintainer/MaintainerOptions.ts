@@ -3,10 +3,12 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { defaultNaming, SegmentNaming } from "../format/SegmentName.ts"
-import { millisLimit, oneOf, path, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
-import { defaultSleepMillis } from "./executor/MaintainerSchedule.ts"
+import * as Options from "../internal/options.ts"
+import { duration, millisLimit, oneOf, path, size, whole, withDefault } from "../internal/options.ts"
+import { LoopSleeps } from "./executor/MaintainerSchedule.ts"
 import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
 /**
@@ -28,8 +30,8 @@ export const MaintainerOptions = Schema.Struct({
   limits: withDefault(RetentionLimits, defaultLimits),
   /** Default: `frame`. */
   compression: withDefault(oneOf(["frame", "block"]), "frame"),
-  /** Flush the active segment this often, in milliseconds. Default 0: only for a commit, and at rotation. */
-  flushEveryMillis: withDefault(whole("milliseconds", 0, millisLimit), 0),
+  /** Flush the active segment this often. Default 0: only for a commit, and at rotation. */
+  flushEvery: withDefault(duration(0, millisLimit), Duration.zero),
   /**
    * When freezing cannot keep up: `wait` holds new segments back until there is room (the limit of hot segments holds
    * at every moment), `exceed` lets the number of hot segments grow. Default: `wait`.
@@ -40,12 +42,9 @@ export const MaintainerOptions = Schema.Struct({
    * start fails, `quarantine` moves it to `quarantine/` and acknowledges the hole. Default: `keep`.
    */
   onDamaged: withDefault(oneOf(["keep", "quarantine"]), "keep"),
-  /** The shortest sleep of the loop, in milliseconds. Default: 10. */
-  sleepMillisMin: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.min),
-  /** The longest sleep of the loop, in milliseconds; not below the shortest. Default: 1000. */
-  sleepMillisMax: withDefault(whole("milliseconds", 1, millisLimit), defaultSleepMillis.max),
-  /** A drain abandons compression after this many milliseconds, never persistence. Default: it does not. */
-  drainMillisMax: Schema.optional(whole("milliseconds", 0, millisLimit)),
+  ...LoopSleeps.fields,
+  /** A drain abandons compression after this time, never persistence. Default: it does not. */
+  drainMax: Schema.optional(duration(0, millisLimit)),
   /**
    * This many restarts of an executor within a minute are tolerated; one more, and the maintainer is down. Default: 5.
    */
@@ -54,7 +53,7 @@ export const MaintainerOptions = Schema.Struct({
    * A file of this size is kept in reserve where twice as much is free, and removed when a drain finds the disk full.
    * Default: 0, none.
    */
-  reserveBytes: withDefault(whole("bytes", 0, Number.MAX_SAFE_INTEGER), 0)
+  reserveBytes: withDefault(size(0, Number.MAX_SAFE_INTEGER), 0)
 })
 
 /**
@@ -79,14 +78,14 @@ export interface AloneOptions extends MaintainerOptions {
   readonly writer?: "ours" | "other"
 }
 
-/** The options with every default in place. */
-interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
+/** The options with every default in place: durations are a `Duration`, sizes a number of bytes. */
+export interface ResolvedMaintainerOptions extends Schema.Schema.Type<typeof MaintainerOptions> {}
 
 /** Checks that the sleeps fit together; for every schema that has both. */
 export const sleepsInOrder = Schema.makeFilter(
-  ({ sleepMillisMax, sleepMillisMin }: Pick<ResolvedMaintainerOptions, "sleepMillisMax" | "sleepMillisMin">) =>
-    sleepMillisMin <= sleepMillisMax ||
-    { path: ["sleepMillisMin"], issue: `expected at most sleepMillisMax, which is ${sleepMillisMax}` }
+  ({ sleepMax, sleepMin }: Pick<ResolvedMaintainerOptions, "sleepMax" | "sleepMin">) =>
+    Duration.isLessThanOrEqualTo(sleepMin, sleepMax) ||
+    { path: ["sleepMin"], issue: `expected at most sleepMax, which is ${Duration.toMillis(sleepMax)} ms` }
 )
 
 const checked = MaintainerOptions.check(sleepsInOrder)
@@ -95,4 +94,5 @@ const checked = MaintainerOptions.check(sleepsInOrder)
  * Checks the options and puts the defaults in place. Throws `WrongOptions`, which names the field, the value and the
  * range.
  */
-export const resolve = (options: MaintainerOptions): ResolvedMaintainerOptions => resolveUnsafe(checked, options)
+export const resolveUnsafe = (options: MaintainerOptions): ResolvedMaintainerOptions =>
+  Options.resolveUnsafe(checked, options)

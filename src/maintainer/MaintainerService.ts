@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -25,7 +26,7 @@ import type { SegmentNaming } from "../format/SegmentName.ts"
 import { annotated } from "../internal/annotated.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
-import { oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import { duration, oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { plainText } from "../internal/plainText.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
@@ -47,19 +48,20 @@ import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt } from "./Drain.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
+import type { ExecutorOptions } from "./executor/MaintainerExecutor.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
 import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
 import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
-import { resolve } from "./MaintainerOptions.ts"
-import type { AloneOptions } from "./MaintainerOptions.ts"
-import type { HoldStatus } from "./retention/Holds.ts"
+import * as MaintainerOptions from "./MaintainerOptions.ts"
+import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import type { HoldStatus, NewHold } from "./retention/Holds.ts"
 import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
-import type { ClampedLimit, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
+import type { ClampedLimit, ResolvedLimits, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
 import { lookMillis } from "./retention/SegmentAges.ts"
 import type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 import type { StepFailure, StepOutcome } from "./steps/StepOutcome.ts"
@@ -106,7 +108,7 @@ export interface MaintainerStatus {
   readonly isDown: boolean
   /** What keeps appended events from becoming durable; `undefined` when nothing does, or without a recorder. */
   readonly heldBack: HeldBackStatus | undefined
-  readonly limits: RetentionLimits
+  readonly limits: ResolvedLimits
   readonly holds: ReadonlyArray<HoldStatus>
 }
 
@@ -143,13 +145,12 @@ export interface MaintainerService {
   /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
   /**
-   * Keeps this segment and later ones until the scope closes, or until `expiresMillis` (Unix time, by the wall clock of
-   * this moment: setting the clock later does not change how long the hold lasts).
+   * Keeps this segment and later ones until the scope closes, but no longer than `timeToLive`, in elapsed time.
    */
   readonly hold: (options: {
     readonly name: string
     readonly fromSegmentIndex: number
-    readonly expiresMillis?: number
+    readonly timeToLive?: Duration.Input
   }) => Effect.Effect<Hold, never, Scope.Scope>
   /**
    * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
@@ -229,7 +230,7 @@ const Writer = Schema.Struct({ writer: withDefault(oneOf(["ours", "other"]), "ou
 const HoldOptions = Schema.Struct({
   name: text("a name"),
   fromSegmentIndex: whole("number", 0, segmentIndexMax),
-  expiresMillis: Schema.optional(Schema.Number.check(Schema.makeFilter((millis) => !Number.isNaN(millis))))
+  timeToLive: withDefault(duration(0, Number.POSITIVE_INFINITY), Duration.infinity)
 })
 
 const tickMillis = 10_000
@@ -237,7 +238,7 @@ const tickMillis = 10_000
 /** Makes the service, with the executors of a host. The layers are made of this. */
 export const make = <E, R>(given: AloneOptions, arena: Arena.Arena | undefined, host: ExecutorHost<E, R>) =>
   Effect.suspend(() => {
-    const resolved = resolve(given)
+    const resolved = MaintainerOptions.resolveUnsafe(given)
     const { writer } = resolveUnsafe(Writer, given)
     const directory = new SegmentDirectory(resolved.directory, resolved.naming)
     return annotated("SegmentMaintainer", directory.path)(makeIn(directory, { ...resolved, writer }, arena, host))
@@ -245,7 +246,7 @@ export const make = <E, R>(given: AloneOptions, arena: Arena.Arena | undefined, 
 
 const makeIn = Effect.fnUntraced(function*<E, R>(
   segmentDirectory: SegmentDirectory,
-  { writer, ...resolved }: ReturnType<typeof resolve> & typeof Writer.Type,
+  { writer, ...resolved }: ResolvedMaintainerOptions & typeof Writer.Type,
   arena: Arena.Arena | undefined,
   host: ExecutorHost<E, R>
 ) {
@@ -274,11 +275,10 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
 
   const control = yield* Effect.acquireRelease(
     Effect.sync(() => MaintainerControl.makeUnsafe(host.count)),
-    // As for the arena's: the runtime keeps their memory until they ring.
-    ({ attention, progress }) =>
+    // As for the arena's: the runtimes of all threads that waited for them keep their memory until they ring.
+    ({ attention, progress, room }) =>
       Effect.sync(() => {
-        Doorbell.ringUnsafe(attention)
-        Doorbell.ringUnsafe(progress)
+        for (const doorbell of [attention, progress, room]) Doorbell.ringUnsafe(doorbell)
       })
   )
   const state = new MaintainerState({
@@ -291,7 +291,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     elapsed: () => elapsedMillisUnsafe(clock),
     wall: () => clock.currentTimeMillisUnsafe()
   })
-  const setLimits = (limits: RetentionLimits): ReadonlyArray<ClampedLimit> => {
+  const setLimits = (limits: ResolvedLimits): ReadonlyArray<ClampedLimit> => {
     const clamped = state.setLimits(limits)
     setLimitGauges(telemetry, state.limits)
     return clamped
@@ -320,7 +320,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     telemetry,
     seat: (executor) => ({
       executor,
-      options,
+      options: executorOptionsOf(options),
       control,
       arena,
       emit: (outcome) => {
@@ -349,7 +349,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
         if (hasMadeRoom) Doorbell.ringUnsafe(control.room)
       })
     },
-    options.drainMillisMax
+    options.drainMax
   ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   yield* Effect.addFinalizer(() => drainOnce)
 
@@ -369,8 +369,8 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
       }),
     hold: (hold) =>
       Effect.suspend(() => {
-        const { expiresMillis = Number.POSITIVE_INFINITY, ...rest } = requireOptions("hold", HoldOptions, hold)
-        return holdFor(state, { ...rest, expiresMillis })
+        const { timeToLive, ...rest } = requireOptions("hold", HoldOptions, hold)
+        return holdFor(state, { ...rest, lastsMillis: Duration.toMillis(timeToLive) })
       }),
     drain: drainOnce,
     freeBefore: (eventId) =>
@@ -403,6 +403,16 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
   })
 })
 
+/** What the executors get: numbers, which can be sent to a thread. */
+const executorOptionsOf = (options: ResolvedMaintainerOptions): ExecutorOptions => ({
+  directory: options.directory,
+  naming: options.naming,
+  compression: options.compression,
+  sleepMillisMin: Duration.toMillis(options.sleepMin),
+  sleepMillisMax: Duration.toMillis(options.sleepMax),
+  flushEveryMillis: Duration.toMillis(options.flushEvery)
+})
+
 /** A freeze that the application itself offers waits for its place too. */
 const retainWhatIsOffered = (state: MaintainerState) =>
   Effect.forever(Effect.gen(function*() {
@@ -416,7 +426,7 @@ const retainWhatIsOffered = (state: MaintainerState) =>
 const retainAsSegmentsAge = (state: MaintainerState) =>
   Effect.forever(Effect.suspend(() => {
     state.retain()
-    return Effect.sleep(lookMillis(state.limits.ageMillisMax))
+    return Effect.sleep(lookMillis(state.limits.ageMax))
   }))
 
 /** Other limits are reached without an outcome too: other programs use up the disk's space. */
@@ -481,7 +491,7 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
 
 const holdFor = (
   state: MaintainerState,
-  hold: Omit<HoldStatus, "isExceeded">
+  hold: NewHold
 ): Effect.Effect<Hold, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => state.holds.add(hold)),

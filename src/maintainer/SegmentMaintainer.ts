@@ -22,8 +22,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
+import { resolveUnsafe, schedule } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
@@ -42,17 +45,46 @@ export type { PerQueue } from "./retention/MaintainerState.ts"
 export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 
 /**
+ * How the loop of a fiber runs. A thread cannot be given code, so `SegmentMaintainerWorker` takes no schedule; its loop
+ * follows `sleepMin` and `sleepMax`.
+ */
+export type FiberOptions = {
+  /**
+   * When the loop looks for work again, of its own accord: its input is whether the last cycle has worked, its output
+   * means nothing. A doorbell or a time to be met ends its sleeps early. It must not end, or the executor ends with it.
+   * Default: `adaptive(sleepMin, sleepMax)`.
+   */
+  readonly schedule?: Schedule.Schedule<unknown, boolean>
+}
+
+/**
  * The executor is a fiber of this runtime.
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * ```ts
+ * import { Console, Effect, Schedule } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * // Looks for work once a minute. A commit or a full segment does not wait for that: it rings.
+ * const EventsLive = Events.layer({ directory: "./log", schedule: Schedule.spaced("1 minute") })
+ *
+ * const program = Events.use(({ appendDurable }) => appendDurable(Buffer.from("hello")))
+ *
+ * await Effect.runPromise(
+ *   Effect.flatMap(program, Console.log).pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)) // => 1
+ * )
+ * ```
  */
 export const layer = (
-  options: MaintainerOptions
+  options: MaintainerOptions & FiberOptions
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | SegmentArena | Telemetry> =>
   Layer.effect(
     SegmentMaintainer,
-    Effect.flatMap(SegmentArena, (arena) => make(options, arena, { count: 1, spawn: spawnFiber }))
+    Effect.flatMap(SegmentArena, (arena) => make(options, arena, host(options)))
   )
 
 /**
@@ -62,13 +94,18 @@ export const layer = (
  * @category layers
  */
 export const layerAlone = (
-  options: AloneOptions
+  options: AloneOptions & FiberOptions
 ): Layer.Layer<SegmentMaintainer, DiskError, Disk | SegmentQueues | Telemetry> =>
-  Layer.effect(SegmentMaintainer, make(options, undefined, { count: 1, spawn: spawnFiber }))
+  Layer.effect(SegmentMaintainer, Effect.suspend(() => make(options, undefined, host(options))))
 
-const spawnFiber = (seat: ExecutorSeat) =>
+const Fibers = Schema.Struct({ schedule: Schema.optional(schedule) })
+
+const host = (options: FiberOptions) => ({ count: 1, spawn: spawnFiber(resolveUnsafe(Fibers, options).schedule) })
+
+const spawnFiber = (schedule: FiberOptions["schedule"]) => (seat: ExecutorSeat) =>
   Effect.flatMap(Telemetry, (telemetry) =>
     MaintainerExecutor.run(seat.options, {
+      schedule,
       executor: seat.executor,
       control: seat.control,
       arena: seat.arena,

@@ -1,22 +1,21 @@
 /**
- * The maintainer in threads of its own: one, or a pool. The queues, the arena and the telemetry are the same shared
- * memory as in the other layer; the service and its guarantees are the same too. The thread that appends never waits
- * for the disk, and flushing uses blocking calls, which have the lowest latency.
+ * The maintainer in threads: its executors run in one, or in several (`workers`). The queues, the arena and the
+ * telemetry are the same shared memory as in the other layer; the service and its guarantees are the same too. The
+ * thread that appends never waits for the disk, and flushing uses blocking calls, which have the lowest latency.
  *
- * The first thread (the lead) flushes and persists; all of them freeze and free. A thread that dies is replaced, and
- * its successor finds every task. When the scope closes, the drain comes first, for as long as it takes; then each
- * thread closes its files and ends.
+ * The first executor (the lead) flushes and persists; all of them freeze and free. All logs of a process share a few
+ * threads, and one that floods does not starve the others (promise 51). When a thread dies, each executor in it is
+ * replaced, and its successor finds every task. When the scope closes, the drain comes first, for as long as it takes;
+ * then each executor closes its files, and a thread without executors ends.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { Worker } from "node:worker_threads"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { moduleBeside } from "../internal/moduleBeside.ts"
-import { moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
-import { threadFlags } from "../internal/threadFlags.ts"
+import { absent, moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
@@ -24,10 +23,12 @@ import { Telemetry } from "../telemetry/Telemetry.ts"
 import type { ExecutorHost } from "./executor/Supervisor.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
-import type { ThreadData, ThreadMessage } from "./maintainerThread.ts"
+import * as MaintainerPool from "./threads/MaintainerPool.ts"
+import type { ThreadDied } from "./threads/MaintainerThread.ts"
+import type { SeatData } from "./threads/ThreadMessages.ts"
 
 /**
- * More threads than this would only wait for each other: the disk limits compression long before.
+ * More executors than this would only wait for each other: the disk limits compression long before.
  *
  * @since 0.1.0
  * @category limits
@@ -41,7 +42,10 @@ export const workersMax = 16
  * @category models
  */
 export interface WorkerOptions {
-  /** 1 to 16; default: 1. More of them compress side by side. */
+  /**
+   * How many executors the maintainer has, each in another thread: 1 to 16; default: 1. More of them compress side by
+   * side.
+   */
   readonly workers?: number | undefined
   /**
    * A module that exports the `ProofMaker` to use as `proof`, for applications whose segments only they can prove. A
@@ -50,33 +54,18 @@ export interface WorkerOptions {
   readonly proofModule?: URL
   /**
    * Where a bundled application has `effect-wal/maintainerThread`; `effect-wal/compressorThread` must lie beside it
-   * under that name and with the same ending. Default: beside this module, where the package has both.
+   * under that name and with the same ending. Default: beside this module, where the package has both. Only logs with
+   * the same module share threads.
    */
   readonly threadModule?: URL
-}
-
-/**
- * A freeze allocates some 25 KiB of short-lived objects per MiB (fibers and views). Without this limit the thread's
- * heap grows by 20 to 30 MiB while it freezes 1 GiB.
- */
-const maxYoungGenerationSizeMb = 3
-
-/** A maintainer thread ended without being asked to. */
-class ThreadDied extends Schema.TaggedError<ThreadDied>()("ThreadDied", {
-  exitCode: Schema.Int,
-  cause: Schema.optional(Schema.Defect())
-}) {
-  override get message(): string {
-    return `a maintainer thread ended with code ${this.exitCode}${
-      this.cause === undefined ? "" : `: ${String(this.cause)}`
-    }`
-  }
+  /** A thread cannot be given code. Only a layer whose maintainer is a fiber takes a schedule. */
+  readonly schedule?: never
 }
 
 const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url)
 
 /**
- * The maintainer of a recorder's arena, in one thread or several.
+ * The maintainer of a recorder's arena, in one thread or several, which it shares with other logs.
  *
  * @since 0.1.0
  * @category layers
@@ -101,7 +90,7 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *   Layer.provideMerge(SegmentMaintainerWorker.layer(options)),
  *   Layer.provideMerge(Layer.mergeAll(
  *     SegmentQueues.layer,
- *     SegmentArena.layer({ slots: 4, slotBytes: 1024 * 1024, layout }),
+ *     SegmentArena.layer({ slots: 4, slotBytes: "1MiB", layout }),
  *     Telemetry.layer({ writersMax: 1 + options.workers })
  *   )),
  *   Layer.provide(NodeDisk.layer)
@@ -137,13 +126,14 @@ export const layerAlone = (
 const Workers = Schema.Struct({
   workers: withDefault(whole("count", 1, workersMax), 1),
   proofModule: Schema.optional(moduleUrl),
-  threadModule: Schema.optional(moduleUrl)
+  threadModule: Schema.optional(moduleUrl),
+  schedule: Schema.optional(absent("none, since a thread cannot be given code"))
 })
 
 const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({
   count: resolveUnsafe(Workers, options).workers,
   spawn: Effect.fnUntraced(function*(seat) {
-    const data: ThreadData = {
+    const data: SeatData = {
       executor: seat.executor,
       options: seat.options,
       control: seat.control.buffer,
@@ -152,36 +142,7 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
       telemetry: (yield* Telemetry).buffer,
       proofModule: options.proofModule?.href
     }
-    // Not read from `threadId`: in Deno that stays when a thread has ended.
-    let hasEnded = false
-    const worker = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const started = new Worker(options.threadModule ?? threadModule(), {
-          workerData: data,
-          ...threadFlags(),
-          resourceLimits: { maxYoungGenerationSizeMb }
-        })
-        return started.once("exit", () => {
-          hasEnded = true
-        })
-      }),
-      (worker) =>
-        Effect.callback<void>((resume) => {
-          if (hasEnded) return resume(Effect.void)
-          worker.once("exit", () => resume(Effect.void))
-          worker.postMessage("stop")
-        })
-    )
-    return yield* Effect.callback<void, ThreadDied>((resume) => {
-      let cause: unknown
-      worker.on("message", (message: ThreadMessage) => {
-        if (message._tag === "Warning") seat.warn(message.message)
-        else seat.emit(message)
-      })
-      worker.once("error", (error) => {
-        cause = error
-      })
-      worker.once("exit", (exitCode) => resume(Effect.fail(new ThreadDied({ exitCode, cause }))))
-    })
+    const { control: log, emit, warn } = seat
+    return yield* MaintainerPool.run(options.threadModule ?? threadModule(), { log, data, emit, warn })
   })
 })

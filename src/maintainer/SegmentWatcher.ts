@@ -77,7 +77,7 @@ export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk 
         // A segment in both forms is in the middle of its freeze.
         if (hot && cold.length === 0) {
           const { bytes } = yield* disk.stat(directory.hotPath(segmentIndex))
-          yield* TaskQueue.offer(toPersist, { segmentIndex, slot: -1, bytes })
+          yield* TaskQueue.offer(toPersist, { segmentIndex, bytes })
         }
         offeredThrough = segmentIndex
       }

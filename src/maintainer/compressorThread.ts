@@ -1,13 +1,15 @@
 /**
  * The entry of a compressing thread: compresses or decodes one piece after the other, into memory that comes with the
- * request. See `Compressor` for why this is not done on Node's thread pool.
+ * request. Each thread that asks has a line of its own. See `Compressor` for why this is not done on Node's thread
+ * pool.
  */
 import { compressSync, uncompressSync } from "lz4-napi"
 import { parentPort } from "node:worker_threads"
 import { releaseNative } from "../format/lz4/Lz4Block.ts"
 import { invariant } from "../internal/invariant.ts"
-import type { CompressorRequest } from "./compressor/CompressingThread.ts"
+import type { CompressorMessage } from "./compressor/CompressingThread.ts"
 import * as CompressorAnswer from "./compressor/CompressorAnswer.ts"
+import type { CompressorRequest } from "./compressor/CompressorLine.ts"
 import { monotonicMillis } from "./compressor/monotonicMillis.ts"
 import { runOnlyWhenIdle, yieldToOtherThreads } from "./compressor/threadPriority.ts"
 
@@ -46,6 +48,12 @@ const work = (request: CompressorRequest): void => {
   CompressorAnswer.put(request.answer, { millis: freeMillis - since, ...result })
 }
 
-// Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives
-// the memory of released results back only between turns: under load that would be hundreds of results.
-port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))
+const take = (message: CompressorMessage): void => {
+  // From now on the open lines alone keep this thread alive. The port is not closed: in Deno it cannot be.
+  if (message._tag === "NoMore") return void port.off("message", take)
+  // Not in the message's own turn of the event loop. A port hands out all waiting messages in one turn, and Node gives
+  // the memory of released results back only between turns: under load that would be hundreds of results.
+  message.port.on("message", (request: CompressorRequest) => setImmediate(() => work(request)))
+}
+
+port.on("message", take)

@@ -146,7 +146,7 @@ export const open = async (options: OpenOptions): Promise<PromiseLog> => {
   const append = (bytes: Uint8Array): number => {
     const id = writer.appendUnsafe(bytes)
     if (id > 0) return id
-    if (id === Refusal.Full && (rest.onFull ?? "suspend") === "suspend") {
+    if (id === Refusal.Full && (rest.strategy ?? "suspend") === "suspend") {
       throw new RecorderError({ reason: new Backpressure() })
     }
     return Effect.runSyncWith(services)(log.append(bytes))

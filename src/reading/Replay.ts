@@ -398,7 +398,7 @@ const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): E
 }
 
 /**
- * The oldest event in a directory; 0 when there is none.
+ * The oldest event in a directory, if there is one.
  *
  * @since 0.1.0
  * @category locating
@@ -406,12 +406,12 @@ const readAhead = <E, R>(read: Effect.Effect<Read, E, R>, scope: Scope.Scope): E
 export const firstAvailableId = (
   directory: string,
   naming?: SegmentNaming
-): Effect.Effect<number, DiskError, Disk> =>
+): Effect.Effect<Option.Option<number>, DiskError, Disk> =>
   Effect.suspend(() => {
     requireOptions("arguments", Schema.Struct(readingFields), { directory, naming })
     return Effect.flatMap(
       makeDirectoryReader(new SegmentDirectory(directory, naming)),
-      (reader) => Effect.map(oldestEventId(reader), (id) => id ?? 0)
+      (reader) => Effect.map(oldestEventId(reader), Option.fromUndefinedOr)
     )
   })
 

@@ -186,7 +186,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     const nextId = lastEventId + 1
     if (fromNanos > 0n || firstEventId <= nextId || !(yield* isEndDeleted(segmentIndex))) return
     const directory = reader.directory.path
-    const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
+    const firstAvailableId = yield* oldestEventId(reader)
     return yield* new EventsDeleted({ directory, wanted: `event ${nextId}`, firstAvailableId })
   })
 
@@ -267,7 +267,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
           inherited = nothing
           continue
         }
-        const firstAvailableId = (yield* oldestEventId(reader)) ?? 0
+        const firstAvailableId = yield* oldestEventId(reader)
         return yield* new EventsDeleted({
           directory: reader.directory.path,
           wanted: `segment ${wanted}`,

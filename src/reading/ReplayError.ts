@@ -32,7 +32,10 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * const from = (id: number) =>
  *   Replay.events({ directory: "./log", from: { id } }).pipe(
  *     Stream.catchTag("EventsDeleted", ({ firstAvailableId }: Replay.EventsDeleted) =>
- *       Replay.events({ directory: "./log", from: { id: firstAvailableId } }))
+ *       Replay.events({
+ *         directory: "./log",
+ *         from: firstAvailableId === undefined ? "latest" : { id: firstAvailableId }
+ *       }))
  *   )
  *
  * const program = Effect.flatMap(Stream.runCount(from(1)), Console.log) // => 1
@@ -44,11 +47,13 @@ export class EventsDeleted extends Schema.TaggedError<EventsDeleted>()("EventsDe
   directory: Schema.String,
   /** What was asked for, as in `event 17` or `segment 3`. */
   wanted: Schema.String,
-  /** The oldest event that is still there; 0 when there is none. */
-  firstAvailableId: Schema.Int
+  /** The oldest event that is still there, if there is one. */
+  firstAvailableId: Schema.optional(Schema.Int)
 }) {
   override get message(): string {
-    const rest = this.firstAvailableId === 0 ? "nothing is left" : `the oldest event is ${this.firstAvailableId}`
+    const rest = this.firstAvailableId === undefined
+      ? "nothing is left"
+      : `the oldest event is ${this.firstAvailableId}`
     return plainText(`${this.directory}: ${this.wanted} was deleted by retention; ${rest}`)
   }
   /** What was deleted does not come back. */

@@ -11,6 +11,7 @@
  * begun, the wall clock tells how old it is. If that is wrong, the segment is handed over early, which deletes nothing
  * early, or as late as if it had begun now.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import { lookMillis } from "../maintainer/retention/SegmentAges.ts"
@@ -54,10 +55,10 @@ export const rotateWhenDue = Effect.fnUntraced(function*(
     })
 
   while (true) {
-    const { limits: { ageMillisMax } } = yield* maintainer.status
+    const { limits: { ageMax } } = yield* maintainer.status
     const now = yield* elapsedMillis
-    if (ageMillisMax !== undefined) yield* look(now, ageMillisMax)
+    if (ageMax !== undefined) yield* look(now, Duration.toMillis(ageMax))
     lookedAt = now
-    yield* Effect.sleep(lookMillis(ageMillisMax))
+    yield* Effect.sleep(lookMillis(ageMax))
   }
 })

@@ -55,6 +55,7 @@ export const make = (
   Effect.gen(function*() {
     const waiting = new Committers<Resume>()
     let stopListening: (() => void) | undefined
+    let isClosed = false
     /** Callers are being resumed: what they commit is published when all of them have run. */
     let isServing = false
     /** Something came meanwhile for which the line is to be looked at once more. */
@@ -98,12 +99,15 @@ export const make = (
       const seen = Doorbell.readUnsafe(arena.durable)
       onRing()
       serve()
+      if (isClosed && waiting.size === 0) return
       stopListening = Doorbell.onRingUnsafe(arena.durable, seen, listen)
     }
     listen()
     yield* Effect.addFinalizer(() =>
-      // Callers that still wait are served while the maintainer drains; the listener then ends with the arena.
+      // Callers that still wait are served while the maintainer drains; the listener then ends with the next ring, at
+      // the latest with that of the arena's end. So it does too if it was called again while it began to listen.
       Effect.sync(() => {
+        isClosed = true
         if (waiting.size === 0) stopListening?.()
       })
     )

@@ -16,6 +16,7 @@
  * - The file system has less room than a full segment takes. Then it is better not to copy anything.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import type { SegmentDirectory } from "../disk/SegmentDirectory.ts"
@@ -38,7 +39,7 @@ interface Log {
   readonly directory: SegmentDirectory
   /** What the maintainer has found at the start. */
   readonly reconciled: Pick<Reconciled, "entries" | "unfinished">
-  readonly ageMillisMax: number | undefined
+  readonly ageMax: Duration.Duration | undefined
 }
 
 /**
@@ -48,7 +49,7 @@ interface Log {
 export const load = Effect.fnUntraced(function*(
   arena: Arena.Arena,
   { origin, report }: Recovered,
-  { ageMillisMax = Number.POSITIVE_INFINITY, directory, reconciled }: Log
+  { ageMax = Duration.infinity, directory, reconciled }: Log
 ) {
   const { layout: { version }, slotBytes } = arena
   const segmentIndex = report.lastSegmentIndex
@@ -59,7 +60,9 @@ export const load = Effect.fnUntraced(function*(
   const disk = yield* Disk
   const path = directory.hotPath(segmentIndex)
   const header = yield* readHeader(path)
-  if (header === undefined || !isOfThisLayout(arena, header) || (yield* ageMillis(header)) >= ageMillisMax) {
+  if (
+    header === undefined || !isOfThisLayout(arena, header) || (yield* ageMillis(header)) >= Duration.toMillis(ageMax)
+  ) {
     return undefined
   }
   const { bytes } = yield* disk.stat(path)

@@ -115,7 +115,7 @@ export type Parts = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues 
  * ```
  */
 export interface Log<in out Event, out Encoding = never, out Decoding = never> {
-  /** Appends the event and returns its id at once; see `RecorderOptions.onFull` for when there is no room. */
+  /** Appends the event and returns its id at once; see `RecorderOptions.strategy` for when there is no room. */
   readonly append: (event: Event) => Effect.Effect<number, RecorderError, Encoding>
   /** Appends all of these events as one batch, or none of them; see `Recorder.appendAll`. */
   readonly appendAll: (events: Iterable<Event>) => Effect.Effect<number, RecorderError, Encoding>

@@ -12,8 +12,9 @@
  *    through a disk that is full or fails, unless it is told otherwise. A retry of `appendDurable` records once
  *    (promise 50).
  * 3. An append that fails has written nothing (promise 16). One that is given no bytes is a defect, and has written
- *    nothing either (promise 28). No append drops an earlier event to make room. With the policy `shed` the new event
- *    is dropped, and counted (promise 17). A batch is kept as a whole or not at all (promise 48).
+ *    nothing either (promise 28). No append drops an earlier event to make room. With the strategy `dropping` the new
+ *    event is dropped: the append fails, and is counted (promise 17). A batch is kept as a whole or not at all
+ *    (promise 48).
  * 4. A rotation is the maintainer's only work order. Appends never wait for a file, a sync or a hash. They wait for a
  *    slot, and only when every slot waits for the disk.
  *
@@ -62,14 +63,14 @@ export type { Positions } from "./Positions.ts"
 export const RecorderOptions = Schema.Struct({
   /**
    * When a commit makes events durable: at once (`onCommit`), with the next flush of a maintainer that has
-   * `flushEveryMillis` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
+   * `flushEvery` (`onTimer`), or when the segment is rotated (`onRotate`). Default: `onCommit`.
    */
   commit: withDefault(oneOf(["onCommit", "onTimer", "onRotate"]), "onCommit"),
   /**
-   * When all slots wait for the disk: `append` suspends, fails with `Backpressure`, or drops the new event and counts
-   * it (its id is then 0). Default: `suspend`.
+   * When all slots wait for the disk: `append` suspends until there is room, or drops the new event: it fails with
+   * `Backpressure` at once, and is counted (`eventsDropped`). Default: `suspend`.
    */
-  onFull: withDefault(oneOf(["suspend", "fail", "shed"]), "suspend"),
+  strategy: withDefault(oneOf(["suspend", "dropping"]), "suspend"),
   /**
    * While the disk is full or fails to write: a commit waits until it works again, or fails with `DiskFull` or
    * `DiskFailing` at each attempt that fails. The events stay in memory and are written in both cases. Positions,
@@ -117,7 +118,7 @@ export class Recorder extends Context.Service<Recorder, {
   readonly recovery: RecoveryReport
   /** The append path itself, for code that runs on this thread and must not go through Effect. */
   readonly writer: SegmentWriter
-  /** Appends a copy of the event and returns its id; see `RecorderOptions.onFull` for when there is no room. */
+  /** Appends a copy of the event and returns its id; see `RecorderOptions.strategy` for when there is no room. */
   readonly append: (event: Uint8Array) => Effect.Effect<number, RecorderError>
   /**
    * Appends all of these events as one batch, or none of them; returns the id of the last one (of the newest event when
@@ -223,7 +224,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
     reconciled: maintainer.reconciled,
-    ageMillisMax: (yield* maintainer.status).limits.ageMillisMax
+    ageMax: (yield* maintainer.status).limits.ageMax
   })
   const closedIndex = continued === undefined ? origin.lastSegmentIndex : origin.lastSegmentIndex - 1
   if (closedIndex >= 0) yield* maintainer.closed(closedIndex)
@@ -290,7 +291,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return refused(tooLarge(bytes, writer.batchBytesMax, { batch }), events.length)
   }
 
-  /** Does what the policy demands when no slot is blank. */
+  /** Does what the strategy demands when no slot is blank. */
   const appendLater = (
     count: number,
     attempt: () => number,
@@ -300,19 +301,14 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
       if (CommitLine.heldBackReason(arena) === MaintainerDown) return refused(down(), count)
-      switch (options.onFull) {
-        case "fail":
-          return refused(new RecorderError({ reason: new Backpressure() }), count)
-        case "shed":
-          telemetry.count("eventsShed", count)
-          return Effect.succeed(0)
-        case "suspend": {
-          const eventId = attempt()
-          if (eventId > 0) return Effect.succeed(eventId)
-          if (eventId !== Refusal.Full) return refuse(eventId)
-          return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(count, attempt, refuse))
-        }
+      if (options.strategy === "dropping") {
+        telemetry.count("eventsDropped", count)
+        return Effect.fail(new RecorderError({ reason: new Backpressure() }))
       }
+      const eventId = attempt()
+      if (eventId > 0) return Effect.succeed(eventId)
+      if (eventId !== Refusal.Full) return refuse(eventId)
+      return Effect.flatMap(Doorbell.wait(arena.durable, seen), () => appendLater(count, attempt, refuse))
     })
 
   const isSampled = (): boolean => (writer.lastEventId & (appendsPerSample - 1)) === 0

@@ -53,7 +53,7 @@ export class WrongSize extends Schema.TaggedError<WrongSize>("effect-wal/Recorde
 }
 
 /**
- * Every slot waits for the disk, and the policy is `fail`. Nothing was written.
+ * Every slot waits for the disk, and the strategy is `dropping`. Nothing was written: the event is dropped.
  *
  * @since 0.1.0
  * @category reasons

@@ -12,6 +12,7 @@
  *
  * @since 0.1.0
  */
+import type * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -19,7 +20,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { types } from "node:util"
 import { requireBytes } from "../internal/arguments.ts"
-import { requireOptions, whole, withDefault } from "../internal/options.ts"
+import { requireOptions, size, withDefault } from "../internal/options.ts"
 import * as ByteRing from "../shared/ByteRing.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { Recorder } from "./Recorder.ts"
@@ -70,7 +71,7 @@ export interface ThreadAppender {
   readonly commit: Effect.Effect<void, RecorderError>
 }
 
-const Options = Schema.Struct({ ringBytes: withDefault(whole("bytes", 1, ByteRing.capacityBytesMax), 1 << 20) })
+const Options = Schema.Struct({ ringBytes: withDefault(size(1, ByteRing.capacityBytesMax), 1 << 20) })
 
 const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer) })
 
@@ -91,7 +92,7 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  *
  * const program = Effect.gen(function*() {
  *   // Post the memory to a worker, as `workerData` or as a message.
- *   const memory = yield* ThreadAppender.open({ ringBytes: 1 << 16 })
+ *   const memory = yield* ThreadAppender.open({ ringBytes: "64KiB" })
  *   // In the worker:
  *   const appender = ThreadAppender.attach(memory)
  *   yield* appender.append(Buffer.from("from another thread"))
@@ -106,7 +107,7 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  */
 export const open = Effect.fnUntraced(
   function*(
-    options: { readonly ringBytes?: number } = {}
+    options: { readonly ringBytes?: number | `${number}${"" | " "}${ByteSize.Unit}` } = {}
   ): Effect.fn.Return<AppenderMemory, never, Recorder | Scope.Scope> {
     const { ringBytes } = requireOptions("options", Options, options)
     const recorder = yield* Recorder

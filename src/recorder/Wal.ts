@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import type { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
+import type { FiberOptions } from "../maintainer/SegmentMaintainer.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
 import type { ReplayOptions } from "../reading/Replay.ts"
 import type { Log, LogReader, Parts } from "./Log.ts"
@@ -52,19 +53,17 @@ export type { WalError } from "./WalParts.ts"
  * @category models
  * @example
  * ```ts
- * import * as ConfigProvider from "effect/ConfigProvider"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Config, ConfigProvider, Effect, Layer } from "effect"
  * import { NodeDisk, Wal, WalConfig } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
  *
- * // Left out, the variables are those of the process.
- * const variables = ConfigProvider.fromEnv({ env: { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_WORKERS: "0" } })
+ * // Without `env` it is the environment of the process.
+ * const variables = ConfigProvider.fromEnv({ env: { EVENTS_DIRECTORY: "./log", EVENTS_WORKERS: "0" } })
  *
- * const EventsLive = Events.layerConfig(WalConfig.config).pipe(
+ * const EventsLive = Events.layerConfig(WalConfig.config.pipe(Config.nested("events"))).pipe(
  *   Layer.provide(NodeDisk.layer),
- *   Layer.provide(ConfigProvider.layer(variables))
+ *   Layer.provide(ConfigProvider.layer(ConfigProvider.constantCase(variables)))
  * )
  *
  * const program = Events.use(({ appendDurable }) => appendDurable(Buffer.from("hello")))
@@ -80,15 +79,15 @@ export interface LogClass<
   in out Decoding = never
 > extends Context.ServiceClass<Self, Id, Log<Event, Encoding, Decoding>> {
   /** The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. */
-  readonly layer: (options: WalOptions) => Layer.Layer<Self, WalError, Disk>
+  readonly layer: (options: WalOptions & FiberOptions) => Layer.Layer<Self, WalError, Disk>
   /**
-   * The maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share only the
-   * cores with the thread that appends.
+   * The maintainer runs in a thread, or in several (`workers`). Hashing, writing and compressing share only the cores
+   * with the thread that appends. All logs of the process share a few such threads.
    */
   readonly layerWorker: (options: WalOptions & WorkerOptions) => Layer.Layer<Self, WalError, Disk>
   /**
-   * The options come from a `Config`: `WalConfig.config` for the environment, or a record of your own. With 0 `workers`
-   * it is as `layer`, otherwise as `layerWorker`.
+   * The options come from a `Config`: `WalConfig.config`, nested in a name of this log's own, or a record of your own
+   * configs. With 0 `workers` it is as `layer`, otherwise as `layerWorker`.
    */
   readonly layerConfig: (
     config: Config.Wrap<WalConfig>
@@ -147,7 +146,7 @@ const classOf = <Self, Event, Encoding, Decoding>(
   // Made anew for every layer: a memo map knows layers by identity, and would give all logs of it the first one.
   const of = <E>(parts: Layer.Layer<Parts, E, Disk>) => Layer.provide(Layer.effect(Tag, makeLog(id, codec)), parts)
   return Object.assign(Tag, {
-    layer: (options: WalOptions) => of(WalParts.layer(options)),
+    layer: (options: WalOptions & FiberOptions) => of(WalParts.layer(options)),
     layerWorker: (options: WalOptions & WorkerOptions) => of(WalParts.layerWorker(options)),
     layerConfig: (config: Config.Wrap<WalConfig>) => of(WalParts.layerConfig(config)),
     parts: Layer.fresh(Layer.effectContext(Effect.map(Tag, ({ parts }) => parts))),

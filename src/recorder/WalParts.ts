@@ -11,6 +11,7 @@ import { format1EventBytes } from "../format/Limits.ts"
 import { format1Layout } from "../format/SegmentLayout.ts"
 import type { SegmentLayout } from "../format/SegmentLayout.ts"
 import * as SegmentMaintainer from "../maintainer/SegmentMaintainer.ts"
+import type { FiberOptions } from "../maintainer/SegmentMaintainer.ts"
 import * as SegmentMaintainerWorker from "../maintainer/SegmentMaintainerWorker.ts"
 import type { WorkerOptions } from "../maintainer/SegmentMaintainerWorker.ts"
 import type { FormatMismatch, LogExhausted } from "../reading/recovery/Recovery.ts"
@@ -37,7 +38,7 @@ export type WalError = DiskError | SegmentCorrupt | FormatMismatch | LogExhauste
 /**
  * The layout of the events that these options describe. Throws `WrongOptions`.
  */
-export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolve(options))
+export const layoutOf = (options: WalOptions): SegmentLayout => layoutOfResolved(WalConfig.resolveUnsafe(options))
 
 const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
   options.format === 1 ? format1Layout : {
@@ -49,7 +50,7 @@ const layoutOfResolved = (options: ResolvedWalOptions): SegmentLayout =>
 /** Options are checked when the layer is built, so a wrong one is a defect of the program that builds it. */
 const foundation = (given: WalOptions, writersMax: number) =>
   Layer.unwrap(Effect.sync(() => {
-    const options = WalConfig.resolve(given)
+    const options = WalConfig.resolveUnsafe(given)
     return Layer.mergeAll(
       SegmentQueues.layer,
       SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),
@@ -66,15 +67,15 @@ const slotBytesOf = ({ eventSize, format, segmentBytesMax }: ResolvedWalOptions)
 /**
  * A recorder whose maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`.
  */
-export const layer = (options: WalOptions): Layer.Layer<Parts, WalError, Disk> =>
+export const layer = (options: WalOptions & FiberOptions): Layer.Layer<Parts, WalError, Disk> =>
   Recorder.layer(options).pipe(
     Layer.provideMerge(SegmentMaintainer.layer(options)),
     Layer.provideMerge(foundation(options, 1))
   )
 
 /**
- * A recorder whose maintainer runs in a thread of its own, or in a pool of them. Hashing, writing and compressing share
- * only the cores with the thread that appends.
+ * A recorder whose maintainer runs in a thread, or in several (`workers`). Hashing, writing and compressing share only
+ * the cores with the thread that appends. All logs of the process share a few such threads.
  */
 export const layerWorker = (options: WalOptions & WorkerOptions): Layer.Layer<Parts, WalError, Disk> =>
   Recorder.layer(options).pipe(

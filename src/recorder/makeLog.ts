@@ -2,17 +2,15 @@
 import * as Arr from "effect/Array"
 import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
-import { refuseArgument, requireList, requireWhole } from "../internal/arguments.ts"
+import { requireDuration, requireList, requireWhole } from "../internal/arguments.ts"
 import { invariant } from "../internal/invariant.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Replay from "../reading/Replay.ts"
@@ -197,8 +195,7 @@ const sinkInto = <Event, Encoding>(
   { maxBatch = 1024, within = "10 millis" }: SinkOptions = {}
 ): Sink.Sink<number, Event, never, RecorderError, Encoding> => {
   requireWhole("options.maxBatch", maxBatch, 1)
-  const delay = Option.getOrUndefined(Duration.fromInput(within))
-  if (delay === undefined) return refuseArgument("options.within", within, "a duration")
+  const delay = requireDuration("options.within", within, 0)
   return Sink.fromTransform((
     upstream: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, never, void>,
     scope: Scope.Scope

@@ -66,18 +66,18 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect, Queue } from "effect"
  * import { SegmentQueues, TaskQueue } from "effect-wal"
  *
  * const program = Effect.gen(function*() {
  *   // Your own writer offers its finished files; the maintainer takes them from the queue.
  *   const toPersist = yield* SegmentQueues.SegmentsToPersist
- *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, slot: -1, bytes: 4096 })
- *   yield* Console.log((yield* TaskQueue.take(toPersist)).segmentIndex) // => 0
+ *   yield* TaskQueue.offer(toPersist, { segmentIndex: 0, bytes: 4096 })
+ *   const dequeue = yield* TaskQueue.toDequeue(toPersist)
+ *   yield* Console.log((yield* Queue.take(dequeue)).segmentIndex) // => 0
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
+ * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(SegmentQueues.layer)))
  * ```
  */
 export const layer: Layer.Layer<SegmentQueues> = Layer.fresh(Layer.mergeAll(

@@ -28,6 +28,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { invariant } from "../internal/invariant.ts"
@@ -39,12 +41,18 @@ export type { Task } from "./TaskRing.ts"
 export { TaskRecord } from "./TaskRing.ts"
 
 /**
- * A task to offer; the queue adds `offeredAtMillis`.
+ * A task to offer.
  *
  * @since 0.1.0
  * @category models
  */
-export type NewTask = Omit<TaskRing.Task, "offeredAtMillis">
+export interface NewTask {
+  readonly segmentIndex: number
+  /** The slot of the arena that has the segment. Without one the segment is a file. */
+  readonly slot?: number
+  /** Is carried along: how many bytes the segment has. */
+  readonly bytes: number
+}
 
 /** The memory of a queue. Can be posted to a worker thread, which then calls `attach`. */
 export interface TaskQueueMemory {
@@ -196,14 +204,18 @@ const ringBoth = (self: Half): void => {
 
 const checkTask = (task: NewTask): void => {
   invariant(task.segmentIndex >>> 0 === task.segmentIndex, "segmentIndex is an unsigned 32-bit integer")
-  invariant((task.slot | 0) === task.slot && task.slot >= -1, "slot is -1 or a slot number")
+  const { slot = 0 } = task
+  invariant((slot | 0) === slot && slot >= 0, "slot is a slot number")
   invariant(Number.isSafeInteger(task.bytes) && task.bytes >= 0, "bytes is a non-negative safe integer")
 }
 
 const offeredNow = (self: Enqueue): number => Math.floor(elapsedMillisUnsafe(self.offers.clock))
 
+/** A task in a ring that has no slot. */
+const noSlot = -1
+
 const admit = (self: Enqueue, task: NewTask, offeredAtMillis: number): boolean =>
-  TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot, task.bytes, offeredAtMillis)
+  TaskRing.offerUnsafe(self.ring, task.segmentIndex, task.slot ?? noSlot, task.bytes, offeredAtMillis)
 
 const admitWaiting = (self: Enqueue): void => {
   const waiting = self.offers.waiting
@@ -382,24 +394,6 @@ const first = (tasks: ReadonlyArray<TaskRing.Task>): TaskRing.Task => tasks[0]!
 /**
  * Takes the oldest task; waits while the queue is empty. The task stays claimed until `complete`. Fails with
  * `Cause.Done` after the queue was ended and drained; interrupts after it was shut down.
- *
- * @since 0.1.0
- * @category taking
- * @example
- * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import { SegmentQueues, TaskQueue } from "effect-wal"
- *
- * const program = Effect.gen(function*() {
- *   const queue = yield* SegmentQueues.SegmentsToPersist
- *   yield* TaskQueue.offer(queue, { segmentIndex: 7, slot: -1, bytes: 4096 })
- *   const task = yield* TaskQueue.take(queue)
- *   yield* Console.log(task.segmentIndex) // => 7
- * })
- *
- * await Effect.runPromise(program.pipe(Effect.provide(SegmentQueues.layer)))
- * ```
  */
 export const take = (self: Dequeue): Effect.Effect<TaskRing.Task, Cause.Done> =>
   Effect.map(takeWaiting(self, 1, true), first)
@@ -506,6 +500,103 @@ export const awaitShutdown = (self: Enqueue | Dequeue): Effect.Effect<void> =>
     const seen = Doorbell.readUnsafe(self.notFull)
     if (isDone(self)) return Effect.void
     return Effect.andThen(Doorbell.wait(self.notFull, seen), awaitShutdown(self))
+  })
+
+// -----------------------------------------------------------------------------
+// converting
+// -----------------------------------------------------------------------------
+
+/** Waits until the queue was ended or shut down. */
+const awaitEnd = (self: Half): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const seen = Doorbell.readUnsafe(self.notFull)
+    if (TaskRing.isEndedUnsafe(self.ring)) return Effect.void
+    return Effect.andThen(Doorbell.wait(self.notFull, seen), awaitEnd(self))
+  })
+
+/**
+ * Gives the write half as an Effect `Enqueue`, for code that knows only `Queue`. What is offered there is offered here,
+ * in order, while the scope is open. Offers wait while this queue is full, with room for one more there, and give
+ * `false` after it was ended. When the scope closes, a task that was taken is still offered.
+ *
+ * Effect's functions work on the fields of its own `Queue`, so nothing else can stand in for one: a fiber carries the
+ * tasks over.
+ *
+ * @since 0.1.0
+ * @category converting
+ * @example
+ * ```ts
+ * import { Console, Effect, Queue } from "effect"
+ * import { SegmentQueues, TaskQueue } from "effect-wal"
+ *
+ * const program = Effect.gen(function*() {
+ *   const toFreeze = yield* SegmentQueues.SegmentsToFreeze
+ *   const enqueue = yield* TaskQueue.toEnqueue(toFreeze)
+ *   const dequeue = yield* TaskQueue.toDequeue(toFreeze)
+ *   yield* Queue.offer(enqueue, { segmentIndex: 7, bytes: 4096 })
+ *   const { segmentIndex } = yield* Queue.take(dequeue)
+ *   yield* Console.log(segmentIndex) // => 7
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(SegmentQueues.layer)))
+ * ```
+ */
+export const toEnqueue = (self: Enqueue): Effect.Effect<Queue.Enqueue<NewTask>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Effect.acquireRelease(Queue.bounded<NewTask>(1), Queue.shutdown)
+    /** A task leaves the one queue when the other has it: an interruption in between would lose it. */
+    const carry = (task: NewTask) => Effect.map(offer(self, task), () => Queue.takeUnsafe(queue))
+    const carryLeft = Effect.suspend(() =>
+      Queue.sizeUnsafe(queue) > 0 ? Effect.flatMap(Queue.peek(queue), carry) : Effect.void
+    )
+    yield* Effect.addFinalizer(() => carryLeft)
+    const carryOne = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(Queue.peek(queue)), carry))
+    yield* Effect.forkScoped(Effect.forever(carryOne))
+    yield* Effect.forkScoped(Effect.andThen(awaitEnd(self), Queue.shutdown(queue)))
+    return queue
+  })
+
+/**
+ * Gives the read half as an Effect `Dequeue`, for code that knows only `Queue`. A task is complete when it was taken
+ * there: it leaves no claim. While nothing is taken there, one task is claimed here, and when the scope closes it stays
+ * claimed: `recover` finds it, and so does the next `toDequeue` of this consumer. Ends with `Cause.Done` after this
+ * queue was ended and drained; interrupts after it was shut down. A fiber carries the tasks, see {@link toEnqueue}.
+ * For a queue that the application empties itself: a maintainer takes from its queues on its own.
+ *
+ * @since 0.1.0
+ * @category converting
+ */
+export const toDequeue = (self: Dequeue): Effect.Effect<Queue.Dequeue<TaskRing.Task, Cause.Done>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    // An offer to a queue without room of its own waits for a taker.
+    const queue = yield* Queue.bounded<TaskRing.Task, Cause.Done>(0)
+    /** The scope closes, and a task has no taker. */
+    let isLeft = false
+    const claimed = yield* recover(self)
+    /** A taker that is interrupted as it is served leaves the task behind; then it is offered to the next one. */
+    const handOver = (task: TaskRing.Task): Effect.Effect<void> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          // Not to be interrupted, or nothing tells whether the task was taken: the end of the scope gives `false`.
+          const isTaken = yield* Queue.offer(queue, task)
+          yield* Effect.yieldNow
+          if (!isTaken || isLeft) return yield* restore(Effect.never)
+          const isBack = Queue.sizeUnsafe(queue) > 0 && Queue.takeUnsafe(queue) !== undefined
+          return yield* isBack ? handOver(task) : complete(self)
+        })
+      )
+    const carry = Effect.andThen(
+      Option.isSome(claimed) ? handOver(claimed.value) : Effect.void,
+      Effect.forever(Effect.flatMap(take(self), handOver))
+    )
+    yield* Effect.forkScoped(Queue.into(carry, queue))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isLeft = Queue.sizeUnsafe(queue) > 0
+        return Queue.shutdown(queue)
+      })
+    )
+    return queue
   })
 
 // -----------------------------------------------------------------------------

@@ -141,17 +141,17 @@ const trafficFields = {
     help: "Bytes written to hot segments, headers and padding included."
   },
   eventsWritten: { exported: "written_events_total", unit: "", merge: "sum", help: "Events written to hot segments." },
-  eventsShed: {
-    exported: "shed_events_total",
+  eventsDropped: {
+    exported: "dropped_events_total",
     unit: "",
     merge: "sum",
-    help: "New events dropped because no slot was free."
+    help: "New events dropped because no slot was free; their appends failed."
   },
   eventsRefused: {
     exported: "refused_events_total",
     unit: "",
     merge: "sum",
-    help: "Appends that failed; nothing was written."
+    help: "Appends that failed for another reason; nothing was written."
   },
   compressionBytesIn: {
     exported: "compression_input_bytes_total",

@@ -13,8 +13,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { groups } from "./CounterLayout.ts"
@@ -149,56 +147,6 @@ export const prometheusText = (snapshot: TelemetrySnapshot, options: ExportOptio
   }
   return `${[...families.values()].flat().join("\n")}\n`
 }
-
-/**
- * Serves {@link prometheusText} at `GET /metrics`, with a new snapshot for each request. The application provides the
- * router and its server: `HttpRouter.serve(layerPrometheus())` over `NodeHttpServer.layer(…)`.
- *
- * @since 0.1.0
- * @category layers
- * @example
- * ```ts
- * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
- * import * as Effect from "effect/Effect"
- * import * as HttpRouter from "effect/http/HttpRouter"
- * import * as HttpServer from "effect/http/HttpServer"
- * import * as Layer from "effect/Layer"
- * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
- * import { createServer } from "node:http"
- *
- * class Events extends Wal.Service<Events>()("app/Events") {}
- *
- * const MetricsLive = HttpRouter.serve(TelemetryExport.layerPrometheus(), { disableListenLog: true }).pipe(
- *   Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
- *   Layer.provide(Events.parts),
- *   Layer.provideMerge(Events.layer({ directory: "./log" })),
- *   Layer.provide(NodeDisk.layer)
- * )
- *
- * const scrape = Effect.gen(function*() {
- *   const { address } = yield* HttpServer.HttpServer
- *   const url = `${HttpServer.formatAddress(address)}/metrics`
- *   return yield* Effect.promise(async () => (await fetch(url)).text())
- * })
- *
- * console.log(await Effect.runPromise(Effect.provide(scrape, MetricsLive))) // => effect_wal_hot_segments
- * ```
- */
-export const layerPrometheus = (
-  options: ExportOptions & { readonly path?: HttpRouter.PathInput | undefined } = {}
-): Layer.Layer<never, never, HttpRouter.HttpRouter | Telemetry> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const router = yield* HttpRouter.HttpRouter
-    const telemetry = yield* Telemetry
-    yield* router.add(
-      "GET",
-      options.path ?? "/metrics",
-      Effect.map(telemetry.snapshot, (snapshot) =>
-        HttpServerResponse.text(prometheusText(snapshot, { ...options, log: options.log ?? telemetry.log }), {
-          contentType: "text/plain; version=0.0.4; charset=utf-8"
-        }))
-    )
-  }))
 
 /** Makes a snapshot in which every value is shown, so that every series is known beforehand. */
 const completeSnapshot = (): TelemetrySnapshot => {

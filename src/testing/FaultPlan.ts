@@ -2,7 +2,9 @@
  * Decides what fails on the simulated disk, and when: at rates, drawn from the seed, or because a test has told it to.
  * Told failures come first, in the order in which they were told.
  */
+import * as Duration from "effect/Duration"
 import type { DiskReason } from "../disk/DiskReason.ts"
+import { requireDuration } from "../internal/arguments.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
 
 /** The operations that can fail, be slow, and are counted. @since 0.1.0 @category models */
@@ -33,9 +35,17 @@ export interface Faults {
   readonly shortReadRate?: number
   readonly shortWriteRate?: number
   readonly slowRate?: number
-  /** The longest sleep of a slow operation; 1,000 by default. */
-  readonly slowMillisMax?: number
+  /** The longest sleep of a slow operation, in whole milliseconds; 1 second by default. */
+  readonly slowMax?: Duration.Input
 }
+
+/** Throws when the longest sleep of these faults is no duration. `name` is that of the argument. */
+export const requireFaults = (name: string, faults: Faults): Faults => {
+  requireDuration(`${name}.slowMax`, faults.slowMax ?? defaultSlowMax, 1)
+  return faults
+}
+
+const defaultSlowMax = "1 second"
 
 interface ToldFailure {
   readonly operation: Operation
@@ -88,7 +98,9 @@ export class FaultPlan {
 
   /** Decides how long this operation sleeps; 0 if it is not slow. */
   sleepMillis(): number {
-    return this.#draw(this.faults.slowRate) ? 1 + this.#random.below(this.faults.slowMillisMax ?? 1000) : 0
+    return this.#draw(this.faults.slowRate)
+      ? 1 + this.#random.below(Duration.toMillis(this.faults.slowMax ?? defaultSlowMax))
+      : 0
   }
 
   /** Decides how many of the bytes this read takes. */

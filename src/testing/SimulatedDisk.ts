@@ -42,9 +42,11 @@ import type { DiskFile, FileStat, OpenMode } from "../disk/Disk.ts"
 import { Disk, DiskError } from "../disk/Disk.ts"
 import type { DiskReason } from "../disk/DiskReason.ts"
 import { diskReason } from "../disk/DiskReason.ts"
+import { requireSize } from "../internal/arguments.ts"
 import { invariant } from "../internal/invariant.ts"
+import type { SizeInput } from "../internal/notations.ts"
 import type { Faults, Operation } from "./FaultPlan.ts"
-import { FaultPlan } from "./FaultPlan.ts"
+import { FaultPlan, requireFaults } from "./FaultPlan.ts"
 import { detailOf, OperationLog } from "./OperationLog.ts"
 import type { LogEntry, OperationDetail } from "./OperationLog.ts"
 import { SeededRandom } from "./SeededRandom.ts"
@@ -61,7 +63,7 @@ export interface Options {
   readonly seed: number
   readonly faults?: Faults
   /** 1 TiB by default. */
-  readonly capacityBytes?: number
+  readonly capacityBytes?: SizeInput
   /** How many operations `log` keeps; 64 by default. */
   readonly logLength?: number
 }
@@ -125,7 +127,7 @@ export class SimulatedDisk extends Context.Service<SimulatedDisk, {
   /** Replaces the rates at which the seed makes operations fail. */
   readonly setFaults: (faults: Faults) => Effect.Effect<void>
   /** Sets the capacity. It may be less than the space in use; then nothing more fits. */
-  readonly setCapacityBytes: (bytes: number) => Effect.Effect<void>
+  readonly setCapacityBytes: (bytes: SizeInput) => Effect.Effect<void>
   /**
    * Flips `bits` different bits of a file, or of its bytes from `within.from` to `within.to` (excluded); gives the
    * offsets of their bytes. It is a defect if the file is not synced or too short.
@@ -216,9 +218,9 @@ interface Handle {
 
 const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   const random = new SeededRandom(options.seed)
-  const storage = new SimulatedStorage(random, options.capacityBytes ?? 2 ** 40)
+  const storage = new SimulatedStorage(random, requireSize("options.capacityBytes", options.capacityBytes ?? "1TiB", 0))
   const log = new OperationLog(options.logLength ?? 64)
-  const plan = new FaultPlan(random, options.faults ?? {})
+  const plan = new FaultPlan(random, requireFaults("options.faults", options.faults ?? {}))
   let crashOperation = Infinity
   /** Counts the times that the power came on. */
   let boot = 1
@@ -517,8 +519,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
       for (const file of stuck) file.isStuck = false
       stuck = []
     }),
-    setFaults: (next) => Effect.sync(() => void (plan.faults = next)),
-    setCapacityBytes: (bytes) => Effect.sync(() => void (storage.capacityBytes = bytes)),
+    setFaults: (next) => Effect.sync(() => void (plan.faults = requireFaults("faults", next))),
+    setCapacityBytes: (bytes) => Effect.sync(() => void (storage.capacityBytes = requireSize("bytes", bytes, 0))),
     rotBits: (path, bits, within) =>
       Effect.sync(() => {
         const file = storage.find(path)

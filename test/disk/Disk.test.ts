@@ -71,6 +71,11 @@ const subjects: ReadonlyArray<Subject> = [
   { name: "NodeDisk.layer", layer: NodeDisk.layer, directory: temporaryDirectory },
   { name: "NodeDisk.layerBlocking", layer: NodeDisk.layerBlocking, directory: temporaryDirectory },
   {
+    name: "NodeDisk.layerBlockingWhile",
+    layer: NodeDisk.layerBlockingWhile(() => false),
+    directory: temporaryDirectory
+  },
+  {
     name: "SimulatedDisk.layer",
     layer: SimulatedDisk.layer({ seed: 1 }),
     directory: Effect.as(Disk.use((disk) => disk.makeDirectory("/data")), "/data")

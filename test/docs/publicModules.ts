@@ -12,7 +12,10 @@ export const entries: ReadonlyArray<string> = ["index.ts", "testing/index.ts"].f
 )
 
 /** The entries that are a module themselves. */
-const moduleEntries: ReadonlyArray<PublicModule> = [{ name: "promise", file: "promise/index.ts" }]
+const moduleEntries: ReadonlyArray<PublicModule> = [
+  { name: "promise", file: "promise/index.ts" },
+  { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
+]
 
 /** A module as its users see it. */
 export interface PublicModule {

@@ -172,7 +172,7 @@ const full = (kind: FileSystem): Scenario => ({
       const directory = join(mount.path, "wal")
       const { close, maintainer, recorder } = await openRecorder(layer, {
         directory,
-        onFull: "fail"
+        strategy: "dropping"
       })
       const filler = fillUntil(mount.path, bytesLeft)
       const { durable, error } = await recordUntilFailure(recorder)
@@ -213,7 +213,7 @@ const fullDrain: Scenario = {
       const reserveBytes = 1024 * 1024
       const { close, recorder } = await openRecorder(layer, {
         directory,
-        onFull: "fail",
+        strategy: "dropping",
         reserveBytes
       })
       fillUntil(mount.path, bytesLeft)
@@ -422,7 +422,7 @@ const clockJumps: Scenario = {
   play: () =>
     withDirectory("clock", async (directory) => {
       const { clock, set } = await Effect.runPromise(settableClock)
-      const options = { directory, commit: "onTimer", flushEveryMillis: 20 } as const
+      const options = { directory, commit: "onTimer", flushEvery: 20 } as const
       const jumps = [-400 * dayMillis, 800 * dayMillis, -30_000 * dayMillis, 40_000 * dayMillis]
       let opened = await openRecorder("fiber", options, clock)
       for (const byMillis of [0, ...jumps]) {

@@ -168,7 +168,7 @@ describe("a block", () => {
 describe("an option", () => {
   const refusal = (options: object): string | undefined => {
     try {
-      WalConfig.resolve({ directory: "/log", ...options })
+      WalConfig.resolveUnsafe({ directory: "/log", ...options })
       return undefined
     } catch (error) {
       return String(error)

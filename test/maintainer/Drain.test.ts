@@ -30,7 +30,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
           segmentBytesMax,
           slots: 8,
           limits: { maxSegments: 4, maxCompressedSegments: 64 },
-          drainMillisMax: 3000
+          drainMax: 3000
         }).pipe(Layer.provide(Layer.succeedContext(disk)))
       )
       const recorder = Context.get(context, Recorder)
@@ -116,7 +116,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
       })
       const limits = { maxSegments: 4, maxCompressedSegments: 64 }
       const { close, context } = yield* open(
-        Wal.layer({ directory, format, segmentBytesMax, limits, drainMillisMax: 15_000 }).pipe(
+        Wal.layer({ directory, format, segmentBytesMax, limits, drainMax: 15_000 }).pipe(
           Layer.provide(Layer.succeedContext(disk)),
           Layer.provide(Logger.layer([logger]))
         )
@@ -141,7 +141,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
 
   it.effect("closes at once when there is nothing to drain, whatever the deadline", () =>
     Effect.gen(function*() {
-      const { close } = yield* alone(blocking, { drainMillisMax: 60_000 })
+      const { close } = yield* alone(blocking, { drainMax: 60_000 })
       yield* close
       assert.strictEqual(yield* Clock.currentTimeMillis, 0)
     }).pipe(Effect.scoped, quiet))

@@ -79,7 +79,7 @@ describe("an executor whose predecessor died between reporting and completing", 
     const spawn = (seat: ExecutorSeat) => seat.executor === 1 ? otherDies : lives[life++]?.(seat, queue) ?? Effect.never
     const layer = Layer.effect(
       SegmentMaintainer,
-      make({ directory, limits: { maxSegments, maxCompressedSegments: 4 }, drainMillisMax: 0 }, arena, {
+      make({ directory, limits: { maxSegments, maxCompressedSegments: 4 }, drainMax: 0 }, arena, {
         count: 2,
         spawn
       })
@@ -180,7 +180,7 @@ describe("an executor whose predecessor died between reporting and completing", 
         }).pipe(Effect.provideContext(services))
         const maintainer = Context.get(context, SegmentMaintainer)
         const outcomes = yield* watch(maintainer)
-        if (isFreeze) assert.isTrue(TaskQueue.offerUnsafe(queue, { segmentIndex: 0, slot: -1, bytes: 1 }))
+        if (isFreeze) assert.isTrue(TaskQueue.offerUnsafe(queue, { segmentIndex: 0, bytes: 1 }))
         yield* settle
         const draining = yield* Effect.forkChild(maintainer.drain)
         yield* TestClock.adjust(20_000)

@@ -33,7 +33,7 @@ import {
 
 const offer = (queue: TaskQueue.TaskQueue, ...segmentIndices: ReadonlyArray<number>): void => {
   for (const segmentIndex of segmentIndices) {
-    assert.isTrue(TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes: 1000 }))
+    assert.isTrue(TaskQueue.offerUnsafe(queue, { segmentIndex, bytes: 1000 }))
   }
 }
 

@@ -17,7 +17,7 @@ const directory = "/wal"
 
 /** Twelve segments of a kind, and a maintainer of them. */
 export const aloneOn =
-  (kind: Kind) => (compressor: RawCompressor = blocking, options: { readonly drainMillisMax?: number } = {}) =>
+  (kind: Kind) => (compressor: RawCompressor = blocking, options: { readonly drainMax?: number } = {}) =>
     Effect.gen(function*() {
       const services = yield* Layer.build(Layer.merge(foundation, simulated({}, compressor)))
       const disk = Context.get(services, Disk)
@@ -37,11 +37,11 @@ export const aloneOn =
       const cycles = Effect.map(Context.get(services, Telemetry).snapshot, (snapshot) => snapshot.lifecycle.cycles)
       const freeze = (...segmentIndices: ReadonlyArray<number>) => {
         for (const segmentIndex of segmentIndices) {
-          TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, slot: -1, bytes: 0 })
+          TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, bytes: 0 })
         }
       }
       const free = (segmentIndex: number) => {
-        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFree), { segmentIndex, slot: -1, bytes: 0 })
+        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFree), { segmentIndex, bytes: 0 })
       }
       return { ...opened, services, maintainer, cycles, freeze, free }
     })

@@ -35,7 +35,7 @@ const directory = "/wal"
 const ageMillis = 30 * 60_000
 
 /** Only age deletes. When every event is gone, a segment without events is left, with the next index. */
-const limits = { maxSegments: 32, maxCompressedSegments: "unlimited", ageMillisMax: ageMillis } as const
+const limits = { maxSegments: 32, maxCompressedSegments: "unlimited", ageMax: ageMillis } as const
 
 /** A machine with a simulated disk, whose wall clock can be set, and on which recorders are started. */
 const machine = Effect.fnUntraced(function*({ event, format }: Kind) {
@@ -154,8 +154,7 @@ describe.each(kinds)("a wall clock that is set ($name)", (kind) => {
             limits: { maxSegments: 3, maxCompressedSegments: 4 }
           })
           yield* fill(5)
-          const expiresMillis = 1_800_000_000_000 + 60_000
-          yield* maintainer.hold({ name: "backup", fromSegmentIndex: 0, expiresMillis })
+          yield* maintainer.hold({ name: "backup", fromSegmentIndex: 0, timeToLive: "1 minute" })
           set(days * dayMillis)
           yield* fill(5)
           yield* TestClock.adjust("40 seconds")
@@ -171,7 +170,7 @@ describe.each(kinds)("a wall clock that is set ($name)", (kind) => {
   it.effect("moves no timer: the meta file, the flush that is due and the ages of tasks follow elapsed time", () =>
     Effect.gen(function*() {
       const { log, set, start } = yield* machine(kind)
-      const { recorder } = yield* start({ commit: "onTimer", flushEveryMillis: 100 })
+      const { recorder } = yield* start({ commit: "onTimer", flushEvery: 100 })
       const renewals = Effect.map(log, (lines) => lines.filter((line) => /rename .*wal_meta/.test(line)).length)
       for (const days of [-30, 60]) {
         set(days * dayMillis)

@@ -75,7 +75,7 @@ const start = Effect.fnUntraced(function*({ event, format }: Kind, options: Part
 describe.each(kinds)("a recorder that is held back ($name)", (kind) => {
   it.effect("tries once a second on a full disk, whatever the commit policy and however often it is asked", () =>
     Effect.gen(function*() {
-      const { append, close, disk, failedOf, recorder } = yield* start(kind, { commit: "onTimer", flushEveryMillis: 5 })
+      const { append, close, disk, failedOf, recorder } = yield* start(kind, { commit: "onTimer", flushEvery: 5 })
       yield* append
       yield* TestClock.adjust(20)
       yield* disk.failAlways("write", "Full")
@@ -102,7 +102,7 @@ describe.each(kinds)("a recorder that is held back ($name)", (kind) => {
     "tries once a second while every %s fails",
     (operation) =>
       Effect.gen(function*() {
-        const { append, close, disk, failedOf, recorder } = yield* start(kind, { flushEveryMillis: 5 })
+        const { append, close, disk, failedOf, recorder } = yield* start(kind, { flushEvery: 5 })
         yield* disk.failAlways(operation, "Io")
         yield* append
         yield* Effect.forkChild(Effect.exit(recorder.commit))
@@ -242,7 +242,7 @@ describe.skipIf(missing !== "").each(subjects)("a recorder on a full disk ($name
                 format: kind.format,
                 segmentBytesMax: 64 * 1024,
                 commit: "onTimer",
-                flushEveryMillis: 5
+                flushEvery: 5
               }
               const context = yield* Layer.buildWithScope(
                 Layer.provide(wal(options), NodeDisk.layer),

@@ -57,7 +57,7 @@ describe.concurrent.each(subjects)("$name", ({ alone, executors }) => {
         const whole = journal(segmentIndex, 50)
         const text = segmentIndex === 5 ? whole.slice(0, -4) : whole
         writeFileSync(join(directory, hotName(naming, segmentIndex)), text)
-        const task = { segmentIndex, slot: -1, bytes: text.length }
+        const task = { segmentIndex, bytes: text.length }
         assert.isTrue(yield* TaskQueue.offer(Context.get(services, SegmentsToPersist), task))
       }
       yield* inTime("draining", maintainer.drain)
@@ -107,7 +107,7 @@ describe.concurrent("a worker", () => {
       )
       writeHot(directory, ...[0, 1, 2].map((segmentIndex) => ({ segmentIndex, bytes: Buffer.from("ours alone") })))
       for (const segmentIndex of [0, 1, 2]) {
-        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, slot: -1, bytes: 10 })
+        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex, bytes: 10 })
       }
       const begun = performance.now()
       yield* close

@@ -81,7 +81,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
     format: kind.format,
     segmentBytesMax: 256,
     limits,
-    ...(drainMillisMax === undefined ? {} : { drainMillisMax }),
+    ...(drainMillisMax === undefined ? {} : { drainMax: drainMillisMax }),
     compression: random.chance(0.2) ? "block" : "frame"
   }).pipe(Layer.provide(Layer.succeedContext(Context.add(services, Disk, service))))
 
@@ -213,7 +213,7 @@ const run = Effect.fnUntraced(function*(seed: number) {
   if (ending === "drain") {
     if (drainMillisMax !== undefined) {
       // Much to compress, and slowly.
-      yield* disk.setFaults({ slowRate: 0.5, slowMillisMax: 50 })
+      yield* disk.setFaults({ slowRate: 0.5, slowMax: 50 })
       yield* maintainer.setLimits({ ...limits, maxSegments: 2 })
     }
     recorder.writer.rotateUnsafe()

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
@@ -75,7 +76,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       yield* put(directory)
       assert.deepStrictEqual(yield* idsOf(), [])
       assert.deepStrictEqual(yield* idsOf({ from: { id: 5 } }), [])
-      assert.strictEqual(yield* Replay.firstAvailableId(directory), 0)
+      assert.deepStrictEqual(yield* Replay.firstAvailableId(directory), Option.none())
       yield* put(directory, hot(buildSegment({ layout, commits: [], closed: false })))
       assert.deepStrictEqual(yield* idsOf(), [])
     }).pipe(onSimulatedDisk))
@@ -170,7 +171,7 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
         assert.deepStrictEqual(ids, [])
         assert.strictEqual(failure._tag === "EventsDeleted" ? failure.firstAvailableId : failure._tag, 101)
       }
-      assert.strictEqual(yield* Replay.firstAvailableId(directory), 101)
+      assert.deepStrictEqual(yield* Replay.firstAvailableId(directory), Option.some(101))
       assert.deepStrictEqual(yield* idsOf(), range(101, 130))
     }).pipe(onSimulatedDisk))
 

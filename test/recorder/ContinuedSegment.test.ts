@@ -1,5 +1,6 @@
 /** The newest segment of a log is continued where that is right, and a crash at any point of it loses nothing. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
@@ -32,7 +33,7 @@ const slotBytes = 16 * 16_384
 /** Opens the directory as a recorder does, with a flusher of its own in the place of a maintainer. */
 const start = Effect.fnUntraced(function*(
   layout: SegmentLayout,
-  options: { readonly ageMillisMax?: number } = {}
+  options: { readonly ageMax?: Duration.Duration } = {}
 ) {
   const arena = Arena.makeUnsafe({ slots: 3, slotBytes, layout })
   const reconciled = yield* reconcile(directory, "ours")
@@ -45,7 +46,7 @@ const start = Effect.fnUntraced(function*(
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory,
     reconciled,
-    ageMillisMax: options.ageMillisMax
+    ageMax: options.ageMax
   })
   const closedIndex = origin.lastSegmentIndex - (continued === undefined ? 0 : 1)
   Arena.setOriginUnsafe(arena, {
@@ -232,10 +233,10 @@ describe.each(kinds)("a segment that is continued ($name)", (kind) => {
       const segments = wal(kind)
       const createdMillis = Number(segments[2]!.header.createdNanos / 1_000_000n)
       yield* TestClock.setTime(createdMillis + 5000)
-      assert.isTrue((yield* isContinued(segments, { ageMillisMax: 5001 })).isContinued)
-      assert.isFalse((yield* isContinued(segments, { ageMillisMax: 5000 })).isContinued)
+      assert.isTrue((yield* isContinued(segments, { ageMax: Duration.millis(5001) })).isContinued)
+      assert.isFalse((yield* isContinued(segments, { ageMax: Duration.millis(5000) })).isContinued)
       yield* TestClock.setTime(createdMillis - 5000)
-      assert.isTrue((yield* isContinued(segments, { ageMillisMax: 1 })).isContinued, "the clock is behind")
+      assert.isTrue((yield* isContinued(segments, { ageMax: Duration.millis(1) })).isContinued, "the clock is behind")
     }))
 
   it.effect("is not copied while the disk has less room than a full segment takes: another one is begun", () =>

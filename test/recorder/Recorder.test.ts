@@ -16,6 +16,7 @@ import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import type { RecorderError } from "../../src/recorder/RecorderError.ts"
 import * as Wal from "../../src/recorder/WalParts.ts"
+import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import {
   expected,
@@ -292,7 +293,7 @@ describe("commit policies", () => {
       yield* TestClock.adjust(101)
       assert.strictEqual(yield* Fiber.join(commit), 1)
     }).pipe(
-      Effect.provide(Layer.provide(Wal.layer({ ...options, commit: "onTimer", flushEveryMillis: 100 }), simulated(2)))
+      Effect.provide(Layer.provide(Wal.layer({ ...options, commit: "onTimer", flushEvery: 100 }), simulated(2)))
     ))
 
   it.effect("onRotate: a commit waits for the rotation, and a flush does not", () =>
@@ -359,40 +360,36 @@ describe("backpressure", () => {
       assert.strictEqual((yield* replayed(directory)).length, 33)
     }))
 
-  it.live("an append fails, when that is the policy, and the next one succeeds when there is room", () =>
+  it.live("an append is dropped, when that is the strategy: it fails and is counted, and has no id", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const { disk, gate } = yield* gated
       yield* recording(
-        Layer.provide(Wal.layer({ directory, ...full, onFull: "fail" }), disk),
+        Layer.provide(Wal.layer({ directory, ...full, strategy: "dropping" }), disk),
         (recorder) =>
           Effect.gen(function*() {
+            const snapshot = Effect.flatMap(Telemetry, ({ snapshot }) => snapshot)
             yield* gate.close
             for (let id = 1; id <= 32; id++) yield* recorder.append(event(id))
-            const error = yield* Effect.flip(recorder.append(event(33)))
-            assert.strictEqual(error.reason._tag, "Backpressure")
+            for (
+              const append of [
+                recorder.append(event(33)),
+                recorder.appendDurable(event(33)),
+                recorder.appendAll([event(33), event(34)]),
+                recorder.appendEach([event(33), event(34)])
+              ]
+            ) {
+              assert.strictEqual((yield* Effect.flip(append)).reason._tag, "Backpressure")
+            }
+            const { counters: { eventsDropped, eventsRefused } } = yield* snapshot
+            assert.deepStrictEqual([eventsDropped, eventsRefused], [5, 0])
             yield* gate.open
             yield* recorder.commitTo(16)
-            yield* Effect.retry(recorder.append(event(33)), { while: (error) => error.isRetryable })
+            const id = yield* Effect.retry(recorder.append(event(33)), { while: (error) => error.isRetryable })
+            assert.strictEqual(id, 33)
           })
       )
       assert.strictEqual((yield* replayed(directory)).length, 33)
-    }))
-
-  it.live("an append is shed and counted, when that is the policy", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporaryDirectory
-      const { disk, gate } = yield* gated
-      yield* recording(Layer.provide(Wal.layer({ directory, ...full, onFull: "shed" }), disk), (recorder) =>
-        Effect.gen(function*() {
-          yield* gate.close
-          for (let id = 1; id <= 32; id++) {
-            yield* recorder.append(event(id))
-          }
-          assert.strictEqual(yield* recorder.append(event(33)), 0)
-          yield* gate.open
-        }))
-      assert.strictEqual((yield* replayed(directory)).length, 32)
     }))
 })
 

@@ -140,13 +140,16 @@ describe("ThreadAppender on a simulated disk", () => {
       disk: Context.get(services, SimulatedDisk.SimulatedDisk),
       recorder: Context.get(context, Recorder),
       opened: Effect.map(Effect.provideContext(ThreadAppender.open(), context), ThreadAppender.attach),
-      refused: Effect.map(Context.get(context, Telemetry).snapshot, ({ counters }) => counters.eventsRefused)
+      refused: Effect.map(
+        Context.get(context, Telemetry).snapshot,
+        ({ counters }) => counters.eventsDropped + counters.eventsRefused
+      )
     }
   })
 
   it.effect("an event that is refused after it has come in is taken, reported once, and counted", () =>
     Effect.gen(function*() {
-      const { close, disk, opened, recorder, refused } = yield* start({ onFull: "fail" })
+      const { close, disk, opened, recorder, refused } = yield* start({ strategy: "dropping" })
       const appender = yield* opened
       yield* disk.failAlways("write", "Full")
       while (recorder.writer.appendUnsafe(new Uint8Array(100)) > 0) { /* Until every slot is full. */ }

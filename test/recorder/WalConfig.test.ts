@@ -5,9 +5,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as WalConfig from "../../src/recorder/WalConfig.ts"
@@ -28,10 +30,28 @@ const defectOf = <E>(layer: Layer.Layer<Wal.Parts, E, never>) =>
   )
 
 const wrong: ReadonlyArray<readonly [string, object, string]> = [
-  ["a size below its range", { segmentBytesMax: 12 }, "segmentBytesMax is 12, expected 64 to 1073741824 bytes"],
-  ["a part of a byte", { segmentBytesMax: 4096.5 }, "segmentBytesMax is 4096.5, expected 64 to 1073741824 bytes"],
+  [
+    "a size below its range",
+    { segmentBytesMax: 12 },
+    "segmentBytesMax is 12, expected 64 to 1073741824 bytes, as in 16MiB"
+  ],
+  [
+    "a part of a byte",
+    { segmentBytesMax: 4096.5 },
+    "segmentBytesMax is 4096.5, expected 64 to 1073741824 bytes, as in 16MiB"
+  ],
+  [
+    "a duration of nobody",
+    { flushEvery: "5 parsecs" },
+    "flushEvery is '5 parsecs', expected 0 to 2147483647 whole milliseconds, as in '50 millis'"
+  ],
+  [
+    "an age in a unit of sizes",
+    { limits: { maxSegments: 4, maxCompressedSegments: 4, ageMax: "1MiB" } },
+    "limits.ageMax is '1MiB', expected 0 or more whole milliseconds, as in '50 millis'"
+  ],
   ["text for a number", { slots: "many" }, "slots is 'many', expected 2 to 128"],
-  ["no number", { reserveBytes: Number.NaN }, "reserveBytes is NaN, expected 0 or more bytes"],
+  ["no number", { reserveBytes: Number.NaN }, "reserveBytes is NaN, expected 0 or more bytes, as in 16MiB"],
   ["an unknown word", { commit: "sometimes" }, "commit is 'sometimes', expected onCommit, onTimer, onRotate"],
   ["an unknown format", { format: 3 }, "format is 3, expected 1, 2"],
   ["a format as text", { format: "1" }, "format is '1', expected 1, 2"],
@@ -44,8 +64,8 @@ const wrong: ReadonlyArray<readonly [string, object, string]> = [
   ],
   [
     "sleeps in the wrong order",
-    { sleepMillisMin: 50, sleepMillisMax: 20 },
-    "sleepMillisMin is 50, expected at most sleepMillisMax, which is 20"
+    { sleepMin: "50 millis", sleepMax: 20 },
+    "sleepMin is '50 millis', expected at most sleepMax, which is 20 ms"
   ],
   [
     "events that fit no segment",
@@ -87,76 +107,131 @@ describe("options given by a program", () => {
 })
 
 const read = <A>(config: Config.Config<A>, env: { readonly [name: string]: string }) =>
-  config.parse(ConfigProvider.fromEnv({ env }))
+  config.parse(ConfigProvider.constantCase(ConfigProvider.fromEnv({ env })))
+
+const config = WalConfig.config.pipe(Config.nested("effectWal"))
 
 const failureOf = (env: { readonly [name: string]: string }) =>
-  Effect.map(Effect.flip(read(WalConfig.config, env)), (error) => error.message)
+  Effect.map(Effect.flip(read(config, env)), (error) => error.message)
 
-describe("options from the environment", () => {
-  it.effect("has the defaults where nothing is said", () =>
+/** For each field a text, and what it means. */
+const texts: { readonly [name: string]: readonly [string, unknown] } = {
+  directory: ["./log", "./log"],
+  maxSegments: ["16", 16],
+  maxCompressedSegments: ["unlimited", "unlimited"],
+  bytesMax: ["4GB", 4e9],
+  ageMax: ["12 hours", Duration.hours(12)],
+  freeBytesMin: ["0", 0],
+  heldBytesMax: ["1.5 KiB", 1536],
+  compression: ["block", "block"],
+  flushEvery: ["250 millis", Duration.millis(250)],
+  onHotLimit: ["exceed", "exceed"],
+  onDamaged: ["quarantine", "quarantine"],
+  sleepMin: ["5", Duration.millis(5)],
+  sleepMax: ["2 seconds", Duration.seconds(2)],
+  drainMax: ["30000", Duration.seconds(30)],
+  restartsMax: ["0", 0],
+  reserveBytes: ["4096", 4096],
+  commit: ["onTimer", "onTimer"],
+  strategy: ["dropping", "dropping"],
+  onDiskFailure: ["fail", "fail"],
+  format: ["1", 1],
+  segmentBytesMax: ["64MiB", 64 * 1024 * 1024],
+  slots: ["3", 3],
+  eventSize: ["64B", 64],
+  blockBytesMax: ["256 KiB", 256 * 1024],
+  workers: ["0", 0]
+}
+
+describe("options from a configuration", () => {
+  it.effect("are the defaults where nothing is said", () =>
     Effect.gen(function*() {
-      const options = yield* read(WalConfig.config, { EFFECT_WAL_DIRECTORY: "./log" })
+      const options = yield* read(config, { EFFECT_WAL_DIRECTORY: "./log" })
       assert.deepStrictEqual(options, { directory: "./log", ...WalConfig.defaults })
     }))
 
-  it.effect("reads sizes and durations as people write them, plain numbers, words and limits", () =>
+  it.effect("are read one by one, each from its own variable, written as in a program", () =>
     Effect.gen(function*() {
-      const options = yield* read(WalConfig.config, {
-        EFFECT_WAL_DIRECTORY: "./log",
-        EFFECT_WAL_SEGMENT_BYTES_MAX: "64MiB",
-        EFFECT_WAL_RESERVE_BYTES: "4096",
-        EFFECT_WAL_FLUSH_EVERY_MILLIS: "250ms",
-        EFFECT_WAL_DRAIN_MILLIS_MAX: "30000",
-        EFFECT_WAL_COMMIT: "onTimer",
-        EFFECT_WAL_FORMAT: "1",
-        EFFECT_WAL_WORKERS: "0",
-        EFFECT_WAL_MAX_SEGMENTS: "16",
-        EFFECT_WAL_MAX_COMPRESSED_SEGMENTS: "unlimited",
-        EFFECT_WAL_AGE_MILLIS_MAX: "12h"
-      })
-      assert.deepStrictEqual(options, {
-        directory: "./log",
-        ...WalConfig.defaults,
-        segmentBytesMax: 64 * 1024 * 1024,
-        reserveBytes: 4096,
-        flushEveryMillis: 250,
-        drainMillisMax: 30_000,
-        commit: "onTimer",
-        format: 1,
-        workers: 0,
-        limits: { maxSegments: 16, maxCompressedSegments: "unlimited", ageMillisMax: 43_200_000 }
-      })
+      for (const { name, path, variable } of WalConfig.fields) {
+        const [text, value] = texts[name]!
+        const options = yield* read(config, { EFFECT_WAL_DIRECTORY: "./log", [variable]: text })
+        const limits = { ...WalConfig.defaults.limits, ...(path[0] === "limits" ? { [name]: value } : {}) }
+        const expected = { ...WalConfig.defaults, directory: "./log", limits }
+        assert.deepStrictEqual(options, path[0] === "limits" ? expected : { ...expected, [name]: value })
+      }
     }))
 
-  it.effect("names the variable, its value and the range, of every wrong one", () =>
+  it.effect("are read under their own names from a provider with values, wherever they are nested", () =>
+    Effect.gen(function*() {
+      const audit = { directory: "/audit", slots: 3, ageMax: "1 day" }
+      const provider = ConfigProvider.fromUnknown({ ...audit, app: { logs: { ...audit, slots: 5 } } })
+      const expected = {
+        ...WalConfig.defaults,
+        directory: "/audit",
+        slots: 3,
+        limits: { ...WalConfig.defaults.limits, ageMax: Duration.days(1) }
+      }
+      assert.deepStrictEqual(yield* WalConfig.config.parse(provider), expected)
+      const nested = WalConfig.config.pipe(Config.nested("logs"), Config.nested("app"))
+      assert.deepStrictEqual(yield* nested.parse(provider), { ...expected, slots: 5 })
+    }))
+
+  it.effect("of several logs have variables of their own", () =>
+    Effect.gen(function*() {
+      const env = { ORDERS_DIRECTORY: "./orders", AUDIT_DIRECTORY: "./audit", AUDIT_SLOTS: "9" }
+      const orders = yield* read(WalConfig.config.pipe(Config.nested("orders")), env)
+      const audit = yield* read(WalConfig.config.pipe(Config.nested("audit")), env)
+      assert.deepStrictEqual([orders.directory, orders.slots, audit.directory, audit.slots], [
+        "./orders",
+        4,
+        "./audit",
+        9
+      ])
+    }))
+
+  it.effect("are absent as a whole without a directory, and not when one is wrong", () =>
+    Effect.gen(function*() {
+      assert.isTrue(Option.isNone(yield* read(Config.option(config), { EFFECT_WAL_SLOTS: "3" })))
+      assert.include(yield* failureOf({}), `["effectWal"]["directory"]`)
+      const wrong = read(Config.option(config), { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_SLOTS: "1" })
+      assert.include((yield* Effect.flip(wrong)).message, "EFFECT_WAL_SLOTS")
+    }))
+
+  it.effect("that are wrong are named in one line, with their variable, value and range", () =>
     Effect.gen(function*() {
       const wrong = { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_SLOTS: "1", EFFECT_WAL_RESERVE_BYTES: "a lot" }
       assert.strictEqual(
         yield* failureOf(wrong),
-        "SchemaError(EFFECT_WAL_RESERVE_BYTES is 'a lot', expected 0 or more bytes; " +
-          "EFFECT_WAL_SLOTS is 1, expected 2 to 128)"
+        "SchemaError(effectWal.reserveBytes (EFFECT_WAL_RESERVE_BYTES) is 'a lot', expected 0 or more bytes, as in " +
+          "16MiB; effectWal.slots (EFFECT_WAL_SLOTS) is 1, expected 2 to 128)"
       )
-      const unknownFormat = { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_FORMAT: "3" }
-      assert.strictEqual(yield* failureOf(unknownFormat), "SchemaError(EFFECT_WAL_FORMAT is 3, expected 1, 2)")
-      assert.include(yield* failureOf({}), "EFFECT_WAL_DIRECTORY")
+      const inTheWrongOrder = { EFFECT_WAL_DIRECTORY: "./log", EFFECT_WAL_SLEEP_MIN: "1 minute" }
+      assert.strictEqual(
+        yield* failureOf(inTheWrongOrder),
+        "SchemaError(effectWal.sleepMin (EFFECT_WAL_SLEEP_MIN) is '1 minute', expected at most sleepMax, which is " +
+          "1000 ms)"
+      )
+      const plain = WalConfig.config.parse(ConfigProvider.fromUnknown({ directory: "./log", slots: "few" }))
+      assert.strictEqual(
+        (yield* Effect.flip(plain)).message,
+        "SchemaError(slots (SLOTS) is 'few', expected 2 to 128)"
+      )
     }))
 
-  it.effect("refuses every variable that holds nonsense", () =>
+  it.effect("refuse every variable that holds nonsense", () =>
     Effect.gen(function*() {
-      for (const { expected, unit, variable } of WalConfig.fields) {
-        if (variable === "EFFECT_WAL_DIRECTORY") continue
-        const message = yield* failureOf({ EFFECT_WAL_DIRECTORY: "./log", [variable]: "nonsense" })
-        const suffix = unit === "bytes" || unit === "milliseconds" ? ` ${unit}` : ""
-        assert.strictEqual(message, `SchemaError(${variable} is 'nonsense', expected ${expected}${suffix})`)
+      for (const { expected, name, unit, variable } of WalConfig.fields) {
+        if (name === "directory") continue
+        const numbers = unit === "text" ? [] : ["NaN", "Infinity", "1e400", "0x", "1 fortnight"]
+        // A count outside its range is clamped, if its field says so.
+        if (unit !== "text" && !expected.includes("clamped")) numbers.push("-1")
+        for (const text of ["nonsense", "5 parsecs", ...numbers]) {
+          const message = yield* failureOf({ EFFECT_WAL_DIRECTORY: "./log", [variable]: text })
+          const value = text === "-1" ? text : `'${text}'`
+          assert.include(message, `SchemaError(effectWal.${name} (${variable}) is ${value}, expected `)
+          assert.notInclude(message, "\n")
+        }
       }
-    }))
-
-  it.effect("gives a second recorder names of its own", () =>
-    Effect.gen(function*() {
-      const { directory } = yield* read(Config.nested(WalConfig.config, "AUDIT"), {
-        AUDIT_EFFECT_WAL_DIRECTORY: "./audit"
-      })
-      assert.strictEqual(directory, "./audit")
     }))
 
   it.effect("makes a recorder", () =>
@@ -165,15 +240,15 @@ describe("options from the environment", () => {
       assert.strictEqual(yield* recorder.appendDurable(Buffer.from("hello")), 1)
       assert.strictEqual((yield* SegmentArena).slots, 3)
     }).pipe(
-      Effect.provide(Wal.layerConfig(WalConfig.config).pipe(Layer.provide(disk))),
-      Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({
+      Effect.provide(Wal.layerConfig(config).pipe(Layer.provide(disk))),
+      Effect.provide(ConfigProvider.layer(ConfigProvider.constantCase(ConfigProvider.fromEnv({
         env: {
           EFFECT_WAL_DIRECTORY: directory,
           EFFECT_WAL_WORKERS: "0",
           EFFECT_WAL_SLOTS: "3",
           EFFECT_WAL_SEGMENT_BYTES_MAX: "4KiB"
         }
-      })))
+      }))))
     ))
 
   it.effect("takes a record of one's own instead", () =>
@@ -183,11 +258,14 @@ describe("options from the environment", () => {
       Effect.provide(
         Wal.layerConfig({
           directory: Config.String("LOG"),
-          segmentBytesMax: Config.succeed(8192),
+          segmentBytesMax: Config.ByteSize("SIZE"),
+          flushEvery: Config.Duration("FLUSH"),
           workers: Config.succeed(0)
         })
           .pipe(Layer.provide(disk))
       ),
-      Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { LOG: directory } })))
+      Effect.provide(
+        ConfigProvider.layer(ConfigProvider.fromEnv({ env: { LOG: directory, SIZE: "8KiB", FLUSH: "1 second" } }))
+      )
     ))
 })

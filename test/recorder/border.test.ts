@@ -191,8 +191,8 @@ describe("A public function", () => {
       yield* diesNaming("arguments.directory", Monitor.read(given({})))
       yield* diesNaming("bytesPerSecond", ReadRate.withReadRate(Effect.void, Number.NaN))
       yield* diesNaming(
-        "hold.expiresMillis",
-        maintainer.hold(given({ name: "a", fromSegmentIndex: 0, expiresMillis: NaN }))
+        "hold.timeToLive",
+        maintainer.hold(given({ name: "a", fromSegmentIndex: 0, timeToLive: NaN }))
       )
       yield* diesNaming("maxSegments", maintainer.setLimits(given({ maxSegments: NaN, maxCompressedSegments: 4 })))
       yield* diesNaming("options.ringBytes", ThreadAppender.open({ ringBytes: Number.NaN }))

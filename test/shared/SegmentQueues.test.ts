@@ -24,8 +24,8 @@ describe("SegmentQueues", () => {
       const [persist, freeze, free] = yield* all
       const memory = yield* SegmentQueues.memory
       TaskQueue.offerUnsafe(persist, { segmentIndex: 1, slot: 0, bytes: 1 })
-      TaskQueue.offerUnsafe(freeze, { segmentIndex: 2, slot: -1, bytes: 1 })
-      TaskQueue.offerUnsafe(free, { segmentIndex: 3, slot: -1, bytes: 1 })
+      TaskQueue.offerUnsafe(freeze, { segmentIndex: 2, bytes: 1 })
+      TaskQueue.offerUnsafe(free, { segmentIndex: 3, bytes: 1 })
       const seen = yield* Effect.gen(function*() {
         const queues = yield* all
         assert.deepEqual(queues.map((queue) => queue.consumer), [5, 5, 5])

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Worker } from "node:worker_threads"
@@ -11,7 +12,7 @@ import * as TaskQueue from "../../src/shared/TaskQueue.ts"
 
 import * as TaskRing from "../../src/shared/TaskRing.ts"
 
-const task = (segmentIndex: number): TaskQueue.NewTask => ({ segmentIndex, slot: -1, bytes: segmentIndex * 10 })
+const task = (segmentIndex: number): TaskQueue.NewTask => ({ segmentIndex, bytes: segmentIndex * 10 })
 const tasks = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => task(from + index))
 const indices = (taken: Iterable<{ readonly segmentIndex: number }>) => Array.from(taken, (one) => one.segmentIndex)
 
@@ -51,7 +52,7 @@ for (const isShared of [false, true]) {
       Effect.gen(function*() {
         const queue = yield* make(4)
         assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), segmentIndex: -1 }), /segmentIndex/)
-        assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), slot: -2 }), /slot/)
+        assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), slot: -1 }), /slot/)
         assert.throws(() => TaskQueue.offerUnsafe(queue, { ...task(1), bytes: 2 ** 53 }), /bytes/)
       }))
 
@@ -245,6 +246,103 @@ for (const isShared of [false, true]) {
         yield* Fiber.await(taker)
         assert.deepEqual(indices(taken), [1])
         assert.deepEqual(indices(yield* TaskQueue.takeAll(queue)), [2])
+      }))
+
+    it.effect("is Effect queues, too: in one, out of the other, in order, through a full ring", () =>
+      Effect.gen(function*() {
+        const queue = yield* make(2)
+        const enqueue = yield* TaskQueue.toEnqueue(queue)
+        const dequeue = yield* TaskQueue.toDequeue(queue)
+        const offered = yield* fork(Queue.offerAll(enqueue, tasks(1, 20)))
+        for (let step = 0; step < 20; step++) yield* settle
+        assert.isTrue(isWaiting(offered), "an offer waits while the ring is full")
+        assert.isTrue(yield* TaskQueue.isFull(queue))
+        const taken: Array<number> = []
+        for (let left = 20; left > 0; left--) taken.push((yield* Queue.take(dequeue)).segmentIndex)
+        assert.deepStrictEqual(taken, indices(tasks(1, 20)))
+        assert.deepStrictEqual(yield* Fiber.join(offered), [])
+        yield* settle
+        assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+        yield* TaskQueue.shutdown(queue)
+      }).pipe(Effect.scoped))
+
+    it.effect("as a Dequeue loses no task to a scope that closes, nor to a taker that is interrupted", () =>
+      Effect.gen(function*() {
+        const queue = yield* make(64)
+        yield* TaskQueue.offerAll(queue, tasks(1, 60))
+        const taken: Array<number> = []
+        // A taker that waits is interrupted after some steps; then the scope closes, with a task on its way or not.
+        for (let steps = 0; steps < 40; steps++) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const dequeue = yield* TaskQueue.toDequeue(queue)
+            const take = Effect.map(Queue.take(dequeue), ({ segmentIndex }) => taken.push(segmentIndex))
+            const taker = yield* fork(take)
+            for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(taker)
+            if (steps % 2 === 0) yield* settle
+          }))
+        }
+        const rest = yield* TaskQueue.recover(queue)
+        if (Option.isSome(rest)) taken.push(rest.value.segmentIndex)
+        yield* TaskQueue.complete(queue)
+        taken.push(...indices(yield* TaskQueue.takeUpTo(queue, 64)))
+        assert.deepStrictEqual(taken, indices(tasks(1, 60)))
+        yield* settle
+        noListeners(queue)
+      }))
+
+    it.effect("as a Dequeue loses no task to a taker that is interrupted while it is served", () =>
+      Effect.gen(function*() {
+        for (let steps = 0; steps < 30; steps++) {
+          const queue = yield* make(4)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const dequeue = yield* TaskQueue.toDequeue(queue)
+            const taken: Array<number> = []
+            const taker = yield* fork(Effect.map(Queue.take(dequeue), (one) => taken.push(one.segmentIndex)))
+            yield* settle
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(1)))
+            for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(taker)
+            assert.isTrue(TaskQueue.offerUnsafe(queue, task(2)))
+            yield* settle
+            if (taken.length === 0) taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            taken.push((yield* Queue.take(dequeue)).segmentIndex)
+            assert.deepStrictEqual(taken, [1, 2])
+          }))
+          yield* settle
+          assert.strictEqual(TaskRing.unfinishedUnsafe(queue.ring), 0)
+        }
+      }))
+
+    it.effect("ended, its Dequeue drains and is done; shut down, it interrupts; its Enqueue refuses", () =>
+      Effect.gen(function*() {
+        const ended = yield* make(4)
+        const enqueue = yield* TaskQueue.toEnqueue(ended)
+        const dequeue = yield* TaskQueue.toDequeue(ended)
+        yield* TaskQueue.offerAll(ended, tasks(1, 3))
+        yield* TaskQueue.end(ended)
+        yield* settle
+        assert.isFalse(yield* Queue.offer(enqueue, task(4)))
+        assert.deepStrictEqual(indices(yield* Queue.collect(dequeue)), [1, 2, 3])
+        const shut = yield* make(4)
+        const refusing = yield* TaskQueue.toEnqueue(shut)
+        const taker = yield* fork(Effect.flatMap(TaskQueue.toDequeue(shut), Queue.take).pipe(Effect.scoped))
+        yield* settle
+        yield* TaskQueue.shutdown(shut)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(taker)))
+        assert.isFalse(yield* Queue.offer(refusing, task(1)))
+      }).pipe(Effect.scoped))
+
+    it.effect("as an Enqueue still offers what it has taken over when its scope closes", () =>
+      Effect.gen(function*() {
+        const queue = yield* make(2)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const enqueue = yield* TaskQueue.toEnqueue(queue)
+          assert.isTrue(yield* Queue.offer(enqueue, task(1)))
+          assert.isTrue(yield* Queue.offer(enqueue, task(2)))
+        }))
+        assert.deepStrictEqual(indices(yield* TaskQueue.takeUpTo(queue, 2)), [1, 2])
+        noListeners(queue)
       }))
 
     it.effect("streams its tasks until it is ended and drained", () =>

@@ -1,5 +1,6 @@
 /** The looks at a directory at rest, whole or with bits that have rotted. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import * as Verify from "../../src/reading/recovery/Verify.ts"
@@ -110,7 +111,7 @@ export class AtRest {
           const segments = segmentsOnDisk(this.#life.setting.simulated)
           // When every event was deleted for its age, the newest segment has none and names the next id.
           const available = yield* Replay.firstAvailableId(directory)
-          this.#life.setting.model.replayedAll(first, next ?? (available > 0 ? available : undefined), segments)
+          this.#life.setting.model.replayedAll(first, next ?? Option.getOrUndefined(available), segments)
           break
         }
         // Retention may delete what is about to be read, but not for ever.

@@ -3,8 +3,9 @@
  * moment and not only in the end: hot and cold segments within their limits (but for those on which a step was given up,
  * and for what is held), nothing deleted that somebody holds.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import { steadyMillis } from "../../src/maintainer/retention/SegmentAges.ts"
 import type { SimulatedDisk } from "../../src/testing/SimulatedDisk.ts"
 import type { Model } from "./Model.ts"
@@ -103,13 +104,13 @@ export class DirectoryWatch {
     this.#openedMillis = nowMillis
   }
 
-  allow({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
+  allow({ ageMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: ResolvedLimits): void {
     if (maxCompressedSegments !== "unlimited" || (bytesMax ?? freeBytesMin) !== undefined) this.#isOnlyAge = false
-    this.#ageMin = Math.min(this.#ageMin, ageMillisMax ?? Number.POSITIVE_INFINITY)
+    this.#ageMin = Math.min(this.#ageMin, Duration.toMillis(ageMax ?? "Infinity"))
     this.hotMax = Math.max(this.hotMax, maxSegments)
     const coldMax = maxCompressedSegments === "unlimited" ? Number.POSITIVE_INFINITY : maxCompressedSegments
     this.#coldMax = Math.max(this.#coldMax, coldMax)
-    const isOnlyNumber = (bytesMax ?? ageMillisMax ?? freeBytesMin) === undefined
+    const isOnlyNumber = (bytesMax ?? ageMax ?? freeBytesMin) === undefined
     this.#coldMin = isOnlyNumber ? Math.min(this.#coldMin, coldMax) : 0
   }
 
@@ -220,7 +221,7 @@ export class DirectoryWatch {
 /** After a drain with nothing that failed: what is there is within the limits. */
 export const checkLimits = (options: {
   readonly segments: ReadonlyArray<SegmentOnDisk>
-  readonly limits: RetentionLimits
+  readonly limits: ResolvedLimits
   /** Since when each segment is known to have been closed, by a clock that no one sets. */
   readonly closedMillis: (segmentIndex: number) => number
   readonly nowMillis: number
@@ -238,7 +239,7 @@ export const checkLimits = (options: {
   // The next start continues the newest when it is short.
   const full = hot.filter((file) => file.segmentIndex < newest || weights.of(file) > 1 / 2)
   if (full.length > 0 && hot.length > Math.max(1, limits.maxSegments - 2)) fail(`${hot.length} segments are hot`)
-  const { ageMillisMax, bytesMax, maxCompressedSegments } = limits
+  const { ageMax, bytesMax, maxCompressedSegments } = limits
   if (maxCompressedSegments !== "unlimited" && weights.sumAtLeast(cold) > maxCompressedSegments) {
     fail(`${cold.length} segments are cold, full ones' worth: ${weights.sumAtLeast(cold)}`)
   }
@@ -249,7 +250,7 @@ export const checkLimits = (options: {
   // Only ever the oldest is frozen or deleted, so it decides.
   for (const oldest of [oldestOf(hot), oldestOf(deletable)]) {
     const closed = oldest === undefined ? nowMillis : closedMillis(oldest.segmentIndex)
-    if (nowMillis - closed > (ageMillisMax ?? Number.POSITIVE_INFINITY)) {
+    if (nowMillis - closed > Duration.toMillis(ageMax ?? "Infinity")) {
       fail(`segment ${oldest?.segmentIndex} is too old: ${nowMillis - closed} ms`)
     }
   }

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import * as Arena from "../../src/shared/Arena.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
@@ -51,7 +51,7 @@ export class Life {
   arena: Arena.Arena | undefined
   maintainer: SegmentMaintainer["Service"] | undefined
   /** In force now. */
-  limits: RetentionLimits | undefined
+  limits: ResolvedLimits | undefined
   /** What the life is at, for a run that does not end. */
   doing = "nothing yet"
 
@@ -69,7 +69,7 @@ export class Life {
   }
 
   /** These limits are in force from now on. */
-  noteLimits(limits: RetentionLimits): void {
+  noteLimits(limits: ResolvedLimits): void {
     this.limits = limits
     this.setting.watch.allow(limits)
     this.setting.model.limited(limits)

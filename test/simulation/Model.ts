@@ -2,7 +2,7 @@
  * What the recorder has taken and what it has promised, kept beside it in the plainest way there is, and the rulings on
  * what a directory and a replay may show.
  */
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { RecordedEvent } from "../../src/reading/segment/BlockEvents.ts"
 import type { SegmentOnDisk } from "./DirectoryWatch.ts"
 import { slotBytesOf } from "./Scenario.ts"
@@ -62,10 +62,10 @@ export class Model {
     if (setMillis > 0) this.wasClockBelieved = true
   }
 
-  limited({ ageMillisMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: RetentionLimits): void {
+  limited({ ageMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: ResolvedLimits): void {
     if (maxCompressedSegments !== "unlimited") this.coldMin = Math.min(this.coldMin, maxCompressedSegments)
     this.hotMin = Math.min(this.hotMin, maxSegments - 2)
-    if (bytesMax !== undefined || ageMillisMax !== undefined || freeBytesMin !== undefined) this.coldMin = 0
+    if (bytesMax !== undefined || ageMax !== undefined || freeBytesMin !== undefined) this.coldMin = 0
   }
 
   appended(id: number, event: Uint8Array, stampsIds: boolean, continuesBatch = false): void {

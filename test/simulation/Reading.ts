@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Disk } from "../../src/disk/Disk.ts"
 import type { DiskError } from "../../src/disk/Disk.ts"
@@ -77,7 +78,7 @@ export class Reading {
       const replayed = Effect.flatMap(this.replay({ ...from, to: { id: toId } }), (range) =>
         range.next === undefined
           ? Effect.map(this.#firstAvailableId, (availableId) => ({ ...range, availableId }))
-          : Effect.succeed({ ...range, availableId: 0 }))
+          : Effect.succeed({ ...range, availableId: Option.none() }))
       return Effect.matchEffect(replayed, {
         onSuccess: ({ availableId, first, next }) =>
           Effect.sync(() => {
@@ -90,7 +91,7 @@ export class Reading {
             const wanted = Math.min(durable, toId)
             const isBeforeOldest = next === undefined && fromId === 0 && toId < durable
             // All that was wanted may have been deleted for its age.
-            const isDeleted = next === undefined && availableId > wanted
+            const isDeleted = next === undefined && Option.exists(availableId, (id) => id > wanted)
             const isWhole = this.#mayBeLost || wanted < Math.max(1, fromId) || (next ?? 0) > wanted || isBeforeOldest ||
               isDeleted
             if (!isWhole && (fromId > 0 || from.from === undefined)) {

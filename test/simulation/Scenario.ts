@@ -1,7 +1,8 @@
 /**
  * What a seed stands for: how the recorder is set up, how the disk misbehaves, and how each life of the process ends.
  */
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import * as Duration from "effect/Duration"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { WalOptions } from "../../src/recorder/Wal.ts"
 import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import type { Faults } from "../../src/testing/SimulatedDisk.ts"
@@ -9,8 +10,11 @@ import type { Faults } from "../../src/testing/SimulatedDisk.ts"
 /** How the executors of the maintainer live: as fibers of the process, or as threads whose reports arrive later. */
 export type Hosting = "fibers" | "threads"
 
+/** Numbers here. */
+type Size = "segmentBytesMax" | "blockBytesMax" | "eventSize"
+
 export interface Scenario {
-  readonly wal: WalOptions & { readonly directory: string; readonly limits: RetentionLimits }
+  readonly wal: Omit<WalOptions, Size> & { readonly limits: ResolvedLimits } & { readonly [K in Size]?: number }
   readonly executors: number
   readonly hosting: Hosting
   /** Tasks run in an order that is drawn, and fibers are preempted. */
@@ -45,20 +49,20 @@ export const diskBytes = 2 ** 40
 const pick = <A>(random: SeededRandom, choices: readonly [A, ...Array<A>]): A =>
   choices[random.below(choices.length)] ?? choices[0]
 
-export const drawLimits = (random: SeededRandom): RetentionLimits =>
+export const drawLimits = (random: SeededRandom): ResolvedLimits =>
   random.chance(0.1) ? drawAgeLimit(random) : ({
     maxSegments: 2 + random.below(5),
     maxCompressedSegments: random.chance(0.2) ? "unlimited" : 4 + random.below(4),
     ...(random.chance(0.15) ? { bytesMax: 300 + random.below(6000) } : {}),
-    ...(random.chance(0.15) ? { ageMillisMax: pick(random, [50, 1000, 20_000]) } : {}),
+    ...(random.chance(0.15) ? { ageMax: Duration.millis(pick(random, [50, 1000, 20_000])) } : {}),
     ...(random.chance(0.08) ? { freeBytesMin: diskBytes - random.below(8000) } : {})
   })
 
 /** Nothing but age deletes, so whatever is deleted was as old as that. */
-const drawAgeLimit = (random: SeededRandom): RetentionLimits => ({
+const drawAgeLimit = (random: SeededRandom): ResolvedLimits => ({
   maxSegments: 2 + random.below(5),
   maxCompressedSegments: "unlimited",
-  ageMillisMax: pick(random, [50, 1000, 20_000])
+  ageMax: Duration.millis(pick(random, [50, 1000, 20_000]))
 })
 
 /** By how far the wall clock is set, forward or back, in milliseconds. */
@@ -84,7 +88,7 @@ const drawFaults = (random: SeededRandom): Faults => {
     shortReadRate: rate(),
     shortWriteRate: rate(),
     slowRate: rate(),
-    slowMillisMax: pick(random, [5, 200, 3000])
+    slowMax: pick(random, [5, 200, 3000])
   }
 }
 
@@ -107,13 +111,13 @@ const drawSetup = (
       limits: drawLimits(random),
       compression: random.chance(0.75) ? "frame" : "block",
       commit: pick(random, ["onCommit", "onCommit", "onTimer", "onRotate"]),
-      onFull: pick(random, ["suspend", "suspend", "fail", "shed"]),
+      strategy: pick(random, ["suspend", "suspend", "dropping", "dropping"]),
       onHotLimit: random.chance(0.7) ? "wait" : "exceed",
-      flushEveryMillis: random.chance(0.3) ? 20 + random.below(200) : 0,
+      flushEvery: random.chance(0.3) ? 20 + random.below(200) : 0,
       restartsMax: random.chance(0.8) ? 1000 : random.below(3),
       reserveBytes: random.chance(0.2) ? 4096 : 0,
       onDiskFailure: random.chance(0.5) ? "wait" : "fail",
-      ...(random.chance(0.25) ? { drainMillisMax: pick(random, [0, 5, 100, 3000]) } : {})
+      ...(random.chance(0.25) ? { drainMax: pick(random, [0, 5, 100, 3000]) } : {})
     },
     executors: random.chance(0.7) ? 1 : 2 + random.below(2),
     hosting: random.chance(0.5) ? "fibers" : "threads",

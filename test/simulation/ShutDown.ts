@@ -1,4 +1,5 @@
 /** A process stops in good order, and what its maintainer says of that is true. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -23,7 +24,7 @@ export const shutDown = (life: Life, { maintainer, maintainerScope, recorderScop
     // A disk that fails may hold a drain up as long as it fails.
     const healing = yield* Effect.forkChild(Effect.delay(life.faults.heal, 20_000))
     let before = { ...process.reported }
-    if (scenario.wal.drainMillisMax !== undefined) watch.hotMax = Number.POSITIVE_INFINITY
+    if (scenario.wal.drainMax !== undefined) watch.hotMax = Number.POSITIVE_INFINITY
     const drain = Effect.suspend(() => {
       world.isUnbroken = true
       before = { ...process.reported }
@@ -51,7 +52,7 @@ export const shutDown = (life: Life, { maintainer, maintainerScope, recorderScop
 /** What a drain says is true, and it has left nothing undone but compression after its deadline. */
 const checkReceipt = (life: Life, { done, left, millis }: DrainReceipt, before: PerTask): void => {
   const { model, process, scenario, watch } = life.setting
-  const { drainMillisMax = Number.POSITIVE_INFINITY } = scenario.wal
+  const drainMillisMax = Duration.toMillis(scenario.wal.drainMax ?? "Infinity")
   const last = model.events.length
   if (left.persist + left.free > 0) throw new Violation(`the drain left ${left.persist + left.free} tasks behind`)
   if (left.freeze > 0 && millis < drainMillisMax) {

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { Damage, liveWithDamage, lookAtDamage } from "./Damage.ts"
@@ -44,7 +44,7 @@ export interface RunOptions {
   /** Lives end right after an operation like this one, more often than not. */
   readonly focus?: Focus
   /** Every life has these limits, instead of some that are drawn. */
-  readonly limits?: RetentionLimits
+  readonly limits?: ResolvedLimits
   /** How often a hint is spoiled between two lives; in a fifth of them, when not given. */
   readonly hintShare?: number
   /** How often a bit rots in the segment that was open when a life ended badly; seldom, when not given. */

@@ -112,11 +112,11 @@ export class Workload {
 
   /** A failed append or commit must have a reason that this life gives. */
   #expected(error: RecorderError): void {
-    const { restartsMax = 5, onDiskFailure, onFull } = this.life.setting.scenario.wal
+    const { restartsMax = 5, onDiskFailure, strategy } = this.life.setting.scenario.wal
     const isDisk = error.reason._tag === "DiskFull" || error.reason._tag === "DiskFailing"
     if (isDisk && onDiskFailure === "fail" && this.life.faults.hadSome) return
     if (error.reason._tag === "MaintainerDown" && restartsMax < 1000) return
-    if (error.reason._tag === "Backpressure" && onFull === "fail") return
+    if (error.reason._tag === "Backpressure" && strategy === "dropping") return
     throw new Violation(`an operation failed without a cause: ${error.message}`)
   }
 
@@ -287,7 +287,7 @@ export class Workload {
       const held = yield* maintainer.hold({
         name: "simulation",
         fromSegmentIndex: at,
-        expiresMillis: world.wallMillis + lastsMillis
+        timeToLive: lastsMillis
       })
       let watched: WatchedHold = { fromSegmentIndex: at, endsMillis: world.nowMillis + lastsMillis, beingFreed }
       watch.holds.add(watched)

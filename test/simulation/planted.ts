@@ -3,6 +3,7 @@
  * simulation that does not find them does not hold what it says it holds.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -15,7 +16,7 @@ import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
 import type { MaintainerControl } from "../../src/maintainer/executor/MaintainerControl.ts"
 import { stopFreezingUnsafe } from "../../src/maintainer/executor/MaintainerControl.ts"
-import type { RetentionLimits } from "../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../src/maintainer/retention/Retention.ts"
 import type { DrainReceipt } from "../../src/maintainer/SegmentMaintainer.ts"
 import type { Positions } from "../../src/recorder/Recorder.ts"
 import * as Arena from "../../src/shared/Arena.ts"
@@ -34,7 +35,7 @@ export interface PlantedBug {
   /** The moment at which it hurts, when that is one operation long. */
   readonly focus?: Focus
   /** The limits with which it hurts. */
-  readonly limits?: RetentionLimits
+  readonly limits?: ResolvedLimits
   /** As in `RunOptions`. */
   readonly openRotShare?: number
   readonly hintShare?: number
@@ -335,7 +336,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 220,
+    seedFirst: 94,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -668,8 +669,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 58,
-    limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMillisMax: 20_000 },
+    seedFirst: 209,
+    limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMax: Duration.seconds(20) },
     plant: onDisk((disk) => ({
       stat: (path) =>
         Effect.gen(function*() {

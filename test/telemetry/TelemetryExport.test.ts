@@ -6,8 +6,9 @@ import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/WalParts.ts"
+import * as PrometheusRoute from "../../src/telemetry/PrometheusRoute.ts"
 import * as Telemetry from "../../src/telemetry/Telemetry.ts"
-import { layerMetrics, layerPrometheus, prometheusText } from "../../src/telemetry/TelemetryExport.ts"
+import { layerMetrics, prometheusText } from "../../src/telemetry/TelemetryExport.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
 const layer = Telemetry.layer({ writersMax: 2, nowNanos: () => 20_000_000_000 })
@@ -97,12 +98,12 @@ describe("prometheusText", () => {
     }).pipe(Effect.provide(layer)))
 })
 
-describe("layerPrometheus", () => {
+describe("the route of Prometheus", () => {
   it.effect("answers GET /metrics with what is true now", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.Telemetry
       const { dispose, handler } = HttpRouter.toWebHandler(
-        layerPrometheus().pipe(Layer.provide(Layer.succeed(Telemetry.Telemetry, telemetry))),
+        PrometheusRoute.layer().pipe(Layer.provide(Layer.succeed(Telemetry.Telemetry, telemetry))),
         { disableLogger: true }
       )
       yield* Effect.addFinalizer(() => Effect.promise(dispose))

@@ -110,7 +110,7 @@ describe("spans", () => {
       yield* Effect.gen(function*() {
         const toPersist = yield* SegmentQueues.SegmentsToPersist
         yield* SegmentMaintainer
-        TaskQueue.offerUnsafe(toPersist, { segmentIndex: 7, slot: -1, bytes: 0 })
+        TaskQueue.offerUnsafe(toPersist, { segmentIndex: 7, bytes: 0 })
         yield* TestClock.adjust(5_000)
       }).pipe(
         Effect.provide(

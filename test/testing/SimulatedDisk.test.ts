@@ -377,7 +377,7 @@ describe("SimulatedDisk", () => {
       for (let seed = 0; seed < 40; seed++) {
         const simulated = yield* SimulatedDisk.make({ seed })
         const file = yield* simulated.disk.open("/a", "create")
-        yield* simulated.setFaults({ slowRate: 1, slowMillisMax: 100 })
+        yield* simulated.setFaults({ slowRate: 1, slowMax: 100 })
         const slow = yield* Effect.forkChild(file.write([filled(4, 1)], 0), { startImmediately: true })
         const now = (yield* contentOf(simulated, "/a"))!.length
         if (now === 4) begun++

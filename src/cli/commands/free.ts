@@ -6,6 +6,7 @@ import * as Command from "effect/cli/Command"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { segmentWith } from "../../reading/DirectoryReader.ts"
@@ -38,7 +39,7 @@ export const free = Command.make(
       applied: apply,
       segments: apply ? due.length - left.length : due.length,
       left: apply ? left.length : 0,
-      firstEventId: yield* Replay.firstAvailableId(dir)
+      firstEventId: Option.getOrElse(yield* Replay.firstAvailableId(dir), () => 0)
     }
     yield* report(json ? writeJson(freed) : writeLines(linesOf(freed)), freed.left > 0)
   })

@@ -104,7 +104,7 @@ export const record = Command.make(
       segmentBytesMax: given.segmentBytes,
       limits,
       onDamaged: given.onDamaged,
-      flushEveryMillis: typeof commit === "object" ? commit.everyMillis : 0,
+      flushEvery: typeof commit === "object" ? commit.everyMillis : 0,
       commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
     }
     const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })

@@ -4,6 +4,7 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { prometheusText } from "../../telemetry/TelemetryExport.ts"
 import { directoryFlag, jsonFlag, switchFlag } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
@@ -26,8 +27,6 @@ export const stats = Command.make(
     if (json) return yield* writeJson({ source: found.source, ...found.report })
     if (prometheus) {
       if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
-      // Loaded only if needed, because the exporters import an HTTP server.
-      const { prometheusText } = yield* Effect.promise(() => import("../../telemetry/TelemetryExport.ts"))
       return yield* writeOutput(prometheusText(found.report.telemetry, { log: found.report.directory }))
     }
     yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))

@@ -119,10 +119,9 @@ const sayWhatIsGone = Effect.fnUntraced(function*(directory: string) {
     Replay.firstAvailableId(directory),
     "DiskError",
     "NotFound",
-    () => Effect.succeed(0)
+    () => Effect.succeedNone
   )
-  if (firstAvailableId > 1) {
-    yield* say(`replay starts at event ${firstAvailableId}; older ones were deleted by retention`)
-  }
-  return Math.max(1, firstAvailableId)
+  const firstId = Option.getOrElse(firstAvailableId, () => 1)
+  if (firstId > 1) yield* say(`replay starts at event ${firstId}; older ones were deleted by retention`)
+  return firstId
 })

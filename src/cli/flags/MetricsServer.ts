@@ -8,8 +8,8 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
+import * as PrometheusRoute from "../../telemetry/PrometheusRoute.ts"
 import type { Telemetry } from "../../telemetry/Telemetry.ts"
-import { layerPrometheus } from "../../telemetry/TelemetryExport.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
@@ -19,7 +19,7 @@ export const layer = (port: number): Layer.Layer<never, OperatingFailure, Teleme
     const { address } = yield* HttpServer.HttpServer
     yield* say(`metrics at ${HttpServer.formatAddress(address)}/metrics`)
   })).pipe(
-    Layer.provideMerge(HttpRouter.serve(layerPrometheus(), { disableLogger: true, disableListenLog: true })),
+    Layer.provideMerge(HttpRouter.serve(PrometheusRoute.layer(), { disableLogger: true, disableListenLog: true })),
     Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port, gracefulShutdownTimeout: "1 second" })),
     Layer.catch((error) =>
       Layer.effectDiscard(Effect.fail(

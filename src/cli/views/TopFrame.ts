@@ -57,7 +57,7 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
     row(
       "trouble",
       `${now.maintainer.isDown ? "MAINTAINER DOWN, " : ""}${now.maintainer.failures} steps failed for good, ` +
-        `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsShed} events shed`
+        `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsDropped} events dropped`
     ),
     ...(maintainer.damagedSegments.length + maintainer.holes.length === 0 ? [] : [row(
       "damage",

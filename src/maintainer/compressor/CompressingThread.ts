@@ -1,123 +1,59 @@
 /**
- * A compressing thread, seen from the thread that asks it.
- *
- * While an answer is due, the asking thread polls for it every millisecond. A message instead would wake the asking
- * thread while the compressing thread holds the lock of the port. If an idle-only thread loses its processor at that
- * moment, the asking thread waits for the lock until the idle-only thread runs again: on a busy machine its event loop
- * stood still for 200 ms at every piece.
+ * A compressing thread, seen from the thread that has started it. Each thread that asks it has a line to it: a port of
+ * its own (see `CompressorLine`).
  */
-import { Worker } from "node:worker_threads"
+import { MessageChannel, Worker } from "node:worker_threads"
+import type { MessagePort } from "node:worker_threads"
 import { threadFlags } from "../../internal/threadFlags.ts"
-import * as CompressorAnswer from "./CompressorAnswer.ts"
-import { monotonicMillis } from "./monotonicMillis.ts"
-import { takePiece } from "./PieceMemory.ts"
+import { CompressorPriority } from "./CompressorPriority.ts"
 
-/** What the thread is to do with one piece. */
-export interface CompressorRequest {
-  /** When it was asked for, by `monotonicMillis`. */
-  readonly askedMillis: number
-  /** From now on the thread runs only on processors that nothing else wants, where the operating system can do that. */
-  readonly onlyWhenIdle: boolean
-  readonly task: "compress" | "uncompress"
-  readonly input: Uint8Array
-  /** Shared memory with room for the result. */
-  readonly output: Uint8Array
-  /** Memory of a `CompressorAnswer`. */
-  readonly answer: SharedArrayBuffer
+/** One end of a line, to be given to the thread that asks. */
+export interface LineEnd {
+  /** The number of the compressing thread at the other end. */
+  readonly thread: number
+  readonly port: MessagePort
+  /** The memory of the thread's `CompressorPriority`. */
+  readonly priority: SharedArrayBuffer
 }
 
-interface Job {
-  readonly answer: SharedArrayBuffer
-  readonly output: Uint8Array
-  readonly resolve: (result: Uint8Array) => void
-  readonly reject: (error: Error) => void
-}
+/** What the thread is told: of another line, or that no other follows. */
+export type CompressorMessage = { readonly _tag: "Line"; readonly port: MessagePort } | { readonly _tag: "NoMore" }
 
-const lookEveryMillis = 1
+let threads = 0
 
-/** One thread and what it was asked for, in that order. It keeps the process alive only while a caller waits for it. */
+/** It does not keep the process alive. */
 export class CompressingThread {
-  /** What is asked from now on is done on idle processors only. This cannot be taken back. */
-  onlyWhenIdle = false
+  readonly number = ++threads
+  readonly priority: CompressorPriority
   readonly #worker: Worker
-  readonly #onAnswer: (millis: number) => void
-  #jobs: Array<Job> = []
-  #looking: NodeJS.Timeout | undefined
-  #isAlive = true
-  #isRetired = false
 
-  /** `onAnswer` is called with the time that the thread took for each job. */
-  constructor(module: URL, onAnswer: (millis: number) => void) {
-    this.#onAnswer = onAnswer
+  /** `onEnd` is called once, with the reason if it has died. `piecesLeft` is that of `CompressorPriority`. */
+  constructor(module: URL, piecesLeft: number, onEnd: (error: Error) => void) {
+    this.priority = new CompressorPriority()
+    this.priority.piecesLeft = piecesLeft
     this.#worker = new Worker(module, {
       ...threadFlags(),
+      name: "wal-compressor",
       // The pieces lie outside its heap. Without a limit the heap of short-lived objects takes 3 MiB more.
       resourceLimits: { maxYoungGenerationSizeMb: 1 }
     })
     this.#worker.unref()
-    this.#worker.once("error", (error) => this.#onDeath(error))
-    this.#worker.once("exit", (code) => this.#onDeath(new Error(`the compressor's thread ended with code ${code}`)))
-  }
-
-  get isAlive(): boolean {
-    return this.#isAlive
-  }
-
-  /**
-   * Compresses or decodes one piece. The result is at most `outputBytesMax` long. With `isWaitedFor` the process stays
-   * alive until it is there.
-   */
-  ask(
-    task: CompressorRequest["task"],
-    input: Uint8Array,
-    outputBytesMax: number,
-    isWaitedFor = true
-  ): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const answer = CompressorAnswer.make()
-      const output = takePiece(outputBytesMax)
-      this.#jobs.push({ answer, output, resolve, reject })
-      this.#worker.postMessage(
-        {
-          askedMillis: monotonicMillis(),
-          onlyWhenIdle: this.onlyWhenIdle,
-          task,
-          input,
-          output,
-          answer
-        } satisfies CompressorRequest
-      )
-      this.#looking ??= setTimeout(() => this.#look(), lookEveryMillis).unref()
-      if (isWaitedFor) this.#looking.ref()
+    let cause: Error | undefined
+    this.#worker.once("error", (error: Error) => {
+      cause = error
     })
+    this.#worker.once("exit", (code) => onEnd(cause ?? new Error(`the compressor's thread ended with code ${code}`)))
   }
 
-  /** Ends the thread after its last answer. It must not be asked any more. */
+  /** Makes another line. */
+  connect(): LineEnd {
+    const { port1, port2 } = new MessageChannel()
+    this.#worker.postMessage({ _tag: "Line", port: port2 } satisfies CompressorMessage, [port2])
+    return { thread: this.number, port: port1, priority: this.priority.memory }
+  }
+
+  /** The thread ends when the last of its lines is closed. */
   retire(): void {
-    this.#isRetired = true
-    if (this.#jobs.length === 0) void this.#worker.terminate()
-  }
-
-  #look(): void {
-    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
-      const answer = CompressorAnswer.get(job.answer)
-      if (answer === undefined) break
-      this.#jobs.shift()
-      this.#onAnswer(answer.millis)
-      if ("error" in answer) job.reject(new Error(answer.error))
-      else job.resolve(job.output.subarray(0, answer.length))
-    }
-    if (this.#jobs.length > 0) this.#looking?.refresh()
-    else {
-      this.#looking = undefined
-      if (this.#isRetired) void this.#worker.terminate()
-    }
-  }
-
-  #onDeath(error: Error): void {
-    this.#isAlive = false
-    clearTimeout(this.#looking)
-    for (const job of this.#jobs) job.reject(error)
-    this.#jobs = []
+    this.#worker.postMessage({ _tag: "NoMore" } satisfies CompressorMessage)
   }
 }

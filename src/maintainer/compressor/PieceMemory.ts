@@ -34,3 +34,8 @@ export const keepPiece = ({ buffer }: Uint8Array): void => {
     kept.push(buffer)
   }
 }
+
+/** Leaves all kept memory to the garbage collector. */
+export const forgetPieces = (): void => {
+  kept.length = 0
+}

@@ -1,14 +1,16 @@
 /**
- * Compresses in a thread of its own, and keeps that thread at the right priority (see `CompressorPriority`): a thread
- * that died, or that must leave the idle class, is replaced.
+ * Compresses in a thread of its own, which all threads that compress share. It asks on a line that it gets from the
+ * exchange, and for another line when the thread at its end must leave the idle class (see `CompressorPriority`).
  */
 import { uncompressSync } from "lz4-napi"
 import { types } from "node:util"
 import { releaseNative } from "../../format/lz4/Lz4Block.ts"
 import { pieceBytes } from "../../format/lz4/Lz4Frame.ts"
-import { CompressingThread } from "./CompressingThread.ts"
-import { CompressorPriority } from "./CompressorPriority.ts"
-import { compressedBytesMax, keepPiece, takePiece } from "./PieceMemory.ts"
+import type { LineEnd } from "./CompressingThread.ts"
+import { CompressorExchange } from "./CompressorExchange.ts"
+import type { Subscriber, Subscription } from "./CompressorExchange.ts"
+import { CompressorLine } from "./CompressorLine.ts"
+import { compressedBytesMax, forgetPieces, keepPiece, takePiece } from "./PieceMemory.ts"
 
 /**
  * How much a result is wanted. A compressor may ignore it.
@@ -26,48 +28,105 @@ export interface CompressOptions {
   readonly urgent?: boolean
 }
 
+/** A log that is opened again within this time finds the thread, which takes 60 ms of a processor to start. */
+const endsAfterMillis = 1000
+
 /** As the native library writes it in front of a block. */
 const contentBytesOf = (bytes: Uint8Array): number =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true)
 
-/** A compressor whose thread runs `module`. The thread starts with `start` or with the first piece, and stays. */
-export const make = (module: () => URL) => {
-  const priority = new CompressorPriority()
-  let thread: CompressingThread | undefined
-  const begin = (): CompressingThread => {
-    const begun = new CompressingThread(module(), (millis) => {
-      if (begun.onlyWhenIdle) priority.tookWhenIdle(millis)
-    })
-    return begun
-  }
-  const threadFor = (urgent: boolean | undefined): CompressingThread => {
-    const onlyWhenIdle = priority.onlyWhenIdle(urgent, thread?.onlyWhenIdle === true)
-    if (thread !== undefined && thread.onlyWhenIdle && !onlyWhenIdle) {
-      thread.retire()
-      thread = undefined
-    }
-    if (thread === undefined || !thread.isAlive) thread = begin()
-    thread.onlyWhenIdle = onlyWhenIdle
-    return thread
-  }
-  const release = (result: Uint8Array): void => {
-    if (types.isSharedArrayBuffer(result.buffer)) keepPiece(result)
-    else releaseNative(result)
-  }
-  return {
-    // The first piece makes the native library take the memory that it keeps.
-    start: async (): Promise<void> => {
-      const piece = takePiece()
-      const content = piece.subarray(0, pieceBytes)
-      release(await threadFor(undefined).ask("compress", content, compressedBytesMax(pieceBytes), false))
-      keepPiece(piece)
+const release = (result: Uint8Array): void => {
+  if (types.isSharedArrayBuffer(result.buffer)) keepPiece(result)
+  else releaseNative(result)
+}
+
+/**
+ * A compressor that gets its lines by a subscription. `subscribe` is called at its first use, and again after its last
+ * user has ended.
+ */
+export const make = (subscribe: (subscriber: Subscriber) => Subscription) => {
+  /** By the numbers of their threads: the present one, and those on which an answer is due. */
+  const lines = new Map<number, CompressorLine>()
+  let present: CompressorLine | undefined
+  let subscription: Subscription | undefined
+  let coming: { readonly line: Promise<CompressorLine>; readonly resolve: (line: CompressorLine) => void } | undefined
+  let users = 0
+  let begun: Promise<void> | undefined
+  let ending: NodeJS.Timeout | undefined
+
+  const subscriber: Subscriber = {
+    connect: (end: LineEnd) => {
+      const line = new CompressorLine(end, () => lines.delete(end.thread))
+      lines.set(end.thread, line)
+      present?.close()
+      present = line
+      coming?.resolve(line)
+      coming = undefined
     },
-    compress: (bytes: Uint8Array, { urgent }: CompressOptions = {}): Promise<Uint8Array> =>
-      threadFor(urgent).ask("compress", bytes, compressedBytesMax(bytes.length)),
+    disconnect: (thread, error) => {
+      if (present?.thread === thread) {
+        present = undefined
+        begun = undefined
+      }
+      lines.get(thread)?.fail(error)
+    }
+  }
+
+  /** A line to another thread than that one; 0: to any. */
+  const another = (thread: number): Promise<CompressorLine> => {
+    if (coming !== undefined) return coming.line
+    subscription ??= subscribe(subscriber)
+    const { promise, resolve } = Promise.withResolvers<CompressorLine>()
+    coming = { line: promise, resolve }
+    subscription.want(thread)
+    return promise
+  }
+
+  const lineFor = async (urgent: boolean | undefined): Promise<CompressorLine> => {
+    const line = present ?? (await another(0))
+    const onlyWhenIdle = line.priority.mustBeOnlyWhenIdle(urgent)
+    if (line.priority.isOnlyWhenIdle && !onlyWhenIdle) return another(line.thread)
+    if (onlyWhenIdle) line.priority.setOnlyWhenIdle()
+    return line
+  }
+
+  // The first piece makes the native library take the memory that it keeps.
+  const begin = async (): Promise<void> => {
+    const line = await lineFor(undefined)
+    const piece = takePiece()
+    const content = piece.subarray(0, pieceBytes)
+    release(await line.ask("compress", content, compressedBytesMax(pieceBytes), false))
+    keepPiece(piece)
+  }
+
+  const end = (): void => {
+    subscription?.end()
+    subscription = undefined
+    present?.close()
+    present = undefined
+    begun = undefined
+    forgetPieces()
+  }
+
+  return {
+    start: (): Promise<void> => {
+      users += 1
+      clearTimeout(ending)
+      return begun ??= begin()
+    },
+    stop: (): void => {
+      users -= 1
+      if (users === 0) ending = setTimeout(end, endsAfterMillis).unref()
+    },
+    compress: async (bytes: Uint8Array, { urgent }: CompressOptions = {}): Promise<Uint8Array> =>
+      (await lineFor(urgent)).ask("compress", bytes, compressedBytesMax(bytes.length)),
     uncompress: (bytes: Uint8Array, { urgent }: CompressOptions = {}): Promise<Uint8Array> | Uint8Array =>
-      urgent === false && thread?.isAlive === true
-        ? thread.ask("uncompress", bytes, contentBytesOf(bytes))
+      urgent === false && present !== undefined
+        ? present.ask("uncompress", bytes, contentBytesOf(bytes))
         : uncompressSync(bytes),
     release
   }
 }
+
+/** A compressor whose thread runs `module`. The exchange is that of the calling thread. */
+export const from = (module: () => URL) => make((subscriber) => CompressorExchange.of(module()).subscribe(subscriber))

@@ -13,7 +13,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import { availableParallelism } from "node:os"
 import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
@@ -27,7 +29,7 @@ import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../../share
 import * as TaskQueue from "../../shared/TaskQueue.ts"
 import type { Task } from "../../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../../telemetry/SegmentMaintainerUpdater.ts"
-import { Compressor, settle } from "../Compressor.ts"
+import { begin, Compressor, settle } from "../Compressor.ts"
 import * as Persister from "../persist/Persister.ts"
 import { free } from "../steps/FreeStep.ts"
 import { freeze } from "../steps/FreezeStep.ts"
@@ -41,6 +43,7 @@ import type { MaintainerControl } from "./MaintainerControl.ts"
 import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
+import type { ThreadShare } from "./ThreadShare.ts"
 
 /** What an executor must know of the maintainer's options. Plain data, so it can be handed to another thread. */
 export interface ExecutorOptions {
@@ -68,12 +71,16 @@ const lingerMicrosMax = 100
 export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared: {
   /** From 0; 0 is the lead. */
   readonly executor: number
+  /** When the loop looks for work of its own accord. Default: the adaptive one. */
+  readonly schedule?: Schedule.Schedule<unknown, boolean> | undefined
   readonly control: MaintainerControl
   /** Without an arena there is nothing to flush, and files to persist are complete already. */
   readonly arena: Arena.Arena | undefined
   readonly telemetry: SegmentMaintainerUpdater
-  /** The disk for freezing and freeing, if the executor has a thread of its own, whose other disk blocks it. */
+  /** If the executor runs in a maintainer thread: the disk for freezing and freeing, since the other one blocks it. */
   readonly backgroundDisk?: Disk["Service"]
+  /** If the executor runs in a maintainer thread. */
+  readonly thread?: ThreadShare
   /** Must not fail or suspend: hands the outcome to the service. */
   readonly emit: (outcome: StepOutcome) => void
   /** Must not fail or suspend: has the service write a warning to the application's log. */
@@ -175,17 +182,18 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   const pressure = {
     commitsAsked: () => arena === undefined ? 0 : Arena.flushAsked(arena),
     isAwaited: () =>
-      TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) ||
+      TaskQueue.sizeUnsafe(toFreeze) > 0 || isDraining(control) || shared.thread?.isTurnAwaited() === true ||
       (arena !== undefined && Arena.heldBack(arena) !== HeldBack.None)
   }
   const leftBehind = new Set<string>()
   yield* Effect.addFinalizer(() =>
     Effect.forEach(leftBehind, (path) => Effect.ignore(removeIfThere(path)), { discard: true })
   )
+  const inTurn = shared.thread?.inTurn ?? identity
   const freezeOptions = { directory, compression, telemetry, pressure, leftBehind, memory: new FrameMemory() }
   const freezeOne = Effect.fnUntraced(function*({ segmentIndex }: Task) {
     const startNanos = telemetry.nowNanos()
-    const { abandon, millis, run } = attempts(freeze(freezeOptions, segmentIndex))
+    const { abandon, millis, run } = attempts(inTurn(freeze(freezeOptions, segmentIndex)))
     const exit = yield* Effect.exit(run)
     telemetry.onHotSegmentRetention(Exit.isSuccess(exit), startNanos)
     if (Exit.isFailure(exit)) return yield* Effect.catch(Effect.asVoid(exit), abandon)
@@ -198,16 +206,20 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
     Doorbell.ringUnsafe(control.room)
   })
   const compressor = yield* Compressor
+  const starting = yield* Effect.acquireRelease(
+    Effect.result(begin(compressor.start, String)),
+    () => Effect.sync(() => compressor.stop())
+  )
   // Every freeze will fail for the same reason, but the first may be hours away.
   yield* Effect.forkScoped(
     Effect.catch(
-      settle(compressor.start, String),
+      Effect.flatMap(Effect.fromResult(starting), (started) => settle(() => started, String)),
       (cause) => Effect.sync(() => shared.warn(`the compressor does not start, segments stay hot: ${cause}`))
     )
   )
   const { backgroundDisk = yield* Disk } = shared
   // With one core the application could not ring meanwhile.
-  const mayLinger = shared.backgroundDisk !== undefined && availableParallelism() > 1
+  const hasCoreToSpare = availableParallelism() > 1
   const inBackground = (work: (task: Task) => Effect.Effect<void, never, Disk>) => (task: Task) =>
     Effect.provideService(work(task), Disk, backgroundDisk)
   const freeing = yield* makeLane(toFree, inBackground(freeOne), complete, wake)
@@ -218,7 +230,8 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
    * a moment without sleeping, unless a freeze or a deletion needs the thread.
    */
   const lingerUnsafe = (seen: ReadonlyArray<number>): boolean =>
-    mayLinger && arena !== undefined && persister?.hasServedFlush() === true && !freezing.isBusy() &&
+    hasCoreToSpare && shared.thread?.isAlone() === true && arena !== undefined &&
+    persister?.hasServedFlush() === true && !freezing.isBusy() &&
     !freeing.isBusy() &&
     Doorbell.spinUnsafe(arena.work, seen.at(-1) ?? 0, lingerMicrosMax)
 
@@ -244,7 +257,7 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   if (arena !== undefined) doorbells.push(arena.work)
   yield* repeatWakeable({
     cycle,
-    schedule: adaptive(options.sleepMillisMin, options.sleepMillisMax),
+    schedule: shared.schedule ?? adaptive(options.sleepMillisMin, options.sleepMillisMax),
     doorbells,
     sleepMillisMax: () => Math.min(persister?.sleepMillisMax() ?? Number.POSITIVE_INFINITY, untilFiles()),
     begin: telemetry.nowNanos,

@@ -10,11 +10,18 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { elapsedMillis } from "../../internal/elapsed.ts"
+import { duration, millisLimit, resolveUnsafe, withDefault } from "../../internal/options.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
-/** The shortest and the longest sleep of the loop, in milliseconds. */
-export const defaultSleepMillis = { min: 10, max: 1000 } as const
+/** The sleeps of the loop. */
+export const LoopSleeps = Schema.Struct({
+  /** The shortest sleep of the loop. Default: 10 ms. */
+  sleepMin: withDefault(duration(1, millisLimit), Duration.millis(10)),
+  /** The longest sleep of the loop; not below the shortest. Default: 1 s. */
+  sleepMax: withDefault(duration(1, millisLimit), Duration.seconds(1))
+})
 
 /**
  * Sleeps `sleepMin` after a cycle that worked (`true`), and twice as long after each idle one, up to `sleepMax`. It
@@ -43,11 +50,10 @@ export const defaultSleepMillis = { min: 10, max: 1000 } as const
  * ```
  */
 export const adaptive = (
-  sleepMin: Duration.Input = defaultSleepMillis.min,
-  sleepMax: Duration.Input = defaultSleepMillis.max
+  sleepMin?: Duration.Input,
+  sleepMax?: Duration.Input
 ): Schedule.Schedule<Duration.Duration, boolean> => {
-  const min = Duration.fromInputUnsafe(sleepMin)
-  const max = Duration.fromInputUnsafe(sleepMax)
+  const { sleepMax: max, sleepMin: min } = resolveUnsafe(LoopSleeps, { sleepMin, sleepMax })
   return Schedule.fromStep(Effect.sync(() => {
     let next = min
     return (_now: number, worked: boolean) => {

@@ -1,6 +1,6 @@
 /**
- * The holds of readers on segments: what is held is not deleted. A hold lasts for as long as the wall clock said when
- * it began: a clock that is set later neither ends nor prolongs it.
+ * The holds of readers on segments: what is held is not deleted. How long a hold lasts is elapsed time: a wall clock
+ * that is set meanwhile neither ends nor prolongs it.
  */
 
 /**
@@ -17,6 +17,12 @@ export interface HoldStatus {
   readonly expiresMillis: number
   /** Something that it should keep was deleted, because holds kept more than `heldBytesMax`. */
   readonly isExceeded: boolean
+}
+
+/** A hold that begins. */
+export interface NewHold extends Pick<HoldStatus, "name" | "fromSegmentIndex"> {
+  /** `Infinity` when it does not expire. */
+  readonly lastsMillis: number
 }
 
 /** A hold whose owner may move it. */
@@ -38,9 +44,14 @@ export class Holds {
     this.#wall = clocks.wall
   }
 
-  add({ expiresMillis, fromSegmentIndex, name }: Omit<HoldStatus, "isExceeded">): MovableHold {
-    const endsElapsed = this.#elapsed() + expiresMillis - this.#wall()
-    const hold: MovableHold = { name, fromSegmentIndex, expiresMillis, endsElapsed, isExceeded: false }
+  add({ fromSegmentIndex, lastsMillis, name }: NewHold): MovableHold {
+    const hold: MovableHold = {
+      name,
+      fromSegmentIndex,
+      expiresMillis: this.#wall() + lastsMillis,
+      endsElapsed: this.#elapsed() + lastsMillis,
+      isExceeded: false
+    }
     this.#holds.add(hold)
     return hold
   }

@@ -15,7 +15,7 @@ import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
-import type { ClampedLimit, RetainedSegment, RetentionAction, RetentionLimits } from "./Retention.ts"
+import type { ClampedLimit, ResolvedLimits, RetainedSegment, RetentionAction } from "./Retention.ts"
 import { SegmentAges } from "./SegmentAges.ts"
 import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
@@ -61,7 +61,7 @@ export class MaintainerState {
   readonly catalog = new SegmentCatalog()
   readonly failures: Array<StepFailure> = []
   readonly counts = { persist: 0, freeze: 0, free: 0, failures: 0 }
-  limits: RetentionLimits = Retention.defaultLimits
+  limits: ResolvedLimits = Retention.defaultLimits
   freeBytes: number | undefined
   /** Segments before this one were asked to go. */
   freeBeforeIndex = 0
@@ -111,7 +111,7 @@ export class MaintainerState {
   }
 
   /** Changes the limits; returns what had to be clamped. */
-  setLimits(limits: RetentionLimits): ReadonlyArray<ClampedLimit> {
+  setLimits(limits: ResolvedLimits): ReadonlyArray<ClampedLimit> {
     const { clamped, limits: used } = Retention.clampLimits(limits)
     this.limits = used
     return clamped
@@ -363,7 +363,7 @@ export class MaintainerState {
 
   private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
     const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
-    if (!TaskQueue.offerUnsafe(queue, { segmentIndex, slot: -1, bytes })) return false
+    if (!TaskQueue.offerUnsafe(queue, { segmentIndex, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
     if (action === "free") {
       for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })

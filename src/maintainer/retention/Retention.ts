@@ -17,8 +17,9 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { clampedWhole, clampedWholeOr, whole } from "../../internal/options.ts"
+import { clampedWhole, clampedWholeOr, duration, size } from "../../internal/options.ts"
 
 /** The ranges of the two counts. */
 export const limitRanges = {
@@ -41,23 +42,27 @@ export const RetentionLimits = Schema.Struct({
     limitRanges.maxCompressedSegments.maximum,
     "unlimited"
   ),
-  /** Hot and cold together, in bytes on disk. */
-  bytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
-  /** In milliseconds of elapsed time, from the closing of a segment. */
-  ageMillisMax: Schema.optional(whole("milliseconds", 0, Number.MAX_SAFE_INTEGER)),
-  /** While the file system has less than this, in bytes, the oldest cold segments are deleted. */
-  freeBytesMin: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER)),
-  /** While hot and cold segments take more than this, in bytes on disk, holds keep nothing. */
-  heldBytesMax: Schema.optional(whole("bytes", 0, Number.MAX_SAFE_INTEGER))
+  /** Hot and cold together, on disk. */
+  bytesMax: Schema.optional(size(0, Number.MAX_SAFE_INTEGER)),
+  /** In elapsed time, from the closing of a segment. */
+  ageMax: Schema.optional(duration(0, Number.MAX_SAFE_INTEGER)),
+  /** While the file system has less room than this, the oldest cold segments are deleted. */
+  freeBytesMin: Schema.optional(size(0, Number.MAX_SAFE_INTEGER)),
+  /** While hot and cold segments take more than this on disk, holds keep nothing. */
+  heldBytesMax: Schema.optional(size(0, Number.MAX_SAFE_INTEGER))
 })
 
 /**
- * What retention may keep. Values outside `limitRanges` are clamped when they are used.
+ * What retention may keep: the type of {@link RetentionLimits} as it is given. Values outside `limitRanges` are clamped
+ * when they are used.
  *
  * @since 0.1.0
  * @category models
  */
-export type RetentionLimits = typeof RetentionLimits.Type
+export interface RetentionLimits extends Schema.Codec.Encoded<typeof RetentionLimits> {}
+
+/** The limits as they are used: the age is a `Duration`, sizes are numbers of bytes. They can be given again. */
+export type ResolvedLimits = typeof RetentionLimits.Type
 
 /**
  * The default: 8 hot and 64 cold segments.
@@ -88,7 +93,7 @@ export type RetentionLimits = typeof RetentionLimits.Type
  * )
  * ```
  */
-export const defaultLimits: RetentionLimits = { maxSegments: 8, maxCompressedSegments: 64 }
+export const defaultLimits: ResolvedLimits = { maxSegments: 8, maxCompressedSegments: 64 }
 
 /**
  * A limit outside its range, and the value that is used instead.
@@ -104,8 +109,8 @@ export interface ClampedLimit {
 
 /** Clamps the counts to their ranges, and returns which were outside. */
 export const clampLimits = (
-  limits: RetentionLimits
-): { readonly limits: RetentionLimits; readonly clamped: ReadonlyArray<ClampedLimit> } => {
+  limits: ResolvedLimits
+): { readonly limits: ResolvedLimits; readonly clamped: ReadonlyArray<ClampedLimit> } => {
   const clamped: Array<ClampedLimit> = []
   const clamp = (field: ClampedLimit["field"], given: number): number => {
     const { maximum, minimum } = limitRanges[field]
@@ -200,13 +205,13 @@ export interface RetentionAction {
     | "maxSegments"
     | "maxCompressedSegments"
     | "bytesMax"
-    | "ageMillisMax"
+    | "ageMax"
     | "freeBytesMin"
     | "freeBefore"
 }
 
 /** The actions that are due, in the order in which they should start. */
-export const plan = (view: RetentionView, limits: RetentionLimits): ReadonlyArray<RetentionAction> => {
+export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray<RetentionAction> => {
   const frees: Array<RetentionAction> = []
   let bytes = view.bytes
   let coldWeight = view.coldWeight
@@ -260,12 +265,12 @@ const actionOn = (
   { bytes, segmentIndex }: RetainedSegment
 ): RetentionAction => ({ action, segmentIndex, bytes, because })
 
-const isExpired = ({ ageMillisMax }: RetentionLimits, { ageMillis }: RetainedSegment): boolean =>
-  ageMillisMax !== undefined && ageMillis !== undefined && ageMillis > ageMillisMax
+const isExpired = ({ ageMax }: ResolvedLimits, { ageMillis }: RetainedSegment): boolean =>
+  ageMax !== undefined && ageMillis !== undefined && ageMillis > Duration.toMillis(ageMax)
 
 /** What asks for less, limits of counts aside. */
 const whyLess = (
-  limits: RetentionLimits,
+  limits: ResolvedLimits,
   { freeBeforeIndex }: Pick<RetentionView, "freeBeforeIndex">,
   oldest: RetainedSegment,
   bytes: number,
@@ -273,7 +278,7 @@ const whyLess = (
 ): RetentionAction["because"] | undefined => {
   if (oldest.segmentIndex < freeBeforeIndex) return "freeBefore"
   if (limits.bytesMax !== undefined && bytes > limits.bytesMax) return "bytesMax"
-  if (isExpired(limits, oldest)) return "ageMillisMax"
+  if (isExpired(limits, oldest)) return "ageMax"
   if (limits.freeBytesMin !== undefined && freeBytes < limits.freeBytesMin) return "freeBytesMin"
   return undefined
 }

@@ -14,6 +14,7 @@
  * - When the wall clock is set back later, what it shows then is used at once, because it makes segments younger. When
  *   it is set forward, it is used after it has kept step again for `steadyMillis`.
  */
+import * as Duration from "effect/Duration"
 
 /** So long the wall clock keeps step with elapsed time before it is believed. */
 export const steadyMillis = 5 * 60_000
@@ -27,8 +28,8 @@ const toleranceMillis = 1000
  * How often ages are compared with this limit: a segment goes within a sixteenth of the limit after it is due, and ages
  * are looked at ten times a second at most, and every ten seconds at least.
  */
-export const lookMillis = (ageMillisMax: number | undefined): number =>
-  ageMillisMax === undefined ? 10_000 : Math.min(10_000, Math.max(100, ageMillisMax / 16))
+export const lookMillis = (ageMax: Duration.Duration | undefined): number =>
+  ageMax === undefined ? 10_000 : Math.min(10_000, Math.max(100, Duration.toMillis(ageMax) / 16))
 
 /** The ages of the segments of one directory, by their indices. */
 export class SegmentAges {

@@ -9,7 +9,6 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
-import { types } from "node:util"
 import { readFully, writeFully } from "../../disk/Disk.ts"
 import type { DiskError, DiskFile } from "../../disk/Disk.ts"
 import { contentBytesMaxOf } from "../../format/lz4/Lz4Block.ts"
@@ -18,14 +17,13 @@ import { makeXxh32 } from "../../internal/xxh64.ts"
 import { compressedReadBytes, makeFrameBlocks } from "../../reading/segment/FrameReader.ts"
 import type { FrameBlock } from "../../reading/segment/FrameReader.ts"
 import { decoding } from "../../reading/segment/SegmentCorrupt.ts"
-import { Compressor, settle } from "../Compressor.ts"
+import { begin, Compressor, settle } from "../Compressor.ts"
 import type { RawCompressor } from "../Compressor.ts"
 import { keepPiece, takePiece } from "../compressor/PieceMemory.ts"
 import { verdict } from "./FreezeJob.ts"
 import type { FreezeJob } from "./FreezeJob.ts"
 import * as FreezePace from "./FreezePace.ts"
 import { SegmentProof } from "./SegmentProof.ts"
-import type { StepError } from "./StepError.ts"
 import { CompressFailed, Corrupt, VerifyFailed } from "./StepReason.ts"
 
 const piecesInFlightMax = 2
@@ -135,17 +133,6 @@ const makeEarlySync = Effect.fnUntraced(function*(sync: DiskFile["sync"]) {
     })
   }
 })
-
-/** Starts work that may run on another thread. It is handled even if it rejects after the freeze was interrupted. */
-const begin = <A>(run: () => Promise<A> | A, onFailure: (cause: unknown) => StepError) =>
-  Effect.try({
-    try: () => {
-      const result = run()
-      if (types.isPromise(result)) result.catch(() => {})
-      return result
-    },
-    catch: onFailure
-  })
 
 /**
  * Reads the frame back by the reader of cold segments, from its header to the end of the file. The frame's checksum of

@@ -5,13 +5,14 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { HeldBackStatus } from "../../maintainer/HeldBackStatus.ts"
-import { RetentionLimits } from "../../maintainer/retention/Retention.ts"
+import type { ResolvedLimits } from "../../maintainer/retention/Retention.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { stepNames } from "../../maintainer/steps/StepError.ts"
 import { stepReasonTags } from "../../maintainer/steps/StepReason.ts"
@@ -59,7 +60,14 @@ export const MonitorReport = Schema.Struct({
     damagedSegments: Schema.Array(Schema.Int),
     /** Where events are lost, which is acknowledged. */
     holes: Schema.Array(AcknowledgedHole),
-    limits: RetentionLimits,
+    limits: Schema.Struct({
+      maxSegments: Schema.Int,
+      maxCompressedSegments: Schema.Union([Schema.Int, Schema.Literal("unlimited")]),
+      bytesMax: Schema.optional(Schema.Int),
+      ageMillisMax: Schema.optional(Schema.Number),
+      freeBytesMin: Schema.optional(Schema.Int),
+      heldBytesMax: Schema.optional(Schema.Int)
+    }),
     /** `expiresMillis` is null for a hold that does not expire. */
     holds: Schema.Array(Schema.Struct({
       name: Schema.String,
@@ -128,7 +136,7 @@ export const makeReporter = Effect.gen(function*() {
         failures,
         damagedSegments: damaged,
         holes,
-        limits,
+        limits: limitsOf(limits),
         holds: holds.map((hold) => ({
           ...hold,
           expiresMillis: Number.isFinite(hold.expiresMillis) ? hold.expiresMillis : null
@@ -146,6 +154,11 @@ export const makeReporter = Effect.gen(function*() {
     }
     return report
   })
+})
+
+const limitsOf = ({ ageMax, ...limits }: ResolvedLimits): MonitorReport["maintainer"]["limits"] => ({
+  ...limits,
+  ...(ageMax === undefined ? {} : { ageMillisMax: Duration.toMillis(ageMax) })
 })
 
 const occupancy = (arena: Arena.Arena, heldBack: HeldBackStatus | undefined): MonitorReport["arena"] => {

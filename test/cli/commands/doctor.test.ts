@@ -167,7 +167,7 @@ describe("the measuring", () => {
         assert.strictEqual(error.reason._tag, "Io")
         assert.deepStrictEqual(yield* left, [])
       }
-      yield* simulated.setFaults({ slowRate: 1, slowMillisMax: 20 })
+      yield* simulated.setFaults({ slowRate: 1, slowMax: 20 })
       const running = yield* Effect.forkChild(probe(directory))
       while (!(yield* left).includes("wal_doctor.dat")) yield* Effect.yieldNow
       yield* Fiber.interrupt(running)

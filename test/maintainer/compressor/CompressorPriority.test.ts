@@ -9,36 +9,44 @@ import { CompressorPriority } from "../../../src/maintainer/compressor/Compresso
 
 const pieces = 1024
 
+/** What a thread that runs on idle processors only is to do for the next piece, in the view of another thread that asks. */
+const seenByAnother = (priority: CompressorPriority, urgent: boolean | undefined): boolean =>
+  new CompressorPriority(priority.memory).mustBeOnlyWhenIdle(urgent)
+
 describe("the compressing thread", () => {
   it("takes idle processors only from when it gives way, until something waits for a freeze", () => {
     const priority = new CompressorPriority()
-    assert.isFalse(priority.onlyWhenIdle(undefined, false))
-    assert.isTrue(priority.onlyWhenIdle(false, false))
-    assert.isTrue(priority.onlyWhenIdle(undefined, true))
-    assert.isFalse(priority.onlyWhenIdle(true, true))
+    assert.isFalse(priority.mustBeOnlyWhenIdle(undefined))
+    assert.isTrue(priority.mustBeOnlyWhenIdle(false))
+    priority.setOnlyWhenIdle()
+    assert.isTrue(priority.mustBeOnlyWhenIdle(undefined))
+    assert.isFalse(priority.mustBeOnlyWhenIdle(true))
   })
 
-  it("keeps its priority for 1,023 pieces after the last that was waited for", () => {
+  it("keeps its priority for 1,023 pieces after the last that was waited for, whichever thread asks", () => {
     const priority = new CompressorPriority()
-    priority.onlyWhenIdle(true, true)
-    priority.onlyWhenIdle(false, false)
-    priority.onlyWhenIdle(true, false)
+    priority.mustBeOnlyWhenIdle(true)
+    priority.mustBeOnlyWhenIdle(false)
+    priority.mustBeOnlyWhenIdle(true)
     for (let piece = 1; piece < pieces; piece++) {
-      assert.isFalse(priority.onlyWhenIdle(false, false), `piece ${piece}`)
+      const asked = piece % 2 === 0 ? priority.mustBeOnlyWhenIdle(false) : seenByAnother(priority, false)
+      assert.isFalse(asked, `piece ${piece}`)
     }
-    assert.isTrue(priority.onlyWhenIdle(false, false))
-    assert.isTrue(priority.onlyWhenIdle(false, true))
+    assert.isTrue(priority.mustBeOnlyWhenIdle(false))
+    priority.setOnlyWhenIdle()
+    assert.isTrue(seenByAnother(priority, undefined))
   })
 
   it("does not starve: after a piece that took 100 ms it has a priority for as long", () => {
     const priority = new CompressorPriority()
+    priority.setOnlyWhenIdle()
     priority.tookWhenIdle(99)
-    assert.isTrue(priority.onlyWhenIdle(false, true))
+    assert.isTrue(priority.mustBeOnlyWhenIdle(false))
     priority.tookWhenIdle(100)
     for (let piece = 1; piece < pieces; piece++) {
-      assert.isFalse(priority.onlyWhenIdle(false, true), `piece ${piece}`)
+      assert.isFalse(priority.mustBeOnlyWhenIdle(false), `piece ${piece}`)
     }
-    assert.isTrue(priority.onlyWhenIdle(false, false))
+    assert.isTrue(priority.mustBeOnlyWhenIdle(false))
   })
 })
 

@@ -81,7 +81,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
       Effect.gen(function*() {
         const { maintainer, services } = yield* given({ cold: [0, 1, 2], hot: [3, 4, 5] })
         assert.deepStrictEqual(yield* maintainer.verifyConsistency, { isConsistent: true, faults: [] })
-        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex: 3, slot: -1, bytes: 0 })
+        TaskQueue.offerUnsafe(Context.get(services, SegmentsToFreeze), { segmentIndex: 3, bytes: 0 })
         yield* settle
         assert.deepStrictEqual(yield* maintainer.verifyConsistency, { isConsistent: true, faults: [] })
       }).pipe(Effect.scoped, quiet))

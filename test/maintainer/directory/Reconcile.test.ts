@@ -72,7 +72,7 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
 
     it.effect("deletes nothing for its age before it knows the age", () =>
       Effect.gen(function*() {
-        const limits = { maxSegments: 32, maxCompressedSegments: "unlimited" as const, ageMillisMax: 2 * 3_600_000 }
+        const limits = { maxSegments: 32, maxCompressedSegments: "unlimited" as const, ageMax: 2 * 3_600_000 }
         const { found } = yield* given({ cold: [0, 1, 2], hot: [3], options: { limits } })
         assert.deepStrictEqual((yield* found).cold, [0, 1, 2])
         yield* TestClock.setTime(1_800_000_000_000 + 3 * 3_600_000)

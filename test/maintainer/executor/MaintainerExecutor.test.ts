@@ -2,10 +2,14 @@
  * What the loop of an executor does first, and what it leaves when it ends: by the test's clock, on the simulated disk.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import { blocking } from "../../../src/maintainer/Compressor.ts"
 import type { RawCompressor } from "../../../src/maintainer/Compressor.ts"
@@ -46,6 +50,59 @@ describe.each(kinds)("the loop ($name)", (kind) => {
       assert.deepStrictEqual(wakeUps, [2410, 2430, 2470, 2550])
     }).pipe(quiet))
 
+  it.effect("follows a schedule that it is given: only rings end its sleeps", () =>
+    Effect.gen(function*() {
+      const inputs: Array<boolean> = []
+      const schedule = Schedule.fromStep(Effect.succeed((_now: number, worked: boolean) => {
+        inputs.push(worked)
+        return Effect.succeed<[number, Duration.Duration]>([0, Duration.hours(1)])
+      }))
+      const layer = Wal.layer({ directory, format, segmentBytesMax, schedule }).pipe(Layer.provide(simulated()))
+      yield* Effect.gen(function*() {
+        const recorder = yield* Recorder
+        // Files are made ahead, one in a cycle.
+        yield* TestClock.adjust("5 hours")
+        inputs.length = 0
+        yield* TestClock.adjust("59 minutes")
+        assert.deepStrictEqual(inputs, [])
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(inputs.splice(0), [false])
+        const begun = yield* Clock.currentTimeMillis
+        assert.strictEqual(yield* recorder.appendDurable(event(1)), 1)
+        assert.strictEqual(yield* Clock.currentTimeMillis, begun)
+        yield* settle
+        assert.isTrue(inputs[0])
+      }).pipe(Effect.provide(layer))
+    }).pipe(quiet))
+
+  it.effect("with a schedule that ends is an executor that dies", () =>
+    Effect.gen(function*() {
+      const schedule = Schedule.recurs(1)
+      const layer = Wal.layer({ directory, format, segmentBytesMax, schedule }).pipe(Layer.provide(simulated()))
+      yield* Effect.gen(function*() {
+        yield* TestClock.adjust("1 second")
+        assert.isAbove((yield* (yield* SegmentMaintainer).status).restarts, 0)
+      }).pipe(Effect.provide(layer))
+    }).pipe(quiet))
+
+  it.effect("takes no schedule in a thread, and nothing else for one", () =>
+    Effect.gen(function*() {
+      const refusal = <E>(layer: Layer.Layer<Wal.Parts, E>) =>
+        Effect.map(Effect.exit(Effect.scoped(Layer.build(layer))), (exit) => {
+          assert(Exit.isFailure(exit))
+          return String(Cause.squash(exit.cause))
+        })
+      const schedule = Schedule.spaced("1 second") as never
+      assert.include(
+        yield* refusal(Wal.layerWorker({ directory, schedule }).pipe(Layer.provide(simulated()))),
+        "expected none, since a thread cannot be given code"
+      )
+      assert.strictEqual(
+        yield* refusal(Wal.layer({ directory, schedule: "1 second" as never }).pipe(Layer.provide(simulated()))),
+        "WrongOptions: schedule is '1 second', expected a Schedule"
+      )
+    }).pipe(quiet))
+
   it.effect("does not sleep while there is something to do", () =>
     Effect.gen(function*() {
       const { freeze, maintainer } = yield* alone()
@@ -66,7 +123,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
           format,
           segmentBytesMax,
           limits: { maxSegments: 8, maxCompressedSegments: 64 },
-          drainMillisMax: 1000
+          drainMax: 1000
         }).pipe(Layer.provideMerge(simulated({}, never)))
       )
       const recorder = Context.get(context, Recorder)
@@ -107,7 +164,7 @@ describe.each(kinds)("the loop ($name)", (kind) => {
 
   it.effect("removes at its end what a freeze that failed could not remove either", () =>
     Effect.gen(function*() {
-      const { close, freeze, services } = yield* alone(blocking, { drainMillisMax: 0 })
+      const { close, freeze, services } = yield* alone(blocking, { drainMax: 0 })
       const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
       const leftovers = Effect.map(look(directory), (found) => found.leftovers).pipe(Effect.provideContext(services))
       yield* disk.failNext("write", "Io", /lz4\.tmp/)

@@ -18,7 +18,7 @@ describe.each(kinds)("persist ($name)", (kind) => {
   ) =>
     Effect.gen(function*() {
       const { close, context } = yield* open(
-        Wal.layer({ directory, format: kind.format, segmentBytesMax: 4096, flushEveryMillis: 0 })
+        Wal.layer({ directory, format: kind.format, segmentBytesMax: 4096, flushEvery: 0 })
       )
       const recorder = Context.get(context, Recorder)
       yield* TestClock.adjust(0)

@@ -8,8 +8,8 @@ describe("holds", () => {
     const clock = () => now
     const holds = new Holds({ elapsed: clock, wall: clock })
     assert.strictEqual(holds.heldFrom(), Number.POSITIVE_INFINITY)
-    const archive = holds.add({ name: "archive", fromSegmentIndex: 7, expiresMillis: Number.POSITIVE_INFINITY })
-    holds.add({ name: "replica", fromSegmentIndex: 3, expiresMillis: 2000 })
+    const archive = holds.add({ name: "archive", fromSegmentIndex: 7, lastsMillis: Number.POSITIVE_INFINITY })
+    holds.add({ name: "replica", fromSegmentIndex: 3, lastsMillis: 1000 })
     assert.strictEqual(holds.heldFrom(), 3)
     assert.deepStrictEqual(holds.list().map(({ name }) => name), ["archive", "replica"])
     now = 2000
@@ -22,11 +22,11 @@ describe("holds", () => {
     assert.deepStrictEqual(holds.list(), [])
   })
 
-  it("last as long as the wall clock said when they began, and are exceeded once", () => {
+  it("last as long as they were to, whatever the wall clock shows, and are exceeded once", () => {
     let elapsed = 0
     let wall = 1_800_000_000_000
     const holds = new Holds({ elapsed: () => elapsed, wall: () => wall })
-    holds.add({ name: "replica", fromSegmentIndex: 3, expiresMillis: wall + 1000 })
+    holds.add({ name: "replica", fromSegmentIndex: 3, lastsMillis: 1000 })
     wall += 86_400_000
     elapsed = 999
     assert.strictEqual(holds.heldFrom(), 3)
@@ -38,7 +38,7 @@ describe("holds", () => {
 
   it("never move back", () => {
     const holds = new Holds({ elapsed: () => 0, wall: () => 0 })
-    const hold = holds.add({ name: "archive", fromSegmentIndex: 4, expiresMillis: 1 })
+    const hold = holds.add({ name: "archive", fromSegmentIndex: 4, lastsMillis: 1 })
     assert.isTrue(holds.advance(hold, 6))
     assert.isFalse(holds.advance(hold, 6))
     assert.isFalse(holds.advance(hold, 5))

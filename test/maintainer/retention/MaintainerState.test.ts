@@ -145,15 +145,14 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
     it.effect("keep what is held until the hold expires", () =>
       Effect.gen(function*() {
         const { found, maintainer } = yield* given({ cold: [0, 1, 2, 3, 4, 5, 6, 7], hot: [8] })
-        const expiresMillis = 1_800_000_000_000 + 60_000
-        yield* maintainer.hold({ name: "backup", fromSegmentIndex: 1, expiresMillis })
+        yield* maintainer.hold({ name: "backup", fromSegmentIndex: 1, timeToLive: "1 minute" })
         yield* maintainer.setLimits({ maxSegments: 32, maxCompressedSegments: 4 })
         yield* TestClock.adjust(59_999)
         assert.deepStrictEqual((yield* found).cold, [1, 2, 3, 4, 5, 6, 7])
         assert.deepStrictEqual((yield* maintainer.status).holds, [{
           name: "backup",
           fromSegmentIndex: 1,
-          expiresMillis,
+          expiresMillis: 1_800_000_000_000 + 60_000,
           isExceeded: false
         }])
         yield* TestClock.adjust(10_001)

@@ -1,7 +1,8 @@
 /** Retention decides from numbers alone, so its rulings are numbers too. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import { clampLimits, defaultLimits, plan, weightOf } from "../../../src/maintainer/retention/Retention.ts"
-import type { RetainedSegment, RetentionLimits, RetentionView } from "../../../src/maintainer/retention/Retention.ts"
+import type { ResolvedLimits, RetainedSegment, RetentionView } from "../../../src/maintainer/retention/Retention.ts"
 import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 
 interface Stock {
@@ -36,9 +37,9 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   ...more
 })
 
-const roomy: RetentionLimits = { maxSegments: 128, maxCompressedSegments: "unlimited" }
+const roomy: ResolvedLimits = { maxSegments: 128, maxCompressedSegments: "unlimited" }
 
-const decided = (stock: Stock, limits: Partial<RetentionLimits>, more: Partial<RetentionView> = {}) =>
+const decided = (stock: Stock, limits: Partial<ResolvedLimits>, more: Partial<RetentionView> = {}) =>
   plan(viewOf(stock, more), { ...roomy, ...limits }).map(({ action, because, segmentIndex }) =>
     `${action} ${segmentIndex} ${because}`
   )
@@ -147,14 +148,14 @@ describe("Retention.plan", () => {
   })
 
   it("lets segments go by age, the age of an unknown one being none", () => {
-    assert.deepStrictEqual(decided(stock(2, 2), { ageMillisMax: 999 }), ["free 0 ageMillisMax"])
-    assert.deepStrictEqual(decided(stock(2, 2), { ageMillisMax: 997 }), [
-      "free 0 ageMillisMax",
-      "free 1 ageMillisMax",
-      "freeze 2 ageMillisMax"
+    assert.deepStrictEqual(decided(stock(2, 2), { ageMax: Duration.millis(999) }), ["free 0 ageMax"])
+    assert.deepStrictEqual(decided(stock(2, 2), { ageMax: Duration.millis(997) }), [
+      "free 0 ageMax",
+      "free 1 ageMax",
+      "freeze 2 ageMax"
     ])
     const unknown = { cold: stock(2, 0).cold.map((segment) => ({ ...segment, ageMillis: undefined })), hot: [] }
-    assert.deepStrictEqual(decided(unknown, { ageMillisMax: 1 }), [])
+    assert.deepStrictEqual(decided(unknown, { ageMax: Duration.millis(1) }), [])
   })
 
   it("makes room while the file system has too little, and no more than that", () => {
@@ -211,11 +212,11 @@ describe("Retention.plan", () => {
     for (let run = 0; run < 2000; run++) {
       const words = `run ${run}`
       const given = stock(random.below(12), random.below(12))
-      const limits: RetentionLimits = {
+      const limits: ResolvedLimits = {
         maxSegments: 2 + random.below(6),
         maxCompressedSegments: random.chance(0.3) ? "unlimited" : 4 + random.below(6),
         ...(random.chance(0.3) ? { bytesMax: random.below(200) } : {}),
-        ...(random.chance(0.3) ? { ageMillisMax: 970 + random.below(40) } : {}),
+        ...(random.chance(0.3) ? { ageMax: Duration.millis(970 + random.below(40)) } : {}),
         ...(random.chance(0.3) ? { freeBytesMin: random.below(200) } : {})
       }
       const heldFromIndex = random.chance(0.3) ? random.below(20) : Number.POSITIVE_INFINITY
@@ -233,13 +234,12 @@ describe("Retention.plan", () => {
       const left = given.cold.slice(freed.length)
       const mayGo = left[0] !== undefined && left[0].segmentIndex < heldFromIndex
       if (mayGo) {
-        const { ageMillisMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } =
-          limits
+        const { ageMax = Duration.infinity, bytesMax = Number.POSITIVE_INFINITY, freeBytesMin = 0 } = limits
         if (limits.maxCompressedSegments !== "unlimited") {
           assert.isAtMost(left.length + arrivingWeight + frozen.length, limits.maxCompressedSegments, words)
         }
         assert.isAtMost(view.bytes - 10 * freed.length, bytesMax, words)
-        assert.isAtMost(left[0]!.ageMillis ?? 0, ageMillisMax, words)
+        assert.isAtMost(left[0]!.ageMillis ?? 0, Duration.toMillis(ageMax), words)
         if (freeBytes !== undefined) assert.isAtLeast(freeBytes + 10 * freed.length, freeBytesMin, words)
       }
       // No action without its reason: without the last one some limit would be broken.
@@ -250,7 +250,7 @@ describe("Retention.plan", () => {
           limits.maxCompressedSegments !== "unlimited" &&
           given.cold.length - last + arrivingWeight + frozen.length > limits.maxCompressedSegments,
           limits.bytesMax !== undefined && view.bytes - 10 * last > limits.bytesMax,
-          limits.ageMillisMax !== undefined && (segment.ageMillis ?? 0) > limits.ageMillisMax,
+          limits.ageMax !== undefined && (segment.ageMillis ?? 0) > Duration.toMillis(limits.ageMax),
           limits.freeBytesMin !== undefined && freeBytes !== undefined && freeBytes + 10 * last < limits.freeBytesMin
         ]
         assert.isTrue(reasons.includes(true), words)

@@ -101,7 +101,7 @@ const recordWhile = Effect.fnUntraced(
         directory,
         segmentBytesMax: pieces * 1024 * 1024,
         slots: 2,
-        flushEveryMillis: 0,
+        flushEvery: 0,
         limits: { maxSegments: 2, maxCompressedSegments: 4 }
       }).pipe(Layer.provideMerge(Layer.fresh(services)))
     )

@@ -149,7 +149,7 @@ describe.each(kinds)("steps on a directory of $name", (kind) => {
           yield* Effect.gen(function*() {
             const disk = yield* SimulatedDisk.SimulatedDisk
             yield* putSegments
-            yield* disk.setFaults({ slowRate: 1, slowMillisMax: 40 })
+            yield* disk.setFaults({ slowRate: 1, slowMax: 40 })
             const fiber = yield* Effect.forkChild(freezing(0))
             yield* TestClock.adjust(millis)
             const stopping = yield* Effect.forkChild(Fiber.interrupt(fiber))

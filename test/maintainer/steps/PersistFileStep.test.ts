@@ -24,7 +24,7 @@ describe("persisting an application's own file", () => {
         yield* settle
         const before = (yield* changes).length
         const toPersist = Context.get(services, SegmentsToPersist)
-        assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, slot: -1, bytes: 10 }))
+        assert.isTrue(TaskQueue.offerUnsafe(toPersist, { segmentIndex: 0, bytes: 10 }))
         yield* settle
         assert.deepStrictEqual(yield* lastChanges(before), ["sync FS.00000000.wal", "syncDirectory ."])
         yield* close

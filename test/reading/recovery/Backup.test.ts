@@ -202,7 +202,7 @@ describe("an unfinished backup", () => {
   it.live("is taken away when it is interrupted", () =>
     Effect.gen(function*() {
       const { onDisk, simulated } = yield* withLog(1)
-      yield* simulated.setFaults({ slowRate: 1, slowMillisMax: 10 })
+      yield* simulated.setFaults({ slowRate: 1, slowMax: 10 })
       const running = yield* Effect.forkChild(onDisk(backup(paths)))
       while (!(yield* simulated.files).has(`${partial}/${files[1]!.name}`)) yield* Effect.yieldNow
       yield* Fiber.interrupt(running)

@@ -116,7 +116,7 @@ describe.each(formats)("Verify, incrementally ($name)", ({ layout }) => {
     Effect.gen(function*() {
       const segment = buildSegment({ layout, commits: [eventsOf(layout, 1, 5000)] })
       yield* put(directory, hot(segment))
-      const reader = yield* Effect.forkChild(withReadRate(verify({ directory }), segment.bytes.length / 10))
+      const reader = yield* Effect.forkChild(withReadRate(verify({ directory }), Math.floor(segment.bytes.length / 10)))
       yield* TestClock.adjust("9 seconds")
       assert.isUndefined(reader.pollUnsafe())
       yield* TestClock.adjust("2 seconds")
