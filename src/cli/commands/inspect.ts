@@ -1,18 +1,15 @@
 /**
  * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
- * that. Only a segment that is still open is read to its end, because its header has no counts yet. The calls to the
- * disk block, since a call for each of many segments takes less than its way to a thread and back.
+ * that. Only a segment that is still open is read to its end, because its header has no counts yet.
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
-import * as NodeDisk from "../../disk/NodeDisk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
+import { forEachSegment, makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
-import { FrameMemory } from "../../reading/segment/FrameReader.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
@@ -30,16 +27,8 @@ export const inspect = Command.make(
     const directory = new SegmentDirectory(dir)
     const reader = yield* makeDirectoryReader(directory)
     const listing = yield* directory.scan
-    const segments: Array<InspectedSegment> = []
-    const memory = new FrameMemory()
-    const inspecting = Effect.gen(function*() {
-      for (const { segmentIndex } of reader.segments()) {
-        const segment = yield* reader.use(segmentIndex, (file) => inspectFile(file, memory))
-        // Undefined if retention has deleted it meanwhile.
-        if (segment !== undefined) segments.push(segment)
-      }
-    })
-    yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
+    const inspecting = forEachSegment(reader, inspectFile)
+    const segments = yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
     const acknowledged = yield* HoleStore.read(directory.path)
     const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
     const foreign = foreignNames(listing.foreign)
@@ -53,16 +42,16 @@ export const inspect = Command.make(
       ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
       ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
     ])
-  }, Effect.provide(NodeDisk.layerBlocking))
+  })
 ).pipe(
   Command.withDescription("List the segments: state, events, ids, bytes, ratio, times"),
   Command.withExamples([{ command: "effect-wal inspect --dir ./log", description: "One row per segment" }])
 )
 
 /** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
-const inspectFile = Effect.fnUntraced(function*(file: SegmentFile, memory: FrameMemory) {
+const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
   const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
-  const described = describe(file, bytes, memory)
+  const described = describe(file, bytes)
   return yield* Effect.catchTag(
     described,
     "SegmentCorrupt",
@@ -70,8 +59,8 @@ const inspectFile = Effect.fnUntraced(function*(file: SegmentFile, memory: Frame
   )
 })
 
-const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number, memory: FrameMemory) {
-  const { claimedBytes, header } = yield* readStart(file, memory)
+const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
+  const { claimedBytes, header } = yield* readStart(file)
   const isOpen = header.closedNanos === 0n
   const { eventCount, firstEventId, lastEventId } = isOpen ? yield* verifySegment(file) : header
   const segment: InspectedSegment = {

@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
-import * as NodeDisk from "../../disk/NodeDisk.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
@@ -22,8 +21,7 @@ export type Stats =
   | { readonly source: "directory"; readonly report: DirectoryReport }
 
 /**
- * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that: by
- * blocking calls, since a call for each of many segments takes less than its way to a thread and back.
+ * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that.
  */
 export const readStats = (
   directory: string,
@@ -35,8 +33,8 @@ export const readStats = (
       report === undefined
         ? Effect.map(
           withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
-          (report): Stats => ({ source: "directory", report })
-        ).pipe(Effect.provide(NodeDisk.layerBlocking))
+          (report) => ({ source: "directory", report })
+        )
         : Effect.succeed({ source: "recorder", report })
   )
 

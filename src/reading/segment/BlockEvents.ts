@@ -11,8 +11,8 @@ import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 export type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 
 /**
- * An event as it was recorded: a plain object with these three fields, so it can be spread and compared field by field.
- * `bytes` is a plain `Uint8Array`, a view on the memory of its block; nothing writes to that memory again. JSON knows no
+ * An event as it was recorded: a plain object with these fields, so it can be spread and compared field by field.
+ * `bytes` is a plain `Uint8Array`, a view on the memory of its block, which nothing writes to again. JSON has no
  * bytes: make text of them first, as with `Buffer.from(bytes).toString("base64")`.
  *
  * @since 0.1.0
@@ -68,9 +68,9 @@ const forEachOfVariableSize = (
 }
 
 /**
- * Takes the events out of a block, in order, at most `countMax` at a time; gives none after the last one. Taken in small
- * parts, the objects of one part are garbage before the next one is made. When all events of a large block are made at
- * once, the collector must copy most of them, which takes longer than making them.
+ * Takes the events out of a block, in order, at most `countMax` at a time; gives none after the last one. Taken in
+ * small parts, the objects of one part are garbage before the next one is made. When all events of a large block are
+ * made at once, the collector must copy most of them, which takes longer than making them.
  */
 export const eventsIn = (block: VerifiedBlock): (countMax: number) => Array<RecordedEvent> => {
   const { eventCount, eventSize, firstEventId, idsInEvents, payload } = block

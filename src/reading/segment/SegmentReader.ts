@@ -21,7 +21,6 @@ import { SegmentVerifier } from "../../format/SegmentVerifier.ts"
 import { invariant } from "../../internal/invariant.ts"
 import type { BlockMemory } from "./BlockMemory.ts"
 import { rotatingMemory } from "./BlockMemory.ts"
-import type { FrameMemory } from "./FrameReader.ts"
 import { judge } from "./OpenEnd.ts"
 import type { SegmentContent } from "./SegmentContent.ts"
 import { openContent } from "./SegmentContent.ts"
@@ -240,14 +239,13 @@ export interface SegmentStart {
 
 /**
  * Reads the header and, of an open segment, the first block's header. Of a cold segment the first block of its frame is
- * decoded. Nothing else is checked. `memory` serves one call after the other.
+ * decoded. Nothing else is checked.
  */
 export const readStart = (
-  file: SegmentFile,
-  memory?: FrameMemory
+  file: SegmentFile
 ): Effect.Effect<SegmentStart, DiskError | SegmentCorrupt, Disk> =>
   Effect.scoped(Effect.gen(function*() {
-    const content = yield* openContent(file, undefined, memory)
+    const content = yield* openContent(file)
     const bytes = new Uint8Array(headerBytesMax + blockHeaderBytes)
     const count = yield* content.read(bytes)
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
