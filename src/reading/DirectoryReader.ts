@@ -80,6 +80,26 @@ export const makeDirectoryReader = Effect.fnUntraced(function*(directory: Segmen
 const isGone = (error: unknown, file: SegmentFile): boolean =>
   error instanceof DiskError && error.reason._tag === "NotFound" && error.path === file.path
 
+/** Segments whose beginnings are read side by side. */
+const startsAtOnce = 16
+
+/**
+ * Runs `f`, which reads little of a file, with the files of all segments, some side by side. Gives the results in the
+ * order of the segments, without those that are gone.
+ */
+export const forEachSegment = <A, E, R>(
+  reader: SegmentDirectoryReader,
+  f: (file: SegmentFile) => Effect.Effect<A, E | DiskError, R>
+): Effect.Effect<ReadonlyArray<A>, E | DiskError, R | Disk> =>
+  Effect.map(
+    Effect.forEach(
+      reader.segments(),
+      ({ segmentIndex }) => reader.use(segmentIndex, (file) => Effect.map(f(file), (value) => ({ value }))),
+      { concurrency: startsAtOnce }
+    ),
+    (found) => found.flatMap((one) => one === undefined ? [] : [one.value])
+  )
+
 /** Reads the start of a segment; `undefined` when the segment is gone. */
 export const startOf = (
   reader: SegmentDirectoryReader,
@@ -159,9 +179,6 @@ export const segmentWith = (
       reader,
       ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= eventId
     ))
-
-/** Beginnings that are read side by side. */
-const startsAtOnce = 16
 
 /**
  * The segment where the events begin that were flushed at this Unix time or later, or one before it; `undefined` for

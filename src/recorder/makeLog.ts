@@ -1,8 +1,9 @@
 /** Makes logs, and readers, of what knows no types: the parts of a recorder, and `Replay`. */
-import type * as Arr from "effect/Array"
+import * as Arr from "effect/Array"
 import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
@@ -10,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import { requireDuration, requireList, requireWhole } from "../internal/arguments.ts"
+import { invariant } from "../internal/invariant.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import * as Replay from "../reading/Replay.ts"
 import type { RecordedEvent } from "../reading/segment/BlockEvents.ts"
@@ -45,7 +47,7 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
   const disk = yield* Disk
 
   // Bytes are appended as they are, without an effect around each of them.
-  const isBytes = Object.is(codec, EventCodec.bytes)
+  const isBytes = isOfBytes(codec)
   const asTyped = (append: Recorder["Service"]["append"]) =>
     append as unknown as Log<Event, Encoding, Decoding>["append"]
 
@@ -134,16 +136,58 @@ export const makeReader = <Event, Encoding, Decoding>(
     decoded(codec, Replay.events({ ...range, ...options, ...(follow === true ? { follow: "poll" as const } : {}) }))
 })
 
-/** Decodes events one by one: those before one that cannot be decoded are handed out. */
+const isOfBytes = (codec: unknown): boolean => Object.is(codec, EventCodec.bytes)
+
+/** Decodes events: those before one that cannot be decoded are handed out. */
 const decoded = <Event, Encoding, Decoding, E, R>(
   codec: EventCodec.EventCodec<Event, Encoding, Decoding>,
   events: Stream.Stream<RecordedEvent, E, R>
 ): Stream.Stream<LogEvent<Event>, E | EventUndecodable, R | Decoding> =>
-  Stream.mapEffect(events, ({ bytes, id, time }) =>
-    Effect.mapBoth(codec.decode(bytes), {
-      onFailure: (error) => new EventUndecodable({ eventId: id, detail: error.message }),
-      onSuccess: (event) => ({ id, time, event })
-    }))
+  isOfBytes(codec)
+    // Bytes are the events, without an effect around each of them.
+    ? Stream.map(events, ({ bytes, id, time }) => ({ id, time, event: bytes as unknown as Event }))
+    : Stream.transformPull(events, (pull) => Effect.sync(() => decodedPull(codec, pull)))
+
+/** Events that are decoded before the first of them is handed out: few, because a codec may take its time. */
+const decodedAtOnceMax = 64
+
+/** Gives the events that `pull` gives, decoded. */
+const decodedPull = <Event, Encoding, Decoding, E, R>(
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>,
+  pull: Pull.Pull<Arr.NonEmptyReadonlyArray<RecordedEvent>, E, void, R>
+): Pull.Pull<Arr.NonEmptyReadonlyArray<LogEvent<Event>>, E | EventUndecodable, void, R | Decoding> => {
+  let recorded: ReadonlyArray<RecordedEvent> = []
+  let taken = 0
+  /** Decodes the next event into `events`, and then those after it. */
+  const decodeInto = Effect.fnUntraced(function*(events: Array<LogEvent<Event>>) {
+    const end = Math.min(recorded.length, taken + decodedAtOnceMax)
+    for (; taken < end; taken++) {
+      const { bytes, id, time } = recorded[taken]!
+      events.push({ id, time, event: yield* codec.decode(bytes) })
+    }
+  })
+  /** The failure of the event at `taken`. It comes after the events before it, and with every pull from then on. */
+  let failed: Effect.Effect<never, EventUndecodable> | undefined
+  return Effect.gen(function*() {
+    if (failed !== undefined) return yield* failed
+    if (taken === recorded.length) {
+      recorded = yield* pull
+      taken = 0
+    }
+    const events: Array<LogEvent<Event>> = []
+    const exit = yield* Effect.exit(decodeInto(events))
+    if (Exit.isFailure(exit)) {
+      const eventId = recorded[taken]!.id
+      failed = Effect.mapError(
+        Effect.failCause(exit.cause),
+        ({ message }) => new EventUndecodable({ eventId, detail: message })
+      )
+    }
+    if (Arr.isArrayNonEmpty(events)) return events
+    invariant(failed !== undefined, "a pull gives an event or fails")
+    return yield* failed
+  })
+}
 
 const sinkInto = <Event, Encoding>(
   append: (event: Event) => Effect.Effect<number, RecorderError, Encoding>,

@@ -113,6 +113,25 @@ describe.each(formats)("Replay ($name)", ({ layout }) => {
       )
     }).pipe(onSimulatedDisk))
 
+  it.effect("gives events as plain objects of their three fields, in chunks that die young", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [2500, 3] })
+      yield* put(directory, ...(yield* mixed(wal)))
+      const recorded = wal.flatMap(({ events }) => events)
+      let count = 0
+      yield* Stream.runForEachArray(Replay.events({ directory }), (events) =>
+        Effect.sync(() => {
+          assert.isAtMost(events.length, 1024)
+          for (const event of events) {
+            const { id, time } = event
+            const bytes = Uint8Array.from(recorded[count++]!)
+            assert.deepStrictEqual({ ...event }, { id, time, bytes })
+            assert.deepStrictEqual(event, { id: count, time, bytes })
+          }
+        }))
+      assert.strictEqual(count, 2503)
+    }).pipe(onSimulatedDisk))
+
   it.effect("ends silently at the torn tail of the newest segment", () =>
     Effect.gen(function*() {
       const wal = buildWal({ layout, segments: [10, 10], lastIsOpen: true })

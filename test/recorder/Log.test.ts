@@ -234,6 +234,24 @@ describe("a log on a simulated disk", () => {
       )
     }).pipe(Effect.provide(simulated)))
 
+  it.effect("hands out every event before one that cannot be decoded, however many are decoded at once", () =>
+    Effect.gen(function*() {
+      const json = Array.from({ length: 200 }, (_, i) => i === 150 ? "3" : `"${i}"`)
+      yield* Effect.flatMap(
+        Audit,
+        (log) => Effect.andThen(log.appendEach(json.map((text) => Buffer.from(text))), log.commit)
+      ).pipe(
+        Effect.provide(Audit.layer({ ...small, directory: "/words" }))
+      )
+      const seen: Array<string> = []
+      const failure = yield* Effect.flip(Stream.runForEach(
+        Words.reader({ directory: "/words" }).events(),
+        ({ event, id }) => Effect.sync(() => seen.push(`${id} ${event}`))
+      ))
+      assert.deepInclude(failure, { _tag: "EventUndecodable", eventId: 151 })
+      assert.deepStrictEqual(seen, Array.from({ length: 150 }, (_, i) => `${i + 1} ${i}`))
+    }).pipe(Effect.provide(simulated)))
+
   it.effect("refuses a value that its schema does not describe, alone and in a batch, and writes nothing", () =>
     onWords((log) =>
       Effect.gen(function*() {

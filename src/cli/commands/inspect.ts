@@ -8,14 +8,14 @@ import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { makeDirectoryReader } from "../../reading/DirectoryReader.ts"
+import { forEachSegment, makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-import { ratioOf, table, timeOf } from "../views/SegmentTable.ts"
+import { claimedRatio, table, timeOf } from "../views/SegmentTable.ts"
 import type { InspectedSegment } from "../views/SegmentTable.ts"
 
 /** The command. */
@@ -27,15 +27,8 @@ export const inspect = Command.make(
     const directory = new SegmentDirectory(dir)
     const reader = yield* makeDirectoryReader(directory)
     const listing = yield* directory.scan
-    const segments: Array<InspectedSegment> = []
-    const inspecting = Effect.gen(function*() {
-      for (const { segmentIndex } of reader.segments()) {
-        const segment = yield* reader.use(segmentIndex, inspectFile)
-        // Undefined if retention has deleted it meanwhile.
-        if (segment !== undefined) segments.push(segment)
-      }
-    })
-    yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
+    const inspecting = forEachSegment(reader, inspectFile)
+    const segments = yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
     const acknowledged = yield* HoleStore.read(directory.path)
     const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
     const foreign = foreignNames(listing.foreign)
@@ -67,7 +60,7 @@ const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
 })
 
 const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
-  const { header } = yield* readStart(file)
+  const { claimedBytes, header } = yield* readStart(file)
   const isOpen = header.closedNanos === 0n
   const { eventCount, firstEventId, lastEventId } = isOpen ? yield* verifySegment(file) : header
   const segment: InspectedSegment = {
@@ -78,7 +71,7 @@ const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
     firstEventId,
     lastEventId,
     bytes,
-    ratio: file.form === "hot" ? 1 : yield* ratioOf(file, bytes),
+    ratio: file.form === "hot" ? 1 : claimedRatio(claimedBytes, bytes),
     created: timeOf(header.createdNanos),
     closed: timeOf(header.closedNanos),
     detail: ""

@@ -13,7 +13,7 @@ import * as MetaStore from "../../disk/MetaStore.ts"
 import type { Meta } from "../../disk/MetaStore.ts"
 import { pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
+import { forEachSegment, makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
@@ -66,7 +66,7 @@ export const readDirectory = Effect.fnUntraced(function*(directory: string) {
     toldBytes += bytes
     contentBytes += bytes * ratio
   })
-  for (const { segmentIndex } of reader.segments()) yield* reader.use(segmentIndex, count)
+  yield* forEachSegment(reader, count)
 
   const report: DirectoryReport = {
     directory,

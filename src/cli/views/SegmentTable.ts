@@ -23,6 +23,10 @@ export interface InspectedSegment {
   readonly detail: string
 }
 
+/** The ratio of the length that a cold file claims to the bytes it has; 0 if it claims none. */
+export const claimedRatio = (claimedBytes: number | undefined, bytes: number): number =>
+  claimedBytes === undefined ? 0 : Number((claimedBytes / bytes).toFixed(3))
+
 /**
  * Gives the ratio uncompressed to compressed of a cold file, as its frame's header claims; `verify` checks the claim. 0
  * if the header has no length.
@@ -34,8 +38,7 @@ export const ratioOf = (file: SegmentFile, bytes: number) =>
     const beginning = new Uint8Array(frameHeaderBytesMax)
     const count = yield* readFully(opened, beginning, 0)
     try {
-      const { contentBytes } = parseFrameHeader(beginning.subarray(0, count))
-      return contentBytes === undefined ? 0 : Number((contentBytes / bytes).toFixed(3))
+      return claimedRatio(parseFrameHeader(beginning.subarray(0, count)).contentBytes, bytes)
     } catch (error) {
       if (error instanceof Lz4FrameError) return 0
       throw error

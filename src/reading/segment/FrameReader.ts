@@ -129,6 +129,8 @@ interface FrameReader {
   readonly next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>
   /** At most this many bytes are still to come. */
   readonly restBytesMax: () => number
+  /** What the first frame claims as the length of its content, after its first block; `undefined` when it does not. */
+  readonly claimedBytes: () => number | undefined
 }
 
 /**
@@ -151,6 +153,7 @@ export const makeFrameReader = (
   /** Where in the file the last block that was decoded ends. */
   let decodedTo = start?.offset ?? 0
   let piece: Uint8Array | undefined
+  let first: FrameHeader | undefined
 
   const next = Effect.gen(function*() {
     if (piece !== undefined) {
@@ -165,6 +168,7 @@ export const makeFrameReader = (
         return undefined
       }
       decodedTo = block.offset + block.block.length
+      first ??= block.header
       const decoded = yield* blocks.decode(block)
       yield* blocks.check(block, decoded)
       if (decoded.length === 0) continue
@@ -173,5 +177,9 @@ export const makeFrameReader = (
     }
   })
 
-  return { next, restBytesMax: () => Math.max(0, fileBytes - decodedTo) * contentBytesPerDataByteMax }
+  return {
+    next,
+    restBytesMax: () => Math.max(0, fileBytes - decodedTo) * contentBytesPerDataByteMax,
+    claimedBytes: () => first?.contentBytes
+  }
 }

@@ -25,6 +25,8 @@ export interface SegmentContent {
   readonly read: (target: Uint8Array) => Effect.Effect<number, DiskError | SegmentCorrupt>
   /** At most this many bytes are still to come, as far as can be told without reading. */
   readonly restBytesMax: () => number
+  /** Of a file of frames, after bytes of it were read: the length of the content that it claims, when it does. */
+  readonly claimedBytes: () => number | undefined
   /** Of a hot file: identifies this very file, whatever its name; empty for others. */
   readonly identity: string
   /** Of a hot file: the bytes of this very file from `position` on, as they are now. */
@@ -47,8 +49,8 @@ export const openContent = Effect.fnUntraced(function*(
   const { bytes, identity } = yield* opened.stat
   if (file.form === "hot") return hotContent(opened, bytes, identity, 0)
   if (file.compression === "block") return blockContent(file, opened, bytes, memory)
-  const { next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
-  return contentOfPieces(next, restBytesMax)
+  const { claimedBytes, next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
+  return contentOfPieces(next, restBytesMax, claimedBytes)
 })
 
 /** The bytes of an open hot file from `offset`. */
@@ -66,6 +68,7 @@ export const hotContent = (
         return count
       }),
     restBytesMax: () => Math.max(0, fileBytes - position),
+    claimedBytes: claimsNothing,
     identity,
     from: (position) => hotContent(opened, fileBytes, identity, position)
   }
@@ -73,13 +76,16 @@ export const hotContent = (
 
 const nothing = new Uint8Array(0)
 
+const claimsNothing = () => undefined
+
 /**
  * Content that comes as pieces: `next` gives one, or `undefined` at the end. A piece is used up before `next` is run
  * again.
  */
 export const contentOfPieces = (
   next: Effect.Effect<Uint8Array | undefined, DiskError | SegmentCorrupt>,
-  restBytesMax: () => number
+  restBytesMax: () => number,
+  claimedBytes: () => number | undefined = claimsNothing
 ): SegmentContent => {
   let piece: Uint8Array = nothing
   let taken = 0
@@ -114,6 +120,7 @@ export const contentOfPieces = (
       return done
     }),
     restBytesMax: () => piece.length - taken + (ended ? 0 : restBytesMax()),
+    claimedBytes,
     identity: "",
     from: undefined
   }

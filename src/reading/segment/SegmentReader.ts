@@ -233,6 +233,8 @@ export interface SegmentStart {
   readonly firstEventId: number | undefined
   /** When its last flush was made, or its first one while it is open; 0 when unknown. */
   readonly flushNanos: bigint
+  /** The length of the content as a cold file of frames claims it; `undefined` when it does not. */
+  readonly claimedBytes: number | undefined
 }
 
 /**
@@ -248,13 +250,14 @@ export const readStart = (
     const count = yield* content.read(bytes)
     const header: SegmentHeader | SegmentFault = decodeHeader(bytes.subarray(0, Math.min(count, headerBytesMax)))
     if (isSegmentFault(header)) return yield* corrupt(file, header)
+    const claimedBytes = content.claimedBytes()
     if (header.closedNanos !== 0n) {
-      const { firstEventId, lastFlushNanos } = header
-      return { header, firstEventId: firstEventId === 0 ? undefined : firstEventId, flushNanos: lastFlushNanos }
+      const { firstEventId, lastFlushNanos: flushNanos } = header
+      return { header, firstEventId: firstEventId === 0 ? undefined : firstEventId, flushNanos, claimedBytes }
     }
     const block = readBlockHeader(header.version, bytes.subarray(0, count), headerBytesOf(header.version))
     const isFirst = block !== undefined && block.blockIndex === 0 && block.firstEventId >= 1
     return isFirst
-      ? { header, firstEventId: block.firstEventId, flushNanos: block.flushNanos }
-      : { header, firstEventId: undefined, flushNanos: 0n }
+      ? { header, firstEventId: block.firstEventId, flushNanos: block.flushNanos, claimedBytes }
+      : { header, firstEventId: undefined, flushNanos: 0n, claimedBytes }
   }))

@@ -57,8 +57,8 @@ describe("at a terminal", () => {
         yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
         const bytes = segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
         const verify = `verify --rate ${Math.round(bytes / 1.2)}`
-        // `stats` opens the oldest segment and the newest two, and asks for the lengths of all. With 80 columns a line
-        // may end within its last word.
+        // `inspect` opens 16 segments at once. `stats` opens the oldest segment and the newest two, and asks for the
+        // lengths of all. With 80 columns a line may end within its last word.
         const cases: ReadonlyArray<readonly [command: string, openMillis: number, line: RegExp, result: RegExp]> = [
           [
             verify,
@@ -68,7 +68,7 @@ describe("at a terminal", () => {
           ],
           [
             "inspect",
-            60,
+            600,
             /^inspecting {2}\[#*-*\] \d+ % {2}\d+ s left {2}\d+ segments\/s {2}\d+ of 20 seg[a-z]*$/,
             /^index +state [^]* hot +100 /
           ],
