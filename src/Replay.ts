@@ -10,4 +10,10 @@ export { EventsDeleted, EventsLost, SegmentMissing } from "./reading/ReplayError
 export type { RecordedEvent, VerifiedBlock } from "./reading/segment/BlockEvents.ts"
 export { forEachEvent } from "./reading/segment/BlockEvents.ts"
 export { SegmentCorrupt } from "./reading/segment/SegmentCorrupt.ts"
+/**
+ * How a segment is damaged.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export * as SegmentCorruptReason from "./reading/segment/SegmentCorruptReason.ts"

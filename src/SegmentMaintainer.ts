@@ -20,4 +20,10 @@ export type { WatchOptions } from "./maintainer/SegmentWatcher.ts"
 export { watch } from "./maintainer/SegmentWatcher.ts"
 export { StepError } from "./maintainer/steps/StepError.ts"
 export type { StepFailure, StepOutcome } from "./maintainer/steps/StepOutcome.ts"
+/**
+ * Why a step of the maintainer fails.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export * as StepReason from "./maintainer/steps/StepReason.ts"

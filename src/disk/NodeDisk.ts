@@ -33,9 +33,8 @@ import { knock, listen } from "./UnixSocket.ts"
 /**
  * `Disk` by asynchronous calls on libuv's thread pool.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Asking the disk)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { Disk, NodeDisk } from "effect-wal"
@@ -49,6 +48,9 @@ import { knock, listen } from "./UnixSocket.ts"
  *
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(onThreadPool)))
 

@@ -15,9 +15,8 @@ import { Disk } from "./Disk.ts"
  * The disk of the context at a rate, for one effect. Time spent otherwise counts: the rate is that of all reads
  * from the beginning on.
  *
- * @since 0.1.0
- * @category reading
- * @example
+ * **Example** (Verifying beside a busy recorder)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { Disk, NodeDisk, Verify, Wal } from "effect-wal"
@@ -38,6 +37,9 @@ import { Disk } from "./Disk.ts"
  *
  * await Effect.runPromise(program.pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category reading
  */
 export const withReadRate = <A, E, R>(
   work: Effect.Effect<A, E, R>,

@@ -25,9 +25,8 @@ export interface EventCodec<in out A, out Encoding = never, out Decoding = never
 /**
  * The codec of a schema.
  *
- * @since 0.1.0
- * @category constructors
- * @example
+ * **Example** (Encoding and decoding)
+ *
  * ```ts
  * import { Console, Effect, Schema } from "effect"
  * import { EventCodec } from "effect-wal"
@@ -42,6 +41,9 @@ export interface EventCodec<in out A, out Encoding = never, out Decoding = never
  *
  * await Effect.runPromise(program)
  * ```
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = <S extends Schema.Constraint>(
   schema: S

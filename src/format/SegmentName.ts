@@ -84,15 +84,17 @@ export const preparingName = (naming: SegmentNaming, index: number): string => `
 /**
  * The name of a cold segment.
  *
- * @since 0.1.0
- * @category names
- * @example
+ * **Example** (Naming a compressed segment)
+ *
  * ```ts
  * import { SegmentName } from "effect-wal"
  *
  * const name = SegmentName.coldName(SegmentName.defaultNaming, 12, "frame")
  * console.log(name) // => FS.00000012.wal.lz4
  * ```
+ *
+ * @since 0.1.0
+ * @category names
  */
 export const coldName = (naming: SegmentNaming, index: number, compression: Compression): string =>
   hotName(naming, index) + coldEnding[compression]

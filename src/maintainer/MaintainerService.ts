@@ -193,9 +193,8 @@ export interface MaintainerService {
 /**
  * Persists, compresses and deletes the segments of one directory in the background, whichever layer runs its executors.
  *
- * @since 0.1.0
- * @category services
- * @example
+ * **Example** (Holding segments and changing limits)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -219,6 +218,9 @@ export interface MaintainerService {
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category services
  */
 export class SegmentMaintainer
   extends Context.Service<SegmentMaintainer, MaintainerService>()("effect-wal/maintainer/SegmentMaintainer")

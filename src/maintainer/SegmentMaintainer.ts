@@ -60,9 +60,8 @@ export type FiberOptions = {
 /**
  * The executor is a fiber of this runtime.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Building a recorder of parts, with a schedule)
+ *
  * ```ts
  * import { Console, Effect, Schedule } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -78,6 +77,9 @@ export type FiberOptions = {
  *   Effect.flatMap(program, Console.log).pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)) // => 1
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (
   options: MaintainerOptions & FiberOptions

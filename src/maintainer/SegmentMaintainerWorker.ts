@@ -67,9 +67,8 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
 /**
  * The maintainer of a recorder's arena, in one thread or several, which it shares with other logs.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Building a recorder of parts, in threads)
+ *
  * ```ts
  * import { Console, Effect, Layer } from "effect"
  * import {
@@ -98,6 +97,9 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  *
  * await Effect.runPromise(Effect.flatMap(program, Console.log).pipe(Effect.provide(RecorderLive))) // => 1
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (
   options: MaintainerOptions & WorkerOptions

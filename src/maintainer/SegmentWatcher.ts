@@ -39,9 +39,8 @@ export interface WatchOptions {
  * Watches until it is interrupted: every 10 ms while segments are being finished, and less and less often, down to once
  * a second, while none are. A failure is logged once and tried again.
  *
- * @since 0.1.0
- * @category watching
- * @example
+ * **Example** (Maintaining what another process writes)
+ *
  * ```ts
  * import { Console, Effect, Layer } from "effect"
  * import { NodeDisk, SegmentMaintainer, SegmentQueues, Telemetry } from "effect-wal"
@@ -60,6 +59,9 @@ export interface WatchOptions {
  *
  * await Effect.runPromise(program.pipe(Effect.provide(MaintainerLive), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category watching
  */
 export const watch: (options: WatchOptions) => Effect.Effect<never, never, Disk | SegmentsToPersist> = Effect
   .fnUntraced(function*(options: WatchOptions) {

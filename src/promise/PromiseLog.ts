@@ -115,9 +115,8 @@ const eventOf = ({ event, id, time }: LogEvent<Uint8Array>): PromiseEvent => ({
 /**
  * Opens a directory for recording. One log at a time holds a directory; it is drained when it is closed.
  *
- * @since 0.1.0
- * @category opening
- * @example
+ * **Example** (Recording without Effect)
+ *
  * ```ts
  * import { open } from "effect-wal/promise"
  *
@@ -128,6 +127,9 @@ const eventOf = ({ event, id, time }: LogEvent<Uint8Array>): PromiseEvent => ({
  *   console.log(event.id, Buffer.from(event.bytes).toString()) // => 1 hello
  * }
  * ```
+ *
+ * @since 0.1.0
+ * @category opening
  */
 export const open = async (options: OpenOptions): Promise<PromiseLog> => {
   if (typeof options !== "object" || options === null) refuseArgument("options", options, "an object")
@@ -177,9 +179,8 @@ export const open = async (options: OpenOptions): Promise<PromiseLog> => {
  * Reads the events of a directory, in order, checked, beside a recorder of another process or without one. With
  * `follow` it looks for more again and again, and gives every whole block in the file, on disk or not.
  *
- * @since 0.1.0
- * @category opening
- * @example
+ * **Example** (Reading what another process records)
+ *
  * ```ts
  * import { open, read } from "effect-wal/promise"
  *
@@ -191,6 +192,9 @@ export const open = async (options: OpenOptions): Promise<PromiseLog> => {
  *   console.log(id, Buffer.from(bytes).toString()) // => 2 two
  * }
  * ```
+ *
+ * @since 0.1.0
+ * @category opening
  */
 export const read = ({ directory, naming, ...range }: ReadOptions): AsyncIterable<PromiseEvent> => {
   const reader = Bytes.reader({ directory, ...(naming === undefined ? {} : { naming }) })

@@ -58,6 +58,8 @@ import { forReplay } from "./segment/SegmentReader.ts"
 /**
  * Where to start.
  *
+ * **Details**
+ *
  * - `oldest`: with the oldest event that is left
  * - `latest`: after the newest event, so only with `follow` is there anything
  * - `id`: with this event; `EventsDeleted` when retention has deleted it
@@ -80,6 +82,8 @@ export type ReplayFrom =
 
 /**
  * Where to end.
+ *
+ * **Details**
  *
  * - `id`: with this event
  * - `time`: before the first event whose `RecordedEvent.time` is later. A replay that follows ends when it comes to
@@ -195,13 +199,19 @@ const pollMillisMin = 10
 const pollMillisMax = 250
 
 /**
- * Reads the checked blocks, for speed, in chunks of one read: take the events with `forEachEvent`. Blocks lie in memory
- * that is used again: a block is valid until the next chunk is pulled. So consume chunk by chunk
- * (`Stream.runForEachArray`, `Stream.map`), and put no operator after this stream that holds elements back.
+ * Reads the events as verified blocks.
  *
- * @since 0.1.0
- * @category streams
- * @example
+ * **When to use**
+ *
+ * For speed: use `forEachEvent` to go over the events of a block without an object for each.
+ *
+ * **Gotchas**
+ *
+ * The blocks lie in memory that is used again: a block is valid until the next chunk is pulled. So consume chunk by
+ * chunk (`Stream.runForEachArray`, `Stream.map`), and put no operator after this stream that holds elements back.
+ *
+ * **Example** (Summing bytes without an object for each event)
+ *
  * ```ts
  * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
@@ -223,18 +233,23 @@ const pollMillisMax = 250
  * await Effect.runPromise(Effect.andThen(record, sum).pipe(Effect.provide(NodeDisk.layer)))
  * await Effect.runPromise(Console.log(bytes)) // => 49500
  * ```
+ *
+ * @since 0.1.0
+ * @category streams
  */
 export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, ReplayFailure, Disk> =>
   // One read is being consumed, the other one is being made.
   blocksIn("blocks", options, () => rotatingMemory(2))
 
 /**
- * Reads the events, in chunks of at most 1,024. They may be kept, and never change. Keeping one event keeps the memory
- * that it was read into (4 MiB), so copy the bytes when you keep only a few events.
+ * Reads the events, in chunks of at most 1,024. They may be kept, and never change.
  *
- * @since 0.1.0
- * @category streams
- * @example
+ * **Gotchas**
+ *
+ * Keeping one event keeps the memory that it was read into (4 MiB), so copy the bytes when you keep only a few events.
+ *
+ * **Example** (Reading from an event on)
+ *
  * ```ts
  * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
@@ -253,6 +268,9 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  *
  * await Effect.runPromise(Effect.andThen(record, replay).pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category streams
  */
 export const events = (options: ReplayOptions): Stream.Stream<RecordedEvent, ReplayFailure, Disk> =>
   Stream.transformPull(

@@ -13,9 +13,8 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * The events that were asked for, or that come next, were deleted by retention. There is never a silent gap: continue
  * from `firstAvailableId`, or hold segments before reading them.
  *
- * @since 0.1.0
- * @category errors
- * @example
+ * **Example** (Continuing with the oldest event that is left)
+ *
  * ```ts
  * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
@@ -40,6 +39,9 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  *
  * await Effect.runPromise(Effect.andThen(record, program).pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class EventsDeleted extends Schema.TaggedError<EventsDeleted>()("EventsDeleted", {
   directory: Schema.String,

@@ -86,9 +86,8 @@ export type Parts = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues 
 /**
  * A log. `Encoding` and `Decoding` are the services that the schema of its events needs.
  *
- * @since 0.1.0
- * @category models
- * @example
+ * **Example** (Recording and reading)
+ *
  * ```ts
  * import { Console, Effect, Schema, Stream } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -113,6 +112,9 @@ export type Parts = Recorder | SegmentMaintainer | SegmentArena | SegmentQueues 
  *   program.pipe(Effect.provide(Words.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface Log<in out Event, out Encoding = never, out Decoding = never> {
   /** Appends the event and returns its id at once; see `RecorderOptions.strategy` for when there is no room. */

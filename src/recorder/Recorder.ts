@@ -90,9 +90,8 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
 /**
  * Appends and commits events in one directory; the opening of this module has the guarantees.
  *
- * @since 0.1.0
- * @category services
- * @example
+ * **Example** (Appending and committing)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -111,6 +110,9 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category services
  */
 export class Recorder extends Context.Service<Recorder, {
   /** What was found and done when the directory was opened. */

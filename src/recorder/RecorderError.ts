@@ -11,9 +11,8 @@ import { RecorderReason } from "./RecorderReason.ts"
  * being written: wait for it with `commitTo(eventId)`, which writes nothing twice. The exception is `MaintainerDown`.
  * An append that fails without an `eventId` has written nothing.
  *
- * @since 0.1.0
- * @category errors
- * @example
+ * **Example** (Waiting for an event whose commit failed)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -36,6 +35,9 @@ import { RecorderReason } from "./RecorderReason.ts"
  *
  * await Effect.runPromise(program.pipe(Effect.provide(layer), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category errors
  */
 export class RecorderError extends Schema.TaggedError<RecorderError>()("RecorderError", {
   reason: RecorderReason,

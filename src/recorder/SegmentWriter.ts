@@ -41,6 +41,8 @@ import * as TaskQueue from "../shared/TaskQueue.ts"
 /**
  * Why an append was refused, as the result of `appendUnsafe` and `reserveUnsafe`. Ids are positive, refusals are not.
  *
+ * **Details**
+ *
  * - `Full`: every slot waits for the disk; try again when the arena's `durable` doorbell rings
  * - `TooLarge`: the event does not fit into a block; it never will
  * - `WrongSize`: events of this recorder have another size
@@ -75,9 +77,8 @@ export interface ContinuedSegment {
 /**
  * Fills the slots of an arena.
  *
- * @since 0.1.0
- * @category writers
- * @example
+ * **Example** (Appending without an effect)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -98,6 +99,9 @@ export interface ContinuedSegment {
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category writers
  */
 export class SegmentWriter {
   /** The arena's memory. What `reserveUnsafe` returned is an offset into it. */

@@ -80,9 +80,8 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  * are still appended, and later ones are refused with `Closed`. A ring has room for one event of a fixed size at least,
  * whatever `ringBytes`.
  *
- * @since 0.1.0
- * @category constructors
- * @example
+ * **Example** (Appending from another thread)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, ThreadAppender, Wal } from "effect-wal"
@@ -103,6 +102,9 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const open = Effect.fnUntraced(
   function*(

@@ -4,8 +4,8 @@
  * A layer that is given a wrong option dies with `WrongOptions` when it is built: one line that names the field, the
  * value and the range. Wrong values from the environment fail `layerConfig` with a `ConfigError`.
  *
- * @since 0.1.0
- * @example
+ * **Example** (A log with a name)
+ *
  * ```ts
  * import { Console, Effect, Schema, Stream } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -25,6 +25,8 @@
  *   program.pipe(Effect.provide(Orders.layerWorker({ directory: "./orders" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -49,9 +51,8 @@ export type { WalError } from "./WalParts.ts"
 /**
  * The class of a log: the service, and its layers. Each layer provides this one service; the parts stay inside.
  *
- * @since 0.1.0
- * @category models
- * @example
+ * **Example** (Options from the environment)
+ *
  * ```ts
  * import { Config, ConfigProvider, Effect, Layer } from "effect"
  * import { NodeDisk, Wal, WalConfig } from "effect-wal"
@@ -70,6 +71,9 @@ export type { WalError } from "./WalParts.ts"
  *
  * await Effect.runPromise(Effect.provide(program, EventsLive))
  * ```
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface LogClass<
   in out Self,
@@ -107,9 +111,8 @@ export interface LogClass<
 /**
  * Makes the class of a log, as `Context.Service` does. Give the schema of its events; without one they are bytes.
  *
- * @since 0.1.0
- * @category constructors
- * @example
+ * **Example** (Two logs of different types)
+ *
  * ```ts
  * import { Console, Effect, Layer, Schema, Stream } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
@@ -129,6 +132,9 @@ export interface LogClass<
  *
  * await Effect.runPromise(program.pipe(Effect.provide(Logs), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const Service = <Self>() => {
   function make<const Id extends string>(id: Id): LogClass<Self, Id, Uint8Array>

@@ -144,12 +144,13 @@ const prefix: Config.Config<ReadonlyArray<string>> = Config.map(
  * The options from a `ConfigProvider`, under their own names: `directory`, `segmentBytesMax`, `ageMax`. Sizes and
  * durations are written as in a program (`16MiB`, `50 millis`). Without a directory the config is absent.
  *
+ * **Details**
+ *
  * `Config.nested` tells several logs apart. `ConfigProvider.constantCase` makes environment variables of the names:
  * those of `docs/CONFIGURATION.md` are of a config nested in `effectWal`.
  *
- * @since 0.1.0
- * @category configuration
- * @example
+ * **Example** (Reading options from environment variables)
+ *
  * ```ts
  * import { Config, ConfigProvider, Console, Effect } from "effect"
  * import { WalConfig } from "effect-wal"
@@ -168,6 +169,9 @@ const prefix: Config.Config<ReadonlyArray<string>> = Config.map(
  *
  * await Effect.runPromise(program.pipe(Effect.provide(ConfigProvider.layer(variables))))
  * ```
+ *
+ * @since 0.1.0
+ * @category configuration
  */
 export const config: Config.Config<typeof WalConfig.Type> = Config.all({ prefix, texts }).pipe(
   Config.mapEffect(({ prefix, texts }) => {

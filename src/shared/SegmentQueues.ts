@@ -62,9 +62,8 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  * Makes the three queues, for this thread and those that attach to them. Every place where this layer is built has
  * queues of its own.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Offering a finished file)
+ *
  * ```ts
  * import { Console, Effect, Queue } from "effect"
  * import { SegmentQueues, TaskQueue } from "effect-wal"
@@ -79,6 +78,9 @@ export type SegmentQueues = SegmentsToPersist | SegmentsToFreeze | SegmentsToFre
  *
  * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(SegmentQueues.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer: Layer.Layer<SegmentQueues> = Layer.fresh(Layer.mergeAll(
   Layer.effect(SegmentsToPersist, makeQueue(capacities.persist)),

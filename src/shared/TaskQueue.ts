@@ -519,12 +519,13 @@ const awaitEnd = (self: Half): Effect.Effect<void> =>
  * in order, while the scope is open. Offers wait while this queue is full, with room for one more there, and give
  * `false` after it was ended. When the scope closes, a task that was taken is still offered.
  *
+ * **Details**
+ *
  * Effect's functions work on the fields of its own `Queue`, so nothing else can stand in for one: a fiber carries the
  * tasks over.
  *
- * @since 0.1.0
- * @category converting
- * @example
+ * **Example** (Using Effect's Queue)
+ *
  * ```ts
  * import { Console, Effect, Queue } from "effect"
  * import { SegmentQueues, TaskQueue } from "effect-wal"
@@ -540,6 +541,9 @@ const awaitEnd = (self: Half): Effect.Effect<void> =>
  *
  * await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(SegmentQueues.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category converting
  */
 export const toEnqueue = (self: Enqueue): Effect.Effect<Queue.Enqueue<NewTask>, never, Scope.Scope> =>
   Effect.gen(function*() {

@@ -15,9 +15,8 @@ import type { ExportOptions } from "./TelemetryExport.ts"
  * Serves `TelemetryExport.prometheusText` at `GET /metrics`, with a new snapshot for each request. The application
  * provides the router and its server: `HttpRouter.serve(PrometheusRoute.layer())` over `NodeHttpServer.layer(…)`.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Serving metrics)
+ *
  * ```ts
  * import { Effect, Layer } from "effect"
  * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -44,6 +43,9 @@ import type { ExportOptions } from "./TelemetryExport.ts"
  *
  * console.log(await Effect.runPromise(Effect.provide(scrape, MetricsLive))) // => effect_wal_hot_segments
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (
   options: ExportOptions & { readonly path?: HttpRouter.PathInput | undefined } = {}

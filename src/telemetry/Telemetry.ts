@@ -24,9 +24,8 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
 /**
  * The telemetry of one recorder.
  *
- * @since 0.1.0
- * @category services
- * @example
+ * **Example** (Reading the counters)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Telemetry, Wal } from "effect-wal"
@@ -45,6 +44,9 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category services
  */
 export class Telemetry extends Context.Service<Telemetry, {
   /** The absolute path of the log's directory, by which exports tell several logs apart; empty when it is not known. */

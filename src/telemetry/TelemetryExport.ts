@@ -233,9 +233,8 @@ const register = (
  * Registers every series with Effect's metrics until the layer's scope closes. An export takes one snapshot for all of
  * them, when it reads the first one. A series without a value yet, such as a minimum before the second sample, is 0.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Exporting to Effect's metrics)
+ *
  * ```ts
  * import { Console, Effect, Layer, Metric } from "effect"
  * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
@@ -255,6 +254,9 @@ const register = (
  *
  * await Effect.runPromise(program.pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerMetrics = (options: ExportOptions = {}): Layer.Layer<never, never, Telemetry> =>
   Layer.effectDiscard(Effect.gen(function*() {

@@ -162,9 +162,8 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * Makes a disk in memory and provides it as two services: `Disk` for the code under test, `SimulatedDisk` for the test.
  * The same seed gives the same run.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (A commit survives a power failure)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { Wal } from "effect-wal"
@@ -187,6 +186,9 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  *   program.pipe(Effect.provide(Events.layer({ directory: "/log" })), Effect.provide(SimulatedDisk.layer({ seed: 1 })))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Disk | SimulatedDisk> =>
   Layer.unwrap(

@@ -1,5 +1,5 @@
 /**
- * The examples of the documentation: `@example` blocks in docstrings, and `ts` blocks in Markdown.
+ * The examples of the documentation: blocks under **Example** in docstrings, and `ts` blocks in Markdown.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"

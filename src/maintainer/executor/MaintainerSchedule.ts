@@ -27,9 +27,8 @@ export const LoopSleeps = Schema.Struct({
  * Sleeps `sleepMin` after a cycle that worked (`true`), and twice as long after each idle one, up to `sleepMax`. It
  * never ends. Its output is the sleep.
  *
- * @since 0.1.0
- * @category schedules
- * @example
+ * **Example** (Sleeping longer while there is no work)
+ *
  * ```ts
  * import { Effect } from "effect"
  * import { SegmentMaintainer } from "effect-wal"
@@ -48,6 +47,9 @@ export const LoopSleeps = Schema.Struct({
  * await Effect.runPromise(loop)
  * console.log(cycles) // => 5
  * ```
+ *
+ * @since 0.1.0
+ * @category schedules
  */
 export const adaptive = (
   sleepMin?: Duration.Input,

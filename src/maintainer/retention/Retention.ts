@@ -67,9 +67,8 @@ export type ResolvedLimits = typeof RetentionLimits.Type
 /**
  * The default: 8 hot and 64 cold segments.
  *
- * @since 0.1.0
- * @category models
- * @example
+ * **Example** (Keeping all compressed segments)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Retention, Wal } from "effect-wal"
@@ -91,6 +90,9 @@ export type ResolvedLimits = typeof RetentionLimits.Type
  *   program.pipe(Effect.provide(Events.layer({ directory: "./log" })), Effect.provide(NodeDisk.layer))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category models
  */
 export const defaultLimits: ResolvedLimits = { maxSegments: 8, maxCompressedSegments: 64 }
 

@@ -124,9 +124,8 @@ export const anyBytes: ProofMaker = {
 /**
  * The proof that the maintainer uses; `closedSegment` unless another is provided.
  *
- * @since 0.1.0
- * @category services
- * @example
+ * **Example** (Proving segments of an own format)
+ *
  * ```ts
  * import { Layer } from "effect"
  * import { SegmentProof, Verify } from "effect-wal"
@@ -152,6 +151,9 @@ export const anyBytes: ProofMaker = {
  * // Beneath `SegmentMaintainer.layerAlone`; for threads, see `proofModule`.
  * export const ProofLive = Layer.succeed(SegmentProof.SegmentProof, lines)
  * ```
+ *
+ * @since 0.1.0
+ * @category services
  */
 export const SegmentProof: Context.Reference<ProofMaker> = Context.Reference<ProofMaker>(
   "effect-wal/maintainer/SegmentProof",

@@ -10,6 +10,8 @@ import type { StepReason } from "./StepReason.ts"
 /**
  * The outcome of a step.
  *
+ * **Details**
+ *
  * - `Opened`: the segment's `.wal` has its name; it is being filled
  * - `Persisted`: the `.wal` is durable and closed
  * - `Frozen`: the segment is cold and the `.wal` gone

@@ -77,9 +77,8 @@ const looksMax = 3
  * Copies a directory. Fails with `Exists` when `to` already exists, or when `to.partial` exists and is no unfinished
  * copy; with `Held` while another backup of that name is being made.
  *
- * @since 0.1.0
- * @category backup
- * @example
+ * **Example** (Copying a log)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { Backup, NodeDisk, Wal } from "effect-wal"
@@ -96,6 +95,9 @@ const looksMax = 3
  * const WalLive = Events.layer({ directory: "./log" })
  * await Effect.runPromise(program.pipe(Effect.provide(WalLive), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category backup
  */
 export const backup: (
   options: BackupOptions

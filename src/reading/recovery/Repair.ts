@@ -100,9 +100,8 @@ const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
 /**
  * Repairs a directory. Fails with `Held` when `apply` is set and a recorder holds the directory.
  *
- * @since 0.1.0
- * @category repair
- * @example
+ * **Example** (Planning a repair)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Repair, Wal } from "effect-wal"
@@ -121,6 +120,9 @@ const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
  *
  * await Effect.runPromise(Effect.andThen(record, look).pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category repair
  */
 export const repair: (
   options: RepairOptions

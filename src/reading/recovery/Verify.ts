@@ -51,6 +51,8 @@ import * as VerifiedFiles from "./VerifiedFiles.ts"
 /**
  * A fault. Plain data.
  *
+ * **Details**
+ *
  * - `Corrupt`: a segment is damaged, or does not continue its predecessor
  * - `Unreadable`: the disk did not give the bytes
  * - `Missing`: segments are missing although older ones exist
@@ -151,9 +153,8 @@ const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(o
 /**
  * Verifies a directory. Fails only when the directory itself cannot be listed.
  *
- * @since 0.1.0
- * @category verification
- * @example
+ * **Example** (Verifying a directory)
+ *
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Verify, Wal } from "effect-wal"
@@ -172,6 +173,9 @@ const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(o
  *
  * await Effect.runPromise(Effect.andThen(record, verify).pipe(Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category verification
  */
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"

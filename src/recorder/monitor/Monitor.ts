@@ -36,9 +36,8 @@ const Answer = Schema.fromJsonString(MonitorReport)
 /**
  * Answers for as long as the layer lives.
  *
- * @since 0.1.0
- * @category layers
- * @example
+ * **Example** (Answering stats and top)
+ *
  * ```ts
  * import { Console, Effect, Layer } from "effect"
  * import { Monitor, NodeDisk, Wal } from "effect-wal"
@@ -59,6 +58,9 @@ const Answer = Schema.fromJsonString(MonitorReport)
  *
  * await Effect.runPromise(program.pipe(Effect.provide(EventsLive), Effect.provide(NodeDisk.layer)))
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer: Layer.Layer<
   never,
