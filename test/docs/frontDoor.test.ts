@@ -71,7 +71,7 @@ describe("the front door", () => {
       const statements = readFileSync(join(source, file), "utf8").replace(/\/\*[\s\S]*?\*\//g, "").trim().split(
         /\n(?=export )/
       )
-      for (const statement of statements) {
+      for (const statement of statements.map((text) => text.trim())) {
         assert.match(statement, /^export (type )?(\{[^}]*\}|\* as \w+) from "\.\/\w+\/[^"]+"$/)
       }
     }
