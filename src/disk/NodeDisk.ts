@@ -37,8 +37,7 @@ import { knock, listen } from "./UnixSocket.ts"
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { Disk, NodeDisk } from "effect-wal"
  *
  * const program = Effect.gen(function*() {

@@ -19,8 +19,7 @@ import { Disk } from "./Disk.ts"
  * @category reading
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { Disk, NodeDisk, Verify, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

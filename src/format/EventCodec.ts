@@ -29,9 +29,7 @@ export interface EventCodec<in out A, out Encoding = never, out Decoding = never
  * @category constructors
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Schema from "effect/Schema"
+ * import { Console, Effect, Schema } from "effect"
  * import { EventCodec } from "effect-wal"
  *
  * const codec = EventCodec.make(Schema.Struct({ at: Schema.DateFromString, cents: Schema.Int }))

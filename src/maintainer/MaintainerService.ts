@@ -197,8 +197,7 @@ export interface MaintainerService {
  * @category services
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

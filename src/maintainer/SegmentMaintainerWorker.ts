@@ -71,9 +71,7 @@ const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Console, Effect, Layer } from "effect"
  * import {
  *   NodeDisk,
  *   Recorder,

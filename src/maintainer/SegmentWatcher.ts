@@ -43,9 +43,7 @@ export interface WatchOptions {
  * @category watching
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Console, Effect, Layer } from "effect"
  * import { NodeDisk, SegmentMaintainer, SegmentQueues, Telemetry } from "effect-wal"
  *
  * // What `effect-wal maintain` does: another process writes the segments, this one maintains them.

@@ -203,9 +203,7 @@ const pollMillisMax = 250
  * @category streams
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Stream from "effect/Stream"
+ * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
@@ -238,9 +236,7 @@ export const blocks = (options: ReplayOptions): Stream.Stream<VerifiedBlock, Rep
  * @category streams
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Stream from "effect/Stream"
+ * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

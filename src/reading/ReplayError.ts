@@ -17,9 +17,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
  * @category errors
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Stream from "effect/Stream"
+ * import { Console, Effect, Stream } from "effect"
  * import { NodeDisk, Replay, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

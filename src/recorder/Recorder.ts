@@ -94,8 +94,7 @@ export interface RecorderOptions extends Schema.Codec.Encoded<typeof RecorderOpt
  * @category services
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

@@ -84,8 +84,7 @@ const Memory = Schema.Struct({ buffer: Schema.declare(types.isSharedArrayBuffer)
  * @category constructors
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, ThreadAppender, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

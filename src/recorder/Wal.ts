@@ -78,7 +78,11 @@ export interface LogClass<
   in out Encoding = never,
   in out Decoding = never
 > extends Context.ServiceClass<Self, Id, Log<Event, Encoding, Decoding>> {
-  /** The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. */
+  /**
+   * The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. When it is down
+   * for good, every commit fails, and the fiber that built the layer is interrupted unless it closes the log within a
+   * second (promise 52). Layers that are merged are built by fibers that have ended: then watch `maintainer.down`.
+   */
   readonly layer: (options: WalOptions & FiberOptions) => Layer.Layer<Self, WalError, Disk>
   /**
    * The maintainer runs in a thread, or in several (`workers`). Hashing, writing and compressing share only the cores

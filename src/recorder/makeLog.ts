@@ -22,6 +22,7 @@ import { Telemetry } from "../telemetry/Telemetry.ts"
 import { EventUndecodable } from "./EventUndecodable.ts"
 import * as Follow from "./Follow.ts"
 import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./Log.ts"
+import { interruptOwnerWhenDown } from "./Owner.ts"
 import { Recorder } from "./Recorder.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Unencodable } from "./RecorderReason.ts"
@@ -33,6 +34,7 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
 ) {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer
+  yield* interruptOwnerWhenDown(maintainer)
   const arena = yield* SegmentArena
   const telemetry = yield* Telemetry
   const parts: Context.Context<Parts> = Context.pick(

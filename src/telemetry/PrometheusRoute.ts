@@ -19,11 +19,10 @@ import type { ExportOptions } from "./TelemetryExport.ts"
  * @category layers
  * @example
  * ```ts
+ * import { Effect, Layer } from "effect"
  * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
- * import * as Effect from "effect/Effect"
  * import * as HttpRouter from "effect/http/HttpRouter"
  * import * as HttpServer from "effect/http/HttpServer"
- * import * as Layer from "effect/Layer"
  * import { NodeDisk, Wal } from "effect-wal"
  * import * as PrometheusRoute from "effect-wal/PrometheusRoute"
  * import { createServer } from "node:http"

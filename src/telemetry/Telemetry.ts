@@ -28,8 +28,7 @@ export type { NowNanos, SegmentMaintainerUpdater } from "./SegmentMaintainerUpda
  * @category services
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Telemetry, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

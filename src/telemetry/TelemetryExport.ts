@@ -237,10 +237,7 @@ const register = (
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
- * import * as Metric from "effect/Metric"
+ * import { Console, Effect, Layer, Metric } from "effect"
  * import { NodeDisk, TelemetryExport, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

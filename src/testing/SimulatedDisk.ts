@@ -166,8 +166,7 @@ export const make = (options: Options): Effect.Effect<SimulatedDisk["Service"]> 
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

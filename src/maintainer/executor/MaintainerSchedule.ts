@@ -31,7 +31,7 @@ export const LoopSleeps = Schema.Struct({
  * @category schedules
  * @example
  * ```ts
- * import * as Effect from "effect/Effect"
+ * import { Effect } from "effect"
  * import { SegmentMaintainer } from "effect-wal"
  *
  * // An ordinary Schedule: it sleeps 1 ms after a cycle with work, and twice as long after each one without.

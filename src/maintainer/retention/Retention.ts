@@ -71,8 +71,7 @@ export type ResolvedLimits = typeof RetentionLimits.Type
  * @category models
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Retention, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

@@ -128,7 +128,7 @@ export const anyBytes: ProofMaker = {
  * @category services
  * @example
  * ```ts
- * import * as Layer from "effect/Layer"
+ * import { Layer } from "effect"
  * import { SegmentProof, Verify } from "effect-wal"
  *
  * // An application's own bytes: a segment is whole when its last byte is a line feed.

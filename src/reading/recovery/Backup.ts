@@ -81,8 +81,7 @@ const looksMax = 3
  * @category backup
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { Backup, NodeDisk, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

@@ -104,8 +104,7 @@ const Options = Schema.Struct({ ...readingFields, apply: Schema.Boolean })
  * @category repair
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Repair, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

@@ -156,8 +156,7 @@ const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(o
  * @category verification
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
+ * import { Console, Effect } from "effect"
  * import { NodeDisk, Verify, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}

@@ -40,9 +40,7 @@ const Answer = Schema.fromJsonString(MonitorReport)
  * @category layers
  * @example
  * ```ts
- * import * as Console from "effect/Console"
- * import * as Effect from "effect/Effect"
- * import * as Layer from "effect/Layer"
+ * import { Console, Effect, Layer } from "effect"
  * import { Monitor, NodeDisk, Wal } from "effect-wal"
  *
  * class Events extends Wal.Service<Events>()("app/Events") {}
