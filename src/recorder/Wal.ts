@@ -79,9 +79,11 @@ export interface LogClass<
   in out Decoding = never
 > extends Context.ServiceClass<Self, Id, Log<Event, Encoding, Decoding>> {
   /**
-   * The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`. When it is down
-   * for good, every commit fails, and the fiber that built the layer is interrupted unless it closes the log within a
-   * second (promise 52). Layers that are merged are built by fibers that have ended: then watch `maintainer.down`.
+   * The maintainer is a fiber of this runtime. It needs no thread, and is deterministic under `TestClock`.
+   *
+   * When it is down for good, every commit fails, and the fiber that built the layer is interrupted unless it closes
+   * the log within a second (promise 52). Layers that are merged are built by fibers that have ended: then watch
+   * `maintainer.down`.
    */
   readonly layer: (options: WalOptions & FiberOptions) => Layer.Layer<Self, WalError, Disk>
   /**
