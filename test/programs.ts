@@ -11,6 +11,7 @@ export const sources = {
   main: "src/cli/main.ts",
   maintainerThread: "src/maintainer/maintainerThread.ts",
   compressorThread: "src/maintainer/compressorThread.ts",
+  verifyThread: "src/cli/verifying/verifyThread.ts",
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
   lockHolder: "test/disk/lockHolder.ts",

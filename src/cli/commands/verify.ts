@@ -13,6 +13,7 @@ import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { checkAhead } from "../verifying/VerifyAhead.ts"
 
 /** The command. */
 export const verify = Command.make(
@@ -43,10 +44,14 @@ export const verify = Command.make(
     }
     yield* requireDirectory(dir)
     const verifying = withReadProgress(
-      Verify.verify({
-        directory: dir,
-        ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
-      }),
+      Verify.verifyWith(
+        {
+          directory: dir,
+          ...(incremental ? { incremental: again ? "again" as const : "onlyNew" as const } : {})
+        },
+        // A rate holds for what this thread reads.
+        Option.isSome(rate) ? Verify.checkNothingAhead : checkAhead
+      ),
       { label: "verifying", directory: dir, passes: 1, isWanted: !json }
     )
     const found = yield* Option.match(rate, {

@@ -91,7 +91,7 @@ export const withProgress = <A, E, R>(
 
 /**
  * Shows how many bytes of a directory's segments `work` has read. `passes` is how often it reads each of them. A
- * segment counts as read as soon as the next one is opened, even if parts of it were skipped.
+ * segment counts as read as soon as the next one is looked at, even if parts of it were skipped.
  */
 export const withReadProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
@@ -109,17 +109,22 @@ export const withReadProgress = <A, E, R>(
     for (const bytes of bytesByName.values()) total += bytes * options.passes
     let before = 0
     let current = { path: "", bytes: 0, read: 0 }
+    const reach = (path: string) => {
+      const bytes = bytesByName.get(nameIn(path))
+      if (bytes === undefined) return undefined
+      if (current.path !== path) {
+        before += current.bytes
+        current = { path, bytes, read: 0 }
+      }
+      return current
+    }
     const metered = Disk.of({
       ...disk,
+      stat: (path) => Effect.tap(disk.stat(path), () => Effect.sync(() => reach(path))),
       open: (path, mode) =>
         Effect.map(disk.open(path, mode), (file) => {
-          const bytes = mode === "read" ? bytesByName.get(nameIn(path)) : undefined
-          if (bytes === undefined) return file
-          if (current.path !== path) {
-            before += current.bytes
-            current = { path, bytes, read: 0 }
-          }
-          const segment = current
+          const segment = mode === "read" ? reach(path) : undefined
+          if (segment === undefined) return file
           return {
             ...file,
             read: (target: Uint8Array, offset: number) =>

@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { Disk } from "../../disk/Disk.ts"
 import type { DiskError } from "../../disk/Disk.ts"
 import { holesName } from "../../disk/FileNames.ts"
@@ -179,15 +180,25 @@ const Options = Schema.Struct({ ...readingFields, incremental: Schema.optional(o
  */
 export const verify: (options: VerifyOptions) => Effect.Effect<VerifyReport, DiskError, Disk> = Effect.fn(
   "Verify.verify"
-)(function*(options: VerifyOptions) {
+)((options: VerifyOptions) => verifyWith(options, checkNothingAhead))
+
+/** As `verify`, with help: `checkAhead` is asked for each file before it is read here. */
+export const verifyWith = Effect.fnUntraced(function*(options: VerifyOptions, checkAhead: CheckAhead) {
   requireOptions("options", Options, options)
   const directory = new SegmentDirectory(options.directory, options.naming)
   yield* Effect.annotateCurrentSpan("log", directory.path)
   const listing = yield* directory.scan
   const { incremental } = options
   const list = incremental === "onlyNew" ? yield* VerifiedFiles.read(directory.path) : undefined
-  const walk = new Walk(listing, directory, list?.keys ?? new Set())
-  for (const entry of segmentsOf(listing)) yield* visit(walk, entry)
+  const remembered = list?.keys ?? new Set()
+  const entries = segmentsOf(listing)
+  // Of the newest one a recorder may still change what was found. Where files are remembered, little is read.
+  const closed = remembered.size > 0 ? [] : entries.slice(0, -1).flatMap((entry) => directory.filesOf(entry))
+  const walk = new Walk(listing, directory, remembered)
+  yield* Effect.scoped(Effect.gen(function*() {
+    walk.checkedAhead = yield* checkAhead(closed)
+    for (const entry of entries) yield* visit(walk, entry)
+  }))
   // A file that is gone is forgotten, and so is one that has a fault.
   const notRemembered = incremental === undefined ? "" : yield* VerifiedFiles.write(directory.path, walk.whole)
   const meta = yield* MetaStore.read(directory.path)
@@ -250,6 +261,7 @@ class Walk {
   before: Before | undefined
   firstSegmentIndex: number | undefined
   lastSegmentIndex: number | undefined
+  checkedAhead: Effect.Success<ReturnType<CheckAhead>> = () => Effect.undefined
 
   constructor(listing: Listing, directory: SegmentDirectory, remembered: ReadonlySet<string>) {
     this.directory = directory
@@ -446,13 +458,42 @@ const checkFile = Effect.fnUntraced(function*(walk: Walk, file: SegmentFile, end
   const key = VerifiedFiles.keyOf(stat)
   if (walk.remembered.has(key)) {
     const { header } = yield* readStart(file)
-    if (header.closedNanos !== 0n && faultBetween(end, header, firstIdOf(header)) === undefined) {
+    if (continuesBy(end, header)) {
       const checked: Checked = { key, summary: summaryOf(header, stat.bytes), remembered: true }
       return checked
     }
   }
-  const checked: Checked = { key, summary: yield* verifySegment(file, end.expectations), remembered: false }
+  const ahead = yield* walk.checkedAhead(file)
+  // What was found of a file alone is what reading it again would give, when it also continues the one before.
+  const isFound = ahead !== undefined && ahead.key === key && continuesBy(end, ahead.summary.header)
+  const summary = isFound ? ahead.summary : yield* verifySegment(file, end.expectations)
+  const checked: Checked = { key, summary, remembered: false }
   return checked
+})
+
+const continuesBy = (end: SegmentEnd, header: SegmentHeader): boolean =>
+  header.closedNanos !== 0n && faultBetween(end, header, firstIdOf(header)) === undefined
+
+/** What a file turned out to be by itself, before the walk came to it. */
+export interface CheckedAhead {
+  /** As `VerifiedFiles.keyOf`, before it was read. */
+  readonly key: string
+  readonly summary: SegmentSummary
+}
+
+/** Checks files ahead of the walk, perhaps; the function that it gives waits for what was found of a file. */
+export type CheckAhead = (
+  files: ReadonlyArray<SegmentFile>
+) => Effect.Effect<(file: SegmentFile) => Effect.Effect<CheckedAhead | undefined>, never, Scope.Scope>
+
+/** No help. */
+export const checkNothingAhead: CheckAhead = () => Effect.succeed(() => Effect.undefined)
+
+/** Checks a file by itself. */
+export const checkAlone = Effect.fnUntraced(function*(file: SegmentFile) {
+  const key = VerifiedFiles.keyOf(yield* Disk.use((disk) => disk.stat(file.path)))
+  const summary = yield* verifySegment(file, { segmentIndex: file.segmentIndex })
+  return { key, summary } satisfies CheckedAhead
 })
 
 /** The summary by a closed header, of a segment whose bytes were found to agree with it. */

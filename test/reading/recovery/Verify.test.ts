@@ -1,12 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { Disk } from "../../../src/disk/Disk.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { format1Layout } from "../../../src/format/SegmentLayout.ts"
-import { formatVerifyFault, verify } from "../../../src/reading/recovery/Verify.ts"
-import type { VerifyReport } from "../../../src/reading/recovery/Verify.ts"
+import {
+  checkAlone,
+  formatVerifyFault,
+  verify as verifyAlone,
+  verifyWith
+} from "../../../src/reading/recovery/Verify.ts"
+import type { VerifyOptions, VerifyReport } from "../../../src/reading/recovery/Verify.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
 import { formats } from "../../fixtures/formats.ts"
 import {
@@ -21,6 +28,24 @@ import {
   unclosedByAnother
 } from "../../fixtures/segments.ts"
 import { directory, onSimulatedDisk, unlink } from "../../fixtures/simulatedWal.ts"
+
+/** Verifies without help, and with the help of one that has found out everything before; the reports are the same. */
+const verify = Effect.fnUntraced(function*(options: VerifyOptions) {
+  const disk = Context.pick(Disk)(yield* Effect.context<Disk>())
+  const report = yield* verifyAlone(options)
+  if (options.incremental !== undefined) return report
+  const helped = yield* verifyWith(options, (files) =>
+    Effect.gen(function*() {
+      const found = new Map<string, Effect.Success<ReturnType<typeof checkAlone>>>()
+      for (const file of files) {
+        const checked = yield* Effect.provide(Effect.option(checkAlone(file)), disk)
+        if (Option.isSome(checked)) found.set(file.path, checked.value)
+      }
+      return (file) => Effect.succeed(found.get(file.path))
+    }))
+  assert.deepStrictEqual(helped, report)
+  return report
+})
 
 /** Each fault as its kind (or reason) and segment. */
 const faultsOf = (report: VerifyReport): ReadonlyArray<string> =>
@@ -158,7 +183,7 @@ describe.each(formats)("Verify ($name)", ({ layout }) => {
           return yield* disk.open(path, mode)
         }, Effect.provideService(Disk, disk))
       })
-      const report = yield* Effect.provideService(verify({ directory }), Disk, changing)
+      const report = yield* Effect.provideService(verifyAlone({ directory }), Disk, changing)
       assert.deepStrictEqual(faultsOf(report), [])
       assert.deepStrictEqual(report.segments.map(({ segmentIndex }) => segmentIndex), [0, 3])
     }).pipe(onSimulatedDisk))
