@@ -40,8 +40,11 @@ export class Faults {
 
   readonly heal: Effect.Effect<void> = Effect.suspend(() => {
     this.#trace.add("the disk is healed")
-    this.isHealthy = true
-    return Effect.andThen(this.#simulated.heal, this.#simulated.setCapacityBytes(diskBytes))
+    return this.#simulated.heal.pipe(
+      Effect.andThen(this.#simulated.setCapacityBytes(diskBytes)),
+      // Last: the power may fail before.
+      Effect.andThen(Effect.sync(() => void (this.isHealthy = true)))
+    )
   })
 
   readonly maybeHeal: Effect.Effect<void> = Effect.suspend(() => this.#random.chance(0.5) ? this.heal : Effect.void)
@@ -59,7 +62,7 @@ export class Faults {
         return Effect.flatMap(this.#disk.freeBytes("/"), (freeBytes) => {
           // At any byte of what is written next, or far beyond.
           const roomBytes = random.chance(0.7) ? random.below(3000) : 0
-          return simulated.setCapacityBytes(diskBytes - freeBytes + roomBytes)
+          return simulated.setCapacityBytes(Math.max(0, diskBytes - freeBytes + roomBytes))
         }).pipe(Effect.ignore)
       case 1:
         return simulated.failAlways("sync", "Io", random.chance(0.5) ? /wal\.tmp$/ : undefined)
