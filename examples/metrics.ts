@@ -106,9 +106,8 @@ const main = Effect.gen(function*() {
     // Outermost, so that it outlives the drain and pushes its spans too.
     Effect.provide(pushedSpans(collector.url))
   )
-  const spans =
-    collector.received.get("/v1/traces")?.match(/\b(?:SegmentFlusher\.persist|FreezeStep\.freeze|FreeStep\.free)\b/g) ??
-      []
+  const spans = collector.received.get("/v1/traces")?.match(/\bSegmentMaintainer\.(?:persist|freeze|free)\b/g) ??
+    []
   const metrics = new Set(collector.received.get("/v1/metrics")?.match(/effect_wal_\w+/g))
   yield* Console.log(`The collector received ${metrics.size} metrics, and spans of ${[...new Set(spans)].join(", ")}.`)
   if (metrics.size === 0 || spans.length === 0) return yield* Effect.die(new Error("the collector received nothing"))

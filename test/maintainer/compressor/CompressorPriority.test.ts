@@ -98,7 +98,8 @@ const isOnlyWhenIdleAlready = hasChrt && threads().get(String(process.pid))?.isO
 
 describe.skipIf(!hasChrt || isOnlyWhenIdleAlready)("on Linux with chrt (of util-linux)", () => {
   it("the thread runs on idle processors only while it gives way; one that is waited for takes its place, and it ends", async () => {
-    const compressor = threadedFrom(new URL("../../../src/maintainer/compressorThread.ts", import.meta.url))
+    // A module of its own, so that no thread of another test that has just ended is taken for it.
+    const compressor = threadedFrom(new URL("../../../src/maintainer/compressorThread.ts?priority", import.meta.url))
     const content = new Uint8Array(new SharedArrayBuffer(1000)).fill(97)
     /** Compresses, and returns which compressing threads were started for it. */
     const begunFor = async (options: CompressOptions) => {

@@ -5,6 +5,7 @@ import * as Logger from "effect/Logger"
 import { Numbers, optionsFor } from "./recordAndCheck.ts"
 
 const directory = process.argv[2] ?? "./log"
+process.env["MARK_OF_DEATH"] = `${directory}.died`
 const threadModule = new URL("./dyingThread.ts", import.meta.url)
 
 const program = Effect.gen(function*() {
