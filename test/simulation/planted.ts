@@ -336,7 +336,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 94,
+    seedFirst: 220,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
