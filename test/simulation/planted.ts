@@ -168,14 +168,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 258,
+    seedFirst: 290,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 500,
+    seedFirst: 509,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -195,7 +195,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment gets its name before its bytes are synced",
     seedsMax: 150,
-    seedFirst: 4,
+    seedFirst: 5,
     focus: { after: / rename .*\.wal: ok$/, by: "power off" },
     plant: () => {
       const waiting = new Map<string, DiskFile>()
@@ -230,7 +230,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the closed header is written with its blocks, under one fdatasync",
     seedsMax: 60,
-    seedFirst: 4,
+    seedFirst: 8,
     plant: onFiles((file) => {
       let isCut = false
       return {
@@ -250,7 +250,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 224,
+    seedFirst: 228,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -329,6 +329,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "temporary files are left behind",
     seedsMax: 30,
+    seedFirst: 2,
     plant: onDisk((disk) => ({
       unlink: (path) => path.endsWith(".tmp") ? Effect.asVoid(disk.stat(path)) : disk.unlink(path)
     }))
@@ -336,7 +337,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a short write is taken for a whole one",
     seedsMax: 100,
-    seedFirst: 220,
+    seedFirst: 249,
     plant: onFiles((file) => ({
       write: (chunks, offset) => Effect.as(file.write(chunks, offset), bytesOf(chunks))
     }))
@@ -344,6 +345,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest segment is overlooked when a directory is opened",
     seedsMax: 10,
+    seedFirst: 2,
     plant: onDisk((disk) => ({
       list: (path) =>
         Effect.map(disk.list(path), (entries) => {
@@ -355,6 +357,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot file is taken for an empty one",
     seedsMax: 10,
+    seedFirst: 2,
     plant: onDisk((disk) => ({
       stat: (path) => Effect.map(disk.stat(path), (stat) => path.endsWith(".wal") ? { ...stat, bytes: 0 } : stat)
     }))
@@ -381,6 +384,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the durable position goes back",
     seedsMax: 60,
+    seedFirst: 2,
     plant: () => atEveryFifthLook((positions) => ({ ...positions, durable: Math.max(0, positions.durable - 1) }))
   },
   {
@@ -398,17 +402,19 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a replay leaves an event out",
     seedsMax: 10,
+    seedFirst: 2,
     plant: () => ({ replayed: (id, bytes) => id % 7 === 3 ? undefined : { id, bytes } })
   },
   {
     name: "a replay gives an event another id",
     seedsMax: 10,
+    seedFirst: 2,
     plant: () => ({ replayed: (id, bytes) => ({ id: id % 7 === 3 ? id + 1 : id, bytes }) })
   },
   {
     name: "a replay cuts an event short",
     seedsMax: 10,
-    seedFirst: 4,
+    seedFirst: 5,
     plant: () => ({ replayed: (id, bytes) => ({ id, bytes: bytes.length > 32 ? bytes.subarray(1) : bytes }) })
   },
   {
@@ -427,6 +433,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the drain comes back at once",
     seedsMax: 10,
+    seedFirst: 2,
     plant: () => ({
       maintainer: (service) => {
         const none = { persist: 0, freeze: 0, free: 0 }
@@ -472,6 +479,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the watermark is published before the event is copied",
     seedsMax: 30,
+    seedFirst: 2,
     plant: onAppends(({ writer }) => {
       let copyLater: (() => void) | undefined
       writer.appendUnsafe = (event) => {
@@ -487,6 +495,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a batch is appended event by event",
     seedsMax: 60,
+    seedFirst: 2,
     plant: onAppends(({ writer }) => {
       const append = writer.appendUnsafe.bind(writer)
       const appendAll = writer.appendAllUnsafe.bind(writer)
@@ -501,7 +510,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the wal_id is forgotten when a directory is opened again",
     seedsMax: 30,
-    seedFirst: 4,
+    seedFirst: 5,
     plant: () => {
       let opened = 0
       return {
@@ -522,18 +531,19 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the chain begins anew when a directory is opened again",
     seedsMax: 30,
-    seedFirst: 4,
+    seedFirst: 5,
     plant: onAppends((_, arena) => Arena.putClosedUnsafe(arena, Arena.closed(arena).index, 0n))
   },
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 46,
+    seedFirst: 48,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
     name: "a segment that is continued gives an id out again",
     seedsMax: 60,
+    seedFirst: 5,
     plant: onAppends((_, arena) =>
       changeContinued(arena, (sealed) => ({ ...sealed, eventCount: sealed.eventCount - 1 }))
     )
@@ -552,7 +562,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the limit of cold segments counts files",
     seedsMax: 150,
-    seedFirst: 24,
+    seedFirst: 104,
     limits: { maxSegments: 2, maxCompressedSegments: 4 },
     plant: () => ({
       outcome: (outcome) => outcome._tag === "Persisted" ? { ...outcome, usedBytes: Number.MAX_SAFE_INTEGER } : outcome
@@ -576,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 330,
+    seedFirst: 369,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -622,13 +632,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "limits that are changed stay as they were",
     seedsMax: 300,
-    seedFirst: 49,
+    seedFirst: 58,
     plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
   },
   {
     name: "the limit of hot segments is forgotten at a rotation",
     seedsMax: 200,
-    seedFirst: 6,
+    seedFirst: 25,
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
@@ -640,7 +650,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the deadline of a drain ends persisting too",
     seedsMax: 200,
-    seedFirst: 4,
+    seedFirst: 7,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -657,7 +667,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 480,
+    seedFirst: 565,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -669,7 +679,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 209,
+    seedFirst: 271,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMax: Duration.seconds(20) },
     plant: onDisk((disk) => ({
       stat: (path) =>
@@ -685,7 +695,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "verification passes over rotten bits",
     seedsMax: 60,
-    seedFirst: 9,
+    seedFirst: 10,
     plant: () => ({ verified: () => [] })
   },
   {
@@ -712,7 +722,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hole is acknowledged before its evidence is durable",
     seedsMax: 100,
-    seedFirst: 22,
+    seedFirst: 26,
     damageShare: 1,
     plant: () => ({
       disk: (disk) => ({
@@ -726,7 +736,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "ids are given out again after a segment was moved away",
     seedsMax: 100,
-    seedFirst: 8,
+    seedFirst: 9,
     damageShare: 1,
     openRotShare: 0,
     plant: () => {
