@@ -214,7 +214,7 @@ const flood = Effect.gen(function*() {
     const alone: Array<number> = []
     const beside: Array<number> = []
     const waitedFor: Array<number> = []
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < 2; round++) {
       alone.push(...(yield* commits).millis)
       const fiber = yield* Effect.forkChild(flooding)
       const found = yield* commits
