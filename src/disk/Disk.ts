@@ -17,8 +17,7 @@
  *
  * Reads and writes may be short, as in POSIX; `readFully` and `writeFully` loop.
  *
- * Every maintainer thread loads this module. So its error and the reasons are no `Schema`: that takes 11 MiB and 70 ms
- * of every thread.
+ * Its error and the reasons are plain classes and no `Schema`: nothing encodes them, and a report carries their words.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"

@@ -1,5 +1,5 @@
 /**
- * Reasons of errors that every maintainer thread loads: a class each, and no `Schema` (see `Disk`).
+ * Reasons of errors that nothing encodes: a class each, and no `Schema` (see `Disk`).
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
