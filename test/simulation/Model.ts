@@ -45,6 +45,7 @@ export class Model {
    * it.
    */
   wasClockBelieved = false
+  #isOpening = false
 
   /** A life with this setup begins. */
   setUp(scenario: Pick<Scenario, "wal">): void {
@@ -57,9 +58,14 @@ export class Model {
     if (setMillis < 0) this.wasClockBelieved = true
   }
 
-  /** An opening has failed while the clock was off by so much, and another one follows. */
-  opensAgain(setMillis: number): void {
-    if (setMillis > 0) this.wasClockBelieved = true
+  /** An opening begins while the clock is off by so much. One before it may have failed, or ended with its process. */
+  opens(setMillis: number): void {
+    if (this.#isOpening && setMillis > 0) this.wasClockBelieved = true
+    this.#isOpening = true
+  }
+
+  opened(): void {
+    this.#isOpening = false
   }
 
   limited({ ageMax, bytesMax, freeBytesMin, maxCompressedSegments, maxSegments }: ResolvedLimits): void {

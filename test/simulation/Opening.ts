@@ -32,6 +32,7 @@ export const open = (life: Life): Effect.Effect<Opened> =>
     for (let attempt = 1;; attempt++) {
       life.doing = `opening, attempt ${attempt}`
       watch.opens(world.nowMillis)
+      model.opens(world.setMillis)
       const maintainerScope = yield* Scope.make()
       const recorderScope = yield* Scope.make()
       const exit = yield* Effect.exit(Effect.gen(function*() {
@@ -49,11 +50,11 @@ export const open = (life: Life): Effect.Effect<Opened> =>
         life.arena = Context.get(services, SegmentArena)
         life.maintainer = maintainer
         watch.opened(world.nowMillis)
+        model.opened()
         noteAppends(life, recorder)
         return { services, recorder, maintainer, maintainerScope, recorderScope }
       }
       checkFailure(life, exit.cause)
-      model.opensAgain(world.setMillis)
       if (attempt > 3 || random.chance(0.5)) yield* life.faults.heal
       yield* Scope.close(recorderScope, Exit.void)
       yield* Scope.close(maintainerScope, Exit.void)
