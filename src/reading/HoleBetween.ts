@@ -15,7 +15,7 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 /** How the log goes before the hole. */
 interface LogBefore {
   readonly segmentIndex: number
-  /** `undefined` when that segment is damaged, so that it does not tell. */
+  /** `undefined` when that segment is damaged, so that it does not tell, or was not read. */
   readonly lastEventId: number | undefined
 }
 
@@ -46,11 +46,14 @@ export const holeBetween = (
   return { ...hole, ...begin, lastSegmentIndex: after.segmentIndex - 1, lastEventId: firstEventId - 1 }
 }
 
-/** Whether a hole begins in a segment that is still in place, before missing ones that it names too. */
+/**
+ * Whether missing segments lie inside a hole that begins before them: the segment before them is still in place, or a
+ * reader begins after it and knows nothing of it.
+ */
 const beginsInside = (hole: AcknowledgedHole, { lastEventId, segmentIndex }: LogBefore, after: LogAfter): boolean =>
   segmentIndex + 1 < after.segmentIndex && hole.firstSegmentIndex <= segmentIndex &&
-  segmentIndex < hole.lastSegmentIndex && lastEventId !== undefined && hole.firstEventId <= lastEventId &&
-  lastEventId <= hole.lastEventId
+  segmentIndex < hole.lastSegmentIndex &&
+  (lastEventId === undefined || hole.firstEventId <= lastEventId && lastEventId <= hole.lastEventId)
 
 /** The hole with which a log ends: nothing has been begun after it. `undefined` when none was acknowledged. */
 export const holeAtEnd = (holes: ReadonlyArray<AcknowledgedHole>, before: LogBefore): AcknowledgedHole | undefined =>

@@ -227,6 +227,21 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       assert.strictEqual(deleted._tag, "EventsDeleted")
     }).pipe(onSimulatedDisk))
 
+  it.effect("and its damaged neighbours are told to a replay that begins with any of them", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ layout, segments: [10, 10, 10, 10, 10], commitEvents: 5 })
+      // In their first blocks, so that nothing of them stays.
+      for (const segment of wal.slice(1, 4)) segment.bytes[headerBytes + 70]! ^= 1
+      yield* put(directory, ...wal.map(hot))
+      for (const segmentIndex of [1, 2, 3]) yield* quarantineSegment(where, segmentIndex)
+      for (const segmentIndex of [1, 2, 3]) {
+        const from = { segmentIndex }
+        assert.strictEqual((yield* read({ skips: false, from })).failure, "EventsLost", `from ${segmentIndex}`)
+        const { failure, ids } = yield* read({ skips: true, from })
+        assert.deepStrictEqual({ failure, ids }, { failure: undefined, ids: range(41, 50) }, `from ${segmentIndex}`)
+      }
+    }).pipe(onSimulatedDisk))
+
   it.effect("that is the newest is told at the end of a replay, although nothing follows", () =>
     Effect.gen(function*() {
       for (const segments of [[10, 10], [10]]) {
