@@ -42,13 +42,19 @@ const shortcutTo = (path: string): Shortcut => {
   return linkTo(path, tmpdir())
 }
 
+/** Begins the name of a directory that holds a short link. */
+const prefix = "effect-wal-"
+/** What `mkdtemp` draws and puts after a prefix, in bytes. */
+const drawnLength = 6
+
 /**
  * A path through a short link to the directory, for systems without `/proc`. The link is in `root`, unless that is long
  * itself, as on macOS.
  */
 export const linkTo = (path: string, root: string): Shortcut => {
-  const isShort = Buffer.byteLength(join(root, "effect-wal-XXXXXX/d", basename(path))) <= addressBytesMax
-  const temporary = fs.mkdtempSync(join(isShort ? root : "/tmp", "effect-wal-"))
+  const throughRoot = join(root, prefix.padEnd(prefix.length + drawnLength), "d", basename(path))
+  const isShort = Buffer.byteLength(throughRoot) <= addressBytesMax
+  const temporary = fs.mkdtempSync(join(isShort ? root : "/tmp", prefix))
   const directory = join(temporary, "d")
   fs.symlinkSync(dirname(path), directory)
   return { path: join(directory, basename(path)), remove: () => fs.rmSync(temporary, { recursive: true }) }
