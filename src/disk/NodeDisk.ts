@@ -57,18 +57,12 @@ export const layer: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(
 /**
  * `Disk` by calls that block the calling thread: answers soonest, and is meant for threads that have nothing else to
  * do.
- *
- * @since 0.1.0
- * @category layers
  */
 export const layerBlocking: Layer.Layer<Disk> = Layer.fresh(Layer.sync(Disk, () => make(blocking)))
 
 /**
  * As `layerBlocking` while `isAlone` returns `true`. Otherwise every sync goes to libuv's thread pool: how long it
  * takes, the disk decides, and whatever else the calling thread works for would wait for it too.
- *
- * @since 0.1.0
- * @category layers
  */
 export const layerBlockingWhile = (isAlone: () => boolean): Layer.Layer<Disk> =>
   Layer.fresh(Layer.sync(Disk, () =>

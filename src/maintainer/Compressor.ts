@@ -115,9 +115,6 @@ export const settle = <A, E>(
 /**
  * Starts what may run in another thread, for a `settle` that comes later. A promise counts as handled, also when the
  * one who would have waited for it was interrupted.
- *
- * @since 0.1.0
- * @category running
  */
 export const begin = <A, E>(
   run: () => Promise<A> | A,

@@ -29,9 +29,6 @@ import type { SeatData } from "./threads/ThreadMessages.ts"
 
 /**
  * More executors than this would only wait for each other: the disk limits compression long before.
- *
- * @since 0.1.0
- * @category limits
  */
 export const workersMax = 16
 

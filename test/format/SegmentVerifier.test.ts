@@ -10,7 +10,7 @@ import type { SegmentLayout } from "../../src/format/SegmentLayout.ts"
 import { SegmentVerifier } from "../../src/format/SegmentVerifier.ts"
 import type { SegmentSummary, VerifiedBlock } from "../../src/format/SegmentVerifier.ts"
 import { xxh64 } from "../../src/internal/xxh64.ts"
-import { eventsOf } from "../../src/reading/segment/BlockEvents.ts"
+import { eventsIn } from "../../src/reading/segment/BlockEvents.ts"
 import { buildSegment, eventsNamed, format1Events, smallBlocks } from "../fixtures/segments.ts"
 import type { BuiltSegment } from "../fixtures/segments.ts"
 import { swept } from "../sweep.ts"
@@ -26,7 +26,9 @@ interface Read {
 const read = (bytes: Uint8Array, expected: SegmentExpectations = {}): Read => {
   const events: Array<string> = []
   const onBlock = (block: VerifiedBlock) => {
-    for (const { bytes, id } of eventsOf(block)) events.push(`${id}:${Buffer.from(bytes).toString("hex")}`)
+    for (const { bytes, id } of eventsIn(block)(block.eventCount)) {
+      events.push(`${id}:${Buffer.from(bytes).toString("hex")}`)
+    }
   }
   const verifier = new SegmentVerifier(expected)
   verifier.push(bytes, true, onBlock)
@@ -90,7 +92,9 @@ describe("SegmentVerifier", () => {
         let held = Buffer.alloc(0)
         const feed = (atEnd: boolean): void => {
           const used = verifier.push(held, atEnd, (block) => {
-            for (const event of eventsOf(block)) events.push(`${event.id}:${Buffer.from(event.bytes).toString("hex")}`)
+            for (const event of eventsIn(block)(block.eventCount)) {
+              events.push(`${event.id}:${Buffer.from(event.bytes).toString("hex")}`)
+            }
           })
           held = held.subarray(used)
         }

@@ -95,9 +95,6 @@ export const eventsIn = (block: VerifiedBlock): (countMax: number) => Array<Reco
   }
 }
 
-/** The events of a block, in order. */
-export const eventsOf = (block: VerifiedBlock): Array<RecordedEvent> => eventsIn(block)(block.eventCount)
-
 /** The time of the events of a block, as `RecordedEvent.time`. */
 export const timeOf = ({ flushNanos }: VerifiedBlock): DateTime.Utc | undefined =>
   flushNanos === 0n ? undefined : DateTime.makeUnsafe(Number(flushNanos / 1_000_000n))

@@ -8,22 +8,9 @@ import * as Schema from "effect/Schema"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { Lz4FrameError } from "../../format/lz4/Lz4Frame.ts"
 import { segmentFault } from "../../format/SegmentFault.ts"
-import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
+import type { SegmentFault } from "../../format/SegmentFault.ts"
 import { plainText } from "../../internal/plainText.ts"
-import {
-  BadBlockHeader,
-  BadEvent,
-  BadFrame,
-  BadHeader,
-  BadOrder,
-  BadPayload,
-  BrokenChain,
-  CountMismatch,
-  NotZero,
-  SegmentCorruptReason,
-  TrailingBytes,
-  Truncated
-} from "./SegmentCorruptReason.ts"
+import { SegmentCorruptReason, segmentCorruptReason } from "./SegmentCorruptReason.ts"
 
 /**
  * A segment is damaged, or does not belong where it is. Reading it again does not help.
@@ -49,25 +36,11 @@ export class SegmentCorrupt extends Schema.TaggedError<SegmentCorrupt>()("Segmen
   }
 }
 
-const reasons = {
-  Truncated,
-  BadHeader,
-  BadBlockHeader,
-  BadPayload,
-  BrokenChain,
-  BadOrder,
-  BadEvent,
-  NotZero,
-  TrailingBytes,
-  CountMismatch,
-  BadFrame
-} satisfies Record<SegmentFaultKind, unknown>
-
 /** The error of a fault in a file. */
 export const corrupt = (
   { path, segmentIndex }: { readonly path: string; readonly segmentIndex: number },
-  { expected, found, kind, offset }: SegmentFault
-): SegmentCorrupt => new SegmentCorrupt({ path, segmentIndex, reason: new reasons[kind]({ offset, expected, found }) })
+  fault: SegmentFault
+): SegmentCorrupt => new SegmentCorrupt({ path, segmentIndex, reason: segmentCorruptReason(fault) })
 
 /** What the LZ4 decoder threw, as a fault. Anything else that it throws is our own mistake and stays a defect. */
 const frameFault = (error: unknown): SegmentFault => {

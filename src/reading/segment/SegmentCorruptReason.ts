@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { formatFault, segmentFault } from "../../format/SegmentFault.ts"
-import type { SegmentFaultKind } from "../../format/SegmentFault.ts"
+import type { SegmentFault, SegmentFaultKind } from "../../format/SegmentFault.ts"
 import { plainText } from "../../internal/plainText.ts"
 
 /** Where a segment is wrong, and how. */
@@ -200,13 +200,7 @@ export class BadFrame extends Schema.TaggedError<BadFrame>("effect-wal/SegmentCo
   }
 }
 
-/**
- * The schema of {@link SegmentCorruptReason}.
- *
- * @since 0.1.0
- * @category reasons
- */
-export const SegmentCorruptReason = Schema.Union([
+const reasons = {
   Truncated,
   BadHeader,
   BadBlockHeader,
@@ -218,7 +212,15 @@ export const SegmentCorruptReason = Schema.Union([
   TrailingBytes,
   CountMismatch,
   BadFrame
-])
+} satisfies Record<SegmentFaultKind, unknown>
+
+/**
+ * The schema of {@link SegmentCorruptReason}.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export const SegmentCorruptReason = Schema.Union(Object.values(reasons))
 
 /**
  * How a segment is damaged: a reason for each kind of fault.
@@ -227,3 +229,12 @@ export const SegmentCorruptReason = Schema.Union([
  * @category reasons
  */
 export type SegmentCorruptReason = typeof SegmentCorruptReason.Type
+
+/**
+ * The reason for a fault.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const segmentCorruptReason = ({ expected, found, kind, offset }: SegmentFault): SegmentCorruptReason =>
+  new reasons[kind]({ offset, expected, found })
