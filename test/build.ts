@@ -38,8 +38,11 @@ const buildPackage = async (): Promise<void> => {
   })
 }
 
-/** The folder of the bundles, two levels below a `package.json`, as `dist/cli` is. */
-const buildPrograms = async (): Promise<string> => {
+/**
+ * The files of one program's bundle. Each program is bundled alone: in a chunk that it shared with others it would load what only
+ * they need.
+ */
+const bundle = async (name: string, source: string) => {
   const built = await build({
     root,
     configFile: false,
@@ -50,16 +53,21 @@ const buildPrograms = async (): Promise<string> => {
       sourcemap: true,
       target: "node24",
       rolldownOptions: {
-        input: Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, join(root, source)])),
+        input: { [name]: join(root, source) },
         output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" }
       }
     },
     ssr: { noExternal: true, external: ["lz4-napi", "@node-rs/xxhash"] }
   })
-  const files = [built].flat().flatMap((one) => "output" in one ? one.output : []).map((file) => ({
+  return [built].flat().flatMap((one) => "output" in one ? one.output : []).map((file) => ({
     name: file.fileName,
     content: file.type === "chunk" ? file.code : file.source
   }))
+}
+
+/** The folder of the bundles, two levels below a `package.json`, as `dist/cli` is. */
+const buildPrograms = async (): Promise<string> => {
+  const files = (await Promise.all(Object.entries(sources).map(([name, source]) => bundle(name, source)))).flat()
   const hash = createHash("sha1")
   for (const { content, name } of files) hash.update(name).update(content)
   const place = join(cache, hash.digest("hex").slice(0, 12))

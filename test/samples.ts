@@ -22,8 +22,8 @@ export interface Sample {
 }
 
 export const samples = {
-  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 3, atLeast: 60, weight: 6 },
-  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 3, atLeast: 200, weight: 3 },
+  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 2, atLeast: 40, weight: 6 },
+  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 1, atLeast: 40 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 1, atLeast: 500 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
@@ -35,8 +35,8 @@ export const samples = {
   follow: { file: "recorder/Follow", cases: "followed logs", seconds: 0, atLeast: 0 },
   killsFiber: { file: "faults/kill", cases: "logs under kill -9 (fiber)", seconds: 0, atLeast: 1, weight: 2 },
   killsWorker: { file: "faults/kill", cases: "logs under kill -9 (worker)", seconds: 0, atLeast: 1, weight: 2 },
-  injectionsFiber: { file: "faults/inject", cases: "failing calls (fiber)", seconds: 2, atLeast: 6, weight: 2 },
-  injectionsWorker: { file: "faults/inject", cases: "failing calls (worker)", seconds: 2, atLeast: 6, weight: 2 },
+  injectionsFiber: { file: "faults/inject", cases: "failing calls (fiber)", seconds: 1, atLeast: 6, weight: 2 },
+  injectionsWorker: { file: "faults/inject", cases: "failing calls (worker)", seconds: 1, atLeast: 6, weight: 2 },
   openings: { file: "recorder/openings", cases: "processes that open and close", seconds: 0, atLeast: 1 },
   filesystems: { file: "faults/filesystems", cases: "broken file systems", seconds: 0, atLeast: 0, weight: 2 }
 } as const satisfies Record<string, Sample>

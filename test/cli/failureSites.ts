@@ -73,11 +73,12 @@ const isReached = ({ file, offset }: Site, { result }: Coverage): boolean => {
 /** The places that none of the processes came to whose coverage lies in a directory. */
 export const unreachedPlaces = (coverageDirectory: string): ReadonlyArray<string> => {
   const folder = dirname(program("main"))
-  let unreached = readdirSync(folder).filter((name) => name.endsWith(".js")).flatMap((name) => sitesIn(folder, name))
-  const known = new Set(unreached.map(({ place }) => place))
+  let sites = readdirSync(folder).filter((name) => name.endsWith(".js")).flatMap((name) => sitesIn(folder, name))
+  const unreached = new Set(places)
   for (const file of readdirSync(coverageDirectory)) {
     const coverage: Coverage = JSON.parse(readFileSync(join(coverageDirectory, file), "utf8"))
-    unreached = unreached.filter((site) => !isReached(site, coverage))
+    for (const site of sites) if (isReached(site, coverage)) unreached.delete(site.place)
+    sites = sites.filter(({ place }) => unreached.has(place))
   }
-  return [...places.filter((place) => !known.has(place)), ...unreached.map(({ place }) => place)]
+  return [...unreached]
 }

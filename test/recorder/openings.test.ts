@@ -6,9 +6,9 @@ import { program } from "../programs.ts"
 import { isLong, playSample } from "../samples.ts"
 
 /** A thousand take half a minute. */
-const times = isLong ? 1000 : 200
+const times = isLong ? 1000 : 120
 
-describe("hundreds of openings and closings", () => {
+describe("a hundred openings and closings", () => {
   it("leave nothing behind: the memory of a process stays flat, with a monitor and a thread's ring", ({ annotate }) =>
     playSample("openings", annotate, async () => {
       const { stdout } = await promisify(execFile)(process.execPath, [

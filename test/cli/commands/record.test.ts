@@ -24,8 +24,8 @@ const makeText = (lines: number): Buffer => {
   return Buffer.from(parts.join("\n"))
 }
 
-const lineCount = 40_000
-/** About 2.5 MB. */
+const lineCount = 20_000
+/** About 1.2 MB. */
 const text = makeText(lineCount)
 
 const names = (directory: string, ending: string): Array<string> =>
@@ -72,7 +72,7 @@ describe.concurrent("record and replay", () => {
       assert.strictEqual(replayed.stderr, "")
       assert.strictEqual(verified.code, 0, verified.stdout)
       const cold = names(directory, ".wal.lz4").map((name) => join(directory, name))
-      assert.isAtLeast(cold.length, 30)
+      assert.isAtLeast(cold.length, 12)
       assert.isAtMost(names(directory, ".wal").length, 4)
       assert.deepStrictEqual(names(directory, ".tmp"), [])
 
