@@ -21,7 +21,7 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 2,
     // All files of a worker share one copy of Effect's modules; loading them for each takes longer than many a file's tests.
     isolate: false,
-    // Tests make much garbage that is young: V8's default of 1 MiB takes a twentieth of their processor time.
+    // Tests make much garbage that is young. With V8's own size its collection takes a twentieth of their processor time.
     execArgv: ["--min-semi-space-size=32"],
     sequence: { sequencer: LongestFirst },
     testTimeout: hangMillis,

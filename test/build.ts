@@ -39,8 +39,8 @@ const buildPackage = async (): Promise<void> => {
 }
 
 /**
- * The files of one program's bundle. Each program is bundled alone: in a chunk that it shared with others it would load what only
- * they need.
+ * The files of one program's bundle. Each program is bundled alone: a chunk that it shared with others would make it
+ * load what only they need.
  */
 const bundle = async (name: string, source: string) => {
   const built = await build({

@@ -1,8 +1,8 @@
 /**
- * Preloaded into a command (`slowly`, `drawnTwiceBefore`), so that it can be seen at its work, and ended in the middle of it.
+ * Preloaded into a command (`slowly`, `drawnTwiceBefore`): a test can see it at its work, and end it in the middle.
  *
- * With `OPEN_MILLIS` opening a segment takes so long, and is said on standard error when it begins. With `DRAWN_FROM` the
- * segments from this index on are opened when the command has drawn its progress twice since the first of them was to be.
+ * With `OPEN_MILLIS`, opening a segment takes so many milliseconds, and standard error tells when it begins. With
+ * `DRAWN_FROM`, the command asks for the segments from this index on, and gets them after it has drawn its progress twice.
  */
 import fs from "node:fs"
 import { syncBuiltinESMExports } from "node:module"

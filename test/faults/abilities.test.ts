@@ -36,7 +36,7 @@ describe.skipIf(injectionMissing() !== "").each(layers)("a file system (%s)", (l
       return testimony.lines.at(-1) ?? testimony.stderr
     })
 
-  // Nothing links, and this holds that nothing begins to.
+  // Nothing links today. A rename made of a link and an unlink, which is the usual one that replaces nothing, fails here.
   it.live("without hard links records as any other", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* lastLine("link,linkat", "EPERM"), "end 60")
