@@ -158,6 +158,17 @@ describe("a store in a directory", () => {
       assert.strictEqual(taken, 20)
     }))
 
+  it.effect("keeps what is in a directory that a process has made and not synced before it died", () =>
+    Effect.gen(function*() {
+      for (let seed = 0; seed < 20; seed++) {
+        const simulated = yield* newDisk(seed)
+        yield* simulated.disk.makeDirectory(`${directory}/log/segments`)
+        yield* withStore(simulated, (store) => store.put("log/segments/a", bytes("a")))
+        yield* simulated.crash
+        assert.deepStrictEqual([...yield* withStore(simulated, contentsOf)], [["log/segments/a", "a"]], `seed ${seed}`)
+      }
+    }))
+
   it.effect("keeps what was there when the disk is full, and calls that busy", () =>
     Effect.gen(function*() {
       const simulated = yield* newDisk(1)
