@@ -16,7 +16,7 @@
  * A row of a hole stands for a segment that is lost: it was damaged and moved to quarantine, and the loss of its events
  * is acknowledged; or it was deleted before it was archived, because that was allowed.
  *
- * Both kinds of objects are JSON in an envelope with a format number and the XXH64 of the body. In JSON a row is a list:
+ * Both kinds of objects are JSON in an envelope with a format number and the XXH64 of the body. A row is a list there:
  *
  * ```text
  * [index, firstId, lastId, closedMillis, storedBytes, wholeBytes, epoch, etag, storedXxh64, contentXxh64, form,
@@ -322,7 +322,7 @@ const ManifestCodec = Schema.Struct({
 export const segmentsOfPage = (level: number): number => pageEntries ** level
 
 /** The first segment in the pages and rows of a manifest; it may be one that has expired. */
-export const firstNamed = ({ nextIndex, pages, rows }: Manifest): number =>
+const firstNamed = ({ nextIndex, pages, rows }: Manifest): number =>
   pages.findLast((refs) => refs.length > 0)?.[0]?.first ?? rows[0]?.index ?? nextIndex
 
 /** Whether rows and pages are consecutive, from the oldest to `nextIndex`. */
@@ -388,7 +388,7 @@ const open = (kind: "manifest" | "page", key: string, bytes: Uint8Array): Effect
 export const encodeManifest = (manifest: Manifest): Uint8Array =>
   seal("manifest", Schema.encodeSync(ManifestCodec)(manifest))
 
-/** Reads a manifest. Fails with one line for what is none, what is cut off or changed, and what is of a newer format. */
+/** Reads a manifest. Fails with one line for what is none, is cut off or changed, or is of a newer format. */
 export const decodeManifest = (key: string, bytes: Uint8Array): Effect.Effect<Manifest, ArchiveError> =>
   Effect.flatMap(open("manifest", key, bytes), (body) => {
     const manifest = Option.filter(Schema.decodeUnknownOption(ManifestCodec)(body), isConsecutive)

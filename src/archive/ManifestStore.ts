@@ -1,8 +1,8 @@
 /**
  * Reads and writes the manifest of a log, and its pages.
  *
- * A write replaces exactly the version that was read (If-Match), or nothing at all. An answer that is lost is looked up:
- * every write has a nonce of its own, so a manifest with that nonce is this very write. A request may arrive late, even
+ * A write replaces exactly the version that was read (If-Match), or nothing at all. A lost answer is looked up: every
+ * write has a nonce of its own, so a manifest with that nonce is this very write. A request may arrive late, even
  * after its sender has died; it names a version that is gone by then, so it changes nothing.
  *
  * A page never changes. It is written before the manifest that names it; to write it again is fine if it is the same.
@@ -66,6 +66,8 @@ export interface ManifestStore {
   readonly rowFor: (manifest: ManifestContent, segmentIndex: number) => Effect.Effect<Row | undefined, ManifestFailure>
   /** The rows of this segment and of later ones, in order; of the oldest kept one, when this one has expired. */
   readonly rows: (manifest: ManifestContent, from: number) => Stream.Stream<Row, ManifestFailure>
+  /** A page that a manifest, or a page above it, names. */
+  readonly page: (level: number, ref: PageRef) => Effect.Effect<Page, ManifestFailure>
   /** The rows of these segments, of expired ones too. `to` is not among them. */
   readonly rowsBetween: (
     manifest: ManifestContent,
@@ -204,6 +206,7 @@ export const make = Effect.fnUntraced(function*(log: string) {
     read,
     write,
     append,
+    page: pageAt,
     rowFor: Effect.fnUntraced(function*(manifest, segmentIndex) {
       if (segmentIndex < manifest.firstIndex || segmentIndex >= manifest.nextIndex) return undefined
       return (yield* rowsWith(manifest, segmentIndex)).find(({ index }) => index === segmentIndex)

@@ -7,7 +7,7 @@ export const source = resolve(import.meta.dirname, "../../src")
 export const textOf = (file: string): string => readFileSync(join(source, file), "utf8")
 
 /** The entries of the package that hold modules for its users, as paths under `src`. */
-export const entries: ReadonlyArray<string> = ["index.ts", "testing/index.ts"].filter((file) =>
+export const entries: ReadonlyArray<string> = ["index.ts", "archive/index.ts", "testing/index.ts"].filter((file) =>
   existsSync(join(source, file))
 )
 
