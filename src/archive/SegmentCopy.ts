@@ -8,7 +8,15 @@ import type * as Scope from "effect/Scope"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { blockChunks, blockField, frameEnd, frameHeader, parseFrameHeader, pieceBytes } from "../format/lz4/Lz4Frame.ts"
+import {
+  blockChunks,
+  blockField,
+  frameEnd,
+  frameHeader,
+  frameMagic,
+  parseFrameHeader,
+  pieceBytes
+} from "../format/lz4/Lz4Frame.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import type { SegmentFault } from "../format/SegmentFault.ts"
 import { decodeHeader, headerBytesMax } from "../format/SegmentHeader.ts"
@@ -179,7 +187,7 @@ const compressed = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Ret
 export const placesOf = ({ bytes, form }: Pick<SegmentCopy, "bytes" | "form">): ReadonlyArray<number> => {
   if (form !== "lz4") return []
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 4 || view.getUint32(0, true) !== 0x184d2204) return []
+  if (bytes.length < 4 || view.getUint32(0, true) !== frameMagic) return []
   const { blockBytesMax, blockChecksum, contentBytes, contentChecksum, headerBytes, linked } = parseFrameHeader(bytes)
   if (linked || contentBytes === undefined) return []
   const places: Array<number> = []
