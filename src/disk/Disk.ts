@@ -192,7 +192,11 @@ export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk
   Disk.use((disk) => Effect.catchReason(disk.unlink(path), "DiskError", "NotFound", () => Effect.void))
 
 /** Reads until `target` is full or the file ends; returns the bytes read. */
-export const readFully = Effect.fnUntraced(function*(file: DiskFile, target: Uint8Array, offset: number) {
+export const readFully = Effect.fnUntraced(function*(
+  file: Pick<DiskFile, "read">,
+  target: Uint8Array,
+  offset: number
+) {
   let done = 0
   while (done < target.length) {
     const count = yield* file.read(done === 0 ? target : target.subarray(done), offset + done)

@@ -42,6 +42,12 @@ export const MaintainerOptions = Schema.Struct({
    * start fails, `quarantine` moves it to `quarantine/` and acknowledges the hole. Default: `keep`.
    */
   onDamaged: withDefault(oneOf(["keep", "quarantine"]), "keep"),
+  /**
+   * For a log with an archive, which confirms what it has. A segment that is not confirmed: `keep` does not delete it,
+   * whatever the limits are, `free` deletes it when a limit asks for that, which is logged and counted. Nothing is
+   * confirmed at the start. Default: there is no archive, and the limits alone decide.
+   */
+  onArchiveBehind: Schema.optional(oneOf(["keep", "free"])),
   ...LoopSleeps.fields,
   /** A drain abandons compression after this time, never persistence. Default: it does not. */
   drainMax: Schema.optional(duration(0, millisLimit)),

@@ -58,7 +58,7 @@ import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import * as MaintainerOptions from "./MaintainerOptions.ts"
 import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus, NewHold } from "./retention/Holds.ts"
-import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
+import type { ArchivedStatus, NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, ResolvedLimits, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
@@ -110,6 +110,8 @@ export interface MaintainerStatus {
   readonly heldBack: HeldBackStatus | undefined
   readonly limits: ResolvedLimits
   readonly holds: ReadonlyArray<HoldStatus>
+  /** How far the archive is; `undefined` without `onArchiveBehind`. */
+  readonly archive: ArchivedStatus | undefined
 }
 
 /**
@@ -140,7 +142,7 @@ export interface MaintainerService {
   readonly segments: Effect.Effect<ReadonlyArray<Readonly<CatalogEntry>>>
   /** The steps that were abandoned, oldest first; the last 1,000 of them. */
   readonly failures: Effect.Effect<ReadonlyArray<StepFailure>>
-  /** What retention would do now: a dry run. */
+  /** What retention would do now, and what waits for the archive: a dry run. */
   readonly plan: Effect.Effect<ReadonlyArray<RetentionAction>>
   /** Changes the limits from now on; returns what had to be clamped. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: RetentionLimits) => Effect.Effect<ReadonlyArray<ClampedLimit>>
@@ -152,6 +154,11 @@ export interface MaintainerService {
     readonly fromSegmentIndex: number
     readonly timeToLive?: Duration.Input
   }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Tells the maintainer that segments before this one are archived, so with `onArchiveBehind: "keep"` they may be
+   * deleted. Never moves back.
+   */
+  readonly archivedBefore: (segmentIndex: number) => Effect.Effect<void>
   /**
    * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
    * layer drains when its scope closes.
@@ -298,6 +305,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     return clamped
   }
   for (const limit of setLimits(options.limits)) yield* Effect.logWarning(Retention.formatClamped(limit))
+  if (options.onArchiveBehind === "free") yield* Effect.logWarning(formatMayBeLost(directory))
 
   const outcomes = yield* PubSub.unbounded<Take.Take<StepOutcome>>()
   yield* Effect.addFinalizer(() => PubSub.end(outcomes, Exit.void))
@@ -361,7 +369,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     status: Effect.sync(() => statusOf(state, executors)),
     segments: Effect.sync(() => state.catalog.list().map((entry) => ({ ...entry }))),
     failures: Effect.sync(() => [...state.failures]),
-    plan: Effect.sync(() => state.plan()),
+    plan: Effect.sync(() => [...state.plan(), ...state.toArchive()]),
     setLimits: (limits) =>
       Effect.sync(() => {
         const clamped = setLimits(resolveUnsafe(Retention.RetentionLimits, limits))
@@ -372,6 +380,11 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
       Effect.suspend(() => {
         const { timeToLive, ...rest } = requireOptions("hold", HoldOptions, hold)
         return holdFor(state, { ...rest, lastsMillis: Duration.toMillis(timeToLive) })
+      }),
+    archivedBefore: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.archived(segmentIndex)
       }),
     drain: drainOnce,
     freeBefore: (eventId) =>
@@ -460,6 +473,9 @@ const retainAsTimePasses = (
     for (const { name, segmentIndex } of state.exceeded.splice(0)) {
       yield* Effect.logWarning(formatExceeded(name, segmentIndex))
     }
+    for (const segmentIndex of state.unarchived.splice(0)) {
+      yield* Effect.logWarning(formatUnarchived(segmentIndex))
+    }
     yield* reports.recoverLost
     state.retain()
     yield* Effect.sleep(tickMillis)
@@ -467,6 +483,13 @@ const retainAsTimePasses = (
 
 const formatExceeded = (name: string, segmentIndex: number): string =>
   `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
+
+const formatMayBeLost = (directory: string): string =>
+  `segments in ${directory} that the archive does not have yet are deleted when a limit asks for that ` +
+  `(onArchiveBehind: free)`
+
+const formatUnarchived = (segmentIndex: number): string =>
+  `segment ${segmentIndex} is deleted although the archive does not have it (onArchiveBehind: free)`
 
 const formatClockJump = (directory: string, setMillis: number): string =>
   `the wall clock was set ${setMillis > 0 ? "forward" : "back"} by ${
@@ -487,7 +510,8 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   isDown: executors.isDown(),
   heldBack: heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
-  holds: state.holds.list()
+  holds: state.holds.list(),
+  archive: state.archivedStatus()
 })
 
 const holdFor = (

@@ -41,7 +41,7 @@ export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
 export type { Hold, MaintainerService, MaintainerStatus } from "./MaintainerService.ts"
 export type { HoldStatus } from "./retention/Holds.ts"
-export type { PerQueue } from "./retention/MaintainerState.ts"
+export type { ArchivedStatus, PerQueue } from "./retention/MaintainerState.ts"
 export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 
 /**
@@ -117,7 +117,7 @@ const spawnFiber = (schedule: FiberOptions["schedule"]) => (seat: ExecutorSeat) 
     })).pipe(withoutThreadsOnSimulatedDisk)
 
 /** What a thread does comes when it comes. On a simulated disk everything follows from its seed and the clock. */
-const withoutThreadsOnSimulatedDisk = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Disk> =>
+export const withoutThreadsOnSimulatedDisk = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Disk> =>
   Effect.gen(function*() {
     const { isSimulated } = yield* Disk
     const isChosen = (yield* Effect.context<never>()).mapUnsafe.has(Compressor.key)

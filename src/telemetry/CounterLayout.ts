@@ -13,7 +13,7 @@
  * 128  compression             the same
  * 192  deletion                the same
  * 256  limits                  hot segments, cold segments
- * 320  iteration, persist, flush, sync, append, rotation, commit: the same as retention, one line each
+ * 320  iteration, persist, flush, sync, append, rotation, commit, archival: as retention, one line each
  *      traffic, failures, rings, durability, damage, segments: counters and gauges
  *      one latency histogram for each operation: low words, high words, a line with its sequence word
  * ```

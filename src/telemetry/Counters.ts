@@ -112,6 +112,11 @@ export const operations = {
     exported: "recorder_commit",
     subsystem: "wal_recorder",
     help: "Waiting until appended events are durable"
+  },
+  archival: {
+    exported: "maintenance_archival",
+    subsystem: "wal_persistence_worker",
+    help: "Archiving a closed segment (upload and proof)"
   }
 } as const satisfies Record<string, OperationDefinition>
 

@@ -57,6 +57,8 @@ export interface SegmentMaintainerUpdater {
   readonly onRotation: (ok: boolean, startNanos: number) => void
   /** Counts a caller's wait for durability, at its end. */
   readonly onCommit: (ok: boolean, startNanos: number) => void
+  /** Counts the upload and proof of a segment that is archived. */
+  readonly onArchival: (ok: boolean, startNanos: number) => void
   /** Counts a failure for this reason. */
   readonly onFailure: (reason: FailureReason) => void
   /** Adds a whole number to a counter. */
@@ -102,6 +104,7 @@ export const noopUpdater: SegmentMaintainerUpdater = {
   onAppend: nothing,
   onRotation: nothing,
   onCommit: nothing,
+  onArchival: nothing,
   onFailure: nothing,
   count: nothing,
   setGauge: nothing,
@@ -158,6 +161,7 @@ const sync = operationPlace("sync")
 const append = operationPlace("append")
 const rotation = operationPlace("rotation")
 const commit = operationPlace("commit")
+const archival = operationPlace("archival")
 
 const lifecycle = {
   cycles: fieldWord("lifecycle", "cycles"),
@@ -239,6 +243,9 @@ class BlockUpdater implements SegmentMaintainerUpdater {
   }
   onCommit(ok: boolean, startNanos: number): void {
     this.record(commit, ok, this.since(startNanos))
+  }
+  onArchival(ok: boolean, startNanos: number): void {
+    this.record(archival, ok, this.since(startNanos))
   }
 
   onFailure(reason: FailureReason): void {

@@ -17,6 +17,9 @@ const modules = publicModules.map(({ file, name }) => ({
 const parts = new Set([
   "Compressor",
   "DiskReason",
+  // Its example needs a store.
+  "Archive",
+  "ArchiveReason",
   "MonitorReason",
   "RecorderReason",
   "SegmentArena",

@@ -24,6 +24,7 @@ describe("the front door", () => {
     const others = [
       ...beside.map((name) => `./${name}`),
       ".",
+      "./archive",
       "./s3",
       "./testing",
       "./promise",

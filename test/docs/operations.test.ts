@@ -36,6 +36,10 @@ const tagsOf = (union: {
   >
 }) => union.members.map(({ fields }) => fields._tag.schema.literal)
 
+/** The tags of reasons that are no schema, in the order of their file. */
+const namesIn = (file: string): ReadonlyArray<string> =>
+  [...textOf(file).matchAll(/taggedReason\(\s*"(\w+)"/g)].map((match) => match[1] ?? "")
+
 /** The tagged errors of the library; those of the command line are sentences for people. */
 const errors = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !file.startsWith("cli"))
@@ -50,7 +54,8 @@ describe("docs/OPERATIONS.md", () => {
     ["StepError", stepReasonTags],
     ["DiskError", diskReasonTags],
     ["SegmentCorrupt", tagsOf(SegmentCorruptReason)],
-    ["MonitorError", tagsOf(MonitorReason)]
+    ["MonitorError", tagsOf(MonitorReason)],
+    ["ArchiveError", namesIn("src/archive/ArchiveReason.ts")]
   ]
   for (const [error, literals] of reasons) {
     it(`says what to do about every reason of ${error}`, () => {

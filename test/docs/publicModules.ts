@@ -7,9 +7,12 @@ export const source = resolve(import.meta.dirname, "../../src")
 export const textOf = (file: string): string => readFileSync(join(source, file), "utf8")
 
 /** The entries of the package that hold modules for its users, as paths under `src`. */
-export const entries: ReadonlyArray<string> = ["index.ts", "s3/index.ts", "testing/index.ts"].filter((file) =>
-  existsSync(join(source, file))
-)
+export const entries: ReadonlyArray<string> = [
+  "index.ts",
+  "archive/index.ts",
+  "s3/index.ts",
+  "testing/index.ts"
+].filter((file) => existsSync(join(source, file)))
 
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [

@@ -30,6 +30,7 @@ const exported = (): string => {
     updater.onAppend(true, 0)
     updater.onRotation(true, 0)
     updater.onCommit(true, 0)
+    updater.onArchival(true, 0)
   }
   updater.count("compressionBytesIn", 2)
   updater.count("compressionBytesOut", 1)

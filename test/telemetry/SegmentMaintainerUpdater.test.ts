@@ -55,7 +55,8 @@ describe("SegmentMaintainerUpdater", () => {
       sync: u.onSync,
       append: u.onAppend,
       rotation: u.onRotation,
-      commit: u.onCommit
+      commit: u.onCommit,
+      archival: u.onArchival
     }
     let nanos = 0
     for (const call of Object.values(calls)) {

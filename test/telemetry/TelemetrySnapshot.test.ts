@@ -123,6 +123,7 @@ describe("collect", () => {
         ...lifecycle,
         ...limits,
         ...ofOperation("retention", always),
+        ...ofOperation("archival", always),
         ...ofOperation("compression", fromOne),
         ...ofOperation("deletion", fromTwo)
       ].sort()

@@ -9,9 +9,11 @@
  *  192  freezes let through    set by the service: the position in the queue up to which freezes may be taken
  *  256  drains                 counted by the service: how many are under way
  *  320  room doorbell          rung by executors and by the service: room was made on the disk
- *  384  outcomes sent          counted by the executors: one line for each
+ *  384  kept from              set by the service: this segment and later ones are not deleted, whatever is offered
+ *  448  outcomes sent          counted by the executors: one line for each
  * ```
  */
+import { segmentIndexMax } from "../../format/Limits.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 
 /** A control block as one thread sees it. */
@@ -29,11 +31,15 @@ const stopFreezing = 2 * lineWords
 const freezesEnd = 3 * lineWords
 const drains = 4 * lineWords
 const room = 5 * lineWords
-const outcomesSent = 6 * lineWords
+const keptFrom = 6 * lineWords
+const outcomesSent = 7 * lineWords
 
 /** A control block for this many executors. */
-export const makeUnsafe = (executors: number): MaintainerControl =>
-  attach(new SharedArrayBuffer((outcomesSent + executors * lineWords) * 4))
+export const makeUnsafe = (executors: number): MaintainerControl => {
+  const self = attach(new SharedArrayBuffer((outcomesSent + executors * lineWords) * 4))
+  putKeptFromUnsafe(self, Number.POSITIVE_INFINITY)
+  return self
+}
 
 /** A control block that another thread made. */
 export const attach = (buffer: SharedArrayBuffer): MaintainerControl => ({
@@ -61,6 +67,17 @@ export const putFreezesEndUnsafe = (self: MaintainerControl, position: number): 
 
 /** Executor: the position in the queue of freezes up to which they may be taken. */
 export const freezesEndUnsafe = (self: MaintainerControl): number => Atomics.load(self.words, freezesEnd)
+
+/** Service: no executor deletes this segment or a later one; `Infinity`: what is offered is deleted. */
+export const putKeptFromUnsafe = (self: MaintainerControl, segmentIndex: number): void => {
+  Atomics.store(self.words, keptFrom, Math.min(segmentIndex, segmentIndexMax + 1))
+}
+
+/** Executor: whether a segment must not be deleted, although that was offered. */
+export const isKept = (self: MaintainerControl, segmentIndex: number): boolean => {
+  const from = Atomics.load(self.words, keptFrom)
+  return from <= segmentIndexMax && segmentIndex >= from
+}
 
 /** Service: a drain has begun. */
 export const drainBegunUnsafe = (self: MaintainerControl): void => {

@@ -40,7 +40,7 @@ import type { StepOutcome } from "../steps/StepOutcome.ts"
 import { failed } from "../steps/StepOutcome.ts"
 import { countedReason } from "../steps/StepReason.ts"
 import type { MaintainerControl } from "./MaintainerControl.ts"
-import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped } from "./MaintainerControl.ts"
+import { countOutcomeUnsafe, freezesEndUnsafe, isDraining, isFreezingStopped, isKept } from "./MaintainerControl.ts"
 import { adaptive, repeatWakeable } from "./MaintainerSchedule.ts"
 import { makeCurrent, makeLane } from "./TaskLane.ts"
 import type { ThreadShare } from "./ThreadShare.ts"
@@ -168,6 +168,9 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   }
 
   const freeOne = Effect.fnUntraced(function*(task: Task) {
+    if (isKept(control, task.segmentIndex)) {
+      return shared.warn(`segment ${task.segmentIndex} is not deleted as was asked: it is not archived yet`)
+    }
     const startNanos = telemetry.nowNanos()
     const { abandon, millis, run } = attempts(free(directory, task.segmentIndex))
     const exit = yield* Effect.exit(run)

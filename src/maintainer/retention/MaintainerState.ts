@@ -10,12 +10,13 @@ import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import * as TaskQueue from "../../shared/TaskQueue.ts"
+import { putKeptFromUnsafe } from "../executor/MaintainerControl.ts"
 import type { MaintainerControl } from "../executor/MaintainerControl.ts"
 import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
-import type { ClampedLimit, ResolvedLimits, RetainedSegment, RetentionAction } from "./Retention.ts"
+import type { ClampedLimit, ResolvedLimits, RetainedSegment, RetentionAction, StepAction } from "./Retention.ts"
 import { SegmentAges } from "./SegmentAges.ts"
 import { newEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 import type { CatalogEntry } from "./SegmentCatalog.ts"
@@ -46,6 +47,27 @@ export interface PerQueue {
 interface StateOptions {
   readonly compression: Compression
   readonly onHotLimit: "wait" | "exceed"
+  /** Without an archive it is not given. */
+  readonly onArchiveBehind?: "keep" | "free" | undefined
+}
+
+/**
+ * How far an archive is that confirms what it has.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArchivedStatus {
+  readonly onBehind: "keep" | "free"
+  /** Segments before this one are archived. 0 until the archive has told. */
+  readonly archivedBefore: number
+  /** What is closed, is older than the newest segment, and is not archived. */
+  readonly behindSegments: number
+  readonly behindBytes: number
+  /** Since the oldest of them was closed; 0 while that is not known, and when there is none. */
+  readonly behindMillis: number
+  /** Segments that were deleted although they were not archived. */
+  readonly freedUnarchived: number
 }
 
 /** The newest closed segment of a log. */
@@ -73,6 +95,12 @@ export class MaintainerState {
   readonly undeletable = new Set<number>()
   /** Holds that something was deleted under, and which segment, until that is reported. */
   readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number }> = []
+
+  /** Segments before this one are archived. */
+  archivedBefore = 0
+  /** Segments that were deleted although they were not archived: their number, and those that are not reported yet. */
+  freedUnarchived = 0
+  readonly unarchived: Array<number> = []
 
   readonly options: StateOptions
   readonly directory: SegmentDirectory
@@ -108,6 +136,46 @@ export class MaintainerState {
     this.elapsed = parts.elapsed
     this.holds = new Holds(parts)
     this.ages = new SegmentAges(parts)
+    putKeptFromUnsafe(this.control, this.unarchivedFrom)
+  }
+
+  /** Segments with this index or a later one stay until they are archived; `Infinity` when nothing waits for that. */
+  private get unarchivedFrom(): number {
+    return this.options.onArchiveBehind === "keep" ? this.archivedBefore : Number.POSITIVE_INFINITY
+  }
+
+  /** Segments before this one are archived. Never moves back. */
+  archived(segmentIndex: number): void {
+    if (segmentIndex <= this.archivedBefore) return
+    this.archivedBefore = segmentIndex
+    putKeptFromUnsafe(this.control, this.unarchivedFrom)
+    this.retain()
+  }
+
+  /** What waits for the archive, oldest first. The newest segment does not: the next start may continue it. */
+  toArchive(): ReadonlyArray<RetentionAction> {
+    const { archivedBefore, catalog, options } = this
+    if (options.onArchiveBehind === undefined) return []
+    const newest = catalog.newestKeptIndex
+    return catalog.list()
+      .filter(({ segmentIndex, state }) => segmentIndex >= archivedBefore && segmentIndex < newest && state !== "open")
+      .map(({ bytes, segmentIndex }) => ({ action: "archive", segmentIndex, bytes, because: "archiveBehind" }))
+  }
+
+  /** How far the archive is; `undefined` without one. */
+  archivedStatus(): ArchivedStatus | undefined {
+    const { archivedBefore, freedUnarchived, options: { onArchiveBehind } } = this
+    if (onArchiveBehind === undefined) return undefined
+    const behind = this.toArchive()
+    const oldest = behind[0]
+    return {
+      onBehind: onArchiveBehind,
+      archivedBefore,
+      behindSegments: behind.length,
+      behindBytes: behind.reduce((sum, { bytes }) => sum + bytes, 0),
+      behindMillis: oldest === undefined ? 0 : this.ages.of(oldest.segmentIndex) ?? 0,
+      freedUnarchived
+    }
   }
 
   /** Changes the limits; returns what had to be clamped. */
@@ -212,7 +280,8 @@ export class MaintainerState {
     this.retain()
   }
 
-  plan(): ReadonlyArray<RetentionAction> {
+  /** What the maintainer would do now. */
+  plan(): ReadonlyArray<StepAction> {
     const { ages, catalog, isFreezingStopped } = this
     const retained = (state: "hot" | "cold") => (position: number): RetainedSegment => {
       const { bytes, segmentIndex, weight = 0 } = catalog.entryAt(state, position)
@@ -231,7 +300,7 @@ export class MaintainerState {
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
       heldFromIndex: this.holds.heldFrom(),
-      keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex),
+      keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex, this.unarchivedFrom),
       freeBeforeIndex: this.freeBeforeIndex,
       toContinueIndex: this.toContinueIndex()
     }, this.limits)
@@ -361,12 +430,16 @@ export class MaintainerState {
       this.plan()[0]?.action !== "free"
   }
 
-  private offer(action: RetentionAction["action"], segmentIndex: number, bytes: number): boolean {
+  private offer(action: StepAction["action"], segmentIndex: number, bytes: number): boolean {
     const queue = action === "freeze" ? this.queues.toFreeze : this.queues.toFree
     if (!TaskQueue.offerUnsafe(queue, { segmentIndex, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
     if (action === "free") {
       for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })
+      if (this.options.onArchiveBehind !== undefined && segmentIndex >= this.archivedBefore) {
+        this.freedUnarchived += 1
+        this.unarchived.push(segmentIndex)
+      }
     }
     return true
   }

@@ -13,6 +13,8 @@
  * - The newest segment stays hot while it is short, because the next start continues it.
  * - Only cold segments are deleted, only the oldest, only past a limit or when that was asked for, and never one that
  *   is held (promise 6 of docs/RELIABILITY.md). While holds keep more than `heldBytesMax`, they keep nothing.
+ * - With an archive that must not be behind, a segment is deleted only after the archive has confirmed it; no limit
+ *   changes that.
  * - The cost of a decision depends on how much there is to do, not on how many segments there are.
  *
  * @since 0.1.0
@@ -198,10 +200,11 @@ export interface RetentionView {
  * @category models
  */
 export interface RetentionAction {
-  readonly action: "freeze" | "free"
+  /** `archive`: an archive is to copy it. That is no step of the maintainer, which only waits for it. */
+  readonly action: "freeze" | "free" | "archive"
   readonly segmentIndex: number
   readonly bytes: number
-  /** Which limit asks for it. */
+  /** Which limit asks for it; `archiveBehind`: the archive does not have it yet. */
   readonly because:
     | "maxSegments"
     | "maxCompressedSegments"
@@ -209,11 +212,15 @@ export interface RetentionAction {
     | "ageMax"
     | "freeBytesMin"
     | "freeBefore"
+    | "archiveBehind"
 }
 
+/** What the maintainer itself does. */
+export type StepAction = RetentionAction & { readonly action: "freeze" | "free" }
+
 /** The actions that are due, in the order in which they should start. */
-export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray<RetentionAction> => {
-  const frees: Array<RetentionAction> = []
+export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray<StepAction> => {
+  const frees: Array<StepAction> = []
   let bytes = view.bytes
   let coldWeight = view.coldWeight
   let freeBytes = view.freeBytes ?? Number.POSITIVE_INFINITY
@@ -237,7 +244,7 @@ export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray
       ? "maxCompressedSegments"
       : whyLess(limits, view, oldest, bytes, freeBytes)
   )
-  const freezes: Array<RetentionAction> = []
+  const freezes: Array<StepAction> = []
   let { arrivingWeight } = view
   const closedHotMax = Math.max(0, limits.maxSegments - 2)
   for (let frozen = 0; frozen < view.hotCount; frozen++) {
@@ -261,10 +268,10 @@ export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray
 }
 
 const actionOn = (
-  action: RetentionAction["action"],
+  action: StepAction["action"],
   because: RetentionAction["because"],
   { bytes, segmentIndex }: RetainedSegment
-): RetentionAction => ({ action, segmentIndex, bytes, because })
+): StepAction => ({ action, segmentIndex, bytes, because })
 
 const isExpired = ({ ageMax }: ResolvedLimits, { ageMillis }: RetainedSegment): boolean =>
   ageMax !== undefined && ageMillis !== undefined && ageMillis > Duration.toMillis(ageMax)

@@ -139,7 +139,7 @@ interface FrameReader {
  */
 export const makeFrameReader = (
   file: SegmentFile,
-  opened: DiskFile,
+  opened: Pick<DiskFile, "read">,
   fileBytes: number,
   isProven: () => boolean,
   memory: FrameMemory,

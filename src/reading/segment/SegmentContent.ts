@@ -47,11 +47,23 @@ export const openContent = Effect.fnUntraced(function*(
 ): Effect.fn.Return<SegmentContent, DiskError | SegmentCorrupt, Disk | Scope.Scope> {
   const opened = yield* openScoped(file.path, "read")
   const { bytes, identity } = yield* opened.stat
-  if (file.form === "hot") return hotContent(opened, bytes, identity, 0)
-  if (file.compression === "block") return blockContent(file, opened, bytes, memory)
-  const { claimedBytes, next, restBytesMax } = makeFrameReader(file, opened, bytes, isProven, memory)
-  return contentOfPieces(next, restBytesMax, claimedBytes)
+  return file.form === "hot"
+    ? hotContent(opened, bytes, identity, 0)
+    : coldContent(file, opened, bytes, isProven, memory)
 })
+
+/** The content of an open cold file of this length. */
+export const coldContent = (
+  file: SegmentFile,
+  opened: Pick<DiskFile, "read">,
+  fileBytes: number,
+  isProven: () => boolean,
+  memory: FrameMemory
+): SegmentContent => {
+  if (file.compression === "block") return blockContent(file, opened, fileBytes, memory)
+  const { claimedBytes, next, restBytesMax } = makeFrameReader(file, opened, fileBytes, isProven, memory)
+  return contentOfPieces(next, restBytesMax, claimedBytes)
+}
 
 /** The bytes of an open hot file from `offset`. */
 export const hotContent = (
@@ -128,7 +140,7 @@ export const contentOfPieces = (
 
 const blockContent = (
   file: SegmentFile,
-  opened: DiskFile,
+  opened: Pick<DiskFile, "read">,
   fileBytes: number,
   memory: FrameMemory
 ): SegmentContent => {

@@ -1,0 +1,781 @@
+/**
+ * Copies every closed segment of a log into an object store, oldest first, and lets the maintainer delete only what is
+ * proved there.
+ *
+ * ```text
+ * PUT segments/E/NAME if absent → read back, decoded, proved → row in the manifest by If-Match → the hold rises
+ *                                                                     → retention may delete the local file, as always
+ * ```
+ *
+ * What is guaranteed:
+ *
+ * 1. With `onArchiveBehind: "keep"` a local file goes only after a manifest that this archive has written names its
+ *    copy, which was read back and proved. Before the archive has read the manifest nothing goes.
+ * 2. The archive has no hole: rows are consecutive, and each segment continues the one before, in ids and chain. A
+ *    segment that is lost has a row that tells so. One that does not verify, or does not continue the archive, is
+ *    reported and never archived as whole; nothing newer is archived until it is repaired, or its loss is acknowledged.
+ * 3. One archive writes: opening claims the manifest with the next epoch. Whoever was before is `Fenced` with its next
+ *    write, and ends. Recording goes on.
+ * 4. A store that is away, or refuses, stops neither appends nor commits. Nothing is deleted then; it is tried again
+ *    with growing pauses, and the status tells why.
+ * 5. Everything may be interrupted and done again.
+ *
+ * The newest segment is not archived, although it may be closed: the next start may continue it. A log that shall be
+ * in the archive to its last event is rotated first.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type * as Take from "effect/Take"
+import { hostname } from "node:os"
+import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { AcknowledgedHole } from "../disk/HoleStore.ts"
+import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
+import type { SegmentFile } from "../disk/SegmentDirectory.ts"
+import { firstIdFault, headerFault } from "../format/SegmentExpectations.ts"
+import { formatFault } from "../format/SegmentFault.ts"
+import type { SegmentHeader } from "../format/SegmentHeader.ts"
+import { chainsSegments } from "../format/SegmentLayout.ts"
+import { annotated } from "../internal/annotated.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
+import {
+  duration,
+  matching,
+  oneOf,
+  requireOptions,
+  resolveUnsafe,
+  text,
+  whole,
+  withDefault
+} from "../internal/options.ts"
+import { begin, Compressor } from "../maintainer/Compressor.ts"
+import type { CatalogEntry } from "../maintainer/retention/SegmentCatalog.ts"
+import { SegmentMaintainer, withoutThreadsOnSimulatedDisk } from "../maintainer/SegmentMaintainer.ts"
+import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
+import { readStart } from "../reading/segment/SegmentReader.ts"
+import { ObjectStore } from "../store/ObjectStore.ts"
+import type { StoreError, StoreUsage } from "../store/ObjectStore.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
+import { ArchiveError } from "./ArchiveError.ts"
+import { BadSegment, Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
+import { ArchiveLimits, expire, removeDue, removePages } from "./Expiry.ts"
+import type { ResolvedArchiveLimits } from "./Expiry.ts"
+import { hexOf, manifestKey, segmentKey } from "./Manifest.ts"
+import type { HoleRow, Manifest, Row, SegmentRow } from "./Manifest.ts"
+import * as ManifestStore from "./ManifestStore.ts"
+import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
+import { prove, storedXxh64Of } from "./SegmentCopy.ts"
+import { upload } from "./SegmentUpload.ts"
+
+/** So many rows at most enter the manifest with one write. */
+const rowsAtOnce = 16
+
+/** Segments are under way at the same time only while they take no more than this together, or while it is one. */
+const bytesUnderWayMax = 16 * 1024 * 1024
+
+/** How often an archive looks at ages, and at what no outcome tells. */
+const lookEvery = Duration.seconds(10)
+
+/** With a limit in age, lived time is written down this often. */
+const rememberSeconds = 3600
+
+/** After a failure. It never ends. */
+const retrying = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("30 seconds")])
+
+const Options = Schema.Struct({
+  log: matching(
+    /^[A-Za-z0-9][\w.=-]*(\/[A-Za-z0-9][\w.=-]*)*$/,
+    "names of letters, digits and . _ = -, with / between"
+  ),
+  limits: withDefault(ArchiveLimits, {}),
+  proof: withDefault(oneOf(["read", "checksum"]), "read"),
+  concurrency: withDefault(whole("count", 1, 16), 4),
+  owner: Schema.optional(text("a name")),
+  settleMax: withDefault(duration(0, Number.POSITIVE_INFINITY), Duration.seconds(30))
+})
+
+/**
+ * How an archive is set up; only `log` is required.
+ *
+ * - `log`: the name of the log in the store; its objects begin with it
+ * - `limits`: what the archive keeps. Default: everything
+ * - `proof`: `read` reads back everything that was written; `checksum` trusts the store's MD5. Default: `read`
+ * - `concurrency`: how many segments are written at a time, 1 to 16. Default: 4
+ * - `owner`: who writes, for people. Default: the host and the process
+ * - `settleMax`: how long the layer archives what is still closed when its scope closes. Default: 30 seconds
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArchiveOptions extends Schema.Codec.Encoded<typeof Options> {}
+
+/**
+ * What an archive does, as it happens.
+ *
+ * - `Claimed`: the manifest is this archive's
+ * - `Archived`: the segments before `archivedBefore` are in the manifest
+ * - `Expired`: segments before `firstIndex` are no longer in the manifest
+ * - `Removed`: the objects of segments before `removedBefore` are gone
+ * - `Failed`: something failed; it is tried again
+ * - `Fenced`: another archive has claimed the log; this one has ended
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArchiveEvent =
+  | { readonly _tag: "Claimed"; readonly epoch: number }
+  | { readonly _tag: "Archived"; readonly rows: ReadonlyArray<Row>; readonly archivedBefore: number }
+  | { readonly _tag: "Expired"; readonly firstIndex: number }
+  | { readonly _tag: "Removed"; readonly removedBefore: number }
+  | { readonly _tag: "Failed"; readonly message: string }
+  | { readonly _tag: "Fenced"; readonly message: string }
+
+/**
+ * The state of an archive at a moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArchiveStatus {
+  /** What the store is, for people. */
+  readonly store: string
+  readonly log: string
+  readonly owner: string
+  /** `opening`: it has not claimed the log yet. `fenced`: it has ended, and archives nothing any more. */
+  readonly state: "opening" | "following" | "fenced"
+  /** 0 while it is opening. */
+  readonly epoch: number
+  /** What the archive has: segments from the first on, without the second. Both 0 while it is opening. */
+  readonly firstIndex: number
+  readonly archivedBefore: number
+  /** Of the objects of these segments. */
+  readonly storedBytes: number
+  /** What is closed and not archived; how long the oldest of it has been. */
+  readonly lag: { readonly segments: number; readonly bytes: number; readonly millis: number }
+  /** Why it does not continue; `undefined` while it does. */
+  readonly problem: string | undefined
+  /** Requests and bytes so far: the bill. */
+  readonly usage: StoreUsage
+}
+
+/**
+ * What {@link Archive} has found wrong with an archived segment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ArchiveFault {
+  readonly segmentIndex: number
+  readonly key: string
+  readonly message: string
+}
+
+/**
+ * What stops an archive from continuing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ArchiveFailure = StoreError | ArchiveError | DiskError | SegmentCorrupt
+
+/**
+ * The archive of a log that is being recorded.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Archive extends Context.Service<Archive, {
+  readonly status: Effect.Effect<ArchiveStatus>
+  /** From now on, until the archive ends. */
+  readonly events: Stream.Stream<ArchiveEvent>
+  /** Changes the limits from now on. A value that is no limit at all is a defect. */
+  readonly setLimits: (limits: ArchiveLimits) => Effect.Effect<void>
+  /** Archives everything that is closed and older than the newest segment, now; fails at the first obstacle. */
+  readonly settle: Effect.Effect<void, ArchiveFailure>
+  /** The rows of the archive, oldest first. */
+  readonly rows: Stream.Stream<Row, ArchiveFailure>
+  /**
+   * Compares every archived segment with what the store tells about its object, and reads and proves `sample` of them,
+   * drawn at random.
+   */
+  readonly verify: (options: { readonly sample: number }) => Stream.Stream<ArchiveFault, ArchiveFailure>
+}>()("effect-wal/archive/Archive") {}
+
+const VerifyOptions = Schema.Struct({ sample: whole("count", 0, Number.MAX_SAFE_INTEGER) })
+
+/**
+ * Archives the log of a maintainer that waits for it (`onArchiveBehind`), until the scope closes. The layer is built at
+ * once, whatever the state of the store. Closing it archives what is still closed, and logs what is not archived then.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: ArchiveOptions
+): Layer.Layer<Archive, never, ObjectStore | Disk | SegmentMaintainer | Telemetry> =>
+  Layer.effect(Archive, Effect.suspend(() => withoutThreadsOnSimulatedDisk(make(resolveUnsafe(Options, options)))))
+
+/** A row that is ready for the manifest, and where the log is after it. */
+interface Ready {
+  readonly row: Row
+  /** Of a segment; `undefined` when its bytes are not of this package's formats. */
+  readonly header: SegmentHeader | undefined
+  readonly end: LogEnd
+}
+
+/** Where the archived log ends. What is not known is `undefined`. */
+interface LogEnd {
+  readonly chain: bigint | undefined
+  readonly lastId: number | undefined
+}
+
+/** What comes next in the archive. */
+type Candidate =
+  | {
+    readonly _tag: "Segment"
+    readonly index: number
+    readonly bytes: number
+    readonly hole: AcknowledgedHole | undefined
+  }
+  | { readonly _tag: "Hole"; readonly index: number; readonly hole: AcknowledgedHole }
+  | { readonly _tag: "Missing"; readonly index: number; readonly next: number }
+
+const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
+  const maintainer = yield* SegmentMaintainer
+  const store = yield* ObjectStore
+  const compressor = yield* Compressor
+  const telemetry = (yield* Telemetry).updater(0)
+  const { log } = options
+  const directory = new SegmentDirectory(maintainer.directory, maintainer.naming)
+  const owner = options.owner ?? `${hostname()} (process ${process.pid})`
+  const manifests = yield* ManifestStore.make(log)
+  const { archive: waiting } = yield* maintainer.status
+  if (waiting === undefined) {
+    return yield* Effect.die(
+      new Error(`an archive needs a log that waits for it: give its layer onArchiveBehind, "keep" or "free"`)
+    )
+  }
+  const key = manifestKey(log)
+  const logs = annotated("Archive", directory.path)
+  const context = yield* Effect.context<Disk | ObjectStore>()
+  const provided = <A, E>(effect: Effect.Effect<A, E, Disk | ObjectStore>) => Effect.provideContext(effect, context)
+
+  let limits: ResolvedArchiveLimits = options.limits
+  /** Of this archive; 0 while the log is not claimed. */
+  let epoch = 0
+  /** The manifest as this archive has left it; `undefined` when it must be read. */
+  let stored: StoredManifest | undefined
+  let end: LogEnd = { chain: undefined, lastId: undefined }
+  /** The manifest as it was last seen, for people. */
+  let shown: Manifest | undefined
+  /** When the log was claimed, and how long its archives had lived then. */
+  let claimed = { elapsed: 0, livedSeconds: 0 }
+  let problem: string | undefined
+  let fenced: ArchiveError | undefined
+  /** What is proved in the store and not in the manifest yet: the same row again, whatever fails meanwhile. */
+  const ready = new Map<number, Ready>()
+
+  const events = yield* PubSub.unbounded<Take.Take<ArchiveEvent>>()
+  yield* Effect.addFinalizer(() => PubSub.end(events, Exit.void))
+  const publish = (event: ArchiveEvent) => PubSub.publishUnsafe(events, [event])
+  const wake = yield* Latch.make()
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  const memory = Semaphore.makeUnsafe(bytesUnderWayMax)
+
+  const livedSeconds = Effect.map(
+    elapsedMillis,
+    (now) => claimed.livedSeconds + Math.floor((now - claimed.elapsed) / 1000)
+  )
+
+  const badSegment = (detail: string) => new ArchiveError({ reason: new BadSegment({ detail }), key: directory.path })
+
+  const fileOf = ({ compression, isHot, segmentIndex }: Readonly<CatalogEntry>): SegmentFile => ({
+    segmentIndex,
+    path: isHot ? directory.hotPath(segmentIndex) : directory.coldPath(segmentIndex, compression),
+    form: isHot ? "hot" : "cold",
+    compression
+  })
+
+  /** The beginning of a segment; `undefined` when it went, or was frozen, since it was listed. */
+  const startOf = (entry: Readonly<CatalogEntry>) =>
+    readStart(fileOf(entry)).pipe(
+      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
+    )
+
+  /** The id of the log; `undefined` while nothing is recorded. Zeros where the segments are not of our formats. */
+  const walIdHere = Effect.gen(function*() {
+    const newest = (yield* maintainer.segments).at(-1)
+    if (newest === undefined) return undefined
+    const start = yield* startOf(newest).pipe(
+      Effect.catchTag("SegmentCorrupt", () => Effect.succeed({ header: { walId: new Uint8Array(16) } }))
+    )
+    return start === undefined ? undefined : Buffer.from(start.header.walId).toString("hex")
+  })
+
+  /** Goes on from a manifest that is this archive's. */
+  const adopt = Effect.fnUntraced(function*(next: StoredManifest) {
+    const { manifest } = next
+    const last = yield* manifests.rowFor(manifest, manifest.nextIndex - 1)
+    stored = next
+    shown = manifest
+    end = {
+      chain: manifest.chain === null ? undefined : BigInt(`0x${manifest.chain}`),
+      lastId: last === undefined ? undefined : lastIdOf(last)
+    }
+    for (const index of ready.keys()) if (index < manifest.nextIndex) ready.delete(index)
+  })
+
+  const write = Effect.fnUntraced(function*(content: ManifestContent, before: StoredManifest | undefined) {
+    // After a failure or an interruption, what stands there is read before anything else is written.
+    stored = undefined
+    const written = yield* manifests.write(content, before)
+    stored = written
+    shown = written.manifest
+    return written
+  })
+
+  /** Claims the log with the next epoch. */
+  const claim = Effect.fnUntraced(function*(walId: string) {
+    const found = yield* manifests.read
+    if (found !== undefined && found.manifest.walId !== walId) {
+      const detail = `its wal_id is ${found.manifest.walId}, here it is ${walId}`
+      return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
+    }
+    if (found !== undefined) yield* confirmLocal(found.manifest)
+    const first = (yield* maintainer.segments)[0]?.segmentIndex ?? 0
+    const content: ManifestContent = found === undefined
+      ? {
+        walId,
+        naming: maintainer.naming,
+        epoch: 1,
+        owner,
+        livedSeconds: 0,
+        firstIndex: first,
+        nextIndex: first,
+        removedBefore: first,
+        expired: [],
+        storedBytes: 0,
+        chain: null,
+        pages: [],
+        rows: []
+      }
+      : { ...found.manifest, epoch: found.manifest.epoch + 1, owner }
+    const written = yield* write(content, found)
+    epoch = written.manifest.epoch
+    claimed = { elapsed: yield* elapsedMillis, livedSeconds: written.manifest.livedSeconds }
+    ready.clear()
+    yield* adopt(written)
+    yield* maintainer.archivedBefore(written.manifest.nextIndex)
+    publish({ _tag: "Claimed", epoch })
+    yield* Effect.logInfo(`archives to ${store.name}/${log} as epoch ${epoch}`)
+  })
+
+  /** The manifest that is this archive's; `undefined` while nothing is recorded. */
+  const current = Effect.gen(function*() {
+    if (fenced !== undefined) return yield* fenced
+    if (epoch === 0) {
+      const walId = yield* walIdHere
+      if (walId === undefined) return undefined
+      yield* claim(walId)
+    }
+    if (stored === undefined) {
+      const found = yield* manifests.read
+      if (found === undefined) {
+        return yield* new ArchiveError({ reason: new Damaged({ detail: "the manifest is gone" }), key })
+      }
+      const { manifest } = found
+      if (manifest.epoch !== epoch) {
+        const detail = `epoch ${manifest.epoch}, ${manifest.owner}`
+        return yield* new ArchiveError({ reason: new Fenced({ detail }), key })
+      }
+      yield* adopt(found)
+    }
+    return stored
+  })
+
+  /**
+   * Fails when a local segment is not the one that an earlier archive has archived, as after an old copy of the
+   * directory was put in its place. A log that has gone two ways has one name too few.
+   */
+  const confirmLocal = Effect.fnUntraced(function*(manifest: Manifest) {
+    const { holes } = yield* maintainer.status
+    const entries = yield* maintainer.segments
+    const newest = entries.at(-1)?.segmentIndex ?? -1
+    // What is archived is older than the newest segment, so this log would give the same indices again.
+    if (newest < manifest.nextIndex) {
+      return yield* badSegment(
+        `the log ends with segment ${newest}, and the archive with ${manifest.nextIndex - 1}: they are two logs`
+      )
+    }
+    for (const entry of entries) {
+      const { segmentIndex } = entry
+      if (segmentIndex >= manifest.nextIndex) break
+      // Of a segment that was damaged since, whole blocks may stand here.
+      if (holes.some((hole) => hole.firstSegmentIndex <= segmentIndex && segmentIndex <= hole.lastSegmentIndex)) {
+        continue
+      }
+      const row = yield* manifests.rowFor(manifest, segmentIndex)
+      const start = row === undefined ? undefined : yield* Effect.catchTag(
+        startOf(entry),
+        "SegmentCorrupt",
+        () => Effect.succeed(undefined)
+      )
+      // It has expired, is gone, or is damaged since: what is archived is good.
+      if (row === undefined || start === undefined) continue
+      const { closedNanos, lastEventId } = start.header
+      const archived = row.form === "none" ? "a hole" : `event ${row.lastId}`
+      // Another writer of format 1 leaves segments without an end in their headers.
+      const isOpenByAnother = row.form !== "none" && closedNanos === 0n && !chainsSegments(start.header.version)
+      const isSame = row.form !== "none" && lastEventId === row.lastId &&
+        Number(closedNanos / 1_000_000n) === row.closedMillis
+      if (isSame || isOpenByAnother) continue
+      return yield* badSegment(
+        `segment ${segmentIndex} ends with event ${lastEventId}, and in the archive with ${archived}: they are two logs`
+      )
+    }
+  })
+
+  /** What comes next in the archive, in order, as far as it is closed and older than the newest segment. */
+  const candidates = Effect.fnUntraced(function*(from: number) {
+    const entries = yield* maintainer.segments
+    const { holes } = yield* maintainer.status
+    const newest = entries.at(-1)?.segmentIndex ?? -1
+    const found: Array<Candidate> = []
+    let position = entries.findIndex(({ segmentIndex }) => segmentIndex >= from)
+    for (let index = from; index < newest && position >= 0 && found.length < rowsAtOnce; index++) {
+      const entry = entries[position]
+      if (entry === undefined) break
+      const hole = holes.find((hole) => hole.firstSegmentIndex <= index && index <= hole.lastSegmentIndex)
+      if (entry.segmentIndex === index) {
+        if (entry.state === "open") break
+        found.push({ _tag: "Segment", index, bytes: entry.bytes, hole })
+        position++
+      } else if (hole !== undefined) found.push({ _tag: "Hole", index, hole })
+      else found.push({ _tag: "Missing", index, next: entry.segmentIndex })
+    }
+    return found
+  })
+
+  /** A row for a segment that went before it was archived: allowed, or our end. */
+  const lostRow = Effect.fnUntraced(function*(index: number, next: number) {
+    const following = (yield* maintainer.segments).find(({ segmentIndex }) => segmentIndex === next)
+    if (waiting.onBehind === "keep" || following === undefined) {
+      return yield* badSegment(
+        `segment ${index} is neither in the directory nor in the archive, and its loss is not acknowledged`
+      )
+    }
+    const firstEventId = (end.lastId ?? 0) + 1
+    const nextId = (yield* startOf(following))?.firstEventId ?? firstEventId
+    const hole: AcknowledgedHole = {
+      firstSegmentIndex: index,
+      lastSegmentIndex: next - 1,
+      firstEventId,
+      lastEventId: nextId - 1,
+      quarantine: []
+    }
+    return hole
+  })
+
+  const holeRow = (index: number, hole: AcknowledgedHole, livedSeconds: number): Ready => ({
+    row: { index, form: "none", livedSeconds, hole: shortened(hole) } satisfies HoleRow,
+    header: undefined,
+    end: { chain: undefined, lastId: hole.lastEventId }
+  })
+
+  const readyFor = Effect.fnUntraced(function*(
+    candidate: Candidate,
+    manifest: Manifest
+  ): Effect.fn.Return<Ready, ArchiveFailure, Disk | ObjectStore> {
+    const { index } = candidate
+    const known = ready.get(index)
+    if (known !== undefined) return known
+    const lived = yield* livedSeconds
+    if (candidate._tag !== "Segment") {
+      const hole = candidate._tag === "Hole" ? candidate.hole : yield* lostRow(index, candidate.next)
+      return holeRow(index, hole, lived)
+    }
+    const target = { directory, log, naming: manifest.naming, epoch, proof: options.proof }
+    const startNanos = telemetry.nowNanos()
+    const uploaded = yield* upload(target, index, lived).pipe(
+      Effect.onExit((exit) => Effect.sync(() => telemetry.onArchival(Exit.isSuccess(exit), startNanos))),
+      memory.withPermits(Math.min(bytesUnderWayMax, Math.max(1, candidate.bytes))),
+      Effect.catchTag(
+        "SegmentCorrupt",
+        (error) =>
+          Effect.flatMap(
+            maintainer.quarantine(index),
+            (isMoved) =>
+              Effect.fail(isMoved ? badSegment(`segment ${index} was damaged and is in quarantine now`) : error)
+          )
+      )
+    )
+    const { header } = uploaded
+    const hole = candidate.hole === undefined ? null : shortened(candidate.hole)
+    const row: SegmentRow = { ...uploaded.row, hole }
+    const isChained = header !== undefined && chainsSegments(header.version) && hole === null
+    const made: Ready = {
+      row,
+      header,
+      end: { chain: isChained ? header.lastChainedChecksum : undefined, lastId: lastIdOf(row) }
+    }
+    ready.set(index, made)
+    return made
+  })
+
+  /** What is wrong with a row that does not continue what is before it; `undefined` when it does. */
+  const breakBefore = ({ header, row }: Ready, before: LogEnd, walId: string): string | undefined => {
+    const { chain, lastId } = before
+    if (row.form === "none") {
+      const { firstEventId } = row.hole
+      if (lastId === undefined || firstEventId <= lastId + 1) return undefined
+      return `the acknowledged hole begins with event ${firstEventId}, and the archive ends with ${lastId}`
+    }
+    if (header === undefined) return undefined
+    const expected = {
+      segmentIndex: row.index,
+      walId: Buffer.from(walId, "hex"),
+      ...(chain === undefined ? {} : { previousChainedChecksum: chain })
+    }
+    const fault = headerFault(expected, header) ??
+      (lastId === undefined || row.lastId === 0 ? undefined : firstIdFault(header.version, lastId, row.firstId, 16))
+    return fault === undefined
+      ? undefined
+      : `segment ${row.index} does not continue what is archived: ${formatFault(fault)}`
+  }
+
+  /** Archives everything that can be; in steps, each of them complete. */
+  const archiveClosed = Effect.gen(function*() {
+    while (true) {
+      const before = yield* current
+      if (before === undefined) return
+      const { manifest } = before
+      const next = yield* candidates(manifest.nextIndex)
+      if (next.length === 0) return
+      const results = yield* Effect.forEach(
+        next,
+        (candidate) => Effect.result(readyFor(candidate, manifest)),
+        { concurrency: options.concurrency }
+      )
+      const rows: Array<Row> = []
+      let failure: ArchiveFailure | undefined
+      let reached = end
+      for (const result of results) {
+        if (Result.isFailure(result)) failure = result.failure
+        else {
+          const wrong = breakBefore(result.success, reached, manifest.walId)
+          if (wrong === undefined) {
+            rows.push(result.success.row)
+            reached = result.success.end
+            continue
+          }
+          ready.delete(result.success.row.index)
+          failure = badSegment(wrong)
+        }
+        break
+      }
+      if (rows.length > 0) {
+        const appended = yield* manifests.append(manifest, rows)
+        const storedBytes = rows.reduce(
+          (sum, row) => row.form === "none" ? sum : sum + row.storedBytes,
+          manifest.storedBytes
+        )
+        const chain = reached.chain === undefined ? null : hexOf(reached.chain)
+        const written = yield* write({ ...appended, storedBytes, chain, livedSeconds: yield* livedSeconds }, before)
+        end = reached
+        for (const { index } of rows) ready.delete(index)
+        // Only now: a manifest that this archive has written names them.
+        yield* maintainer.archivedBefore(written.manifest.nextIndex)
+        publish({ _tag: "Archived", rows, archivedBefore: written.manifest.nextIndex })
+      }
+      if (failure !== undefined) return yield* Effect.fail(failure)
+    }
+  })
+
+  const keepLimits = Effect.gen(function*() {
+    const before = yield* current
+    if (before === undefined) return
+    const content = { ...before.manifest, livedSeconds: yield* livedSeconds }
+    const expired = yield* expire(manifests, content, limits)
+    if (expired !== undefined) {
+      yield* write(expired, before)
+      publish({ _tag: "Expired", firstIndex: expired.firstIndex })
+      // Lived time is remembered by manifests alone, and a quiet log writes none.
+    } else if (limits.ageMax !== undefined && content.livedSeconds - before.manifest.livedSeconds >= rememberSeconds) {
+      yield* write(content, before)
+    }
+    const now = (yield* current) ?? before
+    const removal = yield* removeDue(manifests, { ...now.manifest, livedSeconds: content.livedSeconds })
+    if (removal === undefined) return
+    yield* write(removal.content, now)
+    yield* removePages(removal.pages)
+    publish({ _tag: "Removed", removedBefore: removal.content.removedBefore })
+  })
+
+  /** Does everything that is due. */
+  const cycle: Effect.Effect<void, ArchiveFailure> = provided(Effect.andThen(archiveClosed, keepLimits)).pipe(
+    // An earlier write of this archive has come late. The manifest is read again.
+    Effect.retry({ times: 3, while: (error) => error._tag === "ArchiveError" && error.reason._tag === "Outdated" }),
+    Effect.tapError((error) =>
+      Effect.gen(function*() {
+        const { message } = error
+        const isFenced = error._tag === "ArchiveError" && error.reason._tag === "Fenced"
+        if (isFenced && fenced === undefined) {
+          fenced = error
+          publish({ _tag: "Fenced", message })
+          yield* Effect.logError(`${message}; nothing more is archived`)
+        } else if (!isFenced) {
+          publish({ _tag: "Failed", message })
+          if (message !== problem) yield* Effect.logWarning(`not archived: ${message}`)
+        }
+        problem = message
+      })
+    ),
+    Effect.tap(() => {
+      const before = problem
+      problem = undefined
+      return before === undefined ? Effect.void : Effect.logInfo(`archives again to ${store.name}/${log}`)
+    }),
+    oneAtATime.withPermit,
+    logs
+  )
+
+  // The thread that compresses starts with the first piece; its memory goes with the last log.
+  yield* Effect.acquireRelease(
+    Effect.ignore(begin(compressor.start, String)),
+    () => Effect.sync(() => compressor.stop())
+  )
+  const closing = logs(Effect.gen(function*() {
+    if (fenced === undefined) yield* Effect.ignore(Effect.timeoutOption(cycle, options.settleMax))
+    const left = (yield* maintainer.plan).filter(({ action }) => action === "archive")
+    if (left.length === 0) return
+    const from = left[0]?.segmentIndex
+    yield* Effect.logWarning(
+      `${left.length} segments are not archived, from ${from} on: ${problem ?? "there was no more time"}`
+    )
+  }))
+  yield* Effect.addFinalizer(() => closing)
+  yield* Effect.forkScoped(
+    Stream.runForEach(maintainer.outcomes, ({ _tag }) =>
+      Effect.sync(() => {
+        if (_tag === "Persisted" || _tag === "Opened" || _tag === "Quarantined") wake.openUnsafe()
+      }))
+  )
+  yield* Effect.forkScoped(Effect.gen(function*() {
+    let backoff = yield* Schedule.toStep(retrying)
+    while (true) {
+      wake.closeUnsafe()
+      const result = yield* Effect.result(cycle)
+      if (fenced !== undefined) return
+      if (Result.isSuccess(result)) {
+        backoff = yield* Schedule.toStep(retrying)
+        yield* Effect.timeoutOption(wake.await, lookEvery)
+      } else {
+        const [, wait] = yield* Pull.catchDone(backoff(yield* elapsedMillis, undefined), () => Effect.never)
+        yield* Effect.sleep(wait)
+      }
+    }
+  }))
+
+  /** What is wrong with the object of a row. */
+  const faultsOf = (row: SegmentRow, manifest: Manifest, isRead: boolean) => {
+    const key = segmentKey(log, manifest.naming, row)
+    const fault = (message: string): ReadonlyArray<ArchiveFault> => [{ segmentIndex: row.index, key, message }]
+    return provided(
+      Effect.gen(function*() {
+        const { bytes, etag } = yield* store.head(key)
+        if (bytes !== row.storedBytes) return fault(`${bytes} bytes where the manifest has ${row.storedBytes}`)
+        if (etag !== row.etag) return fault(`ETag ${etag} where the manifest has ${row.etag}`)
+        if (!isRead) return []
+        const read = yield* store.get(key)
+        if (storedXxh64Of(read.bytes) !== row.storedXxh64) return fault("other bytes than those that were proved")
+        const compression = row.form === "lz4" ? "frame" : "block"
+        const file: SegmentFile = { segmentIndex: row.index, path: key, form: "cold", compression }
+        const proved = yield* prove(file, read.bytes)
+        return proved.contentXxh64 === row.contentXxh64 ? [] : fault("other content than that which was proved")
+      }).pipe(
+        Effect.catchReason("StoreError", "NotFound", () => Effect.succeed(fault("the object is not there"))),
+        Effect.catchTag("SegmentCorrupt", ({ message }) => Effect.succeed(fault(message)))
+      )
+    )
+  }
+
+  return Archive.of({
+    status: Effect.gen(function*() {
+      const { archive } = yield* maintainer.status
+      return {
+        store: store.name,
+        log,
+        owner,
+        state: fenced !== undefined ? "fenced" : epoch === 0 ? "opening" : "following",
+        epoch,
+        firstIndex: shown?.firstIndex ?? 0,
+        archivedBefore: archive?.archivedBefore ?? 0,
+        storedBytes: shown?.storedBytes ?? 0,
+        lag: {
+          segments: archive?.behindSegments ?? 0,
+          bytes: archive?.behindBytes ?? 0,
+          millis: archive?.behindMillis ?? 0
+        },
+        problem,
+        usage: yield* store.usage
+      }
+    }),
+    events: Stream.fromPubSubTake(events),
+    setLimits: (given) =>
+      Effect.sync(() => {
+        limits = resolveUnsafe(ArchiveLimits, given)
+        wake.openUnsafe()
+      }),
+    settle: cycle,
+    rows: Stream.unwrap(
+      Effect.map(
+        provided(manifests.read),
+        (found) => found === undefined ? Stream.empty : manifests.rows(found.manifest, found.manifest.firstIndex)
+      )
+    ),
+    verify: (given) =>
+      Stream.unwrap(
+        Effect.gen(function*() {
+          const { sample } = requireOptions("options", VerifyOptions, given)
+          const found = yield* manifests.read
+          if (found === undefined) return Stream.empty
+          const { manifest } = found
+          let left = manifest.nextIndex - manifest.firstIndex
+          let wanted = sample
+          return manifests.rows(manifest, manifest.firstIndex).pipe(
+            Stream.mapEffect(Effect.fnUntraced(function*(row) {
+              // Each of the rest with the same chance, until so many are drawn.
+              const isDrawn = (yield* Random.next) * left-- < wanted
+              if (isDrawn) wanted -= 1
+              return row.form === "none" ? [] : yield* faultsOf(row, manifest, isDrawn)
+            })),
+            Stream.flatMap((faults) => Stream.fromIterable(faults))
+          )
+        }).pipe(provided)
+      )
+  })
+})
+
+/** The event after which the log continues after a row. */
+const lastIdOf = (row: Row): number | undefined =>
+  row.form === "none" || row.hole !== null
+    ? row.hole?.lastEventId
+    : row.lastId === 0
+    ? undefined
+    : row.lastId
+
+/** A hole as a row has it: with one place in the quarantine, so that a manifest stays small. */
+const shortened = (hole: AcknowledgedHole): AcknowledgedHole => ({ ...hole, quarantine: hole.quarantine.slice(0, 1) })

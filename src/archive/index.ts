@@ -1,0 +1,18 @@
+/**
+ * Archives a log in an object store, and reads it from there. Imported from `effect-wal/archive`.
+ *
+ * @since 0.1.0
+ */
+
+/** @since 0.1.0 @category archiving */
+export * as Archive from "./Archive.ts"
+/** @since 0.1.0 @category errors */
+export { ArchiveError } from "./ArchiveError.ts"
+/** @since 0.1.0 @category errors */
+export * as ArchiveReason from "./ArchiveReason.ts"
+/** @since 0.1.0 @category models */
+export type { ArchivedStatus } from "../maintainer/SegmentMaintainer.ts"
+/** @since 0.1.0 @category models */
+export type { ArchiveLimits } from "./Expiry.ts"
+/** @since 0.1.0 @category models */
+export type { Expired, HoleRow, Manifest, PageRef, Row, SegmentRow } from "./Manifest.ts"
