@@ -34,6 +34,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "shared",
     "telemetry",
     "disk",
+    "store",
     "testing",
     "reading",
     "maintainer",
