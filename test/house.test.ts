@@ -38,6 +38,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "testing",
     "reading",
     "maintainer",
+    "archive",
     "recorder",
     "promise",
     "cli",
