@@ -16,7 +16,8 @@
  * What it does not guarantee:
  *
  * 1. A failed or interrupted `put` or `remove` with `isApplied: "unknown"` may have happened, and may still happen at
- *    any time later. So its caller must look.
+ *    any time later. So its caller must look. Where a proxy repeats requests, a `put` may even be refused with `Taken`
+ *    or `Changed` because of itself. So its caller must compare.
  * 2. A listing may be behind. Nothing may rest on what it shows or does not show.
  *
  * Keys are names with `/` between them: none of them is empty, `.` or `..`, or has more than 200
@@ -58,7 +59,8 @@ export class StoreError extends Data.TaggedError("StoreError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${plainText(`${this.operation} ${this.key}`)}: ${this.reason.message}`
+    const subject = this.key === "" ? this.operation : `${this.operation} ${this.key}`
+    return `${plainText(subject)}: ${this.reason.message}`
   }
   /** Whether the same request may succeed later with nothing else changed. */
   get isRetryable(): boolean {
@@ -102,6 +104,8 @@ export interface PutOptions {
    * (otherwise `Changed`, also when there is none).
    */
   readonly onlyIf?: "absent" | { readonly etag: string }
+  /** What the MD5 of the bytes must be, otherwise `Corrupt`; it is computed when it is not given. */
+  readonly md5?: Uint8Array
 }
 
 /**
@@ -155,8 +159,8 @@ export class ObjectStore extends Context.Service<ObjectStore, {
   /** What it is, for people, as in `s3://bucket/prefix`. Never credentials. */
   readonly name: string
   /**
-   * Gives an object these bytes, and returns the ETag of this version. The bytes are protected by their MD5 on the way.
-   * They must not change until this has ended.
+   * Gives an object these bytes, and returns the ETag of this version. Their MD5 goes with them, and a store that knows
+   * it refuses other bytes. They must not change until this has ended.
    */
   readonly put: (key: string, bytes: Uint8Array, options?: PutOptions) => Effect.Effect<string, StoreError>
   /** The bytes of an object, or a part of them. */

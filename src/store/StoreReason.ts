@@ -70,18 +70,20 @@ export class Corrupt extends taggedReason("Corrupt", "the bytes are damaged or t
  */
 export class Unsuitable extends taggedReason("Unsuitable", "this store cannot be used as it is", false) {}
 
+const reasons = { NotFound, Taken, Changed, Busy, Denied, Unreachable, Corrupt, Unsuitable }
+
 /**
  * Why a request failed, in words that tell what to do about it.
  *
  * @since 0.1.0
  * @category reasons
  */
-export type StoreReason =
-  | NotFound
-  | Taken
-  | Changed
-  | Busy
-  | Denied
-  | Unreachable
-  | Corrupt
-  | Unsuitable
+export type StoreReason = InstanceType<typeof reasons[keyof typeof reasons]>
+
+/**
+ * The reason with a tag. `detail` is what the store reported, or what to do about it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const storeReason = (tag: StoreReason["_tag"], detail: string): StoreReason => new reasons[tag]({ detail })

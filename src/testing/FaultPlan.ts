@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import type { DiskReason } from "../disk/DiskReason.ts"
 import { requireDuration } from "../internal/arguments.ts"
 import type { SeededRandom } from "./SeededRandom.ts"
+import { ToldFailures } from "./ToldFailures.ts"
 
 /** The operations that can fail, be slow, and are counted. @since 0.1.0 @category models */
 export type Operation =
@@ -47,32 +48,20 @@ export const requireFaults = (name: string, faults: Faults): Faults => {
 
 const defaultSlowMax = "1 second"
 
-interface ToldFailure {
-  readonly operation: Operation
-  readonly reason: DiskReason["_tag"]
-  readonly path: RegExp | undefined
-  readonly isForEver: boolean
-}
-
 /** Decides for one operation after the other what goes wrong. */
 export class FaultPlan {
   faults: Faults
+  readonly told = new ToldFailures<Operation, DiskReason["_tag"]>()
   readonly #random: SeededRandom
-  #told: Array<ToldFailure> = []
 
   constructor(random: SeededRandom, faults: Faults) {
     this.#random = random
     this.faults = faults
   }
 
-  /** Adds a failure, after those that were told before. */
-  tell(failure: ToldFailure): void {
-    this.#told.push(failure)
-  }
-
   /** Removes all told failures and all rates: from now on nothing goes wrong. */
   forget(): void {
-    this.#told = []
+    this.told.forget()
     this.faults = {}
   }
 
@@ -80,14 +69,8 @@ export class FaultPlan {
    * Gives the reason why this operation fails; undefined if it does not. Uses up a failure that was told for one time.
    */
   failureOf(operation: Operation, path: string): DiskReason["_tag"] | undefined {
-    const index = this.#told.findIndex((failure) =>
-      failure.operation === operation && (failure.path === undefined || path.search(failure.path) !== -1)
-    )
-    const failure = this.#told[index]
-    if (failure !== undefined) {
-      if (!failure.isForEver) this.#told.splice(index, 1)
-      return failure.reason
-    }
+    const told = this.told.next(operation, path)
+    if (told !== undefined) return told
     return this.#draw(this.faults.errorRates?.[operation]) ? "Io" : undefined
   }
 

@@ -1,5 +1,4 @@
-/** Logs the operations on the simulated disk: counts all of them, and keeps a line for each of the last ones. */
-import type { Operation } from "./FaultPlan.ts"
+/** Logs the operations on what is simulated: counts all of them, and keeps a line for each of the last ones. */
 
 /** The second path of a rename, the mode in which a file was opened, or offset and bytes. */
 export type OperationDetail = string | readonly [offset: number, bytes: number]
@@ -8,7 +7,7 @@ export type OperationDetail = string | readonly [offset: number, bytes: number]
 export interface LogEntry {
   /** The first is number 1. */
   readonly number: number
-  readonly operation: Operation
+  readonly operation: string
   readonly path: string
   readonly detail: OperationDetail | undefined
   outcome: string | number | undefined
@@ -26,7 +25,7 @@ export class OperationLog {
   }
 
   begin(request: {
-    readonly operation: Operation
+    readonly operation: string
     readonly path: string
     readonly detail?: OperationDetail
   }): LogEntry {

@@ -507,8 +507,8 @@ const makeUnsafe = (options: Options): SimulatedDisk["Service"] => {
   }
   const disk = viewedBy(undefined)
 
-  const tell = (operation: Operation, reason: DiskReason["_tag"], path: RegExp | undefined, isForEver: boolean) =>
-    Effect.sync(() => plan.tell({ operation, reason, path, isForEver }))
+  const tell = (operation: Operation, failure: DiskReason["_tag"], pattern: RegExp | undefined, isForEver: boolean) =>
+    Effect.sync(() => plan.told.tell({ operation, failure, pattern, isForEver }))
 
   return {
     disk,

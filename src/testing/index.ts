@@ -1,9 +1,12 @@
 /**
- * For tests of an application: a disk in memory that crashes, fails and fills up as its seed or the test tells it to.
- * Imported from `effect-wal/testing`.
+ * For tests of an application: a disk and an object store in memory, which crash, fail and fill up as their seed or the
+ * test tells them to. Imported from `effect-wal/testing`.
  *
  * @since 0.1.0
  */
 
 /** @since 0.1.0 @category testing */
 export * as SimulatedDisk from "./SimulatedDisk.ts"
+
+/** @since 0.1.0 @category testing */
+export * as SimulatedStore from "./SimulatedStore.ts"
