@@ -129,6 +129,13 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("verified replay, cold", ">= 60 % of lz4 -dc", [
       [of.ratio("replay cold", "events", "effect-wal, cold, blocks", "lz4 -dc") * 100, "# %", atLeast(60)]
     ]),
+    row("verified replay from the archive", ">= 50 % of local cold", [
+      [
+        of.ratio("replay archived", "events", "effect-wal, archived, blocks", "effect-wal, cold, blocks") * 100,
+        "# %",
+        atLeast(50)
+      ]
+    ]),
     row("Stream consumer in chunks", ">= 5 M events/s", [
       [of.figure("replay hot", "effect-wal, hot, Stream of events", "events"), "# M events/s", atLeast(5)]
     ]),

@@ -1,7 +1,9 @@
-/** Reading back 64-byte events, every checksum and the chain verified, from hot and from cold segments. */
+/** Reading back 64-byte events, every checksum and the chain verified, from hot, cold and archived segments. */
+import type * as Layer from "effect/Layer"
 import { execFileSync } from "node:child_process"
-import { closeSync, openSync, readdirSync, readSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import type { Disk } from "../../src/disk/Disk.ts"
 import type { FormatVersion } from "../../src/format/SegmentHeader.ts"
 import { eventsPerSecond, throughput } from "../harness/Suite.ts"
 import type { Contestant, Scale, Suite } from "../harness/Suite.ts"
@@ -32,41 +34,65 @@ const measured = (events: number, startedMillis: number) => {
   return { measures: { events: events / millis / 1000, throughput: events * eventBytes / millis / 1000 } }
 }
 
+/** A round that hands out each event's id, memory and place, of `expected` events. */
+const roundOf = (expected: number, directory: string, layer: Layer.Layer<Disk>) => async () => {
+  const Effect = await import("effect/Effect")
+  const Stream = await import("effect/Stream")
+  const Replay = await import("../../src/reading/Replay.ts")
+  const { forEachEvent } = await import("../../src/reading/segment/BlockEvents.ts")
+  let count = 0
+  let bytes = 0
+  const started = performance.now()
+  const replay = Stream.runForEachArray(
+    Replay.blocks({ directory }),
+    (chunk) =>
+      Effect.sync(() => {
+        for (const block of chunk) {
+          forEachEvent(block, (_id, _bytes, start, end) => {
+            count += 1
+            bytes += end - start
+          })
+        }
+      })
+  )
+  await Effect.runPromise(Effect.provide(replay, layer))
+  if (count !== expected || bytes !== expected * eventBytes) throw new Error(`${count} of ${expected} events`)
+  return measured(count, started)
+}
+
 const blocks = (form: Form, version?: FormatVersion): Contestant => ({
   name: `effect-wal, ${form}, blocks`,
   note: "Replay.blocks and forEachEvent: each event's id, memory and place",
   open: async (scale) => {
-    const Effect = await import("effect/Effect")
-    const Stream = await import("effect/Stream")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
-    const Replay = await import("../../src/reading/Replay.ts")
-    const { forEachEvent } = await import("../../src/reading/segment/BlockEvents.ts")
     const expected = await prepare(scale, form, version)
-    return {
-      round: async () => {
-        let count = 0
-        let bytes = 0
-        const started = performance.now()
-        const replay = Stream.runForEachArray(
-          Replay.blocks({ directory: scale.directory }),
-          (chunk) =>
-            Effect.sync(() => {
-              for (const block of chunk) {
-                forEachEvent(block, (_id, _bytes, start, end) => {
-                  count += 1
-                  bytes += end - start
-                })
-              }
-            })
-        )
-        await Effect.runPromise(Effect.provide(replay, NodeDisk.layer))
-        if (count !== expected || bytes !== expected * eventBytes) throw new Error(`${count} of ${expected} events`)
-        return measured(count, started)
-      },
-      close: async () => {}
-    }
+    return { round: roundOf(expected, scale.directory, NodeDisk.layer), close: async () => {} }
   }
 })
+
+const archived: Contestant = {
+  name: "effect-wal, archived, blocks",
+  note:
+    "the same cold segments as objects of a DirectoryStore on the same disk, read with ArchiveDisk and no local file",
+  open: async (scale) => {
+    const Effect = await import("effect/Effect")
+    const Layer = await import("effect/Layer")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const ArchiveDisk = await import("../../src/archive/ArchiveDisk.ts")
+    const DirectoryStore = await import("../../src/store/DirectoryStore.ts")
+    const { archiveSegments } = await import("../harness/archiveSegments.ts")
+    const directory = join(scale.directory, "log")
+    const expected = await prepare({ ...scale, directory }, "cold")
+    const store = join(scale.directory, "store")
+    mkdirSync(store)
+    const layer = Layer.orDie(DirectoryStore.layer({ directory: store })).pipe(Layer.provideMerge(NodeDisk.layer))
+    const perSegment = expected / readdirSync(directory).length
+    await Effect.runPromise(Effect.provide(Effect.orDie(archiveSegments("orders", directory, perSegment)), layer))
+    rmSync(directory, { recursive: true })
+    const reading = ArchiveDisk.layer({ log: "orders" }).pipe(Layer.provide(layer))
+    return { round: roundOf(expected, ArchiveDisk.shownDirectory("orders"), reading), close: async () => {} }
+  }
+}
 
 const events = (form: Form, version?: FormatVersion): Contestant => ({
   name: `effect-wal, ${form}, Stream of events`,
@@ -166,6 +192,13 @@ export const suite: Suite = {
       metrics: [eventsPerSecond, throughput],
       reference: lz4.name,
       contestants: [blocks("cold"), events("cold"), lz4]
+    },
+    {
+      name: "replay archived",
+      title: "verified replay of archived segments from the store alone, 64-byte events",
+      metrics: [eventsPerSecond, throughput],
+      reference: "effect-wal, cold, blocks",
+      contestants: [blocks("cold"), archived]
     }
   ]
 }

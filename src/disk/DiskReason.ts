@@ -117,6 +117,26 @@ export class Unsupported extends taggedReason(
  */
 export class Io extends taggedReason("Io", "the device reported an error", true) {}
 
+/**
+ * The store that holds an archive is busy, or cannot be reached.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Away extends taggedReason("Away", "the archive's store does not answer; try again when it does", true) {}
+
+/**
+ * An archive does not have what it names: an object is missing, cut off or another one, or its manifest is damaged.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class BadArchive extends taggedReason(
+  "BadArchive",
+  "the archive does not have what it names; restore that object in the store, or read another copy of the log",
+  false
+) {}
+
 const reasons = {
   NotFound,
   Exists,
@@ -128,6 +148,8 @@ const reasons = {
   Unsafe,
   Held,
   Unsupported,
+  Away,
+  BadArchive,
   Io
 }
 

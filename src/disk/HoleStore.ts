@@ -100,17 +100,15 @@ const areInOrder = (holes: ReadonlyArray<AcknowledgedHole>): boolean =>
     hole.firstSegmentIndex > (holes[at - 1]?.lastSegmentIndex ?? -1)
   )
 
+/** The bytes of the file. */
+export const encode = (holes: ReadonlyArray<AcknowledgedHole>): Uint8Array =>
+  Buffer.from(`${JSON.stringify({ holes, checksum: checksumOf(holes) })}\n`)
+
 /** Replaces the holes of a directory, durably and atomically. The caller holds the directory's lock. */
 export const write = (
   directory: string,
   holes: ReadonlyArray<AcknowledgedHole>
-): Effect.Effect<void, DiskError, Disk> =>
-  replaceFile(
-    directory,
-    holesName,
-    holesTemporaryName,
-    Buffer.from(`${JSON.stringify({ holes, checksum: checksumOf(holes) })}\n`)
-  )
+): Effect.Effect<void, DiskError, Disk> => replaceFile(directory, holesName, holesTemporaryName, encode(holes))
 
 /**
  * The holes with more of them: those that touch each other, in segments and in events, become one. In the order of

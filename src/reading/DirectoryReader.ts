@@ -3,8 +3,7 @@
  * and retention deletes it. A name that is gone proves nothing: the directory is listed again first.
  */
 import * as Effect from "effect/Effect"
-import type { Disk } from "../disk/Disk.ts"
-import { DiskError } from "../disk/Disk.ts"
+import { Disk, DiskError } from "../disk/Disk.ts"
 import { Unsafe } from "../disk/DiskReason.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { segmentsOf } from "../disk/SegmentDirectory.ts"
@@ -111,13 +110,28 @@ export const knownStart = (reader: SegmentDirectoryReader, segmentIndex: number)
   Effect.catchTag(startOf(reader, segmentIndex), "SegmentCorrupt", () => Effect.succeed(undefined))
 
 /**
+ * The first event of a segment, from a catalogue or from its start; `undefined` when the segment is gone, has no event,
+ * or its start is damaged.
+ */
+const firstIdOf = (reader: SegmentDirectoryReader, segmentIndex: number) =>
+  reader.use(
+    segmentIndex,
+    Effect.fnUntraced(function*(file) {
+      const { catalogued } = yield* Disk
+      const known = yield* catalogued?.(file.path) ?? Effect.undefined
+      if (known !== undefined) return known.firstEventId === 0 ? undefined : known.firstEventId
+      return (yield* readStart(file)).firstEventId
+    })
+  ).pipe(Effect.catchTag("SegmentCorrupt", () => Effect.undefined))
+
+/**
  * The oldest event in the directory; `undefined` when there is none. Segments without events, and those whose start is
  * damaged, are passed over.
  */
 export const oldestEventId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader) {
-  for (const entry of reader.segments()) {
-    const start = yield* knownStart(reader, entry.segmentIndex)
-    if (start?.firstEventId !== undefined) return start.firstEventId
+  for (const { segmentIndex } of reader.segments()) {
+    const firstEventId = yield* firstIdOf(reader, segmentIndex)
+    if (firstEventId !== undefined) return firstEventId
   }
   return undefined
 })
@@ -138,12 +152,12 @@ export const damagedBeforeOldest = Effect.fnUntraced(function*(reader: SegmentDi
 })
 
 /**
- * The newest segment for whose start `isNotAfter` is true; `undefined` when it is true for none. Starts that tell
- * nothing (damaged, or `isNotAfter` gives `undefined`) are passed over. Reads about log2(segments) starts.
+ * The newest segment for which `isNotAfter` is true; `undefined` when it is true for none. Segments for which it gives
+ * `undefined` are passed over. Asks for about log2(segments) of them.
  */
-export const lastSegmentWhere = Effect.fnUntraced(function*(
+const lastSegmentWhere = Effect.fnUntraced(function*<E, R>(
   reader: SegmentDirectoryReader,
-  isNotAfter: (start: SegmentStart) => boolean | undefined
+  isNotAfter: (segmentIndex: number) => Effect.Effect<boolean | undefined, E, R>
 ) {
   const segments = reader.segments()
   let found: number | undefined
@@ -154,9 +168,7 @@ export const lastSegmentWhere = Effect.fnUntraced(function*(
     let answer: boolean | undefined
     let probe = middle
     for (; probe >= low; probe--) {
-      const segmentIndex = segments[probe]!.segmentIndex
-      const start = yield* knownStart(reader, segmentIndex)
-      answer = start === undefined ? undefined : isNotAfter(start)
+      answer = yield* isNotAfter(segments[probe]!.segmentIndex)
       if (answer !== undefined) break
     }
     if (answer === false) {
@@ -169,16 +181,23 @@ export const lastSegmentWhere = Effect.fnUntraced(function*(
   return found
 })
 
+/** The newest segment that begins with an event up to this one; `undefined` when every segment begins later. */
+export const lastSegmentUpTo = (reader: SegmentDirectoryReader, eventId: number) =>
+  lastSegmentWhere(
+    reader,
+    (segmentIndex) =>
+      Effect.map(
+        firstIdOf(reader, segmentIndex),
+        (firstEventId) => firstEventId === undefined ? undefined : firstEventId <= eventId
+      )
+  )
+
 /** The segment that has this event, or the newest one before it; `undefined` when every segment begins later. */
 export const segmentWith = (
   directory: SegmentDirectory,
   eventId: number
 ): Effect.Effect<number | undefined, DiskError, Disk> =>
-  Effect.flatMap(makeDirectoryReader(directory), (reader) =>
-    lastSegmentWhere(
-      reader,
-      ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= eventId
-    ))
+  Effect.flatMap(makeDirectoryReader(directory), (reader) => lastSegmentUpTo(reader, eventId))
 
 /**
  * The segment where the events begin that were flushed at this Unix time or later, or one before it; `undefined` for
@@ -187,11 +206,15 @@ export const segmentWith = (
  */
 export const segmentSince = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, nanos: bigint) {
   let isTold = false
-  const found = yield* lastSegmentWhere(reader, ({ flushNanos }) => {
-    if (flushNanos === 0n) return undefined
-    isTold = true
-    return flushNanos < nanos
-  })
+  const found = yield* lastSegmentWhere(
+    reader,
+    (segmentIndex) =>
+      Effect.map(knownStart(reader, segmentIndex), (start) => {
+        if (start === undefined || start.flushNanos === 0n) return undefined
+        isTold = true
+        return start.flushNanos < nanos
+      })
+  )
   return isTold ? found : yield* firstClosedSince(reader, nanos)
 })
 

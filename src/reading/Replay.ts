@@ -37,7 +37,7 @@ import { epochMillisOf } from "../internal/instant.ts"
 import { callback, instant, requireOptions, whole } from "../internal/options.ts"
 import {
   damagedBeforeOldest,
-  lastSegmentWhere,
+  lastSegmentUpTo,
   makeDirectoryReader,
   oldestEventId,
   segmentSince
@@ -446,10 +446,7 @@ const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
   const { from } = options
   if (from === undefined || from === "oldest") return start
   if (from === "latest") {
-    const segmentIndex = yield* lastSegmentWhere(
-      reader,
-      ({ firstEventId }) => firstEventId === undefined ? undefined : true
-    )
+    const segmentIndex = yield* lastSegmentUpTo(reader, eventIdMax)
     return { ...start, segmentIndex } satisfies Located
   }
   if ("segmentIndex" in from) return { ...start, segmentIndex: from.segmentIndex } satisfies Located
@@ -462,10 +459,7 @@ const locate = Effect.fnUntraced(function*(options: ReplayOptions) {
 
 const locateId = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, start: Located) {
   const { fromId } = start
-  const segmentIndex = yield* lastSegmentWhere(
-    reader,
-    ({ firstEventId }) => firstEventId === undefined ? undefined : firstEventId <= fromId
-  )
+  const segmentIndex = yield* lastSegmentUpTo(reader, fromId)
   if (segmentIndex !== undefined) return { ...start, segmentIndex } satisfies Located
   // The damaged segment may hold the event. Reading it reports the damage, or that it was deleted meanwhile.
   const damaged = yield* damagedBeforeOldest(reader)

@@ -34,8 +34,8 @@ import type { SegmentCorrupt } from "./segment/SegmentCorrupt.ts"
 import type { Reading, SegmentCursor } from "./segment/SegmentReader.ts"
 import { openSegment, verifySegment } from "./segment/SegmentReader.ts"
 import { openSegmentPast } from "./segment/SegmentSalvage.ts"
-import { openSegmentAt, resumeSegment } from "./segment/SegmentSeek.ts"
-import type { IsBefore } from "./segment/SegmentSeek.ts"
+import { isEarlier, openSegmentAt, resumeSegment, soughtEvent, soughtTime } from "./segment/SegmentSeek.ts"
+import type { Sought } from "./segment/SegmentSeek.ts"
 
 /** Where a walk starts and which events it covers. */
 export interface ReplayStart {
@@ -212,10 +212,10 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   })
 
   /** What is left out at the beginning of the next segment; `undefined` when nothing is, as far as that is known. */
-  const seekIn = ({ previousEventId = 0 }: SegmentExpectations): IsBefore | undefined => {
+  const seekIn = ({ previousEventId = 0 }: SegmentExpectations): Sought | undefined => {
     const nextId = lastEventId + 1
-    if (nextId > previousEventId + 1) return (point) => point.lastEventId < nextId
-    return fromNanos === 0n ? undefined : ({ flush }) => flush !== undefined && isEarlier(flush, fromNanos)
+    if (nextId > previousEventId + 1) return soughtEvent(nextId)
+    return fromNanos === 0n ? undefined : soughtTime(fromNanos)
   }
 
   /** Opens the next segment; false at the end. */
@@ -231,7 +231,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       const expectations = { ...inherited.expectations, segmentIndex: wanted }
       const opened = yield* reader.use(
         wanted,
-        (file) => openInScope(outer, { file, expectations, mark, isBefore: seekIn(expectations), reading })
+        (file) => openInScope(outer, { file, expectations, mark, sought: seekIn(expectations), reading })
       )
       if (opened !== undefined) {
         nextIndex = wanted
@@ -437,7 +437,7 @@ interface Opening {
   readonly file: SegmentFile
   readonly expectations: SegmentExpectations
   readonly mark: Mark | undefined
-  readonly isBefore: IsBefore | undefined
+  readonly sought: Sought | undefined
   readonly reading: Reading
 }
 
@@ -449,19 +449,15 @@ const openInScope = (outer: Scope.Scope, opening: Opening): Effect.Effect<Curren
       Effect.onError(() => Scope.close(scope, Exit.void))
     ))
 
-const openFrom = Effect.fnUntraced(function*({ expectations, file, isBefore, mark, reading }: Opening) {
+const openFrom = Effect.fnUntraced(function*({ expectations, file, mark, reading, sought }: Opening) {
   if (mark !== undefined && mark.segmentIndex === file.segmentIndex && mark.identity !== "") {
     const cursor = yield* resumeSegment(file, expectations, mark.identity, mark.point, reading)
     if (cursor !== undefined) return cursor
   }
-  return yield* isBefore === undefined
+  return yield* sought === undefined
     ? openSegment(file, expectations, reading)
-    : openSegmentAt(file, expectations, isBefore, reading)
+    : openSegmentAt(file, expectations, sought, reading)
 })
-
-/** Whether something is known to be flushed before a time. */
-const isEarlier = ({ flushNanos }: { readonly flushNanos: bigint }, nanos: bigint): boolean =>
-  flushNanos !== 0n && flushNanos < nanos
 
 /** Segments after an open one that have no event were prepared and never used: they end nothing and prove nothing. */
 const successorHasEvents = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, segmentIndex: number) {

@@ -103,6 +103,8 @@ const tagOf = (error: DiskError): StoreReason["_tag"] => {
     case "NotDirectory":
       return "Unsuitable"
     case "NotFound":
+    case "Away":
+    case "BadArchive":
     case "Io":
       return "Unreachable"
   }

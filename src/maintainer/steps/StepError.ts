@@ -76,6 +76,8 @@ const reasonOf = ({ operation, reason }: DiskError): StepReason => {
     case "Exists":
     case "Held":
     case "Unsupported":
+    case "Away":
+    case "BadArchive":
     case "Io":
       return new (reasonByOperation[operation] ?? ReadFailed)({ detail })
   }

@@ -69,7 +69,7 @@ interface FrameStart {
   readonly header: FrameHeader
   /** In the file. */
   readonly offset: number
-  /** Bytes of the block: so much is read at once, and not less than 64 KiB. */
+  /** Bytes of the blocks that are wanted first: so much is read at once, and not less than 64 KiB. */
   readonly blockBytes: number
   /** The content before it. */
   readonly contentBytes: number

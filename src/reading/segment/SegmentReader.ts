@@ -171,17 +171,18 @@ export const makeCursor = ({ file, memory, tail, verifier, ...parts }: CursorPar
   }
 }
 
-/** Opens a segment for reading from its first byte. */
+/** Opens a segment for reading from its first byte. `shape` may limit how much is read at once. */
 export const openSegment = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  { hashes, memory, tail }: Reading
+  { hashes, memory, tail }: Reading,
+  shape: (content: SegmentContent) => SegmentContent = (content) => content
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> => {
   const verifier = new SegmentVerifier(expectations, hashes)
   const isProven = () => hashes === "sufficient" && verifier.provesEveryByte
   return Effect.map(
     openContent(file, isProven, memory.frame),
-    (content) => makeCursor({ file, content, verifier, memory, tail })
+    (content) => makeCursor({ file, content: shape(content), verifier, memory, tail })
   )
 }
 

@@ -37,6 +37,7 @@ import { blockAt, blocksOf, refutedMax } from "./BlockSearch.ts"
 import type { SeekableContent } from "./SeekableContent.ts"
 import { seekable } from "./SeekableContent.ts"
 import { hotContent } from "./SegmentContent.ts"
+import type { SegmentContent } from "./SegmentContent.ts"
 import type { SegmentCorrupt } from "./SegmentCorrupt.ts"
 import type { Reading, SegmentCursor } from "./SegmentReader.ts"
 import { makeCursor, openSegment } from "./SegmentReader.ts"
@@ -44,21 +45,46 @@ import { makeCursor, openSegment } from "./SegmentReader.ts"
 /** Distance of the places that are tried: the content of one block of our frames. */
 const strideBytes = pieceBytes
 
-/** Tells whether everything before a point lies before what is sought; then the same holds for all points before it. */
-export type IsBefore = (point: SegmentPoint) => boolean
+/** What is sought in a segment. */
+export interface Sought {
+  /** Tells whether everything before a point lies before what is sought; then the same holds for all points before it. */
+  readonly isBefore: (point: SegmentPoint) => boolean
+  /** Its measure. Measures grow along a segment; where they grow evenly, a place is guessed at once. */
+  readonly measure: number
+  /** The measure of the last event before a place, or of its flush. */
+  readonly measureOf: (lastEventId: number, flushNanos: bigint) => number
+}
+
+/** The event with this id, or the first one after it. */
+export const soughtEvent = (eventId: number): Sought => ({
+  isBefore: ({ lastEventId }) => lastEventId < eventId,
+  measure: eventId,
+  measureOf: (lastEventId) => lastEventId
+})
+
+/** The first event that was not flushed before this Unix time. */
+export const soughtTime = (nanos: bigint): Sought => ({
+  isBefore: ({ flush }) => flush !== undefined && isEarlier(flush, nanos),
+  measure: Number(nanos),
+  measureOf: (_, flushNanos) => Number(flushNanos)
+})
+
+/** Whether something is known to be flushed before a time. */
+export const isEarlier = ({ flushNanos }: { readonly flushNanos: bigint }, nanos: bigint): boolean =>
+  flushNanos !== 0n && flushNanos < nanos
 
 /** Opens a segment for reading from what is sought, or from something before it. */
 export const openSegmentAt = (
   file: SegmentFile,
   expectations: SegmentExpectations,
-  isBefore: IsBefore,
+  sought: Sought,
   reading: Reading
 ): Effect.Effect<SegmentCursor, DiskError | SegmentCorrupt, Disk | Scope.Scope> =>
   Effect.gen(function*() {
     const opened = yield* openScoped(file.path, "read")
     const content = yield* seekable(file, opened, yield* opened.stat, reading.memory.frame)
     const fromTheFront = openSegment(file, expectations, reading)
-    if (content === undefined || content.bytes < 4 * strideBytes) return yield* fromTheFront
+    if (content === undefined || content.bytes < 2 * strideBytes) return yield* fromTheFront
     const verifier = new SegmentVerifier(expectations, "sufficient")
     const start = new Uint8Array(headerBytesMax)
     const read = yield* Effect.result(content.from(0).read(start))
@@ -70,12 +96,31 @@ export const openSegmentAt = (
     if (header === undefined || header.closedNanos === 0n || header.blockBytesMax * 4 > content.bytes) {
       return yield* fromTheFront
     }
-    const point = yield* lastPointBefore(content, header, isBefore)
-    if (point === undefined) return yield* fromTheFront
+    const point = yield* lastPointBefore(content, header, sought)
+    if (point === undefined) {
+      return yield* openSegment(file, expectations, reading, (whole) => byStrides(whole, 0))
+    }
     verifier.resume(header, point)
-    const cursor = makeCursor({ ...reading, file, content: content.from(point.offset), verifier })
+    const rest = byStrides(content.from(point.offset), point.offset)
+    const cursor = makeCursor({ ...reading, file, content: rest, verifier })
     return yield* judgedFromTheFront(cursor, point, fromTheFront)
   })
+
+/**
+ * The same content, each read of which ends with a stride at the latest: a long read would fetch blocks that nobody has
+ * asked for yet. What is sought lies a few strides after the point.
+ */
+const byStrides = (content: SegmentContent, from: number): SegmentContent => {
+  let position = from
+  return {
+    ...content,
+    read: (target) =>
+      Effect.map(content.read(target.subarray(0, strideBytes - position % strideBytes)), (count) => {
+        position += count
+        return count
+      })
+  }
+}
 
 /**
  * A cursor that began at `point`, inside a segment, and gives what one from the front would. When it meets a fault, the
@@ -147,32 +192,78 @@ export const resumeSegment = Effect.fnUntraced(function*(
   return makeCursor({ ...reading, file, content, verifier })
 })
 
-/** The last of the points that are tried that has nothing before it that is sought. */
+/** A place of a segment between two strides, and what is known there. */
+interface Mark {
+  /** The place that was tried. */
+  readonly stride: number
+  /** The place that was found, in strides. */
+  readonly at: number
+  readonly measure: number
+}
+
+/** So often a place is guessed; then the interval is halved. */
+const guessesMax = 3
+
+/** How far a guess may be off, in strides, and the probe still lies before what is sought. */
+const tolerance = 0.25
+
+/** The point that a probe finds lies behind its first block, which begins within the length of one: in strides. */
+const probeStrides = ({ blockBytesMax }: SegmentHeader): number => 2 * blockBytesMax / strideBytes
+
+/**
+ * A point that has nothing before it that is sought, and of those that are tried the last one. A guess that turns out
+ * to be right is not refined: then what is sought lies in what was read for the probe.
+ */
 const lastPointBefore = Effect.fnUntraced(function*(
   content: SeekableContent,
   header: SegmentHeader,
-  isBefore: IsBefore
+  { isBefore, measure, measureOf }: Sought
 ) {
   let found: SegmentPoint | undefined
-  let low = 1
-  let high = Math.floor((content.bytes - 1) / strideBytes)
-  while (low <= high) {
-    const middle = (low + high) >>> 1
-    const position = middle * strideBytes
+  const end = endOfBlocks(content, header) / strideBytes
+  let low: Mark = { stride: 0, at: 0, measure: measureOf(header.firstEventId - 1, header.createdNanos) }
+  let high: Mark = { stride: Math.ceil(end), at: end, measure: measureOf(header.lastEventId, header.lastFlushNanos) }
+  const margin = tolerance + probeStrides(header)
+  let isEven = false
+  for (let tries = 0; high.stride - low.stride > 1; tries++) {
+    const guess = Math.floor(placeOf(measure, low, high) - margin)
+    if (isEven && guess <= low.stride) return found
+    const stride = tries < guessesMax
+      ? Math.max(low.stride + 1, Math.min(high.stride - 1, guess))
+      : (low.stride + high.stride) >>> 1
+    const position = stride * strideBytes
     const probe = hasFixedBlocks(header.version)
       ? fixedPoint(content, header, position)
       : provenPoint(content, header, position)
     // Damage at a place that is only tried is no fault yet: what is sought may lie before it.
     const point = yield* Effect.catchTag(probe, "SegmentCorrupt", () => Effect.succeed(undefined))
-    if (point !== undefined && isBefore(point)) {
-      found = point
-      low = middle + 1
-    } else {
-      high = middle - 1
+    if (point === undefined) {
+      isEven = false
+      high = { ...high, stride }
+      continue
     }
+    const reached = measureOf(point.lastEventId, point.flush?.flushNanos ?? 0n)
+    const mark: Mark = { stride, at: point.offset / strideBytes, measure: reached }
+    isEven = Math.abs(placeOf(reached, low, high) - mark.at) < 0.5
+    if (isBefore(point)) {
+      found = point
+      low = mark
+    } else high = mark
   }
   return found
 })
+
+/** Where a measure lies between two marks if it grows evenly; in the middle when nothing tells. */
+const placeOf = (measure: number, low: Mark, high: Mark): number => {
+  const share = (measure - low.measure) / (high.measure - low.measure)
+  return low.at + (high.at - low.at) * (Number.isFinite(share) ? Math.max(0, Math.min(1, share)) : 0.5)
+}
+
+/** Where the blocks of a closed segment end: a file of format 1 is longer. */
+const endOfBlocks = (content: SeekableContent, { blockCount, version }: SegmentHeader): number =>
+  hasFixedBlocks(version)
+    ? Math.min(content.bytes, headerBytesOf(version) + blockCount * blockStepBytes(version))
+    : content.bytes
 
 /** Format 1: the point after the first block that starts at `position` or later. */
 const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
@@ -189,10 +280,11 @@ const fixedPoint = Effect.fnUntraced(function*(content: SeekableContent, header:
 
 /** Format 2: the point after the first block at `position` or later that is proven to be one. */
 const provenPoint = Effect.fnUntraced(function*(content: SeekableContent, header: SegmentHeader, position: number) {
-  const source = content.from(position)
+  const blockBytes = blockBytesInFile(header.version, header.blockBytesMax)
+  // A guess is cut to a whole stride. So with this much what is sought is read, too, when the guess was right.
+  const source = content.from(position, (1 + 2 * tolerance + probeStrides(header)) * strideBytes)
   // A block starts within one block's length. After it come a run longer than a payload, and the block in which the run
   // breaks off.
-  const blockBytes = blockBytesInFile(header.version, header.blockBytesMax)
   const buffer = new Uint8Array(Math.min(content.bytes - position, 4 * blockBytes))
   let end = 0
   let refuted = 0

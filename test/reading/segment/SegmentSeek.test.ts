@@ -7,8 +7,7 @@ import type { SegmentLayout } from "../../../src/format/SegmentLayout.ts"
 import { forEachEvent } from "../../../src/reading/segment/BlockEvents.ts"
 import { rotatingMemory } from "../../../src/reading/segment/BlockMemory.ts"
 import { forReplay } from "../../../src/reading/segment/SegmentReader.ts"
-import { openSegmentAt } from "../../../src/reading/segment/SegmentSeek.ts"
-import type { IsBefore } from "../../../src/reading/segment/SegmentSeek.ts"
+import { openSegmentAt, soughtEvent } from "../../../src/reading/segment/SegmentSeek.ts"
 import { formats } from "../../fixtures/formats.ts"
 import { buildSegment, format1Events, frameOf, makeRandom, put } from "../../fixtures/segments.ts"
 import type { BuiltSegment } from "../../fixtures/segments.ts"
@@ -16,8 +15,6 @@ import { onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
 
 const hotFile: SegmentFile = { segmentIndex: 0, path: "/wal/FS.00000000.wal", form: "hot", compression: "frame" }
 const coldFile: SegmentFile = { ...hotFile, path: "/wal/FS.00000000.wal.lz4", form: "cold" }
-
-const before = (eventId: number): IsBefore => (point) => point.lastEventId < eventId
 
 const putBoth = (segment: BuiltSegment) =>
   Effect.gen(function*() {
@@ -44,7 +41,7 @@ const readFrom = Effect.fnUntraced(function*(segment: BuiltSegment, file: Segmen
   let nextId = 0
   let bytesToFirst = 0
   yield* Effect.scoped(Effect.gen(function*() {
-    const cursor = yield* openSegmentAt(file, { segmentIndex: 0 }, before(fromId), forReplay(rotatingMemory(1)))
+    const cursor = yield* openSegmentAt(file, { segmentIndex: 0 }, soughtEvent(fromId), forReplay(rotatingMemory(1)))
     while (true) {
       const blocks = yield* cursor.next
       if (firstId === 0) bytesToFirst = bytesRead
@@ -190,7 +187,7 @@ describe("SegmentSeek", () => {
           const ids: Array<number> = []
           const wanted = at.eventCount - 500
           const failure = yield* Effect.flip(Effect.scoped(Effect.gen(function*() {
-            const cursor = yield* openSegmentAt(file, {}, before(wanted), forReplay(rotatingMemory(1)))
+            const cursor = yield* openSegmentAt(file, {}, soughtEvent(wanted), forReplay(rotatingMemory(1)))
             while (true) {
               const blocks = yield* cursor.next
               for (const block of blocks) forEachEvent(block, (id) => ids.push(id))
