@@ -1,5 +1,6 @@
 /**
- * Records a real data set, lets retention compress and delete, shuts down, and checks what is left against the input.
+ * Records a real data set with an archive, lets retention compress and delete, shuts down, and checks what is left against
+ * the input. Then it deletes the log, and checks what the archive has.
  *
  *     npm run demo
  *
@@ -8,12 +9,14 @@
  * byte of what was replayed differs.
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Archive, ArchiveDisk, DirectoryStore } from "../src/archive/index.ts"
 import { NodeDisk, Replay, Telemetry, Verify, Wal } from "../src/index.ts"
 
 const inputBytesWanted = 160 * 1024 * 1024
@@ -92,11 +95,18 @@ const row = (name: string, text: string): void => console.log(`${name.padEnd(12)
 
 class Pieces extends Wal.Service<Pieces>()("demo/Pieces") {}
 
+/** The name of the log in its archive. */
+const log = "pieces"
+
 const demo = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
+  const root = yield* Effect.acquireRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-wal-demo-"))),
     (made) => Effect.sync(() => fs.rmSync(made, { recursive: true }))
   )
+  const directory = path.join(root, "log")
+  fs.mkdirSync(path.join(root, "store"))
+  // In the place of a bucket.
+  const store = DirectoryStore.layer({ directory: path.join(root, "store") })
   const { bytes, files, pieces } = choosePieces()
   console.log(
     `recording ${files} files of node_modules, ${inMebibytes(bytes)}, as ${pieces.length} events`
@@ -104,14 +114,19 @@ const demo = Effect.gen(function*() {
 
   const startMillis = performance.now()
   let drainMillis = 0
-  // The scope of the layer ends with this effect: what was appended is handed over, and the maintainer drains.
+  // The scope of the layer ends with this effect: what was appended is archived and handed over, and the maintainer drains.
   const running = yield* record(pieces).pipe(
     Effect.tap(() => Effect.sync(() => (drainMillis = performance.now()))),
-    Effect.provide(Pieces.layerWorker({
-      directory,
-      segmentBytesMax: "2MiB",
-      limits: { maxSegments: 8, maxCompressedSegments: 24 }
-    }))
+    Effect.provide(Archive.layer({ log }).pipe(
+      Layer.provide(Pieces.parts),
+      Layer.provideMerge(Pieces.layerWorker({
+        directory,
+        segmentBytesMax: "2MiB",
+        limits: { maxSegments: 8, maxCompressedSegments: 24 },
+        onArchiveBehind: "keep"
+      })),
+      Layer.provide(store)
+    ))
   )
   const recordSeconds = seconds(startMillis)
   const drainSeconds = seconds(drainMillis)
@@ -120,8 +135,15 @@ const demo = Effect.gen(function*() {
 
   const report = yield* Verify.verify({ directory })
   const replayMillis = performance.now()
-  const replayed = yield* replayAndCompare(directory, pieces)
+  const replayed = yield* replayAndCompare("replay", directory, pieces)
   const replaySeconds = seconds(replayMillis)
+
+  fs.rmSync(directory, { recursive: true })
+  const archiveMillis = performance.now()
+  const archived = yield* replayAndCompare("archive", ArchiveDisk.shownDirectory(log), pieces).pipe(
+    Effect.provide(Layer.provide(ArchiveDisk.layer({ log }), store))
+  )
+  const archiveSeconds = seconds(archiveMillis)
 
   const { compressionBytesIn, compressionBytesOut } = snapshot.counters
   console.log(`\ntelemetry at the last append, before the drain:\n\n${Telemetry.dump(running.atLastAppend)}`)
@@ -142,10 +164,19 @@ const demo = Effect.gen(function*() {
     `${inMebibytes(replayed.bytes)} in ${replaySeconds.toFixed(2)} s, ${rate(replayed.bytes, replaySeconds)}`
   )
   row("verified", `${report.segments.length} segments, ${report.faults.length} faults`)
+  row(
+    "archived",
+    `${archived.events} events (${archived.firstId} to ${archived.lastId}); with the log deleted, ${
+      inMebibytes(archived.bytes)
+    } read from the archive in ${archiveSeconds.toFixed(2)} s, ${rate(archived.bytes, archiveSeconds)}`
+  )
 
-  const problems = [...replayed.problems, ...report.faults.map(Verify.formatVerifyFault)]
+  const problems = [...replayed.problems, ...archived.problems, ...report.faults.map(Verify.formatVerifyFault)]
   if (replayed.lastId !== pieces.length) {
     problems.push(`the replay ends at event ${replayed.lastId}, not at ${pieces.length}`)
+  }
+  if (archived.events !== pieces.length) {
+    problems.push(`the archive has ${archived.events} events, not ${pieces.length}`)
   }
   if (status.failures > 0) problems.push(`${status.failures} steps of the maintainer failed`)
   for (const problem of problems) row("problem", problem)
@@ -166,10 +197,14 @@ const record = Effect.fnUntraced(function*(pieces: ReadonlyArray<Piece>) {
   return { maintainer, telemetry, atLastAppend: yield* telemetry.snapshot }
 })
 
-const replayAndCompare = Effect.fnUntraced(function*(directory: string, pieces: ReadonlyArray<Piece>) {
+const replayAndCompare = Effect.fnUntraced(function*(
+  title: string,
+  directory: string,
+  pieces: ReadonlyArray<Piece>
+) {
   const firstId = Option.getOrElse(yield* Replay.firstAvailableId(directory), () => 1)
   const result = { firstId, lastId: firstId - 1, events: 0, bytes: 0, problems: new Array<string>() }
-  const show = makeBar("replay", pieces.length - firstId + 1)
+  const show = makeBar(title, pieces.length - firstId + 1)
   const bytesOf = makeInput()
   yield* Stream.runForEachArray(Replay.blocks({ directory }), (blocks) =>
     Effect.sync(() => {

@@ -39,8 +39,8 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "testing",
     "reading",
     "maintainer",
-    "archive",
     "recorder",
+    "archive",
     "promise",
     "cli",
     // The modules that users import, one for each subpath of the package.

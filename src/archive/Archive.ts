@@ -20,8 +20,8 @@
  *    with growing pauses, and the status tells why.
  * 5. Everything may be interrupted and done again.
  *
- * The newest segment is not archived, although it may be closed: the next start may continue it. A log that shall be
- * in the archive to its last event is rotated first.
+ * The newest segment is archived once it is compressed: before that the next start may continue it. `settle` ends and
+ * compresses it, and so does the end of the layer. Then the next start begins another one.
  *
  * @since 0.1.0
  */
@@ -31,6 +31,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
@@ -66,8 +67,12 @@ import type { CatalogEntry } from "../maintainer/retention/SegmentCatalog.ts"
 import { SegmentMaintainer, withoutThreadsOnSimulatedDisk } from "../maintainer/SegmentMaintainer.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { readStart } from "../reading/segment/SegmentReader.ts"
+import { Recorder } from "../recorder/Recorder.ts"
+import { RecorderError } from "../recorder/RecorderError.ts"
+import { MaintainerDown } from "../recorder/RecorderReason.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
 import type { StoreError, StoreUsage } from "../store/ObjectStore.ts"
+import { probe } from "../store/Probe.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
@@ -79,6 +84,7 @@ import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
 import { prove, storedXxh64Of } from "./SegmentCopy.ts"
 import { upload } from "./SegmentUpload.ts"
+import type { UploadTarget } from "./SegmentUpload.ts"
 
 /** So many rows at most enter the manifest with one write. */
 const rowsAtOnce = 16
@@ -112,10 +118,11 @@ const Options = Schema.Struct({
  *
  * - `log`: the name of the log in the store; its objects begin with it
  * - `limits`: what the archive keeps. Default: everything
- * - `proof`: `read` reads back everything that was written; `checksum` trusts the store's MD5. Default: `read`
+ * - `proof`: `read` reads back everything that was written; `checksum` trusts the store's MD5, if it checks that.
+ *   Default: `read`
  * - `concurrency`: how many segments are written at a time, 1 to 16. Default: 4
  * - `owner`: who writes, for people. Default: the host and the process
- * - `settleMax`: how long the layer archives what is still closed when its scope closes. Default: 30 seconds
+ * - `settleMax`: how long the layer settles when its scope closes. Default: 30 seconds
  *
  * @since 0.1.0
  * @category models
@@ -189,7 +196,7 @@ export interface ArchiveFault {
  * @since 0.1.0
  * @category models
  */
-export type ArchiveFailure = StoreError | ArchiveError | DiskError | SegmentCorrupt
+export type ArchiveFailure = StoreError | ArchiveError | DiskError | SegmentCorrupt | RecorderError
 
 /**
  * The archive of a log that is being recorded.
@@ -203,7 +210,11 @@ export class Archive extends Context.Service<Archive, {
   readonly events: Stream.Stream<ArchiveEvent>
   /** Changes the limits from now on. A value that is no limit at all is a defect. */
   readonly setLimits: (limits: ArchiveLimits) => Effect.Effect<void>
-  /** Archives everything that is closed and older than the newest segment, now; fails at the first obstacle. */
+  /**
+   * Archives everything that was appended before, now; fails at the first obstacle. It ends the segment that is being
+   * filled and compresses it, so each call that has something new adds a segment to the log. Where the context of the
+   * layer has no `Recorder`, because another process records, it archives what is closed.
+   */
   readonly settle: Effect.Effect<void, ArchiveFailure>
   /** The rows of the archive, oldest first. */
   readonly rows: Stream.Stream<Row, ArchiveFailure>
@@ -218,7 +229,38 @@ const VerifyOptions = Schema.Struct({ sample: whole("count", 0, Number.MAX_SAFE_
 
 /**
  * Archives the log of a maintainer that waits for it (`onArchiveBehind`), until the scope closes. The layer is built at
- * once, whatever the state of the store. Closing it archives what is still closed, and logs what is not archived then.
+ * once, whatever the state of the store. Closing it settles, and logs what is not archived then.
+ *
+ * **Example** (A log with an archive)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ * import { Archive, DirectoryStore } from "effect-wal/archive"
+ * import { mkdirSync } from "node:fs"
+ *
+ * mkdirSync("./archive")
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const ArchivedEvents = Archive.layer({ log: "events" }).pipe(
+ *   Layer.provide(Events.parts),
+ *   Layer.provideMerge(Events.layer({ directory: "./log", onArchiveBehind: "keep" })),
+ *   Layer.provide(DirectoryStore.layer({ directory: "./archive" })),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const { appendDurable } = yield* Events
+ *   const archive = yield* Archive.Archive
+ *   yield* appendDurable(Buffer.from("hello"))
+ *   yield* archive.settle
+ *   const { archivedBefore } = yield* archive.status
+ *   yield* Console.log(archivedBefore) // => 1
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, ArchivedEvents))
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -255,6 +297,7 @@ type Candidate =
 
 const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const maintainer = yield* SegmentMaintainer
+  const recorder = Option.getOrUndefined(yield* Effect.serviceOption(Recorder))
   const store = yield* ObjectStore
   const compressor = yield* Compressor
   const telemetry = (yield* Telemetry).updater(0)
@@ -274,6 +317,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const provided = <A, E>(effect: Effect.Effect<A, E, Disk | ObjectStore>) => Effect.provideContext(effect, context)
 
   let limits: ResolvedArchiveLimits = options.limits
+  let proof: UploadTarget["proof"] = options.proof
   /** Of this archive; 0 while the log is not claimed. */
   let epoch = 0
   /** The manifest as this archive has left it; `undefined` when it must be read. */
@@ -292,6 +336,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   yield* Effect.addFinalizer(() => PubSub.end(events, Exit.void))
   const publish = (event: ArchiveEvent) => PubSub.publishUnsafe(events, [event])
   const wake = yield* Latch.make()
+  /** Opened with each outcome of the maintainer. */
+  const outcome = yield* Latch.make()
   const oneAtATime = Semaphore.makeUnsafe(1)
   const memory = Semaphore.makeUnsafe(bytesUnderWayMax)
 
@@ -355,6 +401,11 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
     if (found !== undefined) yield* confirmLocal(found.manifest)
+    const { checksMd5 } = yield* probe(store)
+    if (options.proof === "checksum" && !checksMd5) {
+      yield* Effect.logWarning(`${store.name} does not check MD5, so everything that is written is read back`)
+    }
+    proof = checksMd5 ? options.proof : "read"
     const first = (yield* maintainer.segments)[0]?.segmentIndex ?? 0
     const content: ManifestContent = found === undefined
       ? {
@@ -414,8 +465,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     const { holes } = yield* maintainer.status
     const entries = yield* maintainer.segments
     const newest = entries.at(-1)?.segmentIndex ?? -1
-    // What is archived is older than the newest segment, so this log would give the same indices again.
-    if (newest < manifest.nextIndex) {
+    // The newest segment always stays, so this log would give the same indices again.
+    if (newest < manifest.nextIndex - 1) {
       return yield* badSegment(
         `the log ends with segment ${newest}, and the archive with ${manifest.nextIndex - 1}: they are two logs`
       )
@@ -448,14 +499,15 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     }
   })
 
-  /** What comes next in the archive, in order, as far as it is closed and older than the newest segment. */
+  /** What comes next in the archive, in order, as far as no start continues it any more. */
   const candidates = Effect.fnUntraced(function*(from: number) {
     const entries = yield* maintainer.segments
     const { holes } = yield* maintainer.status
-    const newest = entries.at(-1)?.segmentIndex ?? -1
+    const newest = entries.at(-1)
+    const end = newest === undefined ? 0 : newest.isHot ? newest.segmentIndex : newest.segmentIndex + 1
     const found: Array<Candidate> = []
     let position = entries.findIndex(({ segmentIndex }) => segmentIndex >= from)
-    for (let index = from; index < newest && position >= 0 && found.length < rowsAtOnce; index++) {
+    for (let index = from; index < end && position >= 0 && found.length < rowsAtOnce; index++) {
       const entry = entries[position]
       if (entry === undefined) break
       const hole = holes.find((hole) => hole.firstSegmentIndex <= index && index <= hole.lastSegmentIndex)
@@ -507,7 +559,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const hole = candidate._tag === "Hole" ? candidate.hole : yield* lostRow(index, candidate.next)
       return holeRow(index, hole, lived)
     }
-    const target = { directory, log, naming: manifest.naming, epoch, proof: options.proof }
+    const target = { directory, log, naming: manifest.naming, epoch, proof }
     const startNanos = telemetry.nowNanos()
     const uploaded = yield* upload(target, index, lived).pipe(
       Effect.onExit((exit) => Effect.sync(() => telemetry.onArchival(Exit.isSuccess(exit), startNanos))),
@@ -652,13 +704,46 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     logs
   )
 
+  /** Ends the segment that is being filled. The segment before which no start continues anything then. */
+  const endSegment = Effect.gen(function*() {
+    if (recorder === undefined) return 0
+    yield* recorder.rotate
+    const { activeSegmentIndex } = recorder.writer
+    yield* recorder.flush
+    return activeSegmentIndex
+  })
+
+  /** Waits until no start continues the segments before this one: they are compressed, archived or lost. */
+  const untilEnded = Effect.fnUntraced(function*(before: number) {
+    yield* maintainer.freezeBefore(before)
+    while (true) {
+      outcome.closeUnsafe()
+      const { archive, holes, isDown } = yield* maintainer.status
+      const index = before - 1
+      if (archive === undefined || archive.archivedBefore > index) return
+      if (holes.some((hole) => hole.firstSegmentIndex <= index && index <= hole.lastSegmentIndex)) return
+      const entry = (yield* maintainer.segments).find(({ segmentIndex }) => segmentIndex === index)
+      if (entry !== undefined && !entry.isHot) return
+      if (entry?.state === "faulty") return yield* badSegment(`segment ${index} cannot be compressed`)
+      if (isDown) return yield* new RecorderError({ reason: new MaintainerDown() })
+      yield* Effect.timeoutOption(outcome.await, lookEvery)
+    }
+  })
+
+  const settle = Effect.gen(function*() {
+    if (fenced !== undefined) return yield* fenced
+    const before = yield* endSegment
+    if (before > 0) yield* untilEnded(before)
+    yield* cycle
+  })
+
   // The thread that compresses starts with the first piece; its memory goes with the last log.
   yield* Effect.acquireRelease(
     Effect.ignore(begin(compressor.start, String)),
     () => Effect.sync(() => compressor.stop())
   )
   const closing = logs(Effect.gen(function*() {
-    if (fenced === undefined) yield* Effect.ignore(Effect.timeoutOption(cycle, options.settleMax))
+    if (fenced === undefined) yield* Effect.ignore(Effect.timeoutOption(settle, options.settleMax))
     const left = (yield* maintainer.plan).filter(({ action }) => action === "archive")
     if (left.length === 0) return
     const from = left[0]?.segmentIndex
@@ -670,7 +755,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   yield* Effect.forkScoped(
     Stream.runForEach(maintainer.outcomes, ({ _tag }) =>
       Effect.sync(() => {
-        if (_tag === "Persisted" || _tag === "Opened" || _tag === "Quarantined") wake.openUnsafe()
+        if (_tag === "Persisted" || _tag === "Opened" || _tag === "Frozen" || _tag === "Quarantined") wake.openUnsafe()
+        outcome.openUnsafe()
       }))
   )
   yield* Effect.forkScoped(Effect.gen(function*() {
@@ -739,7 +825,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
         limits = resolveUnsafe(ArchiveLimits, given)
         wake.openUnsafe()
       }),
-    settle: cycle,
+    settle,
     rows: Stream.unwrap(
       Effect.map(
         provided(manifests.read),

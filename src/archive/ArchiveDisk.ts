@@ -94,6 +94,36 @@ const filePermissions = 0o640
  *
  * A range that was begun ahead is finished when its reader ends early.
  *
+ * **Example** (Reading a log on a machine that never wrote it)
+ *
+ * ```ts
+ * import { Console, Effect, Layer, Stream } from "effect"
+ * import { NodeDisk, Replay, Wal } from "effect-wal"
+ * import { Archive, ArchiveDisk, DirectoryStore } from "effect-wal/archive"
+ * import { mkdirSync } from "node:fs"
+ *
+ * mkdirSync("./archive")
+ * const store = DirectoryStore.layer({ directory: "./archive" })
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * const record = Effect.flatMap(Events, ({ appendDurable }) => appendDurable(Buffer.from("hello"))).pipe(
+ *   // Closing it archives what is left.
+ *   Effect.provide(Archive.layer({ log: "events" }).pipe(
+ *     Layer.provide(Events.parts),
+ *     Layer.provideMerge(Events.layer({ directory: "./log", onArchiveBehind: "keep" })),
+ *     Layer.provide(store)
+ *   ))
+ * )
+ *
+ * const read = Replay.events({ directory: ArchiveDisk.shownDirectory("events") }).pipe(
+ *   Stream.runForEach(({ id, bytes }) => Console.log(`${id} ${Buffer.from(bytes)}`)), // => 1 hello
+ *   Effect.provide(Layer.provide(ArchiveDisk.layer({ log: "events" }), store))
+ * )
+ *
+ * await Effect.runPromise(Effect.andThen(record, read).pipe(Effect.provide(NodeDisk.layer)))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -8,15 +8,7 @@ import type * as Scope from "effect/Scope"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
-import {
-  blockChunks,
-  blockField,
-  frameEnd,
-  frameHeader,
-  frameMagic,
-  parseFrameHeader,
-  pieceBytes
-} from "../format/lz4/Lz4Frame.ts"
+import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../format/lz4/Lz4Frame.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import type { SegmentFault } from "../format/SegmentFault.ts"
 import { decodeHeader, headerBytesMax } from "../format/SegmentHeader.ts"
@@ -179,28 +171,6 @@ const compressed = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Ret
   chunks.push(frameEnd(hash.digest()))
   return { ...proved, form: "lz4", bytes: Buffer.concat(chunks) }
 })
-
-/**
- * Where the blocks of a frame begin; empty unless every block can be found by its number: one frame, of independent
- * blocks that are all full but the last. The bytes were proved before.
- */
-export const placesOf = ({ bytes, form }: Pick<SegmentCopy, "bytes" | "form">): ReadonlyArray<number> => {
-  if (form !== "lz4") return []
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 4 || view.getUint32(0, true) !== frameMagic) return []
-  const { blockBytesMax, blockChecksum, contentBytes, contentChecksum, headerBytes, linked } = parseFrameHeader(bytes)
-  if (linked || contentBytes === undefined) return []
-  const places: Array<number> = []
-  let at = headerBytes
-  for (;;) {
-    const field = blockField(view.getUint32(at, true))
-    if (field === undefined) break
-    places.push(at)
-    at += 4 + field.dataBytes + (blockChecksum ? 4 : 0)
-  }
-  const end = at + 4 + (contentChecksum ? 4 : 0)
-  return end === bytes.length && places.length === Math.ceil(contentBytes / blockBytesMax) ? places : []
-}
 
 /** XXH64 of an object: 16 hexadecimal digits. */
 export const storedXxh64Of = (bytes: Uint8Array): string => hexOf(xxh64(bytes))

@@ -13,6 +13,7 @@
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { blockPlaces } from "../format/lz4/Lz4BlockPlaces.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
@@ -22,11 +23,11 @@ import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Different, NotProved } from "./ArchiveReason.ts"
 import { segmentKey, thinPlaces } from "./Manifest.ts"
 import type { SegmentRow } from "./Manifest.ts"
-import { copyOf, placesOf, prove, storedXxh64Of } from "./SegmentCopy.ts"
+import { copyOf, prove, storedXxh64Of } from "./SegmentCopy.ts"
 import type { ProvedContent, SegmentCopy } from "./SegmentCopy.ts"
 
 /** Where segments go. */
-interface UploadTarget {
+export interface UploadTarget {
   readonly directory: SegmentDirectory
   readonly log: string
   /** As the manifest has it. */
@@ -75,7 +76,7 @@ export const upload = Effect.fnUntraced(function*(
       contentXxh64: copy.contentXxh64,
       form: copy.form,
       livedSeconds,
-      ...thinPlaces(placesOf({ bytes: stored, form: copy.form })),
+      ...thinPlaces(blockPlaces(stored)),
       hole: null
     }
   })

@@ -165,6 +165,11 @@ export interface MaintainerService {
    */
   readonly drain: Effect.Effect<DrainReceipt>
   /**
+   * Compresses the closed segments before this one, oldest first, although the limits let them stay as they are. No
+   * start continues a compressed segment. Lasts until the maintainer closes.
+   */
+  readonly freezeBefore: (segmentIndex: number) => Effect.Effect<void>
+  /**
    * Deletes the segments whose events all have smaller ids than this, oldest first, as soon as they are compressed.
    * What is held stays until the hold ends, and the newest segment always stays. Lasts until the maintainer closes.
    */
@@ -387,6 +392,11 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
         state.archived(segmentIndex)
       }),
     drain: drainOnce,
+    freezeBefore: (segmentIndex) =>
+      Effect.sync(() => {
+        requireWhole("segmentIndex", segmentIndex)
+        state.freezeBefore(segmentIndex)
+      }),
     freeBefore: (eventId) =>
       Effect.suspend(() => {
         requireWhole("eventId", eventId)

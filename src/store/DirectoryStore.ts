@@ -54,6 +54,27 @@ export interface Options {
  * - `head`, and the first `get` of a range, read the whole object, because that is where its ETag comes from.
  * - A directory that is empty because its disk is not mounted looks like a new store.
  *
+ * **Example** (An object in a directory)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { NodeDisk } from "effect-wal"
+ * import { DirectoryStore, ObjectStore } from "effect-wal/archive"
+ * import { mkdirSync, readFileSync } from "node:fs"
+ *
+ * mkdirSync("./store")
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* ObjectStore.ObjectStore
+ *   yield* store.put("notes/first", Buffer.from("hello"), { onlyIf: "absent" })
+ *   yield* Console.log(readFileSync("./store/notes/first", "utf8")) // => hello
+ * })
+ *
+ * const layer = DirectoryStore.layer({ directory: "./store" }).pipe(Layer.provide(NodeDisk.layer))
+ *
+ * await Effect.runPromise(Effect.provide(program, layer))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

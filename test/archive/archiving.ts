@@ -140,15 +140,11 @@ export const record = ({ kind }: Machine, { recorder }: Process, segments: numbe
       yield* recorder.commit
       yield* recorder.rotate
     }
-    // The newest segment, which is never archived.
-    yield* recorder.append(kind.event(recorder.writer.lastEventId + 1))
-    yield* recorder.commit
   }))
 
-/** Archives what can be, and works off what follows. */
+/** Archives everything, and works off what follows. */
 export const settled = ({ archive, maintainer }: Process) =>
   whileClockTurns(Effect.gen(function*() {
-    yield* maintainer.drain
     yield* archive.settle
     yield* maintainer.drain
   }))

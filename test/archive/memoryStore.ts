@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { ObjectStore, StoreError } from "../../src/store/ObjectStore.ts"
 import type { StoreOperation } from "../../src/store/ObjectStore.ts"
-import { Busy, Changed, NotFound, Taken, Unreachable } from "../../src/store/StoreReason.ts"
+import { Busy, Changed, Corrupt, NotFound, Taken, Unreachable } from "../../src/store/StoreReason.ts"
 
 /** What becomes of a request. */
 export type Fate = "done" | "refused" | "lost" | "late" | "away"
@@ -26,6 +26,8 @@ export interface MemoryStore {
   readonly requests: Array<Request>
   /** Decides about every request. */
   fate: (request: Request) => Fate
+  /** Whether the conditions of requests are answered as if they held. */
+  ignoresConditions: boolean
   /** Called after an object was written or removed. */
   onChange: (request: Request) => void
   /** Does what was late. */
@@ -33,7 +35,7 @@ export interface MemoryStore {
   readonly layer: Layer.Layer<ObjectStore>
 }
 
-const reasons = { Busy, Changed, NotFound, Taken, Unreachable }
+const reasons = { Busy, Changed, Corrupt, NotFound, Taken, Unreachable }
 
 /** The ETag of these bytes. */
 export const etagOf = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
@@ -89,6 +91,7 @@ export const makeMemoryStore = (): MemoryStore => {
     objects,
     requests,
     fate: () => "done",
+    ignoresConditions: false,
     onChange: () => {},
     deliver: () => {
       for (const attempt of late.splice(0)) {
@@ -105,8 +108,13 @@ export const makeMemoryStore = (): MemoryStore => {
         const copy = Uint8Array.from(bytes)
         return request("put", key, () => {
           const there = objects.get(key)
-          const { onlyIf } = options ?? {}
-          if (onlyIf === "absent" && there !== undefined) throw fail({ operation: "put", key }, "Taken")
+          const { md5, onlyIf } = options ?? {}
+          if (md5 !== undefined && Buffer.from(md5).toString("hex") !== etagOf(copy)) {
+            throw fail({ operation: "put", key }, "Corrupt")
+          }
+          if (onlyIf === "absent" && there !== undefined && !self.ignoresConditions) {
+            throw fail({ operation: "put", key }, "Taken")
+          }
           if (typeof onlyIf === "object" && (there === undefined || etagOf(there) !== onlyIf.etag)) {
             throw fail({ operation: "put", key }, "Changed")
           }
@@ -118,7 +126,8 @@ export const makeMemoryStore = (): MemoryStore => {
       get: (key, options) =>
         request("get", key, () => {
           const bytes = found({ operation: "get", key })
-          const { range } = options ?? {}
+          const { onlyIf, range } = options ?? {}
+          if (onlyIf !== undefined && onlyIf.etag !== etagOf(bytes)) throw fail({ operation: "get", key }, "Changed")
           const part = range === undefined ? bytes : bytes.subarray(range.from, range.from + range.bytes)
           usage.receivedBytes += part.length
           return { bytes: Uint8Array.from(part), etag: etagOf(bytes) }

@@ -17,14 +17,14 @@ const modules = publicModules.map(({ file, name }) => ({
 const parts = new Set([
   "Compressor",
   "DiskReason",
-  // Its example needs a store.
-  "Archive",
   "ArchiveReason",
   "MonitorReason",
+  "ObjectStore",
   "RecorderReason",
   "SegmentArena",
   "SegmentCorruptReason",
-  "StepReason"
+  "StepReason",
+  "StoreReason"
 ])
 
 describe("the examples in the docstrings", () => {

@@ -55,7 +55,8 @@ describe("docs/OPERATIONS.md", () => {
     ["DiskError", diskReasonTags],
     ["SegmentCorrupt", tagsOf(SegmentCorruptReason)],
     ["MonitorError", tagsOf(MonitorReason)],
-    ["ArchiveError", namesIn("src/archive/ArchiveReason.ts")]
+    ["ArchiveError", namesIn("src/archive/ArchiveReason.ts")],
+    ["StoreError", namesIn("src/store/StoreReason.ts")]
   ]
   for (const [error, literals] of reasons) {
     it(`says what to do about every reason of ${error}`, () => {

@@ -61,7 +61,7 @@ export interface ArchivedStatus {
   readonly onBehind: "keep" | "free"
   /** Segments before this one are archived. 0 until the archive has told. */
   readonly archivedBefore: number
-  /** What is closed, is older than the newest segment, and is not archived. */
+  /** What no start continues any more, and is not archived. */
   readonly behindSegments: number
   readonly behindBytes: number
   /** Since the oldest of them was closed; 0 while that is not known, and when there is none. */
@@ -87,6 +87,8 @@ export class MaintainerState {
   freeBytes: number | undefined
   /** Segments before this one were asked to go. */
   freeBeforeIndex = 0
+  /** Segments before this one were asked to be compressed. */
+  freezeBeforeIndex = 0
   /** Hot segments in which a freeze found damage. */
   readonly damaged = new Set<number>()
   /** The acknowledged holes. */
@@ -152,13 +154,18 @@ export class MaintainerState {
     this.retain()
   }
 
-  /** What waits for the archive, oldest first. The newest segment does not: the next start may continue it. */
+  /**
+   * What waits for the archive, oldest first. The newest segment waits once it is compressed: before that the next start
+   * may continue it.
+   */
   toArchive(): ReadonlyArray<RetentionAction> {
     const { archivedBefore, catalog, options } = this
     if (options.onArchiveBehind === undefined) return []
     const newest = catalog.newestKeptIndex
     return catalog.list()
-      .filter(({ segmentIndex, state }) => segmentIndex >= archivedBefore && segmentIndex < newest && state !== "open")
+      .filter(({ isHot, segmentIndex, state }) =>
+        segmentIndex >= archivedBefore && state !== "open" && (segmentIndex < newest || !isHot)
+      )
       .map(({ bytes, segmentIndex }) => ({ action: "archive", segmentIndex, bytes, because: "archiveBehind" }))
   }
 
@@ -302,6 +309,7 @@ export class MaintainerState {
       heldFromIndex: this.holds.heldFrom(),
       keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex, this.unarchivedFrom),
       freeBeforeIndex: this.freeBeforeIndex,
+      freezeBeforeIndex: this.freezeBeforeIndex,
       toContinueIndex: this.toContinueIndex()
     }, this.limits)
   }
@@ -348,6 +356,12 @@ export class MaintainerState {
   makeDueAgain(segmentIndex: number): void {
     const known = this.catalog.get(segmentIndex)
     if (known?.state === "faulty") this.catalog.update(segmentIndex, { state: known.isHot ? "hot" : "cold" })
+  }
+
+  /** Segments before this one shall be compressed. */
+  freezeBefore(segmentIndex: number): void {
+    this.freezeBeforeIndex = Math.max(this.freezeBeforeIndex, segmentIndex)
+    this.retain()
   }
 
   /** Segments before this one shall go. */

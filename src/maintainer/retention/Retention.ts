@@ -189,6 +189,8 @@ export interface RetentionView {
   readonly keptFromIndex: number
   /** Segments before this one were asked to go. */
   readonly freeBeforeIndex: number
+  /** Segments before this one were asked to be compressed. */
+  readonly freezeBeforeIndex: number
   /** The newest segment, if it is short; `Infinity` otherwise. */
   readonly toContinueIndex: number
 }
@@ -212,6 +214,7 @@ export interface RetentionAction {
     | "ageMax"
     | "freeBytesMin"
     | "freeBefore"
+    | "freezeBefore"
     | "archiveBehind"
 }
 
@@ -258,6 +261,8 @@ export const plan = (view: RetentionView, limits: ResolvedLimits): ReadonlyArray
       ? "maxSegments"
       : isInTheWay
       ? "maxCompressedSegments"
+      : oldest.segmentIndex < view.freezeBeforeIndex
+      ? "freezeBefore"
       : whyLess(limits, view, oldest, bytes, freeBytes)
     if (because === undefined) break
     freezes.push(actionOn("freeze", because, oldest))

@@ -33,6 +33,7 @@ const viewOf = ({ cold, hot }: Stock, more: Partial<RetentionView> = {}): Retent
   heldFromIndex: Number.POSITIVE_INFINITY,
   keptFromIndex: Number.POSITIVE_INFINITY,
   freeBeforeIndex: 0,
+  freezeBeforeIndex: 0,
   toContinueIndex: Number.POSITIVE_INFINITY,
   ...more
 })
