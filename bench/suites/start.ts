@@ -19,7 +19,9 @@ const effectModulesOf = (entry: string): ReadonlyArray<string> => {
   const look = (file: string): void => {
     if (seen.has(file)) return
     seen.add(file)
-    for (const [, name = ""] of readFileSync(file, "utf8").matchAll(/^(?:import|export) [^"\n]*"([^"\n]+)"/gm)) {
+    for (
+      const [, name = ""] of readFileSync(file, "utf8").matchAll(/^(?:import|export) (?:[^"\n]* from )?"([^"\n]+)"/gm)
+    ) {
       if (name.startsWith(".")) look(join(dirname(file), name))
       else if (name.startsWith("effect/")) found.add(name)
     }
