@@ -23,7 +23,8 @@ export interface Bundle {
   readonly packages: ReadonlyArray<string>
 }
 
-const isForeign = /[\\/]node_modules[\\/]/
+/** Vite has a module of its own in the place of a package that is optional and not there. */
+const isForeign = /[\\/]node_modules[\\/]|__vite-optional-peer-dep/
 
 const packageOf = (module: string): string | undefined =>
   /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(module)?.[0]
