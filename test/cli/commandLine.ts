@@ -79,10 +79,18 @@ const commandOf = (
   return shell === undefined ? command : ["sh", "-c", shell, "sh", ...command]
 }
 
+const slowDisk = { NODE_OPTIONS: `--import=${new URL("slowDisk.ts", import.meta.url).href}` } as const
+
 /** The environment of a command that needs so long to open a segment, and says on standard error when it begins. */
 export const slowly = (millis: number): Readonly<Record<string, string>> => ({
-  NODE_OPTIONS: `--import=${new URL("slowDisk.ts", import.meta.url).href}`,
+  ...slowDisk,
   OPEN_MILLIS: String(millis)
+})
+
+/** The environment of a command that opens the segments from this index on only after it has drawn its progress twice. */
+export const drawnTwiceBefore = (segmentIndex: number): Readonly<Record<string, string>> => ({
+  ...slowDisk,
+  DRAWN_FROM: String(segmentIndex)
 })
 
 /** Starts the command. */

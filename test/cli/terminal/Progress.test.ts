@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { progressLine } from "../../../src/cli/terminal/Progress.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
 import { buildWal, hot, put } from "../../fixtures/segments.ts"
-import { atTerminal, bin, hasScript, place, slowly } from "../commandLine.ts"
+import { atTerminal, bin, drawnTwiceBefore, hasScript, place } from "../commandLine.ts"
 
 const mebibyte = 1024 * 1024
 
@@ -55,44 +55,33 @@ describe("at a terminal", () => {
         const directory = (yield* place)("log")
         const segments = buildWal({ segments: Array.from({ length: 20 }, () => 100) })
         yield* put(directory, ...segments.map(hot)).pipe(Effect.provide(NodeDisk.layer))
-        const bytes = segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
-        const verify = `verify --rate ${Math.round(bytes / 1.2)}`
         // `inspect` opens 16 segments at once. `stats` opens the oldest segment and the newest two, and asks for the
-        // lengths of all. With 80 columns a line may end within its last word.
-        const cases: ReadonlyArray<readonly [command: string, openMillis: number, line: RegExp, result: RegExp]> = [
+        // lengths of all before. With 80 columns a line may end within its last word.
+        const cases: ReadonlyArray<readonly [command: string, line: RegExp, result: RegExp]> = [
           [
-            verify,
-            0,
+            "verify",
             /^verifying {2}\[#*-*\] \d+ % {2}\d+ s left {2}\S+ \S+\/s {2}.* of .* KiB$/,
             /^\S+: 20 segments with 2000 events are intact, 0 faults\r\n$/
           ],
           [
             "inspect",
-            600,
             /^inspecting {2}\[#*-*\] \d+ % {2}\d+ s left {2}\d+ segments\/s {2}\d+ of 20 seg[a-z]*$/,
             /^index +state [^]* hot +100 /
           ],
           [
             "stats",
-            400,
             /^looking {2}\[#+\] 100 % {2}0 s left {2}\d+ segments\/s {2}20 of 20 seg[a-z]*$/,
             /^recorder +none [^]* 1 to 2000\r\n/
           ]
         ]
-        yield* Effect.forEach(cases, ([command, openMillis, line, result]) =>
+        yield* Effect.forEach(cases, ([command, line, result]) =>
           Effect.gen(function*() {
-            const run = (more: string) =>
-              Effect.map(
-                atTerminal(`'${process.execPath}' '${bin}' ${command} --dir '${directory}' ${more}`, {
-                  env: slowly(openMillis)
-                }),
-                (shown) => shown.replaceAll("opening a segment\r\n", "")
-              )
-            const [drawn, left] = drawnIn(yield* run(""))
+            const run = `'${process.execPath}' '${bin}' ${command} --dir '${directory}'`
+            const [drawn, left] = drawnIn(yield* atTerminal(run, { env: drawnTwiceBefore(16) }))
             assert.isAtLeast(drawn.length, 2, "it is drawn again")
             assert.match(drawn.at(-1) ?? "", line)
             assert.match(left, result)
-            assert.match(yield* run("--json"), /^\{.*\}\r\n$/)
+            assert.match(yield* atTerminal(`${run} --json`), /^\{.*\}\r\n$/)
           }), { concurrency: 2 })
       })
   )
