@@ -162,6 +162,12 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("rotation at 10,000 segments", "<= 1.2x the cost at 10", [
       [of.ratio("rotation", "rotation", "10,000 segments", "10 segments"), "#x", atMost(1.2)]
     ]),
+    row("importing effect-wal", "<= 1.15x the Effect modules that it needs", [
+      [of.ratio("start, library", "start", "effect-wal", "the Effect modules that it needs"), "#x", atMost(1.15)]
+    ]),
+    row("effect-wal --version", "<= 3x node -e 0", [
+      [of.ratio("start, command", "start", "effect-wal --version", "Node alone"), "#x", atMost(3)]
+    ]),
     row("CLI record", ">= 1 M lines/s of 100 bytes", [
       [of.figure("record", "effect-wal record", "lines"), "# M lines/s", atLeast(1)]
     ])

@@ -1,6 +1,6 @@
 /**
  * Builds what tests start, before the first test and again before each run of the watch mode: the package, as it is
- * published (`dist`), and the bundles of `programs.ts`.
+ * published (`dist`), and the bundles of `programs.ts`, of which some are the package's own.
  *
  * A second run beside this one keeps its files. `tsc` writes over what is there, and writes only what has changed since the last
  * run; what it must know for that lies in `dist` and goes with it. Bundles lie in a folder that is named after their content.
@@ -20,8 +20,9 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { build } from "vite"
 import type { TestProject } from "vitest/node"
+import { bundle, writePackageBundles } from "../tools/bundles.ts"
+import { packagePrograms } from "../tools/packagePrograms.ts"
 import { folderVariable, sources } from "./programs.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -30,7 +31,7 @@ const cache = join(root, "node_modules/.cache/effect-wal-tests")
 /** Bundles that no run has used for so long go. */
 const keptMillis = 24 * 60 * 60 * 1000
 
-const buildPackage = async (): Promise<void> => {
+const compilePackage = async (): Promise<void> => {
   const incremental = ["--incremental", "--tsBuildInfoFile", "dist/.tsbuildinfo"]
   const tsc = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...incremental]
   await promisify(execFile)(process.execPath, tsc, { cwd: root }).catch((error: { readonly stdout?: string }) => {
@@ -38,36 +39,13 @@ const buildPackage = async (): Promise<void> => {
   })
 }
 
-/**
- * The files of one program's bundle. Each program is bundled alone: a chunk that it shared with others would make it
- * load what only they need.
- */
-const bundle = async (name: string, source: string) => {
-  const built = await build({
-    root,
-    configFile: false,
-    logLevel: "error",
-    build: {
-      ssr: true,
-      write: false,
-      sourcemap: true,
-      target: "node24",
-      rolldownOptions: {
-        input: { [name]: join(root, source) },
-        output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" }
-      }
-    },
-    ssr: { noExternal: true, external: ["lz4-napi", "@node-rs/xxhash"] }
-  })
-  return [built].flat().flatMap((one) => "output" in one ? one.output : []).map((file) => ({
-    name: file.fileName,
-    content: file.type === "chunk" ? file.code : file.source
-  }))
-}
-
-/** The folder of the bundles, two levels below a `package.json`, as `dist/cli` is. */
+/** The folder of the bundles, two levels below a `package.json`, as `dist/bin` is. */
 const buildPrograms = async (): Promise<string> => {
-  const files = (await Promise.all(Object.entries(sources).map(([name, source]) => bundle(name, source)))).flat()
+  const bundles = await Promise.all(
+    Object.entries(sources).map(async ([name, source]) => ({ name, ...await bundle(name, source) }))
+  )
+  writePackageBundles(bundles.filter(({ name }) => name in packagePrograms))
+  const files = bundles.flatMap(({ files }) => files)
   const hash = createHash("sha1")
   for (const { content, name } of files) hash.update(name).update(content)
   const place = join(cache, hash.digest("hex").slice(0, 12))
@@ -95,7 +73,7 @@ const buildPrograms = async (): Promise<string> => {
 }
 
 const buildAll = async (): Promise<void> => {
-  const [programs] = await Promise.all([buildPrograms(), buildPackage()])
+  const [programs] = await Promise.all([buildPrograms(), compilePackage()])
   process.env[folderVariable] = programs
 }
 

@@ -3,15 +3,13 @@
  * needs a third of a second of processor time to load the 380 modules of the command line, and a tenth for the bundle.
  */
 import { join } from "node:path"
+import { packagePrograms } from "../tools/packagePrograms.ts"
 
 const root = join(import.meta.dirname, "..")
 
 /** Their sources. */
 export const sources = {
-  main: "src/cli/main.ts",
-  maintainerThread: "src/maintainer/maintainerThread.ts",
-  compressorThread: "src/maintainer/compressorThread.ts",
-  verifyThread: "src/cli/verifying/verifyThread.ts",
+  ...packagePrograms,
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
   lockHolder: "test/disk/lockHolder.ts",

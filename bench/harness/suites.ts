@@ -14,6 +14,7 @@ const modules = [
   "ring",
   "telemetry",
   "memory",
+  "start",
   "open",
   "idle",
   "record"

@@ -63,8 +63,9 @@ import {
   withDefault
 } from "../internal/options.ts"
 import { begin, Compressor } from "../maintainer/Compressor.ts"
+import { withoutThreadsOnSimulatedDisk } from "../maintainer/FiberHost.ts"
 import type { CatalogEntry } from "../maintainer/retention/SegmentCatalog.ts"
-import { SegmentMaintainer, withoutThreadsOnSimulatedDisk } from "../maintainer/SegmentMaintainer.ts"
+import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { readStart } from "../reading/segment/SegmentReader.ts"
 import { Recorder } from "../recorder/Recorder.ts"

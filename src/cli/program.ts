@@ -15,7 +15,6 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import { createRequire } from "node:module"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { backup } from "./commands/backup.ts"
 import { doctor } from "./commands/doctor.ts"
@@ -33,8 +32,7 @@ import { verify } from "./commands/verify.ts"
 import { directoryFlagNames } from "./flags/flags.ts"
 import { exitCodes, lineOf, messageOf } from "./terminal/CliFailure.ts"
 import { say, sayUnsafe } from "./terminal/StandardStreams.ts"
-
-const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
+import { version, versionLine } from "./version.ts"
 
 /** The command `effect-wal` with all its subcommands. */
 export const command = Command.make("effect-wal").pipe(
@@ -65,7 +63,7 @@ const exitCodeLines = (): string => {
 /** Answers wrong usage with one line on standard error instead of the whole help, and adds the exit codes to help. */
 const presenter: CliOutput.Presenter = {
   present: (event) => {
-    if (event._tag === "Version") return CliOutput.defaultPresenter.present(event)
+    if (event._tag === "Version") return Console.log(versionLine)
     if (event._tag === "Help") {
       return Effect.andThen(CliOutput.defaultPresenter.present(event), Console.log(`\n${exitCodeLines()}`))
     }

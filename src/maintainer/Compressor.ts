@@ -16,10 +16,10 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { compressSync, uncompressSync } from "lz4-napi"
+import { uncompressSync } from "lz4-napi"
 import { types } from "node:util"
+import { findThreadModule } from "../disk/ThreadModule.ts"
 import { releaseNative } from "../format/lz4/Lz4Block.ts"
-import { moduleBeside } from "../internal/moduleBeside.ts"
 import type { CompressOptions } from "./compressor/ThreadedCompressor.ts"
 import * as ThreadedCompressor from "./compressor/ThreadedCompressor.ts"
 
@@ -34,8 +34,9 @@ export type { CompressOptions } from "./compressor/ThreadedCompressor.ts"
  */
 export interface RawCompressor {
   /**
-   * Starts what compressing needs, before the first freeze: a maintainer takes its memory when it opens and not at some
-   * later time. Rejects or throws when it cannot start; then every compression fails too.
+   * Called when a maintainer opens. Starts what compressing needs, before the first freeze if that is possible without
+   * being in the way of the opening. Rejects or throws when it cannot start, with what follows from that, which the
+   * maintainer writes to the log as a warning.
    */
   readonly start: () => Promise<void> | void
   /** Called once for each `start`, when that maintainer closes. What nobody needs any more may end. */
@@ -57,21 +58,26 @@ export interface RawCompressor {
 export const blocking: RawCompressor = {
   start: () => {},
   stop: () => {},
-  compress: (bytes) => compressSync(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+  compress: ThreadedCompressor.compressHere,
   uncompress: (bytes) => uncompressSync(bytes),
   release: releaseNative
 }
 
 /**
  * Compresses in a thread of its own, one for all logs of the process, whichever threads their maintainers run in. The
- * thread starts with the first log, or with the first piece, and ends a second after the last log has closed; one that
- * died, or that has the wrong priority, is replaced. It costs about 16 MiB of resident memory. With `urgent: false` it
- * runs only on processors that nothing else wants (on Linux), and decodes too.
+ * thread starts with the first piece, or a second after the first log was opened. It ends a second after the last log
+ * has closed. One that died, or that has the wrong priority, is replaced. It costs about 16 MiB of resident memory.
+ * With `urgent: false` it runs only on processors that nothing else wants (on Linux), and decodes too.
+ *
+ * Where no such thread can start, as in a bundle of an application that does not have its module, it compresses on the
+ * asking thread, as `blocking` does, and the log has a warning.
  *
  * @since 0.1.0
  * @category compressors
  */
-export const threaded: RawCompressor = ThreadedCompressor.from(() => moduleBeside("compressorThread", import.meta.url))
+export const threaded: RawCompressor = ThreadedCompressor.from(() =>
+  findThreadModule("compressorThread", import.meta.url)
+)
 
 /**
  * As `threaded`, for bundled applications: `module` is where the bundle has `effect-wal/compressorThread`. There is one

@@ -11,6 +11,9 @@ import { duration, millisLimit, oneOf, path, size, whole, withDefault } from "..
 import { LoopSleeps } from "./executor/MaintainerSchedule.ts"
 import { defaultLimits, RetentionLimits } from "./retention/Retention.ts"
 
+/** More executors than this would only wait for each other: the disk limits compression long before. */
+export const workersMax = 16
+
 /**
  * Options of a maintainer; only `directory` is required. A value out of range is a defect whose message names the
  * field, the value and the range.

@@ -248,6 +248,9 @@ const HoldOptions = Schema.Struct({
 
 const tickMillis = 10_000
 
+/** What was warned of in this process: what all its logs have in common is told once. */
+const warned = new Set<string>()
+
 /** Makes the service, with the executors of a host. The layers are made of this. */
 export const make = <E, R>(given: AloneOptions, arena: Arena.Arena | undefined, host: ExecutorHost<E, R>) =>
   Effect.suspend(() => {
@@ -341,7 +344,11 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
         trace(outcome)
         reports.apply(executor, outcome)
       },
-      warn: (message) => void runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
+      warn: (message) => {
+        if (warned.has(message)) return
+        warned.add(message)
+        runHere(Effect.logWarning(`executor ${executor} of ${directory}: ${message}`))
+      }
     }),
     beforeRestart: reports.beforeRestart,
     onDown: Effect.fnUntraced(function*(cause) {

@@ -24,15 +24,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { Disk } from "../disk/Disk.ts"
-import type { DiskError } from "../disk/Disk.ts"
+import type { Disk, DiskError } from "../disk/Disk.ts"
 import { resolveUnsafe, schedule } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
-import { Telemetry } from "../telemetry/Telemetry.ts"
-import { blocking, Compressor } from "./Compressor.ts"
-import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
-import type { ExecutorSeat } from "./executor/Supervisor.ts"
+import type { Telemetry } from "../telemetry/Telemetry.ts"
+import { fiberHost } from "./FiberHost.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
 
@@ -102,24 +99,4 @@ export const layerAlone = (
 
 const Fibers = Schema.Struct({ schedule: Schema.optional(schedule) })
 
-const host = (options: FiberOptions) => ({ count: 1, spawn: spawnFiber(resolveUnsafe(Fibers, options).schedule) })
-
-const spawnFiber = (schedule: FiberOptions["schedule"]) => (seat: ExecutorSeat) =>
-  Effect.flatMap(Telemetry, (telemetry) =>
-    MaintainerExecutor.run(seat.options, {
-      schedule,
-      executor: seat.executor,
-      control: seat.control,
-      arena: seat.arena,
-      telemetry: telemetry.updater(0),
-      emit: seat.emit,
-      warn: seat.warn
-    })).pipe(withoutThreadsOnSimulatedDisk)
-
-/** What a thread does comes when it comes. On a simulated disk everything follows from its seed and the clock. */
-export const withoutThreadsOnSimulatedDisk = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Disk> =>
-  Effect.gen(function*() {
-    const { isSimulated } = yield* Disk
-    const isChosen = (yield* Effect.context<never>()).mapUnsafe.has(Compressor.key)
-    return yield* isSimulated === true && !isChosen ? Effect.provideService(effect, Compressor, blocking) : effect
-  })
+const host = (options: FiberOptions) => fiberHost(resolveUnsafe(Fibers, options).schedule)

@@ -14,23 +14,23 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import { moduleBeside } from "../internal/moduleBeside.ts"
+import { findThreadModule } from "../disk/ThreadModule.ts"
 import { absent, moduleUrl, resolveUnsafe, whole, withDefault } from "../internal/options.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import * as Queues from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { blocking, Compressor } from "./Compressor.ts"
 import type { ExecutorHost } from "./executor/Supervisor.ts"
+import { fiberHost } from "./FiberHost.ts"
+import { workersMax } from "./MaintainerOptions.ts"
 import type { AloneOptions, MaintainerOptions } from "./MaintainerOptions.ts"
 import { make, SegmentMaintainer } from "./MaintainerService.ts"
+import { loadProof } from "./steps/ProofModule.ts"
+import { SegmentProof } from "./steps/SegmentProof.ts"
 import * as MaintainerPool from "./threads/MaintainerPool.ts"
 import type { ThreadDied } from "./threads/MaintainerThread.ts"
 import type { SeatData } from "./threads/ThreadMessages.ts"
-
-/**
- * More executors than this would only wait for each other: the disk limits compression long before.
- */
-export const workersMax = 16
 
 /**
  * How the threads are set up.
@@ -50,16 +50,15 @@ export interface WorkerOptions {
    */
   readonly proofModule?: URL
   /**
-   * Where a bundled application has `effect-wal/maintainerThread`; `effect-wal/compressorThread` must lie beside it
-   * under that name and with the same ending. Default: beside this module, where the package has both. Only logs with
-   * the same module share threads.
+   * Where a bundled application has `effect-wal/maintainerThread`, with `effect-wal/compressorThread` beside it under
+   * that name and with the same ending. Default: in the package, or beside the application's bundle; where it is in
+   * neither, the maintainer is a fiber of the application's thread, compresses there too, and warns. Only logs with the
+   * same module share threads.
    */
   readonly threadModule?: URL
   /** A thread cannot be given code. Only a layer whose maintainer is a fiber takes a schedule. */
   readonly schedule?: never
 }
-
-const threadModule = (): URL => moduleBeside("maintainerThread", import.meta.url)
 
 /**
  * The maintainer of a recorder's arena, in one thread or several, which it shares with other logs.
@@ -127,8 +126,16 @@ const Workers = Schema.Struct({
   schedule: Schema.optional(absent("none, since a thread cannot be given code"))
 })
 
-const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | Telemetry> => ({
-  count: resolveUnsafe(Workers, options).workers,
+type Host = ExecutorHost<ThreadDied, Disk | SegmentQueues | Telemetry>
+
+const host = (options: WorkerOptions): Host => {
+  const { workers } = resolveUnsafe(Workers, options)
+  const module = options.threadModule ?? findThreadModule("maintainerThread", import.meta.url)
+  return module === undefined ? hostWithoutThreads(options) : hostInThreads(workers, module, options)
+}
+
+const hostInThreads = (workers: number, module: URL, options: WorkerOptions): Host => ({
+  count: workers,
   spawn: Effect.fnUntraced(function*(seat) {
     const data: SeatData = {
       executor: seat.executor,
@@ -140,6 +147,24 @@ const host = (options: WorkerOptions): ExecutorHost<ThreadDied, SegmentQueues | 
       proofModule: options.proofModule?.href
     }
     const { control: log, emit, warn } = seat
-    return yield* MaintainerPool.run(options.threadModule ?? threadModule(), { log, data, emit, warn })
+    return yield* MaintainerPool.run(module, { log, data, emit, warn })
   })
 })
+
+/** For an application in a bundle that has no module for threads. */
+const hostWithoutThreads = (options: WorkerOptions): Host => {
+  const { count, spawn } = fiberHost()
+  return {
+    count,
+    spawn: (seat) => {
+      seat.warn(
+        "the application's bundle has no effect-wal/maintainerThread beside it, so maintainers run and compress in " +
+          "the application's thread, and commits wait longer: see Bundled applications in docs/OPERATIONS.md"
+      )
+      return spawn(seat).pipe(
+        Effect.provideService(Compressor, blocking),
+        Effect.provideServiceEffect(SegmentProof, loadProof(options.proofModule?.href))
+      )
+    }
+  }
+}

@@ -19,8 +19,8 @@ import * as ThreadedCompressor from "./compressor/ThreadedCompressor.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import * as MaintainerExecutor from "./executor/MaintainerExecutor.ts"
 import * as ThreadShare from "./executor/ThreadShare.ts"
-import { closedSegment, SegmentProof } from "./steps/SegmentProof.ts"
-import type { ProofMaker } from "./steps/SegmentProof.ts"
+import { loadProof } from "./steps/ProofModule.ts"
+import { SegmentProof } from "./steps/SegmentProof.ts"
 import type { FromThread, SeatData, ToThread } from "./threads/ThreadMessages.ts"
 
 const port = parentPort
@@ -36,14 +36,6 @@ const compressor = ThreadedCompressor.make((subscriber) => {
 const seats = new Map<number, Fiber.Fiber<void>>()
 const isAlone = (): boolean => seats.size === 1
 const thread = ThreadShare.make(isAlone)
-
-const loadProof = (proofModule: string | undefined) =>
-  Effect.promise(async (): Promise<ProofMaker> => {
-    if (proofModule === undefined) return closedSegment
-    const module: { readonly proof?: ProofMaker } = await import(proofModule)
-    invariant(module.proof !== undefined, `${proofModule} exports a proof`)
-    return module.proof
-  })
 
 const execute = (seat: number, data: SeatData) =>
   Effect.gen(function*() {
@@ -88,6 +80,8 @@ const take = (message: ToThread): void => {
       return lines?.connect(message.line)
     case "CompressorEnded":
       return lines?.disconnect(message.thread, message.error)
+    case "CompressorRefused":
+      return lines?.refuse(message.error)
   }
 }
 

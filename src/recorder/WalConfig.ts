@@ -24,10 +24,10 @@ import {
 import * as Options from "../internal/options.ts"
 import { check, fieldsOf, fromText, oneOf, size, whole, withDefault } from "../internal/options.ts"
 import type { Field } from "../internal/options.ts"
-import { MaintainerOptions, sleepsInOrder } from "../maintainer/MaintainerOptions.ts"
-import { workersMax } from "../maintainer/SegmentMaintainerWorker.ts"
+import { MaintainerOptions, sleepsInOrder, workersMax } from "../maintainer/MaintainerOptions.ts"
 import { capacities } from "../shared/SegmentQueues.ts"
 import { RecorderOptions } from "./Recorder.ts"
+import { segmentBytesDefault } from "./SegmentBytes.ts"
 
 const unchecked = Schema.Struct({
   ...MaintainerOptions.fields,
@@ -35,7 +35,7 @@ const unchecked = Schema.Struct({
   /** The on-disk format. 2: events of any bytes. 1: events of 64 bytes that begin with their id. Default: 2. */
   format: withDefault(oneOf([1, 2]), 2),
   /** The payload of a segment, and of each slot of the arena. Default: 16 MiB. */
-  segmentBytesMax: withDefault(size(format1EventBytes, segmentPayloadBytesMax), 16 * 1024 * 1024),
+  segmentBytesMax: withDefault(size(format1EventBytes, segmentPayloadBytesMax), segmentBytesDefault),
   /** Slots of the arena: one is filled while the others wait for the disk. Default: 4. */
   slots: withDefault(whole("count", 2, capacities.persist), 4),
   /** The size of every event; 0 = any length. Default: 0. */

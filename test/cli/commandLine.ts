@@ -20,10 +20,10 @@ import { Output } from "../../src/cli/terminal/StandardStreams.ts"
 import { program } from "../programs.ts"
 
 /** The command in one bundle: what tests start, unless it must be the installed one. */
-export const bin = program("main")
+export const bin = program("effect-wal")
 
 /** The command as it is installed, which `test/build.ts` makes before the first test. */
-export const installedBin = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url))
+export const installedBin = fileURLToPath(new URL("../../dist/bin/effect-wal.js", import.meta.url))
 
 /** The names and flags of every command. */
 export const { subcommands } = Completions.fromCommand(command)

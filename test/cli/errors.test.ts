@@ -75,11 +75,11 @@ const takenPort = Effect.map(
   }
 )
 
-/** The command, but for the file that the maintainer's thread runs: the thread dies as it starts. */
+/** The command, but for what the maintainer's thread runs: the thread dies as it starts. */
 const withoutMaintainer = (directory: string): string => {
   fs.cpSync(join(bin, "../../.."), directory, { recursive: true })
   fs.symlinkSync(join(import.meta.dirname, "../../node_modules"), join(directory, "node_modules"))
-  fs.rmSync(join(directory, "programs/all/maintainerThread.js"))
+  fs.writeFileSync(join(directory, "programs/all/maintainerThread.js"), "throw new Error(\"stillborn\")\n")
   return join(directory, "programs/all", basename(bin))
 }
 

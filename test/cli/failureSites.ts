@@ -72,7 +72,7 @@ const isReached = ({ file, offset }: Site, { result }: Coverage): boolean => {
 
 /** The places that none of the processes came to whose coverage lies in a directory. */
 export const unreachedPlaces = (coverageDirectory: string): ReadonlyArray<string> => {
-  const folder = dirname(program("main"))
+  const folder = dirname(program("effect-wal"))
   let sites = readdirSync(folder).filter((name) => name.endsWith(".js")).flatMap((name) => sitesIn(folder, name))
   const unreached = new Set(places)
   for (const file of readdirSync(coverageDirectory)) {

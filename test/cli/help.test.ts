@@ -1,8 +1,10 @@
 /** What docs/CLI.md says of commands, flags and exit codes is what the command says of itself. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { cpSync, readdirSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { exitCodes } from "../../src/cli/terminal/CliFailure.ts"
-import { effectWal, here, subcommands } from "./commandLine.ts"
+import { bin, effectWal, here, place, subcommands } from "./commandLine.ts"
 import type { Ended } from "./commandLine.ts"
 import { rowsOf } from "./document.ts"
 
@@ -38,5 +40,29 @@ describe("help", () => {
           }
           assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --dir `, "m"))
         }))
+    }))
+})
+
+describe("the version", () => {
+  it.live("is told in the same words wherever it is asked for", () =>
+    Effect.gen(function*() {
+      const told = yield* here("record", "--version")
+      assert.match(told.stdout, /^effect-wal v\d+\.\d+\.\d+\n$/)
+      for (const flag of ["--version", "-v"]) {
+        const { code, stderr, stdout } = yield* effectWal([flag])
+        assert.deepStrictEqual([code, stdout, stderr], [0, told.stdout, ""])
+      }
+    }))
+
+  it.live("is told without the command line being loaded", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const folder = dirname(bin)
+      const names = readdirSync(folder).filter((name) => /^(effect-wal|version-[\w-]+)\.js$/.test(name))
+      for (const name of names) cpSync(join(folder, name), at(`programs/all/${name}`))
+      cpSync(join(folder, "../../package.json"), at("package.json"))
+      const copy = { bin: at("programs/all/effect-wal.js") }
+      assert.strictEqual((yield* effectWal(["--version"], "", copy)).code, 0)
+      assert.notStrictEqual((yield* effectWal(["--help"], "", copy)).code, 0)
     }))
 })

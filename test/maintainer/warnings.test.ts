@@ -37,7 +37,7 @@ describe("a maintainer warns in the application's log", () => {
     Effect.gen(function*() {
       const nowhere = threadedFrom(new URL("./nothingIsHere.ts", import.meta.url))
       const message = yield* firstWarning(subjects[0]!.alone).pipe(Effect.provideService(Compressor, nowhere))
-      assert.include(message, "executor 0 of /wal: the compressor does not start, segments stay hot")
+      assert.include(message, "executor 0 of /wal: the compressor's thread does not start")
       assert.include(message, "nothingIsHere.ts")
     }))
 

@@ -12,7 +12,6 @@ import { environmentOf, nodes, runtimes } from "./npm.ts"
 import { run, runApplication } from "./running.ts"
 
 const isMissing = inject("tarball") === undefined
-const library = inject("library")
 const project = inject("project")
 const root = resolve(import.meta.dirname, "../..")
 
@@ -23,12 +22,11 @@ for (const [name, runtime] of Object.entries(runtimes())) {
   const isHere = runtime.file !== ""
   const reason = isHere ? "" : ": SKIPPED, npm brings none for this system"
 
-  // In a project that lacks what only the command line needs.
   describe.skipIf(isMissing || !isHere)(`the library, with ${name}${reason}`, () => {
-    const logOf = (what: string): string => join(library, `${what} ${name}`)
+    const logOf = (what: string): string => join(project, `${what} ${name}`)
 
     it.each(["thread", "fiber"])("records, compresses and reads back, with the maintainer in a %s", async (way) => {
-      const found = await runApplication(runtime, "record.ts", [logOf(way), way], library)
+      const found = await runApplication(runtime, "record.ts", [logOf(way), way], project)
       assert.deepInclude(found, { runtime: name, durable: 1000, replayed: 1000, faults: 0 })
       assert.isAbove(found.cold, 0)
     })
@@ -36,7 +34,7 @@ for (const [name, runtime] of Object.entries(runtimes())) {
     it.each(["thread", "fiber"])("keeps what was durable when it is killed, in a %s", async (way) => {
       const directory = logOf(`killed ${way}`)
       const victim = spawn(runtime.file, [...runtime.args, "untilKilled.ts", directory, way], {
-        cwd: library,
+        cwd: project,
         env: environmentOf(runtime.file),
         stdio: ["ignore", "pipe", "inherit"]
       })
@@ -47,37 +45,27 @@ for (const [name, runtime] of Object.entries(runtimes())) {
         if (durable >= 300) victim.kill("SIGKILL")
       }
       assert.isAtLeast(durable, 300)
-      assert.isAtLeast(await runApplication<number>(node, "replay.ts", [directory], library), durable)
+      assert.isAtLeast(await runApplication<number>(node, "replay.ts", [directory], project), durable)
     })
 
     it("replaces a maintainer thread that dies, and ends in good order", async () => {
-      const found = await runApplication<unknown>(runtime, "restarted.ts", [logOf("restarted")], library)
+      const found = await runApplication<unknown>(runtime, "restarted.ts", [logOf("restarted")], project)
       assert.deepStrictEqual(found, { isDown: false, restarts: 1, hasRecorded: true })
     })
 
     it("answers a monitor, and keeps a second recorder out", async () => {
-      const seen = await runApplication<object>(runtime, "monitored.ts", [logOf("monitored")], library)
+      const seen = await runApplication<object>(runtime, "monitored.ts", [logOf("monitored")], project)
       assert.deepStrictEqual(seen, { durable: 1, second: "Held" })
     })
 
     it("records with promises", async () => {
-      const words = await runApplication<unknown>(runtime, "promised.ts", [logOf("promised"), "one"], library)
+      const words = await runApplication<unknown>(runtime, "promised.ts", [logOf("promised"), "one"], project)
       assert.deepStrictEqual(words, ["one"])
     })
 
     it("simulates a disk that loses power, for tests of an application", async () => {
-      const simulated = await runApplication<unknown>(runtime, "simulated.ts", [], library)
+      const simulated = await runApplication<unknown>(runtime, "simulated.ts", [], project)
       assert.deepStrictEqual(simulated, { recovered: 1, replayed: ["committed"] })
-    })
-
-    it("tells in one line what the command line needs, where it is missing", async () => {
-      const command = [...runtime.args, join(library, "node_modules/.bin/effect-wal"), "--help"]
-      const { code, stderr, stdout } = await run(runtime.file, runtime.file, command, { cwd: library })
-      assert.deepStrictEqual([code, stdout, stderr], [
-        1,
-        "",
-        "effect-wal: the command line needs @effect/platform-node: npm install @effect/platform-node\n"
-      ])
     })
   })
 
@@ -108,19 +96,19 @@ for (const [name, runtime] of Object.entries(runtimes())) {
 
 describe.skipIf(isMissing)("one directory", () => {
   it("is continued by every runtime after the other", async () => {
-    const directory = join(library, "in turn")
+    const directory = join(project, "in turn")
     const names = here.map(([name]) => name)
     for (const [turn, [name, runtime]] of [...here, ...here].entries()) {
-      const words = await runApplication<unknown>(runtime, "promised.ts", [directory, name], library)
+      const words = await runApplication<unknown>(runtime, "promised.ts", [directory, name], project)
       assert.deepStrictEqual(words, [...names, ...names].slice(0, turn + 1))
     }
   })
 
   it("is recorded into by one runtime at a time", async () => {
     for (const [holder, { args, file }] of here) {
-      const directory = join(library, `held by ${holder}`)
+      const directory = join(project, `held by ${holder}`)
       const victim = spawn(file, [...args, "untilKilled.ts", directory, "thread"], {
-        cwd: library,
+        cwd: project,
         env: environmentOf(file),
         stdio: ["ignore", "pipe", "inherit"]
       })
@@ -129,7 +117,7 @@ describe.skipIf(isMissing)("one directory", () => {
         await new Promise((first) => victim.stdout.once("data", first))
         victim.stdout.resume()
         for (const [name, second] of here) {
-          const run = runApplication(second, "promised.ts", [directory, name], library)
+          const run = runApplication(second, "promised.ts", [directory, name], project)
           const error = await run.then(() => undefined, (error: Error) => error)
           assert.match(String(error?.message), /another process holds it/, `${name} beside ${holder}`)
         }
@@ -192,6 +180,7 @@ describe.skipIf(isMissing).each([
 
   it.each(resolutions)("hold with moduleResolution %s", async (moduleResolution) => {
     const files = [
+      "bundled.ts",
       "monitored.ts",
       "promised.ts",
       "record.ts",

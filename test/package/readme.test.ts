@@ -44,7 +44,7 @@ const runShell = async (fences: ReadonlyArray<string>, cwd: string): Promise<Rea
 describe.skipIf(tarball === undefined)("the README", () => {
   it("takes a new user from an empty directory through install, record, replay, metrics and a crash", async () => {
     const fences = commandsUnder("First five minutes")
-    const installLine = "npm install effect-wal effect @effect/platform-node\n"
+    const installLine = "npm install effect-wal effect\n"
     assert.strictEqual(fences[0], installLine)
     const directory = mkdtempSync(join(tmpdir(), "effect-wal-readme-"))
     try {

@@ -1,17 +1,7 @@
-/**
- * `effect-wal backup`: copies a directory, even while a recorder writes to it, and verifies the copy. Exit code 1 if
- * the copy has faults. A signal ends the command, after it has removed what was copied.
- */
+/** Declares `effect-wal backup`; `../running/backup.ts` runs it. */
 import * as Command from "effect/cli/Command"
-import * as Effect from "effect/Effect"
-import * as Backup from "../../reading/recovery/Backup.ts"
-import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
-import { formatHole } from "../../reading/ReplayError.ts"
-import { directoryFlag, formatSize, jsonFlag, newDirectoryFlag } from "../flags/flags.ts"
-import { requireDirectory } from "../flags/requireDirectory.ts"
-import { withReadProgress } from "../terminal/Progress.ts"
-import { untilSignal } from "../terminal/Signals.ts"
-import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { directoryFlag, jsonFlag, newDirectoryFlag } from "../flags/flags.ts"
+import { lazily } from "./lazily.ts"
 
 /** The command. */
 export const backup = Command.make(
@@ -21,22 +11,7 @@ export const backup = Command.make(
     to: newDirectoryFlag,
     json: jsonFlag
   },
-  Effect.fnUntraced(function*({ dir, json, to }) {
-    yield* requireDirectory(dir)
-    // Two passes: each segment is copied, and then verified.
-    const copied = yield* withReadProgress(
-      Backup.backup({ directory: dir, to }),
-      { label: "copying", directory: dir, passes: 2, isWanted: !json }
-    )
-    const { bytes, faults, firstEventId, holes, lastEventId, segmentCount } = copied
-    const write = json ? writeJson(copied) : writeLines([
-      ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
-      ...holes.map((hole) => `hole: ${formatHole(hole)}`),
-      `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
-      `${faults.length} faults`
-    ])
-    yield* report(write, faults.length > 0)
-  }, untilSignal)
+  lazily(async () => (await import("../running/backup.ts")).backup)
 ).pipe(
   Command.withDescription("Copy a directory, even while a recorder writes to it, and verify the copy"),
   Command.withExamples([{ command: "effect-wal backup --dir ./log --to /mnt/log-2026-01-31", description: "A copy" }])

@@ -1,40 +1,13 @@
-/**
- * `effect-wal doctor`: finds out whether a directory and its machine are fit for recording, and recommends
- * `--segment-bytes` and `--commit`. It writes up to 256 MiB for about three seconds and removes it. While a recorder
- * holds the directory it writes nothing and shows what that recorder has measured. Exit code 1 if there is a warning.
- */
+/** Declares `effect-wal doctor`; `../running/doctor.ts` runs it. */
 import * as Command from "effect/cli/Command"
-import * as Effect from "effect/Effect"
-import { Disk } from "../../disk/Disk.ts"
-import * as HoleStore from "../../disk/HoleStore.ts"
-import { formatHole } from "../../reading/ReplayError.ts"
-import * as Monitor from "../../recorder/monitor/Monitor.ts"
-import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
-import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { probe, probeFreeBytesMin, probeSecondsExpected } from "../doctor/DiskProbe.ts"
-import type { DiskMeasures, Times } from "../doctor/DiskProbe.ts"
-import { adviceLines, adviseCommit, adviseSegments, findings, flagSize } from "../doctor/DoctorAdvice.ts"
-import type { Advice, Finding } from "../doctor/DoctorAdvice.ts"
-import { hostFacts, watchClocks } from "../doctor/HostFacts.ts"
-import type { HostFacts } from "../doctor/HostFacts.ts"
 import { directoryFlag, jsonFlag } from "../flags/flags.ts"
-import { requireDirectory } from "../flags/requireDirectory.ts"
-import { withProgress } from "../terminal/Progress.ts"
-import { untilSignal } from "../terminal/Signals.ts"
-import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { lazily } from "./lazily.ts"
 
 /** The command. */
 export const doctor = Command.make(
   "doctor",
   { dir: directoryFlag, json: jsonFlag },
-  Effect.fnUntraced(function*({ dir, json }) {
-    yield* requireDirectory(dir, "create it where the log is to be (mkdir -p), and run doctor again")
-    const diagnosis = yield* examine(dir, !json)
-    yield* report(
-      json ? writeJson(diagnosis) : writeLines(linesOf(diagnosis)),
-      diagnosis.findings.some(({ level }) => level === "warning")
-    )
-  }, untilSignal)
+  lazily(async () => (await import("../running/doctor.ts")).doctor)
 ).pipe(
   Command.withDescription(
     "Measure the disk, examine the machine, and recommend flags for record; takes about 3 seconds"
@@ -47,133 +20,3 @@ export const doctor = Command.make(
     { command: "effect-wal doctor --dir ./log --json | jq .advice", description: "The flags for record" }
   ])
 )
-
-/** The report of a doctor. Plain data. */
-interface Diagnosis extends HostFacts {
-  readonly directory: string
-  readonly freeBytes: number
-  /** The process that holds the directory; then nothing is measured. Null when none does. */
-  readonly heldBy: string | null
-  /** Null when the directory is held, and when there is too little space to measure. */
-  readonly measures: DiskMeasures | null
-  /** The syncs of the recorder that holds the directory, since its start; null when none answers. */
-  readonly recorderSync: Times | null
-  /** How far the wall clock was set during the measurement. */
-  readonly clockJumpMillis: number
-  /** Null when nothing was measured. */
-  readonly advice: Advice | null
-  readonly findings: ReadonlyArray<Finding>
-}
-
-const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted: boolean) {
-  const host = yield* hostFacts(directory)
-  const freeBytes = yield* Disk.use((disk) => disk.freeBytes(directory))
-  const clockJump = watchClocks()
-  const hasRoom = freeBytes >= probeFreeBytesMin
-  const { heldBy, measures } = hasRoom
-    ? yield* measure(directory, isProgressWanted)
-    : { heldBy: null, measures: null }
-  const recorder = heldBy === null
-    ? undefined
-    : yield* Effect.catchTag(Monitor.read(directory), "MonitorError", () => Effect.succeed(undefined))
-  const { holes } = yield* HoleStore.read(directory)
-  const clockJumpMillis = clockJump()
-  const advice: Advice | undefined = measures === null
-    ? undefined
-    : { ...adviseSegments(measures), ...adviseCommit(measures.sync) }
-  const diagnosis: Diagnosis = {
-    directory,
-    ...host,
-    freeBytes,
-    heldBy,
-    measures,
-    recorderSync: recorder === undefined ? null : timesIn(recorder.telemetry.operations.sync),
-    clockJumpMillis,
-    advice: advice ?? null,
-    findings: [
-      ...findings({ host, freeBytes, measures, clockJumpMillis }, advice),
-      ...holes.map((hole) => ({ level: "note" as const, text: formatHole(hole) })),
-      ...(heldBy === null
-        ? []
-        : [{ level: "note" as const, text: `nothing was measured: ${heldBy} holds the directory` }]),
-      ...(hasRoom
-        ? []
-        : [{
-          level: "warning" as const,
-          text: `too little space to measure; free at least ${formatBytes(probeFreeBytesMin)}`
-        }])
-    ]
-  }
-  return diagnosis
-})
-
-const measure = (directory: string, isProgressWanted: boolean) => {
-  const begunMillis = performance.now()
-  const look = () => ({
-    label: "measuring",
-    unit: "seconds" as const,
-    done: Math.min(probeSecondsExpected, (performance.now() - begunMillis) / 1000),
-    total: probeSecondsExpected
-  })
-  return withProgress(probe(directory), look, isProgressWanted).pipe(
-    Effect.map((measures) => ({ heldBy: null, measures })),
-    Effect.catchReason(
-      "DiskError",
-      "Held",
-      ({ holder }) => Effect.succeed({ heldBy: holder, measures: null })
-    )
-  )
-}
-
-const timesIn = (
-  { latency, maxNanos }: { readonly latency: ReadonlyArray<readonly [number, number]>; readonly maxNanos: number }
-): Times => ({
-  count: countOf(latency),
-  p50Nanos: percentileNanos(latency, percentiles.p50),
-  p99Nanos: percentileNanos(latency, percentiles.p99),
-  maxNanos
-})
-
-const line = (name: string, text: string): string => `${name.padEnd(20)}${text}`
-
-const timesText = ({ count, maxNanos, p50Nanos, p99Nanos }: Times): string =>
-  `p50 ${formatNanos(p50Nanos)}, p99 ${formatNanos(p99Nanos)}, max ${formatNanos(maxNanos)}, ${count} times`
-
-const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
-  const { advice, clockJumpMillis, directory, fileSystem, freeBytes, measures, recorderSync } = diagnosis
-  return [
-    line("directory", directory),
-    line(
-      "file system",
-      fileSystem === null
-        ? "unknown"
-        : `${fileSystem.type}, ${fileSystem.device} at ${fileSystem.mountPoint}`
-    ),
-    line("free space", formatBytes(freeBytes)),
-    line("open files", diagnosis.openFilesMax === null ? "no limit known" : `up to ${diagnosis.openFilesMax}`),
-    line("processors", String(diagnosis.cpus)),
-    line("node", diagnosis.nodeVersion),
-    line(
-      "clock",
-      `steps of ${formatNanos(diagnosis.clockStepNanos)}; wall clock ${
-        Math.abs(clockJumpMillis) <= 1 ? "steady" : `moved by ${clockJumpMillis} ms`
-      }`
-    ),
-    ...(measures === null ? [] : [
-      line(
-        "sequential write",
-        `${formatBytes(measures.write.bytesPerSecond)}/s, ${formatBytes(measures.write.bytes)} synced every 16 MiB`
-      ),
-      line("synced append", `${timesText(measures.sync)}, 512 bytes each`),
-      line("rotation", `${timesText(measures.rotation)}, besides writing events`)
-    ]),
-    ...(recorderSync === null ? [] : [line("recorder's syncs", `${timesText(recorderSync)}, since its start`)]),
-    ...diagnosis.findings.map(({ level, text }) => `${level}: ${text}`),
-    ...(advice === null ? [] : [
-      ...adviceLines(advice),
-      `try: effect-wal record --dir ${directory} --segment-bytes ${
-        flagSize(advice.segmentBytes)
-      } --commit ${advice.commit}`
-    ])
-  ]
-}

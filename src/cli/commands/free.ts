@@ -1,21 +1,7 @@
-/**
- * `effect-wal free`: reports which segments have only events before an id; with `--apply` deletes them. It takes the
- * lock of the directory, so it refuses while a recorder holds it: there `SegmentMaintainer.freeBefore` does the same.
- */
+/** Declares `effect-wal free`; `../running/free.ts` runs it. */
 import * as Command from "effect/cli/Command"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
-import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
-import { segmentWith } from "../../reading/DirectoryReader.ts"
-import * as Replay from "../../reading/Replay.ts"
-import * as SegmentQueues from "../../shared/SegmentQueues.ts"
-import * as Telemetry from "../../telemetry/Telemetry.ts"
 import { directoryFlag, jsonFlag, numberFlag, switchFlag } from "../flags/flags.ts"
-import { requireDirectory } from "../flags/requireDirectory.ts"
-import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { lazily } from "./lazily.ts"
 
 /** The command. */
 export const free = Command.make(
@@ -29,20 +15,7 @@ export const free = Command.make(
     ),
     json: jsonFlag
   },
-  Effect.fnUntraced(function*({ apply, before, dir, json }) {
-    yield* requireDirectory(dir)
-    const due = yield* segmentsBefore(dir, before)
-    if (apply && due.length > 0) yield* freeNow(dir, before)
-    const left = yield* segmentsBefore(dir, before)
-    const freed: Freed = {
-      directory: dir,
-      applied: apply,
-      segments: apply ? due.length - left.length : due.length,
-      left: apply ? left.length : 0,
-      firstEventId: Option.getOrElse(yield* Replay.firstAvailableId(dir), () => 0)
-    }
-    yield* report(json ? writeJson(freed) : writeLines(linesOf(freed)), freed.left > 0)
-  })
+  lazily(async () => (await import("../running/free.ts")).free)
 ).pipe(
   Command.withDescription("Delete the segments whose events all come before an id"),
   Command.withExamples([
@@ -50,42 +23,3 @@ export const free = Command.make(
     { command: "effect-wal free --dir ./log --before 1000001 --apply", description: "Do it" }
   ])
 )
-
-interface Freed {
-  readonly directory: string
-  readonly applied: boolean
-  /** How many were deleted, or would be. */
-  readonly segments: number
-  /** How many could not be deleted. */
-  readonly left: number
-  /** The oldest event that is there now; 0 when there is none. */
-  readonly firstEventId: number
-}
-
-const segmentsBefore = Effect.fnUntraced(function*(dir: string, eventId: number) {
-  const directory = new SegmentDirectory(dir)
-  const end = (yield* segmentWith(directory, eventId)) ?? 0
-  return segmentsOf(yield* directory.scan).filter(({ segmentIndex }) => segmentIndex < end)
-})
-
-/** Nothing but what is asked for shall be deleted. */
-const limits = { maxSegments: 128, maxCompressedSegments: "unlimited" } as const
-
-const freeNow = (directory: string, eventId: number) =>
-  Effect.scoped(Effect.gen(function*() {
-    const services = yield* Layer.build(
-      layerAlone({ directory, limits }).pipe(
-        Layer.provide(Layer.merge(SegmentQueues.layer, Telemetry.layer({ writersMax: 1 })))
-      )
-    )
-    const maintainer = Context.get(services, SegmentMaintainer)
-    yield* maintainer.freeBefore(eventId)
-    yield* maintainer.drain
-  }))
-
-const linesOf = ({ applied, directory, firstEventId, left, segments }: Freed): ReadonlyArray<string> => [
-  `${directory}: ${segments} segments ${applied ? "deleted" : "to delete"}` +
-  (left > 0 ? `, ${left} could not be deleted` : "") +
-  `; the oldest event is ${firstEventId}`,
-  ...(!applied && segments > 0 ? ["nothing was changed; give --apply to do it"] : [])
-]

@@ -10,21 +10,9 @@
  *
  * Splitting copies only events that cross the border of two chunks, and buffers at most one event.
  */
-import * as Flag from "effect/cli/Flag"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
-
-/** Lists the framings, as the flag names them. */
-const framings = ["lines", "length-prefixed"] as const
-
-/** One of `framings`. */
-export type Framing = typeof framings[number]
-
-/** `--framing lines|length-prefixed`. */
-export const framingFlag = Flag.Literals("framing", framings).pipe(
-  Flag.withDescription("An event is a line with its line feed, or a message of u32 little-endian length + bytes"),
-  Flag.withDefault("lines")
-)
+import type { Framing, LongLineRule } from "../flags/framingFlags.ts"
 
 /**
  * Why splitting cannot continue. `events` counts the events before the fault.
@@ -46,23 +34,6 @@ export interface EventSplitter {
   /** How many lines were longer than an event may be, and were skipped or split; and which was the first, from 1. */
   readonly longLines: () => { readonly count: number; readonly first: number }
 }
-
-/**
- * Lists what can be done about a line that is longer than an event may be: end there, leave it out, or make several
- * events of it. Replay writes those one after the other, so it gives the line back as it was.
- */
-const longLineRules = ["fail", "skip", "split"] as const
-
-/** One of the rules for long lines. */
-export type LongLineRule = typeof longLineRules[number]
-
-/** `--on-long-line fail|skip|split`. */
-export const longLineFlag = Flag.Literals("on-long-line", longLineRules).pipe(
-  Flag.withDescription(
-    "A line that is longer than an event may be ends the recording, is left out, or becomes several"
-  ),
-  Flag.withDefault("fail")
-)
 
 /** Makes a splitter for events of at most `eventBytesMax` bytes. The rule applies to lines. */
 export const makeSplitter = (framing: Framing, eventBytesMax: number, onLongLine: LongLineRule): EventSplitter =>

@@ -2,7 +2,6 @@
  * Writes recorded events to standard output: checked, in order, without a gap. For every command that does so, it has
  * the range that the flags name, reports where the log begins, and shows the progress of the writing.
  */
-import * as Flag from "effect/cli/Flag"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -11,35 +10,12 @@ import * as Stream from "effect/Stream"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import * as Replay from "../../reading/Replay.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
-import { numberFlag, switchFlag } from "../flags/flags.ts"
-import { sinceFlag, untilFlag } from "../flags/timeFlag.ts"
+import type { GivenRange } from "../flags/rangeFlags.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { isShown, withProgress } from "../terminal/Progress.ts"
 import type { Progress } from "../terminal/Progress.ts"
 import { say, writeOutput } from "../terminal/StandardStreams.ts"
 import { newestEventId } from "../views/DirectoryReport.ts"
-
-/** The flags that name a range of events, by their ids or by when they were recorded. */
-export const rangeFlags = {
-  from: Flag.optional(numberFlag("from", "ID", 1, "The first event; default: the oldest")),
-  to: Flag.optional(numberFlag("to", "ID", 1, "The last event, included; default: the newest")),
-  since: sinceFlag,
-  until: untilFlag
-}
-
-/** What the range flags give. */
-interface GivenRange {
-  readonly from: Option.Option<number>
-  readonly to: Option.Option<number>
-  readonly since: Option.Option<DateTime.DateTime>
-  readonly until: Option.Option<DateTime.DateTime>
-}
-
-/** `--skip-lost`. */
-export const skipLostFlag = switchFlag(
-  "skip-lost",
-  "Continue after events whose loss is acknowledged, and report each such hole on standard error"
-)
 
 /** The options of a replay that skips what is lost, if it shall. */
 export const skippingLost = (isSkipped: boolean): Pick<Replay.ReplayOptions, "onLost"> =>

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
-import { moduleBeside } from "../../internal/moduleBeside.ts"
+import { findThreadModule } from "../../disk/ThreadModule.ts"
 import { threadFlags } from "../../internal/threadFlags.ts"
 import type { CheckAhead, CheckedAhead } from "../../reading/recovery/Verify.ts"
 
@@ -55,7 +55,9 @@ export const checkAhead: CheckAhead = Effect.fnUntraced(function*(files) {
   yield* Effect.addFinalizer(() => Effect.promise(async () => worker?.terminate()))
 
   const start = (): void => {
-    const started = new Worker(moduleBeside("verifyThread", import.meta.url), {
+    const module = findThreadModule("verifyThread", import.meta.url)
+    if (module === undefined) return
+    const started = new Worker(module, {
       ...threadFlags(),
       name: "wal-verify",
       workerData: task

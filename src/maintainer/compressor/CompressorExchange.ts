@@ -3,6 +3,7 @@
  * that one starts the compressing thread, replaces it when it must leave the idle class, and ends it when no thread has
  * a line to it any more.
  */
+import { messageOf } from "../../internal/messageOf.ts"
 import { CompressingThread } from "./CompressingThread.ts"
 import type { LineEnd } from "./CompressingThread.ts"
 
@@ -12,11 +13,13 @@ export interface Subscriber {
   readonly connect: (line: LineEnd) => void
   /** The thread at the other end of a line has ended; it may have been a line that was replaced. */
   readonly disconnect: (thread: number, error: Error) => void
+  /** No thread can be started for it. */
+  readonly refuse: (error: Error) => void
 }
 
 /** What a subscriber can ask of the exchange. */
 export interface Subscription {
-  /** Asks for a line to another thread than this one; 0: to any. `connect` follows. */
+  /** Asks for a line to another thread than this one; 0: to any. `connect` follows, or `refuse`. */
   readonly want: (thread: number) => void
   /** It asks for nothing any more, and closes its lines. */
   readonly end: () => void
@@ -25,19 +28,20 @@ export interface Subscription {
 const exchanges = new Map<string, CompressorExchange>()
 
 export class CompressorExchange {
-  readonly #module: URL
+  readonly #module: URL | undefined
   /** With the thread to which it has a line, or had one; 0: none yet. */
   readonly #subscribers = new Map<Subscriber, number>()
   #current: CompressingThread | undefined
 
-  private constructor(module: URL) {
+  private constructor(module: URL | undefined) {
     this.#module = module
   }
 
-  /** The exchange of this thread whose compressing thread runs `module`. */
-  static of(module: URL): CompressorExchange {
-    const exchange = exchanges.get(module.href) ?? new CompressorExchange(module)
-    exchanges.set(module.href, exchange)
+  /** The exchange of this thread whose compressing thread runs `module`. Without a module it refuses. */
+  static of(module: URL | undefined): CompressorExchange {
+    const name = module?.href ?? ""
+    const exchange = exchanges.get(name) ?? new CompressorExchange(module)
+    exchanges.set(name, exchange)
     return exchange
   }
 
@@ -45,8 +49,12 @@ export class CompressorExchange {
     this.#subscribers.set(subscriber, 0)
     return {
       want: (thread) => {
-        if (this.#current?.number === thread) this.#replace(this.#current)
-        this.#connect(subscriber, this.#current ??= this.#begin(0))
+        try {
+          if (this.#current?.number === thread) this.#replace(this.#current)
+          this.#connect(subscriber, this.#current ??= this.#begin(0))
+        } catch (cause) {
+          subscriber.refuse(new Error(messageOf(cause)))
+        }
       },
       end: () => {
         this.#subscribers.delete(subscriber)
@@ -75,6 +83,12 @@ export class CompressorExchange {
   }
 
   #begin(piecesLeft: number): CompressingThread {
+    if (this.#module === undefined) {
+      throw new Error(
+        "the application's bundle has no effect-wal/compressorThread beside it, see Bundled applications in " +
+          "docs/OPERATIONS.md"
+      )
+    }
     const begun = new CompressingThread(this.#module, piecesLeft, (error) => {
       if (this.#current === begun) this.#current = undefined
       for (const subscriber of this.#subscribers.keys()) subscriber.disconnect(begun.number, error)

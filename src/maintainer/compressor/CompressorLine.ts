@@ -44,6 +44,7 @@ export class CompressorLine {
   #jobs: Array<Job> = []
   #looking: NodeJS.Timeout | undefined
   #isClosing = false
+  #hasAnswered = false
 
   /** `onClosed` is called after the last answer on a line that was closed. */
   constructor({ port, priority, thread }: LineEnd, onClosed: () => void) {
@@ -51,6 +52,11 @@ export class CompressorLine {
     this.priority = new CompressorPriority(priority)
     this.#port = port
     this.#onClosed = onClosed
+  }
+
+  /** Whether the thread has ever done what it was asked. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /**
@@ -100,6 +106,7 @@ export class CompressorLine {
       const answer = CompressorAnswer.get(job.answer)
       if (answer === undefined) break
       this.#jobs.shift()
+      this.#hasAnswered = true
       if (this.priority.isOnlyWhenIdle) this.priority.tookWhenIdle(answer.millis)
       if ("error" in answer) job.reject(new Error(answer.error))
       else job.resolve(job.output.subarray(0, answer.length))

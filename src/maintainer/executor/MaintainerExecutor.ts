@@ -21,6 +21,7 @@ import { Disk, removeIfThere } from "../../disk/Disk.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import type { Compression, SegmentNaming } from "../../format/SegmentName.ts"
 import { elapsedMillisUnsafe } from "../../internal/elapsed.ts"
+import { messageOf } from "../../internal/messageOf.ts"
 import { FrameMemory } from "../../reading/segment/FrameReader.ts"
 import * as Arena from "../../shared/Arena.ts"
 import { HeldBack } from "../../shared/Arena.ts"
@@ -210,14 +211,14 @@ export const run = Effect.fnUntraced(function*(options: ExecutorOptions, shared:
   })
   const compressor = yield* Compressor
   const starting = yield* Effect.acquireRelease(
-    Effect.result(begin(compressor.start, String)),
+    Effect.result(begin(compressor.start, messageOf)),
     () => Effect.sync(() => compressor.stop())
   )
-  // Every freeze will fail for the same reason, but the first may be hours away.
+  // The first freeze may be hours away.
   yield* Effect.forkScoped(
     Effect.catch(
-      Effect.flatMap(Effect.fromResult(starting), (started) => settle(() => started, String)),
-      (cause) => Effect.sync(() => shared.warn(`the compressor does not start, segments stay hot: ${cause}`))
+      Effect.flatMap(Effect.fromResult(starting), (started) => settle(() => started, messageOf)),
+      (message) => Effect.sync(() => shared.warn(message))
     )
   )
   const { backgroundDisk = yield* Disk } = shared

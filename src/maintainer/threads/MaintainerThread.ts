@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { Worker } from "node:worker_threads"
-import { moduleBeside } from "../../internal/moduleBeside.ts"
+import { findThreadModule } from "../../disk/ThreadModule.ts"
 import { threadFlags } from "../../internal/threadFlags.ts"
 import { CompressorExchange } from "../compressor/CompressorExchange.ts"
 import type { Subscription } from "../compressor/CompressorExchange.ts"
@@ -115,12 +115,19 @@ export class MaintainerThread {
       case "Ended":
         return this.#leave(message.seat, message.defect === undefined ? Exit.void : Exit.die(new Error(message.defect)))
       case "CompressorWanted":
-        this.#compressor ??= CompressorExchange.of(moduleBeside("compressorThread", this.#module.href)).subscribe({
+        this.#compressor ??= CompressorExchange.of(this.#compressorModule()).subscribe({
           connect: (line) => this.#send({ _tag: "CompressorLine", line }),
-          disconnect: (thread, error) => this.#send({ _tag: "CompressorEnded", thread, error })
+          disconnect: (thread, error) => this.#send({ _tag: "CompressorEnded", thread, error }),
+          refuse: (error) => this.#send({ _tag: "CompressorRefused", error })
         })
         return this.#compressor.want(message.thread)
     }
+  }
+
+  /** Beside the module of this thread; an application's own module may have none beside it. */
+  #compressorModule(): URL | undefined {
+    return findThreadModule("compressorThread", this.#module.href) ??
+      findThreadModule("compressorThread", import.meta.url)
   }
 
   #leave(seat: number, exit: Exit.Exit<void, ThreadDied>): void {

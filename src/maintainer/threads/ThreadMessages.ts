@@ -23,6 +23,7 @@ export type ToThread =
   | { readonly _tag: "Stop" }
   | { readonly _tag: "CompressorLine"; readonly line: LineEnd }
   | { readonly _tag: "CompressorEnded"; readonly thread: number; readonly error: Error }
+  | { readonly _tag: "CompressorRefused"; readonly error: Error }
 
 /** What a maintainer thread tells. */
 export type FromThread =

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { makeSplitter } from "../../../src/cli/events/EventFraming.ts"
-import type { Framing, LongLineRule, SplitFault } from "../../../src/cli/events/EventFraming.ts"
+import type { SplitFault } from "../../../src/cli/events/EventFraming.ts"
+import type { Framing, LongLineRule } from "../../../src/cli/flags/framingFlags.ts"
 import { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 
 const split = (framing: Framing, chunks: ReadonlyArray<Buffer>, eventBytesMax = 1000, rule: LongLineRule = "fail") => {
