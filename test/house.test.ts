@@ -61,7 +61,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "."
   ],
   "src/recorder": [".", "monitor"],
-  "src/cli": ["terminal", "flags", "views", "events", "doctor", "verifying", "running", "commands", "."]
+  "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
 }
 
 /** The files that note the wall clock's time, for people and for other programs. */

@@ -34,7 +34,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Pull from "effect/Pull"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -52,16 +51,7 @@ import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { chainsSegments } from "../format/SegmentLayout.ts"
 import { annotated } from "../internal/annotated.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import {
-  duration,
-  matching,
-  oneOf,
-  requireOptions,
-  resolveUnsafe,
-  text,
-  whole,
-  withDefault
-} from "../internal/options.ts"
+import { duration, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { begin, Compressor } from "../maintainer/Compressor.ts"
 import { withoutThreadsOnSimulatedDisk } from "../maintainer/FiberHost.ts"
 import type { CatalogEntry } from "../maintainer/retention/SegmentCatalog.ts"
@@ -77,13 +67,15 @@ import { probe } from "../store/Probe.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
+import * as ArchiveVerify from "./ArchiveVerify.ts"
+import type { ArchiveFault } from "./ArchiveVerify.ts"
 import { ArchiveLimits, expire, removeDue, removePages } from "./Expiry.ts"
 import type { ResolvedArchiveLimits } from "./Expiry.ts"
-import { hexOf, manifestKey, segmentKey } from "./Manifest.ts"
+import { logName } from "./LogName.ts"
+import { hexOf, manifestKey } from "./Manifest.ts"
 import type { HoleRow, Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
-import { prove, storedXxh64Of } from "./SegmentCopy.ts"
 import { upload } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
@@ -103,10 +95,7 @@ const rememberSeconds = 3600
 const retrying = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("30 seconds")])
 
 const Options = Schema.Struct({
-  log: matching(
-    /^[A-Za-z0-9][\w.=-]*(\/[A-Za-z0-9][\w.=-]*)*$/,
-    "names of letters, digits and . _ = -, with / between"
-  ),
+  log: logName,
   limits: withDefault(ArchiveLimits, {}),
   proof: withDefault(oneOf(["read", "checksum"]), "read"),
   concurrency: withDefault(whole("count", 1, 16), 4),
@@ -180,18 +169,6 @@ export interface ArchiveStatus {
 }
 
 /**
- * What {@link Archive} has found wrong with an archived segment.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ArchiveFault {
-  readonly segmentIndex: number
-  readonly key: string
-  readonly message: string
-}
-
-/**
  * What stops an archive from continuing.
  *
  * @since 0.1.0
@@ -219,14 +196,9 @@ export class Archive extends Context.Service<Archive, {
   readonly settle: Effect.Effect<void, ArchiveFailure>
   /** The rows of the archive, oldest first. */
   readonly rows: Stream.Stream<Row, ArchiveFailure>
-  /**
-   * Compares every archived segment with what the store tells about its object, and reads and proves `sample` of them,
-   * drawn at random.
-   */
+  /** As `ArchiveVerify.verify` for this log. */
   readonly verify: (options: { readonly sample: number }) => Stream.Stream<ArchiveFault, ArchiveFailure>
 }>()("effect-wal/archive/Archive") {}
-
-const VerifyOptions = Schema.Struct({ sample: whole("count", 0, Number.MAX_SAFE_INTEGER) })
 
 /**
  * Archives the log of a maintainer that waits for it (`onArchiveBehind`), until the scope closes. The layer is built at
@@ -749,7 +721,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     if (left.length === 0) return
     const from = left[0]?.segmentIndex
     yield* Effect.logWarning(
-      `${left.length} segments are not archived, from ${from} on: ${problem ?? "there was no more time"}`
+      `segments from ${from} on are not archived, ${left.length} in all: ${problem ?? "there was no more time"}`
     )
   }))
   yield* Effect.addFinalizer(() => closing)
@@ -775,29 +747,6 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       }
     }
   }))
-
-  /** What is wrong with the object of a row. */
-  const faultsOf = (row: SegmentRow, manifest: Manifest, isRead: boolean) => {
-    const key = segmentKey(log, manifest.naming, row)
-    const fault = (message: string): ReadonlyArray<ArchiveFault> => [{ segmentIndex: row.index, key, message }]
-    return provided(
-      Effect.gen(function*() {
-        const { bytes, etag } = yield* store.head(key)
-        if (bytes !== row.storedBytes) return fault(`${bytes} bytes where the manifest has ${row.storedBytes}`)
-        if (etag !== row.etag) return fault(`ETag ${etag} where the manifest has ${row.etag}`)
-        if (!isRead) return []
-        const read = yield* store.get(key)
-        if (storedXxh64Of(read.bytes) !== row.storedXxh64) return fault("other bytes than those that were proved")
-        const compression = row.form === "lz4" ? "frame" : "block"
-        const file: SegmentFile = { segmentIndex: row.index, path: key, form: "cold", compression }
-        const proved = yield* prove(file, read.bytes)
-        return proved.contentXxh64 === row.contentXxh64 ? [] : fault("other content than that which was proved")
-      }).pipe(
-        Effect.catchReason("StoreError", "NotFound", () => Effect.succeed(fault("the object is not there"))),
-        Effect.catchTag("SegmentCorrupt", ({ message }) => Effect.succeed(fault(message)))
-      )
-    )
-  }
 
   return Archive.of({
     status: Effect.gen(function*() {
@@ -833,26 +782,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
         (found) => found === undefined ? Stream.empty : manifests.rows(found.manifest, found.manifest.firstIndex)
       )
     ),
-    verify: (given) =>
-      Stream.unwrap(
-        Effect.gen(function*() {
-          const { sample } = requireOptions("options", VerifyOptions, given)
-          const found = yield* manifests.read
-          if (found === undefined) return Stream.empty
-          const { manifest } = found
-          let left = manifest.nextIndex - manifest.firstIndex
-          let wanted = sample
-          return manifests.rows(manifest, manifest.firstIndex).pipe(
-            Stream.mapEffect(Effect.fnUntraced(function*(row) {
-              // Each of the rest with the same chance, until so many are drawn.
-              const isDrawn = (yield* Random.next) * left-- < wanted
-              if (isDrawn) wanted -= 1
-              return row.form === "none" ? [] : yield* faultsOf(row, manifest, isDrawn)
-            })),
-            Stream.flatMap((faults) => Stream.fromIterable(faults))
-          )
-        }).pipe(provided)
-      )
+    verify: (given) => Stream.provideContext(ArchiveVerify.verify({ log, ...given }), context)
   })
 })
 

@@ -22,6 +22,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { resolve } from "node:path"
 import { Disk, DiskError } from "../disk/Disk.ts"
 import type { DirectoryEntry, DiskFile, FileStat } from "../disk/Disk.ts"
@@ -30,13 +31,14 @@ import { holesName } from "../disk/FileNames.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
 import { directoryOf, nameIn, pathIn } from "../disk/SegmentDirectory.ts"
 import { parseName } from "../format/SegmentName.ts"
-import { requireSize } from "../internal/arguments.ts"
 import type { SizeInput } from "../internal/notations.ts"
+import { path, resolveUnsafe, size, withDefault } from "../internal/options.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
 import type { StoreError } from "../store/ObjectStore.ts"
 import { requestSchedule, retrying } from "../store/Retrying.ts"
 import { failed, makeArchiveView } from "./ArchiveView.ts"
 import { makeLocalCopies } from "./LocalCopies.ts"
+import { logName } from "./LogName.ts"
 import { segmentKey } from "./Manifest.ts"
 import type { Manifest, SegmentRow } from "./Manifest.ts"
 import { makeRangeCache, rangesOf } from "./RangeCache.ts"
@@ -55,7 +57,7 @@ export interface ArchiveDiskOptions {
    * The directory of the log on this machine, which need not be there. When it is not given, no file of this machine is
    * read, and readers give `shownDirectory(log)` as their directory.
    */
-  readonly directory?: string
+  readonly directory?: string | undefined
   /** How much of the archive is kept in memory, beside what is under way; 4 MiB or more, 16 MiB by default. */
   readonly cacheBytes?: SizeInput
 }
@@ -69,6 +71,12 @@ export interface ArchiveDiskOptions {
 export const shownDirectory = (log: string): string => `/archive/${log}`
 
 const cacheBytesMin = 4 * 1024 * 1024
+
+const Options = Schema.Struct({
+  log: logName,
+  directory: Schema.optional(path),
+  cacheBytes: withDefault(size(cacheBytesMin, Number.MAX_SAFE_INTEGER), 16 * 1024 * 1024)
+})
 
 /** How many ranges are under way before a reader that goes forward. */
 const rangesAhead = 3
@@ -128,10 +136,10 @@ const filePermissions = 0o640
  * @category layers
  */
 export const layer = (options: ArchiveDiskOptions): Layer.Layer<Disk, never, Disk | ObjectStore> =>
-  Layer.effect(Disk, make(options))
+  Layer.effect(Disk, Effect.suspend(() => make(options)))
 
-const make = Effect.fnUntraced(function*({ cacheBytes, directory: given, log }: ArchiveDiskOptions) {
-  const bytesMax = requireSize("options.cacheBytes", cacheBytes ?? "16MiB", cacheBytesMin)
+const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
+  const { cacheBytes: bytesMax, directory: given, log } = resolveUnsafe(Options, options)
   const below = yield* Disk
   const directory = resolve(given ?? shownDirectory(log))
   const isLocal = given !== undefined

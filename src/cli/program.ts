@@ -16,6 +16,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as NodeDisk from "../disk/NodeDisk.ts"
+import { archive } from "./commands/archive.ts"
 import { backup } from "./commands/backup.ts"
 import { doctor } from "./commands/doctor.ts"
 import { dump } from "./commands/dump.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("effect-wal").pipe(
     repair,
     exportEvents,
     backup,
+    archive,
     maintain,
     free,
     stats,

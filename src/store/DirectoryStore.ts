@@ -10,8 +10,8 @@
  *   is written again before this layer shows it: what a `get` or a `Taken` confirms is durable.
  *
  * The own files are in `.unfinished`: objects that are being written or removed, and locks, named by a hash of their
- * key. What a process that died has left there is removed when the next layer is built. The directory also tells that
- * the disk is still mounted: once it was seen and is gone, every request fails with `Unreachable`.
+ * key. What a process that died has left there is removed by the next one, before its first request. The directory also
+ * tells that the disk is still mounted: once it was seen and is gone, every request fails with `Unreachable`.
  *
  * @since 0.1.0
  */
@@ -46,7 +46,7 @@ export interface Options {
 }
 
 /**
- * A store in a directory. Fails with `Unreachable` when the directory is not there.
+ * A store in a directory. Building it touches nothing; requests fail with `Unreachable` while the directory is not there.
  *
  * **Gotchas**
  *
@@ -78,7 +78,7 @@ export interface Options {
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<ObjectStore, StoreError, Disk> =>
+export const layer = (options: Options): Layer.Layer<ObjectStore, never, Disk> =>
   Layer.effect(ObjectStore, Effect.suspend(() => make(options)))
 
 const unfinishedName = ".unfinished"
@@ -245,6 +245,39 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
   )
 
+  /** Removes what processes that died have left. What another one holds, and what we may not change, stays. */
+  const clean: Effect.Effect<void, DiskError, Scope.Scope> = Effect.gen(function*() {
+    const names = yield* disk.list(unfinished)
+    hasUnfinished = true
+    const hashes = new Set(names.map(({ name }) => name.split(".")[0]!))
+    yield* Effect.forEach(
+      hashes,
+      (hash) =>
+        disk.lock(pathIn(unfinished, `${hash}.lock`)).pipe(
+          Effect.andThen(withDisk(removeIfThere(pathIn(unfinished, `${hash}.tmp`)))),
+          Effect.scoped,
+          Effect.ignore
+        ),
+      { discard: true }
+    )
+  })
+
+  let isReached = false
+  /** To be run before anything else is asked of the directory. Its disk may be mounted later than this layer is built. */
+  const reach: Effect.Effect<void, DiskError | Refused> = Effect.suspend(() =>
+    isReached ? Effect.void : disk.list(root).pipe(
+      Effect.mapError((error) =>
+        error.reason._tag === "NotFound"
+          ? new Refused("Unreachable", `there is no directory ${root}; make it, or mount its disk`)
+          : error
+      ),
+      Effect.andThen(Effect.catchReason(Effect.scoped(clean), "DiskError", "NotFound", () => Effect.void)),
+      Effect.map(() => {
+        isReached = true
+      })
+    )
+  )
+
   const ownPath = (key: string, ending: string): string => pathIn(unfinished, `${hashOf(key)}.${ending}`)
 
   const lock = (key: string) => disk.lock(ownPath(key, "lock"))
@@ -345,6 +378,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       usage.request("put", bytes.length)
       let isApplied: "no" | "unknown" = "no"
       return Effect.gen(function*() {
+        yield* reach
         const digest = yield* md5(bytes)
         if (putOptions?.md5 !== undefined && digest.compare(putOptions.md5) !== 0) return yield* refuse("Corrupt")
         const etag = digest.toString("hex")
@@ -389,7 +423,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
           usage.received(bytes.length)
           return { bytes, etag }
         })
-      return Effect.andThen(settled(key), withObject(key, read)).pipe(
+      return reach.pipe(
+        Effect.andThen(settled(key)),
+        Effect.andThen(withObject(key, read)),
+
         Effect.mapError((failure) => storeErrorOf("get", key, failure, "no"))
       )
     })
@@ -400,7 +437,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       usage.request("head")
       const facts = (file: DiskFile, { bytes, modifiedMillis }: FileStat) =>
         Effect.map(etagOf(file), (etag) => ({ key, bytes, etag, modifiedMillis }))
-      return Effect.andThen(settled(key), withObject(key, facts)).pipe(
+      return reach.pipe(
+        Effect.andThen(settled(key)),
+        Effect.andThen(withObject(key, facts)),
+
         Effect.mapError((failure) => storeErrorOf("head", key, failure, "no"))
       )
     })
@@ -432,7 +472,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const startAfter = listOptions?.startAfter ?? ""
       requirePrefix("prefix", prefix)
       requirePrefix("options.startAfter", startAfter)
-      const found = Stream.unwrap(Effect.as(requireMounted, walk(root, "", prefix, startAfter)))
+      const found = Stream.unwrap(Effect.as(Effect.andThen(reach, requireMounted), walk(root, "", prefix, startAfter)))
       return Stream.mapError(found, (failure) => storeErrorOf("list", prefix, failure, "no"))
     })
 
@@ -441,6 +481,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       let isApplied: "no" | "unknown" = "no"
       return Effect.gen(function*() {
         const names = key.split("/")
+        yield* reach
         yield* requireMounted
         const directory = yield* findDirectory(names.slice(0, -1))
         if (directory === undefined) return
@@ -465,35 +506,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
       usage.request("remove")
       return Effect.forEach(keys, removeOne, { discard: true })
     })
-
-  /** Removes what processes that died have left. What another one holds, and what we may not change, stays. */
-  const clean: Effect.Effect<void, DiskError, Scope.Scope> = Effect.gen(function*() {
-    const names = yield* disk.list(unfinished)
-    hasUnfinished = true
-    const hashes = new Set(names.map(({ name }) => name.split(".")[0]!))
-    yield* Effect.forEach(
-      hashes,
-      (hash) =>
-        disk.lock(pathIn(unfinished, `${hash}.lock`)).pipe(
-          Effect.andThen(withDisk(removeIfThere(pathIn(unfinished, `${hash}.tmp`)))),
-          Effect.scoped,
-          Effect.ignore
-        ),
-      { discard: true }
-    )
-  })
-
-  yield* disk.list(root).pipe(
-    Effect.mapError((error) =>
-      error.reason._tag === "NotFound"
-        ? new Refused("Unreachable", `there is no directory ${root}; make it, or mount its disk`)
-        : error
-    ),
-    Effect.andThen(
-      Effect.catchReason(Effect.scoped(clean), "DiskError", "NotFound", () => Effect.void)
-    ),
-    Effect.mapError((failure) => storeErrorOf("list", "", failure, "no"))
-  )
 
   return ObjectStore.of({ name: `file://${root}`, put, get, head, list, remove, usage: Effect.sync(() => usage.usage) })
 })

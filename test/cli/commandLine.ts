@@ -25,8 +25,15 @@ export const bin = program("effect-wal")
 /** The command as it is installed, which `test/build.ts` makes before the first test. */
 export const installedBin = fileURLToPath(new URL("../../dist/bin/effect-wal.js", import.meta.url))
 
-/** The names and flags of every command. */
-export const { subcommands } = Completions.fromCommand(command)
+/** The names and flags of every command. One below another has the names of both. */
+export const subcommands = Completions.fromCommand(command).subcommands.flatMap((one) =>
+  one.subcommands.length === 0
+    ? [one]
+    : one.subcommands.map((below) => ({ ...below, name: `${one.name} ${below.name}` }))
+)
+
+/** The names of the commands, without those below another. */
+export const commandNames: ReadonlyArray<string> = [...new Set(subcommands.map(({ name }) => name.split(" ")[0]!))]
 
 /** What a command that has ended said. */
 export interface Ended {

@@ -2,11 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { constants } from "node:os"
 import { join } from "node:path"
 import {
   bin,
+  commandNames,
   effectWal,
   hasScript,
   here,
@@ -14,7 +15,6 @@ import {
   slowly,
   start,
   statsOf,
-  subcommands,
   until,
   untilAppended
 } from "./commandLine.ts"
@@ -34,7 +34,7 @@ const mayUnshare = spawnSync("unshare", ["--pid", "--fork", "--mount-proc", "tru
 const childOf = (pid: number): number =>
   Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0])
 
-const names = subcommands.map(({ name }) => name).sort()
+const names = [...commandNames].sort()
 
 describe("a reader that goes away", () => {
   /** What holds, and what finds something: the code stays. */
@@ -54,7 +54,8 @@ describe("a reader that goes away", () => {
     [1, "backup", "--dir", at("damaged"), "--to", at("damaged-copy")],
     [0, "record", "--dir", at("new"), "--acks", "--json"],
     [0, "free", "--dir", at("log"), "--before", "2"],
-    [0, "maintain", "--dir", at("log"), "--max-segments", "2"]
+    [0, "maintain", "--dir", at("log"), "--max-segments", "2"],
+    [0, "archive", "push", "--archive", `file://${at("store")}/log`, "--dir", at("pushed")]
   ]
 
   it.live("ends every command quietly; what is wrong still ends with 1", () =>
@@ -62,6 +63,8 @@ describe("a reader that goes away", () => {
       const at = yield* place
       yield* makeLog(at("log"))
       yield* makeDamagedLog(at("damaged"))
+      yield* makeLog(at("pushed"))
+      mkdirSync(at("store"))
       yield* Effect.forEach(cases(at), ([code, ...args]) =>
         Effect.scoped(Effect.gen(function*() {
           const running = yield* start(args)
@@ -122,8 +125,8 @@ describe("a signal", () => {
           assert.deepStrictEqual([stderr.replaceAll("opening a segment\n", ""), stdout], ["", ""], name)
         })), { concurrency: 2 })
       assert.deepStrictEqual(readdirSync(at(".")), ["log"])
-      // Those have something to finish; the tests of `doctor`, `top`, `record` and `maintain` end them.
-      const others = ["doctor", "maintain", "record", "top"]
+      // Those have something to finish, or are several; their own tests end them.
+      const others = ["archive", "doctor", "maintain", "record", "top"]
       assert.deepStrictEqual([...commands.map(([name = ""]) => name), ...others].sort(), names)
     }))
 

@@ -287,8 +287,36 @@ describe("errors and warnings, each one line with the code and the words of the 
       )
     }))
 
+  it.live("are said of an archive that is not there, is none, or cannot be reached", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const status = (url: string, env: Readonly<Record<string, string>> = {}) =>
+        effectWal(["archive", "status", "--archive", url], "", { env })
+      fs.mkdirSync(at("store/page"), { recursive: true })
+      fs.writeFileSync(at("store/page/manifest"), "<html/>")
+      const aws = {
+        HOME: at("."),
+        AWS_ACCESS_KEY_ID: "",
+        AWS_SECRET_ACCESS_KEY: "",
+        AWS_PROFILE: "",
+        AWS_REGION: "eu-central-1",
+        AWS_ENDPOINT_URL: "",
+        AWS_ENDPOINT_URL_S3: ""
+      }
+      yield* provoke(
+        status(`file://${at("store")}/none`),
+        status(`file://${at("store")}/page`),
+        status(`file://${at("missing")}/log`),
+        status("s3://bucket/log", aws),
+        status("s3://bucket/log", { ...aws, AWS_ENDPOINT_URL: "nowhere" }),
+        record("a\n", {}, "--dir", at("log"), "--archive", `file://${at("missing")}/log`)
+      )
+      assert.strictEqual((yield* here("replay", "--dir", at("log"))).stdout, "a\n")
+    }))
+
   it.live("are said of wrong usage", () =>
     provoke(
+      effectWal(["replay", "--from", "1"]),
       effectWal(["record"]),
       effectWal(["record", "--dir", "D", "--framing", "length-prefixed", "--on-long-line", "skip"]),
       effectWal(["verify", "--dir", "D", "--nothing"]),
@@ -319,6 +347,8 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["record", "--on-damaged", "delete"], "\"keep\" | \"quarantine\""],
         [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],
         [["record", "--dir", ""], "the path of a directory"],
+        [["record", "--archive", "ftp://host/log"], "a URL as in s3://bucket/prefix/log or file:///directory/log"],
+        [["archive verify", "--sample", "-1"], "a number from 0"],
         [["replay", "--from", "0"], "a number from 1"],
         [["replay", "--to", "x"], "a string representing a finite number"],
         [["replay", "--since", "yesterday"], "a time such as 2026-11-29T10:00:00Z, or how long ago, such as 10m"],
@@ -333,8 +363,8 @@ describe("errors and warnings, each one line with the code and the words of the 
       ]
       yield* Effect.forEach(wrong, ([[name = "", ...args], says]) =>
         Effect.gen(function*() {
-          const directory = args.includes("--dir") ? [] : ["--dir", "D"]
-          const ended = yield* here(name, ...directory, ...args)
+          const [place, value] = name.startsWith("archive") ? ["--archive", "s3://bucket/log"] : ["--dir", "D"]
+          const ended = yield* here(...name.split(" "), ...(args.includes(place) ? [] : [place, value]), ...args)
           assert.strictEqual(ended.code, 2, ended.stderr)
           assert.include(ended.stderr, ` value for flag ${args.at(-2)}`)
           assert.include(ended.stderr, says)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { cpSync, readdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { exitCodes } from "../../src/cli/terminal/CliFailure.ts"
-import { bin, effectWal, here, place, subcommands } from "./commandLine.ts"
+import { bin, commandNames, effectWal, here, place, subcommands } from "./commandLine.ts"
 import type { Ended } from "./commandLine.ts"
 import { rowsOf } from "./document.ts"
 
@@ -21,7 +21,7 @@ describe("help", () => {
     Effect.gen(function*() {
       const stdout = textOf(yield* effectWal(["--help"]))
       assert.notInclude(stdout, "\u001b", "no colours where standard output is no terminal")
-      for (const { name } of subcommands) assert.match(stdout, new RegExp(`^  ${name} {2,}[A-Z]`, "m"))
+      for (const name of commandNames) assert.match(stdout, new RegExp(`^  ${name} {2,}[A-Z]`, "m"))
       assert.deepStrictEqual(rowsOf("Exit codes"), exitCodes.map((row) => [...row]))
     }))
 
@@ -34,11 +34,11 @@ describe("help", () => {
       )
       yield* Effect.forEach(rows, ({ flags, name }) =>
         Effect.gen(function*() {
-          const stdout = textOf(yield* here(name, "--help"))
+          const stdout = textOf(yield* here(...name.split(" "), "--help"))
           for (const flag of flags) {
             assert.match(stdout, new RegExp(`^  ${flag}[ ,]`, "m"), `${name} --help lists ${flag}`)
           }
-          assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --dir `, "m"))
+          assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --(dir|archive) `, "m"))
         }))
     }))
 })

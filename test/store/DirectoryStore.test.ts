@@ -299,17 +299,27 @@ describe("a store in a directory", () => {
       fs.rmSync(`${path}-copy`, { recursive: true })
     }))
 
-  it.live("is not made where there is no directory", () =>
+  it.live("is not made where there is no directory, and can be used as soon as there is one", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryDirectory, "missing")
-      const error = yield* Effect.flip(
-        ObjectStore.use(() => Effect.void).pipe(
-          Effect.provide(DirectoryStore.layer({ directory: path })),
-          Effect.provide(NodeDisk.layer)
-        )
-      )
-      assert.strictEqual(error.reason._tag, "Unreachable")
-      assert.include(error.message, `there is no directory ${path}; make it, or mount its disk`)
-      assert.isFalse(fs.existsSync(path))
+      yield* Effect.gen(function*() {
+        const store = yield* ObjectStore
+        const requests = [
+          store.get("log/a"),
+          store.head("log/a"),
+          store.put("log/a", bytes("a")),
+          store.remove(["log/a"]),
+          Stream.runCollect(store.list(""))
+        ]
+        for (const request of requests) {
+          const error = yield* Effect.flip(Effect.asVoid(request))
+          assert.deepStrictEqual([error.reason._tag, error.isApplied], ["Unreachable", "no"])
+          assert.include(error.message, `there is no directory ${path}; make it, or mount its disk`)
+        }
+        assert.isFalse(fs.existsSync(path))
+        fs.mkdirSync(path)
+        yield* store.put("log/a", bytes("a"))
+        assert.strictEqual((yield* store.get("log/a")).bytes.length, 1)
+      }).pipe(Effect.provide(Layer.provide(DirectoryStore.layer({ directory: path }), NodeDisk.layer)))
     }).pipe(Effect.scoped))
 })

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import { segmentPayloadBytesMax } from "../../format/Limits.ts"
 import { workersMax } from "../../maintainer/MaintainerOptions.ts"
 import { segmentBytesDefault } from "../../recorder/SegmentBytes.ts"
+import { archiveFlag } from "../flags/archiveFlag.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { framingFlag, longLineFlag } from "../flags/framingFlags.ts"
 import { metricsFlag } from "../flags/metricsFlag.ts"
@@ -42,6 +43,7 @@ const flags = {
   ),
   ...retentionFlags,
   onDamaged: onDamagedFlag,
+  archive: Flag.optional(archiveFlag),
   framing: framingFlag,
   onLongLine: longLineFlag,
   commit: Flag.String("commit").pipe(
@@ -76,6 +78,10 @@ export const record = Command.make(
     {
       command: "tail -F app.log | effect-wal record --dir ./log --commit 250ms",
       description: "Record lines as they come, durable four times a second"
+    },
+    {
+      command: "effect-wal record --dir ./log --archive s3://bucket/logs/app < app.log",
+      description: "Delete nothing that the archive does not have"
     }
   ])
 )

@@ -1,5 +1,7 @@
 /** Declares `effect-wal replay`; `../running/replay.ts` runs it. */
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { archiveFlag } from "../flags/archiveFlag.ts"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
 import { framingFlag } from "../flags/framingFlags.ts"
 import { rangeFlags, skipLostFlag } from "../flags/rangeFlags.ts"
@@ -9,7 +11,8 @@ import { lazily } from "./lazily.ts"
 export const replay = Command.make(
   "replay",
   {
-    dir: directoryFlag,
+    dir: Flag.optional(directoryFlag),
+    archive: Flag.optional(archiveFlag),
     ...rangeFlags,
     framing: framingFlag,
     follow: switchFlag(
@@ -30,6 +33,7 @@ export const replay = Command.make(
     { command: "effect-wal replay --dir ./log --from 1000 --to 1999", description: "A thousand events" },
     { command: "effect-wal replay --dir ./log --since 10m", description: "The events of the last ten minutes" },
     { command: "effect-wal replay --dir ./log --follow", description: "All events, and then new ones as they come" },
-    { command: "effect-wal replay --dir ./log --diagnostic", description: "The intact events of a damaged log" }
+    { command: "effect-wal replay --dir ./log --diagnostic", description: "The intact events of a damaged log" },
+    { command: "effect-wal replay --archive s3://bucket/logs/app", description: "From the archive, on any machine" }
   ])
 )

@@ -27,6 +27,11 @@ export const backup = Effect.fnUntraced(function*({ dir, json, to }: Given) {
     Backup.backup({ directory: dir, to }),
     { label: "copying", directory: dir, passes: 2, isWanted: !json }
   )
+  yield* writeCopy(copied, json)
+}, untilSignal)
+
+/** Reports a copy; with exit code 1 if it has faults. */
+export const writeCopy = (copied: Backup.BackupReport, json: boolean) => {
   const { bytes, faults, firstEventId, holes, lastEventId, segmentCount } = copied
   const write = json ? writeJson(copied) : writeLines([
     ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
@@ -34,5 +39,5 @@ export const backup = Effect.fnUntraced(function*({ dir, json, to }: Given) {
     `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +
     `${faults.length} faults`
   ])
-  yield* report(write, faults.length > 0)
-}, untilSignal)
+  return report(write, faults.length > 0)
+}

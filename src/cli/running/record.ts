@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as Archive from "../../archive/Archive.ts"
 import { workersMax } from "../../maintainer/MaintainerOptions.ts"
 import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { reportWaiting } from "../../maintainer/Waiting.ts"
@@ -19,10 +20,12 @@ import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import { makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter } from "../events/EventFraming.ts"
+import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import type { Framing, LongLineRule } from "../flags/framingFlags.ts"
 import { layerMetrics } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
 import { clamp, clampLimits } from "../flags/retentionFlags.ts"
+import { storeOf } from "../stores/storeOf.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
@@ -35,6 +38,7 @@ interface Given extends RetentionLimits {
   readonly dir: string
   readonly segmentBytes: number
   readonly onDamaged: "keep" | "quarantine"
+  readonly archive: Option.Option<ArchiveAddress>
   readonly framing: Framing
   readonly onLongLine: LongLineRule
   readonly commit: CommitPolicy
@@ -58,12 +62,17 @@ export const record = Effect.fnUntraced(function*(given: Given) {
     segmentBytesMax: given.segmentBytes,
     limits,
     onDamaged: given.onDamaged,
+    ...(Option.isSome(given.archive) ? { onArchiveBehind: "keep" as const } : {}),
     flushEvery: typeof commit === "object" ? commit.everyMillis : 0,
     commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"
   }
   const wal = threads === 0 ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: threads })
   const metrics = Option.match(given.metrics, { onNone: () => Layer.empty, onSome: layerMetrics })
-  const layer = Layer.provideMerge(Layer.merge(Monitor.layer, metrics), wal)
+  const archive = Option.match(given.archive, {
+    onNone: () => Layer.empty,
+    onSome: (address) => Layer.provide(Archive.layer({ log: address.log }), storeOf(address))
+  })
+  const layer = Layer.provideMerge(Layer.mergeAll(Monitor.layer, metrics, archive), wal)
   const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
   yield* given.json ? writeJson(summary) : say(formatSummary(summary))
 })

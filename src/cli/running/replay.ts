@@ -1,17 +1,23 @@
 /** `effect-wal replay`: writes the recorded events to standard output: checked, in order, without a gap. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as ArchiveDisk from "../../archive/ArchiveDisk.ts"
 import type * as Replay from "../../reading/Replay.ts"
 import { makeJoiner } from "../events/EventFraming.ts"
 import { rangeOf, skippingLost, writeEvents } from "../events/EventOutput.ts"
+import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import type { Framing } from "../flags/framingFlags.ts"
 import type { GivenRange } from "../flags/rangeFlags.ts"
 import { awaitDirectory, requireDirectory } from "../flags/requireDirectory.ts"
-import { FaultsFound } from "../terminal/CliFailure.ts"
+import { requireArchive } from "../stores/requireArchive.ts"
+import { storeOf } from "../stores/storeOf.ts"
+import { FaultsFound, UsageFailure } from "../terminal/CliFailure.ts"
 import { say } from "../terminal/StandardStreams.ts"
 
 /** What its flags give. */
 interface Given extends GivenRange {
-  readonly dir: string
+  readonly dir: Option.Option<string>
+  readonly archive: Option.Option<ArchiveAddress>
   readonly framing: Framing
   readonly follow: boolean
   readonly skipLost: boolean
@@ -19,9 +25,34 @@ interface Given extends GivenRange {
 }
 
 /** Runs the command. */
-export const replay = Effect.fnUntraced(function*({ diagnostic, dir, follow, framing, skipLost, ...given }: Given) {
+export const replay = Effect.fnUntraced(function*(given: Given) {
+  const dir = Option.getOrUndefined(given.dir)
+  if (Option.isSome(given.archive)) return yield* replayArchive(given.archive.value, dir, given)
+  if (dir === undefined) {
+    return yield* new UsageFailure({ message: "--dir D or --archive URL is missing; give one, or both" })
+  }
+  yield* (given.follow ? awaitDirectory(dir) : requireDirectory(dir))
+  yield* replayDirectory(dir, given)
+})
+
+/** What the archive has, and what the directory has beside it. */
+const replayArchive = Effect.fnUntraced(
+  function*(archive: ArchiveAddress, dir: string | undefined, given: Given) {
+    const { log } = archive
+    yield* requireArchive(archive)
+    yield* Effect.provide(
+      replayDirectory(dir ?? ArchiveDisk.shownDirectory(log), given),
+      ArchiveDisk.layer({ log, directory: dir })
+    )
+  },
+  (effect, archive) => Effect.provide(effect, storeOf(archive))
+)
+
+const replayDirectory = Effect.fnUntraced(function*(
+  directory: string,
+  { diagnostic, follow, framing, skipLost, ...given }: Given
+) {
   const range = yield* rangeOf(given)
-  yield* (follow ? awaitDirectory(dir) : requireDirectory(dir))
   let holes = 0
   const onHole = (hole: Replay.Hole) => {
     holes += 1
@@ -29,7 +60,7 @@ export const replay = Effect.fnUntraced(function*({ diagnostic, dir, follow, fra
   }
   yield* writeEvents(
     {
-      directory: dir,
+      directory,
       ...range,
       ...(follow ? { follow: "poll" as const } : {}),
       ...skippingLost(skipLost),
