@@ -724,7 +724,6 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       `segments from ${from} on are not archived, ${left.length} in all: ${problem ?? "there was no more time"}`
     )
   }))
-  yield* Effect.addFinalizer(() => closing)
   yield* Effect.forkScoped(
     Stream.runForEach(maintainer.outcomes, ({ _tag }) =>
       Effect.sync(() => {
@@ -747,6 +746,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       }
     }
   }))
+
+  // Before the fibers end: settling waits for outcomes.
+  yield* Effect.addFinalizer(() => closing)
 
   return Archive.of({
     status: Effect.gen(function*() {
