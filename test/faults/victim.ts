@@ -21,13 +21,15 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import { writeSync } from "node:fs"
+import * as Archive from "../../src/archive/Archive.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/WalParts.ts"
+import * as DirectoryStore from "../../src/store/DirectoryStore.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import { prometheusText } from "../../src/telemetry/TelemetryExport.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
-import { batchFrom, blockBytesMax, eventOf } from "./workload.ts"
+import { archivedLog, batchFrom, blockBytesMax, eventOf } from "./workload.ts"
 
 export interface VictimOptions {
   readonly directory: string
@@ -44,6 +46,8 @@ export interface VictimOptions {
   readonly maxSegments: number
   readonly maxCompressedSegments: number
   readonly reserveBytes?: number
+  /** A directory that is the store of an archive of the log; without it, there is no archive. */
+  readonly archive?: string
   /** Stops itself (SIGSTOP) as soon as it has called this event durable. */
   readonly stopsAt?: number
   /** Commits that fail for so long make the program give up, and a drain four times as long; without it, never. */
@@ -80,10 +84,14 @@ const wal = (): Layer.Layer<Wal.Parts, Wal.WalError, never> => {
     // It tells of every failed attempt, and gives up by itself.
     onDiskFailure: "fail",
     reserveBytes: options.reserveBytes ?? 0,
-    limits: { maxSegments: options.maxSegments, maxCompressedSegments: options.maxCompressedSegments }
+    limits: { maxSegments: options.maxSegments, maxCompressedSegments: options.maxCompressedSegments },
+    ...(options.archive === undefined ? {} : { onArchiveBehind: "keep" as const })
   }
   const layer = options.layer === "worker" ? Wal.layerWorker(walOptions) : Wal.layer(walOptions)
-  return Layer.provide(layer, NodeDisk.layer)
+  const archive = options.archive === undefined
+    ? Layer.empty
+    : Layer.provide(Archive.layer({ log: archivedLog }), DirectoryStore.layer({ directory: options.archive }))
+  return Layer.provideMerge(archive, layer).pipe(Layer.provide(NodeDisk.layer))
 }
 
 const event = (id: number): Buffer =>

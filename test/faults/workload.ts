@@ -9,6 +9,9 @@ const largeOneIn = 16
 const shortBytesMax = 600
 const largeBytesMax = 6000
 
+/** The name of a victim's log in its archive. */
+export const archivedLog = "victim"
+
 /** A victim's largest block, in bytes. */
 export const blockBytesMax = 16 * 1024
 /** Of so many events, the first ones are a batch, as many as fit into a block, but not more than `batchEventsMax`. */
