@@ -117,16 +117,18 @@ const demo = Effect.gen(function*() {
   // The scope of the layer ends with this effect: what was appended is archived and handed over, and the maintainer drains.
   const running = yield* record(pieces).pipe(
     Effect.tap(() => Effect.sync(() => (drainMillis = performance.now()))),
-    Effect.provide(Archive.layer({ log }).pipe(
-      Layer.provide(Pieces.parts),
-      Layer.provideMerge(Pieces.layerWorker({
-        directory,
-        segmentBytesMax: "2MiB",
-        limits: { maxSegments: 8, maxCompressedSegments: 24 },
-        onArchiveBehind: "keep"
-      })),
-      Layer.provide(store)
-    ))
+    Effect.provide(
+      Archive.layer({ log }).pipe(
+        Layer.provide(Pieces.parts),
+        Layer.provideMerge(Pieces.layerWorker({
+          directory,
+          segmentBytesMax: "2MiB",
+          limits: { maxSegments: 8, maxCompressedSegments: 24 },
+          onArchiveBehind: "keep"
+        })),
+        Layer.provide(store)
+      )
+    )
   )
   const recordSeconds = seconds(startMillis)
   const drainSeconds = seconds(drainMillis)

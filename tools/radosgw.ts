@@ -128,13 +128,13 @@ const stopGateway = (root: string): void => {
 
 const [command = "true", ...args] = process.argv.slice(2)
 const missing = [...needed.filter(isMissing), ...(process.getuid?.() === 0 ? [] : ["root"])]
-if (missing.length > 0) console.log(`SKIPPED: a real object store needs ${missing.join(", ")}`)
+if (missing.length > 0) process.stdout.write(`SKIPPED: a real object store needs ${missing.join(", ")}\n`)
 else {
   const root = mkdtempSync(join(tmpdir(), "effect-wal-radosgw-"))
   try {
     const begun = Date.now()
     const endpoint = await startGateway(root)
-    console.log(`radosgw answers at ${endpoint}, after ${((Date.now() - begun) / 1000).toFixed(0)} s`)
+    process.stdout.write(`radosgw answers at ${endpoint}, after ${((Date.now() - begun) / 1000).toFixed(0)} s\n`)
     const env = {
       ...process.env,
       EFFECT_WAL_S3_URL: `s3://${bucket}/tests`,

@@ -9,11 +9,11 @@
  * - An archived segment is read by ranges of about 1 MiB, each with the ETag as its condition. A reader that goes
  *   forward has the next three under way, into the next segment too. A bounded cache holds what was read last.
  * - `stat` gives the ETag as the identity of an archived segment.
- * - A segment that is freed in the directory while it is read is read on from the archive by the next `open`: the name is
- *   gone, the reader lists again, and finds the archived name. The directory is listed before the manifest is read, so a
- *   segment that moves meanwhile is in one of the two.
- * - A local file of an archived segment is read whole when it is first opened; one that is damaged is left aside, and the
- *   archive's copy is read instead (see `LocalCopies`).
+ * - A segment that is freed in the directory while it is read is read on from the archive by the next `open`: the name
+ *   is gone, the reader lists again, and finds the archived name. The directory is listed before the manifest is read,
+ *   so a segment that moves meanwhile is in one of the two.
+ * - A local file of an archived segment is read whole when it is first opened; one that is damaged is left aside, and
+ *   the archive's copy is read instead (see `LocalCopies`).
  *
  * Nothing can be written here: every change fails with `Denied`, as on a file system that is mounted read-only. All
  * paths outside the directory are those of the disk below, so a backup can be made elsewhere.
@@ -228,7 +228,7 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
     return holes ?? (yield* openLocal(path, name)) ?? (yield* openArchived(path, name))
   })
 
-  /** The acknowledged holes of the directory and of the archive, as a file; `undefined` when the archive tells of none. */
+  /** The acknowledged holes of directory and archive, as a file; `undefined` when the archive tells of none. */
   const holesFile = Effect.gen(function*() {
     const archived = yield* view.holes
     if (archived.length === 0) return undefined

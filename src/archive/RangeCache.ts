@@ -131,23 +131,22 @@ export const makeRangeCache = Effect.fnUntraced(function*(bytesMax: number) {
 
   /** The bytes of neighbouring ranges. */
   const rangesFrom = Effect.fnUntraced(function*(object: RangedObject, first: number, last: number) {
-    const found: Array<Uint8Array | Deferred.Deferred<Uint8Array, StoreError>> = []
+    const found: Array<Effect.Effect<Uint8Array, StoreError>> = []
     for (let range = first; range <= last;) {
       const name = nameOf(object, range)
-      const there = find(name) ?? underway.get(name)
-      if (there !== undefined) {
-        found.push(there)
+      const bytes = find(name)
+      const coming = underway.get(name)
+      if (bytes !== undefined || coming !== undefined) {
+        found.push(bytes === undefined ? Deferred.await(coming!) : Effect.succeed(bytes))
         range += 1
         continue
       }
       let end = range
       while (end < last && !kept.has(nameOf(object, end + 1)) && !underway.has(nameOf(object, end + 1))) end += 1
-      found.push(...yield* begin(object, range, end))
+      for (const deferred of yield* begin(object, range, end)) found.push(Deferred.await(deferred))
       range = end + 1
     }
-    const pieces: Array<Uint8Array> = []
-    for (const one of found) pieces.push(one instanceof Uint8Array ? one : yield* Deferred.await(one))
-    return pieces
+    return yield* Effect.all(found)
   })
 
   const rangeAt: RangeCache["rangeAt"] = ({ begins }, offset) => begins.findLastIndex((begin) => begin <= offset)

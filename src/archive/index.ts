@@ -1,6 +1,6 @@
 /**
- * Archives a log in an object store, and reads it from there. Imported from `effect-wal/archive`. A bucket as a store is
- * in `effect-wal/s3`.
+ * Archives a log in an object store, and reads it from there. Imported from `effect-wal/archive`. A bucket as a store
+ * is in `effect-wal/s3`.
  *
  * @since 0.1.0
  */

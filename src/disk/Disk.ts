@@ -84,18 +84,6 @@ export interface FileStat {
   readonly permissions: number
 }
 
-/** What a catalogue tells of the file of a closed segment, without reading it. It was written when that was proven. */
-export interface CataloguedFile {
-  /** Its first event; of a segment without events the id that comes next, or 0. */
-  readonly firstEventId: number
-  /**
-   * Where every `blocksEvery`th block of its LZ4 frame begins, in bytes of the file, the first one included; none when
-   * it must be read from its first byte.
-   */
-  readonly blocks: ReadonlyArray<number>
-  readonly blocksEvery: number
-}
-
 /**
  * An open file. Offsets and lengths are in bytes. Views on shared memory may be written and read into.
  *
@@ -143,12 +131,22 @@ export class Disk extends Context.Service<Disk, {
   /** Whether everything on this disk follows from a seed and the clock: then nothing that uses it starts a thread. */
   readonly isSimulated?: boolean
   /**
-   * What is known of a segment's file without reading it; `undefined` when nothing is. Only a disk on which reading is
-   * slow has a catalogue. It saves reads: what is read is checked all the same.
+   * What is known of the file of a closed segment without reading it; `undefined` when nothing is. Only a disk on which
+   * reading is slow has a catalogue. It saves reads: what is read is checked all the same.
+   *
+   * - `firstEventId`: its first event; of a segment without events the id that comes next, or 0
+   * - `blocks`: where every `blocksEvery`th block of its LZ4 frame begins, in bytes of the file, the first included;
+   *   none when it must be read from its first byte
    *
    * @internal
    */
-  readonly catalogued?: (path: string) => Effect.Effect<CataloguedFile | undefined, DiskError>
+  readonly catalogued?: (
+    path: string
+  ) => Effect.Effect<
+    | { readonly firstEventId: number; readonly blocks: ReadonlyArray<number>; readonly blocksEvery: number }
+    | undefined,
+    DiskError
+  >
   /**
    * Opens a regular file. Never follows a link in the last component (`Unsafe`). New files get mode 0640 or stricter.
    */

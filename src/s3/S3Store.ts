@@ -19,6 +19,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { types } from "node:util"
 import { requireBytes, requireWhole } from "../internal/arguments.ts"
 import { md5 } from "../store/Md5.ts"
 import { requireKey, requirePrefix } from "../store/ObjectKey.ts"
@@ -110,7 +111,7 @@ const make = Effect.fnUntraced(function*<R>(options: Options<R>) {
           url: urlOf(address, key),
           headers: { "content-md5": Buffer.from(digest).toString("base64"), ...conditionOf(onlyIf) },
           // A request takes no shared memory.
-          body: bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes,
+          body: types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes,
           onlyIf
         }
         return send(request, (answer) => {

@@ -46,7 +46,8 @@ export interface Options {
 }
 
 /**
- * A store in a directory. Building it touches nothing; requests fail with `Unreachable` while the directory is not there.
+ * A store in a directory. Building it touches nothing. Requests fail with `Unreachable` while the directory is not
+ * there.
  *
  * **Gotchas**
  *
@@ -263,7 +264,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 
   let isReached = false
-  /** To be run before anything else is asked of the directory. Its disk may be mounted later than this layer is built. */
+  /** To be run before anything else is asked of the directory: its disk may be mounted after this layer was built. */
   const reach: Effect.Effect<void, DiskError | Refused> = Effect.suspend(() =>
     isReached ? Effect.void : disk.list(root).pipe(
       Effect.mapError((error) =>
@@ -426,7 +427,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return reach.pipe(
         Effect.andThen(settled(key)),
         Effect.andThen(withObject(key, read)),
-
         Effect.mapError((failure) => storeErrorOf("get", key, failure, "no"))
       )
     })
@@ -440,7 +440,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return reach.pipe(
         Effect.andThen(settled(key)),
         Effect.andThen(withObject(key, facts)),
-
         Effect.mapError((failure) => storeErrorOf("head", key, failure, "no"))
       )
     })

@@ -426,7 +426,9 @@ describe.each(kinds)("an archive ($name)", (kind) => {
       yield* record(machine, process, 4)
       yield* process.close
       assert.isTrue(
-        lines.some((line) => line.includes("segments from 3 on are not archived, 4 in all") && line.includes("reached")),
+        lines.some((line) =>
+          line.includes("segments from 3 on are not archived, 4 in all") && line.includes("reached")
+        ),
         lines.join("\n")
       )
     }).pipe(Effect.scoped, Effect.provide(logger), Effect.provideService(References.MinimumLogLevel, "Info"))

@@ -103,8 +103,10 @@ export const killArchive = (options: {
       const isAway = random.chance(0.5)
       if (isAway) renameSync(store, elsewhere)
       const running = startVictim(victim())
-      const [millis, isOpened] = [random.below(600), random.chance(0.8)]
-      while (isOpened && running.testimony.opened === undefined && running.child.exitCode === null) await delay(2)
+      const millis = random.below(600)
+      if (random.chance(0.8)) {
+        while (running.testimony.opened === undefined && running.child.exitCode === null) await delay(2)
+      }
       await delay(millis)
       running.kill()
       const testimony = await running.ended
@@ -132,7 +134,9 @@ export const killArchive = (options: {
     const result = await Effect.gen(function*() {
       const shown = ArchiveDisk.shownDirectory(archivedLog)
       const lastId = yield* Effect.provide(read(seed, shown, 1), ArchiveDisk.layer({ log: archivedLog }))
-      if (lastId < last.durable) throw new Error(`event ${last.durable} was durable, and the archive ends with ${lastId}`)
+      if (lastId < last.durable) {
+        throw new Error(`event ${last.durable} was durable, and the archive ends with ${lastId}`)
+      }
       const faults = yield* Stream.runCollect(ArchiveVerify.verify({ log: archivedLog, sample: 100 }))
       if (faults.length > 0) throw new Error(JSON.stringify(faults))
       const archivedSegments = (yield* manifest)?.manifest.nextIndex ?? 0

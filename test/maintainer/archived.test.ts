@@ -121,7 +121,7 @@ describe.each(kinds)("$format", (kind) => {
       assert.deepStrictEqual({ ...archive, behindBytes: 0 }, {
         onBehind: "keep",
         archivedBefore: 0,
-        behindSegments: 11,
+        behindSegments: 12,
         behindBytes: 0,
         behindMillis: archive?.behindMillis ?? 0,
         freedUnarchived: 0

@@ -140,6 +140,7 @@ const texts: { readonly [name: string]: readonly [string, unknown] } = {
   slots: ["3", 3],
   eventSize: ["64B", 64],
   blockBytesMax: ["256 KiB", 256 * 1024],
+  onArchiveBehind: ["free", "free"],
   workers: ["0", 0]
 }
 

@@ -205,7 +205,7 @@ describe("an error's isRetryable", () => {
     errors.filter(({ isRetryable }) => isRetryable).map(({ reason }) => reason._tag)
 
   it("is that of its reason: what may pass with nothing else changed", () => {
-    assert.deepStrictEqual(retryable(diskErrors), ["Full", "TooManyFiles", "Io"])
+    assert.deepStrictEqual(retryable(diskErrors), ["Full", "TooManyFiles", "Away", "Io"])
     assert.deepStrictEqual(
       stepErrors.filter(({ isRetryable }) => !isRetryable).map(({ reason }) => reason._tag).sort(),
       ["Corrupt", "NotFound", "Unsafe"]

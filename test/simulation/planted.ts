@@ -701,7 +701,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 523,
+    seedFirst: 640,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>

@@ -1,6 +1,6 @@
 /**
- * `effect-wal archive`: looks at the archive of a log, checks it, brings a log into it, and takes a log out of it. `push`
- * opens the log as a recorder does that records nothing, so it refuses beside one.
+ * `effect-wal archive`: looks at the archive of a log, checks it, brings a log into it, and takes a log out of it.
+ * `push` opens the log as a recorder does that records nothing, so it refuses beside one.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -24,24 +24,28 @@ interface Given extends GivenRange {
   readonly diagnostic: boolean
 }
 
+/** What the range flags mean. */
+type Range = Pick<Replay.ReplayOptions, "from" | "to">
+
 /** Runs the command. */
 export const replay = Effect.fnUntraced(function*(given: Given) {
   const dir = Option.getOrUndefined(given.dir)
-  if (Option.isSome(given.archive)) return yield* replayArchive(given.archive.value, dir, given)
+  const range = yield* rangeOf(given)
+  if (Option.isSome(given.archive)) return yield* replayArchive(given.archive.value, dir, range, given)
   if (dir === undefined) {
     return yield* new UsageFailure({ message: "--dir D or --archive URL is missing; give one, or both" })
   }
   yield* (given.follow ? awaitDirectory(dir) : requireDirectory(dir))
-  yield* replayDirectory(dir, given)
+  yield* replayDirectory(dir, range, given)
 })
 
 /** What the archive has, and what the directory has beside it. */
 const replayArchive = Effect.fnUntraced(
-  function*(archive: ArchiveAddress, dir: string | undefined, given: Given) {
+  function*(archive: ArchiveAddress, dir: string | undefined, range: Range, given: Given) {
     const { log } = archive
     yield* requireArchive(archive)
     yield* Effect.provide(
-      replayDirectory(dir ?? ArchiveDisk.shownDirectory(log), given),
+      replayDirectory(dir ?? ArchiveDisk.shownDirectory(log), range, given),
       ArchiveDisk.layer({ log, directory: dir })
     )
   },
@@ -50,9 +54,9 @@ const replayArchive = Effect.fnUntraced(
 
 const replayDirectory = Effect.fnUntraced(function*(
   directory: string,
-  { diagnostic, follow, framing, skipLost, ...given }: Given
+  range: Range,
+  { diagnostic, follow, framing, skipLost }: Given
 ) {
-  const range = yield* rangeOf(given)
   let holes = 0
   const onHole = (hole: Replay.Hole) => {
     holes += 1

@@ -155,8 +155,8 @@ export class MaintainerState {
   }
 
   /**
-   * What waits for the archive, oldest first. The newest segment waits once it is compressed: before that the next start
-   * may continue it.
+   * What waits for the archive, oldest first. The newest segment waits once it is compressed: before that the next
+   * start may continue it.
    */
   toArchive(): ReadonlyArray<RetentionAction> {
     const { archivedBefore, catalog, options } = this

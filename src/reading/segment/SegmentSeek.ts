@@ -47,7 +47,7 @@ const strideBytes = pieceBytes
 
 /** What is sought in a segment. */
 export interface Sought {
-  /** Tells whether everything before a point lies before what is sought; then the same holds for all points before it. */
+  /** Whether everything before a point lies before what is sought; then the same holds for all points before it. */
   readonly isBefore: (point: SegmentPoint) => boolean
   /** Its measure. Measures grow along a segment; where they grow evenly, a place is guessed at once. */
   readonly measure: number

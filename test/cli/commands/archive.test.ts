@@ -32,13 +32,19 @@ describe("a log with an archive", () => {
         assert.deepStrictEqual([recorded.code, recorded.stderr.includes("warning")], [0, false], recorded.stderr)
       }
       // Retention has deleted what the archive has.
-      assert.match((yield* here("replay", "--dir", at("log"))).stderr, /replay starts at event \d+; older ones were deleted/)
+      assert.match(
+        (yield* here("replay", "--dir", at("log"))).stderr,
+        /replay starts at event \d+; older ones were deleted/
+      )
       const whole = yield* here("replay", "--archive", url, "--dir", at("log"))
       assert.deepStrictEqual([whole.code, whole.stdout === lines(1, 1500)], [0, true], whole.stderr)
       fs.rmSync(at("log"), { recursive: true })
       const { code, stderr, stdout } = yield* here("replay", "--archive", url)
       assert.deepStrictEqual([code, stderr, stdout === lines(1, 1500)], [0, "", true])
-      assert.strictEqual((yield* here("replay", "--archive", url, "--from", "700", "--to", "701")).stdout, lines(700, 701))
+      assert.strictEqual(
+        (yield* here("replay", "--archive", url, "--from", "700", "--to", "701")).stdout,
+        lines(700, 701)
+      )
 
       const status = yield* here("archive", "status", "--archive", url, "--json")
       assert.deepInclude(JSON.parse(status.stdout), { archive: url, epoch: 2, firstEventId: 1, lastEventId: 1500 })
@@ -66,7 +72,10 @@ describe("a log with an archive", () => {
       yield* makeLog(at("log"))
       yield* here("archive", "push", "--archive", url, "--dir", at("log"))
       const sound = yield* here("archive", "verify", "--archive", url, "--sample", "9")
-      assert.deepStrictEqual([sound.code, sound.stdout], [0, `${url}: 4 segments were compared, 4 of them read; 0 faults\n`])
+      assert.deepStrictEqual([sound.code, sound.stdout], [
+        0,
+        `${url}: 4 segments were compared, 4 of them read; 0 faults\n`
+      ])
       const [gone = "", cut = "", rotten = ""] = objectsIn(at("store")).map((name) => join(at("store"), name))
       fs.rmSync(gone)
       fs.truncateSync(cut, 100)

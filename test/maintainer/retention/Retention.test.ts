@@ -182,6 +182,15 @@ describe("Retention.plan", () => {
     ])
   })
 
+  it("makes cold what was asked to be, also the newest one that a start would continue", () => {
+    assert.deepStrictEqual(decided(stock(0, 4), {}, { freezeBeforeIndex: 2 }), [
+      "freeze 0 freezeBefore",
+      "freeze 1 freezeBefore"
+    ])
+    const all = { freezeBeforeIndex: 9, toContinueIndex: 3 }
+    assert.strictEqual(decided(stock(0, 4), {}, all).at(-1), "freeze 3 freezeBefore")
+  })
+
   it("lets holds keep no more than their bound, and never makes a hole or an empty log for it", () => {
     const limits = { maxCompressedSegments: 4, heldBytesMax: 70 }
     assert.deepStrictEqual(decided(stock(9, 0), limits, { heldFromIndex: 0 }), [
