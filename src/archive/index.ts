@@ -22,8 +22,6 @@ export * as ArchiveReason from "./ArchiveReason.ts"
 /** @since 0.1.0 @category errors */
 export * as StoreReason from "../store/StoreReason.ts"
 /** @since 0.1.0 @category models */
-export type { ArchivedStatus } from "../maintainer/SegmentMaintainer.ts"
-/** @since 0.1.0 @category models */
 export type { ArchiveLimits } from "./Expiry.ts"
 /** @since 0.1.0 @category models */
 export type { Expired, HoleRow, Manifest, PageRef, Row, SegmentRow } from "./Manifest.ts"

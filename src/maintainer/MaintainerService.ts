@@ -58,7 +58,7 @@ import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
 import * as MaintainerOptions from "./MaintainerOptions.ts"
 import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus, NewHold } from "./retention/Holds.ts"
-import type { ArchivedStatus, NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
+import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
 import * as Retention from "./retention/Retention.ts"
 import type { ClampedLimit, ResolvedLimits, RetentionAction, RetentionLimits } from "./retention/Retention.ts"
@@ -110,8 +110,22 @@ export interface MaintainerStatus {
   readonly heldBack: HeldBackStatus | undefined
   readonly limits: ResolvedLimits
   readonly holds: ReadonlyArray<HoldStatus>
-  /** How far the archive is; `undefined` without `onArchiveBehind`. */
-  readonly archive: ArchivedStatus | undefined
+  /**
+   * How far the archive is; `undefined` without `onArchiveBehind`.
+   *
+   * - `archivedBefore`: segments before this one are archived; 0 until the archive has told
+   * - `behindSegments`, `behindBytes`: what no start continues any more, and is not archived
+   * - `behindMillis`: since the oldest of them was closed; 0 while that is not known, and when there is none
+   * - `freedUnarchived`: segments that were deleted although they were not archived
+   */
+  readonly archive: {
+    readonly onBehind: "keep" | "free"
+    readonly archivedBefore: number
+    readonly behindSegments: number
+    readonly behindBytes: number
+    readonly behindMillis: number
+    readonly freedUnarchived: number
+  } | undefined
 }
 
 /**

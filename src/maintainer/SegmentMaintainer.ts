@@ -38,7 +38,7 @@ export type { HeldBackStatus } from "./HeldBackStatus.ts"
 export { MaintainerDown, SegmentMaintainer } from "./MaintainerService.ts"
 export type { Hold, MaintainerService, MaintainerStatus } from "./MaintainerService.ts"
 export type { HoldStatus } from "./retention/Holds.ts"
-export type { ArchivedStatus, PerQueue } from "./retention/MaintainerState.ts"
+export type { PerQueue } from "./retention/MaintainerState.ts"
 export type { CatalogEntry } from "./retention/SegmentCatalog.ts"
 
 /**

@@ -3,7 +3,7 @@
  * cache and without a registry there is nothing to install from: then the tests are skipped, and the reason is printed.
  */
 import { execFileSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import type { TestProject } from "vitest/node"
@@ -20,11 +20,15 @@ declare module "vitest" {
 }
 
 const root = resolve(import.meta.dirname, "../..")
+const { devDependencies }: { readonly devDependencies: { readonly "@types/node": string } } = JSON.parse(
+  readFileSync(join(root, "package.json"), "utf8")
+)
 
 const makeProject = (directory: string, tarball: string): void => {
   mkdirSync(directory)
   writeFileSync(join(directory, "package.json"), JSON.stringify({ private: true, type: "module" }))
-  npm(["install", tarball], directory)
+  // Whoever writes for Node in TypeScript has its types.
+  npm(["install", tarball, `@types/node@${devDependencies["@types/node"]}`], directory)
   cpSync(join(import.meta.dirname, "consumer"), directory, { recursive: true })
 }
 

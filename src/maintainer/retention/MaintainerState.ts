@@ -51,25 +51,6 @@ interface StateOptions {
   readonly onArchiveBehind?: "keep" | "free" | undefined
 }
 
-/**
- * How far an archive is that confirms what it has.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ArchivedStatus {
-  readonly onBehind: "keep" | "free"
-  /** Segments before this one are archived. 0 until the archive has told. */
-  readonly archivedBefore: number
-  /** What no start continues any more, and is not archived. */
-  readonly behindSegments: number
-  readonly behindBytes: number
-  /** Since the oldest of them was closed; 0 while that is not known, and when there is none. */
-  readonly behindMillis: number
-  /** Segments that were deleted although they were not archived. */
-  readonly freedUnarchived: number
-}
-
 /** The newest closed segment of a log. */
 export interface NewestSegment {
   readonly segmentIndex: number
@@ -170,7 +151,7 @@ export class MaintainerState {
   }
 
   /** How far the archive is; `undefined` without one. */
-  archivedStatus(): ArchivedStatus | undefined {
+  archivedStatus() {
     const { archivedBefore, freedUnarchived, options: { onArchiveBehind } } = this
     if (onArchiveBehind === undefined) return undefined
     const behind = this.toArchive()
