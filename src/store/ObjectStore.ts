@@ -77,7 +77,7 @@ export class StoreError extends Data.TaggedError("StoreError")<{
 export interface ListedObject {
   readonly key: string
   readonly bytes: number
-  /** Unix time in milliseconds, by the store's clock. */
+  /** Unix time in milliseconds, by the store's clock; of one object it may be whole seconds. */
   readonly modifiedMillis: number
 }
 
