@@ -136,6 +136,16 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
         atLeast(50)
       ]
     ]),
+    row("commits beside an archive, 64 callers", "<= 1.1x without", [
+      [
+        of.ratio("commit beside an archive", "p50", "effect-wal, with an archive", "effect-wal, without"),
+        "#x",
+        atMost(1.1)
+      ]
+    ]),
+    row("archiving", ">= 80 % of the store's own puts", [
+      [of.ratio("archiving", "throughput", "effect-wal, archived, proof: read", "put") * 100, "# %", atLeast(80)]
+    ]),
     row("Stream consumer in chunks", ">= 5 M events/s", [
       [of.figure("replay hot", "effect-wal, hot, Stream of events", "events"), "# M events/s", atLeast(5)]
     ]),

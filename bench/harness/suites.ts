@@ -11,6 +11,7 @@ const modules = [
   "besideFreeze",
   "sustained",
   "replay",
+  "archive",
   "ring",
   "telemetry",
   "memory",

@@ -22,7 +22,7 @@ const contestant = (name: string, writersMax: number, note: string, isRealClock 
     // A clock that is only a counter, so that the updater's own cost is seen.
     const counter = new Float64Array([1e9])
     const clock = isRealClock ? monotonicNanos : (): number => counter[0]! += 37
-    const updater = attach(makeBuffer(writersMax), clock).updater(0)
+    const updater = attach(makeBuffer(writersMax), { nowNanos: clock }).updater(0)
     return {
       // Loops of their own, so that each call can be compiled for what it calls.
       round: async () => {
