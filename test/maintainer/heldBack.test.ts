@@ -260,9 +260,9 @@ describe.skipIf(missing !== "").each(subjects)("a recorder on a full disk ($name
               yield* recorder.rotate
               yield* until(Effect.map(maintainerStatus(context), ({ heldBack }) => heldBack?.reason === "DiskFull"))
               const before = yield* failures
-              yield* Effect.sleep("3 seconds")
+              yield* Effect.sleep("2 seconds")
               const tried = (yield* failures) - before
-              assert.isTrue(tried >= 1 && tried <= 12, `${tried} attempts in three seconds`)
+              assert.isTrue(tried >= 1 && tried <= 11, `${tried} attempts in two seconds`)
               rmSync(filler)
               yield* until(Effect.map(recorder.positions, ({ durable }) => durable === 200))
               yield* Scope.close(scope, Exit.void)

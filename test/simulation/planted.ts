@@ -537,7 +537,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 48,
+    seedFirst: 55,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -586,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 369,
+    seedFirst: 424,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -667,7 +667,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 565,
+    seedFirst: 650,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
