@@ -162,7 +162,7 @@ describe.each(kinds)("an archive ($name)", (kind) => {
     }).pipe(Effect.scoped, quiet)
   })
 
-  it.effect("that is away stops neither appends nor commits; nothing goes, and the status tells why (A9)", () => {
+  it.effect("that is away stops neither appends nor commits; nothing goes, and the status tells why", () => {
     const memory = makeMemoryStore()
     return Effect.gen(function*() {
       const machine = yield* makeMachine(kind, memory)
@@ -315,7 +315,7 @@ describe.each(kinds)("an archive ($name)", (kind) => {
     }).pipe(quiet)
   })
 
-  it.effect("forgets what its limits do not keep: the manifest first, the objects a day later (A8)", () => {
+  it.effect("forgets what its limits do not keep: the manifest first, the objects a day later", () => {
     const memory = makeMemoryStore()
     return Effect.gen(function*() {
       const machine = yield* makeMachine(kind, memory)
@@ -453,7 +453,7 @@ describe.each(kinds)("an archive ($name)", (kind) => {
 
 // What is in a page does not depend on the format, and so many segments take seconds.
 describe("an archive of more segments than a manifest has rows", () => {
-  it.effect("fills pages, finds its place in them after a start, and removes those that are over (A10)", () => {
+  it.effect("fills pages, finds its place in them after a start, and removes those that are over", () => {
     const memory = makeMemoryStore()
     return Effect.gen(function*() {
       const machine = yield* makeMachine(format2, memory)

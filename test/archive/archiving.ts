@@ -35,7 +35,7 @@ export interface Machine {
   readonly kind: Kind
   readonly memory: MemoryStore
   readonly simulated: SimulatedDisk.SimulatedDisk["Service"]
-  /** What A3 found broken: local files that went before a manifest named their copies. */
+  /** Local files that went before a manifest named their copies. */
   readonly lost: Array<string>
 }
 

@@ -25,7 +25,7 @@ import {
 import { etagOf, makeMemoryStore } from "./memoryStore.ts"
 import type { Fate, MemoryStore } from "./memoryStore.ts"
 
-/** What is wrong with the store as it truly is: A4, A8 and A10. */
+/** What is wrong with the store as it truly is: rows that went, objects that are missing or others, too many rows. */
 const wrongIn = (memory: MemoryStore, before: { nextIndex: number; counter: number }): ReadonlyArray<string> => {
   const manifest = manifestIn(memory)
   if (manifest === undefined) return []
@@ -103,7 +103,7 @@ const live = (kind: Kind, seed: number) =>
 
 describe.each(kinds)("an archive whose store fails ($name)", (kind) => {
   it.effect(
-    "has no hole, and no local file goes before its copy is named, whatever fails (A3, A4, A8, A9, A10)",
+    "has no hole, and no local file goes before its copy is named, whatever fails",
     () =>
       Effect.gen(function*() {
         for (let seed = 1; seed <= (isLong ? 1000 : 3); seed++) yield* live(kind, seed)
