@@ -708,7 +708,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     const before = yield* endSegment
     if (before > 0) yield* untilEnded(before)
     yield* cycle
-  })
+    // Two that wait would close the latch of outcomes for each other.
+  }).pipe(Semaphore.makeUnsafe(1).withPermit)
 
   // The thread that compresses starts with the first piece; its memory goes with the last log.
   yield* Effect.acquireRelease(

@@ -115,8 +115,8 @@ describe.each(kinds)("an archive ($name)", (kind) => {
         yield* append(process, ++last)
         yield* whileClockTurns(process.archive.settle)
         assert.deepStrictEqual(yield* archivedEvents(machine), named(1, last, kind))
-        // Nothing new, nothing more.
-        yield* whileClockTurns(process.archive.settle)
+        // Nothing new, nothing more, however many ask.
+        yield* whileClockTurns(Effect.all([process.archive.settle, process.archive.settle], { concurrency: 2 }))
         assert.strictEqual(manifestIn(memory)?.nextIndex, 2 * life + 1)
         yield* append(process, ++last)
         yield* process.close
