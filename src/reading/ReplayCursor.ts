@@ -18,6 +18,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
+import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import type { SegmentFile } from "../disk/SegmentDirectory.ts"
 import type { SegmentExpectations } from "../format/SegmentExpectations.ts"
 import { mayStayOpen } from "../format/SegmentLayout.ts"
@@ -190,15 +191,27 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     return yield* new EventsDeleted({ directory, wanted: `event ${nextId}`, firstAvailableId })
   })
 
-  /** Fails with `EventsLost` when an acknowledged hole explains why `nextIndex` is not what was to come at `wanted`. */
-  const refuseHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
+  /** Continues after an acknowledged hole. */
+  const goPast = (hole: AcknowledgedHole) => {
+    nextIndex = passedUpTo = hole.lastSegmentIndex + 1
+    inherited = { expectations: expectationsAfterHole(hole, inherited.expectations), unclosed: undefined }
+  }
+
+  /**
+   * Whether an acknowledged hole in which no event is lost explains why `nextIndex` is not what was to come at
+   * `wanted`; then the walk continues after it. Fails with `EventsLost` when one does in which events are.
+   */
+  const passHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
     const directory = reader.directory.path
     const { holes } = yield* HoleStore.read(directory)
     const before = { segmentIndex: wanted - 1, lastEventId: inherited.expectations.previousEventId }
     const firstEventId = (yield* knownStart(reader, nextIndex))?.firstEventId
     const hole = holeBetween(holes, before, { segmentIndex: nextIndex, firstEventId })
     // One that was passed already explains nothing more.
-    if (hole !== undefined && nextIndex !== passedUpTo) return yield* new EventsLost({ directory, hole })
+    if (hole === undefined || nextIndex === passedUpTo) return false
+    if (hole.firstEventId <= hole.lastEventId) return yield* new EventsLost({ directory, hole })
+    goPast(hole)
+    return true
   })
 
   /** Fails with `EventsLost` when the log ends with an acknowledged hole: the recorder has begun nothing after it. */
@@ -252,7 +265,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
       if (wanted > oldest.segmentIndex) {
         const following = segments.find((entry) => entry.segmentIndex > wanted)
         const lastMissingIndex = (following?.segmentIndex ?? wanted + 1) - 1
-        yield* refuseHole(wanted, lastMissingIndex + 1)
+        if (yield* passHole(wanted, lastMissingIndex + 1)) continue
         return yield* new SegmentMissing({
           directory: reader.directory.path,
           firstMissingIndex: wanted,
@@ -260,7 +273,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
         })
       }
       if (nextIndex !== undefined) {
-        yield* refuseHole(wanted, oldest.segmentIndex)
+        if (yield* passHole(wanted, oldest.segmentIndex)) continue
         if (fromNanos > 0n) {
           // It was to be read only to find the first event that is wanted.
           nextIndex = undefined
@@ -325,7 +338,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   /** A segment that does not continue its predecessor may follow a hole. */
   const refuseUnlinked = (damage: SegmentCorrupt) =>
     inherited !== nothing && isOfOrder(damage)
-      ? Effect.andThen(refuseHole(damage.segmentIndex, damage.segmentIndex), Effect.fail(damage))
+      ? Effect.andThen(passHole(damage.segmentIndex, damage.segmentIndex), Effect.fail(damage))
       : Effect.fail(damage)
 
   /** Reads more; false when there is nothing more now. */
@@ -390,8 +403,7 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
     if (damage._tag === "EventsLost") {
       yield* leave
       mark = undefined
-      nextIndex = passedUpTo = damage.hole.lastSegmentIndex + 1
-      inherited = { expectations: expectationsAfterHole(damage.hole, inherited.expectations), unclosed: undefined }
+      goPast(damage.hole)
       return undefined
     }
     if (damage._tag === "SegmentMissing") {

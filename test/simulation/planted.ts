@@ -168,14 +168,14 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is repeated on the same file and believed",
     seedsMax: 400,
-    seedFirst: 290,
+    seedFirst: 322,
     focus: { after: / sync .*: ok$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.retry(file.sync, { times: 1 }) }))
   },
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 509,
+    seedFirst: 663,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -230,7 +230,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the closed header is written with its blocks, under one fdatasync",
     seedsMax: 60,
-    seedFirst: 8,
+    seedFirst: 9,
     plant: onFiles((file) => {
       let isCut = false
       return {
@@ -250,7 +250,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the torn tail is not cut",
     seedsMax: 100,
-    seedFirst: 228,
+    seedFirst: 254,
     focus: { after: /^commit: [1-9]/, by: "power off" },
     plant: onDisk((disk) => ({
       rename: (from, to) =>
@@ -293,7 +293,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "the newest cold segment is deleted instead of the oldest",
     seedsMax: 100,
-    seedFirst: 6,
+    seedFirst: 10,
     plant: deleteInstead(/\.lz4b?$/, -1)
   },
   {
@@ -323,7 +323,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot segment is deleted instead of a cold one",
     seedsMax: 100,
-    seedFirst: 6,
+    seedFirst: 10,
     plant: deleteInstead(/\.wal$/, 0)
   },
   {
@@ -357,7 +357,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hot file is taken for an empty one",
     seedsMax: 10,
-    seedFirst: 2,
+    seedFirst: 3,
     plant: onDisk((disk) => ({
       stat: (path) => Effect.map(disk.stat(path), (stat) => path.endsWith(".wal") ? { ...stat, bytes: 0 } : stat)
     }))
@@ -365,7 +365,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 129,
+    seedFirst: 168,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -537,7 +537,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 55,
+    seedFirst: 56,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -551,7 +551,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued has a torn tail",
     seedsMax: 60,
-    seedFirst: 54,
+    seedFirst: 88,
     plant: onDisk((disk) => ({
       rename: (from, to) =>
         !from.endsWith(".wal.tmp")
@@ -586,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 424,
+    seedFirst: 435,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -620,7 +620,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 344,
+    seedFirst: 347,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -632,13 +632,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "limits that are changed stay as they were",
     seedsMax: 300,
-    seedFirst: 58,
+    seedFirst: 79,
     plant: () => ({ maintainer: (service) => ({ ...service, setLimits: () => Effect.succeed([]) }) })
   },
   {
     name: "the limit of hot segments is forgotten at a rotation",
     seedsMax: 200,
-    seedFirst: 25,
+    seedFirst: 43,
     plant: onAppends(({ writer }, arena) => {
       const rotate = writer.rotateUnsafe.bind(writer)
       writer.rotateUnsafe = () => {
@@ -667,7 +667,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 650,
+    seedFirst: 880,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -679,7 +679,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 100,
-    seedFirst: 271,
+    seedFirst: 290,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMax: Duration.seconds(20) },
     plant: onDisk((disk) => ({
       stat: (path) =>
@@ -695,13 +695,13 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "verification passes over rotten bits",
     seedsMax: 60,
-    seedFirst: 10,
+    seedFirst: 20,
     plant: () => ({ verified: () => [] })
   },
   {
     name: "a meta file whose bits have rotted passes for an intact one",
     seedsMax: 100,
-    seedFirst: 640,
+    seedFirst: 646,
     hintShare: 1,
     plant: onDisk((disk) => ({
       open: (path, mode) =>
@@ -722,7 +722,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hole is acknowledged before its evidence is durable",
     seedsMax: 100,
-    seedFirst: 26,
+    seedFirst: 29,
     damageShare: 1,
     plant: () => ({
       disk: (disk) => ({
@@ -736,7 +736,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "ids are given out again after a segment was moved away",
     seedsMax: 100,
-    seedFirst: 9,
+    seedFirst: 16,
     damageShare: 1,
     openRotShare: 0,
     plant: () => {
@@ -790,7 +790,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "damage in the open segment is cut as a torn tail",
     seedsMax: 60,
-    seedFirst: 10,
+    seedFirst: 15,
     focus: { after: /^commit: [1-9]/, by: "killed" },
     openRotShare: 1,
     plant: onDisk((disk) => ({

@@ -2,10 +2,12 @@
  * How far a log has come: what its directory shows, and what the meta file adds to that. The directory decides. The
  * meta file is believed only about what is no longer there: events that were durable and are lost, whose ids are not
  * used again. What the directory contradicts is ignored, and so is what cannot have been lost, because no log loses so
- * many segments, or segments have no room for so many events.
+ * many segments, or segments have no room for so many events. The acknowledged holes add which indices at the end are
+ * taken: those of segments that were moved away without a loss.
  */
 import * as Schema from "effect/Schema"
 import { metaName } from "../../disk/FileNames.ts"
+import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import type { FoundMeta, Meta } from "../../disk/MetaStore.ts"
 import { eventIdMax, segmentIndexMax, segmentPayloadBytesMax } from "../../format/Limits.ts"
 
@@ -81,6 +83,18 @@ const whyNot = (meta: Meta, shown: ShownEnd): string | undefined => {
   return lostSegments > lostSegmentsMax || lostEvents > (lostSegments + 1) * segmentEventsMax
     ? `the log ends with event ${shown.lastEventId} in segment ${shown.lastSegmentIndex}, and no log loses so much`
     : undefined
+}
+
+/**
+ * The end of a log, past segments behind it that were moved away without a loss: their places are acknowledged, so a
+ * reader that meets them must not meet other segments there. No id changes by it.
+ */
+export const passAcknowledged = (end: LogEnd, holes: ReadonlyArray<AcknowledgedHole>): LogEnd => {
+  const hole = holes.find(({ firstSegmentIndex, lastEventId, lastSegmentIndex }) =>
+    firstSegmentIndex <= end.lastSegmentIndex + 1 && end.lastSegmentIndex < lastSegmentIndex &&
+    lastSegmentIndex <= end.lastSegmentIndex + lostSegmentsMax && lastEventId === end.lastEventId
+  )
+  return hole === undefined ? end : { ...end, lastSegmentIndex: hole.lastSegmentIndex }
 }
 
 /** What is kept for a log to continue with: more than it can use. */

@@ -158,7 +158,11 @@ interface Neighbours {
   readonly lastGivenId: number
 }
 
-/** What is lost with a damaged segment of which no other form is left; `undefined` when nothing shows a loss. */
+/**
+ * What is lost with a damaged segment of which no other form is left; `undefined` when whole blocks stay and nothing
+ * shows a loss. Where nothing stays and no event is lost, the hole names the segment and no event: its place is
+ * acknowledged, and its index is not used again (see `passAcknowledged`).
+ */
 export const lossOf = Effect.fnUntraced(function*(
   { file, prefix }: Move,
   { firstAfter, lastBefore, lastGivenId }: Neighbours
@@ -169,10 +173,8 @@ export const lossOf = Effect.fnUntraced(function*(
   const lastEventId = firstAfter === undefined ? lastGivenId : firstAfter - 1
   const firstEventId = lastBefore === undefined ? Math.min(firstShown ?? 1, lastEventId + 1) : lastBefore + 1
   const isNothingLost = lastEventId < firstEventId
-  // A newest segment without events is made again; whole blocks without a loss are continued by what follows them.
-  if (lastEventId + 1 < firstEventId || isNothingLost && (prefix !== undefined || firstAfter === undefined)) {
-    return undefined
-  }
+  // Whole blocks without a loss are continued by what follows them.
+  if (lastEventId + 1 < firstEventId || isNothingLost && prefix !== undefined) return undefined
   const loss: Loss = { firstSegmentIndex: segmentIndex, lastSegmentIndex: segmentIndex, firstEventId, lastEventId }
   return loss
 })

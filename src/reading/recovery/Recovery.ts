@@ -27,6 +27,7 @@ import * as Schema from "effect/Schema"
 import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, openScoped, readFully, removeIfThere, writeFully } from "../../disk/Disk.ts"
 import { NotFound, Unsafe } from "../../disk/DiskReason.ts"
+import * as HoleStore from "../../disk/HoleStore.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import type { SegmentEntry, SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
@@ -44,7 +45,7 @@ import { endOf, faultBetween, faultOfFollowed, firstIdOf, sameLog } from "../seg
 import { corrupt } from "../segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
-import { hasRoom, judge, LogExhausted } from "./HintedEnd.ts"
+import { hasRoom, judge, LogExhausted, passAcknowledged } from "./HintedEnd.ts"
 import { closePrefixInPlace, writePrefix } from "./SegmentPrefix.ts"
 
 export { LogExhausted } from "./HintedEnd.ts"
@@ -185,7 +186,8 @@ export const open: (
     const { lastEventId, lastFlushNanos } = yield* lastOf(end, segments.slice(0, Math.max(0, position)), reader)
     const found = yield* MetaStore.read(directory.path)
     const isClosed = end?.wasOpen === false
-    const { end: given, ignored } = judge(found, { lastSegmentIndex, lastEventId, isClosed })
+    const { end: hinted, ignored } = judge(found, { lastSegmentIndex, lastEventId, isClosed })
+    const given = passAcknowledged(hinted, (yield* HoleStore.read(directory.path)).holes)
     if (!hasRoom(given)) return yield* new LogExhausted({ directory: directory.path, ...given })
     const report: RecoveryReport = {
       directory: directory.path,

@@ -32,10 +32,12 @@ import type { DiskError } from "../../disk/Disk.ts"
 import { lockName } from "../../disk/FileNames.ts"
 import * as MetaStore from "../../disk/MetaStore.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
+import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import type { SegmentNaming } from "../../format/SegmentName.ts"
 import { requireOptions } from "../../internal/options.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
+import { readStart } from "../segment/SegmentReader.ts"
 import { judge } from "./HintedEnd.ts"
 import * as Quarantine from "./Quarantine.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
@@ -154,25 +156,44 @@ export const repair: (
   Effect.scoped
 )
 
-/** The last event of the segments before this one that verify. */
-const lastEventIdBefore = (segments: ReadonlyArray<VerifiedSegment>, segmentIndex: number): number =>
-  segments.reduce((last, other) => other.segmentIndex < segmentIndex ? Math.max(last, other.lastEventId) : last, 0)
+/**
+ * The ids that a segment which stays tells. One that was closed without events names the id that comes next, so its
+ * last id is the one before that.
+ */
+type Told = Pick<VerifiedSegment, "segmentIndex" | "firstEventId" | "lastEventId">
+
+/** What the segments tell that verify; open ones without events tell nothing. */
+const toldBy = Effect.fnUntraced(function*(
+  segments: ReadonlyArray<VerifiedSegment>,
+  files: ReadonlyArray<SegmentFile>
+) {
+  const told: Array<Told> = []
+  for (const segment of segments) {
+    if (segment.eventCount > 0) told.push(segment)
+    const file = segment.eventCount > 0 ? undefined : files.find(({ path }) => path === segment.path)
+    const firstEventId = file === undefined ? undefined : (yield* readStart(file)).firstEventId
+    if (firstEventId === undefined) continue
+    told.push({ segmentIndex: segment.segmentIndex, firstEventId, lastEventId: firstEventId - 1 })
+  }
+  return told
+})
+
+/** The last event before a segment. */
+const lastEventIdBefore = (told: ReadonlyArray<Told>, segmentIndex: number): number =>
+  told.reduce((last, other) => other.segmentIndex < segmentIndex ? Math.max(last, other.lastEventId) : last, 0)
 
 interface Plan extends Quarantine.Move {
   readonly step: RepairStep
 }
 
-/** Events that stay, in a segment that verifies or in the whole blocks of one that does not. */
-type Remaining = Pick<VerifiedSegment, "segmentIndex" | "eventCount" | "firstEventId" | "lastEventId">
-
 /** What is lost with the segments that are moved away. */
 const lossesOf = Effect.fnUntraced(function*(
   plans: ReadonlyArray<Plan>,
-  segments: ReadonlyArray<Remaining>,
+  told: ReadonlyArray<Told>,
   lastGivenId: number
 ) {
   const kept = plans.filter(({ prefix }) => prefix !== undefined).map(({ step }) => step)
-  const remaining = [...segments, ...kept].filter(({ eventCount }) => eventCount > 0)
+  const remaining: ReadonlyArray<Told> = [...told, ...kept]
   const losses: Array<Quarantine.Loss> = []
   for (const planned of plans) {
     const { kept, segmentIndex } = planned.step
@@ -193,11 +214,12 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   const found = yield* MetaStore.read(directory.path)
   const { faults, segments } = yield* verify({ directory: directory.path, naming: directory.naming })
   const files = segmentsOf(yield* directory.scan).flatMap((entry) => directory.filesOf(entry))
+  const told = yield* toldBy(segments, files)
   const newest = Math.max(-1, ...files.map(({ segmentIndex }) => segmentIndex))
   const left: Array<VerifyFault> = []
   const plans: Array<Plan> = []
   let lastEventId = segments.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
-  let lastGivenId = lastEventId
+  let lastGivenId = told.reduce((last, segment) => Math.max(last, segment.lastEventId), 0)
   for (const fault of faults) {
     const file = fault.kind === "Corrupt" ? files.find(({ path }) => path === fault.path) : undefined
     const isWhole = (other: { readonly path: string }) => other.path === file?.path
@@ -209,8 +231,8 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     const hasOther = segments.some((other) => other.segmentIndex === segmentIndex)
     const prefix = hasOther ? undefined : yield* Quarantine.prefixToKeep(file)
     lastEventId = Math.max(lastEventId, prefix?.lastEventId ?? 0)
-    const isNewest = !segments.some((other) => other.segmentIndex > segmentIndex && other.eventCount > 0)
-    const shown = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(segments, segmentIndex))
+    const isNewest = !told.some((other) => other.segmentIndex > segmentIndex)
+    const shown = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(told, segmentIndex))
     // When nothing older is left, only the meta file tells where the ids of the segment begin.
     const before = shown > 0
       ? shown
@@ -235,6 +257,6 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
   // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
   const { end: hinted, ignored } = judge(found, { lastSegmentIndex: newest, lastEventId, isClosed })
   const end = { ...hinted, lastEventId: Math.max(lastGivenId, hinted.lastEventId) }
-  const losses = yield* lossesOf(plans, segments, end.lastEventId)
+  const losses = yield* lossesOf(plans, told, end.lastEventId)
   return { left, plans, losses, lastEventId, ignored, given: { lastOffset: 0, ...end } }
 })

@@ -313,9 +313,10 @@ class Walk {
     const { before, firstSegmentIndex, lastSegmentIndex } = this
     if (firstSegmentIndex === undefined || lastSegmentIndex === undefined) return true
     const isAtOldEnd = firstSegmentIndex > hole.lastSegmentIndex
-    const lastEventId = before?.segmentIndex === lastSegmentIndex ? before.expectations.previousEventId : undefined
-    const isAtNewEnd = lastEventId !== undefined &&
-      holeAtEnd([hole], { segmentIndex: lastSegmentIndex, lastEventId }) !== undefined
+    // Of segments without events none is the last one, and then no id contradicts the hole.
+    const isAtNewEnd = before?.segmentIndex === lastSegmentIndex &&
+      holeAtEnd([hole], { segmentIndex: lastSegmentIndex, lastEventId: before.expectations.previousEventId }) !==
+        undefined
     const isPassed = this.passed.some((part) =>
       hole.firstSegmentIndex <= part.firstSegmentIndex && part.lastSegmentIndex <= hole.lastSegmentIndex
     )

@@ -61,6 +61,13 @@ const rot = (segment: BuiltSegment): BuiltSegment => {
   return segment
 }
 
+/** Logs of three closed segments, with events or without, of which some are damaged and moved away in some order. */
+const damagedWals = [0, 10].flatMap((a) => [0, 10].flatMap((b) => [0, 10].map((c) => [a, b, c]))).flatMap((segments) =>
+  [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]].flatMap((damaged) =>
+    (["oldest first", "newest first", "repair"] as const).map((order) => ({ segments, damaged, order }))
+  )
+)
+
 describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) => {
   const isFormat1 = layout.version === 1
   const first = isFormat1 ? 11 : 16
@@ -241,6 +248,51 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
         assert.deepStrictEqual({ failure, ids }, { failure: undefined, ids: range(41, 50) }, `from ${segmentIndex}`)
       }
     }).pipe(onSimulatedDisk))
+
+  it.effect("leaves its place acknowledged when its index is not used again, also where it costs no event", () =>
+    Effect.gen(function*() {
+      let acknowledged = 0
+      for (const { damaged, order, segments } of damagedWals) {
+        const words = JSON.stringify({ segments, damaged, order })
+        const simulated = yield* SimulatedDisk.make({ seed: 1 })
+        yield* Effect.gen(function*() {
+          const wal = buildWal({ layout, segments, commitEvents: 5 })
+          for (const at of damaged) {
+            if (segments[at] === 0) wal[at]!.bytes[48]! ^= 1
+            else rot(wal[at]!)
+          }
+          yield* put(directory, ...wal.map(hot))
+          yield* MetaStore.write(directory, { lastOffset: 1, lastSegmentIndex: 2, lastEventId: wal[2]!.lastEventId })
+          if (order === "repair") yield* Effect.scoped(repair({ directory, apply: true }))
+          else {for (const at of order === "oldest first" ? damaged : damaged.toReversed()) {
+              yield* quarantineSegment(where, at)
+            }}
+          const { origin } = yield* Recovery.open({ directory, naming: defaultNaming, version: layout.version })
+          const { holes } = yield* HoleStore.read(directory)
+          const there = new Set((yield* verify({ directory })).segments.map(({ segmentIndex }) => segmentIndex))
+          for (const segmentIndex of range(0, origin.lastSegmentIndex)) {
+            const isNamed = holes.some((hole) =>
+              hole.firstSegmentIndex <= segmentIndex && segmentIndex <= hole.lastSegmentIndex
+            )
+            assert.isTrue(there.has(segmentIndex) || isNamed, `${words}: segment ${segmentIndex}`)
+          }
+          // The place of a segment that was moved away stays empty.
+          for (const hole of holes) assert.isAtMost(hole.lastSegmentIndex, origin.lastSegmentIndex, words)
+          const { faults, ignoredHints } = yield* verify({ directory })
+          assert.deepStrictEqual([faults, ignoredHints], [[], []], words)
+          // A hole in which no event is lost stops no reader.
+          if (holes.every((hole) => hole.lastEventId < hole.firstEventId)) {
+            assert.deepStrictEqual(
+              yield* read({ skips: false }),
+              { ids: range(1, wal[2]!.lastEventId), holes: [], failure: undefined },
+              words
+            )
+          }
+          acknowledged += holes.length
+        }).pipe(Effect.provideService(Disk, simulated.disk))
+      }
+      assert.isAbove(acknowledged, 0)
+    }))
 
   it.effect("that is the newest is told at the end of a replay, although nothing follows", () =>
     Effect.gen(function*() {
