@@ -96,6 +96,8 @@ export class MaintainerState {
   readonly ages: SegmentAges
   private isFreezingStopped = false
   private readonly toTryAgain = new Set<number>()
+  /** The newest segment, when its freeze is to be finished after its recorder has closed it. */
+  private readonly unfinishedOpen = new Set<number>()
 
   constructor(parts: {
     readonly options: StateOptions
@@ -256,7 +258,10 @@ export class MaintainerState {
     }
   }
 
-  /** Starts with what was found on disk: freezes that a crash interrupted are finished first. */
+  /**
+   * Starts with what was found on disk: freezes that a crash interrupted are finished first; that of the newest segment
+   * once its recorder has closed it, because opening gives the name of its hot file again.
+   */
   begin(found: {
     readonly entries: ReadonlyArray<CatalogEntry>
     readonly unfinished: ReadonlyArray<number>
@@ -264,7 +269,11 @@ export class MaintainerState {
   }): void {
     for (const entry of found.entries) this.catalog.put({ ...entry, weight: this.weightOf(undefined) })
     for (const [segmentIndex, millis] of found.written) this.ages.found(segmentIndex, millis)
-    for (const segmentIndex of found.unfinished) this.offer("freeze", segmentIndex, 0)
+    for (const segmentIndex of found.unfinished) {
+      const isOpen = this.arena !== undefined && this.catalog.get(segmentIndex)?.state === "open"
+      if (isOpen) this.unfinishedOpen.add(segmentIndex)
+      else this.offer("freeze", segmentIndex, 0)
+    }
     this.retain()
   }
 
@@ -461,6 +470,10 @@ export class MaintainerState {
   closeThrough(segmentIndex: number): void {
     const { catalog } = this
     for (const entry of catalog.openThrough(segmentIndex)) catalog.update(entry.segmentIndex, { state: "hot" })
+    for (const unfinished of this.unfinishedOpen) {
+      if (unfinished <= segmentIndex) this.offer("freeze", unfinished, 0)
+    }
+    this.unfinishedOpen.clear()
     catalog.newestIndex = Math.max(catalog.newestIndex, segmentIndex)
     this.retain()
   }

@@ -1,9 +1,17 @@
 /** What the maintainer finds when it starts, and what it makes of it. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
-import { kinds, quiet } from "../maintaining.ts"
-import { startedOn } from "../startedOn.ts"
+import { Disk } from "../../../src/disk/Disk.ts"
+import { blocking, Compressor } from "../../../src/maintainer/Compressor.ts"
+import { SegmentMaintainer } from "../../../src/maintainer/SegmentMaintainer.ts"
+import * as Wal from "../../../src/recorder/WalParts.ts"
+import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
+import { buildWal, frameOf } from "../../fixtures/segments.ts"
+import { coldPath, hotPath, kinds, look, open, put, quiet, segmentBytesMax, whileClockTurns } from "../maintaining.ts"
+import { directory, startedOn } from "../startedOn.ts"
 
 const empty = new Uint8Array(0)
 
@@ -56,6 +64,32 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         assert.deepStrictEqual([hot, cold, both], [[2, 3], [0, 1], []])
         assert.strictEqual(yield* events, 120)
         assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [])
+      }).pipe(Effect.scoped, quiet))
+
+    it.effect("finishes that of the newest segment when it is open, so opening brings no second form back", () =>
+      Effect.gen(function*() {
+        const newest = buildWal({ layout: kind.layout, segments: [30] })[0]!
+        const simulated = yield* SimulatedDisk.make({ seed: 1 })
+        yield* Effect.gen(function*() {
+          yield* Disk.use((disk) => disk.makeDirectory(directory))
+          yield* put(hotPath(directory, 0), newest.bytes)
+          yield* put(coldPath(directory, 0), yield* Effect.promise(() => frameOf(newest.bytes)))
+        }).pipe(Effect.provideService(Disk, simulated.disk))
+        // Whatever executors do meanwhile, they do before the hot file gets its name again.
+        const slow: Disk["Service"] = {
+          ...simulated.disk,
+          rename: (from, to) =>
+            from.endsWith(".wal.tmp")
+              ? Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 2000 }), simulated.disk.rename(from, to))
+              : simulated.disk.rename(from, to)
+        }
+        const layer = Wal.layer({ directory, format: kind.format, segmentBytesMax }).pipe(
+          Layer.provide(Layer.merge(Layer.succeed(Disk, slow), Layer.succeed(Compressor, blocking)))
+        )
+        const { context } = yield* open(layer)
+        yield* whileClockTurns(Context.get(context, SegmentMaintainer).drain)
+        const found = yield* look(directory).pipe(Effect.provideService(Disk, simulated.disk))
+        assert.deepStrictEqual([found.hot, found.cold, found.both], [[], [0], []])
       }).pipe(Effect.scoped, quiet))
 
     it.effect("brings more segments than the limits allow within them, the oldest first", () =>
