@@ -23,6 +23,13 @@ export interface Sample {
 
 export const samples = {
   simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 2, atLeast: 40, weight: 6 },
+  archivedSimulation: {
+    file: "simulation/archive/archivedSimulation",
+    cases: "simulated runs with a store",
+    seconds: 1,
+    atLeast: 12,
+    weight: 4
+  },
   schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 0.5, atLeast: 500 },

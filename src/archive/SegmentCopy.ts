@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
+import { contentBytesPerDataByteMax } from "../format/lz4/Lz4Block.ts"
 import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../format/lz4/Lz4Frame.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import type { SegmentFault } from "../format/SegmentFault.ts"
@@ -85,7 +86,7 @@ export const prove = Effect.fnUntraced(function*(
   }
   const content = coldContent(file, source, bytes.length, () => false, new FrameMemory())
   const proving = yield* makeProving(file.segmentIndex)
-  const buffer = new Uint8Array(pieceBytes)
+  const buffer = new Uint8Array(Math.min(pieceBytes, bytes.length * contentBytesPerDataByteMax))
   while (true) {
     // What is in memory is read without an error of a disk.
     const count = yield* Effect.catchTag(content.read(buffer), "DiskError", Effect.die)

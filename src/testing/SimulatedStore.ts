@@ -45,6 +45,11 @@ export interface Options {
   readonly faults?: Faults
   /** How many requests `log` keeps; 64 by default. */
   readonly logLength?: number
+  /**
+   * Is told of each change when it happens, also of one that is done late. `before` and `after` are `undefined` where
+   * there is no object.
+   */
+  readonly onChange?: (key: string, before: StoredObject | undefined, after: StoredObject | undefined) => void
 }
 
 /** An object as it is in the store. @since 0.1.0 @category models */
@@ -191,6 +196,7 @@ const makeUnsafe = (options: Options): SimulatedStore["Service"] => {
   }
 
   const change = (key: string, object: StoredObject | undefined, clock: Clock.Clock): void => {
+    const before = objects.get(key)
     if (object === undefined) objects.delete(key)
     else objects.set(key, object)
     const shown = object === undefined
@@ -199,6 +205,7 @@ const makeUnsafe = (options: Options): SimulatedStore["Service"] => {
     const afterMillis = plan.listedAfterMillis()
     if (afterMillis === 0 && !lateListings.some((other) => other.key === key)) show({ key, shown })
     else lateListings.push({ dueMillis: elapsedMillisUnsafe(clock) + afterMillis, key, shown })
+    options.onChange?.(key, before, object)
   }
 
   const postpone = <A>(request: Request<A>, entry: LogEntry, clock: Clock.Clock): void => {
@@ -300,7 +307,8 @@ const makeUnsafe = (options: Options): SimulatedStore["Service"] => {
         requireBytes("bytes", bytes)
         usage.request("put", bytes.length)
         const onlyIf = putOptions?.onlyIf
-        const content = bytes.slice()
+        // Not `slice`: that of a `Buffer` shares its memory.
+        const content = Uint8Array.from(bytes)
         const md5 = createHash("md5").update(content).digest()
         const etag = md5.toString("hex")
         return perform<string>({
@@ -411,7 +419,7 @@ const makeUnsafe = (options: Options): SimulatedStore["Service"] => {
         invariant(object !== undefined && bits <= length * 8, `${key} is an object that has so many bits`)
         const hit = new Set<number>()
         while (hit.size < bits) hit.add(from * 8 + random.below(length * 8))
-        const bytes = object.bytes.slice()
+        const bytes = Uint8Array.from(object.bytes)
         for (const bit of hit) bytes[bit >> 3] = bytes[bit >> 3]! ^ (1 << (bit & 7))
         objects.set(key, { ...object, bytes })
       }),

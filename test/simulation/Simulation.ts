@@ -60,8 +60,8 @@ export interface Focus {
 }
 
 /** A life takes at most this long, by its own clock. */
-const lifeMillisMax = 24 * 3_600_000
-const startMillis = 1_700_000_000_000
+const lifeMillisMax = 90 * 24 * 3_600_000
+export const startMillis = 1_700_000_000_000
 
 export const run = (options: RunOptions): Run => {
   const { stackTraceLimit } = Error
@@ -173,7 +173,7 @@ const liveOnDamage = (
     const world = new World(random, nowMillis, scenario.isShuffled)
     const life = makeLife({ ...setting, world, rotten: damage.rotten }, true)
     if (left === 0) violation = toTheEnd(life, life.watched(liveWithDamage(life, damage)))
-    else violation = endAtAnyMoment(life, liveWithDamage(life, damage))
+    else violation = endAtAnyMoment(life, liveWithDamage(life, damage), damagedMoments, 120)
     if (violation === undefined && left === 0) {
       const looking = makeLife({ ...setting, world, rotten: damage.rotten }, true)
       violation = toTheEnd(looking, looking.watched(lookAtDamage(looking, damage)))
@@ -191,18 +191,24 @@ const liveOnDamage = (
   return violation
 }
 
-/** A life that is killed, or whose power fails, after so many operations; or that comes to its end before that. */
-const endAtAnyMoment = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
+/**
+ * A life that is killed, or whose power fails, after so many operations (most often after one of `weak`); or that comes
+ * to its end before that.
+ */
+export const endAtAnyMoment = (
+  life: Life,
+  living: Effect.Effect<void>,
+  weak: RegExp,
+  operationsMax: number
+): Violation | undefined => {
   const { model, process, random, simulated, trace, world } = life.setting
   const isPowerOff = random.chance(0.5)
   const stop = () => {
     world.isStopped = true
   }
   // Not while the directory is taken: to have its lock and to note it is one step of a real process.
-  const moments = random.chance(0.8)
-    ? /(wal_holes|quarantine|FS\.\d+\.wal).*: ok$/
-    : / \/wal\/(?!wal\.lock).*: ok$/
-  trace.trap = { pattern: moments, left: 1 + random.below(120), spring: stop }
+  const moments = random.chance(0.8) ? weak : / \/wal\/(?!wal\.lock).*: ok$/
+  trace.trap = { pattern: moments, left: 1 + random.below(operationsMax), spring: stop }
   const fiber = process.run(life.watched(living))
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)
   trace.trap = undefined
@@ -218,7 +224,15 @@ const endAtAnyMoment = (life: Life, living: Effect.Effect<void>): Violation | un
   return undefined
 }
 
-const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolean): Life => {
+/** What of a life with damage must come in order. */
+const damagedMoments = /(wal_holes|quarantine|FS\.\d+\.wal).*: ok$/
+
+/** `gone` is told of names that executors take away, after they are looked at. */
+export const makeLife = (
+  options: Omit<Setting, "process" | "watch">,
+  isHealthy: boolean,
+  gone: (path: string) => void = () => {}
+): Life => {
   const { scenario, simulated, world } = options
   const hotMax = scenario.wal.onHotLimit === "exceed" ? Number.POSITIVE_INFINITY : 0
   const { model } = options
@@ -236,7 +250,10 @@ const makeLife = (options: Omit<Setting, "process" | "watch">, isHealthy: boolea
     gaveUp: (segmentIndex: number) => void watch.givenUp.add(segmentIndex),
     held: (change: 1 | -1) => watch.held(change),
     renamed: (to: string) => watch.renamed(to),
-    nameGone: (path: string) => watch.nameGone(path, world.nowMillis),
+    nameGone: (path: string) => {
+      watch.nameGone(path, world.nowMillis)
+      gone(path)
+    },
     closed: (segmentIndex: number, hasEvents: boolean, lastEventId: number) =>
       watch.closed(segmentIndex, hasEvents, lastEventId, world.nowMillis)
   }
@@ -258,7 +275,8 @@ const hintShare = 0.2
 /** After so many lives a bit rots in the segment that was open. */
 const openRotShare = 0.5
 
-const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
+/** A life that nothing ends before its time. */
+export const toTheEnd = (life: Life, living: Effect.Effect<void>): Violation | undefined => {
   const { process, rotten, world } = life.setting
   const fiber = process.run(living)
   const outcome = world.run(() => fiber.pollUnsafe() !== undefined, world.nowMillis + lifeMillisMax)

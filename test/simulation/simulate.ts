@@ -2,11 +2,13 @@
  * `npm run simulate -- --seeds 100000` runs so many seeds on all cores, `--from` a given one (1 when not given), and ends
  * with exit code 1 at the first failures, whose seeds it prints. `--seed 123 --verbose` runs one and prints everything that
  * happened in it. `--planted` prints for each planted bug the first seed that finds it: after a change by which a seed
- * draws otherwise, some of them want another `seedFirst`.
+ * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { runArchived } from "./archive/ArchivedSimulation.ts"
+import { archivedOptionsOf, plantedStoreBugs } from "./archive/planted.ts"
 import { optionsOf, plantedBugs } from "./planted.ts"
 import { run } from "./Simulation.ts"
 
@@ -16,6 +18,7 @@ const batch = 16
 const failuresMax = 5
 
 interface Share {
+  readonly hasStore: boolean
   readonly from: number
   readonly to: number
   readonly stride: number
@@ -32,7 +35,7 @@ const print = (text: string): void => void process.stdout.write(text)
 /** What the runtime keeps for doorbells that were silenced is given back between two turns of the event loop. */
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-const work = async ({ from, stride, to }: Share): Promise<void> => {
+const work = async ({ from, hasStore, stride, to }: Share): Promise<void> => {
   let report = { seeds: 0, operations: 0, failures: [] as Array<Report["failures"][number]> }
   const send = async () => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a message port has no origin
@@ -41,7 +44,7 @@ const work = async ({ from, stride, to }: Share): Promise<void> => {
     await nextTurn()
   }
   for (let seed = from; seed < to; seed += stride) {
-    const { operations, violation } = run({ seed })
+    const { operations, violation } = hasStore ? runArchived({ seed }) : run({ seed })
     report.seeds += 1
     report.operations += operations
     if (violation !== undefined) report.failures.push({ seed, message: violation.message })
@@ -50,13 +53,13 @@ const work = async ({ from, stride, to }: Share): Promise<void> => {
   await send()
 }
 
-const runAll = async (from: number, seeds: number, jobs: number): Promise<number> => {
+const runAll = async (from: number, seeds: number, jobs: number, hasStore: boolean): Promise<number> => {
   const begun = performance.now()
   let done = 0
   let operations = 0
   const failures: Array<Report["failures"][number]> = []
   const workers = Array.from({ length: jobs }, (_, job) => {
-    const share: Share = { from: from + job, to: from + seeds, stride: jobs }
+    const share: Share = { hasStore, from: from + job, to: from + seeds, stride: jobs }
     return new Worker(new URL(import.meta.url), { workerData: share })
   })
   const progress = () => {
@@ -83,8 +86,9 @@ const runAll = async (from: number, seeds: number, jobs: number): Promise<number
   return failures.length === 0 ? 0 : 1
 }
 
-const runOne = (seed: number, isVerbose: boolean): number => {
-  const { hash, lines, operations, scenario, violation } = run({ seed, isVerbose })
+const runOne = (seed: number, isVerbose: boolean, hasStore: boolean): number => {
+  const played = hasStore ? runArchived({ seed, isVerbose }) : run({ seed, isVerbose })
+  const { hash, lines, operations, scenario, violation } = played
   if (isVerbose) print(`${JSON.stringify(scenario, undefined, 2)}\n${lines.join("\n")}\n`)
   print(`seed ${seed}: ${operations} disk operations, trace ${hash}\n`)
   print(`${violation === undefined ? "passed" : violation.stack}\n`)
@@ -94,14 +98,16 @@ const runOne = (seed: number, isVerbose: boolean): number => {
 /** A bug that is not found by then needs a `focus`. */
 const plantedSeedsMax = 20_000
 
-const findPlanted = async (): Promise<number> => {
+const findPlanted = async (hasStore: boolean): Promise<number> => {
   let missed = 0
-  for (const bug of plantedBugs) {
-    const { name, seedFirst = 1, seedsMax } = bug
+  const bugs = hasStore
+    ? plantedStoreBugs.map((bug) => ({ ...bug, finds: (seed: number) => runArchived(archivedOptionsOf(bug, seed)) }))
+    : plantedBugs.map((bug) => ({ ...bug, finds: (seed: number) => run(optionsOf(bug, seed)) }))
+  for (const { finds, name, seedFirst = 1, seedsMax } of bugs) {
     const findsFrom = async (from: number): Promise<number | undefined> => {
       for (let seed = from; seed < from + plantedSeedsMax; seed++) {
         if (seed % batch === 0) await nextTurn()
-        if (run(optionsOf(bug, seed)).violation !== undefined) return seed
+        if (finds(seed).violation !== undefined) return seed
       }
     }
     const near = await findsFrom(seedFirst)
@@ -120,14 +126,15 @@ if (isMainThread) {
       jobs: { type: "string", default: String(availableParallelism()) },
       seed: { type: "string" },
       planted: { type: "boolean", default: false },
+      store: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false }
     }
   })
   process.exitCode = values.planted
-    ? await findPlanted()
+    ? await findPlanted(values.store)
     : values.seed === undefined
-    ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs))
-    : runOne(Number(values.seed), values.verbose)
+    ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs), values.store)
+    : runOne(Number(values.seed), values.verbose, values.store)
 } else {
   await work(workerData)
 }

@@ -22,7 +22,7 @@ export class Lz4BlockFile {
   readonly #fileBytes: number
   readonly #contentBytesMax: number
   /** History, then the content that was decoded since the last piece. */
-  readonly #buffer = new Uint8Array(historyBytesMax + pieceBytes)
+  readonly #buffer: Uint8Array
   /** Where the content not yet given begins, and where it ends. */
   #from = 0
   #at = 0
@@ -43,6 +43,8 @@ export class Lz4BlockFile {
   constructor(fileBytes: number, contentBytesMax: number) {
     this.#fileBytes = fileBytes
     this.#contentBytesMax = contentBytesMax
+    // A small file needs little, whatever it claims.
+    this.#buffer = new Uint8Array(historyBytesMax + Math.min(pieceBytes, fileBytes * contentBytesPerDataByteMax))
   }
 
   /** At most this many bytes of content are still to come. */
