@@ -74,7 +74,11 @@ export const makeArchiveView = Effect.fnUntraced(function*(log: string, director
 
   const note = (row: Row): void => {
     if (row.form !== usual) forms.set(row.index, row.form)
-    if (row.hole !== null) holes.set(row.index, row.hole)
+    if (row.hole === null) return
+    holes.set(row.index, row.hole)
+    // Deleted before they were archived, all of them: their rows need not be read.
+    const areLost = row.form === "none" && row.hole.quarantine.length === 0
+    for (let index = row.index + 1; areLost && index <= row.hole.lastSegmentIndex; index++) forms.set(index, "none")
   }
 
   const lookNow = Effect.gen(function*() {

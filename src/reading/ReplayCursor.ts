@@ -198,14 +198,17 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
   }
 
   /**
-   * Whether an acknowledged hole in which no event is lost explains why `nextIndex` is not what was to come at
-   * `wanted`; then the walk continues after it. Fails with `EventsLost` when one does in which events are.
+   * Whether the walk may look again for what comes next: an acknowledged hole in which no event is lost explains why
+   * `nextIndex` is not what was to come at `wanted`, and is passed. Fails with `EventsLost` when one does in which events
+   * are.
    */
   const passHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
     const directory = reader.directory.path
     const { holes } = yield* HoleStore.read(directory)
     const before = { segmentIndex: wanted - 1, lastEventId: inherited.expectations.previousEventId }
     const firstEventId = (yield* knownStart(reader, nextIndex))?.firstEventId
+    // It was listed, and is not there: what follows is looked for again.
+    if (!reader.segments().some((entry) => entry.segmentIndex === nextIndex)) return true
     const hole = holeBetween(holes, before, { segmentIndex: nextIndex, firstEventId })
     // One that was passed already explains nothing more.
     if (hole === undefined || nextIndex === passedUpTo) return false

@@ -455,6 +455,38 @@ describe("an archive that changes while it is read", () => {
         assert.deepStrictEqual([faults, holes], [[], [lost]])
       }).pipe(Effect.provide(alone))
     }).pipe(onMachine))
+
+  it.effect("tells of lost segments whose rows are in a page: before one was read, nothing shows that they are lost", () =>
+    Effect.gen(function*() {
+      const wal = buildWal({ segments: Array.from({ length: segmentsOfPage + 4 }, () => 1), commitEvents: 1 })
+      const lost = { firstSegmentIndex: 3, lastSegmentIndex: 6, firstEventId: 4, lastEventId: 7 }
+      for (const quarantine of [[], ["quarantine/then"]]) {
+        yield* Effect.gen(function*() {
+          const hole = { ...lost, quarantine }
+          yield* archive(wal.slice(0, 3))
+          for (const index of range(3, 6)) yield* archiveHole(index, hole)
+          yield* archive(wal.slice(7))
+          yield* Effect.gen(function*() {
+            const { failure } = yield* replayed({ directory: shown })
+            assert.deepStrictEqual(failure?._tag === "EventsLost" && failure.hole, hole)
+          }).pipe(Effect.provide(Layer.fresh(alone)))
+          yield* Effect.gen(function*() {
+            const told: Array<Replay.AcknowledgedHole> = []
+            const rest = yield* replayed({ directory: shown, onLost: (hole) => Effect.sync(() => told.push(hole)) })
+            assert.deepStrictEqual(
+              [rest.failure, rest.ids],
+              [undefined, [...range(1, 3), ...range(8, wal.length)]],
+              JSON.stringify(quarantine)
+            )
+            assert.deepStrictEqual(told, [hole])
+          }).pipe(Effect.provide(Layer.fresh(alone)))
+          yield* Effect.gen(function*() {
+            const { faults, holes } = yield* verify({ directory: shown })
+            assert.deepStrictEqual([faults, holes], [[], [hole]])
+          }).pipe(Effect.provide(Layer.fresh(alone)))
+        }).pipe(onMachine)
+      }
+    }))
 })
 
 describe("a store that fails", () => {

@@ -129,6 +129,11 @@ export class MaintainerState {
     return this.options.onArchiveBehind === "keep" ? this.archivedBefore : Number.POSITIVE_INFINITY
   }
 
+  /** Segments from this one on stay, whatever the limits: they are held, or wait for the archive. */
+  get keptFrom(): number {
+    return Math.min(this.holds.heldFrom(), this.unarchivedFrom)
+  }
+
   /** Segments before this one are archived. Never moves back. */
   archived(segmentIndex: number): void {
     if (segmentIndex <= this.archivedBefore) return

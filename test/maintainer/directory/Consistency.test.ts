@@ -66,6 +66,22 @@ describe.each(kinds)("a maintainer on a directory of $name", (kind) => {
         assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [])
       }).pipe(Effect.scoped, quiet))
 
+    it.effect("takes what is held, or waits for the archive, for no fault, although there is too much of it", () =>
+      Effect.gen(function*() {
+        const limits = { maxSegments: 4, maxCompressedSegments: 4 }
+        const forms = { cold: [0, 1, 2, 3, 4, 5], hot: [6, 7] }
+        const { maintainer } = yield* given({ ...forms, options: { limits, onArchiveBehind: "keep" } })
+        assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [])
+        yield* maintainer.archivedBefore(8)
+        yield* settle
+        assert.deepStrictEqual((yield* maintainer.verifyConsistency).faults, [])
+        const held = yield* given({ ...forms })
+        yield* held.maintainer.hold({ name: "a reader", fromSegmentIndex: 0 })
+        yield* held.maintainer.setLimits(limits)
+        yield* settle
+        assert.deepStrictEqual((yield* held.maintainer.verifyConsistency).faults, [])
+      }).pipe(Effect.scoped, quiet))
+
     it.effect("finds a segment in another form than it is known in", () =>
       Effect.gen(function*() {
         const { maintainer, services } = yield* given({ cold: [0], hot: [1, 2, 3] })

@@ -330,6 +330,7 @@ export class ArchivedLife {
 
   readonly #rotateOften = Effect.gen({ self: this }, function*() {
     this.life.doing = "rotating often"
+    yield* this.life.faults.heal
     for (let left = 12; left > 0; left--) {
       yield* this.#workload.appendEach
       yield* this.#workload.wait(this.#workload.rotate)
