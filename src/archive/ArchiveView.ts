@@ -77,8 +77,8 @@ export const makeArchiveView = Effect.fnUntraced(function*(log: string, director
     if (row.hole === null) return
     holes.set(row.index, row.hole)
     // Deleted before they were archived, all of them: their rows need not be read.
-    const areLost = row.form === "none" && row.hole.quarantine.length === 0
-    for (let index = row.index + 1; areLost && index <= row.hole.lastSegmentIndex; index++) forms.set(index, "none")
+    if (row.form !== "none" || row.hole.quarantine.length > 0) return
+    for (let index = row.index + 1; index <= row.hole.lastSegmentIndex; index++) forms.set(index, "none")
   }
 
   const lookNow = Effect.gen(function*() {

@@ -199,8 +199,8 @@ export const makeReplayCursor = Effect.fnUntraced(function*(start: ReplayStart) 
 
   /**
    * Whether the walk may look again for what comes next: an acknowledged hole in which no event is lost explains why
-   * `nextIndex` is not what was to come at `wanted`, and is passed. Fails with `EventsLost` when one does in which events
-   * are.
+   * `nextIndex` is not what was to come at `wanted`, and is passed. Fails with `EventsLost` when one does in which
+   * events are.
    */
   const passHole = Effect.fnUntraced(function*(wanted: number, nextIndex: number) {
     const directory = reader.directory.path
