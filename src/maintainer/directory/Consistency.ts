@@ -26,8 +26,8 @@ export interface Consistency {
 
 /**
  * Checks that the limits are kept (but for what is held and what waits for the archive), no file is empty, the catalog
- * equals the directory, and the chain is unbroken from segment to segment. Segments of another format than ours have no chain. A file that a running step removes meanwhile
- * is left out.
+ * equals the directory, and the chain is unbroken from segment to segment. Segments of another format than ours have no
+ * chain. A file that a running step removes meanwhile is left out.
  */
 export const verifyConsistency = (
   state: MaintainerState,
