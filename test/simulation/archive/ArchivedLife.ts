@@ -342,10 +342,10 @@ export class ArchivedLife {
 export const liveArchived = (life: Life, setting: ArchivedSetting, isLast: boolean): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { faults } = life
-    yield* isLast ? faults.heal : faults.maybeSpoil
-    const opened = yield* open(life)
     // What is behind the archive exceeds the limits, as what is held does.
     life.setting.watch.held(1)
+    yield* isLast ? faults.heal : faults.maybeSpoil
+    const opened = yield* open(life)
     yield* faults.maybeHeal
     const background = yield* Scope.make()
     const archived = new ArchivedLife(life, setting, opened, background)
