@@ -9,6 +9,8 @@
 export * as Archive from "./Archive.ts"
 /** @since 0.1.0 @category reading */
 export * as ArchiveDisk from "./ArchiveDisk.ts"
+/** @since 0.1.0 @category repair */
+export * as ArchiveRepair from "./ArchiveRepair.ts"
 /** @since 0.1.0 @category verifying */
 export * as ArchiveVerify from "./ArchiveVerify.ts"
 /** @since 0.1.0 @category stores */

@@ -46,6 +46,8 @@ interface ArchiveOptions {
   readonly compression?: Compression
   /** What is archived instead of the file as a freeze makes it. */
   readonly fileOf?: (segment: BuiltSegment) => Uint8Array
+  /** Of the log, where it is not that of `buildWal`. */
+  readonly walId?: Uint8Array
   /** Of a segment behind which events are lost. */
   readonly hole?: AcknowledgedHole
 }
@@ -77,7 +79,7 @@ export const archive = Effect.fnUntraced(
         hole: options.hole ?? null
       })
     }
-    yield* addRows(rows)
+    yield* addRows(rows, options.walId)
   }
 )
 
@@ -85,11 +87,17 @@ export const archive = Effect.fnUntraced(
 export const archiveHole = (index: number, hole: AcknowledgedHole) =>
   addRows([{ index, form: "none", livedSeconds: 0, hole }])
 
-const addRows = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>) {
+const addRows = Effect.fnUntraced(function*(rows: ReadonlyArray<Row>, walId: Uint8Array = walIdOfTests) {
   const manifests = yield* ManifestStore.make(log)
   const before = yield* manifests.read
   const first = rows[0]!.index
-  const content = before?.manifest ?? { ...empty, firstIndex: first, nextIndex: first, removedBefore: first }
+  const content = before?.manifest ?? {
+    ...empty,
+    walId: Buffer.from(walId).toString("hex"),
+    firstIndex: first,
+    nextIndex: first,
+    removedBefore: first
+  }
   yield* manifests.write(yield* manifests.append(content, rows), before)
 })
 

@@ -3,6 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { verifiedName } from "../../disk/FileNames.ts"
+import { archiveUrlFlag } from "../flags/archiveFlag.ts"
 import { directoryFlag, jsonFlag, parseBytes, switchFlag } from "../flags/flags.ts"
 import { lazily } from "./lazily.ts"
 
@@ -25,6 +26,10 @@ export const verify = Command.make(
       ),
       Flag.optional
     ),
+    repairFromArchive: archiveUrlFlag(
+      "repair-from-archive",
+      "Put back what is damaged or missing and whole in this archive. Refused while a recorder holds the directory"
+    ).pipe(Flag.optional),
     json: jsonFlag
   },
   lazily(async () => (await import("../running/verify.ts")).verify)
@@ -36,5 +41,8 @@ export const verify = Command.make(
   }, {
     command: "effect-wal verify --dir ./log --incremental --rate 50MiB",
     description: "Only new segments, at a limited rate beside a recorder"
+  }, {
+    command: "effect-wal verify --dir ./log --repair-from-archive s3://bucket/logs/orders",
+    description: "What is damaged here is taken from the archive"
   }])
 )

@@ -30,9 +30,16 @@ const parse = (url: string): Option.Option<ArchiveAddress> => {
 /** None for what is encoded in a way that no path has. */
 const pathOf = Option.liftThrowable((url: string): string => fileURLToPath(url))
 
+/** A flag that names an archive. */
+export const archiveUrlFlag = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription(description),
+    Flag.filterMap(parse, () => "a URL as in s3://bucket/prefix/log or file:///directory/log")
+  )
+
 /** `--archive URL`. */
-export const archiveFlag = Flag.String("archive").pipe(
-  Flag.withMetavar("URL"),
-  Flag.withDescription("The archive of the log: s3://BUCKET/PREFIX/LOG, or file:///DIRECTORY/LOG"),
-  Flag.filterMap(parse, () => "a URL as in s3://bucket/prefix/log or file:///directory/log")
+export const archiveFlag = archiveUrlFlag(
+  "archive",
+  "The archive of the log: s3://BUCKET/PREFIX/LOG, or file:///DIRECTORY/LOG"
 )

@@ -64,19 +64,8 @@ export const setAside = Effect.fnUntraced(function*(
   given: MetaStore.Meta | undefined,
   report: (quarantine: string) => unknown
 ) {
-  const disk = yield* Disk
   const now = yield* Clock.currentTimeMillis
-  const quarantine = yield* makePlace(directory, now)
-  const keepEvidence = Effect.gen(function*() {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
-      yield* writeFully(file, [Buffer.from(`${JSON.stringify(report(quarantine), undefined, 2)}\n`)], 0)
-      yield* file.sync
-    }))
-    for (const { file } of moves) yield* copyFile(file.path, pathIn(quarantine, nameIn(file.path)))
-    yield* disk.syncDirectory(quarantine)
-  })
-  yield* Effect.onError(keepEvidence, () => Effect.ignore(removePlace(quarantine)))
+  const quarantine = yield* keepEvidence(directory, moves.map(({ file }) => file), report)
   if (given !== undefined) yield* MetaStore.write(directory.path, given)
   const place = `${quarantineName}/${nameIn(quarantine)}`
   if (losses.length > 0) yield* acknowledge(directory, losses.map((loss) => ({ ...loss, quarantine: [place] })))
@@ -85,6 +74,30 @@ export const setAside = Effect.fnUntraced(function*(
     if (prefix !== undefined && file.form === "hot") continue
     yield* removeName(directory.path, file.path, directory.freezingPath(file.segmentIndex, file.compression))
   }
+  return quarantine
+})
+
+/**
+ * Copies files to a new directory in the quarantine, durably, with a report beside them. Returns its path. When this
+ * fails, it removes what it has put there.
+ */
+export const keepEvidence = Effect.fnUntraced(function*(
+  directory: SegmentDirectory,
+  files: ReadonlyArray<SegmentFile>,
+  report: (quarantine: string) => unknown
+) {
+  const disk = yield* Disk
+  const quarantine = yield* makePlace(directory, yield* Clock.currentTimeMillis)
+  const keep = Effect.gen(function*() {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const file = yield* openScoped(pathIn(quarantine, repairReportName), "create")
+      yield* writeFully(file, [Buffer.from(`${JSON.stringify(report(quarantine), undefined, 2)}\n`)], 0)
+      yield* file.sync
+    }))
+    for (const file of files) yield* copyFile(file.path, pathIn(quarantine, nameIn(file.path)))
+    yield* disk.syncDirectory(quarantine)
+  })
+  yield* Effect.onError(keep, () => Effect.ignore(removePlace(quarantine)))
   return quarantine
 })
 

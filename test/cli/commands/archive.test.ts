@@ -90,6 +90,29 @@ describe("a log with an archive", () => {
       assert.deepStrictEqual([replayed.code, replayed.stdout], [1, ""])
     }))
 
+  it.live("puts back what is damaged or missing in the directory, and keeps what was there", () =>
+    Effect.gen(function*() {
+      const { at, url } = yield* prepare
+      yield* makeLog(at("log"))
+      yield* here("archive", "push", "--archive", url, "--dir", at("log"))
+      const names = fs.readdirSync(at("log")).filter((name) => name.startsWith("FS."))
+      const bytes = damage(join(at("log"), names[1]!))
+      fs.rmSync(join(at("log"), names[2]!))
+      assert.strictEqual((yield* here("verify", "--dir", at("log"))).code, 1)
+      const { code, stdout } = yield* here("verify", "--dir", at("log"), "--repair-from-archive", url)
+      assert.match(stdout, /^put back: segment 1 with events 41 to 80, which was damaged$/m)
+      assert.match(stdout, /^put back: segment 2 with events 81 to 120, which was missing$/m)
+      assert.match(stdout, /: 2 segments were put back from file:\S+, 0 faults left; the damaged files are in \S+\n$/)
+      assert.strictEqual(code, 0)
+      assert.strictEqual((yield* here("replay", "--dir", at("log"))).stdout, events(1, 130))
+      const [place = ""] = fs.readdirSync(at("log/quarantine"))
+      assert.deepStrictEqual(fs.readFileSync(join(at("log/quarantine"), place, names[1]!)), bytes)
+      const refused = yield* here("verify", "--dir", at("log"), "--repair-from-archive", url, "--incremental")
+      assert.deepStrictEqual([refused.code, /without --incremental and --rate/.test(refused.stderr)], [2, true])
+      const other = yield* here("verify", "--dir", at("log"), "--repair-from-archive", `${url}2`)
+      assert.match(other.stderr, /has no archive; give --archive the URL that the recorder was given/)
+    }))
+
   it.live("leaves no unfinished copy where a signal ends its restoring", () =>
     Effect.gen(function*() {
       const { at, url } = yield* prepare
