@@ -69,6 +69,7 @@ import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
 import * as ArchiveVerify from "./ArchiveVerify.ts"
 import type { ArchiveFault } from "./ArchiveVerify.ts"
+import { countedStore } from "./CountedStore.ts"
 import { ArchiveLimits, expire, removeDue, removePages } from "./Expiry.ts"
 import type { ResolvedArchiveLimits } from "./Expiry.ts"
 import { logName } from "./LogName.ts"
@@ -271,13 +272,13 @@ type Candidate =
 const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const maintainer = yield* SegmentMaintainer
   const recorder = Option.getOrUndefined(yield* Effect.serviceOption(Recorder))
-  const store = yield* ObjectStore
   const compressor = yield* Compressor
   const telemetry = (yield* Telemetry).updater(0)
+  const store = countedStore(yield* ObjectStore, telemetry)
   const { log } = options
   const directory = new SegmentDirectory(maintainer.directory, maintainer.naming)
   const owner = options.owner ?? `${hostname()} (process ${process.pid})`
-  const manifests = yield* ManifestStore.make(log)
+  const manifests = yield* Effect.provideService(ManifestStore.make(log), ObjectStore, store)
   const { archive: waiting } = yield* maintainer.status
   if (waiting === undefined) {
     return yield* Effect.die(
@@ -286,7 +287,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   }
   const key = manifestKey(log)
   const logs = annotated("Archive", directory.path)
-  const context = yield* Effect.context<Disk | ObjectStore>()
+  const context = Context.add(yield* Effect.context<Disk>(), ObjectStore, store)
   const provided = <A, E>(effect: Effect.Effect<A, E, Disk | ObjectStore>) => Effect.provideContext(effect, context)
 
   let limits: ResolvedArchiveLimits = options.limits
@@ -666,12 +667,15 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
           if (message !== problem) yield* Effect.logWarning(`not archived: ${message}`)
         }
         problem = message
+        yield* maintainer.archiveProblem(message)
       })
     ),
     Effect.tap(() => {
       const before = problem
       problem = undefined
-      return before === undefined ? Effect.void : Effect.logInfo(`archives again to ${store.name}/${log}`)
+      return before === undefined
+        ? Effect.void
+        : Effect.andThen(maintainer.archiveProblem(undefined), Effect.logInfo(`archives again to ${store.name}/${log}`))
     }),
     oneAtATime.withPermit,
     logs

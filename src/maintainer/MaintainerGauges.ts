@@ -18,8 +18,9 @@ export const setLimitGauges = (
 /** Sets the gauges of the segments and of the queues. */
 export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
-  { arena, catalog, damaged, elapsed, freeBytes, holes, queues }: MaintainerState
+  state: MaintainerState
 ): void => {
+  const { arena, catalog, damaged, elapsed, freeBytes, holes, queues } = state
   telemetry.setGauge("hotSegments", catalog.hotCount)
   telemetry.setGauge("hotBytes", catalog.hotBytes)
   telemetry.setGauge("coldSegments", catalog.coldCount)
@@ -27,6 +28,12 @@ export const setGauges = (
   telemetry.setGauge("damagedSegments", damaged.size)
   telemetry.setGauge("acknowledgedHoles", holes.length)
   if (freeBytes !== undefined) telemetry.setGauge("diskFreeBytes", freeBytes)
+  const archive = state.archivedStatus()
+  if (archive !== undefined) {
+    telemetry.setGauge("archiveBehindSegments", archive.behindSegments)
+    telemetry.setGauge("archiveBehindBytes", archive.behindBytes)
+    telemetry.setGauge("archiveBehindMillis", Math.ceil(archive.behindMillis))
+  }
   const millis = elapsed()
   const heldBack = heldBackStatus(arena, millis)
   telemetry.setGauge("heldBackMillis", Math.ceil(heldBack?.forMillis ?? 0))

@@ -117,6 +117,7 @@ export interface MaintainerStatus {
    * - `behindSegments`, `behindBytes`: what no start continues any more, and is not archived
    * - `behindMillis`: since the oldest of them was closed; 0 while that is not known, and when there is none
    * - `freedUnarchived`: segments that were deleted although they were not archived
+   * - `problem`: why the archive does not continue, in its words; `undefined` while it does
    */
   readonly archive: {
     readonly onBehind: "keep" | "free"
@@ -125,6 +126,7 @@ export interface MaintainerStatus {
     readonly behindBytes: number
     readonly behindMillis: number
     readonly freedUnarchived: number
+    readonly problem: string | undefined
   } | undefined
 }
 
@@ -173,6 +175,8 @@ export interface MaintainerService {
    * deleted. Never moves back.
    */
   readonly archivedBefore: (segmentIndex: number) => Effect.Effect<void>
+  /** @internal Tells the maintainer why the archive does not continue, or that it does, for those who look at it. */
+  readonly archiveProblem: (problem: string | undefined) => Effect.Effect<void>
   /**
    * Works off everything that was offered, until nothing is left. For an application that has stopped offering: the
    * layer drains when its scope closes.
@@ -412,6 +416,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
         requireWhole("segmentIndex", segmentIndex)
         state.archived(segmentIndex)
       }),
+    archiveProblem: (problem) => Effect.sync(() => void (state.archiveProblem = problem)),
     drain: drainOnce,
     freezeBefore: (segmentIndex) =>
       Effect.sync(() => {
@@ -505,6 +510,7 @@ const retainAsTimePasses = (
       yield* Effect.logWarning(formatExceeded(name, segmentIndex))
     }
     for (const segmentIndex of state.unarchived.splice(0)) {
+      telemetry.count("segmentsFreedUnarchived", 1)
       yield* Effect.logWarning(formatUnarchived(segmentIndex))
     }
     yield* reports.recoverLost

@@ -14,7 +14,7 @@
  * 192  deletion                the same
  * 256  limits                  hot segments, cold segments
  * 320  iteration, persist, flush, sync, append, rotation, commit, archival: as retention, one line each
- *      traffic, failures, rings, durability, damage, segments: counters and gauges
+ *      traffic, failures, rings, durability, damage, segments, store, archive: counters and gauges
  *      one latency histogram for each operation: low words, high words, a line with its sequence word
  * ```
  *

@@ -180,8 +180,41 @@ const trafficFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
+const storeRequests = (op: string): FieldDefinition => ({
+  exported: "requests_total",
+  unit: "",
+  merge: "sum",
+  help: "Requests to the object store, failed ones too.",
+  labels: { op }
+})
+
+const storeFields = {
+  storePuts: storeRequests("put"),
+  storeGets: storeRequests("get"),
+  storeHeads: storeRequests("head"),
+  storeRemovals: storeRequests("remove"),
+  storeBytesSent: {
+    exported: "sent_bytes_total",
+    unit: "bytes",
+    merge: "sum",
+    help: "Bytes of objects that were sent to the object store."
+  },
+  storeBytesReceived: {
+    exported: "received_bytes_total",
+    unit: "bytes",
+    merge: "sum",
+    help: "Bytes of objects that were received from the object store."
+  },
+  segmentsFreedUnarchived: {
+    exported: "freed_unarchived_segments_total",
+    unit: "",
+    merge: "sum",
+    help: "Segments that were deleted although they were not archived."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
 /** The name of a counter, a value that only grows. */
-export type CounterName = keyof typeof trafficFields
+export type CounterName = keyof typeof trafficFields | keyof typeof storeFields
 
 /** Lists the reasons why an operation of the maintainer or the recorder fails. */
 export const failureReasons = [
@@ -298,6 +331,27 @@ const segmentFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
+const archiveFields = {
+  archiveBehindSegments: {
+    exported: "behind_segments",
+    unit: "",
+    merge: "max",
+    help: "Closed segments that are not archived."
+  },
+  archiveBehindBytes: {
+    exported: "behind_bytes",
+    unit: "bytes",
+    merge: "max",
+    help: "Bytes of the closed segments that are not archived."
+  },
+  archiveBehindMillis: {
+    exported: "behind_ms",
+    unit: "ms",
+    merge: "max",
+    help: "Age of the oldest closed segment that is not archived."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
 /** The name of a gauge, a value that is set and stays until it is set again. */
 export type GaugeName =
   | keyof typeof limitFields
@@ -305,6 +359,7 @@ export type GaugeName =
   | keyof typeof durabilityFields
   | keyof typeof damageFields
   | keyof typeof segmentFields
+  | keyof typeof archiveFields
 
 /** The name of a field of the loop's lifecycle. */
 export type LifecycleName = keyof typeof lifecycleFields
@@ -356,5 +411,7 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
   { name: "rings", kind: "gauges", subsystem: worker, exported: "", fields: ringFields },
   { name: "durability", kind: "gauges", subsystem: worker, exported: "", fields: durabilityFields },
   { name: "damage", kind: "gauges", subsystem: worker, exported: "", fields: damageFields },
-  { name: "segments", kind: "gauges", subsystem: worker, exported: "", fields: segmentFields }
+  { name: "segments", kind: "gauges", subsystem: worker, exported: "", fields: segmentFields },
+  { name: "store", kind: "counters", subsystem: worker, exported: "archive_", fields: storeFields },
+  { name: "archive", kind: "gauges", subsystem: worker, exported: "archive_", fields: archiveFields }
 ]

@@ -100,7 +100,7 @@ export const dump = (snapshot: TelemetrySnapshot): string => {
         const name = title + (title === "" ? words(field.name) : field.name)
         lines.push(line(name, dumpValue(valueIn(snapshot, group, field), field.unit)))
       }
-      if (group.kind === "counters") lines.push(...dumpRatio(snapshot))
+      if (group.name === "traffic") lines.push(...dumpRatio(snapshot))
     }
   }
   return `${lines.join("\n")}\n`

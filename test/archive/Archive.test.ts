@@ -176,6 +176,9 @@ describe.each(kinds)("an archive ($name)", (kind) => {
       assert.deepInclude(status, { state: "opening", archivedBefore: 0 })
       assert.strictEqual(status.lag.segments, 12)
       assert.include(status.problem, "cannot be reached")
+      // Whoever looks at the maintainer, or at its monitor, is told too.
+      const told = (yield* process.maintainer.status).archive
+      assert.deepInclude(told, { behindSegments: 12, problem: status.problem })
       // Pauses grow: an hour costs few requests.
       assert.isBelow(memory.requests.length, 200)
       memory.fate = () => "done"
@@ -183,6 +186,7 @@ describe.each(kinds)("an archive ($name)", (kind) => {
       yield* settled(process)
       assert.strictEqual((yield* process.archive.status).archivedBefore, 12)
       assert.strictEqual((yield* process.archive.status).problem, undefined)
+      assert.deepInclude((yield* process.maintainer.status).archive, { behindSegments: 0, problem: undefined })
       assert.isAbove(Math.min(...(yield* onDisk(machine)).cold), 0)
       yield* process.close
       assert.deepStrictEqual(machine.lost, [])

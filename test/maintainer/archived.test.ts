@@ -124,7 +124,8 @@ describe.each(kinds)("$format", (kind) => {
         behindSegments: 12,
         behindBytes: 0,
         behindMillis: archive?.behindMillis ?? 0,
-        freedUnarchived: 0
+        freedUnarchived: 0,
+        problem: undefined
       })
       yield* maintainer.archivedBefore(5)
       yield* settle

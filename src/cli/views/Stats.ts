@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
+import { plainText } from "../../internal/plainText.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
@@ -60,6 +61,7 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
       line("damaged", `segment ${segmentIndex} stays where it is, and nothing newer is deleted; see onDamaged`)
     ),
     ...holeLines(maintainer.holes),
+    ...(maintainer.archive === null ? [] : [line("archive", archiveText(maintainer.archive))]),
     ...maintainer.holds.map((hold) =>
       line(
         "hold",
@@ -74,6 +76,19 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
 
 const holeLines = (holes: ReadonlyArray<AcknowledgedHole>): ReadonlyArray<string> =>
   holes.map((hole) => line("hole", formatHole(hole)))
+
+/** Formats how far the archive is, and why it is not further. */
+export const archiveText = (archive: NonNullable<MonitorReport["maintainer"]["archive"]>): string => {
+  const { archivedBefore, behindBytes, behindMillis, behindSegments, freedUnarchived, problem } = archive
+  const behind = behindSegments === 0
+    ? "nothing is behind"
+    : `${behindSegments} segments behind (${formatBytes(behindBytes)}), the oldest for ${
+      formatNanos(Math.round(behindMillis) * 1e6)
+    }`
+  const lost = freedUnarchived === 0 ? "" : `; ${freedUnarchived} WERE DELETED UNARCHIVED`
+  return `segments before ${archivedBefore} are archived, ${behind}${lost}` +
+    (problem === null ? "" : `; ${plainText(problem)}`)
+}
 
 /** Formats what holds events back: the reason, since when, and when it is tried again. */
 export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: MonitorReport["arena"]): string =>

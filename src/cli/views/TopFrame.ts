@@ -9,7 +9,7 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
-import { directoryLines, heldBackText } from "./Stats.ts"
+import { archiveText, directoryLines, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
 /** Formats the lines of a picture; the first one is its title. */
@@ -59,6 +59,7 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
       `${now.maintainer.isDown ? "MAINTAINER DOWN, " : ""}${now.maintainer.failures} steps failed for good, ` +
         `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsDropped} events dropped`
     ),
+    ...(maintainer.archive === null ? [] : [row("archive", archiveText(maintainer.archive))]),
     ...(maintainer.damagedSegments.length + maintainer.holes.length === 0 ? [] : [row(
       "damage",
       `${maintainer.damagedSegments.length} DAMAGED SEGMENTS, ${counters.segmentsQuarantined} moved to quarantine, ` +
@@ -75,7 +76,9 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
     `${(before === undefined ? "since start" : `last ${seconds.toFixed(1)} s`).padEnd(12)}${
       cells(["count", "p50", "p99", "max"])
     }`,
-    ...operations.map(([name, operation]) => `${name.padEnd(12)}${cells(latency(operation, now, before))}`),
+    ...operations.filter(([name]) => name !== "archive" || maintainer.archive !== null).map(([name, operation]) =>
+      `${name.padEnd(12)}${cells(latency(operation, now, before))}`
+    ),
     ...(now.failures.length === 0
       ? []
       : ["", "failures", ...now.failures.slice(-failuresMax).toReversed().map(failureText)])
@@ -97,6 +100,7 @@ const operations: ReadonlyArray<readonly [name: string, operation: OperationName
   ["freeze", "retention"],
   ["compress", "compression"],
   ["free", "deletion"],
+  ["archive", "archival"],
   ["cycle", "iteration"]
 ]
 

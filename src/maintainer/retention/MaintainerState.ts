@@ -95,6 +95,8 @@ export class MaintainerState {
   readonly holds: Holds
   readonly ages: SegmentAges
   private isFreezingStopped = false
+  /** Why the archive does not continue, as it told. */
+  archiveProblem: string | undefined
   private readonly toTryAgain = new Set<number>()
   /** The newest segment, when its freeze is to be finished after its recorder has closed it. */
   private readonly unfinishedOpen = new Set<number>()
@@ -169,7 +171,8 @@ export class MaintainerState {
       behindSegments: behind.length,
       behindBytes: behind.reduce((sum, { bytes }) => sum + bytes, 0),
       behindMillis: oldest === undefined ? 0 : this.ages.of(oldest.segmentIndex) ?? 0,
-      freedUnarchived
+      freedUnarchived,
+      problem: this.archiveProblem
     }
   }
 

@@ -60,6 +60,18 @@ export const MonitorReport = Schema.Struct({
     damagedSegments: Schema.Array(Schema.Int),
     /** Where events are lost, which is acknowledged. */
     holes: Schema.Array(AcknowledgedHole),
+    /** Null without an archive. */
+    archive: Schema.NullOr(Schema.Struct({
+      /** Segments before this one are archived. */
+      archivedBefore: Schema.Int,
+      behindSegments: Schema.Int,
+      behindBytes: Schema.Int,
+      behindMillis: Schema.Number,
+      /** Segments that were deleted although they were not archived. */
+      freedUnarchived: Schema.Int,
+      /** Why it does not continue; null while it does. */
+      problem: Schema.NullOr(Schema.String)
+    })),
     limits: Schema.Struct({
       maxSegments: Schema.Int,
       maxCompressedSegments: Schema.Union([Schema.Int, Schema.Literal("unlimited")]),
@@ -121,7 +133,8 @@ export const makeReporter = Effect.gen(function*() {
   const startedMillis = yield* Clock.currentTimeMillis
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
-    const { damaged, failures, heldBack, holds, holes, isDown, limits, restarts } = yield* maintainer.status
+    const status = yield* maintainer.status
+    const { archive, damaged, failures, heldBack, holds, holes, isDown, limits, restarts } = status
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
@@ -136,6 +149,9 @@ export const makeReporter = Effect.gen(function*() {
         failures,
         damagedSegments: damaged,
         holes,
+        archive: archive === undefined
+          ? null
+          : { ...Struct.omit(archive, ["onBehind"]), problem: archive.problem ?? null },
         limits: limitsOf(limits),
         holds: holds.map((hold) => ({
           ...hold,

@@ -2,10 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { MonitorReport } from "../../../src/recorder/monitor/MonitorReport.ts"
-import { effectWal, here, place, start } from "../commandLine.ts"
+import { effectWal, here, place, start, until } from "../commandLine.ts"
 
 const lines = (count: number): string =>
   Array.from({ length: count }, (_, line) => `line ${line} of the log, with some words in it\n`).join("")
@@ -17,6 +18,38 @@ const written = (directory: string): string =>
   `effect_wal_written_events_total{log="${directory}",subsystem="wal_persistence_worker"}`
 
 describe.concurrent("stats", () => {
+  it.live(
+    "tells how far the archive of a recorder is, why it is not further, and what it has asked of the store",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* place
+        const url = `${pathToFileURL(at("store")).href}/app`
+        mkdirSync(at("store"))
+        const recorder = yield* record(at("log"), "--archive", url, "--segment-bytes", "4KiB")
+        const archive = Effect.map(
+          here("stats", "--dir", at("log")),
+          ({ stdout }) => /^archive +(segments .*)$/m.exec(stdout)?.[1] ?? ""
+        )
+        const says = (pattern: RegExp) => until(Effect.map(archive, (text) => pattern.test(text)))
+        recorder.write(lines(1_000))
+        yield* recorder.durable(1_000)
+        yield* says(/^segments before \d\d are archived, nothing is behind$/)
+        const report = JSON.parse((yield* here("stats", "--dir", at("log"), "--json")).stdout)
+        const { archivedBefore } = report.maintainer.archive
+        const { storeBytesSent, storePuts } = report.telemetry.counters
+        assert.isAbove(storePuts, archivedBefore)
+        assert.isAbove(storeBytesSent, 0)
+        renameSync(at("store"), at("away"))
+        recorder.write(lines(1_000))
+        yield* recorder.durable(2_000)
+        yield* says(/archived, \d+ segments behind \(.*\), the oldest for .*; .*the store/)
+        renameSync(at("away"), at("store"))
+        yield* says(/archived, nothing is behind$/)
+        assert.strictEqual((yield* recorder.end()).code, 0)
+      }),
+    60_000
+  )
+
   it.live("asks the recorder that runs in the directory; its socket is its user's alone", () =>
     Effect.gen(function*() {
       const directory = (yield* place)("log")

@@ -36,6 +36,7 @@ const makeRecorder = () => {
         failures: 0,
         damagedSegments: [],
         holes: [],
+        archive: null,
         limits: { maxSegments: 8, maxCompressedSegments: 64 },
         holds: []
       },
