@@ -1,9 +1,11 @@
 /**
  * `effect-wal doctor`: finds out whether a directory and its machine are fit for recording, and recommends
- * `--segment-bytes` and `--commit`. It writes up to 256 MiB for about three seconds and removes it. While a recorder
- * holds the directory it writes nothing and shows what that recorder has measured. Exit code 1 if there is a warning.
+ * `--segment-bytes` and `--commit`. With `--archive` it measures that store, too. It writes up to 256 MiB for about three
+ * seconds and removes it. While a recorder holds the directory it writes nothing there and shows what that recorder has
+ * measured. Exit code 1 if there is a warning.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
@@ -16,7 +18,11 @@ import { adviceLines, adviseCommit, adviseSegments, findings, flagSize } from ".
 import type { Advice, Finding } from "../doctor/DoctorAdvice.ts"
 import { hostFacts, watchClocks } from "../doctor/HostFacts.ts"
 import type { HostFacts } from "../doctor/HostFacts.ts"
+import { probeStore } from "../doctor/StoreProbe.ts"
+import type { StoreMeasures } from "../doctor/StoreProbe.ts"
+import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import { storeOf } from "../stores/storeOf.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { untilSignal } from "../terminal/Signals.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
@@ -24,13 +30,14 @@ import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 /** What its flags give. */
 interface Given {
   readonly dir: string
+  readonly archive: Option.Option<ArchiveAddress>
   readonly json: boolean
 }
 
 /** Runs the command. */
-export const doctor = Effect.fnUntraced(function*({ dir, json }: Given) {
+export const doctor = Effect.fnUntraced(function*({ archive, dir, json }: Given) {
   yield* requireDirectory(dir, "create it where the log is to be (mkdir -p), and run doctor again")
-  const diagnosis = yield* examine(dir, !json)
+  const diagnosis = yield* examine(dir, Option.getOrUndefined(archive), !json)
   yield* report(
     json ? writeJson(diagnosis) : writeLines(linesOf(diagnosis)),
     diagnosis.findings.some(({ level }) => level === "warning")
@@ -51,10 +58,37 @@ interface Diagnosis extends HostFacts {
   readonly clockJumpMillis: number
   /** Null when nothing was measured. */
   readonly advice: Advice | null
+  /** Null without `--archive`, and when its store cannot be used. */
+  readonly archive: { readonly url: string } & StoreMeasures | null
   readonly findings: ReadonlyArray<Finding>
 }
 
-const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted: boolean) {
+/** Measures the store of an archive; a finding when it cannot be used. */
+const examineArchive = Effect.fnUntraced(function*(address: ArchiveAddress) {
+  const { url } = address
+  return yield* probeStore.pipe(
+    Effect.provide(storeOf(address)),
+    Effect.match({
+      onFailure: ({ message }) => ({
+        archive: null,
+        findings: [{ level: "warning" as const, text: `the archive ${url} cannot be used: ${message}` }]
+      }),
+      onSuccess: (measures) => ({
+        archive: { url, ...measures },
+        findings: measures.checksMd5 ? [] : [{
+          level: "note" as const,
+          text: `the store of ${url} does not check MD5, so everything that is archived is read back`
+        }]
+      })
+    })
+  )
+})
+
+const examine = Effect.fnUntraced(function*(
+  directory: string,
+  address: ArchiveAddress | undefined,
+  isProgressWanted: boolean
+) {
   const host = yield* hostFacts(directory)
   const freeBytes = yield* Disk.use((disk) => disk.freeBytes(directory))
   const clockJump = watchClocks()
@@ -66,6 +100,7 @@ const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted:
     ? undefined
     : yield* Effect.catchTag(Monitor.read(directory), "MonitorError", () => Effect.succeed(undefined))
   const { holes } = yield* HoleStore.read(directory)
+  const stored = address === undefined ? { archive: null, findings: [] } : yield* examineArchive(address)
   const clockJumpMillis = clockJump()
   const advice: Advice | undefined = measures === null
     ? undefined
@@ -79,7 +114,9 @@ const examine = Effect.fnUntraced(function*(directory: string, isProgressWanted:
     recorderSync: recorder === undefined ? null : timesIn(recorder.telemetry.operations.sync),
     clockJumpMillis,
     advice: advice ?? null,
+    archive: stored.archive,
     findings: [
+      ...stored.findings,
       ...findings({ host, freeBytes, measures, clockJumpMillis }, advice),
       ...holes.map((hole) => ({ level: "note" as const, text: formatHole(hole) })),
       ...(heldBy === null
@@ -129,7 +166,7 @@ const timesText = ({ count, maxNanos, p50Nanos, p99Nanos }: Times): string =>
   `p50 ${formatNanos(p50Nanos)}, p99 ${formatNanos(p99Nanos)}, max ${formatNanos(maxNanos)}, ${count} times`
 
 const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
-  const { advice, clockJumpMillis, directory, fileSystem, freeBytes, measures, recorderSync } = diagnosis
+  const { advice, archive, clockJumpMillis, directory, fileSystem, freeBytes, measures, recorderSync } = diagnosis
   return [
     line("directory", directory),
     line(
@@ -157,6 +194,11 @@ const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
       line("rotation", `${timesText(measures.rotation)}, besides writing events`)
     ]),
     ...(recorderSync === null ? [] : [line("recorder's syncs", `${timesText(recorderSync)}, since its start`)]),
+    ...(archive === null ? [] : [
+      line("archive", `${archive.url}; conditions are kept`),
+      line("  put", `${timesText(archive.put)}, 4 KiB each; ${formatBytes(archive.putBytesPerSecond)}/s in 8 MiB`),
+      line("  get", `${timesText(archive.range)}, 1 MiB each; ${formatBytes(archive.getBytesPerSecond)}/s in 8 MiB`)
+    ]),
     ...diagnosis.findings.map(({ level, text }) => `${level}: ${text}`),
     ...(advice === null ? [] : [
       ...adviceLines(advice),

@@ -3,14 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { mkdirSync, readdirSync } from "node:fs"
+import { pathToFileURL } from "node:url"
 import { probe, timesOf } from "../../../src/cli/doctor/DiskProbe.ts"
 import { adviseCommit, adviseSegments, findings } from "../../../src/cli/doctor/DoctorAdvice.ts"
 import type { Found } from "../../../src/cli/doctor/DoctorAdvice.ts"
 import { fileSystemOf, openFilesOf } from "../../../src/cli/doctor/HostFacts.ts"
+import { probeStore } from "../../../src/cli/doctor/StoreProbe.ts"
 import { Disk } from "../../../src/disk/Disk.ts"
 import { probeNames } from "../../../src/disk/FileNames.ts"
 import * as SimulatedDisk from "../../../src/testing/SimulatedDisk.ts"
-import { effectWal, place, start } from "../commandLine.ts"
+import * as SimulatedStore from "../../../src/testing/SimulatedStore.ts"
+import { effectWal, here, place, start } from "../commandLine.ts"
 
 const mebibyte = 1024 * 1024
 
@@ -174,6 +177,53 @@ describe("the measuring", () => {
       yield* simulated.setFaults({})
       assert.deepStrictEqual(yield* left, [])
     })))
+})
+
+describe("the measuring of a store", () => {
+  const keys = Effect.gen(function*() {
+    return [...(yield* (yield* SimulatedStore.SimulatedStore).contents).keys()]
+  })
+
+  it.live("gives figures, and leaves no object behind, also when the store fails in any phase", () =>
+    Effect.gen(function*() {
+      const store = yield* SimulatedStore.SimulatedStore
+      const { checksMd5, getBytesPerSecond, put, putBytesPerSecond, range } = yield* probeStore
+      assert.isTrue(checksMd5)
+      assert.isAbove(Math.min(put.count, range.count, putBytesPerSecond, getBytesPerSecond), 0)
+      assert.deepStrictEqual(yield* keys, [])
+      for (const [operation, key] of [["put", /-0$/], ["put", /-70$/], ["get", /-7\d$/]] as const) {
+        yield* store.failNext(operation, "denied", key)
+        assert.strictEqual((yield* Effect.flip(probeStore)).reason._tag, "Denied", String(key))
+        assert.deepStrictEqual(yield* keys, [], String(key))
+      }
+    }).pipe(Effect.provide(SimulatedStore.layer({ seed: 1 }))))
+
+  it.live("is a part of the report; a store that cannot be used is a warning", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      mkdirSync(at("log"))
+      mkdirSync(at("store"))
+      const url = `${pathToFileURL(at("store")).href}/app`
+      const text = yield* here("doctor", "--dir", at("log"), "--archive", url)
+      assert.match(text.stdout, /^archive +file:\S+; conditions are kept$/m, text.stderr)
+      assert.match(text.stdout, /^ {2}put +p50 .* 4 KiB each; .*\/s in 8 MiB$/m)
+      assert.match(text.stdout, /^ {2}get +p50 .* 1 MiB each; .*\/s in 8 MiB$/m)
+      assert.deepStrictEqual(
+        readdirSync(at("store"), { recursive: true }).filter((name) => /\d$/.test(String(name))),
+        []
+      )
+      const missing = yield* here(
+        "doctor",
+        "--dir",
+        at("log"),
+        "--archive",
+        `${pathToFileURL(at("none")).href}/app`,
+        "--json"
+      )
+      const { archive, findings } = JSON.parse(missing.stdout)
+      assert.deepStrictEqual([missing.code, archive], [1, null])
+      assert.match(JSON.stringify(findings), /the archive file:\S+ cannot be used: /)
+    }), 30_000)
 })
 
 describe("effect-wal doctor", () => {
