@@ -1,8 +1,8 @@
 /**
  * `effect-wal doctor`: finds out whether a directory and its machine are fit for recording, and recommends
- * `--segment-bytes` and `--commit`. With `--archive` it measures that store, too. It writes up to 256 MiB for about three
- * seconds and removes it. While a recorder holds the directory it writes nothing there and shows what that recorder has
- * measured. Exit code 1 if there is a warning.
+ * `--segment-bytes` and `--commit`. With `--archive` it measures that store, too. It writes up to 256 MiB for about
+ * three seconds and removes it. While a recorder holds the directory it writes nothing there and shows what that
+ * recorder has measured. Exit code 1 if there is a warning.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
