@@ -51,6 +51,7 @@ import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { chainsSegments } from "../format/SegmentLayout.ts"
 import { annotated } from "../internal/annotated.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
+import { invariant } from "../internal/invariant.ts"
 import { duration, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { begin, Compressor } from "../maintainer/Compressor.ts"
 import { withoutThreadsOnSimulatedDisk } from "../maintainer/FiberHost.ts"
@@ -495,20 +496,30 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     return found
   })
 
-  /** A row for a segment that went before it was archived: allowed, or our end. */
-  const lostRow = Effect.fnUntraced(function*(index: number, next: number) {
+  /**
+   * The hole of a segment that went before it was archived: allowed, or our end. Those that are lost together have one
+   * hole. `last` is the row before it, and `lastId` the event with which the archive ends there.
+   */
+  const lostHole = Effect.fnUntraced(function*(index: number, next: number, last: Row | undefined, lastId: number) {
+    if (last?.form === "none" && last.hole.quarantine.length === 0 && last.hole.lastSegmentIndex >= index) {
+      return last.hole
+    }
     const following = (yield* maintainer.segments).find(({ segmentIndex }) => segmentIndex === next)
     if (waiting.onBehind === "keep" || following === undefined) {
       return yield* badSegment(
         `segment ${index} is neither in the directory nor in the archive, and its loss is not acknowledged`
       )
     }
-    const firstEventId = (end.lastId ?? 0) + 1
-    const nextId = (yield* startOf(following))?.firstEventId ?? firstEventId
+    // What was uploaded before it was deleted is not lost, and ends the hole.
+    const uploaded = Math.min(next, ...[...ready.keys()].filter((other) => other > index))
+    const row = ready.get(uploaded)?.row
+    const nextId = row === undefined || row.form === "none"
+      ? (yield* startOf(following))?.firstEventId ?? lastId + 1
+      : row.firstId
     const hole: AcknowledgedHole = {
       firstSegmentIndex: index,
-      lastSegmentIndex: next - 1,
-      firstEventId,
+      lastSegmentIndex: uploaded - 1,
+      firstEventId: lastId + 1,
       lastEventId: nextId - 1,
       quarantine: []
     }
@@ -521,18 +532,17 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     end: { chain: undefined, lastId: hole.lastEventId }
   })
 
+  /** What is ready to be entered; `undefined` of a segment that went before it was. */
   const readyFor = Effect.fnUntraced(function*(
     candidate: Candidate,
     manifest: Manifest
-  ): Effect.fn.Return<Ready, ArchiveFailure, Disk | ObjectStore> {
+  ): Effect.fn.Return<Ready | undefined, ArchiveFailure, Disk | ObjectStore> {
     const { index } = candidate
     const known = ready.get(index)
     if (known !== undefined) return known
     const lived = yield* livedSeconds
-    if (candidate._tag !== "Segment") {
-      const hole = candidate._tag === "Hole" ? candidate.hole : yield* lostRow(index, candidate.next)
-      return holeRow(index, hole, lived)
-    }
+    if (candidate._tag === "Missing") return undefined
+    if (candidate._tag === "Hole") return holeRow(index, candidate.hole, lived)
     const target = { directory, log, naming: manifest.naming, epoch, proof }
     const startNanos = telemetry.nowNanos()
     const uploaded = yield* upload(target, index, lived).pipe(
@@ -559,6 +569,19 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     }
     ready.set(index, made)
     return made
+  })
+
+  /** The row of a segment that is lost, after what comes before it in this step or in the manifest. */
+  const lost = Effect.fnUntraced(function*(
+    candidate: Candidate,
+    before: Row | undefined,
+    { lastId = 0 }: LogEnd,
+    manifest: Manifest
+  ) {
+    invariant(candidate._tag === "Missing", "only what is missing has nothing that is ready")
+    const { index, next } = candidate
+    const last = before ?? (yield* manifests.rowFor(manifest, manifest.nextIndex - 1))
+    return holeRow(index, yield* lostHole(index, next, last, lastId), yield* livedSeconds)
   })
 
   /** What is wrong with a row that does not continue what is before it; `undefined` when it does. */
@@ -598,7 +621,10 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const rows: Array<Row> = []
       let failure: ArchiveFailure | undefined
       let reached = end
-      for (const result of results) {
+      for (const [position, found] of results.entries()) {
+        const result = yield* Effect.result(Effect.gen(function*() {
+          return (yield* Effect.fromResult(found)) ?? (yield* lost(next[position]!, rows.at(-1), reached, manifest))
+        }))
         if (Result.isFailure(result)) failure = result.failure
         else {
           const wrong = breakBefore(result.success, reached, manifest.walId)

@@ -193,6 +193,42 @@ describe.each(kinds)("an archive ($name)", (kind) => {
     }).pipe(Effect.scoped, quiet)
   })
 
+  it.effect("that is behind loses what went before it was uploaded, tells which events, and nothing else", () => {
+    const memory = makeMemoryStore()
+    return Effect.gen(function*() {
+      const machine = yield* makeMachine(kind, memory)
+      memory.fate = ({ key }) => /FS\.0000000[2379]/.test(key) ? "refused" : "done"
+      const process = yield* start(machine, { wal: { onArchiveBehind: "free" }, archive: { concurrency: 16 } })
+      yield* record(machine, process, 20)
+      yield* pass(60_000)
+      assert.isAbove(Math.min(...(yield* onDisk(machine)).cold), 9)
+      const uploaded = new Set(
+        [...memory.objects.keys()].flatMap((key) => /FS\.(\d{8})/.exec(key)?.[1] ?? []).map(Number)
+      )
+      assert.isAbove(uploaded.size, 2)
+      memory.fate = () => "done"
+      yield* pass(60_000)
+      yield* settled(process)
+      // Three events a segment. A hole tells those between the segments around it, in each of its rows.
+      let next = 1
+      for (const row of yield* rowsIn(memory)) {
+        const words = `segment ${row.index} after ${next - 1}: ${JSON.stringify(row.hole)}`
+        if (row.form === "none") {
+          assert.isFalse(uploaded.has(row.index), words)
+          assert.isTrue(row.hole.firstEventId === next || row.hole.lastEventId === next - 1, words)
+          assert.strictEqual(row.hole.lastEventId, 3 * (row.hole.lastSegmentIndex + 1), words)
+          next = row.hole.lastEventId + 1
+        } else {
+          assert.deepStrictEqual([row.firstId, row.lastId], [next, next + 2], words)
+          next = row.lastId + 1
+        }
+      }
+      assert.strictEqual(next, 61)
+      assert.strictEqual((yield* process.archive.status).problem, undefined)
+      yield* process.close
+    }).pipe(Effect.scoped, quiet)
+  })
+
   it.effect("ends when another has claimed the log, and recording goes on", () => {
     const memory = makeMemoryStore()
     return Effect.gen(function*() {

@@ -113,10 +113,11 @@ const runSeed = (options: RunOptions): Run => {
     isClockAhead = world.setMillis > 0
     nowMillis = world.nowMillis + 1000
     life.setting.process.silence()
-    if (!isLast && violation === undefined && hintRandom.chance(options.hintShare ?? hintShare)) {
-      trace.add(`between two lives: ${hints.spoil()}`)
-    }
-    const rot = !isLast && violation === undefined && rotRandom.chance(options.openRotShare ?? openRotShare)
+    const isSpoiled = !isLast && violation === undefined && hintRandom.chance(options.hintShare ?? hintShare)
+    if (isSpoiled) trace.add(`between two lives: ${hints.spoil()}`)
+    // Only the meta file tells the ids of a segment before which none is left: both at once are lost for good.
+    const isTold = !isSpoiled || new Set(segmentsOnDisk(simulated).map(({ segmentIndex }) => segmentIndex)).size > 1
+    const rot = !isLast && violation === undefined && rotRandom.chance(options.openRotShare ?? openRotShare) && isTold
       ? rotOpenSegment(simulated, rotRandom)
       : undefined
     if (rot === undefined) continue
