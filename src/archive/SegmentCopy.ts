@@ -38,10 +38,14 @@ export interface ProvedContent {
   readonly header: SegmentHeader | undefined
 }
 
-/** A copy, with its content proved. */
-export interface SegmentCopy extends ProvedContent {
+/** A copy. */
+export interface SegmentCopy {
   readonly form: SegmentRow["form"]
   readonly bytes: Uint8Array
+  /** The file that it was made of. */
+  readonly file: SegmentFile
+  /** What was found in its content; `undefined` of a cold file as it is, which is proved when it was read back. */
+  readonly content: ProvedContent | undefined
 }
 
 /** Gathers what a proof needs, piece by piece. */
@@ -126,9 +130,8 @@ const asItIs = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
   const opened = yield* openScoped(file.path, "read")
   const bytes = new Uint8Array((yield* opened.stat).bytes)
   const read = yield* readFully(opened, bytes, 0)
-  const whole = bytes.subarray(0, read)
-  const proved = yield* prove(file, whole)
-  return { ...proved, form: file.compression === "frame" ? "lz4" : "lz4b", bytes: whole }
+  const form = file.compression === "frame" ? "lz4" as const : "lz4b" as const
+  return { form, bytes: bytes.subarray(0, read), file, content: undefined }
 })
 
 /** Makes a frame of a hot file, as a freeze does, and proves the content on the way. */
@@ -170,7 +173,7 @@ const compressed = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Ret
   const proved = proving.end()
   if (isSegmentFault(proved)) return yield* corrupt(file, proved)
   chunks.push(frameEnd(hash.digest()))
-  return { ...proved, form: "lz4", bytes: Buffer.concat(chunks) }
+  return { form: "lz4", bytes: Buffer.concat(chunks), file, content: proved }
 })
 
 /** XXH64 of an object: 16 hexadecimal digits. */

@@ -2,8 +2,11 @@
  * Brings one closed segment into the store. The order of effects, each arrow meaning "before":
  *
  * ```text
- * proved here → PUT segments/EPOCH/NAME, if nothing is there → read back, decoded, proved, compared → its row
+ * PUT segments/EPOCH/NAME, if nothing is there → read back, compared, decoded and proved → its row
  * ```
+ *
+ * What was read back is what counts. When it has the very bytes of a cold file, decoding it proves that file too;
+ * otherwise both are proved, and compared by what is in them.
  *
  * The row is not in the manifest yet, so the segment does not count as archived. To do it again is always right: what
  * already stands there is read back like what was just written. It is fine when it has the same content; other content
@@ -61,28 +64,39 @@ export const upload = Effect.fnUntraced(function*(
     return yield* new ArchiveError({ reason: new BadSegment({ detail }), key: directory.path })
   }
   const key = segmentKey(log, naming, { epoch, form: copy.form, index: segmentIndex })
-  const rowOf = (stored: Uint8Array, etag: string): Uploaded => ({
-    header: copy.header,
-    row: {
-      index: segmentIndex,
-      firstId: copy.facts.firstEventId ?? 0,
-      lastId: copy.facts.lastEventId ?? 0,
-      closedMillis: copy.facts.closedMillis,
-      storedBytes: stored.length,
-      wholeBytes: copy.wholeBytes,
-      epoch,
-      etag,
-      storedXxh64: storedXxh64Of(stored),
-      contentXxh64: copy.contentXxh64,
-      form: copy.form,
-      livedSeconds,
-      ...thinPlaces(blockPlaces(stored)),
-      hole: null
+  const rowOf = (stored: Uint8Array, etag: string, { contentXxh64, facts, header, wholeBytes }: ProvedContent) => {
+    const uploaded: Uploaded = {
+      header,
+      row: {
+        index: segmentIndex,
+        firstId: facts.firstEventId ?? 0,
+        lastId: facts.lastEventId ?? 0,
+        closedMillis: facts.closedMillis,
+        storedBytes: stored.length,
+        wholeBytes,
+        epoch,
+        etag,
+        storedXxh64: storedXxh64Of(stored),
+        contentXxh64,
+        form: copy.form,
+        livedSeconds,
+        ...thinPlaces(blockPlaces(stored)),
+        hole: null
+      }
     }
-  })
+    return uploaded
+  }
+  /** What is in the local file. One that is damaged leaves no object behind: no manifest names it. */
+  const local = copy.content === undefined
+    ? Effect.onError(prove(copy.file, copy.bytes), () => Effect.ignore(store.remove([key])))
+    : Effect.succeed(copy.content)
 
+  // Where nothing is read back, the local file is proved before.
+  const known = proof === "checksum" ? yield* local : copy.content
   const written = yield* Effect.result(store.put(key, copy.bytes, { onlyIf: "absent" }))
-  if (written._tag === "Success" && proof === "checksum") return rowOf(copy.bytes, written.success)
+  if (written._tag === "Success" && known !== undefined && proof === "checksum") {
+    return rowOf(copy.bytes, written.success, known)
+  }
   const isNew = written._tag === "Success"
   if (!isNew && written.failure.reason._tag !== "Taken" && written.failure.isApplied === "no") {
     return yield* written.failure
@@ -91,28 +105,29 @@ export const upload = Effect.fnUntraced(function*(
     // A lost answer, and nothing is there: the next attempt writes it.
     Effect.catchReason("StoreError", "NotFound", (_, error) => Effect.fail(isNew ? error : written.failure))
   )
-  const file: SegmentFile = {
-    segmentIndex,
-    path: key,
-    form: "cold",
-    compression: copy.form === "lz4" ? "frame" : "block"
-  }
+  const isSame = Buffer.compare(back.bytes, copy.bytes) === 0
+  // A cold file and the same bytes read back are decoded and proved once, for both.
+  if (isSame && copy.content === undefined) return rowOf(back.bytes, back.etag, known ?? (yield* local))
+  const content = known ?? (yield* local)
+  const file: SegmentFile = { ...copy.file, path: key, form: "cold", compression: compressionOf(copy) }
   const proved = yield* Effect.catch(prove(file, back.bytes), (error) =>
     Effect.gen(function*() {
       yield* store.put(key, copy.bytes, { onlyIf: { etag: back.etag } })
       const detail = `${error.message}; it is written again`
       return yield* new ArchiveError({ reason: new NotProved({ detail }), key, cause: error })
     }))
-  if (!isSameContent(proved, copy)) {
+  if (!isSameContent(proved, content)) {
     const detail = `content of ${proved.wholeBytes} bytes (XXH64 ${proved.contentXxh64}) instead of ` +
-      `${copy.wholeBytes} (${copy.contentXxh64})`
+      `${content.wholeBytes} (${content.contentXxh64})`
     return yield* new ArchiveError({ reason: new Different({ detail }), key })
   }
-  return rowOf(back.bytes, back.etag)
+  return rowOf(back.bytes, back.etag, proved)
 })
 
+const compressionOf = ({ form }: SegmentCopy) => form === "lz4" ? "frame" : "block"
+
 /** The same bytes of content, in which the same was found. */
-const isSameContent = (proved: ProvedContent, copy: SegmentCopy): boolean =>
+const isSameContent = (proved: ProvedContent, copy: ProvedContent): boolean =>
   proved.wholeBytes === copy.wholeBytes && proved.contentXxh64 === copy.contentXxh64 &&
   proved.facts.events === copy.facts.events && proved.facts.firstEventId === copy.facts.firstEventId &&
   proved.facts.lastEventId === copy.facts.lastEventId
