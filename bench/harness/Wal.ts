@@ -13,8 +13,12 @@ import * as Doorbell from "../../src/shared/Doorbell.ts"
 import { SegmentArena } from "../../src/shared/SegmentArena.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 
-/** Who runs the maintainer: a fiber of the application (`Wal.layer`), a thread of its own, or three of them (`Wal.layerWorker`). */
-export type Host = "fiber" | "thread" | "pool"
+/**
+ * Who runs the maintainer: a fiber of the application (`Wal.layer`), whose calls to the disk are made by libuv's threads,
+ * or by the thread that calls (`caller`, over `NodeDisk.layerBlocking`); a thread of its own, or three of them
+ * (`Wal.layerWorker`).
+ */
+export type Host = "fiber" | "caller" | "thread" | "pool"
 
 export interface OpenWal {
   readonly runtime: ManagedRuntime.ManagedRuntime<Wal.Parts, Wal.WalError>
@@ -31,9 +35,10 @@ export interface OpenWal {
 }
 
 export const openWal = async (host: Host, options: WalOptions): Promise<OpenWal> => {
-  const layer =
-    (host === "fiber" ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: host === "pool" ? 3 : 1 })).pipe(
-      Layer.provide(NodeDisk.layer),
+  const isFiber = host === "fiber" || host === "caller"
+  const layer = (isFiber ? Wal.layer(options) : Wal.layerWorker({ ...options, workers: host === "pool" ? 3 : 1 }))
+    .pipe(
+      Layer.provide(host === "caller" ? NodeDisk.layerBlocking : NodeDisk.layer),
       Layer.provideMerge(Layer.succeed(References.MinimumLogLevel, "Error"))
     )
   const runtime = ManagedRuntime.make(layer)

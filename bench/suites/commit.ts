@@ -14,7 +14,7 @@ import { durablePeers } from "../peers/peers.ts"
 const event = new Uint8Array(256).fill(0x61)
 
 const metrics: ReadonlyArray<Metric> = [
-  ...["p50", "p90", "p99", "p99.9"].map((name): Metric => ({ name, unit: "µs", better: "less" })),
+  ...["p50", "p90", "p99", "p99.9", "p99.99"].map((name): Metric => ({ name, unit: "µs", better: "less" })),
   { name: "commits", unit: "1/s", better: "more" }
 ]
 
@@ -76,19 +76,27 @@ const peer = (maker: PeerMaker, callers: number): Contestant => ({
   }
 })
 
-const bare: Contestant = {
-  name: "fs.writeSync + fdatasyncSync",
-  note: "the physical limit for one caller: 256 bytes to the end of a file, no events, no checksum",
+/** A bare write and sync, to the end of a file that grows or into one that was written before. */
+const bareWrites = (isWritten: boolean): Contestant => ({
+  name: isWritten ? "fs.writeSync + fdatasyncSync, pre-written" : "fs.writeSync + fdatasyncSync",
+  note: "the physical limit for one caller: 256 bytes, no events, no checksum; " +
+    (isWritten
+      ? "into 16 MiB that were written before, so that the file's length need not be synced"
+      : "the file grows"),
   open: async ({ directory, quick }) => {
-    const fd = openSync(join(directory, "file"), "a")
+    const fd = openSync(join(directory, "file"), "w")
+    if (isWritten) writeSync(fd, new Uint8Array(writtenBytes))
+    fdatasyncSync(fd)
+    let at = 0
     return {
       round: async () => {
         const micros: Array<number> = []
         const started = performance.now()
         while (performance.now() - started < roundMillis(quick)) {
           const begun = performance.now()
-          writeSync(fd, event)
+          writeSync(fd, event, 0, event.length, at)
           fdatasyncSync(fd)
+          at = isWritten ? (at + event.length) % writtenBytes : at + event.length
           micros.push((performance.now() - begun) * 1000)
         }
         const seconds = (performance.now() - started) / 1000
@@ -97,7 +105,10 @@ const bare: Contestant = {
       close: async () => closeSync(fd)
     }
   }
-}
+})
+
+const writtenBytes = 16 * 1024 * 1024
+const bare = bareWrites(false)
 
 const promises: Contestant = {
   name: "fs.promises write + datasync",
@@ -111,6 +122,9 @@ const promises: Contestant = {
   }
 }
 
+/** Beyond so many callers only who groups their commits is of interest. */
+const peersMax = 64
+
 const table = (callers: number, fullOnly: boolean): Table => ({
   name: `commit, ${callers}`,
   title: `${callers} ${callers === 1 ? "caller commits" : "callers commit"} 256 bytes each`,
@@ -120,13 +134,20 @@ const table = (callers: number, fullOnly: boolean): Table => ({
   contestants: [
     wal("thread", callers),
     wal("fiber", callers),
-    ...(callers === 1 ? [bare, promises] : []),
+    wal("caller", callers),
+    ...(callers === 1 ? [bare, bareWrites(true), promises] : []),
     // The one-write peer of the other suites is the bare write here.
-    ...durablePeers.filter(({ name }) => name !== "fs.writeSync").map((maker) => peer(maker, callers))
+    ...durablePeers.filter(({ name }) => name !== "fs.writeSync" && callers <= peersMax)
+      .map((maker) => peer(maker, callers))
   ]
 })
 
 export const suite: Suite = {
   name: "commit",
-  tables: [table(1, false), table(8, true), table(64, false), table(512, true)]
+  tables: [
+    table(1, false),
+    table(8, true),
+    table(64, false),
+    ...[256, 1024, 4096, 16_384].map((callers) => table(callers, true))
+  ]
 }
