@@ -182,6 +182,14 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
       [[of.figure("memory", thread, "over arena"), "arena + # MiB", atMost(80)]],
       "Node and effect take 79 MiB before us, two more threads 43"
     ),
+    row("soak", "20 MiB/s kept, last minute <= 1.1x the memory of the first", [
+      [of.figure("soak", thread, "throughput"), "# MB/s", atLeast(20.5)],
+      [
+        of.figure("soak", thread, "memory, last minute") / of.figure("soak", thread, "memory, first minute"),
+        "memory #x",
+        atMost(1.1)
+      ]
+    ]),
     row("idle", "<= 1 wake-up/s of the loop, < 0.2 % of a core", [
       [of.figure("idle", thread, "loop"), "# cycles/s", atMost(1)],
       [of.figure("idle", thread, "core"), "# % of a core", atMost(0.2)]

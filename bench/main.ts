@@ -59,7 +59,11 @@ for (const name of positionals.length > 0 ? positionals : suiteNames) {
   for (const table of suite.tables) {
     if (values.quick && table.fullOnly === true) continue
     const begun = performance.now()
-    const result = await play(name, table, { quick: values.quick, rounds, directory })
+    const result = await play(name, table, {
+      quick: values.quick,
+      rounds: Math.min(rounds, table.roundsMax ?? rounds),
+      directory
+    })
     tables.push(result)
     console.log(`${formatTable(result)}\n  (${((performance.now() - begun) / 1000).toFixed(1)} s)\n`)
   }

@@ -42,6 +42,8 @@ export interface Table {
   /** The name of the contestant that the others are compared with, round by round. */
   readonly reference: string
   readonly contestants: ReadonlyArray<Contestant>
+  /** It plays no more rounds than this, however many are asked for: one that lasts for minutes. */
+  readonly roundsMax?: number
   /** Left out of quick runs. */
   readonly fullOnly?: boolean
 }

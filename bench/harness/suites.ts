@@ -15,6 +15,7 @@ const modules = [
   "ring",
   "telemetry",
   "memory",
+  "soak",
   "start",
   "open",
   "idle",
