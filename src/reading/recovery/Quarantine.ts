@@ -269,12 +269,14 @@ const lossIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, move:
   const { file, prefix } = move
   const { segmentIndex } = file
   const { path } = reader.directory
+  // A segment is there before the meta file names it, so a listing after the meta file shows all that it counts.
+  const found = yield* MetaStore.read(path)
+  yield* reader.look
   const lastBefore = prefix?.lastEventId ?? (yield* lastEventBefore(reader, segmentIndex))
   const firstAfter = yield* firstEventAfter(reader, segmentIndex)
   if (firstAfter !== undefined) {
     return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: 0 }), given: undefined }
   }
-  const found = yield* MetaStore.read(path)
   const lastSegmentIndex = reader.segments().at(-1)?.segmentIndex ?? segmentIndex
   // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
   const hinted = judge(found, { lastSegmentIndex, lastEventId: lastBefore ?? 0, isClosed: false })

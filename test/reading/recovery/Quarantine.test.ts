@@ -249,6 +249,36 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       }
     }).pipe(onSimulatedDisk))
 
+  it.effect("loses no event that a segment has which was written while it was moved away", () =>
+    Effect.gen(function*() {
+      const wal = damagedWal()
+      yield* put(directory, ...wal.slice(0, 2).map(hot))
+      yield* MetaStore.write(directory, { lastOffset: 1, lastSegmentIndex: 1, lastEventId: 20 })
+      const disk = yield* Disk
+      let isFollowed = false
+      // The flusher makes the next segment durable, names it in the meta file, and all that between two looks.
+      const busy: Disk["Service"] = {
+        ...disk,
+        open: (path, mode) =>
+          Effect.gen(function*() {
+            if (path.endsWith("wal_meta.dat") && mode === "read" && !isFollowed) {
+              isFollowed = true
+              yield* Effect.provideService(put(directory, hot(wal[2]!)), Disk, disk)
+              yield* Effect.provideService(
+                MetaStore.write(directory, { lastOffset: 1, lastSegmentIndex: 2, lastEventId: 30 }),
+                Disk,
+                disk
+              )
+            }
+            return yield* disk.open(path, mode)
+          })
+      }
+      yield* Effect.provideService(quarantineSegment(where, 1), Disk, busy)
+      const { faults, holes } = yield* verify({ directory })
+      assert.deepStrictEqual([faults, holes.map(shortly)], [[], [hole]])
+      assert.deepStrictEqual(yield* read({ skips: true }), { ids: kept, holes: [hole], failure: undefined })
+    }).pipe(onSimulatedDisk))
+
   it.effect("leaves its place acknowledged when its index is not used again, also where it costs no event", () =>
     Effect.gen(function*() {
       let acknowledged = 0
