@@ -20,6 +20,7 @@ import { segmentsOf } from "../disk/SegmentDirectory.ts"
 import { quarantineSegment } from "../reading/recovery/Quarantine.ts"
 import type { Quarantined, QuarantineFailure } from "../reading/recovery/Quarantine.ts"
 import { formatHole } from "../reading/ReplayError.ts"
+import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
@@ -66,6 +67,8 @@ export const make = Effect.fnUntraced(function*(parts: {
   state.holes = found.holes
 
   const onDisk = Effect.provideService(Disk, disk)
+  const recordedAfter = (segmentIndex: number): number | undefined =>
+    state.arena === undefined ? undefined : Arena.firstEventAfter(state.arena, segmentIndex)
   const isGone = (segmentIndex: number) =>
     Effect.map(
       onDisk(directory.scan),
@@ -75,7 +78,7 @@ export const make = Effect.fnUntraced(function*(parts: {
     oneWriter.withPermit(Effect.gen(function*() {
       if (onDamaged === "keep" || moved.has(segmentIndex)) return false
       const done = yield* Effect.catchIf(
-        onDisk(quarantineSegment(directory, segmentIndex)),
+        onDisk(quarantineSegment(directory, segmentIndex, recordedAfter)),
         (error) => error._tag === "DiskError" && error.reason._tag === "NotFound",
         (error) => Effect.flatMap(isGone(segmentIndex), (gone) => gone ? Effect.undefined : Effect.fail(error))
       )

@@ -271,6 +271,22 @@ export const firstEventIdOf = (self: Arena, slot: number): number =>
   self.doubles[slotLong(slot, long.firstEventId)] ?? 0
 
 /**
+ * Reads the first event of the oldest segment in memory after this one, or the event that comes next where that has
+ * none; `undefined` when there is no such segment, or no recorder.
+ */
+export const firstEventAfter = (self: Arena, segmentIndex: number): number | undefined => {
+  let oldest: { readonly segmentIndex: number; readonly firstEventId: number } | undefined
+  for (let slot = 0; slot < self.slots; slot++) {
+    const state = stateOf(self, slot)
+    const index = segmentIndexOf(self, slot)
+    const isRecorded = state === SlotState.Active || state === SlotState.Full
+    if (!isRecorded || index <= segmentIndex || index >= (oldest?.segmentIndex ?? Infinity)) continue
+    oldest = { segmentIndex: index, firstEventId: firstEventIdOf(self, slot) }
+  }
+  return oldest?.firstEventId
+}
+
+/**
  * Reads when a slot's segment was begun: Unix time in nanoseconds.
  */
 export const createdNanosOf = (self: Arena, slot: number): bigint => self.longs[slotLong(slot, long.createdNanos)] ?? 0n

@@ -209,9 +209,16 @@ export interface Quarantined {
 /**
  * Moves the damaged files of one segment to quarantine; `undefined` when none of its files is damaged by itself, and
  * then nothing was changed. Fails when the disk does.
+ *
+ * `recordedAfter` gives the first event of the oldest segment in memory after this one, while a recorder is at work: it
+ * knows where its segments begin, which no file may tell.
  */
 export const quarantineSegment = Effect.fn("SegmentMaintainer.quarantine")(
-  function*(directory: SegmentDirectory, segmentIndex: number) {
+  function*(
+    directory: SegmentDirectory,
+    segmentIndex: number,
+    recordedAfter: (segmentIndex: number) => number | undefined = () => undefined
+  ) {
     yield* Effect.annotateCurrentSpan({ log: directory.path, segmentIndex })
     const reader = yield* makeDirectoryReader(directory)
     const entry = reader.segments().find((other) => other.segmentIndex === segmentIndex)
@@ -227,7 +234,7 @@ export const quarantineSegment = Effect.fn("SegmentMaintainer.quarantine")(
     const hasOther = damaged.length < files.length
     const move = hasOther ? undefined : yield* moveOf(damaged)
     const moves = damaged.map((file): Move => file === move?.file ? move : { file, prefix: undefined })
-    const { loss, given } = move === undefined ? noLoss : yield* lossIn(reader, move)
+    const { loss, given } = move === undefined ? noLoss : yield* lossIn(reader, move, recordedAfter)
     const prefix = move?.prefix
     const kept: Kept = hasOther ? "other form" : prefix === undefined ? "nothing" : "whole blocks"
     const step = {
@@ -265,15 +272,22 @@ const moveOf = Effect.fnUntraced(function*(damaged: ReadonlyArray<SegmentFile>) 
 })
 
 /** What is lost with a segment, and what the meta file must tell of it: the end of the log, when nothing newer does. */
-const lossIn = Effect.fnUntraced(function*(reader: SegmentDirectoryReader, move: Move) {
+const lossIn = Effect.fnUntraced(function*(
+  reader: SegmentDirectoryReader,
+  move: Move,
+  recordedAfter: (segmentIndex: number) => number | undefined
+) {
   const { file, prefix } = move
   const { segmentIndex } = file
   const { path } = reader.directory
+  // First: what is in memory now and is written meanwhile is known all the same.
+  const recorded = recordedAfter(segmentIndex)
   // A segment is there before the meta file names it, so a listing after the meta file shows all that it counts.
   const found = yield* MetaStore.read(path)
   yield* reader.look
   const lastBefore = prefix?.lastEventId ?? (yield* lastEventBefore(reader, segmentIndex))
-  const firstAfter = yield* firstEventAfter(reader, segmentIndex)
+  const written = yield* firstEventAfter(reader, segmentIndex)
+  const firstAfter = written === undefined || recorded === undefined ? written ?? recorded : Math.min(written, recorded)
   if (firstAfter !== undefined) {
     return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: 0 }), given: undefined }
   }

@@ -279,6 +279,24 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       assert.deepStrictEqual(yield* read({ skips: true }), { ids: kept, holes: [hole], failure: undefined })
     }).pipe(onSimulatedDisk))
 
+  it.effect("beside a recorder reaches to where the recorder's own segments begin, which no file tells", () =>
+    Effect.gen(function*() {
+      for (const order of [[1, 2], [2, 1]]) {
+        const simulated = yield* SimulatedDisk.make({ seed: 1 })
+        yield* Effect.gen(function*() {
+          const wal = buildWal({ layout, segments: [10, 10, 10, 10], commitEvents: 5 })
+          for (const at of [1, 2]) wal[at]!.bytes[48]! ^= 1
+          yield* put(directory, ...wal.slice(0, 3).map(hot))
+          // Segment 3 is in memory. In their own bytes the damaged ones have room for more events.
+          for (const segmentIndex of order) yield* quarantineSegment(where, segmentIndex, () => 31)
+          yield* put(directory, hot(wal[3]!))
+          const { faults, holes } = yield* verify({ directory })
+          assert.deepStrictEqual([faults, holes.map(shortly)], [[], [[1, 2, 11, 30]]], String(order))
+          assert.deepStrictEqual((yield* read({ skips: true })).ids, [...range(1, 10), ...range(31, 40)])
+        }).pipe(Effect.provideService(Disk, simulated.disk))
+      }
+    }))
+
   it.effect("leaves its place acknowledged when its index is not used again, also where it costs no event", () =>
     Effect.gen(function*() {
       let acknowledged = 0
