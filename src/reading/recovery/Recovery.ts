@@ -272,7 +272,7 @@ const findEnd = Effect.fnUntraced(function*(
   const firstEventId = summary.eventCount === 0 ? firstIdOf(header) : summary.firstEventId
   yield* checkContinues(newest, { header: summary.header, firstEventId }, reader)
   if (isClosed) {
-    yield* makeDurable(reader.directory, newest, version)
+    yield* makeDurable(reader.directory, newest, header)
     return endOfClosed(header)
   }
   if (newest.form === "cold") {
@@ -287,13 +287,14 @@ const findEnd = Effect.fnUntraced(function*(
  * not have reached the device, and must before it is believed. The blocks of a closed segment are durable: a header is
  * closed only after they were synced. The header itself is written once more, because a sync after a failed one (here
  * or in an earlier process) succeeds without writing anything. For the same reason the name is given to a fresh copy,
- * unless the meta file knows the segment: that is written only after the name was durable. On a full disk there is no
- * room for a copy, and the name is believed.
+ * unless the meta file knows the segment with all its events: that is written only after the name was durable. (An older
+ * file of a segment that was continued since has fewer.) On a full disk there is no room for a copy, and the name is
+ * believed.
  */
 const makeDurable = Effect.fnUntraced(function*(
   directory: SegmentDirectory,
   file: SegmentFile,
-  version: FormatVersion
+  { lastEventId, segmentIndex, version }: SegmentHeader
 ) {
   const disk = yield* Disk
   const writeHeaderAgain = Effect.scoped(Effect.gen(function*() {
@@ -305,7 +306,10 @@ const makeDurable = Effect.fnUntraced(function*(
   }))
   const inPlace = disk.changeNames(directory.path, writeHeaderAgain)
   const found = yield* MetaStore.read(directory.path)
-  if (found.meta !== undefined && found.meta.lastSegmentIndex >= file.segmentIndex) return yield* inPlace
+  const { meta } = found
+  const isKnown = meta !== undefined && (meta.lastSegmentIndex > segmentIndex ||
+    meta.lastSegmentIndex === segmentIndex && meta.lastEventId >= lastEventId)
+  if (isKnown) return yield* inPlace
   const fresh = directory.preparingPath(file.segmentIndex)
   yield* removeIfThere(fresh)
   yield* copyFile(file.path, fresh).pipe(

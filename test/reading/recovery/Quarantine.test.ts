@@ -285,7 +285,7 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
         const simulated = yield* SimulatedDisk.make({ seed: 1 })
         yield* Effect.gen(function*() {
           const wal = buildWal({ layout, segments: [10, 10, 10, 10], commitEvents: 5 })
-          for (const at of [1, 2]) wal[at]!.bytes[48]! ^= 1
+          for (const at of [1, 2]) wal[at]!.bytes.fill(0xff, 48)
           yield* put(directory, ...wal.slice(0, 3).map(hot))
           // Segment 3 is in memory. In their own bytes the damaged ones have room for more events.
           for (const segmentIndex of order) yield* quarantineSegment(where, segmentIndex, () => 31)

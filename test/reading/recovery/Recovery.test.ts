@@ -385,6 +385,34 @@ describe("Recovery", () => {
     }))
 
   it.effect.each(formats)(
+    "does not believe the name of a continued segment whose sync has failed, although the meta file knows it ($name)",
+    ({ layout }) =>
+      Effect.gen(function*() {
+        for (let seed = 0; seed < 10; seed++) {
+          const simulated = yield* SimulatedDisk.make({ seed })
+          const onDisk = Effect.provideService(Disk, simulated.disk)
+          const [short] = buildWal({ layout, segments: [5] })
+          const [longer] = buildWal({ layout, segments: [15] })
+          yield* simulated.disk.makeDirectory(directory)
+          yield* simulated.disk.syncDirectory("/")
+          yield* onDisk(put(directory, hot(short!)))
+          yield* simulated.disk.syncDirectory(directory)
+          yield* onDisk(MetaStore.write(directory, { lastOffset: 1, lastSegmentIndex: 0, lastEventId: 5 }))
+          // A start has continued the segment: a fresh file takes its name, and that was never made durable.
+          const { bytes, name } = hot(longer!)
+          yield* onDisk(put(directory, { name: `${name}.tmp`, bytes }))
+          yield* simulated.disk.rename(`${directory}/${name}.tmp`, `${directory}/${name}`)
+          yield* simulated.failNext("syncDirectory", "Io")
+          yield* Effect.flip(simulated.disk.syncDirectory(directory))
+          const { origin } = yield* onDisk(open(layout.version))
+          assert.strictEqual(origin.lastEventId, 15)
+          yield* simulated.crash
+          assert.strictEqual((yield* onDisk(open(layout.version))).origin.lastEventId, 15, `seed ${seed}`)
+        }
+      })
+  )
+
+  it.effect.each(formats)(
     "never cuts a closed segment that is damaged ($name)",
     ({ layout }) =>
       Effect.gen(function*() {
