@@ -287,9 +287,9 @@ const findEnd = Effect.fnUntraced(function*(
  * not have reached the device, and must before it is believed. The blocks of a closed segment are durable: a header is
  * closed only after they were synced. The header itself is written once more, because a sync after a failed one (here
  * or in an earlier process) succeeds without writing anything. For the same reason the name is given to a fresh copy,
- * unless the meta file knows the segment with all its events: that is written only after the name was durable. (An older
- * file of a segment that was continued since has fewer.) On a full disk there is no room for a copy, and the name is
- * believed.
+ * unless the meta file knows the segment with all its events: that is written only after the name was durable. (The
+ * older file of a segment that was continued since has fewer.) On a full disk there is no room for a copy, and the name
+ * is believed.
  */
 const makeDurable = Effect.fnUntraced(function*(
   directory: SegmentDirectory,
