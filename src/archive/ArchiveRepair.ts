@@ -21,7 +21,7 @@ import * as Schema from "effect/Schema"
 import { writeCopy } from "../disk/CopyFile.ts"
 import { Disk, removeIfThere } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { removeName } from "../disk/DurableNames.ts"
+import { moveName, removeName } from "../disk/DurableNames.ts"
 import { lockName } from "../disk/FileNames.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
 import type { AcknowledgedHole } from "../disk/HoleStore.ts"
@@ -276,13 +276,14 @@ const putBack = Effect.fnUntraced(function*(directory: SegmentDirectory, row: Se
     })
   yield* removeIfThere(prepared)
   yield* writeCopy(prepared, read, bytes.length, permissions)
-  yield* disk.changeNames(directory.path, disk.rename(prepared, path)).pipe(
-    Effect.onError(() => Effect.ignore(removeIfThere(prepared)))
-  )
   const entry = segmentsOf(yield* directory.scan).find(({ segmentIndex }) => segmentIndex === row.index)
-  for (const file of entry === undefined ? [] : directory.filesOf(entry)) {
-    if (file.path !== path) yield* removeName(directory.path, file.path, prepared)
-  }
+  const files = entry === undefined ? [] : directory.filesOf(entry)
+  // A name that could not be made durable is taken back, so that the next attempt gives it anew.
+  const naming = files.some((file) => file.path === path)
+    ? disk.changeNames(directory.path, disk.rename(prepared, path))
+    : moveName(directory.path, prepared, path)
+  yield* Effect.onError(naming, () => Effect.ignore(removeIfThere(prepared)))
+  for (const file of files) if (file.path !== path) yield* removeName(directory.path, file.path, prepared)
 })
 
 /** Forgets the holes of which every segment is back, but for events that the archive does not have either. */

@@ -118,6 +118,22 @@ describe.each(formats)("a segment of $name that is whole in the archive", ({ lay
       }
     }))
 
+  it.effect("is not believed to be back when its name could not be made durable", () =>
+    Effect.gen(function*() {
+      const simulated = yield* SimulatedDisk.SimulatedDisk
+      const wal = log4()
+      yield* archived(wal)
+      yield* put(directory, ...[wal[0]!, wal[2]!, wal[3]!].map(hot))
+      yield* simulated.disk.syncDirectory("/")
+      yield* simulated.disk.syncDirectory(directory)
+      yield* simulated.failNext("syncDirectory", "Io", /wal$/)
+      const failed = yield* Effect.flip(repair({ directory, log, apply: true }))
+      assert.strictEqual(failed._tag === "DiskError" && failed.reason._tag, "Io")
+      assert.strictEqual((yield* repair({ directory, log, apply: true })).steps.length, 1)
+      yield* simulated.crash
+      yield* whole(40)
+    }).pipe(onMachine))
+
   // Format 1 has no chain that could show it.
   it.effect.skipIf(layout.version === 1)(
     "stays as it is where the directory has gone on without it",
