@@ -50,7 +50,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "a manifest is written without its condition",
     seedsMax: 300,
-    seedFirst: 4,
+    seedFirst: 59,
     plant: onStore((store) => ({ put: (at, bytes, options) => store.put(at, bytes, at === key ? {} : options) }))
   },
   {
@@ -107,7 +107,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what has expired goes as soon as the manifest says so",
     seedsMax: 300,
-    seedFirst: 4,
+    seedFirst: 6,
     plant: onStore((store) => ({
       put: (at, bytes, options) =>
         Effect.tap(store.put(at, bytes, options), () => {
