@@ -25,14 +25,22 @@ export const moveName = (directory: string, from: string, to: string): Effect.Ef
 
 /**
  * Removes a file, durably: moves it to `garbage`, a name that a start removes, and unlinks it there. If the move fails,
- * the file has its name again. A file that is not there counts as removed, as soon as the directory is synced.
+ * the file has its name again. If it is at `garbage` already, an earlier removal has got no further, and perhaps could
+ * not take the change back: then it is moved there once more. A file that is in neither place counts as removed, as
+ * soon as the directory is synced.
  */
 export const removeName = (directory: string, path: string, garbage: string): Effect.Effect<void, DiskError, Disk> =>
   moveName(directory, path, garbage).pipe(
     Effect.catchReason(
       "DiskError",
       "NotFound",
-      () => Disk.use((disk) => disk.syncDirectory(directory))
+      () =>
+        Disk.use((disk) =>
+          disk.rename(garbage, path).pipe(
+            Effect.andThen(moveName(directory, path, garbage)),
+            Effect.catchReason("DiskError", "NotFound", () => disk.syncDirectory(directory))
+          )
+        )
     ),
     Effect.andThen(removeIfThere(garbage)),
     Effect.uninterruptible

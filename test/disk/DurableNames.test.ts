@@ -10,6 +10,7 @@ import { moveName, removeName } from "../../src/disk/DurableNames.ts"
 import * as MetaStore from "../../src/disk/MetaStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 import { defaultNaming } from "../../src/format/SegmentName.ts"
+import { reconcile } from "../../src/maintainer/directory/Reconcile.ts"
 import { free } from "../../src/maintainer/steps/FreeStep.ts"
 import { freeze } from "../../src/maintainer/steps/FreezeStep.ts"
 import { persistFile } from "../../src/maintainer/steps/PersistFileStep.ts"
@@ -126,6 +127,37 @@ describe("after a failed sync of the directory", () => {
       // The `.tmp` may come back: every start removes it.
       assert.notInclude([...(yield* simulated.files).keys()], "/a")
     }))
+
+  ruling("a removal that could not be taken back is made once more", (simulated) =>
+    Effect.gen(function*() {
+      yield* put("/a", Buffer.from("a"))
+      yield* simulated.disk.syncDirectory("/")
+      yield* simulated.failNext("syncDirectory", "Io")
+      yield* simulated.failNext("rename", "Io", /tmp$/)
+      yield* Effect.flip(removeName("/", "/a", "/a.tmp"))
+      assert.deepStrictEqual([...(yield* simulated.files).keys()], ["/a.tmp"])
+      yield* removeName("/", "/a", "/a.tmp")
+      yield* simulated.crash
+      assert.notInclude([...(yield* simulated.files).keys()], "/a")
+    }))
+
+  ruling(
+    "the removal of a cold segment that a kill has ended is finished by a start, before another one goes",
+    () =>
+      Effect.gen(function*() {
+        const disk = yield* Disk
+        const simulated = yield* SimulatedDisk.SimulatedDisk
+        yield* putSegments
+        yield* freezing(0)
+        yield* simulated.failNext("syncDirectory", "Io")
+        yield* disk.rename(coldPath(directory, 0), `${coldPath(directory, 0)}.tmp`)
+        yield* Effect.flip(disk.syncDirectory(directory))
+        yield* reconcile(segments, "ours")
+        yield* simulated.crash
+        const { cold, hot } = yield* look(directory)
+        assert.deepStrictEqual([hot, cold], [[1, 2], []])
+      })
+  )
 
   ruling("a change of another caller, under way meanwhile, fails too", (simulated) =>
     Effect.gen(function*() {

@@ -19,6 +19,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
+import { removeName } from "../../disk/DurableNames.ts"
 import { isPrivateName, lockName, unfinishedNames } from "../../disk/FileNames.ts"
 import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
@@ -58,7 +59,13 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
 
     for (const entry of listing.entries) {
       if (entry.preparing && writer === "ours") yield* remove(directory.preparingPath(entry.segmentIndex))
-      for (const compression of entry.freezing) yield* remove(directory.freezingPath(entry.segmentIndex, compression))
+      const isRemoved = !entry.hot && entry.cold.length === 0
+      for (const compression of entry.freezing) {
+        const path = directory.freezingPath(entry.segmentIndex, compression)
+        // Nothing else is left of the segment: its removal was interrupted, perhaps before its name had gone for good.
+        if (isRemoved) yield* removeName(directory.path, directory.coldPath(entry.segmentIndex, compression), path)
+        else yield* remove(path)
+      }
     }
     for (const name of listing.foreign) {
       const isUnfinished = unfinishedNames.includes(name) && writer === "ours"

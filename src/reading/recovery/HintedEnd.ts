@@ -71,6 +71,18 @@ export const judge = ({ fault, meta }: FoundMeta, shown: ShownEnd): HintedEnd =>
   return { end: { lastSegmentIndex: meta.lastSegmentIndex, lastEventId: meta.lastEventId }, ignored: "" }
 }
 
+/**
+ * The last id that the meta file tells of a log of which nothing up to this segment is intact: then it is believed
+ * about an earlier segment, too, of which it was written last.
+ */
+export const lastIdTold = (found: FoundMeta, lastSegmentIndex: number): number => {
+  const { meta } = found
+  const isEarlier = meta !== undefined && meta.lastSegmentIndex <= lastSegmentIndex && hasRoom(meta)
+  return isEarlier
+    ? meta.lastEventId
+    : judge(found, { lastSegmentIndex, lastEventId: 0, isClosed: false }).end.lastEventId
+}
+
 const whyNot = (meta: Meta, shown: ShownEnd): string | undefined => {
   if (!hasRoom(meta)) return "no log comes so far"
   if (shown.lastSegmentIndex < 0) return undefined

@@ -36,7 +36,7 @@ import type { SegmentDirectoryReader } from "../DirectoryReader.ts"
 import { beginsAfter } from "../HoleBetween.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart, verifySegment } from "../segment/SegmentReader.ts"
-import { judge } from "./HintedEnd.ts"
+import { judge, lastIdTold } from "./HintedEnd.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { readPrefix, writePrefix } from "./SegmentPrefix.ts"
 import type { SegmentPrefix } from "./SegmentPrefix.ts"
@@ -295,8 +295,9 @@ const lossIn = Effect.fnUntraced(function*(
   // Held against what stays: a newer segment may have been moved away before, and its index is not used again either.
   const hinted = judge(found, { lastSegmentIndex, lastEventId: lastBefore ?? 0, isClosed: false })
   // When nothing older is left, only the meta file tells where the ids of the segment begin.
-  const shown = yield* lastIdIn(file, lastBefore ?? hinted.end.lastEventId)
-  const end = { ...hinted.end, lastEventId: Math.max(shown, hinted.end.lastEventId) }
+  const told = lastBefore ?? lastIdTold(found, lastSegmentIndex)
+  const shown = yield* lastIdIn(file, told)
+  const end = { ...hinted.end, lastEventId: Math.max(shown, told, hinted.end.lastEventId) }
   const given = end.lastEventId > (lastBefore ?? 0) ? { lastOffset: 0, ...end } : undefined
   return { loss: yield* lossOf(move, { lastBefore, firstAfter, lastGivenId: end.lastEventId }), given }
 })

@@ -38,7 +38,7 @@ import { requireOptions } from "../../internal/options.ts"
 import { readingFields } from "../ReadingOptions.ts"
 import type { SegmentCorrupt } from "../segment/SegmentCorrupt.ts"
 import { readStart } from "../segment/SegmentReader.ts"
-import { judge } from "./HintedEnd.ts"
+import { judge, lastIdTold } from "./HintedEnd.ts"
 import * as Quarantine from "./Quarantine.ts"
 import { lastIdIn } from "./SegmentLastId.ts"
 import { verify } from "./Verify.ts"
@@ -234,9 +234,7 @@ const plan = Effect.fnUntraced(function*(directory: SegmentDirectory) {
     const isNewest = !told.some((other) => other.segmentIndex > segmentIndex)
     const shown = Math.max(prefix?.lastEventId ?? 0, lastEventIdBefore(told, segmentIndex))
     // When nothing older is left, only the meta file tells where the ids of the segment begin.
-    const before = shown > 0
-      ? shown
-      : judge(found, { lastSegmentIndex: newest, lastEventId: 0, isClosed: false }).end.lastEventId
+    const before = shown > 0 ? shown : lastIdTold(found, newest)
     lastGivenId = Math.max(lastGivenId, yield* lastIdIn(file, isNewest ? before : undefined))
     plans.push({
       file,

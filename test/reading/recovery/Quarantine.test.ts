@@ -297,6 +297,23 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
       }
     }))
 
+  it.effect("that is the only one gives no id out again, also when the meta file names the one before it", () =>
+    Effect.gen(function*() {
+      for (const isRepaired of [false, true]) {
+        const simulated = yield* SimulatedDisk.make({ seed: 1 })
+        yield* Effect.gen(function*() {
+          const wal = buildWal({ layout, segments: [500, 10], commitEvents: 5 })
+          wal[1]!.bytes.fill(0xff, 48)
+          yield* put(directory, hot(wal[1]!))
+          yield* MetaStore.write(directory, { lastOffset: 1, lastSegmentIndex: 0, lastEventId: 500 })
+          if (isRepaired) yield* Effect.scoped(repair({ directory, apply: true }))
+          else yield* quarantineSegment(where, 1)
+          const { origin } = yield* Recovery.open({ directory, naming: defaultNaming, version: layout.version })
+          assert.isAtLeast(origin.lastEventId, 510, isRepaired ? "repaired" : "in quarantine")
+        }).pipe(Effect.provideService(Disk, simulated.disk))
+      }
+    }))
+
   it.effect("leaves its place acknowledged when its index is not used again, also where it costs no event", () =>
     Effect.gen(function*() {
       let acknowledged = 0
