@@ -67,6 +67,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** The files that note the wall clock's time, for people and for other programs. */
 const stampMakers: ReadonlyArray<string> = [
   "src/cli/doctor/HostFacts.ts",
+  "src/cli/running/inspect.ts",
   "src/cli/views/DirectoryReport.ts",
   "src/disk/LockSocket.ts",
   "src/maintainer/MaintainerService.ts",

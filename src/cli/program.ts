@@ -18,10 +18,12 @@ import * as References from "effect/References"
 import * as NodeDisk from "../disk/NodeDisk.ts"
 import { archive } from "./commands/archive.ts"
 import { backup } from "./commands/backup.ts"
+import { check } from "./commands/check.ts"
 import { doctor } from "./commands/doctor.ts"
 import { dump } from "./commands/dump.ts"
 import { exportEvents } from "./commands/export.ts"
 import { free } from "./commands/free.ts"
+import { grep } from "./commands/grep.ts"
 import { inspect } from "./commands/inspect.ts"
 import { maintain } from "./commands/maintain.ts"
 import { record } from "./commands/record.ts"
@@ -41,6 +43,7 @@ export const command = Command.make("effect-wal").pipe(
   Command.withSubcommands([
     record,
     replay,
+    grep,
     verify,
     inspect,
     dump,
@@ -51,6 +54,7 @@ export const command = Command.make("effect-wal").pipe(
     maintain,
     free,
     stats,
+    check,
     top,
     doctor
   ])

@@ -58,11 +58,11 @@ const durationParts: ReadonlyArray<string> = [
 /** Parses an amount of bytes: `262144`, `256KiB`, `16MiB`, `1.5MB`. */
 export const parseBytes = (text: string): Option.Option<number> => bytesOf(/^\d+$/.test(text) ? Number(text) : text)
 
-const millisPerUnit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const millisPerUnit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Parses a duration as the command line has it: `250ms`, `2s`, `1.5s`, `10m`, `1h`. */
+/** Parses a duration as the command line has it: `250ms`, `2s`, `1.5s`, `10m`, `1h`, `7d`. */
 export const parseDuration = (text: string): Option.Option<Duration.Duration> => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
   return match === null
     ? Option.none()
     : Option.some(Duration.millis(Number(match[1]) * millisPerUnit[match[2] as keyof typeof millisPerUnit]))

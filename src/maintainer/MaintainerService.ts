@@ -182,6 +182,8 @@ export interface MaintainerService {
    * layer drains when its scope closes.
    */
   readonly drain: Effect.Effect<DrainReceipt>
+  /** Succeeds with the receipt of the layer's own drain, when it is over: for those who wait outside of its scope. */
+  readonly drained: Effect.Effect<DrainReceipt>
   /**
    * Compresses the closed segments before this one, oldest first, although the limits let them stay as they are. No
    * start continues a compressed segment. Lasts until the maintainer closes.
@@ -390,7 +392,8 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     },
     options.drainMax
   ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
-  yield* Effect.addFinalizer(() => drainOnce)
+  const drained = yield* Deferred.make<DrainReceipt>()
+  yield* Effect.addFinalizer(() => Effect.flatMap(drainOnce, (receipt) => Deferred.succeed(drained, receipt)))
 
   return SegmentMaintainer.of({
     directory,
@@ -418,6 +421,7 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
       }),
     archiveProblem: (problem) => Effect.sync(() => void (state.archiveProblem = problem)),
     drain: drainOnce,
+    drained: Deferred.await(drained),
     freezeBefore: (segmentIndex) =>
       Effect.sync(() => {
         requireWhole("segmentIndex", segmentIndex)

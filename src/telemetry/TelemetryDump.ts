@@ -11,7 +11,7 @@ const nameWidth = 30
 
 const line = (name: string, text: string): string => `${name.padEnd(nameWidth)}${text}`
 
-const scales = [["h", 3.6e12], ["min", 6e10], ["s", 1e9], ["ms", 1e6], ["µs", 1e3]] as const
+const scales = [["d", 8.64e13], ["h", 3.6e12], ["min", 6e10], ["s", 1e9], ["ms", 1e6], ["µs", 1e3]] as const
 
 const short = (value: number): string => {
   if (value >= 100) return value.toFixed(0)

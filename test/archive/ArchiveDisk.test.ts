@@ -136,7 +136,8 @@ describe("an archive alone", () => {
             Output,
             Output.of({
               write: (data) => Effect.sync(() => void (lines += Buffer.from(data).toString())),
-              say: () => {}
+              say: () => {},
+              columns: () => undefined
             })
           ),
           Effect.provide(NodeServices.layer)

@@ -217,13 +217,17 @@ export const atTerminal = (
   )
 
 /** Runs a command that reads no input in this process. */
-export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
+export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => hereAt(undefined, ...args)
+
+/** The same, as at a terminal that is so wide. */
+export const hereAt = (columns: number | undefined, ...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
   Effect.gen(function*() {
     const stdout: Array<Buffer> = []
     let stderr = ""
     const output = Output.of({
       write: (data) => Effect.sync(() => void stdout.push(Buffer.from(data))),
-      say: (line) => void (stderr += `effect-wal: ${line}\n`)
+      say: (line) => void (stderr += `effect-wal: ${line}\n`),
+      columns: () => columns
     })
     const console: Console.Console = {
       ...globalThis.console,

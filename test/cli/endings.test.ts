@@ -47,6 +47,8 @@ describe("a reader that goes away", () => {
     [0, "dump", "--dir", at("log"), "--segment", "0"],
     [0, "stats", "--dir", at("log")],
     [0, "top", "--dir", at("log")],
+    [2, "check", "--dir", at("log")],
+    [0, "grep", "--dir", at("log"), "."],
     [0, "backup", "--dir", at("log"), "--to", at("copy")],
     [0, "verify", "--dir", at("log")],
     [1, "verify", "--dir", at("damaged")],

@@ -1,7 +1,7 @@
 /** Declares `effect-wal maintain`; `../running/maintain.ts` runs it. */
 import * as Command from "effect/cli/Command"
 import { directoryFlag, switchFlag } from "../flags/flags.ts"
-import { onDamagedFlag, retentionFlags } from "../flags/retentionFlags.ts"
+import { maintainerFlags } from "../flags/maintainerFlags.ts"
 import { lazily } from "./lazily.ts"
 
 /** The command. */
@@ -9,8 +9,7 @@ export const maintain = Command.make(
   "maintain",
   {
     dir: directoryFlag,
-    ...retentionFlags,
-    onDamaged: onDamagedFlag,
+    ...maintainerFlags,
     json: switchFlag("json", "Print each action as a line of JSON")
   },
   lazily(async () => (await import("../running/maintain.ts")).maintain)

@@ -9,8 +9,8 @@ import { segmentBytesDefault } from "../../recorder/SegmentBytes.ts"
 import { archiveFlag } from "../flags/archiveFlag.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { framingFlag, longLineFlag } from "../flags/framingFlags.ts"
+import { maintainerFlags } from "../flags/maintainerFlags.ts"
 import { metricsFlag } from "../flags/metricsFlag.ts"
-import { onDamagedFlag, retentionFlags } from "../flags/retentionFlags.ts"
 import type { CommitPolicy } from "../running/record.ts"
 import { lazily } from "./lazily.ts"
 
@@ -41,8 +41,7 @@ const flags = {
     ),
     Flag.withDefault(segmentBytesDefault)
   ),
-  ...retentionFlags,
-  onDamaged: onDamagedFlag,
+  ...maintainerFlags,
   archive: Flag.optional(archiveFlag),
   framing: framingFlag,
   onLongLine: longLineFlag,

@@ -46,13 +46,14 @@ export const rangeOf = Effect.fnUntraced(function*({ from, since, to, until }: G
 
 /**
  * Writes the events of a replay, as the bytes that `join` makes of each block. If no beginning is given and the oldest
- * events were deleted, reports where the log begins. Shows the progress only if the events go to a file: the reader of
- * a pipe may write to the same terminal.
+ * events were deleted, reports where the log begins. Ends before the end of the range when `isOver`. Shows the progress
+ * only if the events go to a file: the reader of a pipe may write to the same terminal.
  */
 export const writeEvents = Effect.fnUntraced(function*(
   options: Replay.ReplayOptions,
   label: string,
-  join: (block: VerifiedBlock) => string | Uint8Array
+  join: (block: VerifiedBlock) => string | Uint8Array,
+  isOver: () => boolean = () => false
 ) {
   const { from, to } = options
   /** Not known before the first block when the range begins with a time. */
@@ -76,13 +77,14 @@ export const writeEvents = Effect.fnUntraced(function*(
     total: lastId === undefined || firstId === undefined ? undefined : lastId - firstId + 1
   })
   const writing = Stream.runForEachArray(
-    Replay.blocks(options),
+    Stream.takeWhile(Replay.blocks(options), () => !isOver()),
     // The next read overwrites a block's memory, so each block is written before the next one is requested.
     (blocks) =>
       Effect.forEach(blocks, (block) => {
         firstId ??= block.firstEventId
         writtenId = block.lastEventId
-        return writeOutput(join(block))
+        const text = join(block)
+        return text.length === 0 ? Effect.void : writeOutput(text)
       }, { discard: true })
   )
   yield* withProgress(writing, look, isWanted)

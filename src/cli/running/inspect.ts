@@ -2,6 +2,7 @@
  * `effect-wal inspect`: lists the segments, one row each, from their headers. The content is not checked; `verify` does
  * that. Only a segment that is still open is read to its end, because its header has no counts yet.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
@@ -10,6 +11,7 @@ import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { forEachSegment, makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
+import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
@@ -35,8 +37,10 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
   const foreign = foreignNames(listing.foreign)
   const { unsafe } = listing
   if (json) return yield* writeJson({ directory: dir, segments, holes, foreign, unsafe })
+  const recorder = yield* Effect.catchTag(Monitor.read(dir), "MonitorError", () => Effect.succeed(undefined))
+  const holders = recorder?.maintainer.holds.filter(({ isExceeded }) => !isExceeded)
   yield* writeLines([
-    ...table(segments),
+    ...table(segments, yield* Clock.currentTimeMillis, holders),
     ...segments.filter(({ detail }) => detail !== "").map(({ detail }) => `note: ${detail}`),
     ...holes.map((hole) => `hole: ${formatHole(hole)}`),
     ...(acknowledged.fault === "" ? [] : [`note: ${acknowledged.fault}; it is ignored`]),

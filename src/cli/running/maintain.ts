@@ -13,33 +13,32 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { lockName } from "../../disk/FileNames.ts"
 import type { AloneOptions } from "../../maintainer/MaintainerOptions.ts"
-import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
-import type { DrainReceipt } from "../../maintainer/SegmentMaintainer.ts"
 import * as SegmentWatcher from "../../maintainer/SegmentWatcher.ts"
 import type { StepOutcome } from "../../maintainer/steps/StepOutcome.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import * as SegmentQueues from "../../shared/SegmentQueues.ts"
 import * as Telemetry from "../../telemetry/Telemetry.ts"
+import { maintainerOptions } from "../flags/maintainerFlags.ts"
+import type { GivenMaintenance } from "../flags/maintainerFlags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
-import { clampLimits } from "../flags/retentionFlags.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
+import { formatReceipt } from "../views/Receipt.ts"
 
 /** What its flags give. */
-interface Given extends RetentionLimits {
+interface Given extends GivenMaintenance {
   readonly dir: string
-  readonly onDamaged: "keep" | "quarantine"
   readonly json: boolean
 }
 
 /** Runs the command. */
-export const maintain = Effect.fnUntraced(function*({ dir, json, onDamaged, ...given }: Given) {
+export const maintain = Effect.fnUntraced(function*({ dir, json, ...given }: Given) {
   yield* requireDirectory(dir)
-  const limits = yield* clampLimits(given)
-  const receipt = yield* runMaintainer({ directory: dir, limits, onDamaged, writer: "other" }, json)
-  yield* json ? writeJson({ action: "drained", ...receipt }) : say(formatReceipt(dir, receipt))
+  const options = yield* maintainerOptions(given)
+  const receipt = yield* runMaintainer({ directory: dir, ...options, writer: "other" }, json)
+  yield* json ? writeJson({ action: "drained", ...receipt }) : say(`${dir}: ${formatReceipt(receipt)}`)
 })
 
 const runMaintainer = Effect.fnUntraced(function*(options: AloneOptions, json: boolean) {
@@ -103,7 +102,3 @@ const lineOf = (outcome: StepOutcome): string => {
       return `failed${outcome.isFinal ? "" : ", will be tried again"}: ${outcome.message}`
   }
 }
-
-const formatReceipt = (directory: string, { done, left, millis }: DrainReceipt): string =>
-  `${directory}: drained in ${millis} ms: ${done.persist} persisted, ${done.freeze} frozen, ${done.free} deleted; ` +
-  `${left.persist + left.freeze + left.free} left`

@@ -9,7 +9,6 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Archive from "../../archive/Archive.ts"
 import { workersMax } from "../../maintainer/MaintainerOptions.ts"
-import type { RetentionLimits } from "../../maintainer/retention/Retention.ts"
 import { reportWaiting } from "../../maintainer/Waiting.ts"
 import * as Recovery from "../../reading/recovery/Recovery.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
@@ -22,9 +21,10 @@ import { makeSplitter } from "../events/EventFraming.ts"
 import type { EventSplitter } from "../events/EventFraming.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import type { Framing, LongLineRule } from "../flags/framingFlags.ts"
+import { clamp, maintainerOptions } from "../flags/maintainerFlags.ts"
+import type { GivenMaintenance } from "../flags/maintainerFlags.ts"
 import { layerMetrics } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
-import { clamp, clampLimits } from "../flags/retentionFlags.ts"
 import { storeOf } from "../stores/storeOf.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { withProgress } from "../terminal/Progress.ts"
@@ -34,10 +34,9 @@ import { formatSummary, progressOf, requireDurable, servicesOf, summarize } from
 import type { Counts, Recording } from "../views/Recording.ts"
 
 /** What its flags give. */
-interface Given extends RetentionLimits {
+interface Given extends GivenMaintenance {
   readonly dir: string
   readonly segmentBytes: number
-  readonly onDamaged: "keep" | "quarantine"
   readonly archive: Option.Option<ArchiveAddress>
   readonly framing: Framing
   readonly onLongLine: LongLineRule
@@ -54,14 +53,13 @@ export const record = Effect.fnUntraced(function*(given: Given) {
     return yield* new UsageFailure({ message: "--on-long-line is for --framing lines" })
   }
   yield* refuseFile(given.dir)
-  const limits = yield* clampLimits(given)
+  const maintenance = yield* maintainerOptions(given)
   const threads = yield* clamp("--threads", given.threads, 0, workersMax)
   const { commit } = given
   const options: Wal.WalOptions = {
     directory: given.dir,
     segmentBytesMax: given.segmentBytes,
-    limits,
-    onDamaged: given.onDamaged,
+    ...maintenance,
     ...(Option.isSome(given.archive) ? { onArchiveBehind: "keep" as const } : {}),
     flushEvery: typeof commit === "object" ? commit.everyMillis : 0,
     commit: commit === "every" ? "onCommit" : commit === "rotate" ? "onRotate" : "onTimer"

@@ -14,18 +14,35 @@ import { directoryLines, readStats, recorderLines } from "../views/Stats.ts"
 interface Given {
   readonly dir: string
   readonly json: boolean
+  readonly verbose: boolean
+  readonly watch: boolean
   readonly prometheus: boolean
 }
 
+/** How often `--watch` prints. */
+const watchInterval = "2 seconds"
+
 /** Runs the command. */
-export const stats = Effect.fnUntraced(function*({ dir, json, prometheus }: Given) {
+export const stats = Effect.fnUntraced(function*(given: Given) {
+  const { dir, json, prometheus, verbose, watch } = given
   if (json && prometheus) return yield* new UsageFailure({ message: "give --json or --prometheus, not both" })
+  if ((json || prometheus) && verbose) {
+    return yield* new UsageFailure({ message: "--verbose is for people; --json and --prometheus have everything" })
+  }
+  if (prometheus && watch) return yield* new UsageFailure({ message: "give --prometheus or --watch, not both" })
   yield* requireDirectory(dir)
-  const found = yield* readStats(dir, !json)
+  if (!watch) return yield* print(given)
+  const again = Effect.andThen(json ? Effect.void : writeLines([""]), print(given))
+  yield* print(given)
+  yield* Effect.forever(Effect.andThen(Effect.sleep(watchInterval), again))
+})
+
+const print = Effect.fnUntraced(function*({ dir, json, prometheus, verbose, watch }: Given) {
+  const found = yield* readStats(dir, !json && !watch)
   if (json) return yield* writeJson({ source: found.source, ...found.report })
   if (prometheus) {
     if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
     return yield* writeOutput(prometheusText(found.report.telemetry, { log: found.report.directory }))
   }
-  yield* writeLines(found.source === "recorder" ? recorderLines(found.report) : directoryLines(found.report))
+  yield* writeLines(found.source === "recorder" ? recorderLines(found.report, verbose) : directoryLines(found.report))
 })

@@ -12,9 +12,10 @@ import { plainText } from "../../internal/plainText.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { writeLines } from "../terminal/StandardStreams.ts"
+import { wrapped } from "../terminal/wrapped.ts"
 import { readStats } from "../views/Stats.ts"
 import type { Stats } from "../views/Stats.ts"
-import { topFrame } from "../views/TopFrame.ts"
+import { topFrame, Trend } from "../views/TopFrame.ts"
 
 /** What its flags give. */
 interface Given {
@@ -68,14 +69,18 @@ export const live = <E extends { readonly message: string }, R>(
     const terminal = yield* Terminal.Terminal
     yield* Effect.acquireRelease(terminal.display(enter), () => Effect.ignore(terminal.display(leave)))
     let before: Stats | undefined
+    const trend = new Trend()
 
     const draw = Effect.gen(function*() {
       const found = yield* Effect.result(look)
-      const lines = found._tag === "Failure" ? [found.failure.message] : topFrame(found.success, before)
+      if (found._tag === "Success") trend.add(found.success, before)
+      const lines = found._tag === "Failure" ? [found.failure.message] : topFrame(found.success, before, trend)
       before = found._tag === "Failure" ? before : found.success
       const columns = (yield* terminal.columns) || unknownSize.columns
       const rows = (yield* terminal.rows) || unknownSize.rows
-      const shown = lines.slice(0, rows - 1).map((line) => plainText(line).slice(0, columns))
+      const hint = options.hasKeys ? ["q ends this view"] : []
+      const shown = lines.flatMap((line) => wrapped(plainText(line), columns)).slice(0, rows - 1 - hint.length)
+      shown.push(...hint)
       if (options.isColoured && shown[0] !== undefined) shown[0] = bold(shown[0])
       yield* terminal.display(home + shown.map((line) => `${line}${clearToEndOfLine}`).join("\r\n") + clearBelow)
     })

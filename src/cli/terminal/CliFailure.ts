@@ -12,7 +12,7 @@ import { types } from "node:util"
 export const exitCodes: ReadonlyArray<readonly [code: string, meaning: string]> = [
   ["0", "done; also when the reader of standard output goes away"],
   ["1", "failed, with the reason in one line on standard error; or something is wrong, and the report lists it"],
-  ["2", "wrong usage; nothing was done"],
+  ["2", "wrong usage, and nothing was done; or check found something critical"],
   ["129, 130, 131, 143", "ended by SIGHUP, SIGINT, SIGQUIT or SIGTERM before it was done"]
 ]
 
@@ -30,6 +30,14 @@ export class UsageFailure extends Schema.TaggedError<UsageFailure>()("UsageFailu
 export class FaultsFound extends Schema.TaggedError<FaultsFound>()("FaultsFound", {}) {
   override get message(): string {
     return "faults were found"
+  }
+}
+
+/** Ends `check`, which has told what is wrong: 1 for a warning, 2 when it is critical. Prints nothing more. */
+export class CheckFailed extends Schema.TaggedError<CheckFailed>()("CheckFailed", { code: Schema.Int }) {
+  override readonly [Runtime.errorExitCode] = this.code
+  override get message(): string {
+    return "the check has found something"
   }
 }
 
@@ -57,7 +65,10 @@ export class Stopped extends Schema.TaggedError<Stopped>()("Stopped", { code: Sc
  */
 export const lineOf = (cause: Cause.Cause<unknown>): string | undefined => {
   const error = Cause.squash(cause)
-  if ([BrokenPipe, FaultsFound, Stopped].some((quiet) => error instanceof quiet) || CliError.isCliError(error)) {
+  if (
+    [BrokenPipe, CheckFailed, FaultsFound, Stopped].some((quiet) => error instanceof quiet) ||
+    CliError.isCliError(error)
+  ) {
     return undefined
   }
   const text = messageOf(cause)

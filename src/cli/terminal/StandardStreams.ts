@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import { plainText } from "../../internal/plainText.ts"
 import { BrokenPipe, FaultsFound, OperatingFailure } from "./CliFailure.ts"
 import { onFirstSignal } from "./Signals.ts"
+import { wrapped } from "./wrapped.ts"
 
 /** An open standard input. */
 export interface StandardInput {
@@ -107,11 +108,17 @@ export interface Output {
   readonly write: (data: string | Uint8Array) => Effect.Effect<void, BrokenPipe | OperatingFailure>
   /** Writes one line to standard error. */
   readonly say: (line: string) => void
+  /** How wide the terminal is that standard output goes to; `undefined` when it goes elsewhere. */
+  readonly columns: () => number | undefined
 }
 
 /** The service key of `Output`, with the standard streams as its default. */
 export const Output: Context.Reference<Output> = Context.Reference("effect-wal/cli/Output", {
-  defaultValue: () => ({ write: writeStandardOutput, say: sayUnsafe })
+  defaultValue: () => ({
+    write: writeStandardOutput,
+    say: sayUnsafe,
+    columns: () => process.stdout.isTTY ? process.stdout.columns || undefined : undefined
+  })
 })
 
 const writeStandardOutput: Output["write"] = (data) =>
@@ -134,9 +141,13 @@ export const writeOutput: Output["write"] = (data) => Effect.flatMap(Output, (ou
 export const writeJson = (value: unknown): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
   writeOutput(`${plainText(JSON.stringify(value))}\n`)
 
-/** Writes lines to standard output, as plain text (see `plainText`). */
+/** Writes lines to standard output, as plain text (see `plainText`). A terminal gets no line longer than it is wide. */
 export const writeLines = (lines: ReadonlyArray<string>): Effect.Effect<void, BrokenPipe | OperatingFailure> =>
-  lines.length === 0 ? Effect.void : writeOutput(`${lines.map(plainText).join("\n")}\n`)
+  Effect.flatMap(Output, (output) => {
+    const columns = output.columns()
+    const shown = lines.map(plainText).flatMap((line) => columns === undefined ? [line] : wrapped(line, columns))
+    return shown.length === 0 ? Effect.void : output.write(`${shown.join("\n")}\n`)
+  })
 
 /**
  * Writes a report. Fails with `FaultsFound` if the report lists a fault, even when the reader goes away before its end:
@@ -155,7 +166,9 @@ export const say = (line: string): Effect.Effect<void> => Effect.map(Output, (ou
 
 /** Writes the line to the standard error of the process itself, at once. */
 export const sayUnsafe = (line: string): void => {
-  process.stderr.write(`effect-wal: ${plainText(line)}\n`)
+  const text = `effect-wal: ${plainText(line)}`
+  const { columns, isTTY } = process.stderr
+  process.stderr.write(`${isTTY && columns > 0 ? wrapped(text, columns).join("\n") : text}\n`)
 }
 
 /**

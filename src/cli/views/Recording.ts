@@ -1,6 +1,7 @@
 /** Describes a recording: its progress, whether everything became durable, and a summary at its end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { DrainReceipt } from "../../maintainer/Drain.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
 import type * as Wal from "../../recorder/WalParts.ts"
@@ -10,6 +11,7 @@ import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import type { Progress } from "../terminal/Progress.ts"
+import { formatReceipt } from "./Receipt.ts"
 
 /** The services of a recording. */
 export interface Recording {
@@ -96,7 +98,8 @@ interface RecordSummary {
   readonly failures: number
   /** From the first read to the end of the drain. */
   readonly millis: number
-  readonly drainMillis: number
+  /** What the maintainer did at the end, when nothing more came. */
+  readonly drain: DrainReceipt
   readonly eventsPerSecond: number
 }
 
@@ -109,6 +112,7 @@ export const summarize = Effect.fnUntraced(function*(
   endedBy: string
 ) {
   const status = yield* maintainer.status
+  const drain = yield* maintainer.drained
   const { counters, operations } = yield* telemetry.snapshot
   const now = performance.now()
   const millis = now - counts.startMillis
@@ -131,7 +135,7 @@ export const summarize = Effect.fnUntraced(function*(
       : Number((counters.compressionBytesIn / counters.compressionBytesOut).toFixed(3)),
     failures: status.failures,
     millis: Math.round(millis),
-    drainMillis: Math.round(now - counts.drainStartMillis),
+    drain,
     eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
   }
   return summary
@@ -147,5 +151,5 @@ export const formatSummary = (summary: RecordSummary): string => {
   return `${summary.directory}: ${events}; ${summary.hotSegments} hot, ${summary.coldSegments} cold, ` +
     `${summary.deletedSegments} deleted segments${ratio}` +
     (summary.longLines === 0 ? "" : `; ${summary.longLines} long lines`) +
-    (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`)
+    (summary.endedBy === "input" ? "" : `; ended by ${summary.endedBy}`) + `; ${formatReceipt(summary.drain)}`
 }

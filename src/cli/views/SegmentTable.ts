@@ -3,6 +3,10 @@ import * as Effect from "effect/Effect"
 import { openScoped, readFully } from "../../disk/Disk.ts"
 import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { frameHeaderBytesMax, Lz4FrameError, parseFrameHeader } from "../../format/lz4/Lz4Frame.ts"
+import { plainText } from "../../internal/plainText.ts"
+import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { count, formatTable } from "./Columns.ts"
+import type { Column } from "./Columns.ts"
 
 /** A row of the table. Ids are 0 while there are no events. */
 export interface InspectedSegment {
@@ -48,31 +52,59 @@ export const ratioOf = (file: SegmentFile, bytes: number) =>
 /** Formats a time of a header as ISO 8601, UTC; empty when the header has none. */
 export const timeOf = (nanos: bigint): string => nanos === 0n ? "" : new Date(Number(nanos / 1_000_000n)).toISOString()
 
-const columns = ["index", "state", "events", "first", "last", "bytes", "ratio", "created", "closed"]
-/** The columns of numbers, which are aligned to the right. */
-const rightColumns = [0, 2, 3, 4, 5, 6]
+const columns: ReadonlyArray<Column> = [
+  { name: "index", align: "right" },
+  { name: "state", align: "left" },
+  { name: "events", align: "right" },
+  { name: "first", align: "right" },
+  { name: "last", align: "right" },
+  { name: "size", align: "right" },
+  { name: "ratio", align: "right" },
+  { name: "closed", align: "right" },
+  { name: "", align: "left" }
+]
 
-/** Formats the segments as a table: the names of the columns, then one row per segment. */
-export const table = (segments: ReadonlyArray<InspectedSegment>): ReadonlyArray<string> => {
-  const rows = [
-    columns,
-    ...segments.map((segment) => [
+const legend = "open: being filled   hot: as it was written   cold: compressed; ratio: to its size before"
+
+/**
+ * Formats the segments as a table for people: a row each, their sum, and what the words mean. `holders` are the readers
+ * that hold segments from an index on.
+ */
+export const table = (
+  segments: ReadonlyArray<InspectedSegment>,
+  nowMillis: number,
+  holders: ReadonlyArray<{ readonly name: string; readonly fromSegmentIndex: number }> = []
+): ReadonlyArray<string> => {
+  if (segments.length === 0) return ["no segments"]
+  const rows = segments.map((segment) => {
+    const heldBy = holders.filter(({ fromSegmentIndex }) => fromSegmentIndex <= segment.segmentIndex)
+    return [
       String(segment.segmentIndex),
-      segment.state,
-      String(segment.events),
-      String(segment.firstEventId),
-      String(segment.lastEventId),
-      String(segment.bytes),
+      segment.state === "damaged" ? "DAMAGED" : segment.state,
+      count(segment.events),
+      segment.events === 0 ? "-" : count(segment.firstEventId),
+      segment.events === 0 ? "-" : count(segment.lastEventId),
+      formatBytes(segment.bytes),
       segment.ratio === 0 ? "-" : segment.ratio.toFixed(2),
-      segment.created === "" ? "-" : segment.created,
-      segment.closed === "" ? "-" : segment.closed
-    ])
-  ]
-  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row.map((cell, column) => {
-      const width = widths[column] ?? 0
-      return rightColumns.includes(column) ? cell.padStart(width) : cell.padEnd(width)
-    }).join("  ").trimEnd()
-  )
+      segment.closed === "" ? "-" : ageText(nowMillis - Date.parse(segment.closed)),
+      heldBy.length === 0 ? "" : `held by ${heldBy.map(({ name }) => plainText(name)).join(", ")}`
+    ]
+  })
+  return [...formatTable(columns, rows), "", sumText(segments), legend]
 }
+
+const sumText = (segments: ReadonlyArray<InspectedSegment>): string => {
+  const sum = (value: (segment: InspectedSegment) => number) =>
+    segments.reduce((total, segment) => total + value(segment), 0)
+  const bytes = sum(({ bytes }) => bytes)
+  const told = segments.filter(({ ratio }) => ratio > 0)
+  const content = told.reduce((total, { bytes, ratio }) => total + bytes * ratio, 0)
+  const toldBytes = told.reduce((total, { bytes }) => total + bytes, 0)
+  return `${segments.length === 1 ? "1 segment" : `${count(segments.length)} segments`}, ${
+    count(sum(({ events }) => events))
+  } events, ${formatBytes(bytes)}` +
+    (toldBytes === 0 ? "" : `, ratio ${(content / toldBytes).toFixed(2)}`)
+}
+
+/** How long ago something was; a clock that was set back makes it less than nothing. */
+const ageText = (millis: number): string => millis < 0 ? "later" : `${formatNanos(millis * 1e6)} ago`

@@ -11,8 +11,11 @@ import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import type { MonitorError } from "../../recorder/monitor/MonitorError.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { OperationName } from "../../telemetry/Counters.ts"
+import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import { dump, formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
+import { count } from "./Columns.ts"
 import { readDirectory } from "./DirectoryReport.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
 
@@ -41,14 +44,31 @@ export const readStats = (
 
 const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
 
-/** Formats the report of a recorder: the state of the log and what holds it back, then the whole telemetry. */
-export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
-  const { arena, failures, maintainer, positions } = report
+/** Formats the report of a recorder: the state of the log and what holds it back; `isVerbose`: all of its telemetry. */
+export const recorderLines = (report: MonitorReport, isVerbose: boolean): ReadonlyArray<string> => {
+  const { arena, failures, maintainer, positions, telemetry: { gauges, operations } } = report
   return [
     line("recorder", `process ${report.pid}, up ${formatNanos(report.uptimeMillis * 1e6)}`),
     line("directory", report.directory),
-    line("newest event", `${positions.appended}, durable ${positions.durable}, compressed ${positions.compressed}`),
-    line("deleted before event", String(positions.deletedBefore)),
+    line(
+      "newest event",
+      `${count(positions.appended)}, durable ${count(positions.durable)}, compressed ${count(positions.compressed)}`
+    ),
+    line("deleted before event", count(positions.deletedBefore)),
+    line(
+      "not durable yet",
+      gauges.durableLagEvents === 0
+        ? "nothing"
+        : `${count(gauges.durableLagEvents)} events, the oldest for ${formatNanos(gauges.durableLagMillis * 1e6)}`
+    ),
+    line("hot segments", `${gauges.hotSegments} of ${gauges.maxHotSegments}, ${formatBytes(gauges.hotBytes)}`),
+    line(
+      "cold segments",
+      `${gauges.coldSegments}${gauges.maxColdSegments === 0 ? "" : ` of ${gauges.maxColdSegments}`}, ` +
+        formatBytes(gauges.coldBytes)
+    ),
+    line("disk free", formatBytes(gauges.diskFreeBytes)),
+    ...(["commit", "sync"] as const).map((name) => line(name, latencyText(operations[name]))),
     line(
       "arena",
       `${arena.slots} slots of ${formatBytes(arena.slotBytes)}: ${arena.active} active (${
@@ -70,8 +90,17 @@ export const recorderLines = (report: MonitorReport): ReadonlyArray<string> => {
       )
     ),
     ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
-    ...dump(report.telemetry).trimEnd().split("\n")
+    ...(isVerbose ? dump(report.telemetry).trimEnd().split("\n") : [])
   ]
+}
+
+/** How long an operation takes, since the start. */
+const latencyText = ({ latency, maxNanos }: MonitorReport["telemetry"]["operations"][OperationName]): string => {
+  if (latency.length === 0) return "none"
+  const [p50, p99] = [percentiles.p50, percentiles.p99].map((part) =>
+    formatNanos(Math.min(maxNanos, percentileNanos(latency, part)))
+  )
+  return `${count(countOf(latency))} times, p50 ${p50}, p99 ${p99}, at most ${formatNanos(maxNanos)}`
 }
 
 const holeLines = (holes: ReadonlyArray<AcknowledgedHole>): ReadonlyArray<string> =>

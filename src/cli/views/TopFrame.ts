@@ -9,20 +9,57 @@ import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { bar, sparkline } from "./Drawing.ts"
 import { archiveText, directoryLines, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
-/** Formats the lines of a picture; the first one is its title. */
-export const topFrame = (now: Stats, before: Stats | undefined): ReadonlyArray<string> => {
-  if (now.source === "directory") return [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
-  // The counters of another process start at 0 again, so its report cannot be compared.
-  const isSame = before?.source === "recorder" && before.report.pid === now.report.pid &&
-    before.report.startedMillis === now.report.startedMillis && before.report.uptimeMillis < now.report.uptimeMillis
-  return recorderFrame(now.report, isSame ? before.report : undefined)
+/** How many looks the sparklines show: a minute of them at the usual interval. */
+const looksShown = 60
+
+/** What a picture shows of the looks before it, the newest last. */
+export class Trend {
+  readonly eventsPerSecond: Array<number> = []
+  readonly commitNanos: Array<number> = []
+
+  /** Takes a look and the one before it. What cannot be compared begins anew. */
+  add(now: Stats, before: Stats | undefined): void {
+    const compared = comparable(now, before)
+    if (now.source === "directory" || compared === undefined) {
+      this.eventsPerSecond.length = 0
+      this.commitNanos.length = 0
+      return
+    }
+    const seconds = (now.report.uptimeMillis - compared.uptimeMillis) / 1000
+    const written = now.report.telemetry.counters.eventsWritten - compared.telemetry.counters.eventsWritten
+    const commits = subtract(
+      now.report.telemetry.operations.commit.latency,
+      compared.telemetry.operations.commit.latency
+    )
+    this.eventsPerSecond.push(written / seconds)
+    this.commitNanos.push(commits.length === 0 ? 0 : percentileNanos(commits, percentiles.p99))
+    for (const values of [this.eventsPerSecond, this.commitNanos]) values.splice(0, values.length - looksShown)
+  }
 }
 
-const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): ReadonlyArray<string> => {
-  const { maintainer, telemetry: { counters, gauges } } = now
+/** Formats the lines of a picture; the first one is its title. */
+export const topFrame = (now: Stats, before: Stats | undefined, trend?: Trend): ReadonlyArray<string> =>
+  now.source === "directory"
+    ? [`effect-wal top  ${now.report.directory}`, "", ...directoryLines(now.report)]
+    : recorderFrame(now.report, comparable(now, before), trend)
+
+/** The report before, unless another process has made it: the counters of another process start at 0 again. */
+const comparable = (now: Stats, before: Stats | undefined): MonitorReport | undefined => {
+  const isSame = now.source === "recorder" && before?.source === "recorder" && before.report.pid === now.report.pid &&
+    before.report.startedMillis === now.report.startedMillis && before.report.uptimeMillis < now.report.uptimeMillis
+  return isSame ? before.report : undefined
+}
+
+const recorderFrame = (
+  now: MonitorReport,
+  before: MonitorReport | undefined,
+  trend: Trend | undefined
+): ReadonlyArray<string> => {
+  const { arena, maintainer, telemetry: { counters, gauges } } = now
   const seconds = (now.uptimeMillis - (before?.uptimeMillis ?? 0)) / 1000
   const rate = (value: (report: MonitorReport) => number): number =>
     seconds <= 0 ? 0 : (value(now) - (before === undefined ? 0 : value(before))) / seconds
@@ -47,13 +84,23 @@ const recorderFrame = (now: MonitorReport, before: MonitorReport | undefined): R
       `${perSecond(events)} events/s durable, ${formatBytes(Math.round(bytes))}/s written, ` +
         `${perSecond(frozen)} frozen/s, ${perSecond(freed)} freed/s`
     ),
+    ...(trend === undefined || trend.eventsPerSecond.length === 0 ? [] : [
+      row("events/s", sparkline(trend.eventsPerSecond)),
+      row("commit p99", sparkline(trend.commitNanos))
+    ]),
+    row("arena", `${bar(arena.active + arena.full + arena.spent, arena.slots)} ${arenaText(arena)}`),
     row(
-      "segments",
-      `hot ${gauges.hotSegments} of ${gauges.maxHotSegments} (${formatBytes(gauges.hotBytes)}), ` +
-        `cold ${gauges.coldSegments} of ${gauges.maxColdSegments === 0 ? "any" : gauges.maxColdSegments} ` +
-        `(${formatBytes(gauges.coldBytes)}), ratio ${ratio}, disk free ${formatBytes(gauges.diskFreeBytes)}`
+      "hot",
+      `${bar(gauges.hotSegments, gauges.maxHotSegments)} ${gauges.hotSegments} of ${gauges.maxHotSegments} segments, ` +
+        formatBytes(gauges.hotBytes)
     ),
-    row("arena", arenaText(now.arena)),
+    row(
+      "cold",
+      `${bar(gauges.coldSegments, gauges.maxColdSegments)} ${gauges.coldSegments} of ${
+        gauges.maxColdSegments === 0 ? "any" : gauges.maxColdSegments
+      } segments, ${formatBytes(gauges.coldBytes)}, ratio ${ratio}`
+    ),
+    row("disk", `${formatBytes(gauges.diskFreeBytes)} free`),
     row(
       "trouble",
       `${now.maintainer.isDown ? "MAINTAINER DOWN, " : ""}${now.maintainer.failures} steps failed for good, ` +

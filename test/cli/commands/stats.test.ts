@@ -66,10 +66,12 @@ describe.concurrent("stats", () => {
       assert.strictEqual(report.telemetry.counters.eventsWritten, 1_000)
       assert.strictEqual(report.telemetry.gauges.durableLagEvents, 0)
 
-      const text = yield* here("stats", "--dir", directory)
+      const text = yield* here("stats", "--dir", directory, "--verbose")
       assert.include(text.stdout, `process ${recorder.child.pid}`)
-      assert.match(text.stdout, /^newest event +1000, durable 1000, compressed 0$/m)
+      assert.match(text.stdout, /^newest event +1,000, durable 1,000, compressed 0$/m)
+      assert.match(text.stdout, /^commit +\d+ times, p50 .*, p99 .*, at most .*$|^commit +none$/m)
       assert.match(text.stdout, /^events written +1000$/m)
+      assert.notInclude((yield* here("stats", "--dir", directory)).stdout, "events written")
       const prometheus = yield* here("stats", "--dir", directory, "--prometheus")
       assert.include(prometheus.stdout, `${written(directory)} 1000\n`)
 

@@ -10,7 +10,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { live } from "../../../src/cli/running/top.ts"
 import type { DirectoryReport } from "../../../src/cli/views/DirectoryReport.ts"
 import type { Stats } from "../../../src/cli/views/Stats.ts"
-import { topFrame } from "../../../src/cli/views/TopFrame.ts"
+import { topFrame, Trend } from "../../../src/cli/views/TopFrame.ts"
 import type { MonitorReport } from "../../../src/recorder/monitor/MonitorReport.ts"
 import * as Telemetry from "../../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../../src/telemetry/TelemetryBuffer.ts"
@@ -113,13 +113,29 @@ describe("topFrame", () => {
     updater.setGauge("durableLagEvents", 10)
     updater.setGauge("durableLagMillis", 12)
     const frame = topFrame(report(10), undefined)
-    assert.match(lineOf(frame, "segments"), /hot 3 of 8 \(3\.00 MiB\), cold 12 of any .* ratio 4\.00/)
+    assert.strictEqual(lineOf(frame, "hot"), "hot ████░░░░░░ 3 of 8 segments, 3.00 MiB")
+    assert.strictEqual(lineOf(frame, "cold"), "cold ░░░░░░░░░░ 12 of any segments, 0 B, ratio 4.00")
     assert.strictEqual(
       frame.filter((line) => line.startsWith("freeze"))[0]?.replace(/ +/g, " "),
       "freeze 2 2.00 MiB 1.50 s"
     )
     assert.strictEqual(lineOf(frame, "lag"), "lag 10 events not durable, the oldest for 12.0 ms")
     assert.match(lineOf(frame, "arena"), /1 of 4 slots wait for the disk, 2 blank, .* 512 KiB of 1\.00 MiB$/)
+  })
+
+  it("shows how a minute was, the newest look on the right, and begins anew with another process", () => {
+    const { report, updater } = makeRecorder()
+    const trend = new Trend()
+    let before = report(0)
+    for (let at = 1; at <= 80; at++) {
+      updater.count("eventsWritten", at === 80 ? 800 : 100)
+      const now = report(at)
+      trend.add(now, before)
+      before = now
+    }
+    assert.strictEqual(lineOf(topFrame(before, undefined, trend), "events/s"), `events/s ${"▁".repeat(59)}█`)
+    trend.add(report(1, { pid: 1 }), before)
+    assert.include(lineOf(topFrame(before, undefined, trend), "events/s"), "no line")
   })
 
   it("makes trouble visible", () => {
