@@ -41,6 +41,8 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "maintainer",
     "recorder",
     "archive",
+    "report",
+    "console",
     "promise",
     "cli",
     // The modules that users import, one for each subpath of the package.
@@ -68,7 +70,6 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
 const stampMakers: ReadonlyArray<string> = [
   "src/cli/doctor/HostFacts.ts",
   "src/cli/running/inspect.ts",
-  "src/cli/views/DirectoryReport.ts",
   "src/disk/LockSocket.ts",
   "src/maintainer/MaintainerService.ts",
   "src/maintainer/StepSpans.ts",
@@ -81,6 +82,7 @@ const stampMakers: ReadonlyArray<string> = [
   "src/recorder/ContinuedSegment.ts",
   "src/recorder/Recorder.ts",
   "src/recorder/monitor/MonitorReport.ts",
+  "src/report/DirectoryReport.ts",
   // The time in the signature of a request.
   "src/s3/S3Client.ts",
   "src/testing/SimulatedDisk.ts",

@@ -5,13 +5,14 @@
  * Rates and latencies cover the time between the two reports; without an earlier report, the time since the start.
  */
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { Stats } from "../../report/Stats.ts"
+import { archiveText, heldBackText } from "../../report/words.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { bar, sparkline } from "./Drawing.ts"
-import { archiveText, directoryLines, heldBackText } from "./Stats.ts"
-import type { Stats } from "./Stats.ts"
+import { directoryLines } from "./Stats.ts"
 
 /** How many looks the sparklines show: a minute of them at the usual interval. */
 const looksShown = 60
