@@ -30,10 +30,13 @@ export interface InspectedSegment {
 /** Formats a time of a header as ISO 8601, UTC; empty when the header has none. */
 const timeOf = (nanos: bigint): string => nanos === 0n ? "" : new Date(Number(nanos / 1_000_000n)).toISOString()
 
-/** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
-export const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
+/**
+ * Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form.
+ * `left`: an open segment is not read to its end, and has no count and no last id.
+ */
+export const inspectFile = Effect.fnUntraced(function*(file: SegmentFile, open: "read" | "left" = "read") {
   const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
-  const described = describe(file, bytes)
+  const described = describe(file, bytes, open)
   return yield* Effect.catchTag(
     described,
     "SegmentCorrupt",
@@ -41,10 +44,14 @@ export const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
   )
 })
 
-const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
-  const { claimedBytes, header } = yield* readStart(file)
+const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number, open: "read" | "left") {
+  const { claimedBytes, firstEventId: firstInBlock = 0, header } = yield* readStart(file)
   const isOpen = header.closedNanos === 0n
-  const { eventCount, firstEventId, lastEventId } = isOpen ? yield* verifySegment(file) : header
+  const { eventCount, firstEventId, lastEventId } = !isOpen
+    ? header
+    : open === "read"
+    ? yield* verifySegment(file)
+    : { eventCount: 0, firstEventId: firstInBlock, lastEventId: 0 }
   const segment: InspectedSegment = {
     segmentIndex: file.segmentIndex,
     path: file.path,
@@ -61,7 +68,8 @@ const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
   return segment
 })
 
-const damaged = ({ path, segmentIndex }: SegmentFile, bytes: number, detail: string): InspectedSegment => ({
+/** What is shown of a segment that is damaged. */
+export const damaged = ({ path, segmentIndex }: SegmentFile, bytes: number, detail: string): InspectedSegment => ({
   segmentIndex,
   path,
   state: "damaged",

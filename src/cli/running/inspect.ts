@@ -27,7 +27,7 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
   const directory = new SegmentDirectory(dir)
   const reader = yield* makeDirectoryReader(directory)
   const listing = yield* directory.scan
-  const inspecting = forEachSegment(reader, inspectFile)
+  const inspecting = forEachSegment(reader, (file) => inspectFile(file))
   const segments = yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
   const acknowledged = yield* HoleStore.read(directory.path)
   const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
