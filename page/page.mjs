@@ -265,7 +265,7 @@ const drawFigures = () => {
     ? [
       ["events a second", count(rate(column?.events ?? 0))],
       ["written a second", size(rate(column?.bytes ?? 0))],
-      ["newest durable event", count(report.positions.durable)],
+      ["durable up to", count(report.positions.durable)],
       ["not durable yet", count(report.telemetry.gauges.durableLagEvents)],
       ["hot segments", ofMost(report.telemetry.gauges.hotSegments, report.telemetry.gauges.maxHotSegments)],
       ["cold segments", ofMost(report.telemetry.gauges.coldSegments, report.telemetry.gauges.maxColdSegments)],
@@ -516,8 +516,12 @@ let segmentDrawn = ""
 const drawSegment = () => {
   const box = byId("segment")
   const cell = selected === undefined ? undefined : log.cells.get(selected)
-  box.hidden = cell === undefined
-  if (cell === undefined) return
+  box.hidden = selected === undefined
+  if (cell === undefined) {
+    segmentDrawn = ""
+    box.replaceChildren(make("p", {}, `Segment ${selected} was deleted, as the limits demand.`))
+    return
+  }
   const text = JSON.stringify([cell, statesOf(cell), holdersOf(cell), shownBlocks?.blocks.length])
   if (text === segmentDrawn) return
   segmentDrawn = text
@@ -628,6 +632,18 @@ let readMillis
 
 const marksHeight = 16
 
+/** Room for the labels of the rows, in sizes of the font. */
+const leftOfFont = 5
+
+/** @param {number} height */
+const fontSizeOf = (height) => Math.max(10, Math.min(16, height / 16))
+
+/** The whole width is a minute at first, and ten minutes in the end. @param {number} width */
+const columnWidthOf = (width) => {
+  const seconds = ((log.columns.at(-1)?.atMillis ?? 0) - (log.columns[0]?.atMillis ?? 0)) / 1000
+  return Math.max(2, width / ([60, 120, 300].find((span) => seconds < span) ?? columnsMax))
+}
+
 /** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
@@ -653,11 +669,11 @@ const drawHeatOf = (operation) => {
   const context = canvas.getContext("2d")
   context.setTransform(scale, 0, 0, scale, 0, 0)
   context.clearRect(0, 0, width, height)
-  const fontSize = Math.max(10, Math.min(16, height / 16))
+  const fontSize = fontSizeOf(height)
   context.font = `${fontSize}px sans-serif`
-  const left = fontSize * 4.2
+  const left = fontSize * leftOfFont
   const bottom = height - marksHeight - fontSize * 1.4
-  const columnWidth = Math.max(2, (width - left) / columnsMax)
+  const columnWidth = columnWidthOf(width - left)
   const shown = log.columns.slice(-Math.floor((width - left) / columnWidth))
   const powers = shown.flatMap((column) => column[operation].map(([power]) => power))
   const low = Math.max(0, Math.min(...powers, 14) - 1)
@@ -786,8 +802,8 @@ byId("heat").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) =>
 byId("heat").addEventListener("pointermove", (/** @type {any} */ event) => {
   if (event.target.tagName !== "CANVAS") return
   const { clientHeight, clientWidth: width } = event.target
-  const left = Math.max(10, Math.min(16, clientHeight / 16)) * 4.2
-  const columnWidth = Math.max(2, (width - left) / columnsMax)
+  const left = fontSizeOf(clientHeight) * leftOfFont
+  const columnWidth = columnWidthOf(width - left)
   const newest = log.columns.at(-1)?.atMillis ?? 0
   const wanted = newest - 1000 * ((width - event.offsetX) / columnWidth - 0.5)
   const found = log.columns.find(({ atMillis }) => Math.abs(atMillis - wanted) <= 500 + 500 / columnWidth)
