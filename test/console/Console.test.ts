@@ -190,10 +190,15 @@ describe("what a console answers", () => {
       assert.match(page.fault, /FS\.00000001\.wal/)
       const { blocks, isMore } = yield* asksJson(port, "/api/segments/1/blocks")
       assert.isFalse(isMore)
-      assert.deepStrictEqual(blocks.map((block: any) => block.isHeaderIntact && block.isPayloadIntact), [
-        ...blocks.slice(1).map(() => true),
-        false
-      ])
+      assert.deepStrictEqual(
+        blocks.map((block: { readonly isHeaderIntact: boolean; readonly isPayloadIntact: boolean }) =>
+          block.isHeaderIntact && block.isPayloadIntact
+        ),
+        [
+          ...blocks.slice(1).map(() => true),
+          false
+        ]
+      )
       assert.strictEqual((yield* asks(port, "/api/segments/99/blocks")).status, 404)
     }).pipe(Effect.provide(NodeDisk.layer)))
 
@@ -277,21 +282,27 @@ describe("a search", () => {
       const directory = yield* temporaryDirectory
       yield* Effect.orDie(makeLog(directory))
       const opened: Array<string> = []
+      const waits = yield* Deferred.make<void>()
       const gone = yield* Deferred.make<void>()
       const disk = yield* Disk
       const slow = Disk.of({
         ...disk,
         open: (path, mode) =>
-          Effect.suspend(() => {
+          Effect.map(disk.open(path, mode), (file) => {
             opened.push(path)
-            // The third segment is never opened: the search waits here until it is ended.
-            return opened.length < 3
-              ? disk.open(path, mode)
-              : Effect.onInterrupt(Effect.never, () => Deferred.succeed(gone, undefined))
+            // Of the third segment nothing is ever read: the search waits there until it is ended.
+            const read = () =>
+              Effect.andThen(
+                Deferred.succeed(waits, undefined),
+                Effect.onInterrupt(Effect.never, () => Deferred.succeed(gone, undefined))
+              )
+            return opened.length < 3 ? file : { ...file, read }
           })
       })
       const port = yield* Effect.provideService(served(Console.layerDirectory({ directory })), Disk, slow)
-      yield* listens(port, "/api/search?text=event", (message) => JSON.stringify(message).includes("\"Found\""))
+      const viewer = yield* Effect.forkChild(listens(port, "/api/search?text=event", () => false))
+      yield* Deferred.await(waits)
+      yield* Fiber.interrupt(viewer)
       yield* Deferred.await(gone)
       assert.strictEqual(opened.length, 3)
     }).pipe(Effect.provide(NodeDisk.layer)))
