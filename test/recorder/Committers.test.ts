@@ -8,16 +8,17 @@ const waiting = (eventId: number): Committer<number> => ({ eventId, resume: even
 
 describe("callers that wait for their events", () => {
   it("are answered in the order of their ids, in whatever order they came, and none before its event is durable", () => {
-    const random = makeRandom(7)
+    const next = makeRandom(7)
+    const below = (max: number): number => Math.floor(next() * max)
     for (let round = 0; round < 200; round++) {
       const committers = new Committers<number>()
-      const all = Array.from({ length: 1 + random() % 60 }, () => waiting(random() % 40))
+      const all = Array.from({ length: 1 + below(60) }, () => waiting(below(40)))
       for (const committer of all) committers.add(committer)
-      const left = all.filter(() => random() % 3 === 0)
+      const left = all.filter(() => below(3) === 0)
       for (const committer of left) committers.leave(committer)
       const stay = all.filter((committer) => !left.includes(committer)).map(({ eventId }) => eventId)
       assert.strictEqual(committers.size, stay.length)
-      const durable = random() % 40
+      const durable = below(40)
       const answered: Array<number> = []
       for (let id = committers.takeUpTo(durable); id !== undefined; id = committers.takeUpTo(durable)) answered.push(id)
       const ordered = stay.sort((a, b) => a - b)
