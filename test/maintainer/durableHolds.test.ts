@@ -194,7 +194,10 @@ describe.each(kinds)("a position beside a log ($format)", (kind) => {
         const found = yield* PositionStore.read(directory, "billing")
         assert.deepStrictEqual(found.position, { name: "billing", eventId: 0, maxLagBytes: 1 })
       }))
-      assert.lengthOf(lines.filter((line) => line.startsWith("billing misses events: segment 0 is deleted")), 1)
+      assert.lengthOf(
+        lines.filter((line) => line.startsWith("the consumer billing misses events: segment 0 is deleted")),
+        1
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
   it.effect("is held for a maintainer alone, before the first step of retention", () =>
