@@ -59,16 +59,17 @@ const life = (messages: number, enough: number) =>
     const { append, commit, consumer, maintainer } = yield* Messages
     // From here on, and in every later life from its start on, what it has not done is held.
     const totals = yield* consumer("totals")
-    const mailer = yield* Effect.forkChild(mailing)
+    const isEnough = () => mailed.size + undeliverable.length >= enough
+    const mailer = yield* Effect.forkChild(
+      Effect.raceFirst(mailing, Effect.repeat(Effect.sleep("1 millis"), { until: isEnough }))
+    )
     for (let number = 1; number <= messages; number++) {
       yield* append(`message ${number} to somebody who waits for it`)
       if (number % 500 === 0) yield* commit
     }
     yield* commit
     yield* totals.forEachBatch((batch) => Effect.sync(() => void (counted += batch.length)), { follow: false })
-    const isEnough = () => mailed.size + undeliverable.length >= enough
-    yield* Effect.raceFirst(Effect.repeat(Effect.sleep("5 millis"), { until: isEnough }), Fiber.join(mailer))
-    yield* Fiber.interrupt(mailer)
+    yield* Fiber.join(mailer)
     yield* maintainer.drain
     const { coldSegments, durableHolds, hotSegments } = yield* maintainer.status
     const [{ behindEvents } = { behindEvents: 0 }] = durableHolds.filter(({ name }) => name === "mailer")

@@ -3,6 +3,7 @@ import { isConsumer } from "../disk/FileNames.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { DrainReceipt } from "./Drain.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { DurableHoldStatus } from "./retention/DurableHolds.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
@@ -59,4 +60,11 @@ export const setGauges = (
   telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
   telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
   telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+}
+
+/** After a drain that has made everything durable nothing lags, and the recorder that would tell has gone. */
+export const setGaugesOfDrain = (telemetry: SegmentMaintainerUpdater, { left }: DrainReceipt): void => {
+  if (left.persist > 0) return
+  telemetry.setGauge("durableLagEvents", 0)
+  telemetry.setGauge("durableLagMillis", 0)
 }
