@@ -15,7 +15,7 @@
  *   bytes: number, rotations: number, freezes: number, deletions: number, restarts: number, failures: number,
  *   messages: ReadonlyArray<string>
  * }} Column
- * @typedef {{ name: string, fromSegmentIndex: number, isExceeded: boolean }} Hold
+ * @typedef {{ name: string, fromSegmentIndex: number, isExceeded: boolean, eventId?: number }} Hold
  * @typedef {{
  *   id: number, time: string | null, bytes: number, offset: number, text: string | null, base64: string | null,
  *   isCut: boolean
@@ -311,11 +311,17 @@ const drawn = new Map()
 /** @type {number | undefined} */
 let selected
 
+/** Those that read now, and consumers, read or not: each keeps what it has not read. @returns {ReadonlyArray<Hold>} */
+const holds = () => {
+  const { durableHolds = [], holds = [] } = recorder()?.maintainer ?? {}
+  return [...holds, ...durableHolds.filter((/** @type {Hold} */ { name }) => !name.startsWith("_"))]
+}
+
 /** @param {Cell} cell */
 const holdersOf = ({ segmentIndex }) =>
-  (recorder()?.maintainer.holds ?? []).filter((/** @type {Hold} */ hold) =>
-    !hold.isExceeded && hold.fromSegmentIndex <= segmentIndex
-  ).map((/** @type {Hold} */ { name }) => name)
+  holds().filter((/** @type {Hold} */ hold) => !hold.isExceeded && hold.fromSegmentIndex <= segmentIndex).map((
+    /** @type {Hold} */ { name }
+  ) => name)
 
 /** The names of the states that a segment is in; the first one is its colour. @param {Cell} cell */
 const statesOf = (cell) => {
@@ -455,9 +461,11 @@ const drawCarets = (placed, width) => {
       kind: "compressed"
     },
     { label: `durable ${count(report.positions.durable)}`, x: placeOf(report.positions.durable), kind: "durable" },
-    ...report.maintainer.holds.map((/** @type {Hold} */ { fromSegmentIndex, isExceeded, name }) => ({
-      label: `${visible(name)}${isExceeded ? " (lost its place)" : ""}`,
-      x: startOf(fromSegmentIndex),
+    ...holds().map(({ eventId, fromSegmentIndex, isExceeded, name }) => ({
+      label: `${visible(name)}${eventId === undefined ? "" : ` ${count(eventId)}`}${
+        isExceeded ? " (misses events that were deleted)" : ""
+      }`,
+      x: eventId === undefined ? startOf(fromSegmentIndex) : placeOf(eventId),
       kind: "reader"
     }))
   ]

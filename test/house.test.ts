@@ -40,6 +40,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "reading",
     "maintainer",
     "recorder",
+    "consumer",
     "archive",
     "report",
     "console",
@@ -62,7 +63,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "directory",
     "."
   ],
-  "src/recorder": [".", "monitor"],
+  "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
   "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
 }
 
@@ -265,6 +266,7 @@ describe("the house", () => {
     const entries = [
       "archive/index.ts",
       "console/index.ts",
+      "consumer/index.ts",
       "index.ts",
       "promise/index.ts",
       "s3/index.ts",

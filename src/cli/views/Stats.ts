@@ -4,6 +4,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
@@ -13,7 +14,7 @@ import type { DirectoryReport } from "../../report/DirectoryReport.ts"
 import { readDirectory } from "../../report/DirectoryReport.ts"
 import { readStatsBy } from "../../report/Stats.ts"
 import type { Stats } from "../../report/Stats.ts"
-import { archiveText, heldBackText } from "../../report/words.ts"
+import { archiveText, consumerText, heldBackText } from "../../report/words.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import { dump, formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
@@ -78,6 +79,9 @@ export const recorderLines = (report: MonitorReport, isVerbose: boolean): Readon
         `${hold.name} ${hold.isExceeded ? "lost what it kept from" : "keeps"} segment ${hold.fromSegmentIndex} ` +
           (hold.isExceeded ? "on, because of heldBytesMax" : "and later ones")
       )
+    ),
+    ...maintainer.durableHolds.map((hold) =>
+      line(isConsumer(hold.name) ? "consumer" : "hold", `${hold.name} ${consumerText(hold)}`)
     ),
     ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
     ...(isVerbose ? dump(report.telemetry).trimEnd().split("\n") : [])

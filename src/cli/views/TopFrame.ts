@@ -4,9 +4,10 @@
  *
  * Rates and latencies cover the time between the two reports; without an earlier report, the time since the start.
  */
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
 import type { Stats } from "../../report/Stats.ts"
-import { archiveText, heldBackText } from "../../report/words.ts"
+import { archiveText, consumerText, heldBackText } from "../../report/words.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
@@ -108,6 +109,9 @@ const recorderFrame = (
         `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsDropped} events dropped`
     ),
     ...(maintainer.archive === null ? [] : [row("archive", archiveText(maintainer.archive))]),
+    ...maintainer.durableHolds.filter(({ name }) => isConsumer(name)).slice(0, consumersMax).map((consumer) =>
+      row("consumer", `${consumer.name} ${consumerText(consumer)}`)
+    ),
     ...(maintainer.damagedSegments.length + maintainer.holes.length === 0 ? [] : [row(
       "damage",
       `${maintainer.damagedSegments.length} DAMAGED SEGMENTS, ${counters.segmentsQuarantined} moved to quarantine, ` +
@@ -134,6 +138,7 @@ const recorderFrame = (
 }
 
 const failuresMax = 5
+const consumersMax = 5
 
 const rings = ["persist", "freeze", "free"] as const
 
