@@ -10,10 +10,10 @@ import * as Redacted from "effect/Redacted"
 import { createHash, timingSafeEqual } from "node:crypto"
 
 /** Who may ask. */
-export interface AccessOptions {
+interface AccessOptions {
   /** Each request must bring this, as `Authorization: Bearer TOKEN`. */
   readonly token?: Redacted.Redacted<string> | undefined
-  /** Names under which the server is reached, beside those of this machine itself. With a token, any name by default. */
+  /** Names under which the server is reached, beside this machine's own. With a token, any name by default. */
   readonly hosts?: ReadonlyArray<string> | undefined
 }
 
@@ -21,7 +21,7 @@ export interface AccessOptions {
 const ownHosts: ReadonlyArray<string> = ["localhost", "127.0.0.1", "[::1]"]
 
 /** Answers why a request is refused; `undefined` when it is not. */
-export const refusalOf = (options: AccessOptions) => {
+const refusalOf = (options: AccessOptions) => {
   const wanted = options.token === undefined ? undefined : digestOf(Redacted.value(options.token))
   const hosts = options.token !== undefined && options.hosts === undefined
     ? undefined

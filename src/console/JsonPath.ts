@@ -1,7 +1,7 @@
 /**
  * Questions to events that are JSON, in the notation of JSON paths: `$.customer.name`, `$.items[0].id`,
- * `$.items[*].sku`, `$["a key"]`. A comparison may follow, with a value in JSON: `$.cents >= 100`, `$.customer == "ada"`.
- * Without one, an event matches when it has something at that place.
+ * `$.items[*].sku`, `$["a key"]`. A comparison may follow, with a value in JSON: `$.cents >= 100`,
+ * `$.customer == "ada"`. Without one, an event matches when it has something at that place.
  */
 import * as Result from "effect/Result"
 
@@ -13,7 +13,7 @@ const operators = ["==", "!=", "<=", ">=", "<", ">"] as const
 type Operator = typeof operators[number]
 
 /** Tells whether a value matches. */
-export type Matcher = (value: unknown) => boolean
+type Matcher = (value: unknown) => boolean
 
 /** Reads a question; a message that tells what is wrong with it otherwise. */
 export const parseQuestion = (text: string): Result.Result<Matcher, string> => {

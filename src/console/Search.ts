@@ -29,7 +29,7 @@ const shownBefore = 200
 const messagesMax = 16
 
 /** What is looked for. */
-export interface Wanted {
+interface Wanted {
   readonly kind: "text" | "path"
   readonly text: string
   /** For text: letters match in both cases. */
@@ -37,7 +37,7 @@ export interface Wanted {
 }
 
 /** What a search tells. */
-export type SearchMessage =
+type SearchMessage =
   | {
     readonly _tag: "Progress"
     readonly readBytes: number

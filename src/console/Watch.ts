@@ -36,13 +36,13 @@ const columnsMax = 600
 const wanted = { maxLag: Duration.seconds(30), freeBytesMin: 0, isRecorderWanted: false }
 
 /** How a log is, in words. */
-export interface Health {
+interface Health {
   readonly severity: "ok" | "warning" | "critical"
   readonly texts: ReadonlyArray<string>
 }
 
 /** What a viewer is told: how the log is, and what changed since the last time. */
-export interface LookMessage {
+interface LookMessage {
   readonly directory: string
   readonly health: Health
   /** Null when the log could not be looked at; `health` says why. */
@@ -55,7 +55,7 @@ export interface LookMessage {
 }
 
 /** As `Stats`, without the histograms: the columns have what is shown of them. */
-export type ShownStats =
+type ShownStats =
   | { readonly source: "recorder"; readonly report: ShownReport }
   | { readonly source: "directory"; readonly report: DirectoryReport }
 

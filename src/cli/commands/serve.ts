@@ -2,6 +2,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import * as Redacted from "effect/Redacted"
 import { directoryFlag } from "../flags/flags.ts"
 import { lazily } from "./lazily.ts"
 
@@ -21,12 +22,14 @@ export const serve = Command.make(
     host: Flag.String("host").pipe(
       Flag.withMetavar("ADDRESS"),
       Flag.withDescription("The address to listen at; another than the loopback needs --token"),
+      Flag.filter((host) => /^[\w.:-]+$/.test(host), () => "an address of this machine, as in 127.0.0.1"),
       Flag.withDefault("127.0.0.1")
     ),
     token: Flag.Redacted("token").pipe(
       Flag.withMetavar("TOKEN"),
       Flag.withDescription("What a viewer must bring; EFFECT_WAL_TOKEN keeps it out of the list of processes"),
       Flag.withFallbackConfig(Config.Redacted("EFFECT_WAL_TOKEN")),
+      Flag.filter((token) => Redacted.value(token) !== "", () => "a token, as from openssl rand -hex 16"),
       Flag.optional
     )
   },

@@ -35,9 +35,6 @@ export const serve = Effect.fnUntraced(function*({ dir, host, port, token }: Giv
       message: `--host ${host} shows the log to other machines; give --token, or set EFFECT_WAL_TOKEN`
     })
   }
-  if (Option.exists(token, (token) => Redacted.value(token) === "")) {
-    return yield* new UsageFailure({ message: "--token is empty; give one, as from openssl rand -hex 16" })
-  }
   yield* requireDirectory(dir)
   const signal = yield* firstSignal
   yield* Effect.raceFirst(Layer.launch(serving({ dir, host, port, token })), signal)
