@@ -48,7 +48,9 @@ export const pageOf = Effect.fnUntraced(function*(log: ConsoleLog, from: PageFro
       EventsLost: (error) =>
         Effect.succeed(page(error.message, error.hole.lastEventId === undefined ? null : error.hole.lastEventId + 1)),
       SegmentMissing: (error) => Effect.succeed(page(error.message, null)),
-      SegmentCorrupt: (error) => Effect.succeed(page(error.message, null))
+      // The river shows it, too.
+      SegmentCorrupt: (error) =>
+        Effect.as(Effect.ignore(log.cells.verify(error.segmentIndex)), page(error.message, null))
     })
   )
 })

@@ -109,7 +109,12 @@ export const search = (
         }).pipe(
           Effect.catchTag(
             "SegmentCorrupt",
-            ({ message }) => Queue.offer(queue, { _tag: "Damaged", segmentIndex, message })
+            ({ message }) =>
+              Effect.andThen(
+                // The river shows it, too.
+                Effect.ignore(log.cells.verify(segmentIndex)),
+                Queue.offer(queue, { _tag: "Damaged", segmentIndex, message })
+              )
           )
         )
         passedBytes += segmentBytes
