@@ -112,7 +112,7 @@ describe("the river", () => {
     try {
       await once(recorder.stdout, "data")
       const { complaints, page } = await open(await serve(recorded))
-      await page.waitForSelector("#river .cell.open")
+      await page.waitForSelector("#river .cell")
       const before = await page.evaluate(river)
       while (await page.evaluate(river) === before) await page.waitForTimeout(100)
       await page.waitForSelector("#river .cell.cold")
@@ -181,8 +181,10 @@ describe("the explorer", () => {
     await page.fill("#search-text", "$.nowhere == 1")
     await page.evaluate(() => {
       const bar = document.querySelector("#progress-bar")
-      new MutationObserver(() => {
-        if (bar.value > 0 && bar.value < 1) document.querySelector("#search-cancel").click()
+      new MutationObserver((_, observer) => {
+        if (bar.value === 0 || bar.value === 1) return
+        observer.disconnect()
+        document.querySelector("#search-cancel").click()
       }).observe(document.querySelector("#progress-text"), { childList: true })
     })
     await page.click("#search button[type=submit]")

@@ -1025,6 +1025,7 @@ const cancelSearch = () => {
 }
 
 byId("search-cancel").addEventListener("click", () => {
+  if (searching === undefined) return
   cancelSearch()
   byId("progress-text").textContent += " · cancelled"
 })

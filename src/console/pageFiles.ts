@@ -1289,6 +1289,7 @@ export const script: string = [
   "  byId(\"search-cancel\").hidden = true",
   "}",
   "byId(\"search-cancel\").addEventListener(\"click\", () => {",
+  "  if (searching === undefined) return",
   "  cancelSearch()",
   "  byId(\"progress-text\").textContent += \" · cancelled\"",
   "})",
