@@ -44,6 +44,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "archive",
     "report",
     "console",
+    "rpc",
     "promise",
     "cli",
     // The modules that users import, one for each subpath of the package.
@@ -269,6 +270,7 @@ describe("the house", () => {
       "consumer/index.ts",
       "index.ts",
       "promise/index.ts",
+      "rpc/index.ts",
       "s3/index.ts",
       "testing/index.ts"
     ]

@@ -27,6 +27,7 @@ describe("the front door", () => {
       "./archive",
       "./console",
       "./consumer",
+      "./rpc",
       "./s3",
       "./testing",
       "./promise",
