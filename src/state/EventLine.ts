@@ -36,7 +36,7 @@ export const eventsBetween = <Event, Decoding>(
   )
 
 /** The line of one log. */
-export class EventLine<in out Event, out Decoding> {
+class EventLine<in out Event, out Decoding> {
   /** One update decides at a time, and nothing is caught up meanwhile. */
   readonly lock = Semaphore.makeUnsafe(1)
   readonly #appliers = new Set<Applier<Event>>()

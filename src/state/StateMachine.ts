@@ -15,11 +15,11 @@
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Context from "effect/Context"
 import { refuseArgument } from "../internal/arguments.ts"
 import { callback, matching, requireOptions } from "../internal/options.ts"
 import type { Log } from "../recorder/Log.ts"
@@ -77,8 +77,8 @@ export interface StateMachine<in out State, in out Event> {
   /** Calls `f` with the state at once, and gives what it returns when all that it saw is durable. */
   readonly read: <A>(f: (state: State) => A) => Effect.Effect<A, StateMachineError>
   /**
-   * Decides by the state which events are appended. Updates decide one after the other, in the order in which they were
-   * called; the next one decides while the commit of the one before is under way, so many share a commit.
+   * Decides by the state which events are appended. Updates decide one after the other, in the order of their calls;
+   * the next one decides while the commit of the one before is under way, so many share a commit.
    *
    * - The events of one update are one batch: none of them, or all, with no other event between.
    * - An `f` that fails, dies or is interrupted has appended nothing. After its append an update can only stop waiting.

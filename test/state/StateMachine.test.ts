@@ -201,7 +201,10 @@ describe("updates", () => {
       const machine = yield* open()
       for (const wrong of [undefined, [], [1], [1, "events"], { 0: 1 }]) {
         const exit = yield* Effect.exit(machine.update(() => wrong as never))
-        assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "a function that returns [answer, events]")
+        assert.include(
+          String(Exit.isFailure(exit) && Cause.squash(exit.cause)),
+          "a function that returns [answer, events]"
+        )
       }
       assert.deepStrictEqual(yield* machine.get, {})
     })))
