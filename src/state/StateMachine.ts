@@ -85,8 +85,8 @@ export interface StateMachine<in out State, in out Event> {
    * - An `f` that is an effect decides again when something else has appended to the log meanwhile.
    * - `f` must not change the state, and must not call `update` of a machine over the same log.
    *
-   * Events that are refused (`RecorderError`: a batch too large for a block, or one that does not fit the schema) change
-   * nothing. A commit that fails ends the machine: from then on every call fails with its error.
+   * Events that are refused (`RecorderError`: a batch too large for a block, an event that does not fit the schema)
+   * change nothing. A commit that fails ends the machine: from then on every call fails with its error.
    */
   readonly update: <A, E = never, R = never>(
     f: (state: State) => Decision<A, Event> | Effect.Effect<Decision<A, Event>, E, R>
