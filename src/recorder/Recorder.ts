@@ -234,6 +234,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : Effect.logDebug
   yield* annotated("Recorder", directory)(log(Recovery.formatReport(report)))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
+  yield* maintainer.endsWith(origin.lastEventId)
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
     reconciled: maintainer.reconciled,
