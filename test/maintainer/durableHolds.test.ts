@@ -129,7 +129,7 @@ describe.each(kinds)("a position beside a log ($format)", (kind) => {
     }
   ])(
     "is not believed when it is $what: that is told once, and everything is held",
-    ({ put }) =>
+    ({ put, what }) =>
       Effect.gen(function*() {
         const directory = yield* recordedLog
         put(join(directory, positionName("billing")))

@@ -112,6 +112,8 @@ export const makeConsumer = Effect.fnUntraced(function*<Event, Decoding>(
         ? error.hole.lastEventId
         : (error.firstAvailableId ?? durableEventId() + 1) - 1
       const missing: MissingEvents = { firstEventId: next, lastEventId, error }
+      // The segment that was read to its end is deleted, because everything in it is done.
+      if (error._tag === "EventsDeleted" && lastEventId < next) return reading(next)
       if (onMissing === undefined || lastEventId < next) return Stream.fail(error)
       return Stream.unwrap(Effect.map(onMissing(missing), () => reading(lastEventId + 1)))
     }
