@@ -79,7 +79,8 @@ export const makeConsumer = Effect.fnUntraced(function*<Event, Decoding>(
   const { directory } = maintainer
   const taken = (holder: string) => new ConsumerTaken({ name, directory, holder })
   const { from = "oldest", maxLag } = options
-  const initialEventId = from === "oldest" ? undefined : from === "latest" ? durableEventId() : from.id - 1
+  const newest = durableEventId()
+  const initialEventId = from === "oldest" ? undefined : from === "latest" ? newest : Math.min(newest, from.id - 1)
   const hold: DurableHold = yield* Effect.catchReason(
     maintainer.holdDurably({
       name,
