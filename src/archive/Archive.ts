@@ -78,14 +78,18 @@ import { hexOf, manifestKey } from "./Manifest.ts"
 import type { HoleRow, Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
+import { ProofMemory } from "./SegmentCheck.ts"
 import { upload } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
 /** So many rows at most enter the manifest with one write. */
 const rowsAtOnce = 16
 
-/** Segments are under way at the same time only while they take no more than this together, or while it is one. */
-const bytesUnderWayMax = 16 * 1024 * 1024
+/** What an upload has in memory at most: what is sent or read back, and what is proved. Short segments take less. */
+const uploadBytesMax = 4 * 1024 * 1024
+
+/** Uploads are under way at the same time only while they take no more memory than this together. */
+const bytesUnderWayMax = 4 * uploadBytesMax
 
 /** How often an archive looks at ages, and at what no outcome tells. */
 const lookEvery = Duration.seconds(10)
@@ -315,6 +319,14 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const outcome = yield* Latch.make()
   const oneAtATime = Semaphore.makeUnsafe(1)
   const memory = Semaphore.makeUnsafe(bytesUnderWayMax)
+  /** Memory that proofs have used, for those that come. */
+  const proofMemories: Array<ProofMemory> = []
+  const withProofMemory = <A, E, R>(use: (memory: ProofMemory) => Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      const proofMemory = proofMemories.pop() ?? new ProofMemory()
+      // After an interruption the disk may still fill it.
+      return Effect.tap(use(proofMemory), () => Effect.sync(() => proofMemories.push(proofMemory)))
+    })
 
   const livedSeconds = Effect.map(
     elapsedMillis,
@@ -545,9 +557,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     if (candidate._tag === "Hole") return holeRow(index, candidate.hole, lived)
     const target = { directory, log, naming: manifest.naming, epoch, proof }
     const startNanos = telemetry.nowNanos()
-    const uploaded = yield* upload(target, index, lived).pipe(
+    const uploaded = yield* withProofMemory((proofMemory) => upload(target, index, lived, proofMemory)).pipe(
       Effect.onExit((exit) => Effect.sync(() => telemetry.onArchival(Exit.isSuccess(exit), startNanos))),
-      memory.withPermits(Math.min(bytesUnderWayMax, Math.max(1, candidate.bytes))),
+      memory.withPermits(Math.min(uploadBytesMax, Math.max(1, 2 * candidate.bytes))),
       Effect.catchTag(
         "SegmentCorrupt",
         (error) =>
@@ -612,7 +624,10 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       if (before === undefined) return
       const { manifest } = before
       const next = yield* candidates(manifest.nextIndex)
-      if (next.length === 0) return
+      if (next.length === 0) {
+        proofMemories.length = 0
+        return
+      }
       const results = yield* Effect.forEach(
         next,
         (candidate) => Effect.result(readyFor(candidate, manifest)),
