@@ -85,11 +85,14 @@ import type { UploadTarget } from "./SegmentUpload.ts"
 /** So many rows at most enter the manifest with one write. */
 const rowsAtOnce = 16
 
-/** What an upload has in memory at most: what is sent or read back, and what is proved. Short segments take less. */
-const uploadBytesMax = 4 * 1024 * 1024
+/**
+ * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and proved.
+ * Short segments take less.
+ */
+const uploadBytesMax = 8 * 1024 * 1024
 
 /** Uploads are under way at the same time only while they take no more memory than this together. */
-const bytesUnderWayMax = 4 * uploadBytesMax
+const bytesUnderWayMax = 2 * uploadBytesMax
 
 /** How often an archive looks at ages, and at what no outcome tells. */
 const lookEvery = Duration.seconds(10)

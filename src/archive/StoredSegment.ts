@@ -9,7 +9,7 @@ import type { ObjectSource } from "../store/ObjectStore.ts"
 import { Corrupt } from "../store/StoreReason.ts"
 
 /** So much is asked for at once. A range is a request, which costs money. */
-export const rangeBytesMax = 2 * 1024 * 1024
+export const rangeBytesMax = 1024 * 1024
 
 /** The bytes of one version of an object of this length. Fails with `Corrupt` when it is shorter or longer. */
 export const storedSource = (
