@@ -54,7 +54,7 @@ import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
-import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
+import { setGauges, setGaugesOfDrain, setLimitGauges } from "./MaintainerGauges.ts"
 import * as MaintainerOptions from "./MaintainerOptions.ts"
 import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import type { HoldStatus, NewHold } from "./retention/Holds.ts"
@@ -393,7 +393,12 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     options.drainMax
   ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   const drained = yield* Deferred.make<DrainReceipt>()
-  yield* Effect.addFinalizer(() => Effect.flatMap(drainOnce, (receipt) => Deferred.succeed(drained, receipt)))
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(drainOnce, (receipt) => {
+      setGaugesOfDrain(telemetry, receipt)
+      return Deferred.succeed(drained, receipt)
+    })
+  )
 
   return SegmentMaintainer.of({
     directory,
