@@ -2,6 +2,7 @@
  * What an archive costs: commits beside it, and its own throughput. The store is a directory on the same disk, so both
  * share it; a bucket takes the load off the disk and adds the network's time.
  */
+import type { Effect } from "effect/Effect"
 import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { percentiles } from "../harness/Statistics.ts"
@@ -198,13 +199,13 @@ const remembering = (form: "hot" | "cold"): Contestant => ({
       onArchiveBehind: "keep"
     })
     /** The most that is resident while one event after the other is committed, until the work is done. */
-    const peakOf = async <A, E>(work: Effect.Effect<A, E>): Promise<number> => {
-      let isOver = false
+    const peakOf = async (work: Effect<unknown>): Promise<number> => {
+      const life = { isOver: false }
       const committing = Effect.gen(function*() {
-        while (!isOver) yield* opened.recorder.appendDurable(event)
+        while (!life.isOver) yield* opened.recorder.appendDurable(event)
       })
       const end = Effect.sync(() => {
-        isOver = true
+        life.isOver = true
       })
       resetPeak()
       await opened.run(Effect.all([committing, Effect.ensuring(work, end)], { concurrency: 2, discard: true }))

@@ -86,8 +86,8 @@ import type { UploadTarget } from "./SegmentUpload.ts"
 const rowsAtOnce = 16
 
 /**
- * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and proved.
- * Short segments take less.
+ * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and
+ * proved. Short segments take less.
  */
 const uploadBytesMax = 8 * 1024 * 1024
 

@@ -29,7 +29,7 @@ import { makeProving } from "./SegmentCheck.ts"
 import type { ProvedContent, StoredFacts } from "./SegmentCheck.ts"
 
 /** So much of a frame that is made on the way stays in memory until it is sent. */
-export const keptBytesMax = 2 * 1024 * 1024
+const keptBytesMax = 2 * 1024 * 1024
 
 /** A copy, as it is sent. */
 export interface SegmentCopy extends ObjectSource<DiskError | ArchiveError> {
