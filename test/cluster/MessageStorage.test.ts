@@ -1,8 +1,11 @@
 /** What the interface of `MessageStorage` tells of every storage, run over Effect's own and ours. */
 import { assert, describe, it } from "@effect/vitest"
+import * as EntityAddress from "effect/cluster/EntityAddress"
+import * as EntityId from "effect/cluster/EntityId"
+import * as EntityType from "effect/cluster/EntityType"
 import type * as Envelope from "effect/cluster/Envelope"
-import type * as EntityAddress from "effect/cluster/EntityAddress"
 import type * as MessageStorage from "effect/cluster/MessageStorage"
+import * as ShardId from "effect/cluster/ShardId"
 import * as Snowflake from "effect/cluster/Snowflake"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,8 +13,13 @@ import * as Option from "effect/Option"
 import { ackOf, address, chunkOf, exitOf, interruptOf, keyOf, nextId, request, subjects } from "./subjects.ts"
 import type { Lack } from "./subjects.ts"
 
-const shards = ["default:1"] as const
-const at = (fields: ReturnType<typeof address>) => fields as unknown as EntityAddress.EntityAddress
+const shards: [string] = ["default:1"]
+const at = ({ entityId, entityType, shardId: { group, id } }: ReturnType<typeof address>) =>
+  EntityAddress.make({
+    shardId: ShardId.make(group, id),
+    entityType: EntityType.make(entityType),
+    entityId: EntityId.make(entityId)
+  })
 const id = ({ requestId }: Envelope.PartialRequestEncoded) => Snowflake.Snowflake(requestId)
 
 const idsOf = (messages: ReadonlyArray<{ readonly envelope: Envelope.Encoded }>) =>
@@ -124,7 +132,7 @@ for (const { lacks, losesClaims, name, open } of subjects) {
           for (const each of [one, two, three]) yield* save(storage, each)
           assert.deepStrictEqual(yield* storage.unprocessedMessages(["default:3"], 0), [])
           assert.deepStrictEqual(yield* storage.unprocessedMessages(shards, 0, { addresses: [] }), [])
-          const addresses = [at(three.address), at(address("three", 2))]
+          const addresses = [at(address("three")), at(address("three", 2))]
           assert.deepStrictEqual(idsOf(yield* storage.unprocessedMessages(shards, 0, { addresses })), [three.requestId])
           assert.deepStrictEqual(idsOf(yield* storage.unprocessedMessages(["default:2"], 0)), [two.requestId])
         }))
@@ -222,7 +230,7 @@ for (const { lacks, losesClaims, name, open } of subjects) {
           assert.lengthOf(yield* all, 2)
           yield* storage.resetShards(["default:2"])
           assert.deepStrictEqual(yield* all, [there.requestId])
-          yield* storage.resetAddresses([at(here.address)])
+          yield* storage.resetAddresses([at(address("one"))])
           assert.deepStrictEqual(yield* all, [here.requestId])
           yield* storage.resetAddresses([])
           yield* storage.resetRequests([id(there), id(here)])
@@ -345,7 +353,7 @@ for (const { lacks, losesClaims, name, open } of subjects) {
         Effect.gen(function*() {
           const unknown = request()
           yield* storage.clearReplies(id(unknown))
-          yield* storage.clearAddress(at(unknown.address))
+          yield* storage.clearAddress(at(address("one")))
           yield* storage.resetRequests([id(unknown)])
           assert.deepStrictEqual(yield* storage.unprocessedMessages(shards, 0), [])
         }))
@@ -360,7 +368,7 @@ for (const { lacks, losesClaims, name, open } of subjects) {
           yield* save(storage, interruptOf(open))
           yield* save(storage, other, keyOf(other, "a"))
           yield* storage.saveReply(exitOf(answered))
-          yield* storage.clearAddress(at(answered.address))
+          yield* storage.clearAddress(at(address("one")))
           assert.deepStrictEqual(yield* storage.repliesFor([answered.requestId]), [])
           assert.deepStrictEqual(yield* storage.requestIdForPrimaryKey(keyOf(answered, "a")), Option.none())
           assert.deepStrictEqual(yield* storage.requestIdForPrimaryKey(keyOf(other, "a")), Option.some(id(other)))
@@ -396,7 +404,7 @@ for (const { lacks, losesClaims, name, open } of subjects) {
           const exit = yield* Effect.exit(storage.withTransaction(Effect.gen(function*() {
             yield* save(storage, inner, keyOf(inner, "a"))
             yield* storage.saveReply(exitOf(outer))
-            yield* storage.clearAddress(at(outer.address))
+            yield* storage.clearAddress(at(address("one")))
             assert.deepStrictEqual(yield* storage.requestIdForPrimaryKey(keyOf(outer, "a")), Option.none())
             return yield* Effect.fail("its own")
           })))

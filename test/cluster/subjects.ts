@@ -69,7 +69,9 @@ const reopened = Effect.gen(function*() {
     name,
     (...args: ReadonlyArray<never>) =>
       Effect.flatMap(isInTransaction ? Effect.sync(() => opened) : renewed, (storage) => {
-        const call = storage[name as keyof Encoded] as (...args: ReadonlyArray<never>) => Effect.Effect<never>
+        const call = storage[name as keyof Encoded] as unknown as (
+          ...args: ReadonlyArray<never>
+        ) => Effect.Effect<never>
         if (name !== "withTransaction" || isInTransaction) return call(...args)
         isInTransaction = true
         return Effect.ensuring(call(...args), Effect.sync(() => isInTransaction = false))
