@@ -41,6 +41,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "maintainer",
     "recorder",
     "state",
+    "cluster",
     "archive",
     "promise",
     "cli",
@@ -262,6 +263,7 @@ describe("the house", () => {
   it("has front doors that only re-export, and the command line is behind none of them", () => {
     const entries = [
       "archive/index.ts",
+      "cluster/index.ts",
       "index.ts",
       "promise/index.ts",
       "s3/index.ts",

@@ -1,6 +1,6 @@
 /**
- * The events of the log: what has happened to the messages of a cluster, a line of JSON each, so `effect-wal replay` prints
- * them.
+ * The events of the log: what has happened to the messages of a cluster, a line of JSON each, so `effect-wal replay`
+ * prints them.
  *
  * An address is four fields: shard group, shard number, entity type, entity id.
  */
@@ -60,8 +60,8 @@ export type ChunkLine = readonly [
 export type ExitLine = readonly ["exit", id: string, requestId: string, exit: Reply.WithExitEncoded["exit"]]
 
 /**
- * - `clearReplies`: the request is as it was when it came, and is processed again. Interrupts that came after its answer
- *   stay, or go with the replies
+ * - `clearReplies`: the request is as it was when it came, and is processed again. Interrupts that came after its
+ *   answer stay, or go with the replies
  * - `clearAddress`: everything of the entity goes
  * - `acked`: a chunk was acknowledged; the message that told so is processed
  * - `age`: so many milliseconds of a running process have passed; answers that are older than `keepMillis` go
@@ -87,7 +87,19 @@ export const lineOfEnvelope = (
   switch (envelope._tag) {
     case "Request": {
       const { headers, payload, requestId, sampled, spanId, tag, traceId } = envelope
-      const line = ["request", requestId, group, shard, entityType, entityId, key, deliverAt, tag, payload, headers] as const
+      const line = [
+        "request",
+        requestId,
+        group,
+        shard,
+        entityType,
+        entityId,
+        key,
+        deliverAt,
+        tag,
+        payload,
+        headers
+      ] as const
       return traceId === undefined ? line : [...line, traceId, spanId!, sampled!]
     }
     case "AckChunk":

@@ -1,6 +1,6 @@
 /**
- * Which messages can be handed out, and which are claimed by a reader. Only durable messages come in, and nothing of it is
- * recorded: after a restart no message is claimed.
+ * Which messages can be handed out, and which are claimed by a reader. Only durable messages come in, and nothing of it
+ * is recorded: after a restart no message is claimed.
  *
  * Times are those of the readers.
  */
@@ -11,7 +11,7 @@ import type { Message } from "./Messages.ts"
 const claimMillis = 10 * 60 * 1000
 
 /** What a reader asks for. */
-export interface Wanted {
+interface Wanted {
   readonly now: number
   readonly shardIds: ReadonlySet<string>
   /** As `addressOf` names them. */

@@ -1,14 +1,14 @@
 /**
- * The state of a message storage: which requests are there, what was replied to them, and which keys are taken. It is a fold
- * over the lines of the log and depends on nothing else, so a restart gives the same state.
+ * The state of a message storage: which requests are there, what was replied to them, and which keys are taken. It is a
+ * fold over the lines of the log and depends on nothing else, so a restart gives the same state.
  *
  * It stays bounded:
  *
  * - A chunk that was acknowledged goes when the next one is, and an answer ends all acknowledgements and interrupts.
  * - An answer to a request without a primary key can be asked for only by the sender that waits for it. The newest
  *   {@link answersMax} are kept, and less when they are large.
- * - An answer to a request with a primary key is what makes the next one a duplicate. It is kept until it is older than an
- *   `age` line tells, in milliseconds in which a process ran: no clock that is set makes anything old.
+ * - An answer to a request with a primary key is what makes the next one a duplicate. It is kept until it is older than
+ *   an `age` line tells, in milliseconds in which a process ran: no clock that is set makes anything old.
  */
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -41,7 +41,7 @@ interface Addressed {
 }
 
 /** An acknowledgement or an interrupt. */
-export interface Signal extends Addressed {
+interface Signal extends Addressed {
   readonly request: StoredRequest
 }
 
@@ -69,7 +69,9 @@ export class StoredRequest implements Addressed {
   interrupts: ReadonlyArray<Signal> = []
   isGone = false
 
-  constructor(fields: Pick<StoredRequest, "id" | "order" | "shardId" | "address" | "entity" | "key" | "deliverAt" | "text">) {
+  constructor(
+    fields: Pick<StoredRequest, "id" | "order" | "shardId" | "address" | "entity" | "key" | "deliverAt" | "text">
+  ) {
     this.id = fields.id
     this.order = fields.order
     this.shardId = fields.shardId
@@ -327,8 +329,8 @@ export class Messages {
   }
 
   /**
-   * Removes what was answered at this age or before. A request stays while an earlier one of its entity is open, because that
-   * one may ask again for what was answered: a workflow that continues does.
+   * Removes what was answered at this age or before. A request stays while an earlier one of its entity is open,
+   * because that one may ask again for what was answered: a workflow that continues does.
    */
   #forget(untilMillis: number): void {
     const oldestOpen = new Map<string, number>()

@@ -1,20 +1,22 @@
 /**
- * What is saved within a transaction: decided on a view of the state, and decided again, on the state, when the transaction
- * commits.
+ * What is saved within a transaction: decided on a view of the state, and decided again, on the state, when the
+ * transaction commits.
  */
-import * as Effect from "effect/Effect"
 import type { PersistenceError } from "effect/cluster/ClusterError"
+import * as Effect from "effect/Effect"
 import type { Line } from "./Change.ts"
 import { Messages } from "./Messages.ts"
 
 /** The answer, and the lines to record. */
-export type Decided<A> = readonly [answer: A, lines: ReadonlyArray<Line>]
+type Decided<A> = readonly [answer: A, lines: ReadonlyArray<Line>]
 
 /** Decides by the state, at once: what it gives depends on the state alone. */
 export type Decide<A> = (messages: Messages) => Decided<A> | Effect.Effect<never, PersistenceError>
 
 export class Transaction {
-  /** What is saved after its end is no part of it: a fiber may live longer than the transaction that it was forked in. */
+  /**
+   * What is saved after its end is no part of it: a fiber may live longer than the transaction that it was forked in.
+   */
   isOpen = true
   readonly view: Messages
   readonly #decides: Array<Decide<unknown>> = []

@@ -1,16 +1,16 @@
 /**
  * `MessageStorage` of Effect's cluster in a log: entities and workflows that survive a crash, without a database.
  *
- * Every request, reply, acknowledgement and interrupt that is saved is an event of the log. Its state is in memory, folded
- * from them and kept in snapshots.
+ * Every request, reply, acknowledgement and interrupt that is saved is an event of the log. Its state is in memory,
+ * folded from them and kept in snapshots.
  *
  * What is guaranteed (the promises have the numbers of docs/RELIABILITY.md):
  *
  * 1. A call that saves something succeeds when that is durable. No message that was accepted is lost (promise 64).
- * 2. A message is handed out only when it is durable, and no more once its answer is (promise 65). Between the two it may be
- *    processed again after a crash, as with every storage of a cluster.
- * 3. A request with a known primary key is a duplicate, before and after a restart, as long as its answer is kept: for ever,
- *    unless `keepAnswered` tells otherwise.
+ * 2. A message is handed out only when it is durable, and no more once its answer is (promise 65). Between the two it
+ *    may be processed again after a crash, as with every storage of a cluster.
+ * 3. A request with a known primary key is a duplicate, before and after a restart, as long as its answer is kept: for
+ *    ever, unless `keepAnswered` tells otherwise.
  * 4. What is saved within a transaction is recorded all or none.
  *
  * Claims are in memory: after a restart every message that has no answer is handed out again. One process holds the
@@ -49,9 +49,9 @@ import type { Decide } from "./Transaction.ts"
  * How a message storage keeps its messages; only `log` is required.
  *
  * - `log`: the class of a log of bytes, with a directory of its own. What else appends to it ends the storage.
- * - `keepAnswered`: how long the answer to a request with a primary key is kept. Until then the same request is a duplicate,
- *   and afterwards it is a new one. Only the time in which a process runs counts. What an open request of the same entity
- *   may ask for again stays longer. Default: infinity
+ * - `keepAnswered`: how long the answer to a request with a primary key is kept. Until then the same request is a
+ *   duplicate, and afterwards it is a new one. Only the time in which a process runs counts. What an open request of
+ *   the same entity may ask for again stays longer. Default: infinity
  *
  * @since 0.1.0
  * @category models

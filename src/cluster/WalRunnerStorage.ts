@@ -1,10 +1,10 @@
 /**
- * `RunnerStorage` of Effect's cluster for the one runner that has the log. Which shards it runs is in memory, because no
- * other process can run any: the recorder's lock holds the directory.
+ * `RunnerStorage` of Effect's cluster for the one runner that has the log. Which shards it runs is in memory, because
+ * no other process can run any: the recorder's lock holds the directory.
  *
  * The ids of a cluster's messages are made of the wall clock and the number of the machine. So each start gets another
- * number when anything was recorded since the one before: the position in the log, modulo 1,024. A clock that was set back
- * then gives no id again that a message in the log has.
+ * number when anything was recorded since the one before: the position in the log, modulo 1,024. A clock that was set
+ * back then gives no id again that a message in the log has.
  *
  * @since 0.1.0
  */

@@ -28,8 +28,8 @@ const duplicateOf = (request: StoredRequest): SaveResult.Encoded =>
   })
 
 /**
- * A request is saved once: what has its primary key, or is the same request again, is a duplicate. Signals to a request that
- * is not there are not saved.
+ * A request is saved once: what has its primary key, or is the same request again, is a duplicate. Signals to a request
+ * that is not there are not saved.
  */
 export const saveEnvelope = ({ deliverAt, envelope, primaryKey }: {
   readonly envelope: Envelope.Encoded
