@@ -16,6 +16,41 @@
  * Claims are in memory: after a restart every message that has no answer is handed out again. One process holds the
  * directory of a log, so this storage is for one runner.
  *
+ * **Example** (What a storage keeps)
+ *
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ * import { WalMessageStorage } from "effect-wal/cluster"
+ *
+ * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
+ *
+ * const envelope = {
+ *   _tag: "Request",
+ *   requestId: "1",
+ *   address: { shardId: { group: "default", id: 1 }, entityType: "Counter", entityId: "visits" },
+ *   tag: "Increment",
+ *   payload: { by: 1 },
+ *   headers: {}
+ * } as const
+ *
+ * const program = Effect.gen(function*() {
+ *   const storage = yield* WalMessageStorage.makeEncoded({ log: Mailbox })
+ *   const save = storage.saveEnvelope({ envelope, primaryKey: "Counter/visits/Increment/today", deliverAt: null })
+ *   yield* Console.log((yield* save)._tag) // => Success
+ *   yield* Console.log((yield* save)._tag) // => Duplicate
+ *   const messages = yield* storage.unprocessedMessages(["default:1"], Date.now())
+ *   yield* Console.log(messages.length) // => 1
+ * })
+ *
+ * await Effect.runPromise(
+ *   Effect.scoped(program).pipe(
+ *     Effect.provide(Mailbox.layer({ directory: "./mailbox" })),
+ *     Effect.provide(NodeDisk.layer)
+ *   )
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import { PersistenceError } from "effect/cluster/ClusterError"
@@ -52,6 +87,7 @@ import type { Decide } from "./Transaction.ts"
  * - `keepAnswered`: how long the answer to a request with a primary key is kept. Until then the same request is a
  *   duplicate, and afterwards it is a new one. Only the time in which a process runs counts. What an open request of
  *   the same entity may ask for again stays longer. Default: infinity
+ * - `snapshotEvery`: as of `StateMachine.make`
  *
  * @since 0.1.0
  * @category models
@@ -59,11 +95,16 @@ import type { Decide } from "./Transaction.ts"
 export interface Options<out Self> {
   readonly log: Context.Key<Self, Log<Uint8Array>>
   readonly keepAnswered?: Duration.Input
+  readonly snapshotEvery?: NonNullable<
+    StateMachine.Options<Uint8Array, never, never, typeof MessagesSchema>["snapshotEvery"]
+  >
 }
 
 const Fields = Schema.Struct({
   log: Schema.declare((value): value is Context.Key<unknown, Log<Uint8Array>> => Context.isKey(value)),
-  keepAnswered: Schema.optional(duration(1, Number.POSITIVE_INFINITY))
+  keepAnswered: Schema.optional(duration(1, Number.POSITIVE_INFINITY)),
+  // The state machine looks at it.
+  snapshotEvery: Schema.optional(Schema.Unknown)
 })
 
 /** While answers grow old, that is recorded so often, or sixteen times within their age if that is more often. */
@@ -90,7 +131,8 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
       messages.apply(textOf(bytes))
       return messages
     },
-    name: "messages"
+    name: "messages",
+    ...options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }
   })
   // It is changed in place, so it stays the same.
   const messages = yield* machine.get

@@ -6,6 +6,34 @@
  * number when anything was recorded since the one before: the position in the log, modulo 1,024. A clock that was set
  * back then gives no id again that a message in the log has.
  *
+ * **Example** (A runner layer by layer)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { RunnerHealth, Runners, Sharding, ShardingConfig } from "effect/cluster"
+ * import { NodeDisk, Wal } from "effect-wal"
+ * import { WalMessageStorage, WalRunnerStorage } from "effect-wal/cluster"
+ *
+ * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
+ *
+ * // What `WalSingleRunner.layer` does, with a configuration that the environment cannot change.
+ * const Cluster = Sharding.layer.pipe(
+ *   Layer.provideMerge(Runners.layerNoop),
+ *   Layer.provide(WalMessageStorage.layer({ log: Mailbox, keepAnswered: "30 days" })),
+ *   Layer.provide([WalRunnerStorage.layer({ log: Mailbox }), RunnerHealth.layerNoop]),
+ *   Layer.provide(ShardingConfig.layer({ shardsPerGroup: 16 })),
+ *   Layer.provide(Mailbox.layerWorker({ directory: "./mailbox" })),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const sharding = yield* Sharding.Sharding
+ *   yield* Console.log(yield* sharding.isShutdown) // => false
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Cluster))
+ * ```
+ *
  * @since 0.1.0
  */
 import * as MachineId from "effect/cluster/MachineId"
