@@ -128,12 +128,12 @@ export const killCluster = (options: {
       const kill = () => child.kill("SIGKILL")
       let stderr = ""
       let broken: unknown
-      let lines = 0
+      const heard = { lines: 0 }
       child.stderr.on("data", (data) => {
         stderr = (stderr + String(data)).slice(-20_000)
       })
       createInterface({ input: child.stdout }).on("line", (line) => {
-        lines += 1
+        heard.lines += 1
         try {
           witness.hear(line, number)
         } catch (cause) {
@@ -149,7 +149,7 @@ export const killCluster = (options: {
         // Some are killed while they open, the others when they have told so much.
         const linesMax = random.below(400)
         if (random.chance(0.15)) await delay(random.below(1500))
-        else while (lines < linesMax && child.exitCode === null) await delay(2)
+        else while (heard.lines < linesMax && child.exitCode === null) await delay(2)
         kill()
       }
       const exitCode = await ended
@@ -163,12 +163,14 @@ export const killCluster = (options: {
       })
       options.onKill?.(done)
     }
+    // Of others, that were saved and had not begun, the last life is not told.
+    const begunWorkflows = [...witness.begun]
     await life(options.kills + 1, true)
     for (const number of witness.accepted) {
       if (!witness.processed.has(number)) throw new Error(`message ${number} was accepted, and nobody processed it`)
       if (!witness.answered.has(number)) throw new Error(`message ${number} was accepted, and has no answer`)
     }
-    for (const number of witness.begun) {
+    for (const number of begunWorkflows) {
       if (!witness.completed.has(number)) throw new Error(`workflow ${number} was begun, and did not end`)
     }
     return {
