@@ -40,6 +40,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "reading",
     "maintainer",
     "recorder",
+    "consumer",
     "state",
     "cluster",
     "archive",
@@ -62,7 +63,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "directory",
     "."
   ],
-  "src/recorder": [".", "monitor"],
+  "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
   "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
 }
 
@@ -264,6 +265,7 @@ describe("the house", () => {
     const entries = [
       "archive/index.ts",
       "cluster/index.ts",
+      "consumer/index.ts",
       "index.ts",
       "promise/index.ts",
       "s3/index.ts",
