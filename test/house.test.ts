@@ -42,6 +42,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "recorder",
     "consumer",
     "state",
+    "cluster",
     "archive",
     "promise",
     "cli",
@@ -263,6 +264,7 @@ describe("the house", () => {
   it("has front doors that only re-export, and the command line is behind none of them", () => {
     const entries = [
       "archive/index.ts",
+      "cluster/index.ts",
       "consumer/index.ts",
       "index.ts",
       "promise/index.ts",
