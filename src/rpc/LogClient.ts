@@ -13,6 +13,7 @@ import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { bytes } from "../format/EventCodec.ts"
 import type * as EventCodec from "../format/EventCodec.ts"
 import { eventIdMax } from "../format/Limits.ts"
 import { requireList, requireWhole } from "../internal/arguments.ts"
@@ -38,7 +39,7 @@ import type { RemoteDiskFailed } from "./LogRpcs.ts"
 export interface ConnectOptions<Event, Encoding = never, Decoding = never> {
   /** The address of the server and the path of the log: `http://127.0.0.1:8123/log`. */
   readonly url: string
-  /** `EventCodec.bytes`, or `EventCodec.make` with the schema of the log. */
+  /** `EventCodec.make` with the schema of the log; events are bytes when it is left out. */
   readonly codec: EventCodec.EventCodec<Event, Encoding, Decoding>
   /** What the server asks for. */
   readonly token?: Redacted.Redacted<string>
@@ -94,8 +95,10 @@ export interface RemoteLog<in out Event, out Encoding = never, out Decoding = ne
 
 const Given = Schema.Struct({
   url: Options.matching(/^https?:\/\/.+[^/]$/, "an address such as http://127.0.0.1:8123/log"),
-  codec: Schema.declare((value): value is EventCodec.EventCodec<unknown> =>
-    typeof value === "object" && value !== null && "encode" in value && "decode" in value
+  codec: Schema.optional(
+    Schema.declare((value): value is EventCodec.EventCodec<unknown> =>
+      typeof value === "object" && value !== null && "encode" in value && "decode" in value
+    )
   ),
   token: Schema.optional(Schema.declare((value): value is Redacted.Redacted<string> => Redacted.isRedacted(value)))
 })
@@ -120,11 +123,28 @@ const Range = Schema.Struct({
  * @since 0.1.0
  * @category constructors
  */
-export const connect = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
-  options: ConnectOptions<Event, Encoding, Decoding>
+export const connect: {
+  (
+    options: Omit<ConnectOptions<Uint8Array>, "codec">
+  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient.HttpClient | Scope.Scope>
+  <Event, Encoding, Decoding>(
+    options: ConnectOptions<Event, Encoding, Decoding>
+  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope>
+} = <Event, Encoding, Decoding>(
+  options: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec"> & {
+    readonly codec?: EventCodec.EventCodec<Event, Encoding, Decoding>
+  }
+) =>
+  Effect.suspend(() => {
+    Options.requireOptions("options", Given, options as unknown as typeof Given.Encoded)
+    const codec = options.codec ?? bytes as unknown as EventCodec.EventCodec<Event, Encoding, Decoding>
+    return connectWith(options, codec)
+  })
+
+const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
+  { token, url }: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec">,
+  codec: EventCodec.EventCodec<Event, Encoding, Decoding>
 ): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope> {
-  Options.requireOptions("options", Given, options as unknown as typeof Given.Encoded)
-  const { codec, token, url } = options
   const protocol = RpcClient.layerProtocolHttp({
     url,
     transformClient: (client) => token === undefined ? client : mapRequest(client, HttpClientRequest.bearerToken(token))

@@ -1,4 +1,4 @@
-/** What one process can ask of the log of another. Events go as the bytes that are recorded; the client has the codec. */
+/** What one process can ask of the log of another. Events go as they are recorded; the client has the codec. */
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"

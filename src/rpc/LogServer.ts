@@ -48,7 +48,7 @@ const batchEventsMax = 1024
  * import * as FetchHttpClient from "effect/http/FetchHttpClient"
  * import * as HttpRouter from "effect/http/HttpRouter"
  * import * as HttpServer from "effect/http/HttpServer"
- * import { EventCodec, NodeDisk, Wal } from "effect-wal"
+ * import { NodeDisk, Wal } from "effect-wal"
  * import { connect, layer } from "effect-wal/rpc"
  * import { createServer } from "node:http"
  *
@@ -64,10 +64,11 @@ const batchEventsMax = 1024
  * // In another process, which knows the address.
  * const program = Effect.gen(function*() {
  *   const { address } = yield* HttpServer.HttpServer
- *   const events = yield* connect({ url: `${HttpServer.formatAddress(address)}/log`, codec: EventCodec.bytes })
+ *   const events = yield* connect({ url: `${HttpServer.formatAddress(address)}/log` })
  *   const id = yield* events.append(Buffer.from("hello"))
  *   yield* events.commitTo(id)
- *   yield* Stream.runForEach(events.events(), ({ event, id }) => Console.log(id, Buffer.from(event).toString())) // => 1 hello
+ *   yield* Stream.runForEach(events.events(), ({ event, id }) =>
+ *     Console.log(id, Buffer.from(event).toString())) // => 1 hello
  * })
  *
  * await Effect.runPromise(

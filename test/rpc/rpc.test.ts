@@ -187,7 +187,7 @@ describe("who may use a log from another process", () => {
       const wrong: ReadonlyArray<readonly [object, RegExp]> = [
         [{ url: "127.0.0.1:80", codec }, /options\.url/],
         [{ url: "http://127.0.0.1/", codec }, /options\.url/],
-        [{ url: "http://127.0.0.1/log" }, /options\.codec/],
+        [{ url: "http://127.0.0.1/log", codec: Order }, /options\.codec/],
         [{ url: "http://127.0.0.1/log", codec, token: "plain" }, /options\.token/]
       ]
       for (const [options, message] of wrong) {
