@@ -130,15 +130,12 @@ export const connect: {
   <Event, Encoding, Decoding>(
     options: ConnectOptions<Event, Encoding, Decoding>
   ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope>
-} = <Event, Encoding, Decoding>(
-  options: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec"> & {
-    readonly codec?: EventCodec.EventCodec<Event, Encoding, Decoding>
-  }
-) =>
+} = (options: Omit<ConnectOptions<unknown, unknown, unknown>, "codec"> & { readonly codec?: unknown }) =>
   Effect.suspend(() => {
-    Options.requireOptions("options", Given, options as unknown as typeof Given.Encoded)
-    const codec = options.codec ?? bytes as unknown as EventCodec.EventCodec<Event, Encoding, Decoding>
-    return connectWith(options, codec)
+    Options.requireOptions("options", Given, options as typeof Given.Encoded)
+    // Which of the two types it is, the caller knows.
+    const codec = (options.codec ?? bytes) as EventCodec.EventCodec<unknown>
+    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient.HttpClient | Scope.Scope>
   })
 
 const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
