@@ -15,34 +15,32 @@ import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import { poweredBy } from "../fixtures/poweredBy.ts"
 
-const Step = Schema.Struct({ by: Schema.Int, pad: Schema.String })
+/** `left` events of its batch come after it. */
+const Step = Schema.Struct({ by: Schema.Int, left: Schema.Int, pad: Schema.String })
 type Step = typeof Step.Type
 class Steps extends Wal.Service<Steps>()("test/Steps", { event: Step }) {}
 
 /** The digest depends on every event and on their order. */
-const State = Schema.Struct({ count: Schema.Int, digest: Schema.Int })
-type State = { count: number; digest: number }
+const State = Schema.Struct({ count: Schema.Int, digest: Schema.Int, left: Schema.Int })
+type State = { count: number; digest: number; left: number }
 
 const next = (digest: number, by: number): number => (Math.imul(digest, 31) + by) | 0
 
 const directory = "/wal"
 
-/** What a machine must be: the events by id, those that were answered, and which of them are one batch. */
+/** What a machine must be: the events by id, and which of them were answered. */
 class Model {
   readonly events: Array<number> = []
-  readonly batches: Array<{ readonly from: number; readonly to: number }> = []
   answered = 0
 
   /** What is found when a machine is opened; gives what is wrong. */
-  found({ count, digest }: State): string | undefined {
+  found({ count, digest, left }: State): string | undefined {
     if (count < this.answered) return `event ${this.answered} was answered, and the state has ${count} events`
     if (count > this.events.length) return `the state has ${count} events, and only ${this.events.length} were appended`
     const expected = this.events.slice(0, count).reduce(next, 0)
     if (digest !== expected) return `the state of ${count} events is another`
-    const torn = this.batches.find(({ from, to }) => from <= count && count < to)
-    if (torn !== undefined) return `of the batch from ${torn.from} to ${torn.to} the state has events up to ${count}`
+    if (left > 0) return `of the last batch ${left} events are missing`
     this.events.length = count
-    this.batches.splice(0, this.batches.length, ...this.batches.filter(({ to }) => to <= count))
     this.answered = count
     return undefined
   }
@@ -64,15 +62,15 @@ const use = Effect.fnUntraced(function*(
   model: Model,
   random: SeededRandom
 ) {
-  const step = (): Step => ({ by: random.below(1000), pad: "x".repeat(random.below(120)) })
+  const step = (left = 0): Step => ({ by: random.below(1000), left, pad: "x".repeat(random.below(400)) })
   const answer = (count: number) => {
     model.answered = Math.max(model.answered, count)
   }
   const update = Effect.suspend(() => {
-    const batch = Array.from({ length: 1 + random.below(6) }, step)
+    const length = 1 + random.below(6)
+    const batch = Array.from({ length }, (_, at) => step(length - 1 - at))
     return Effect.map(
       machine.update((state) => {
-        model.batches.push({ from: state.count + 1, to: state.count + batch.length })
         return [state.count + batch.length, batch]
       }),
       answer
@@ -85,7 +83,7 @@ const use = Effect.fnUntraced(function*(
       model.events[id - 1] = one.by
     })
   })
-  for (let left = random.below(60); left > 0; left--) {
+  for (let left = random.below(120); left > 0; left--) {
     const what = random.below(10)
     const doing = what < 6 ? update : what < 7 ? look : what < 9 ? machine.snapshot : others
     // Some are waited for, and meanwhile many are under way.
@@ -100,7 +98,7 @@ const life = Effect.fnUntraced(
     if (random.chance(0.3)) {
       // Retention runs before the machine is back.
       for (let left = random.below(60); left > 0; left--) {
-        const one = { by: random.below(1000), pad: "x".repeat(100) }
+        const one = { by: random.below(1000), left: 0, pad: "x".repeat(300) }
         model.events[(yield* log.append(one)) - 1] = one.by
       }
       yield* log.rotate
@@ -110,10 +108,10 @@ const life = Effect.fnUntraced(
     const machine = yield* StateMachine.make<Step, never, never, typeof State>({
       log,
       state: State,
-      initial: () => ({ count: 0, digest: 0 }),
-      apply: (state, { by }) => {
+      initial: () => ({ count: 0, digest: 0, left: 0 }),
+      apply: (state, { by, left }) => {
         if (isOpen) model.events[state.count] = by
-        return Object.assign(state, { count: state.count + 1, digest: next(state.digest, by) })
+        return Object.assign(state, { count: state.count + 1, digest: next(state.digest, by), left })
       },
       snapshotEvery: { events: 1 + random.below(40) }
     }).pipe(Effect.catch((error) => Effect.die(new Broken(error.message))))
@@ -127,12 +125,12 @@ const life = Effect.fnUntraced(
 /** A snapshot rots, as long as another one is whole. */
 const rot = Effect.fnUntraced(function*(rotten: Set<string>, random: SeededRandom) {
   const disk = yield* SimulatedDisk.SimulatedDisk
-  const found = (yield* Effect.catch(disk.disk.list(directory), () => Effect.succeed([])))
-    .map(({ name }) => name)
+  const found = [...(yield* disk.files).keys()]
+    .map((path) => path.slice(directory.length + 1))
     .filter((name) => snapshotIn(name) !== undefined && !rotten.has(name))
     .toSorted()
   const newest = found.at(-1)
-  if (newest === undefined || found.length < 2 || !random.chance(0.4)) return
+  if (newest === undefined || found.length < 2 || !random.chance(0.7)) return
   rotten.add(newest)
   yield* disk.rotBits(`${directory}/${newest}`, 1)
 })
@@ -150,7 +148,7 @@ export const play = (seed: number, seams: StateSeams = {}): Effect.Effect<string
   }
   return Effect.gen(function*() {
     for (let lives = 3 + random.below(5); lives > 0; lives--) {
-      const operations = random.chance(0.8) ? 1 + random.below(400) : undefined
+      const operations = random.chance(0.8) ? 1 + random.below(600) : undefined
       const exit = yield* poweredBy(
         life(model, random, seams).pipe(Effect.provide(Steps.layer(options))),
         operations
