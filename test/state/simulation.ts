@@ -125,8 +125,8 @@ const life = Effect.fnUntraced(
 /** A snapshot rots, as long as another one is whole. */
 const rot = Effect.fnUntraced(function*(rotten: Set<string>, random: SeededRandom) {
   const disk = yield* SimulatedDisk.SimulatedDisk
-  const found = [...(yield* disk.files).keys()]
-    .map((path) => path.slice(directory.length + 1))
+  const found = [...yield* disk.files].filter(([, bytes]) => bytes.length > 0)
+    .map(([path]) => path.slice(directory.length + 1))
     .filter((name) => snapshotIn(name) !== undefined && !rotten.has(name))
     .toSorted()
   const newest = found.at(-1)
