@@ -7,11 +7,12 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeDisk, Wal } from "../src/index.ts"
+import { NodeDisk, Replay, Wal } from "../src/index.ts"
 import { StateMachine } from "../src/state/index.ts"
 
 const directory = fs.mkdtempSync(join(tmpdir(), "effect-wal-state-"))
@@ -60,8 +61,8 @@ const work = Effect.gen(function*() {
 
 const lookAgain = Effect.gen(function*() {
   const { read, recovery } = yield* bank
-  const { deletedBefore } = yield* Effect.flatMap(Transfers, ({ positions }) => positions)
-  yield* Console.log(`events before ${deletedBefore} are deleted`)
+  const oldest = Option.getOrThrow(yield* Replay.firstAvailableId(directory))
+  yield* Console.log(`the oldest event that is left is ${oldest}`)
   yield* Console.log(
     `opened from the snapshot of event ${recovery.snapshotEventId} and ${recovery.foldedEvents} events`
   )
