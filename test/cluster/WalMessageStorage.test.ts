@@ -161,6 +161,26 @@ describe("what is saved", () => {
       })
     ))
 
+  it.effect("is read without a wait for what is under way about others", () =>
+    withStorage((storage) =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        const first = request()
+        const answer = exitOf(first)
+        yield* save(storage, first, keyOf(first, "a"))
+        yield* storage.saveReply(answer)
+        yield* disk.failAlways("sync", "Io")
+        const other = yield* Effect.forkChild(save(storage, request()))
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(yield* storage.repliesFor([first.requestId]), [answer])
+        assert.isTrue(Option.isSome(yield* storage.requestIdForPrimaryKey(keyOf(first, "a"))))
+        assert.isUndefined(other.pollUnsafe())
+        yield* disk.heal
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(other)
+      })
+    ))
+
   it.effect("is handed out when it is durable, although its sender no longer waits", () =>
     withStorage((storage) =>
       Effect.gen(function*() {
