@@ -32,6 +32,10 @@ const withStorage = <E>(
   work: (storage: Storage) => Effect.Effect<void, E, SimulatedDisk.SimulatedDisk | Disk | Scope.Scope>
 ) =>
   Effect.flatMap(openOurs, work).pipe(
+    // A ruling that fails leaves a disk that fails, on which no log closes.
+    Effect.ensuring(
+      Effect.andThen(SimulatedDisk.SimulatedDisk.use((disk) => disk.heal), TestClock.adjust("2 seconds"))
+    ),
     Effect.scoped,
     Effect.provide(SimulatedDisk.layer({ seed: 1 })),
     Effect.provide(quiet)
