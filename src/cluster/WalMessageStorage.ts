@@ -333,13 +333,13 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
     resetAddresses: (addresses) =>
       Effect.sync(() => {
         const keys = new Set(addresses.map(addressKey))
-        deliveries.releaseAll(({ address }) => keys.has(address))
+        deliveries.releaseAll(({ request }) => keys.has(request.address))
       }),
     clearAddress: ({ entityId, entityType }) => save(clearAddress(entityType, entityId)),
     resetShards: (shardIds) =>
       Effect.sync(() => {
         const ids = new Set(shardIds)
-        deliveries.releaseAll(({ shardId }) => ids.has(shardId))
+        deliveries.releaseAll(({ request }) => ids.has(request.shardId))
       }),
     withTransaction
   }
