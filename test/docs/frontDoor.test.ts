@@ -26,6 +26,7 @@ describe("the front door", () => {
       ".",
       "./archive",
       "./s3",
+      "./state",
       "./testing",
       "./promise",
       "./maintainerThread",
