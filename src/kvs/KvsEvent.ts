@@ -1,5 +1,6 @@
 /**
- * The changes of keys and values, as a log has them: a JSON array of a word and a key, and after a tab the value itself.
+ * The changes of keys and values, as a log has them: a JSON array of a word and a key, and after a tab the value
+ * itself.
  *
  * ```text
  * ["set","greeting"]⇥hello        text, in UTF-8

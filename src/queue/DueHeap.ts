@@ -1,7 +1,10 @@
-/** The elements of a queue that wait, the one that is due first at the top: a binary heap, ordered by due time and then by age. */
+/**
+ * The elements of a queue that wait, the one that is due first at the top: a binary heap, ordered by due time and then
+ * by age.
+ */
 
 /** What waits. */
-export interface Due {
+interface Due {
   /** In milliseconds of the store's time. */
   readonly dueAt: number
   /** Grows with every element; no two have the same. */

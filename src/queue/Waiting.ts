@@ -1,7 +1,7 @@
 /** The elements that wait to be taken, and the takers that wait for one. */
 import * as Latch from "effect/Latch"
 import { DueHeap } from "./DueHeap.ts"
-import type { Element } from "./QueueState.ts"
+import type { Element } from "./Element.ts"
 
 /** A taker that waits: its latch opens when it is to look again. */
 export type Taker = Latch.Latch

@@ -4,12 +4,12 @@
  *
  * What is guaranteed (the promise has the number of docs/RELIABILITY.md):
  *
- * 1. An element that was accepted is on disk, and is handed out until it is done or dead, whatever crashes in between. One
- *    that was acknowledged is never handed out again (promise 66).
+ * 1. An element that was accepted is on disk, and is handed out until it is done or dead, whatever crashes in between.
+ *    One that was acknowledged is never handed out again (promise 66).
  * 2. An attempt is on disk before its handler begins. So a handler that takes the process down uses up an attempt.
  * 3. Elements are handed out in the order in which they are due, each to one taker.
- * 4. Delays follow the elapsed time, so a wall clock that is set changes none. Across a restart the wall clock tells, but
- *    never goes back behind the last event.
+ * 4. Delays follow the elapsed time, so a wall clock that is set changes none. Across a restart the wall clock tells,
+ *    but the store's time never goes back behind the last event.
  * 5. What is done leaves the state, but for an id that its caller gave, which is kept until `cleanup` forgets it.
  *
  * All elements that are not done are in memory.

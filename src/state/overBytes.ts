@@ -1,4 +1,6 @@
-/** A log of bytes whose events a codec of ours knows: for state machines that write their events in a form of their own. */
+/**
+ * A log of bytes whose events a codec of ours knows: for state machines that write their events in a form of their own.
+ */
 import * as Effect from "effect/Effect"
 import { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"

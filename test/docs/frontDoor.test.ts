@@ -25,6 +25,8 @@ describe("the front door", () => {
       ...beside.map((name) => `./${name}`),
       ".",
       "./archive",
+      "./kvs",
+      "./queue",
       "./s3",
       "./state",
       "./testing",
