@@ -12,6 +12,7 @@ export const sources = {
   ...packagePrograms,
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
+  storeVictim: "test/faults/storeVictim.ts",
   lockHolder: "test/disk/lockHolder.ts",
   openings: "test/recorder/openings.ts",
   manyLogs: "test/recorder/manyLogs.ts"
