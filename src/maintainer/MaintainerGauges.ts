@@ -2,6 +2,7 @@
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { DrainReceipt } from "./Drain.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
 import type { RetentionLimits } from "./retention/Retention.ts"
@@ -51,4 +52,11 @@ export const setGauges = (
   telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
   telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
   telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+}
+
+/** After a drain that has made everything durable nothing lags, and the recorder that would tell has gone. */
+export const setGaugesOfDrain = (telemetry: SegmentMaintainerUpdater, { left }: DrainReceipt): void => {
+  if (left.persist > 0) return
+  telemetry.setGauge("durableLagEvents", 0)
+  telemetry.setGauge("durableLagMillis", 0)
 }

@@ -67,7 +67,7 @@ import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
-import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
+import { setGauges, setGaugesOfDrain, setLimitGauges } from "./MaintainerGauges.ts"
 import * as MaintainerOptions from "./MaintainerOptions.ts"
 import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
 import type { DurableHoldStatus } from "./retention/DurableHolds.ts"
@@ -439,9 +439,10 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
   ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   const drained = yield* Deferred.make<DrainReceipt>()
   yield* Effect.addFinalizer(() =>
-    Effect.flatMap(drainOnce, (receipt) => Deferred.succeed(drained, receipt)).pipe(
-      Effect.andThen(logsHere(tellDeleted(state, telemetry)))
-    )
+    Effect.flatMap(drainOnce, (receipt) => {
+      setGaugesOfDrain(telemetry, receipt)
+      return Deferred.succeed(drained, receipt)
+    }).pipe(Effect.andThen(logsHere(tellDeleted(state, telemetry))))
   )
 
   return SegmentMaintainer.of({

@@ -6,34 +6,67 @@
  * answer.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { Disk } from "../disk/Disk.ts"
+import type { VerifiedBlock } from "../format/SegmentVerifier.ts"
+import * as Replay from "../reading/Replay.ts"
 import type { ReplayFailure } from "../reading/ReplayError.ts"
-import type { EventUndecodable, Log } from "../recorder/Log.ts"
+import { forEachEvent } from "../reading/segment/BlockEvents.ts"
+import { EventUndecodable } from "../recorder/EventUndecodable.ts"
+import type { Log } from "../recorder/Log.ts"
 import type { Recorder } from "../recorder/Recorder.ts"
 import type { RecorderError } from "../recorder/RecorderError.ts"
 
 /** A machine of the line. */
 interface Applier<Event> {
   readonly name: string
-  /** Never throws. */
-  readonly apply: (event: Event, id: number) => void
+  /** Never throws. `bytes` is the size of the event in the log. */
+  readonly apply: (event: Event, bytes: number) => void
 }
 
-/** Gives the events of a log from one id to another, both included. All of them are durable. */
-export const eventsBetween = <Event, Decoding>(
+/**
+ * Gives the events of a log from one id to another, both included, decoded. All of them are durable, and the caller
+ * holds them.
+ */
+export const eventsBetween = Effect.fnUntraced(function*<Event, Decoding>(
   log: Log<Event, unknown, Decoding>,
   fromId: number,
   toId: number,
-  onEvent: (event: Event, id: number) => void
-): Effect.Effect<void, ReplayFailure | EventUndecodable, Decoding> =>
-  fromId > toId ? Effect.void : Stream.runForEachArray(
-    log.events({ from: { id: fromId }, to: { id: toId } }),
-    (events) =>
-      Effect.sync(() => {
-        for (const { event, id } of events) onEvent(event, id)
-      })
+  onEvent: (event: Event, bytes: number) => void
+) {
+  if (fromId > toId) return
+  const { directory, naming } = log.maintainer
+  const { decode, decodeNow } = log.codec
+  const fold = Effect.fnUntraced(function*(block: VerifiedBlock) {
+    /** The first event that is not decoded at once, and those after it. */
+    const rest: Array<{ readonly id: number; readonly bytes: Uint8Array }> = []
+    forEachEvent(block, (id, bytes, start, end) => {
+      const event = bytes.subarray(start, end)
+      const decoded = rest.length === 0 ? valueOf(decodeNow(event)) : undefined
+      if (decoded !== undefined) onEvent(decoded.value, end - start)
+      else rest.push({ id, bytes: event })
+    })
+    for (const { bytes, id } of rest) {
+      const decoded = Effect.mapError(
+        decode(bytes.slice()),
+        ({ message }) => new EventUndecodable({ eventId: id, detail: message })
+      )
+      onEvent(yield* decoded, bytes.length)
+    }
+    // Other fibers run between blocks.
+    yield* Effect.yieldNow
+  })
+  yield* Replay.blocks({ directory, naming, from: { id: fromId }, to: { id: toId } }).pipe(
+    Stream.provideService(Disk, log.disk),
+    Stream.runForEachArray((blocks) => Effect.forEach(blocks, fold, { discard: true }))
   )
+})
+
+/** What an effect has succeeded with already. */
+const valueOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Exit.Success<A, E> | undefined =>
+  Exit.isExit(effect) && Exit.isSuccess(effect as Exit.Exit<A, E>) ? effect as Exit.Success<A, E> : undefined
 
 /** The line of one log. */
 class EventLine<in out Event, out Decoding> {
@@ -75,10 +108,10 @@ class EventLine<in out Event, out Decoding> {
     this.#appliers.delete(applier)
   }
 
-  /** Applies the next event. */
-  apply(event: Event): void {
+  /** Applies the next event, which has so many bytes. */
+  apply(event: Event, bytes: number): void {
     this.#appliedId += 1
-    for (const applier of this.#appliers) applier.apply(event, this.#appliedId)
+    for (const applier of this.#appliers) applier.apply(event, bytes)
   }
 
   /** Applies what something else has appended. The caller has the lock. */
@@ -88,7 +121,7 @@ class EventLine<in out Event, out Decoding> {
       const { lastEventId } = this.#log.recorder.writer
       return Effect.andThen(
         this.#log.flush,
-        eventsBetween(this.#log, this.#appliedId + 1, lastEventId, (event) => this.apply(event))
+        eventsBetween(this.#log, this.#appliedId + 1, lastEventId, (event, bytes) => this.apply(event, bytes))
       )
     })
   }

@@ -10,6 +10,8 @@
  * 3. Each update decides on a state that has every event before its own. So the state after a restart is the one that
  *    the same events have given before.
  * 4. A machine that cannot fold every event fails, with the reason. It never gives a state that lacks some.
+ * 5. With snapshots the log need not keep what is in them: retention deletes events that are in the older one of the two
+ *    newest snapshots, and none after it, also before the machine is opened again (promise 63).
  *
  * @since 0.1.0
  */
@@ -17,11 +19,20 @@ import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { Disk, DiskError } from "../disk/Disk.ts"
+import { statePattern } from "../disk/FileNames.ts"
+import { annotated } from "../internal/annotated.ts"
 import { refuseArgument } from "../internal/arguments.ts"
-import { callback, matching, requireOptions } from "../internal/options.ts"
+import { messageOf } from "../internal/messageOf.ts"
+import type { SizeInput } from "../internal/notations.ts"
+import { callback, matching, requireOptions, size, whole } from "../internal/options.ts"
+import { plainText } from "../internal/plainText.ts"
 import type { Log } from "../recorder/Log.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Closed, Unencodable } from "../recorder/RecorderReason.ts"
@@ -29,10 +40,12 @@ import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { eventsBetween, lineOf } from "./EventLine.ts"
-import { StateMachineError } from "./StateMachineError.ts"
+import { Snapshots } from "./Snapshots.ts"
+import type { FoundSnapshot } from "./SnapshotStore.ts"
+import { StateMachineError, StateUnencodable } from "./StateMachineError.ts"
 import type { StateMachineReason } from "./StateMachineError.ts"
 
-export { StateMachineError } from "./StateMachineError.ts"
+export { StateMachineError, StateUnencodable } from "./StateMachineError.ts"
 export type { StateMachineReason } from "./StateMachineError.ts"
 
 /**
@@ -41,7 +54,14 @@ export type { StateMachineReason } from "./StateMachineError.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options<in out Event, out Encoding, out Decoding, S extends Schema.Constraint> {
+export interface Options<
+  in out Event,
+  out Encoding,
+  out Decoding,
+  S extends Schema.Constraint,
+  out E = never,
+  out R = never
+> {
   /** The log whose events are folded. Several machines may be made over one log, with different names. */
   readonly log: Log<Event, Encoding, Decoding>
   /** The schema of the state, for snapshots. */
@@ -53,8 +73,49 @@ export interface Options<in out Event, out Encoding, out Decoding, S extends Sch
    * whose `apply` throws has ended, and throws again when it is opened. It may change the state in place and return it.
    */
   readonly apply: (state: S["Type"], event: Event) => S["Type"]
-  /** Tells machines over one log apart. Default: `state`. */
+  /** Tells machines over one log apart, and names their snapshots: 1 to 48 of a-z, 0-9 and `-`. Default: `state`. */
   readonly name?: string
+  /**
+   * When a snapshot is written, in the background: after so many bytes of events, or so many events, since the one before.
+   * With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the log. Default:
+   * after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
+   */
+  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
+  /** The version of the state: change it when the schema or what `apply` does changes. Default: 1. */
+  readonly version?: number
+  /**
+   * Makes a state of the JSON of a snapshot of another version. Without it such a snapshot is not used, and the whole log
+   * is folded: as long as retention has left all of it.
+   */
+  readonly migrate?: (state: unknown, version: number) => Effect.Effect<S["Type"], E, R>
+}
+
+/**
+ * With what a machine began.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StateRecovery {
+  /** The last event that is in the snapshot; 0 when there was none to begin with. */
+  readonly snapshotEventId: number
+  /** How many events were folded after it. */
+  readonly foldedEvents: number
+  /** Snapshots that were not used, each with the reason, as they were logged. */
+  readonly notUsed: ReadonlyArray<string>
+}
+
+/**
+ * A snapshot that is durable.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Snapshot {
+  /** The last event that is in it; 0 before the first event, of which no snapshot is written. */
+  readonly eventId: number
+  /** Of its file. */
+  readonly bytes: number
 }
 
 /**
@@ -93,17 +154,29 @@ export interface StateMachine<in out State, in out Event> {
   ) => Effect.Effect<A, E | StateMachineError, R>
   /** The state now, and again after it has changed, when it is durable. States in between may be left out. */
   readonly changes: Stream.Stream<State, StateMachineError>
+  /** Writes a snapshot now, unless the newest one has every event; succeeds when it is durable. */
+  readonly snapshot: Effect.Effect<Snapshot, StateMachineError>
+  readonly recovery: StateRecovery
 }
 
-const nameField = matching(/^[a-z0-9][a-z0-9-]{0,63}$/, "1 to 64 of a-z, 0-9 and -")
+const nameField = matching(statePattern, "1 to 48 of a-z, 0-9 and -")
 
 const Fields = Schema.Struct({
   log: Schema.declare((value): value is object => typeof value === "object" && value !== null && "codec" in value),
   state: Schema.declare((value): value is Schema.Constraint => Schema.isSchema(value)),
   initial: Schema.Unknown,
   apply: callback<(state: never, event: never) => unknown>(),
-  name: Schema.optional(nameField)
+  name: Schema.optional(nameField),
+  snapshotEvery: Schema.optional(Schema.Struct({
+    bytes: Schema.optional(size(1, Number.MAX_SAFE_INTEGER)),
+    events: Schema.optional(whole("count", 1, Number.MAX_SAFE_INTEGER))
+  })),
+  version: Schema.optional(whole("number", 0, Number.MAX_SAFE_INTEGER)),
+  migrate: Schema.optional(callback<(state: unknown, version: number) => Effect.Effect<unknown, unknown, unknown>>())
 })
+
+/** After a snapshot that could not be written. */
+const retrying = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")])
 
 /**
  * Opens a machine: folds every event of the log. It ends with the scope.
@@ -142,24 +215,42 @@ const Fields = Schema.Struct({
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S extends Schema.Constraint>(
-  options: Options<Event, Encoding, Decoding, S>
+export const make = Effect.fnUntraced(function*<
+  Event,
+  Encoding,
+  Decoding,
+  S extends Schema.Constraint,
+  E = never,
+  R = never
+>(
+  options: Options<Event, Encoding, Decoding, S, E, R>
 ): Effect.fn.Return<
   StateMachine<S["Type"], Event>,
-  StateMachineError,
-  Scope.Scope | Encoding | Decoding | S["EncodingServices"] | S["DecodingServices"]
+  StateMachineError | E,
+  Scope.Scope | Encoding | Decoding | S["EncodingServices"] | S["DecodingServices"] | R
 > {
   type State = S["Type"]
-  requireOptions("options", Fields, options)
-  const { apply, initial, log, name = "state" } = options
-  const { recorder } = log
-  const services = yield* Effect.context<Encoding | Decoding>()
+  const { snapshotEvery: every } = requireOptions("options", Fields, options)
+  const { apply, initial, log, migrate, name = "state", version = 1 } = options
+  const { maintainer, recorder } = log
+  const services = yield* Effect.context<Encoding | Decoding | S["EncodingServices"]>()
   const arena = Context.get(log.parts, SegmentArena)
   const line = lineOf(log)
 
   let state = typeof initial === "function" ? (initial as () => State)() : initial
   /** Why every call fails from now on. */
   let ended: Cause.Cause<StateMachineError> | undefined
+
+  const stateCodec = Schema.toCodecJson(options.state)
+  const encodeState = Schema.encodeUnknownEffect(stateCodec)
+  const decodeState = Schema.decodeUnknownEffect(stateCodec)
+  const snapshots = new Snapshots(
+    maintainer.directory,
+    // Segments of format 1 do not tell of which log they are.
+    { name, version, walId: arena.layout.version === 1 ? "" : Buffer.from(Arena.walId(arena)).toString("hex") },
+    every && { bytes: every.bytes ?? Number.POSITIVE_INFINITY, events: every.events ?? Number.POSITIVE_INFINITY }
+  )
+  const isDue = Latch.makeUnsafe()
 
   const failure = (reason: StateMachineReason) => new StateMachineError({ name, reason })
 
@@ -176,8 +267,9 @@ export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S ext
 
   const applier = {
     name,
-    apply: (event: Event): void => {
+    apply: (event: Event, bytes: number): void => {
       if (ended !== undefined) return
+      if (snapshots.count(bytes)) isDue.openUnsafe()
       try {
         state = apply(state, event)
       } catch (defect) {
@@ -234,7 +326,7 @@ export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S ext
       const isAppended = yield* Effect.mapError(
         recorder.appendAllUnless(bytes, {
           isStale: () => recorder.writer.lastEventId !== decidedOn,
-          onAppended: () => events.forEach((event) => line.apply(event))
+          onAppended: () => events.forEach((event, index) => line.apply(event, bytes[index]!.length))
         }),
         failure
       )
@@ -262,11 +354,78 @@ export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S ext
     return Stream.fromEffectRepeat(next)
   })
 
-  let foldedId = 0
+  /** The JSON of the state. It takes its time at once, so nothing changes the state meanwhile. */
+  const stateText = Effect.suspend(() => encodeState(state)).pipe(
+    Effect.provideContext(services),
+    Effect.flatMap((json) => Effect.try({ try: () => JSON.stringify(json), catch: (cause) => cause })),
+    Effect.mapError((cause) => failure(new StateUnencodable({ detail: messageOf(cause) })))
+  )
+
+  const taking = Effect.gen(function*() {
+    yield* catchUp
+    yield* live
+    const eventId = line.appliedId
+    const { newest } = snapshots
+    if (eventId === 0 || newest?.eventId === eventId) return { ...newest ?? { eventId, bytes: 0 }, write: undefined }
+    const { bytes, write } = snapshots.take(eventId, yield* stateText)
+    return { eventId, bytes, write }
+  })
+
+  const oneSnapshot = Semaphore.makeUnsafe(1)
+  const snapshot = Effect.gen(function*() {
+    const { bytes, eventId, write } = yield* line.lock.withPermit(taking)
+    if (write !== undefined) {
+      // A crash could lose what is not durable, and give its ids to other events.
+      yield* orEnd(log.commitTo(eventId))
+      yield* Effect.mapError(Effect.provideService(write(hold), Disk, log.disk), failure)
+    }
+    return { eventId, bytes }
+  }).pipe(oneSnapshot.withPermit)
+
+  const snapshotWhenDue = Effect.gen(function*() {
+    yield* isDue.await
+    isDue.closeUnsafe()
+    if (snapshots.isDue) {
+      yield* snapshot.pipe(
+        Effect.tapError(({ message }) => Effect.logWarning(`a snapshot was not written: ${message}`)),
+        Effect.retry({ schedule: retrying, while: () => ended === undefined }),
+        Effect.ignore
+      )
+    }
+  })
+
+  if (line.has(name)) refuseArgument("options.name", name, "one that no other open machine over this log has")
+  const said = annotated("StateMachine", maintainer.directory)
+  const hold = yield* Effect.mapError(maintainer.holdDurably({ name: `_state-${name}` }), failure)
+
+  const notUsed: Array<string> = []
+  const used = Effect.fnUntraced(function*({ head, json }: FoundSnapshot) {
+    if (head.version !== version) {
+      return migrate === undefined
+        ? `it has version ${head.version} of the state, and there is no migrate`
+        : { state: yield* migrate(json, head.version) }
+    }
+    return yield* Effect.match(decodeState(json), {
+      onFailure: ({ message }) => `it does not fit the schema of the state: ${message}`,
+      onSuccess: (state) => ({ state })
+    })
+  })
+  const loaded = yield* snapshots.load(Arena.durableEventId(arena), used, (file, why) => {
+    const line = plainText(`the snapshot ${file} of the state machine ${name} is not used: ${why}`)
+    notUsed.push(line)
+    return said(Effect.logWarning(line))
+  }).pipe(
+    Effect.provideService(Disk, log.disk),
+    Effect.mapError((error) => isDiskError(error) ? failure(error) : error)
+  )
+  state = loaded === undefined ? state : loaded.state
+  const snapshotEventId = loaded?.eventId ?? 0
+
+  let foldedId = snapshotEventId
   const foldTo = (id: number) =>
-    eventsBetween(log, foldedId + 1, id, (event, id) => {
-      applier.apply(event)
-      foldedId = id
+    eventsBetween(log, foldedId + 1, id, (event, bytes) => {
+      applier.apply(event, bytes)
+      foldedId += 1
     })
 
   yield* Effect.provideContext(
@@ -274,7 +433,6 @@ export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S ext
       // Most of it without the lock, so other machines over this log continue meanwhile.
       yield* foldTo(Arena.durableEventId(arena))
       yield* line.lock.withPermit(Effect.gen(function*() {
-        if (line.has(name)) refuseArgument("options.name", name, "one that no other open machine over this log has")
         if (!line.isEmpty) yield* line.catchUp
         const lastId = line.isEmpty ? recorder.writer.lastEventId : line.appliedId
         if (foldedId < lastId) yield* log.flush
@@ -288,12 +446,16 @@ export const make = Effect.fnUntraced(function*<Event, Encoding, Decoding, S ext
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => end(Cause.fail(failure(new RecorderError({ reason: new Closed() })))))
   )
+  yield* Effect.forkScoped(said(Effect.forever(snapshotWhenDue)))
 
-  return { get: read((state) => state), read, update, changes }
+  const recovery = { snapshotEventId, foldedEvents: foldedId - snapshotEventId, notUsed }
+  return { get: read((state) => state), read, update, changes, snapshot, recovery }
 })
 
 const isDecision = (value: unknown): value is Decision<unknown, unknown> =>
   Array.isArray(value) && value.length === 2 && typeof value[1] === "object" && value[1] !== null &&
   Symbol.iterator in value[1]
+
+const isDiskError = (error: unknown): error is DiskError => error instanceof DiskError
 
 const isNotEmpty = <A>(values: ReadonlyArray<A>): values is Arr.NonEmptyReadonlyArray<A> => values.length > 0

@@ -4,19 +4,34 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import { taggedReason } from "../internal/taggedReason.ts"
 import type { ReplayFailure } from "../reading/ReplayError.ts"
 import type { EventUndecodable } from "../recorder/EventUndecodable.ts"
 import type { RecorderError } from "../recorder/RecorderError.ts"
 
 /**
+ * The state cannot be written to a snapshot: it does not fit its schema, or is too large for one text.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class StateUnencodable extends taggedReason(
+  "StateUnencodable",
+  "the state cannot be written to a snapshot; mend its schema, or keep less in it",
+  false
+) {}
+
+/**
  * - `RecorderError`: the events of an update were refused (then nothing has changed, and the machine continues), or the
  *   commit that an answer waited for failed (then the machine has ended)
- * - the others: the log cannot be folded further, for the reason that a replay of it would give
+ * - `StateUnencodable`: a snapshot was not written; the machine continues
+ * - the others: the log cannot be read or folded further, for the reason that a replay of it would give; or, of a
+ *   snapshot, the disk failed
  *
  * @since 0.1.0
  * @category errors
  */
-export type StateMachineReason = RecorderError | ReplayFailure | EventUndecodable
+export type StateMachineReason = RecorderError | ReplayFailure | EventUndecodable | StateUnencodable
 
 /**
  * A state machine cannot be opened, or cannot answer.

@@ -107,6 +107,8 @@ describe("a signal", () => {
       const commands: ReadonlyArray<ReadonlyArray<string>> = [
         ["replay"],
         ["export"],
+        ["grep", "a"],
+        ["check"],
         ["verify"],
         ["inspect"],
         ["dump", "--segment", "3"],

@@ -180,8 +180,10 @@ describe("a duration", () => {
   })
 
   it("on the command line has its own notation", () => {
-    for (const text of ["250ms", "2s", "1.5s", "10m", "1h"]) assert.isTrue(parseDuration(text)._tag === "Some", text)
-    for (const text of ["", "250", "2 s", "-1s", "1d", "s", "NaNs"]) assert.isTrue(parseDuration(text)._tag === "None")
+    for (const text of ["250ms", "2s", "1.5s", "10m", "1h", "7d"]) {
+      assert.isTrue(parseDuration(text)._tag === "Some", text)
+    }
+    for (const text of ["", "250", "2 s", "-1s", "1w", "s", "NaNs"]) assert.isTrue(parseDuration(text)._tag === "None")
   })
 })
 

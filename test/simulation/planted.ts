@@ -678,8 +678,8 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   },
   {
     name: "a start takes what the clock shows for time that has passed",
-    seedsMax: 100,
-    seedFirst: 290,
+    seedsMax: 300,
+    seedFirst: 610,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMax: Duration.seconds(20) },
     plant: onDisk((disk) => ({
       stat: (path) =>

@@ -289,11 +289,13 @@ describe("a machine that cannot fold every event", () => {
           return sum + count
         }
       })
-      const machine = yield* broken
-      yield* machine.update(add("apple", 1))
-      const exit = yield* Effect.exit(machine.update(add("apple", 13)))
-      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "thirteen")
-      assert.isTrue(Exit.hasDies(yield* Effect.exit(machine.get)))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const machine = yield* broken
+        yield* machine.update(add("apple", 1))
+        const exit = yield* Effect.exit(machine.update(add("apple", 13)))
+        assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "thirteen")
+        assert.isTrue(Exit.hasDies(yield* Effect.exit(machine.get)))
+      }))
       assert.isTrue(Exit.hasDies(yield* Effect.exit(broken)))
       // Another machine over the same log takes it.
       assert.deepStrictEqual(yield* Effect.flatMap(open(), ({ get }) => get), { apple: 14 })
@@ -306,7 +308,7 @@ describe("a machine that cannot fold every event", () => {
       const messageOf = (options: object) =>
         Effect.map(Effect.exit(StateMachine.make(options as typeof right)), (exit) =>
           String(Exit.isFailure(exit) && Cause.squash(exit.cause)))
-      assert.include(yield* messageOf({ ...right, name: "../up" }), "options.name is '../up', expected 1 to 64 of")
+      assert.include(yield* messageOf({ ...right, name: "../up" }), "options.name is '../up', expected 1 to 48 of")
       assert.include(yield* messageOf({ ...right, apply: 1 }), "options.apply is 1, expected a function")
       assert.include(yield* messageOf({ ...right, log: {} }), "options.log")
       assert.include(yield* messageOf({ ...right, state: {} }), "options.state")
