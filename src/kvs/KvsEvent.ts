@@ -57,11 +57,14 @@ const eventOf = (given: Uint8Array): KvsEvent | undefined => {
 const foreign = (): Schema.SchemaError =>
   new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: "it is no change of a key and its value" }))
 
+const decodeNow = (bytes: Uint8Array): Effect.Effect<KvsEvent, Schema.SchemaError> => {
+  const event = eventOf(bytes)
+  return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
+}
+
 /** Changes as bytes. Whatever else is in a log is refused. */
 export const codec: EventCodec<KvsEvent> = {
   encode: (event) => Effect.succeed(bytesOf(event)),
-  decode: (bytes) => {
-    const event = eventOf(bytes)
-    return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
-  }
+  decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
+  decodeNow
 }

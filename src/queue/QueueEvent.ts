@@ -102,11 +102,14 @@ const parsed = (bytes: Uint8Array): QueueEvent | undefined => {
 const foreign = (): Schema.SchemaError =>
   new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: "it is no event of a queue" }))
 
+const decodeNow = (bytes: Uint8Array): Effect.Effect<QueueEvent, Schema.SchemaError> => {
+  const event = parsed(bytes)
+  return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
+}
+
 /** Events of queues as bytes. Whatever else is in a log is refused. */
 export const codec: EventCodec<QueueEvent> = {
   encode: (event) => Effect.succeed(Buffer.from(textOf(event))),
-  decode: (bytes) => {
-    const event = parsed(bytes)
-    return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
-  }
+  decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
+  decodeNow
 }

@@ -129,7 +129,7 @@ const useQueue = Effect.gen(function*() {
 const useKvs = Effect.gen(function*() {
   const store = yield* KeyValueStore.KeyValueStore
   const has: Record<string, number> = {}
-  for (const key of yield* store.keys) has[key] = Number(yield* store.get(key))
+  for (const key of yield* store.keys) has[key] = Number(Buffer.from((yield* store.getUint8Array(key))!).toString())
   say({ type: "open", has })
   if (options.drains) return
   const caller = (place: number) => {
