@@ -20,6 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import { refuseArgument, requireBytes } from "../internal/arguments.ts"
+import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import { overBytes } from "../state/overBytes.ts"
 import * as StateMachine from "../state/StateMachine.ts"
@@ -49,6 +50,17 @@ const kept = (value: string | Uint8Array): string | Uint8Array => {
   if (typeof value === "string") return value
   requireBytes("value", value)
   return Uint8Array.from(value)
+}
+
+/**
+ * When snapshots are written. Between them a start folds the changes of the log, and retention keeps them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** See `StateMachine.Options.snapshotEvery`. Default: after 16 MiB of changes, or as many as the last snapshot has. */
+  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
 }
 
 /**
@@ -83,13 +95,21 @@ const kept = (value: string | Uint8Array): string | Uint8Array => {
  * @category layers
  */
 export const layer = <Self>(
-  log: Context.Key<Self, Log<Uint8Array>>
+  log: Context.Key<Self, Log<Uint8Array>>,
+  options: Options = {}
 ): Layer.Layer<KeyValueStore.KeyValueStore, StateMachine.StateMachineError, Self> =>
-  Layer.effect(KeyValueStore.KeyValueStore, Effect.flatMap(log, make))
+  Layer.effect(KeyValueStore.KeyValueStore, Effect.flatMap(log, (log) => make(log, options)))
 
-const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>) {
+const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>, options: Options) {
   const log = yield* overBytes("kvs", bytes, KvsEvent.codec)
-  const machine = yield* StateMachine.make({ log, name: "kvs", state: Values, initial: () => new Map(), apply })
+  const machine = yield* StateMachine.make({
+    log,
+    name: "kvs",
+    ...options,
+    state: Values,
+    initial: () => new Map(),
+    apply
+  })
 
   /** A method on one key, or on all of them. */
   const named = (method: string, key?: string) =>

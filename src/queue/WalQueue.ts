@@ -27,6 +27,7 @@ import { PersistedQueueError, PersistedQueueStore } from "effect/persistence/Per
 import * as Predicate from "effect/Predicate"
 import { refuseArgument } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
+import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import { overBytes } from "../state/overBytes.ts"
 import * as StateMachine from "../state/StateMachine.ts"
@@ -133,6 +134,17 @@ interface Taken {
 type Look = Taken | { readonly taker: Taker; readonly dueAt: number | undefined } | undefined
 
 /**
+ * When snapshots are written. Between them a start folds the events of the log, and retention keeps them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** See `StateMachine.Options.snapshotEvery`. Default: after 16 MiB of events, or as many as the last snapshot has. */
+  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
+}
+
+/**
  * A store of persisted queues over this log of bytes, which has nothing else in it.
  *
  * **Example** (A mail queue that survives)
@@ -164,13 +176,15 @@ type Look = Taken | { readonly taker: Taker; readonly dueAt: number | undefined 
  * @category layers
  */
 export const layer = <Self>(
-  log: Context.Key<Self, Log<Uint8Array>>
+  log: Context.Key<Self, Log<Uint8Array>>,
+  options: Options = {}
 ): Layer.Layer<PersistedQueueStore | Queues, StateMachine.StateMachineError, Self> =>
-  Layer.effectContext(Effect.flatMap(log, make))
+  Layer.effectContext(Effect.flatMap(log, (log) => make(log, options)))
 
-const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>) {
+const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>, options: Options) {
   const log = yield* overBytes("queue", bytes, QueueEvent.codec)
   const machine = yield* StateMachine.make({
+    ...options,
     log,
     name: "queue",
     state: QueueStateSchema,

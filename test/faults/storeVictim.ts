@@ -154,8 +154,11 @@ const useKvs = Effect.gen(function*() {
 const program = options.store === "queue"
   ? Effect.provide(
     useQueue,
-    PersistedQueue.layer.pipe(Layer.provideMerge(WalQueue.layer(StoreLog)), Layer.provide(log))
+    PersistedQueue.layer.pipe(
+      Layer.provideMerge(WalQueue.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } })),
+      Layer.provide(log)
+    )
   )
-  : Effect.provide(useKvs, WalKvs.layer(StoreLog).pipe(Layer.provide(log)))
+  : Effect.provide(useKvs, WalKvs.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } }).pipe(Layer.provide(log)))
 
 await Effect.runPromise(Effect.provideService(program, References.MinimumLogLevel, "Error"))

@@ -12,7 +12,7 @@ import * as PersistedCache from "effect/persistence/PersistedCache"
 import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import type { Disk } from "../../src/disk/Disk.ts"
+import { Disk } from "../../src/disk/Disk.ts"
 import * as EventCodec from "../../src/format/EventCodec.ts"
 import { codec } from "../../src/kvs/KvsEvent.ts"
 import type { KvsEvent } from "../../src/kvs/KvsEvent.ts"
@@ -175,6 +175,34 @@ describe("a store of keys and values over a log", () => {
         const error = yield* Effect.flip(Effect.provide(Effect.void, opening))
         assert.include(error.message, "event 1 does not fit the schema: it is no change of a key and its value", wrong)
       }
+    })))
+
+  it.effect("takes no more disk however often its keys change, and has their newest values when it is opened again", () =>
+    onDisk(Effect.gen(function*() {
+      const small = { ...logOptions, segmentBytesMax: 64 * 1024, blockBytesMax: 16 * 1024 }
+      const layer = WalKvs.layer(KvsLog, { snapshotEvery: { bytes: "64KiB" } }).pipe(
+        Layer.provideMerge(KvsLog.layer({ ...small, limits: { maxSegments: 2, maxCompressedSegments: 2 } }))
+      )
+      const counts: Array<number> = []
+      for (let turn = 0; turn < 3; turn++) {
+        const exit = yield* ended(Effect.provide(
+          Effect.gen(function*() {
+            const store = yield* KeyValueStore.KeyValueStore
+            if (turn > 0) assert.strictEqual(yield* store.get("key 0"), `${turn - 1} ${"x".repeat(400)}`)
+            for (let round = 0; round < 5; round++) {
+              const set = (_: unknown, index: number) => store.set(`key ${index}`, `${turn} ${"x".repeat(400)}`)
+              yield* Effect.forEach(Array.from({ length: 100 }), set, { concurrency: "unbounded", discard: true })
+            }
+            const { maintainer } = yield* KvsLog
+            yield* maintainer.drain
+          }),
+          Layer.fresh(layer)
+        ))
+        assert.isTrue(Exit.isSuccess(exit), String(exit))
+        const disk = yield* Disk
+        counts.push((yield* disk.list(logOptions.directory)).filter(({ name }) => /\.wal/.test(name)).length)
+      }
+      assert.isAtMost(Math.max(...counts), 8, "of 600 KiB in segments of 64 KiB")
     })))
 
   it.effect("keeps its whole state in a snapshot", () =>
