@@ -59,7 +59,7 @@ const kept = (value: string | Uint8Array): string | Uint8Array => {
  * @category models
  */
 export interface Options {
-  /** See `StateMachine.Options.snapshotEvery`. Default: after 16 MiB of changes, or as many as the last snapshot has. */
+  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
 }
 

@@ -7,7 +7,9 @@
  * Whether an open element is taken is not part of the record: a take only counts an attempt. So after a restart every
  * open element waits. Which ones wait is known to `Waiting`, which begins when the log has been folded.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { invariant } from "../internal/invariant.ts"
 import type { Element } from "./Element.ts"
@@ -137,56 +139,49 @@ export function* endedUntil(ended: ReadonlyMap<number, Element>, until: number):
 
 const states = ["open", "done", "dead"] as const
 
-/** A state as lines: the first has the counts, each of the others an element. */
-const linesOf = ({ dead, done, lastAt, offers, open }: QueueState): ReadonlyArray<string> => {
-  const lines = [JSON.stringify([offers, lastAt])]
+/** A state as JSON: its counts, and a row for each element. */
+const rowsOf = ({ dead, done, lastAt, offers, open }: QueueState): ReadonlyArray<Schema.Json> => {
+  const rows: Array<Schema.Json> = [[offers, lastAt]]
   for (const elements of [open, done, dead]) {
-    for (
-      const { attempts, dueAt, element, endedAt, failure, id, isCustomId, queue, sequence, state } of elements.values()
-    ) {
-      const place = states.indexOf(state)
-      const head = [sequence, queue, id, isCustomId ? 1 : 0, attempts, dueAt, place, endedAt, failure]
-      lines.push(`${JSON.stringify(head)}\t${element}`)
+    for (const element of elements.values()) {
+      rows.push([
+        element.sequence,
+        element.queue,
+        element.id,
+        element.isCustomId ? 1 : 0,
+        element.attempts,
+        element.dueAt,
+        states.indexOf(element.state),
+        element.endedAt,
+        element.failure,
+        element.element
+      ])
     }
   }
-  return lines
+  return rows
 }
 
-const Counts = Schema.fromJsonString(Schema.Tuple([Schema.Int, Schema.Number]))
-const Head = Schema.fromJsonString(Schema.Tuple([
-  Schema.Int,
-  Schema.String,
-  Schema.String,
-  Schema.Literals([0, 1]),
-  Schema.Int,
-  Schema.Number,
-  Schema.Literals([0, 1, 2]),
-  Schema.Number,
-  Schema.String
-]))
-const decodeCounts = Schema.decodeSync(Counts)
-const decodeHead = Schema.decodeSync(Head)
+const elementOf = (row: Schema.Json): Element | undefined => {
+  if (!Array.isArray(row)) return undefined
+  const [sequence, queue, id, isCustomId, attempts, dueAt, place, endedAt, failure, element]: Array<unknown> = row
+  const state = states[Number(place)]
+  return typeof sequence === "number" && typeof queue === "string" && typeof id === "string" &&
+      typeof attempts === "number" && typeof dueAt === "number" && state !== undefined && typeof endedAt === "number" &&
+      typeof failure === "string" && typeof element === "string"
+    ? { sequence, queue, id, isCustomId: isCustomId === 1, attempts, dueAt, state, endedAt, failure, element }
+    : undefined
+}
 
-const stateOf = ([counts = "", ...lines]: ReadonlyArray<string>): QueueState => {
+const stateOf = ([counts, ...rows]: ReadonlyArray<Schema.Json>): QueueState | undefined => {
+  const [offers, lastAt]: Array<unknown> = Array.isArray(counts) ? counts : []
+  if (typeof offers !== "number" || typeof lastAt !== "number") return undefined
   const state = new QueueState()
-  const [offers, lastAt] = decodeCounts(counts)
   state.offers = offers
   state.lastAt = lastAt
-  for (const line of lines) {
-    const tab = line.indexOf("\t")
-    const [sequence, queue, id, isCustomId, attempts, dueAt, place, endedAt, failure] = decodeHead(line.slice(0, tab))
-    state.add({
-      sequence,
-      queue,
-      id,
-      isCustomId: isCustomId === 1,
-      element: line.slice(tab + 1),
-      attempts,
-      dueAt,
-      state: states[place],
-      endedAt,
-      failure
-    })
+  for (const row of rows) {
+    const element = elementOf(row)
+    if (element === undefined) return undefined
+    state.add(element)
   }
   return state
 }
@@ -197,8 +192,16 @@ export const QueueStateSchema = Schema.declare(
   {
     toCodecJson: () =>
       Schema.link<QueueState>()(
-        Schema.Array(Schema.String),
-        SchemaTransformation.transform({ decode: stateOf, encode: linesOf })
+        Schema.Array(Schema.Json),
+        SchemaTransformation.transformEffect({
+          decode: (rows) => {
+            const state = stateOf(rows)
+            return state === undefined
+              ? Effect.fail(new SchemaIssue.InvalidValue({ message: "it is no state of queues" }))
+              : Effect.succeed(state)
+          },
+          encode: (state) => Effect.succeed(rowsOf(state))
+        })
       )
   }
 )

@@ -140,7 +140,7 @@ type Look = Taken | { readonly taker: Taker; readonly dueAt: number | undefined 
  * @category models
  */
 export interface Options {
-  /** See `StateMachine.Options.snapshotEvery`. Default: after 16 MiB of events, or as many as the last snapshot has. */
+  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
 }
 
