@@ -108,7 +108,10 @@ describe("a store of keys and values that is opened again", () => {
                     const count = states.length - 1
                     if ((yield* store.get("c")) === `${round}`) answered = Math.max(answered, count)
                     yield* Fiber.join(setting)
-                    yield* change(({ c: _, ...state }) => state, store.remove("c"))
+                    yield* change(
+                      (state) => Object.fromEntries(Object.entries(state).filter(([key]) => key !== "c")),
+                      store.remove("c")
+                    )
                   }
                 })))
                 if (Exit.isSuccess(exit)) return false
