@@ -40,6 +40,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "reading",
     "maintainer",
     "recorder",
+    "consumer",
     "state",
     "queue",
     "kvs",
@@ -63,7 +64,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "directory",
     "."
   ],
-  "src/recorder": [".", "monitor"],
+  "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
   "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
 }
 
@@ -266,6 +267,7 @@ describe("the house", () => {
   it("has front doors that only re-export, and the command line is behind none of them", () => {
     const entries = [
       "archive/index.ts",
+      "consumer/index.ts",
       "index.ts",
       "kvs/index.ts",
       "promise/index.ts",

@@ -49,9 +49,13 @@ export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.m
 export const abilityNames = ["wal_able.dat", "wal_able.dat.tmp"] as const
 
 /**
- * The name of a position: 1 to 64 letters, digits, `-` and `_`. One that begins with `_` belongs to a part of this library.
+ * The name of a position: 1 to 64 letters, digits, `-` and `_`. One that begins with `_` belongs to a part of this
+ * library.
  */
 export const positionPattern = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/
+
+/** Whether a position is that of a consumer. */
+export const isConsumer = (name: string): boolean => !name.startsWith("_")
 
 const positionPrefix = "wal_position_"
 

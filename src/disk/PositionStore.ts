@@ -1,11 +1,12 @@
 /**
- * `wal_position_NAME.json`: a durable position in a log. Its owner no longer needs the events up to the one that it names.
- * So retention holds every later event, also after a restart and before the owner is back (see `DurableHolds`).
+ * `wal_position_NAME.json`: a durable position in a log. Its owner no longer needs the events up to the one that it
+ * names. So retention holds every later event, also after a restart and before the owner is back (see `DurableHolds`).
  *
- * The file is replaced as a whole: temporary file, sync, rename, directory sync. Its owner writes it, who has the lock of
- * the name; at a start also the holder of the directory's lock. It is a hint with a checksum, and the directory decides:
- * a position that is rotten, crafted, another's or ahead of the log is not believed. Then everything is held, and the
- * owner begins with the oldest event that is left. So a file that is wrong brings events again, and never skips one.
+ * The file is replaced as a whole: temporary file, sync, rename, directory sync. Its owner writes it, who has the lock
+ * of the name; at a start also the holder of the directory's lock. It is a hint with a checksum, and the directory
+ * decides: a position that is rotten, crafted, another's or ahead of the log is not believed. Then everything is held,
+ * and the owner begins with the oldest event that is left. So a file that is wrong brings events again, and never skips
+ * one.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -3,8 +3,8 @@
  * makes a move durable before retention may pass it.
  *
  * - A start holds everything for each position until the recorder has told where the log ends. Then each position holds
- *   from the event after it. One that is not intact, or ahead of the log, is reported; it is taken back to the oldest event
- *   that is left, durably and before anything is recorded, so that later events cannot make it look right.
+ *   from the event after it. One that is not intact, or ahead of the log, is reported; it is taken back to the oldest
+ *   event that is left, durably and before anything is recorded, so that later events cannot make it look right.
  * - One owner at a time moves a position, in this process or in another: it has the lock of the name.
  * - Positions without an owner here are read again every few seconds, since the command line may change or remove them.
  */
@@ -203,6 +203,7 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
         const hold = durableHolds.of(name)
         const before = hold.eventId
         if (!hold.isOwned) yield* unwritten.has(hold) ? writeLater(hold) : learn(name)
+        durableHolds.note(hold)
         const isKept = durableHolds.get(name) === hold
         if (isKept && (hold.eventId !== before || unplaced.has(hold))) yield* place(hold)
       }
@@ -254,6 +255,7 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
               yield* PositionStore.write(directory.path, stored({ ...hold, eventId }))
               hold.eventId = eventId
               hold.isExceeded = false
+              durableHolds.note(hold)
               yield* learnFirstIds(hold)
               state.retain()
             })

@@ -192,8 +192,8 @@ export interface MaintainerService {
    * ends the ownership. A name that has no position begins before the oldest event that is left, or after
    * `initialEventId`. One that is not believed (not intact, or ahead of the log) begins before the oldest event.
    *
-   * `maxLag` bounds what is held: segments of so many bytes, or those that were closed at most so long ago. What exceeds
-   * it is deleted when a limit asks for that, which is logged and counted. Without it everything is held.
+   * `maxLag` bounds what is held: segments of so many bytes, or those that were closed at most so long ago. What
+   * exceeds it is deleted when a limit asks for that, which is logged and counted. Without it everything is held.
    *
    * Fails with the reason `Held` while the name has an owner, in this process or in another.
    */
@@ -583,6 +583,7 @@ const retainAsTimePasses = (
 const tellDeleted = (state: MaintainerState, telemetry: SegmentMaintainerUpdater) =>
   Effect.gen(function*() {
     for (const { isDurable, name, segmentIndex } of state.exceeded.splice(0)) {
+      if (isDurable) telemetry.count("consumerSegmentsMissed", 1)
       yield* Effect.logWarning((isDurable ? formatPassed : formatExceeded)(name, segmentIndex))
     }
     for (const segmentIndex of state.unarchived.splice(0)) {
@@ -595,7 +596,7 @@ const formatExceeded = (name: string, segmentIndex: number): string =>
   `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
 
 const formatPassed = (name: string, segmentIndex: number): string =>
-  `${name} misses events: segment ${segmentIndex} is deleted before they were read (maxLag or heldBytesMax)`
+  `the consumer ${name} misses events: segment ${segmentIndex} is deleted before they were read (maxLag or heldBytesMax)`
 
 const formatMayBeLost = (directory: string): string =>
   `segments in ${directory} that the archive does not have yet are deleted when a limit asks for that ` +

@@ -4,6 +4,7 @@ import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 
 describe("the names of our own files", () => {
   const {
+    isConsumer,
     isLockName,
     isOwnName,
     isPrivateName,
@@ -42,6 +43,7 @@ describe("the names of our own files", () => {
   it("tell a position from its lock, and from what else has a name like it", () => {
     for (const name of ["billing", "_state-default", "a", "json", "lock", `a${"_".repeat(63)}`]) {
       assert.strictEqual(positionIn(positionName(name)), name)
+      assert.strictEqual(isConsumer(name), name !== "_state-default")
       assert.isUndefined(positionIn(positionTemporaryName(name)), name)
       assert.isTrue(isUnfinishedPosition(positionTemporaryName(name)), name)
       assert.isFalse(isUnfinishedPosition(positionName(name)), name)

@@ -1,15 +1,17 @@
 /**
- * The holds of durable positions (`PositionStore`): each holds every event after its position. Unlike a hold of `Holds` it
- * does not end with its owner's scope: it stands from the first step of retention on after a start, before its owner is
- * back, and until it is removed.
+ * The holds of durable positions (`PositionStore`): each holds every event after its position. Unlike a hold of `Holds`
+ * it does not end with its owner's scope: it stands from the first step of retention on after a start, before its owner
+ * is back, and until it is removed.
  *
  * A position is an event, and segments are what is deleted. The segment from which a position holds is the newest one
- * that is known to begin with the next event or an earlier one. Its first event is what never changes of a segment, also
- * while a start continues it. What is not known holds more, never less.
+ * that is known to begin with the next event or an earlier one. Its first event is what never changes of a segment,
+ * also while a start continues it. What is not known holds more, never less.
  *
- * A bound (`maxLagBytes`, `maxLagMillis`) limits what a position holds, oldest first. Nothing is deleted for it: it only
- * lets the limits delete.
+ * A bound (`maxLagBytes`, `maxLagMillis`) limits what a position holds, oldest first. Nothing is deleted for it: it
+ * only lets the limits delete.
  */
+import * as Arena from "../../shared/Arena.ts"
+import { EventLag } from "../../shared/EventLag.ts"
 import type { SegmentAges } from "./SegmentAges.ts"
 import type { CatalogEntry, SegmentCatalog } from "./SegmentCatalog.ts"
 
@@ -25,13 +27,17 @@ export interface DurableHoldStatus {
   readonly eventId: number
   /** This segment and later ones are kept, but for a bound. */
   readonly fromSegmentIndex: number
+  /** Durable events after it; 0 without a recorder. */
+  readonly behindEvents: number
   /** Of these segments, on disk; the segment that is being filled does not count. */
   readonly behindBytes: number
-  /** Since the oldest of them was closed; 0 while that is not known. */
+  /** For how long the oldest of these events has been there at least; 0 when there is none. */
   readonly behindMillis: number
   /** Whether its owner is there, in this process. */
   readonly isOwned: boolean
-  /** Something that it should keep was deleted, because of its bound or of `heldBytesMax`, and its owner knows not yet. */
+  /**
+   * Something that it should keep was deleted, because of its bound or of `heldBytesMax`, and its owner knows not yet.
+   */
   readonly isExceeded: boolean
   readonly maxLagBytes: number | undefined
   readonly maxLagMillis: number | undefined
@@ -40,6 +46,7 @@ export interface DurableHoldStatus {
 /** A durable hold in memory. */
 export interface DurableHoldEntry {
   readonly name: string
+  readonly lag: EventLag
   eventId: number
   fromSegmentIndex: number
   isOwned: boolean
@@ -55,10 +62,19 @@ export class DurableHolds {
   private readonly byName = new Map<string, DurableHoldEntry>()
   private readonly catalog: SegmentCatalog
   private readonly ages: SegmentAges
+  private readonly arena: Arena.Arena | undefined
+  private readonly elapsed: () => number
 
-  constructor(parts: { readonly catalog: SegmentCatalog; readonly ages: SegmentAges }) {
+  constructor(parts: {
+    readonly catalog: SegmentCatalog
+    readonly ages: SegmentAges
+    readonly arena: Arena.Arena | undefined
+    readonly elapsed: () => number
+  }) {
     this.catalog = parts.catalog
     this.ages = parts.ages
+    this.arena = parts.arena
+    this.elapsed = parts.elapsed
   }
 
   get names(): ReadonlyArray<string> {
@@ -75,6 +91,7 @@ export class DurableHolds {
     if (known !== undefined) return known
     const hold: DurableHoldEntry = {
       name,
+      lag: new EventLag(),
       eventId: 0,
       fromSegmentIndex: 0,
       isOwned: false,
@@ -114,8 +131,16 @@ export class DurableHolds {
   list(): ReadonlyArray<DurableHoldStatus> {
     return [...this.byName.values()].map((hold) => {
       this.advance(hold)
-      return { ...hold, ...this.behind(hold) }
+      const { lag: _, ...rest } = hold
+      return { ...rest, ...this.behind(hold) }
     })
+  }
+
+  /** Notes which event is the newest now, so that it is known how long a position has been behind it. */
+  note(hold: DurableHoldEntry): void {
+    if (this.isReady && this.arena !== undefined) {
+      hold.lag.note(this.elapsed(), Arena.durableEventId(this.arena), hold.eventId)
+    }
   }
 
   /** The segments that are known and may still be passed: those after the one from which a position holds. */
@@ -162,8 +187,16 @@ export class DurableHolds {
     return bytes
   }
 
-  private behind({ fromSegmentIndex }: DurableHoldEntry): Pick<DurableHoldStatus, "behindBytes" | "behindMillis"> {
-    const oldest = Math.max(fromSegmentIndex, this.catalog.oldestIndex)
-    return { behindBytes: this.bytesFrom(fromSegmentIndex), behindMillis: this.ages.of(oldest) ?? 0 }
+  private behind(
+    hold: DurableHoldEntry
+  ): Pick<DurableHoldStatus, "behindEvents" | "behindBytes" | "behindMillis"> {
+    this.note(hold)
+    const durable = this.arena === undefined ? 0 : Arena.durableEventId(this.arena)
+    const behindEvents = Math.max(0, durable - hold.eventId)
+    return {
+      behindEvents,
+      behindBytes: behindEvents === 0 ? 0 : this.bytesFrom(hold.fromSegmentIndex),
+      behindMillis: hold.lag.millis(this.elapsed(), hold.eventId)
+    }
   }
 }
