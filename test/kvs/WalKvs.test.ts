@@ -40,8 +40,11 @@ const all = Effect.gen(function*() {
 /** Lets the clock run until this has ended. A life whose disk has no power ends by itself, when its log is down. */
 const ended = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
-    const fiber = yield* Effect.forkChild(effect)
-    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")
+    const fiber = yield* Effect.forkDetach(effect)
+    for (let seconds = 0; fiber.pollUnsafe() === undefined; seconds++) {
+      if (seconds > 1000) return yield* Effect.die(new Error("it has not ended"))
+      yield* TestClock.adjust("1 second")
+    }
     return yield* Fiber.await(fiber)
   })
 
