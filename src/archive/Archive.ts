@@ -79,8 +79,9 @@ import { upload, UploadMemory } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
 /**
- * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and
- * proved. Short segments take less.
+ * What an upload of a cold file has in memory at most, with what waits for the collector: pieces that are sent, read
+ * back and proved. Short segments take less. A long one that is still hot goes alone, because its pieces are
+ * compressed, too.
  */
 const uploadBytesMax = 8 * 1024 * 1024
 
@@ -407,7 +408,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     const startNanos = telemetry.nowNanos()
     const uploaded = yield* withUploadMemory((uploadMemory) => upload(target, index, lived, uploadMemory)).pipe(
       Effect.onExit((exit) => Effect.sync(() => telemetry.onArchival(Exit.isSuccess(exit), startNanos))),
-      memory.withPermits(Math.min(uploadBytesMax, Math.max(1, 2 * candidate.bytes))),
+      memory.withPermits(
+        Math.min(candidate.isHot ? bytesUnderWayMax : uploadBytesMax, Math.max(1, 2 * candidate.bytes))
+      ),
       Effect.catchTag(
         "SegmentCorrupt",
         (error) =>
