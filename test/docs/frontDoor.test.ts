@@ -27,6 +27,7 @@ describe("the front door", () => {
       "./archive",
       "./consumer",
       "./s3",
+      "./state",
       "./testing",
       "./promise",
       "./maintainerThread",

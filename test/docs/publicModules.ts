@@ -11,6 +11,7 @@ export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
   "s3/index.ts",
+  "state/index.ts",
   "testing/index.ts"
 ].filter((file) => existsSync(join(source, file)))
 
