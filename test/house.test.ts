@@ -1,6 +1,6 @@
 /**
- * The structure of the house: which room may know which, no two files in a circle, nothing exported in vain. Each rule is
- * also seen to fail, on the real sources with one planted mistake.
+ * The structure of the house: which room may know which, no two files in a circle, nothing exported in vain. Each rule
+ * is also seen to fail, on the real sources with one planted mistake.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
@@ -24,8 +24,8 @@ const source = textsOf(["src"])
 const users = textsOf(["test", "bench", "examples"])
 
 /**
- * The rooms of a floor, each with the files and rooms in it, from the foundation up: a file imports from its own room and
- * from rooms before it. `.` stands for the files that lie in the floor itself and are not named.
+ * The rooms of a floor, each with the files and rooms in it, from the foundation up: a file imports from its own room
+ * and from rooms before it. `.` stands for the files that lie in the floor itself and are not named.
  */
 const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
   "src": [
@@ -42,6 +42,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "recorder",
     "consumer",
     "state",
+    "cluster",
     "archive",
     "promise",
     "cli",
@@ -263,6 +264,7 @@ describe("the house", () => {
   it("has front doors that only re-export, and the command line is behind none of them", () => {
     const entries = [
       "archive/index.ts",
+      "cluster/index.ts",
       "consumer/index.ts",
       "index.ts",
       "promise/index.ts",

@@ -26,6 +26,7 @@ describe("the front door", () => {
       ".",
       "./archive",
       "./consumer",
+      "./cluster",
       "./s3",
       "./state",
       "./testing",

@@ -10,6 +10,7 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
+  "cluster/index.ts",
   "s3/index.ts",
   "state/index.ts",
   "testing/index.ts"
