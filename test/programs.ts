@@ -13,6 +13,8 @@ export const sources = {
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
   storeVictim: "test/faults/storeVictim.ts",
+  consuming: "test/faults/consuming.ts",
+  clusterVictim: "test/faults/clusterVictim.ts",
   lockHolder: "test/disk/lockHolder.ts",
   openings: "test/recorder/openings.ts",
   manyLogs: "test/recorder/manyLogs.ts"

@@ -13,6 +13,7 @@ const modules = [
   "sustained",
   "replay",
   "archive",
+  "cluster",
   "ring",
   "telemetry",
   "memory",
