@@ -7,6 +7,7 @@ import type { BarRow, Row, TableResult } from "./harness/Results.ts"
 import { rowOf, valuesOf } from "./harness/Results.ts"
 import { median, ratios } from "./harness/Statistics.ts"
 import { durablePeers, peers } from "./peers/peers.ts"
+import { names as clusterStorages } from "./suites/cluster.ts"
 
 /** The tables, with what a judge asks of them. Everything is NaN that was not measured. */
 class Evidence {
@@ -177,6 +178,22 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("a manifest of a million segments", "<= 80 KiB, opened in <= 2x the time of a thousand", [
       [of.figure("manifest", "1048575 segments", "length"), "# KiB", atMost(80)],
       [of.ratio("manifest", "opening", "1048575 segments", "1023 segments"), "#x", atMost(2)]
+    ]),
+    ...[1, 64].map((callers) =>
+      row(
+        `messages to entities, ${callers} ${callers === 1 ? "caller" : "callers"}`,
+        ">= 2x Effect's SQL storage, synced",
+        [
+          [
+            of.ratio(`entity messages, ${callers}`, "messages", clusterStorages["effect-wal"], clusterStorages.FULL),
+            "#x",
+            atLeast(2)
+          ]
+        ]
+      )
+    ),
+    row("steps of workflows", ">= 2x Effect's SQL storage, synced", [
+      [of.ratio("workflow steps", "steps", clusterStorages["effect-wal"], clusterStorages.FULL), "#x", atLeast(2)]
     ]),
     row("Stream consumer in chunks", ">= 5 M events/s", [
       [of.figure("replay hot", "effect-wal, hot, Stream of events", "events"), "# M events/s", atLeast(5)]

@@ -102,7 +102,8 @@ const openCluster = async (storage: Storage, directory: string) => {
 const note = "x".repeat(100)
 const stepsPerWorkflow = 10
 
-const names: Readonly<Record<Storage, string>> = {
+/** Contestants. */
+export const names: Readonly<Record<Storage, string>> = {
   "effect-wal": "effect-wal, WalMessageStorage",
   FULL: "Effect's SqlMessageStorage, node:sqlite, synchronous FULL",
   NORMAL: "Effect's SqlMessageStorage, node:sqlite, synchronous NORMAL",
