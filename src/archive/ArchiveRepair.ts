@@ -44,7 +44,7 @@ import { logName } from "./LogName.ts"
 import { manifestKey, segmentKey } from "./Manifest.ts"
 import type { Manifest, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
-import { prove, storedXxh64Of } from "./SegmentCopy.ts"
+import { observed, prove, sourceOf } from "./SegmentCheck.ts"
 
 /**
  * A segment that is put back. Plain data.
@@ -253,8 +253,9 @@ const proved = Effect.fnUntraced(function*(row: SegmentRow, key: string) {
   const compression: Compression = row.form === "lz4" ? "frame" : "block"
   const file: SegmentFile = { segmentIndex: row.index, path: key, form: "cold", compression }
   const notProved = (detail: string) => new ArchiveError({ reason: new NotProved({ detail }), key })
-  if (storedXxh64Of(bytes) !== row.storedXxh64) return yield* notProved("its bytes are not those of the manifest")
-  const content = yield* Effect.mapError(prove(file, bytes), ({ message }) => notProved(message))
+  const stored = observed(sourceOf(bytes))
+  const content = yield* Effect.mapError(prove(file, stored), ({ message }) => notProved(message))
+  if (stored.end().xxh64 !== row.storedXxh64) return yield* notProved("its bytes are not those of the manifest")
   if (content.contentXxh64 !== row.contentXxh64) return yield* notProved("its content is not that of the manifest")
   return { bytes, compression, header: content.header }
 })

@@ -17,7 +17,8 @@ import { logName } from "./LogName.ts"
 import { segmentKey } from "./Manifest.ts"
 import type { Manifest, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
-import { prove, storedXxh64Of } from "./SegmentCopy.ts"
+import { observed, prove } from "./SegmentCheck.ts"
+import { storedSource } from "./StoredSegment.ts"
 
 /**
  * What is wrong with an archived segment.
@@ -97,15 +98,17 @@ const faultsOf = Effect.fnUntraced(function*(log: string, { naming }: Manifest, 
     if (bytes !== row.storedBytes) return fault(`${bytes} bytes where the manifest has ${row.storedBytes}`)
     if (etag !== row.etag) return fault(`ETag ${etag} where the manifest has ${row.etag}`)
     if (!isRead) return []
-    const read = yield* store.get(key)
-    if (storedXxh64Of(read.bytes) !== row.storedXxh64) return fault("other bytes than those that were proved")
+    const stored = observed(storedSource(store, key, { bytes, etag }))
     const compression = row.form === "lz4" ? "frame" : "block"
     const file: SegmentFile = { segmentIndex: row.index, path: key, form: "cold", compression }
-    const proved = yield* prove(file, read.bytes)
+    const proved = yield* prove(file, stored)
+    if (stored.end().xxh64 !== row.storedXxh64) return fault(otherBytes)
     return proved.contentXxh64 === row.contentXxh64 ? [] : fault("other content than that which was proved")
   })
   return yield* look.pipe(
     Effect.catchReason("StoreError", "NotFound", () => Effect.succeed(fault("the object is not there"))),
-    Effect.catchTag("SegmentCorrupt", ({ message }) => Effect.succeed(fault(message)))
+    Effect.catchTag("SegmentCorrupt", ({ message }) => Effect.succeed(fault(`${otherBytes}: ${message}`)))
   )
 })
+
+const otherBytes = "other bytes than those that were proved"

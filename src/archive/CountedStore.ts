@@ -3,6 +3,7 @@
  * one store.
  */
 import * as Effect from "effect/Effect"
+import { lengthOf } from "../store/ObjectContent.ts"
 import type { ObjectStore } from "../store/ObjectStore.ts"
 import { UsageCounter } from "../store/UsageCounter.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
@@ -15,12 +16,13 @@ export const countedStore = (
   const usage = new UsageCounter()
   return {
     ...store,
-    put: (key, bytes, options) =>
+    put: (key, content, options) =>
       Effect.suspend(() => {
-        usage.request("put", bytes.length)
+        const bytes = lengthOf(content)
+        usage.request("put", bytes)
         telemetry.count("storePuts", 1)
-        telemetry.count("storeBytesSent", bytes.length)
-        return store.put(key, bytes, options)
+        telemetry.count("storeBytesSent", bytes)
+        return store.put(key, content, options)
       }),
     get: (key, options) =>
       Effect.suspend(() => {

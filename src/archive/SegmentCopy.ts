@@ -1,109 +1,58 @@
 /**
- * The copy of a segment that goes to the store: a cold file as it is, or a frame that is made of a hot one on the way.
- * And the proof of it, here and after it was read back: the reader of cold segments decodes it from its first byte to
- * its last, and `SegmentProof` proves what was decoded, as a freeze does.
+ * The copy of a segment that goes to the store, read piece by piece: a cold file as it is, or a frame that is made of a
+ * hot one on the way.
+ *
+ * A store wants length and MD5 first. So a frame is made once to know them, and its content is proved on the way. Its
+ * first blocks stay in memory; the others are made again when they are sent. The same compressor makes the same bytes,
+ * and where it did not, the store would refuse them by their MD5.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError, DiskFile } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { contentBytesPerDataByteMax } from "../format/lz4/Lz4Block.ts"
+import { blockPlacesMax } from "../format/lz4/Lz4BlockPlaces.ts"
 import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../format/lz4/Lz4Frame.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
-import type { SegmentFault } from "../format/SegmentFault.ts"
-import { decodeHeader, headerBytesMax } from "../format/SegmentHeader.ts"
-import type { SegmentHeader } from "../format/SegmentHeader.ts"
-import { makeXxh32, makeXxh64, xxh64 } from "../internal/xxh64.ts"
+import { makeXxh32, makeXxh64 } from "../internal/xxh64.ts"
 import { Compressor, settle } from "../maintainer/Compressor.ts"
 import { keepPiece, takePiece } from "../maintainer/compressor/PieceMemory.ts"
-import { SegmentProof } from "../maintainer/steps/SegmentProof.ts"
-import type { SegmentFacts } from "../maintainer/steps/SegmentProof.ts"
-import { FrameMemory } from "../reading/segment/FrameReader.ts"
-import { coldContent } from "../reading/segment/SegmentContent.ts"
 import { corrupt } from "../reading/segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
+import { makeMd5 } from "../store/Md5.ts"
+import type { ObjectSource } from "../store/ObjectStore.ts"
 import { ArchiveError } from "./ArchiveError.ts"
 import { NotProved } from "./ArchiveReason.ts"
 import { hexOf } from "./Manifest.ts"
 import type { SegmentRow } from "./Manifest.ts"
+import { makeProving } from "./SegmentCheck.ts"
+import type { ProvedContent, StoredFacts } from "./SegmentCheck.ts"
 
-/** What is known of a segment's content after it was proved. */
-export interface ProvedContent {
-  readonly wholeBytes: number
-  /** 16 hexadecimal digits. */
-  readonly contentXxh64: string
-  readonly facts: SegmentFacts
-  /** `undefined` when the bytes are not of this package's formats. */
-  readonly header: SegmentHeader | undefined
-}
+/** So much of a frame that is made on the way stays in memory until it is sent. */
+const keptBytesMax = 2 * 1024 * 1024
 
-/** A copy. */
-export interface SegmentCopy {
+/** A copy, as it is sent. */
+export interface SegmentCopy extends ObjectSource<DiskError | ArchiveError> {
   readonly form: SegmentRow["form"]
-  readonly bytes: Uint8Array
-  /** The file that it was made of. */
+  /** The file that it is made of. */
   readonly file: SegmentFile
-  /** What was found in its content; `undefined` of a cold file as it is, which is proved when it was read back. */
-  readonly content: ProvedContent | undefined
+  /** What is known of a frame that is made on the way; `undefined` of a cold file as it is. */
+  readonly made: MadeFrame | undefined
 }
 
-/** Gathers what a proof needs, piece by piece. */
-const makeProving = Effect.fnUntraced(function*(segmentIndex: number) {
-  const run = (yield* SegmentProof).begin(segmentIndex)
-  const hash = makeXxh64()
-  const head = new Uint8Array(headerBytesMax)
-  let wholeBytes = 0
-  return {
-    push: (piece: Uint8Array): void => {
-      if (wholeBytes < head.length) head.set(piece.subarray(0, head.length - wholeBytes), wholeBytes)
-      wholeBytes += piece.length
-      hash.update(piece)
-      run.push(piece)
-    },
-    end: (): ProvedContent | SegmentFault => {
-      const facts = run.end()
-      if (isSegmentFault(facts)) return facts
-      const header = decodeHeader(head.subarray(0, Math.min(wholeBytes, head.length)))
-      return {
-        wholeBytes,
-        contentXxh64: hexOf(hash.digest()),
-        facts,
-        header: isSegmentFault(header) ? undefined : header
-      }
-    }
-  }
-})
+/** What is known of a frame after it was made. */
+interface MadeFrame {
+  /** What was found in the hot file. */
+  readonly content: ProvedContent
+  readonly stored: StoredFacts
+  readonly md5: Uint8Array
+}
 
-/** Proves the bytes of a cold file. Fails with `SegmentCorrupt` when the reader refuses them, or the proof does. */
-export const prove = Effect.fnUntraced(function*(
-  file: SegmentFile,
-  bytes: Uint8Array
-): Effect.fn.Return<ProvedContent, SegmentCorrupt> {
-  const source: Pick<DiskFile, "read"> = {
-    read: (target, offset) =>
-      Effect.sync(() => {
-        const part = bytes.subarray(offset, offset + target.length)
-        target.set(part)
-        return part.length
-      })
-  }
-  const content = coldContent(file, source, bytes.length, () => false, new FrameMemory())
-  const proving = yield* makeProving(file.segmentIndex)
-  const buffer = new Uint8Array(Math.min(pieceBytes, bytes.length * contentBytesPerDataByteMax))
-  while (true) {
-    // What is in memory is read without an error of a disk.
-    const count = yield* Effect.catchTag(content.read(buffer), "DiskError", Effect.die)
-    if (count === 0) break
-    proving.push(buffer.subarray(0, count))
-    yield* Effect.yieldNow
-  }
-  const proved = proving.end()
-  return isSegmentFault(proved) ? yield* corrupt(file, proved) : proved
-})
-
-/** Makes the copy of a closed segment, in whatever form it stands now. `undefined` when it is in none. */
-export const copyOf = Effect.fnUntraced(function*(directory: SegmentDirectory, segmentIndex: number) {
+/**
+ * Opens the copy of a closed segment, in whatever form it stands now, for as long as the scope lives. `undefined` when
+ * it is in none.
+ */
+export const openCopy = Effect.fnUntraced(function*(directory: SegmentDirectory, segmentIndex: number) {
   const files: ReadonlyArray<SegmentFile> = [
     { segmentIndex, path: directory.coldPath(segmentIndex, "frame"), form: "cold", compression: "frame" },
     { segmentIndex, path: directory.coldPath(segmentIndex, "block"), form: "cold", compression: "block" },
@@ -111,7 +60,7 @@ export const copyOf = Effect.fnUntraced(function*(directory: SegmentDirectory, s
   ]
   // A freeze may end between two looks: then the cold file is there at the second.
   for (const file of [...files, ...files.slice(0, 2)]) {
-    const copy = yield* Effect.scoped(file.form === "hot" ? compressed(file) : asItIs(file)).pipe(
+    const copy = yield* (file.form === "hot" ? frameOf(file) : asItIs(file)).pipe(
       Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
     )
     if (copy !== undefined) return copy
@@ -120,61 +69,124 @@ export const copyOf = Effect.fnUntraced(function*(directory: SegmentDirectory, s
 }) satisfies (
   directory: SegmentDirectory,
   segmentIndex: number
-) => Effect.Effect<SegmentCopy | undefined, DiskError | SegmentCorrupt | ArchiveError, Disk>
+) => Effect.Effect<SegmentCopy | undefined, DiskError | SegmentCorrupt | ArchiveError, Disk | Scope.Scope>
 
 const asItIs = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
-  SegmentCopy,
-  DiskError | SegmentCorrupt,
-  Disk | Scope.Scope
-> {
-  const opened = yield* openScoped(file.path, "read")
-  const bytes = new Uint8Array((yield* opened.stat).bytes)
-  const read = yield* readFully(opened, bytes, 0)
-  const form = file.compression === "frame" ? "lz4" as const : "lz4b" as const
-  return { form, bytes: bytes.subarray(0, read), file, content: undefined }
-})
-
-/** Makes a frame of a hot file, as a freeze does, and proves the content on the way. */
-const compressed = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
   SegmentCopy,
   DiskError | SegmentCorrupt | ArchiveError,
   Disk | Scope.Scope
 > {
-  const compressor = yield* Compressor
   const opened = yield* openScoped(file.path, "read")
-  const { bytes: wholeBytes } = yield* opened.stat
-  const proving = yield* makeProving(file.segmentIndex)
-  const hash = makeXxh32()
-  const chunks: Array<Uint8Array> = [frameHeader(wholeBytes)]
-  for (let offset = 0; offset < wholeBytes; offset += pieceBytes) {
-    const piece = takePiece()
-    const content = piece.subarray(0, Math.min(pieceBytes, wholeBytes - offset))
-    const read = yield* readFully(opened, content, offset)
-    if (read < content.length) {
-      const detail = `${file.path} became shorter than ${wholeBytes} bytes`
-      return yield* new ArchiveError({ reason: new NotProved({ detail }), key: file.path })
-    }
-    hash.update(content)
-    proving.push(content)
-    yield* Effect.yieldNow
-    const block = yield* settle(
-      () => compressor.compress(content, { urgent: false }),
-      (cause) =>
-        new ArchiveError({
-          reason: new NotProved({ detail: `the compressor failed: ${String(cause)}` }),
-          key: file.path,
-          cause
-        })
-    )
-    for (const chunk of blockChunks(content, block)) chunks.push(Uint8Array.from(chunk))
-    compressor.release(block)
-    keepPiece(piece)
-  }
-  const proved = proving.end()
-  if (isSegmentFault(proved)) return yield* corrupt(file, proved)
-  chunks.push(frameEnd(hash.digest()))
-  return { form: "lz4", bytes: Buffer.concat(chunks), file, content: proved }
+  const { bytes } = yield* opened.stat
+  return { form: file.compression === "frame" ? "lz4" : "lz4b", bytes, file, made: undefined, read: opened.read }
 })
 
-/** XXH64 of an object: 16 hexadecimal digits. */
-export const storedXxh64Of = (bytes: Uint8Array): string => hexOf(xxh64(bytes))
+/** A part of a frame: its header, a block, or its end. */
+interface FramePart {
+  /** In the frame. */
+  readonly offset: number
+  readonly bytes: number
+  /** `undefined` of a block that is made again when it is sent. */
+  readonly kept: Uint8Array | undefined
+}
+
+/** The frame of a hot file, as a freeze makes it. */
+const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
+  SegmentCopy,
+  DiskError | SegmentCorrupt | ArchiveError,
+  Disk | Scope.Scope
+> {
+  const opened = yield* openScoped(file.path, "read")
+  const { bytes: wholeBytes } = yield* opened.stat
+  const withBlock = yield* makeWithBlock(opened, wholeBytes)
+  const proving = yield* makeProving(file.segmentIndex)
+  const [contentHash, storedHash, md5] = [makeXxh32(), makeXxh64(), makeMd5()]
+  const parts: Array<FramePart> = []
+  let bytes = 0
+  const add = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
+    const part = { offset: bytes, bytes: lengthOf(chunks) }
+    bytes += part.bytes
+    parts.push({ ...part, kept: bytes <= keptBytesMax ? joined(chunks, new Uint8Array(part.bytes)) : undefined })
+    for (const chunk of chunks) {
+      storedHash.update(chunk)
+      yield* md5.update(chunk)
+    }
+  })
+  yield* add([frameHeader(wholeBytes)])
+  for (let position = 0; position < wholeBytes; position += pieceBytes) {
+    const look = (content: Uint8Array) => {
+      contentHash.update(content)
+      return proving.push(content)
+    }
+    yield* withBlock(position, look, add)
+  }
+  const content = proving.end()
+  if (isSegmentFault(content)) return yield* corrupt(file, content)
+  const end = frameEnd(contentHash.digest())
+  yield* add([end])
+  const blocks = parts.slice(1, -1)
+  const places = blocks.length > blockPlacesMax ? [] : blocks.map(({ offset }) => offset)
+
+  /** The block that was made again last. */
+  let again = { at: 0, bytes: new Uint8Array(0) }
+  const read: SegmentCopy["read"] = Effect.fnUntraced(function*(target, offset) {
+    const at = parts.findLastIndex((part) => part.offset <= offset)
+    const part = parts[at]!
+    const here = at === parts.length - 1 ? end : part.kept
+    if (here === undefined && again.at !== at) {
+      const { buffer } = again.bytes
+      yield* withBlock((at - 1) * pieceBytes, () => Effect.void, (chunks) =>
+        Effect.sync(() => {
+          const bytes = lengthOf(chunks)
+          const memory = new Uint8Array(buffer.byteLength < bytes ? new ArrayBuffer(blockBytesMax) : buffer)
+          joined(chunks, memory)
+          again = { at, bytes: memory.subarray(0, bytes) }
+        }))
+    }
+    const given = (here ?? again.bytes).subarray(offset - part.offset, offset - part.offset + target.length)
+    target.set(given)
+    return given.length
+  })
+
+  const stored: StoredFacts = { bytes, xxh64: hexOf(storedHash.digest()), places }
+  return { form: "lz4", bytes, file, made: { content, stored, md5: md5.digest() }, read }
+})
+
+/** The longest block: one whose content did not get smaller. */
+const blockBytesMax = 4 + pieceBytes
+
+const lengthOf = (chunks: ReadonlyArray<Uint8Array>): number => chunks.reduce((sum, { length }) => sum + length, 0)
+
+const joined = (chunks: ReadonlyArray<Uint8Array>, target: Uint8Array): Uint8Array => {
+  let offset = 0
+  for (const chunk of chunks) {
+    target.set(chunk, offset)
+    offset += chunk.length
+  }
+  return target
+}
+
+/** Makes the block of the content from a position on: `look` sees the content before, and `use` the block. */
+const makeWithBlock = Effect.fnUntraced(function*(opened: DiskFile, wholeBytes: number) {
+  const compressor = yield* Compressor
+  const fail = (detail: string, cause?: unknown) =>
+    new ArchiveError({ reason: new NotProved({ detail }), key: opened.path, ...(cause === undefined ? {} : { cause }) })
+  return Effect.fnUntraced(function*(
+    position: number,
+    look: (content: Uint8Array) => Effect.Effect<void>,
+    use: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void>
+  ) {
+    const piece = takePiece()
+    const content = piece.subarray(0, Math.min(pieceBytes, wholeBytes - position))
+    const count = yield* readFully(opened, content, position)
+    if (count < content.length) return yield* fail(`${opened.path} became shorter than ${wholeBytes} bytes`)
+    yield* look(content)
+    const compressed = yield* settle(
+      () => compressor.compress(content, { urgent: false }),
+      (cause) => fail(`the compressor failed: ${String(cause)}`, cause)
+    )
+    yield* use(blockChunks(content, compressed))
+    compressor.release(compressed)
+    keepPiece(piece)
+  })
+})

@@ -5,6 +5,8 @@
  * PUT segments/EPOCH/NAME, if nothing is there → read back, compared, decoded and proved → its row
  * ```
  *
+ * All of it goes piece by piece, so a segment of any length takes the same memory.
+ *
  * What was read back is what counts. When it has the very bytes of a cold file, decoding it proves that file too;
  * otherwise both are proved, and compared by what is in them.
  *
@@ -14,20 +16,24 @@
  * own epoch and no manifest names it, so it is the failed attempt of this very archive.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { blockPlaces } from "../format/lz4/Lz4BlockPlaces.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
-import type { StoreError } from "../store/ObjectStore.ts"
+import type { ObjectSource, StoreError } from "../store/ObjectStore.ts"
 import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Different, NotProved } from "./ArchiveReason.ts"
 import { segmentKey, thinPlaces } from "./Manifest.ts"
 import type { SegmentRow } from "./Manifest.ts"
-import { copyOf, prove, storedXxh64Of } from "./SegmentCopy.ts"
-import type { ProvedContent, SegmentCopy } from "./SegmentCopy.ts"
+import { observed, prove } from "./SegmentCheck.ts"
+import type { ProofMemory, ProvedContent, StoredFacts } from "./SegmentCheck.ts"
+import { openCopy } from "./SegmentCopy.ts"
+import type { SegmentCopy } from "./SegmentCopy.ts"
+import { storedSource } from "./StoredSegment.ts"
 
 /** Where segments go. */
 export interface UploadTarget {
@@ -50,79 +56,117 @@ interface Uploaded {
 /** What can go wrong. */
 type UploadFailure = StoreError | DiskError | SegmentCorrupt | ArchiveError
 
-/** Uploads a closed segment and proves it. `livedSeconds` is for its row. */
-export const upload = Effect.fnUntraced(function*(
+/** Uploads a closed segment and proves it, in this memory. `livedSeconds` is for its row. */
+export const upload = (
   target: UploadTarget,
   segmentIndex: number,
-  livedSeconds: number
-): Effect.fn.Return<Uploaded, UploadFailure, ObjectStore | Disk> {
+  livedSeconds: number,
+  memory: ProofMemory
+): Effect.Effect<Uploaded, UploadFailure, ObjectStore | Disk> =>
+  Effect.scoped(uploadOpen(target, segmentIndex, livedSeconds, memory))
+
+const uploadOpen = Effect.fnUntraced(function*(
+  target: UploadTarget,
+  segmentIndex: number,
+  livedSeconds: number,
+  memory: ProofMemory
+): Effect.fn.Return<Uploaded, UploadFailure, ObjectStore | Disk | Scope.Scope> {
   const store = yield* ObjectStore
   const { directory, epoch, log, naming, proof } = target
-  const copy = yield* copyOf(directory, segmentIndex)
+  const copy = yield* openCopy(directory, segmentIndex)
   if (copy === undefined) {
     const detail = `segment ${segmentIndex} is not there`
     return yield* new ArchiveError({ reason: new BadSegment({ detail }), key: directory.path })
   }
   const key = segmentKey(log, naming, { epoch, form: copy.form, index: segmentIndex })
-  const rowOf = (stored: Uint8Array, etag: string, { contentXxh64, facts, header, wholeBytes }: ProvedContent) => {
-    const uploaded: Uploaded = {
-      header,
-      row: {
-        index: segmentIndex,
-        firstId: facts.firstEventId ?? 0,
-        lastId: facts.lastEventId ?? 0,
-        closedMillis: facts.closedMillis,
-        storedBytes: stored.length,
-        wholeBytes,
-        epoch,
-        etag,
-        storedXxh64: storedXxh64Of(stored),
-        contentXxh64,
-        form: copy.form,
-        livedSeconds,
-        ...thinPlaces(blockPlaces(stored)),
-        hole: null
-      }
+  const uploaded = (stored: StoredFacts, etag: string, { contentXxh64, facts, header, wholeBytes }: ProvedContent) => ({
+    header,
+    row: {
+      index: segmentIndex,
+      firstId: facts.firstEventId ?? 0,
+      lastId: facts.lastEventId ?? 0,
+      closedMillis: facts.closedMillis,
+      storedBytes: stored.bytes,
+      wholeBytes,
+      epoch,
+      etag,
+      storedXxh64: stored.xxh64,
+      contentXxh64,
+      form: copy.form,
+      livedSeconds,
+      ...thinPlaces(stored.places),
+      hole: null
     }
-    return uploaded
-  }
+  })
   /** What is in the local file. One that is damaged leaves no object behind: no manifest names it. */
-  const local = copy.content === undefined
-    ? Effect.onError(prove(copy.file, copy.bytes), () => Effect.ignore(store.remove([key])))
-    : Effect.succeed(copy.content)
+  const local = Effect.suspend(() => {
+    if (copy.made !== undefined) return Effect.succeed(copy.made)
+    const passing = observed(copy)
+    return prove(copy.file, passing, memory).pipe(
+      Effect.map((content) => ({ content, stored: passing.end() })),
+      Effect.tapErrorTag("SegmentCorrupt", () => Effect.ignore(store.remove([key])))
+    )
+  })
 
   // Where nothing is read back, the local file is proved before.
-  const known = proof === "checksum" ? yield* local : copy.content
-  const written = yield* Effect.result(store.put(key, copy.bytes, { onlyIf: "absent" }))
+  const known = proof === "checksum" ? yield* local : copy.made
+  const md5 = copy.made === undefined ? {} : { md5: copy.made.md5 }
+  const written = yield* Effect.result(store.put(key, copy, { onlyIf: "absent", ...md5 }))
   if (written._tag === "Success" && known !== undefined && proof === "checksum") {
-    return rowOf(copy.bytes, written.success, known)
+    return uploaded(known.stored, written.success, known.content)
   }
-  const isNew = written._tag === "Success"
-  if (!isNew && written.failure.reason._tag !== "Taken" && written.failure.isApplied === "no") {
-    return yield* written.failure
+  if (written._tag === "Failure") {
+    const { failure } = written
+    const mayBeThere = failure._tag === "StoreError" &&
+      (failure.reason._tag === "Taken" || failure.isApplied === "unknown")
+    if (!mayBeThere) return yield* failure
   }
-  const back = yield* store.get(key).pipe(
-    // A lost answer, and nothing is there: the next attempt writes it.
-    Effect.catchReason("StoreError", "NotFound", (_, error) => Effect.fail(isNew ? error : written.failure))
-  )
-  const isSame = Buffer.compare(back.bytes, copy.bytes) === 0
-  // A cold file and the same bytes read back are decoded and proved once, for both.
-  if (isSame && copy.content === undefined) return rowOf(back.bytes, back.etag, known ?? (yield* local))
-  const content = known ?? (yield* local)
+  const { bytes, etag } = yield* written._tag === "Success"
+    ? Effect.succeed({ bytes: copy.bytes, etag: written.success })
+    : store.head(key).pipe(
+      // A lost answer, and nothing is there: the next attempt writes it.
+      Effect.catchReason("StoreError", "NotFound", () => Effect.fail(written.failure))
+    )
+  const back = compared(observed(storedSource(store, key, { bytes, etag })), copy)
   const file: SegmentFile = { ...copy.file, path: key, form: "cold", compression: compressionOf(copy) }
-  const proved = yield* Effect.catch(prove(file, back.bytes), (error) =>
+  const proved = yield* Effect.catchTag(prove(file, back, memory), "SegmentCorrupt", (error) =>
     Effect.gen(function*() {
-      yield* store.put(key, copy.bytes, { onlyIf: { etag: back.etag } })
+      // Perhaps the local file is what no reader accepts; then it is not sent again.
+      yield* local
+      yield* store.put(key, copy, { onlyIf: { etag }, ...md5 })
       const detail = `${error.message}; it is written again`
       return yield* new ArchiveError({ reason: new NotProved({ detail }), key, cause: error })
     }))
+  const stored = back.end()
+  // A cold file and the same bytes read back are decoded and proved once, for both.
+  if (back.isSame()) return uploaded(stored, etag, proved)
+  const { content } = known ?? (yield* local)
   if (!isSameContent(proved, content)) {
     const detail = `content of ${proved.wholeBytes} bytes (XXH64 ${proved.contentXxh64}) instead of ` +
       `${content.wholeBytes} (${content.contentXxh64})`
     return yield* new ArchiveError({ reason: new Different({ detail }), key })
   }
-  return rowOf(back.bytes, back.etag, proved)
+  return uploaded(stored, etag, proved)
 })
+
+/**
+ * What was read back, compared with the cold file that was sent. A frame that was made on the way is not made again.
+ */
+const compared = <E>(back: ReturnType<typeof observed<E>>, copy: SegmentCopy) => {
+  let isSame = copy.made === undefined && copy.bytes === back.bytes
+  let own = new Uint8Array(0)
+  const read: ObjectSource<E | DiskError | ArchiveError>["read"] = Effect.fnUntraced(function*(target, offset) {
+    const count = yield* back.read(target, offset)
+    if (isSame) {
+      if (own.length < count) own = new Uint8Array(target.length)
+      const here = own.subarray(0, count)
+      isSame = (yield* readFully(copy, here, offset)) === count &&
+        Buffer.compare(here, target.subarray(0, count)) === 0
+    }
+    return count
+  })
+  return { bytes: back.bytes, read, end: back.end, isSame: () => isSame }
+}
 
 const compressionOf = ({ form }: SegmentCopy) => form === "lz4" ? "frame" : "block"
 

@@ -209,11 +209,11 @@ export const removeIfThere = (path: string): Effect.Effect<void, DiskError, Disk
   Disk.use((disk) => Effect.catchReason(disk.unlink(path), "DiskError", "NotFound", () => Effect.void))
 
 /** Reads until `target` is full or the file ends; returns the bytes read. */
-export const readFully = Effect.fnUntraced(function*(
-  file: Pick<DiskFile, "read">,
+export const readFully = Effect.fnUntraced(function*<E = DiskError>(
+  file: { readonly read: (target: Uint8Array, offset: number) => Effect.Effect<number, E> },
   target: Uint8Array,
   offset: number
-) {
+): Effect.fn.Return<number, E> {
   let done = 0
   while (done < target.length) {
     const count = yield* file.read(done === 0 ? target : target.subarray(done), offset + done)

@@ -19,16 +19,24 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { types } from "node:util"
-import { requireBytes, requireWhole } from "../internal/arguments.ts"
-import { md5 } from "../store/Md5.ts"
+import { requireWhole } from "../internal/arguments.ts"
+import { makeMd5 } from "../store/Md5.ts"
+import { forEachPiece, lengthOf, pieceBytesMax, requireContent } from "../store/ObjectContent.ts"
 import { requireKey, requirePrefix } from "../store/ObjectKey.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
-import type { GetOptions, ListedObject, ObjectBytes, ObjectFacts, PutOptions } from "../store/ObjectStore.ts"
+import type {
+  GetOptions,
+  ListedObject,
+  ObjectBytes,
+  ObjectContent,
+  ObjectFacts,
+  PutOptions,
+  StoreError
+} from "../store/ObjectStore.ts"
 import { UsageCounter } from "../store/UsageCounter.ts"
 import type { Credentials } from "./AwsEnvironment.ts"
 import { addressOf, queryUrl, urlOf } from "./S3Address.ts"
-import { contentOf, corrupt, makeSend, unsuitable } from "./S3Client.ts"
+import { contentOf, corrupt, endedEarly, makeSend, unsuitable } from "./S3Client.ts"
 import type { S3Request } from "./S3Client.ts"
 import { readListing } from "./S3Xml.ts"
 
@@ -97,24 +105,32 @@ const make = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const send = yield* makeSend(address, credentials)
   const usage = new UsageCounter()
 
-  const put = (key: string, bytes: Uint8Array, putOptions?: PutOptions) =>
+  /** The MD5 goes before the content, so a source is read twice. */
+  const md5Of = <E>(key: string, content: ObjectContent<E>): Effect.Effect<Uint8Array, StoreError | E> =>
+    Effect.suspend(() => {
+      const hash = makeMd5()
+      const hashed = forEachPiece(content, () => new Uint8Array(pieceBytesMax), (piece) => hash.update(piece))
+      return Effect.map(Effect.mapError(hashed, (error) => endedEarly(key, error)), () => hash.digest())
+    })
+
+  const put = <E = never>(key: string, content: ObjectContent<E>, putOptions?: PutOptions) =>
     Effect.suspend(() => {
       requireKey("key", key)
-      requireBytes("bytes", bytes)
-      usage.request("put", bytes.length)
-      return Effect.flatMap(putOptions?.md5 === undefined ? md5(bytes) : Effect.succeed(putOptions.md5), (digest) => {
+      requireContent("content", content)
+      usage.request("put", lengthOf(content))
+      const known = putOptions?.md5
+      return Effect.flatMap(known === undefined ? md5Of(key, content) : Effect.succeed(known), (digest) => {
         const onlyIf = putOptions?.onlyIf
-        const request: S3Request = {
+        const request: S3Request<E> = {
           operation: "put",
           key,
           method: "PUT",
           url: urlOf(address, key),
           headers: { "content-md5": Buffer.from(digest).toString("base64"), ...conditionOf(onlyIf) },
-          // A request takes no shared memory.
-          body: types.isSharedArrayBuffer(bytes.buffer) ? new Uint8Array(bytes) : bytes,
+          body: content,
           onlyIf
         }
-        return send(request, (answer) => {
+        return send<string, E>(request, (answer) => {
           const etag = etagOf(answer.headers["etag"])
           const drained = Effect.ignore(answer.arrayBuffer)
           return etag === undefined

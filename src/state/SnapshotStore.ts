@@ -1,6 +1,6 @@
 /**
- * The snapshots of a state machine: `wal_state_NAME_EVENT.json` beside the segments, the state after that event. Two are
- * kept, so one that is damaged does not cost the state.
+ * The snapshots of a state machine: `wal_state_NAME_EVENT.json` beside the segments, the state after that event. Two
+ * are kept, so one that is damaged does not cost the state.
  *
  * A file has three lines: what it is of, the state as JSON, and the XXH64 of both. It is written as a whole (temporary
  * file, sync, rename, directory sync), and only of a state whose events are all durable. It is used only if it is
@@ -105,8 +105,8 @@ export const write = (
   replaceFile(directory, snapshotName(name, eventId), snapshotTemporaryName(name), bytes)
 
 /**
- * Makes the name of a snapshot durable that an earlier process has written: a sync of the directory that failed then may
- * have lost it. Until it succeeds the snapshot may be lost by a crash.
+ * Makes the name of a snapshot durable that an earlier process has written: a sync of the directory that failed then
+ * may have lost it. Until it succeeds the snapshot may be lost by a crash.
  */
 export const renew = (directory: string, name: string, eventId: number): Effect.Effect<void, DiskError, Disk> =>
   Disk.use((disk) => {

@@ -1,9 +1,10 @@
 /**
  * When a state machine writes a snapshot, which of them it begins with, and which it keeps.
  *
- * The order of effects of a new snapshot: every event that is in it is durable; its file is durable, with its name; only
- * then may retention delete the events up to the snapshot before it; and last the older ones are removed. So at every
- * moment either of the two newest snapshots can be lost to damage, and the events after the other one are in the log.
+ * The order of effects of a new snapshot: every event that is in it is durable; its file is durable, with its name;
+ * only then may retention delete the events up to the snapshot before it; and last the older ones are removed. So at
+ * every moment either of the two newest snapshots can be lost to damage, and the events after the other one are in the
+ * log.
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../disk/Disk.ts"
@@ -13,7 +14,7 @@ import * as SnapshotStore from "./SnapshotStore.ts"
 import type { FoundSnapshot, SnapshotHead } from "./SnapshotStore.ts"
 
 /** At which amounts of events since the last snapshot the next one is due. */
-export interface SnapshotEvery {
+interface SnapshotEvery {
   readonly bytes: number
   readonly events: number
 }
@@ -106,8 +107,8 @@ export class Snapshots {
   }
 
   /**
-   * Begins a snapshot of the state after this event, of which this is the JSON. What is returned writes it, and must run
-   * only after that event is durable.
+   * Begins a snapshot of the state after this event, of which this is the JSON. What is returned writes it, and must
+   * run only after that event is durable.
    */
   take(eventId: number, state: string): {
     readonly bytes: number

@@ -10,7 +10,8 @@
  * 3. Each update decides on a state that has every event before its own. So the state after a restart is the one that
  *    the same events have given before.
  * 4. A machine that cannot fold every event fails, with the reason. It never gives a state that lacks some.
- * 5. With snapshots the log need not keep what is in them: retention deletes events that are in the older one of the two
+ * 5. With snapshots the log need not keep what is in them: retention deletes events that are in the older one of the
+ * two
  *    newest snapshots, and none after it, also before the machine is opened again (promise 63).
  *
  * @since 0.1.0
@@ -76,16 +77,16 @@ export interface Options<
   /** Tells machines over one log apart, and names their snapshots: 1 to 48 of a-z, 0-9 and `-`. Default: `state`. */
   readonly name?: string
   /**
-   * When a snapshot is written, in the background: after so many bytes of events, or so many events, since the one before.
-   * With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the log. Default:
-   * after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
+   * When a snapshot is written, in the background: after so many bytes of events, or so many events, since the one
+   * before. With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the
+   * log. Default: after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
    */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
   /** The version of the state: change it when the schema or what `apply` does changes. Default: 1. */
   readonly version?: number
   /**
-   * Makes a state of the JSON of a snapshot of another version. Without it such a snapshot is not used, and the whole log
-   * is folded: as long as retention has left all of it.
+   * Makes a state of the JSON of a snapshot of another version. Without it such a snapshot is not used, and the whole
+   * log is folded: as long as retention has left all of it.
    */
   readonly migrate?: (state: unknown, version: number) => Effect.Effect<S["Type"], E, R>
 }

@@ -25,11 +25,12 @@ import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../disk/
 import type { DirectoryEntry, DiskError, DiskFile, FileStat } from "../disk/Disk.ts"
 import { removeName } from "../disk/DurableNames.ts"
 import { makeDirectoryIn, pathIn } from "../disk/SegmentDirectory.ts"
-import { refuseArgument, requireBytes, requireWhole } from "../internal/arguments.ts"
-import { hashedBytesMax, md5 } from "./Md5.ts"
+import { refuseArgument, requireWhole } from "../internal/arguments.ts"
+import { hashedBytesMax, makeMd5, md5 } from "./Md5.ts"
+import { EndedEarly, forEachPiece, isSource, lengthOf, pieceBytesMax, requireContent } from "./ObjectContent.ts"
 import { compareKeys, requireKey, requirePrefix } from "./ObjectKey.ts"
 import { ObjectStore, StoreError } from "./ObjectStore.ts"
-import type { GetOptions, ListedObject, PutOptions, StoreOperation } from "./ObjectStore.ts"
+import type { GetOptions, ListedObject, ObjectContent, PutOptions, StoreOperation } from "./ObjectStore.ts"
 import { storeReason } from "./StoreReason.ts"
 import type { StoreReason } from "./StoreReason.ts"
 import { UsageCounter } from "./UsageCounter.ts"
@@ -84,6 +85,9 @@ export const layer = (options: Options): Layer.Layer<ObjectStore, never, Disk> =
 
 const unfinishedName = ".unfinished"
 
+/** How many pieces of memory are kept from one request to the next. */
+const spareMax = 4
+
 /** How many ETags of files are remembered. */
 const rememberedMax = 4096
 
@@ -96,6 +100,9 @@ const nameOf = (fileName: string): string | undefined => {
   return fileNameOf(name) === fileName ? name : undefined
 }
 
+const nameOfVersion = ({ bytes, identity, modifiedMillis }: FileStat): string =>
+  `${identity} ${bytes} ${modifiedMillis}`
+
 /** What the own files of a key begin with. */
 const hashOf = (key: string): string => createHash("md5").update(key).digest("hex")
 
@@ -106,6 +113,23 @@ class Refused {
     this.reason = storeReason(tag, detail)
   }
 }
+
+/** A source that failed as it was read: also where its failure is one of a disk, it is not one of the store's. */
+class SourceFailed<E> {
+  readonly error: E
+  constructor(error: E) {
+    this.error = error
+  }
+}
+
+/** The content, with failures that are told from those of the store's disk. */
+const distinct = <E>(content: ObjectContent<E>): ObjectContent<SourceFailed<E>> =>
+  isSource(content)
+    ? {
+      bytes: content.bytes,
+      read: (target, offset) => Effect.mapError(content.read(target, offset), (error) => new SourceFailed(error))
+    }
+    : content
 
 const refuse = (tag: StoreReason["_tag"], detail = ""): Effect.Effect<never, Refused> =>
   Effect.fail(new Refused(tag, detail))
@@ -186,12 +210,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const remember = (stat: FileStat, etag: string): void => {
     if (etags.size >= rememberedMax) etags.clear()
-    etags.set(`${stat.identity} ${stat.bytes} ${stat.modifiedMillis}`, etag)
+    etags.set(nameOfVersion(stat), etag)
   }
+
+  const knownEtag = (stat: FileStat): string | undefined => etags.get(nameOfVersion(stat))
 
   const etagOf = Effect.fnUntraced(function*(file: DiskFile) {
     const stat = yield* file.stat
-    const known = etags.get(`${stat.identity} ${stat.bytes} ${stat.modifiedMillis}`)
+    const known = knownEtag(stat)
     if (known !== undefined) return known
     const hash = createHash("md5")
     const piece = new Uint8Array(Math.min(hashedBytesMax, Math.max(1, stat.bytes)))
@@ -302,17 +328,53 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return yield* use(file, yield* file.stat)
     }))
 
-  /** Writes an object to its place, durably. The caller holds the lock of the key. `begun` runs before the renaming. */
-  const place = Effect.fnUntraced(function*(key: string, directory: string, bytes: Uint8Array, begun: () => void) {
+  /** Memory in which sources are read, kept from one request to the next. */
+  const spare: Array<Uint8Array> = []
+
+  /** Calls `use` with each piece of the content. */
+  const pieces = <E, E2>(
+    content: ObjectContent<E>,
+    use: (piece: Uint8Array, offset: number) => Effect.Effect<void, E2>
+  ) =>
+    Effect.suspend(() => {
+      let taken: Uint8Array | undefined
+      const take = () => taken = spare.pop() ?? new Uint8Array(pieceBytesMax)
+      return Effect.tap(forEachPiece(content, take, use), () =>
+        Effect.sync(() => {
+          // After an interruption the disk may still use it.
+          if (taken !== undefined && spare.length < spareMax) spare.push(taken)
+        }))
+    }).pipe(Effect.catchIf((error) => error instanceof EndedEarly, ({ detail }) => refuse("Corrupt", detail)))
+
+  const etagOfContent = <E>(content: ObjectContent<E>) =>
+    Effect.suspend(() => {
+      const hash = makeMd5()
+      return Effect.map(pieces(content, (piece) => hash.update(piece)), () => hash.digest().toString("hex"))
+    })
+
+  /**
+   * Writes an object to its place, durably, and gives its ETag. The caller holds the lock of the key. `begun` runs
+   * before the renaming.
+   */
+  const place = Effect.fnUntraced(function*<E>(
+    key: string,
+    directory: string,
+    content: ObjectContent<E>,
+    begun: () => void,
+    md5?: Uint8Array
+  ) {
     const names = key.split("/")
     const temporary = ownPath(key, "tmp")
     const target = pathIn(directory, fileNameOf(names.at(-1)!))
     yield* removeIfThere(temporary)
     const write = Effect.scoped(Effect.gen(function*() {
       const file = yield* openScoped(temporary, "create")
-      yield* writeFully(file, [bytes], 0)
+      const hash = makeMd5()
+      yield* pieces(content, (piece, offset) => Effect.andThen(hash.update(piece), writeFully(file, [piece], offset)))
+      const digest = hash.digest()
+      if (md5 !== undefined && digest.compare(md5) !== 0) return yield* refuse("Corrupt")
       yield* file.sync
-      return yield* file.stat
+      return { stat: yield* file.stat, etag: digest.toString("hex") }
     }))
     let isBegun = false
     const rename = Effect.suspend(() => {
@@ -320,7 +382,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       isBegun = true
       return disk.rename(temporary, target)
     })
-    const stat = yield* Effect.onError(
+    const { etag, stat } = yield* Effect.onError(
       Effect.tap(write, () => Effect.uninterruptible(disk.changeNames(directory, rename))),
       () => {
         if (isBegun) doubtful.add(key)
@@ -328,32 +390,37 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
     )
     doubtful.delete(key)
-    return stat
+    remember(stat, etag)
+    return etag
   }, withDisk)
 
   /** Writes an object again whose name may not be durable; see the opening of this module. */
   const settle = Effect.fnUntraced(function*(key: string) {
     if (!doubtful.has(key)) return
     const directory = yield* findDirectory(key.split("/").slice(0, -1))
-    const read = withObject(key, (file, stat) => readWhole(file, stat.bytes))
-    const bytes = yield* Effect.catchIf(
-      read,
-      (failure) => failure instanceof Refused && failure.reason._tag === "NotFound",
-      () => Effect.succeed(undefined)
+    if (directory === undefined) {
+      doubtful.delete(key)
+      return
+    }
+    const again = withObject(
+      key,
+      (file, { bytes }) => place(key, directory, { bytes, read: file.read }, () => undefined)
     )
-    if (bytes === undefined || directory === undefined) doubtful.delete(key)
-    else yield* place(key, directory, bytes, () => undefined)
+    yield* Effect.catchIf(
+      again,
+      (failure) => failure instanceof Refused && failure.reason._tag === "NotFound",
+      () => Effect.sync(() => doubtful.delete(key))
+    )
   })
 
   const settled = (key: string) =>
     Effect.suspend(() => doubtful.has(key) ? Effect.scoped(Effect.andThen(lock(key), settle(key))) : Effect.void)
 
   /** Fails when the condition of a `put` is not met. The caller holds the lock of the key. */
-  const decide = Effect.fnUntraced(function*(
+  const decide = Effect.fnUntraced(function*<E>(
     key: string,
     directory: string,
-    bytes: Uint8Array,
-    etag: string,
+    content: ObjectContent<E>,
     onlyIf: PutOptions["onlyIf"]
   ) {
     const path = pathIn(directory, fileNameOf(key.split("/").at(-1)!))
@@ -366,41 +433,39 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const present = yield* withObject(key, etagOf)
     if (onlyIf === "absent") {
       // The caller will compare, and then rely on it. Its writer may have died before it was durable.
-      if (present === etag) yield* place(key, directory, bytes, () => undefined)
+      if (present === (yield* etagOfContent(content))) yield* place(key, directory, content, () => undefined)
       return yield* refuse("Taken")
     }
     if (present !== onlyIf.etag) return yield* refuse("Changed")
   })
 
-  const put = (key: string, bytes: Uint8Array, putOptions?: PutOptions) =>
+  const put = <E = never>(key: string, content: ObjectContent<E>, putOptions?: PutOptions) =>
     Effect.suspend(() => {
       requireKey("key", key)
-      requireBytes("bytes", bytes)
-      usage.request("put", bytes.length)
+      requireContent("content", content)
+      usage.request("put", lengthOf(content))
       let isApplied: "no" | "unknown" = "no"
       return Effect.gen(function*() {
         yield* reach
-        const digest = yield* md5(bytes)
-        if (putOptions?.md5 !== undefined && digest.compare(putOptions.md5) !== 0) return yield* refuse("Corrupt")
-        const etag = digest.toString("hex")
         yield* makeUnfinished
         yield* requireMounted
         const directory = yield* makeDirectories(key.split("/").slice(0, -1).map(fileNameOf))
         yield* lock(key)
         yield* settle(key)
-        yield* decide(key, directory, bytes, etag, putOptions?.onlyIf)
-        remember(
-          yield* place(key, directory, bytes, () => {
-            isApplied = "unknown"
-          }),
-          etag
-        )
-        return etag
+        const told = distinct(content)
+        yield* decide(key, directory, told, putOptions?.onlyIf)
+        const begun = () => {
+          isApplied = "unknown"
+        }
+        return yield* place(key, directory, told, begun, putOptions?.md5)
       }).pipe(
         Effect.scoped,
         withDisk,
-        Effect.tapError((failure) => Effect.sync(() => failure instanceof Refused ? undefined : made.clear())),
-        Effect.mapError((failure) => storeErrorOf("put", key, failure, isApplied))
+        Effect.mapError((failure) => {
+          if (failure instanceof SourceFailed) return failure.error
+          if (!(failure instanceof Refused)) made.clear()
+          return storeErrorOf("put", key, failure, isApplied)
+        })
       )
     })
 
@@ -416,8 +481,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const read = (file: DiskFile, stat: FileStat) =>
         Effect.gen(function*() {
           const whole = range === undefined ? yield* readWhole(file, stat.bytes) : undefined
-          const etag = whole === undefined ? yield* etagOf(file) : (yield* md5(whole)).toString("hex")
-          if (whole !== undefined) remember(stat, etag)
+          const known = knownEtag(stat)
+          const etag = known ?? (whole === undefined ? yield* etagOf(file) : (yield* md5(whole)).toString("hex"))
+          if (known === undefined) remember(stat, etag)
           const onlyIf = getOptions?.onlyIf
           if (onlyIf !== undefined && onlyIf.etag !== etag) return yield* refuse("Changed")
           const bytes = whole ?? (yield* readRange(file, stat.bytes, range!))

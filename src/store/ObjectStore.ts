@@ -93,6 +93,31 @@ export interface ObjectFacts extends ListedObject {
 }
 
 /**
+ * Bytes that are read while they are sent, so they need not be in memory.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ObjectSource<E = never> {
+  /** How many there are. */
+  readonly bytes: number
+  /**
+   * Fills `target` from its first byte with what lies at `offset`, and returns how many bytes it got; 0 only at the
+   * end. It is asked from front to back, perhaps more than once, one call at a time, and must give the same bytes each
+   * time.
+   */
+  readonly read: (target: Uint8Array, offset: number) => Effect.Effect<number, E>
+}
+
+/**
+ * What a `put` sends.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ObjectContent<E = never> = Uint8Array | ObjectSource<E>
+
+/**
  * The options of a `put`.
  *
  * @since 0.1.0
@@ -125,7 +150,7 @@ export interface GetOptions {
 }
 
 /**
- * Bytes of an object, and which version they are of.
+ * Bytes of an object, and which version they are of. The bytes belong to the caller, who may change or transfer them.
  *
  * @since 0.1.0
  * @category models
@@ -160,9 +185,14 @@ export class ObjectStore extends Context.Service<ObjectStore, {
   readonly name: string
   /**
    * Gives an object these bytes, and returns the ETag of this version. Their MD5 goes with them, and a store that knows
-   * it refuses other bytes. They must not change until this has ended.
+   * it refuses other bytes. They must not change until this has ended. Where a source fails nothing is put, and this
+   * fails as it did; one that ends early is `Corrupt`.
    */
-  readonly put: (key: string, bytes: Uint8Array, options?: PutOptions) => Effect.Effect<string, StoreError>
+  readonly put: <E = never>(
+    key: string,
+    content: ObjectContent<E>,
+    options?: PutOptions
+  ) => Effect.Effect<string, StoreError | E>
   /** The bytes of an object, or a part of them. */
   readonly get: (key: string, options?: GetOptions) => Effect.Effect<ObjectBytes, StoreError>
   /** What the store knows about an object, without its bytes. */

@@ -13,8 +13,9 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { EndedEarly, forEachPiece, lengthOf, pieceBytesMax } from "./ObjectContent.ts"
 import { ObjectStore, StoreError } from "./ObjectStore.ts"
-import type { PutOptions } from "./ObjectStore.ts"
+import type { ObjectContent, PutOptions } from "./ObjectStore.ts"
 import { storeReason } from "./StoreReason.ts"
 
 /** When a request is sent again, in general: after 0.1 s at first and 10 s at most, for a minute. */
@@ -32,28 +33,35 @@ export const requestSchedule: Schedule.Schedule<unknown> = Schedule.min([
  * failure of a `put` that was sent several times has `isApplied: "unknown"` if one of them has.
  */
 export const retrying = (schedule: Schedule.Schedule<unknown, StoreError>) => {
-  const retry = <A>(request: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
-    Effect.retry(request, { schedule, while: ({ isRetryable }) => isRetryable })
+  const retry = <A, E>(request: Effect.Effect<A, StoreError | E>): Effect.Effect<A, StoreError | E> =>
+    Effect.retry(request, {
+      schedule: schedule as Schedule.Schedule<unknown, unknown>,
+      while: (error) => error instanceof StoreError && error.isRetryable
+    })
 
   return (store: ObjectStore["Service"]): ObjectStore["Service"] =>
     ObjectStore.of({
       name: store.name,
-      put: (key, bytes, options) =>
+      put: <E = never>(key: string, content: ObjectContent<E>, options?: PutOptions) =>
         Effect.suspend(() => {
           let isApplied: "no" | "unknown" = "no"
-          const attempt = store.put(key, bytes, options).pipe(
-            Effect.catch((error) =>
-              isConclusive(error) ? Effect.fail(error) : lookUp(store, key, bytes, options, error)
-            ),
-            Effect.tapError((error) =>
-              Effect.sync(() => {
-                if (error.isApplied === "unknown") isApplied = "unknown"
-              })
-            )
+          const attempt: Effect.Effect<string, StoreError | E> = Effect.catch(
+            store.put(key, content, options),
+            (error): Effect.Effect<string, StoreError | E> =>
+              !(error instanceof StoreError) || isConclusive(error)
+                ? Effect.fail(error)
+                : lookUp(store, key, content, options, error)
           )
+          const noted = Effect.tapError(attempt, (error) =>
+            Effect.sync(() => {
+              if (error instanceof StoreError && error.isApplied === "unknown") isApplied = "unknown"
+            }))
           return Effect.mapError(
-            retry(attempt),
-            (error) => isApplied === "no" ? error : new StoreError({ ...fieldsOf(error), isApplied })
+            retry(noted),
+            (error) =>
+              isApplied === "no" || !(error instanceof StoreError)
+                ? error
+                : new StoreError({ ...fieldsOf(error), isApplied })
           )
         }),
       get: (key, options) => retry(store.get(key, options)),
@@ -88,18 +96,22 @@ const fieldsOf = ({ cause, isApplied, key, operation, reason }: StoreError) => (
 })
 
 /** Looks which bytes the key has. Gives the ETag if they are these, and otherwise the failure that follows. */
-const lookUp = (
+const lookUp = <E>(
   store: ObjectStore["Service"],
   key: string,
-  bytes: Uint8Array,
+  content: ObjectContent<E>,
   options: PutOptions | undefined,
   error: StoreError
-): Effect.Effect<string, StoreError> => {
+): Effect.Effect<string, StoreError | E> => {
   const onlyIf = options?.onlyIf
   const isRefusal = error.reason._tag === "Taken" || error.reason._tag === "Changed"
-  return Effect.matchEffect(store.get(key), {
-    onSuccess: (found) => {
-      if (Buffer.compare(found.bytes, bytes) === 0) return Effect.succeed(found.etag)
+  const looked = Effect.matchEffect(store.get(key), {
+    onSuccess: (found) => Effect.map(hasBytes(content, found.bytes), (isSame) => ({ etag: found.etag, isSame })),
+    onFailure: (failure) => Effect.succeed(failure)
+  })
+  return Effect.flatMap(looked, (found): Effect.Effect<string, StoreError> => {
+    if (!(found instanceof StoreError)) {
+      if (found.isSame) return Effect.succeed(found.etag)
       if (onlyIf === undefined) return Effect.fail(error)
       if (onlyIf === "absent") {
         return Effect.fail(new StoreError({ ...fieldsOf(error), reason: storeReason("Taken", "") }))
@@ -107,15 +119,26 @@ const lookUp = (
       // The version that was to be replaced is there still.
       if (!isRefusal && onlyIf.etag === found.etag) return Effect.fail(error)
       return Effect.fail(changed(error, ""))
-    },
-    onFailure: (failure) => {
-      const isGone = failure.reason._tag === "NotFound"
-      if (!isGone) {
-        const { reason } = failure
-        return Effect.fail(new StoreError({ ...fieldsOf(error), reason, isApplied: "unknown", cause: failure }))
-      }
-      return Effect.fail(onlyIf === undefined || onlyIf === "absent" ? error : changed(error, "it is gone"))
     }
+    const { reason } = found
+    if (reason._tag !== "NotFound") {
+      return Effect.fail(new StoreError({ ...fieldsOf(error), reason, isApplied: "unknown", cause: found }))
+    }
+    return Effect.fail(onlyIf === undefined || onlyIf === "absent" ? error : changed(error, "it is gone"))
+  })
+}
+
+/** Whether these are the bytes of the content. One that ends early has others. */
+const hasBytes = <E>(content: ObjectContent<E>, bytes: Uint8Array): Effect.Effect<boolean, E> => {
+  let isSame = lengthOf(content) === bytes.length
+  if (!isSame) return Effect.succeed(false)
+  const compare = forEachPiece(content, () => new Uint8Array(pieceBytesMax), (piece, offset) =>
+    Effect.sync(() => {
+      isSame &&= Buffer.compare(piece, bytes.subarray(offset, offset + piece.length)) === 0
+    }))
+  return Effect.matchEffect(compare, {
+    onSuccess: () => Effect.succeed(isSame),
+    onFailure: (error) => error instanceof EndedEarly ? Effect.succeed(false) : Effect.fail(error)
   })
 }
 

@@ -21,12 +21,20 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import { requireBytes, requireWhole } from "../internal/arguments.ts"
+import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
 import { invariant } from "../internal/invariant.ts"
+import { copyOfContent, EndedEarly, lengthOf, requireContent } from "../store/ObjectContent.ts"
 import { compareKeys, requireKey, requirePrefix } from "../store/ObjectKey.ts"
 import { ObjectStore, StoreError } from "../store/ObjectStore.ts"
-import type { GetOptions, ListedObject, ObjectFacts, PutOptions, StoreOperation } from "../store/ObjectStore.ts"
+import type {
+  GetOptions,
+  ListedObject,
+  ObjectContent,
+  ObjectFacts,
+  PutOptions,
+  StoreOperation
+} from "../store/ObjectStore.ts"
 import { storeReason } from "../store/StoreReason.ts"
 import type { StoreReason } from "../store/StoreReason.ts"
 import { UsageCounter } from "../store/UsageCounter.ts"
@@ -299,16 +307,23 @@ const makeUnsafe = (options: Options): SimulatedStore["Service"] => {
     bytes[at] = bytes[at]! ^ (1 << random.below(8))
   }
 
+  /** What was sent. A request whose content does not end is none: nothing is done, now or later. */
+  const received = <E>(key: string, content: ObjectContent<E>): Effect.Effect<Uint8Array, StoreError | E> =>
+    Effect.suspend(() => {
+      requireKey("key", key)
+      requireContent("content", content)
+      usage.request("put", lengthOf(content))
+      return Effect.mapError(copyOfContent(content), (error) =>
+        error instanceof EndedEarly
+          ? new StoreError({ reason: storeReason("Corrupt", error.detail), operation: "put", key, isApplied: "no" })
+          : error)
+    })
+
   const store = ObjectStore.of({
     name: `simulated://${options.seed}`,
-    put: (key: string, bytes: Uint8Array, putOptions?: PutOptions) =>
-      Effect.suspend(() => {
-        requireKey("key", key)
-        requireBytes("bytes", bytes)
-        usage.request("put", bytes.length)
+    put: <E = never>(key: string, given: ObjectContent<E>, putOptions?: PutOptions) =>
+      Effect.flatMap(received(key, given), (content) => {
         const onlyIf = putOptions?.onlyIf
-        // Not `slice`: that of a `Buffer` shares its memory.
-        const content = Uint8Array.from(bytes)
         const md5 = createHash("md5").update(content).digest()
         const etag = md5.toString("hex")
         return perform<string>({

@@ -6,8 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
+import { copyOfContent, EndedEarly } from "../../src/store/ObjectContent.ts"
 import { ObjectStore, StoreError } from "../../src/store/ObjectStore.ts"
-import type { StoreOperation } from "../../src/store/ObjectStore.ts"
+import type { ObjectContent, PutOptions, StoreOperation } from "../../src/store/ObjectStore.ts"
 import { Busy, Changed, Corrupt, NotFound, Taken, Unreachable } from "../../src/store/StoreReason.ts"
 
 /** What becomes of a request. */
@@ -104,9 +105,13 @@ export const makeMemoryStore = (): MemoryStore => {
     },
     layer: Layer.succeed(ObjectStore, {
       name: "memory:",
-      put: (key, bytes, options) => {
-        const copy = Uint8Array.from(bytes)
-        return request("put", key, () => {
+      put: Effect.fnUntraced(function*<E>(key: string, content: ObjectContent<E>, options?: PutOptions) {
+        const copy = yield* Effect.catchIf(
+          copyOfContent(content),
+          (error) => error instanceof EndedEarly,
+          () => Effect.fail(fail({ operation: "put", key }, "Corrupt"))
+        )
+        return yield* request("put", key, () => {
           const there = objects.get(key)
           const { md5, onlyIf } = options ?? {}
           if (md5 !== undefined && Buffer.from(md5).toString("hex") !== etagOf(copy)) {
@@ -122,7 +127,7 @@ export const makeMemoryStore = (): MemoryStore => {
           objects.set(key, copy)
           return etagOf(copy)
         })
-      },
+      }),
       get: (key, options) =>
         request("get", key, () => {
           const bytes = found({ operation: "get", key })

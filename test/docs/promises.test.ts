@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { plantedStoreBugs } from "../simulation/archive/planted.ts"
+import { plantedConsumerBugs } from "../simulation/consumers/planted.ts"
 import { plantedBugs } from "../simulation/planted.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -52,7 +53,10 @@ describe("docs/RELIABILITY.md", () => {
   it("lists every planted bug once, under a promise that exists", () => {
     const rows = numberedRows(plantedText)
     const names = rows.flatMap(([, bugs = ""]) => [...bugs.matchAll(/"([^"]+)"/g)].map((match) => match[1]))
-    assert.deepStrictEqual(names.sort(), [...plantedBugs, ...plantedStoreBugs].map(({ name }) => name).sort())
+    assert.deepStrictEqual(
+      names.sort(),
+      [...plantedBugs, ...plantedStoreBugs, ...plantedConsumerBugs].map(({ name }) => name).sort()
+    )
     assert.deepStrictEqual(rows.filter(([number]) => !numbers.has(number)), [])
   })
 })

@@ -18,6 +18,7 @@ export const entries: ReadonlyArray<string> = [
 
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [
+  { name: "console", file: "console/index.ts" },
   { name: "consumer", file: "consumer/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }

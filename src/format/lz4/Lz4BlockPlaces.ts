@@ -77,21 +77,72 @@ export const blockPlacesMax = 1024
 /** The bytes after the last block of a frame: the end mark, and the checksum of the content when there is one. */
 const frameEndBytes = ({ contentChecksum }: FrameHeader): number => contentChecksum ? 8 : 4
 
-/**
- * Where the blocks begin in a cold file, of all of its bytes: at most `blockPlacesMax` offsets, none when the file must
- * be read from its first byte. The file is one frame and nothing else. It is not judged: who calls this has proved it.
- */
-export const blockPlaces = (file: Uint8Array): ReadonlyArray<number> => {
-  const frame = placedFrame(file, file.length)
-  if (frame === undefined || frame.blockCount > blockPlacesMax) return []
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
-  const walk = new BlockWalk(frame)
-  while (walk.offset + 4 <= file.length) {
-    const answer = walk.take(view.getUint32(walk.offset, true))
-    if (answer === "more") continue
-    return answer === "end" && walk.offset + frameEndBytes(frame) === file.length ? walk.places : []
+/** Gathers where the blocks begin in a cold file, while its bytes pass by. */
+interface PassingPlaces {
+  /** Takes the next bytes of the file. */
+  readonly push: (bytes: Uint8Array) => void
+  /**
+   * After the last byte: at most `blockPlacesMax` offsets, none when the file must be read from its first byte. The
+   * file is one frame and nothing else. It is not judged: who calls this proves it.
+   */
+  readonly end: () => ReadonlyArray<number>
+}
+
+/** Begins to gather the places of a file of this length. */
+export const makeBlockPlaces = (fileBytes: number): PassingPlaces => {
+  const head = new Uint8Array(Math.min(fileBytes, frameHeaderBytesMax))
+  const word = new DataView(new ArrayBuffer(4))
+  let passed = 0
+  let frame: PlacedFrame | undefined
+  let walk: BlockWalk | undefined
+  let answer: "more" | "end" | "none" = "more"
+
+  /** Copies what these bytes have of the `count` bytes at `at`; whether they have the last one. */
+  const gather = (target: Uint8Array, at: number, bytes: Uint8Array, offset: number): boolean => {
+    const from = Math.max(at, offset)
+    const to = Math.min(at + target.length, offset + bytes.length)
+    if (from < to) target.set(bytes.subarray(from - offset, to - offset), from - at)
+    return to === at + target.length && to > offset
   }
-  return []
+
+  const begin = (): void => {
+    frame = placedFrame(head, fileBytes)
+    if (frame === undefined || frame.blockCount > blockPlacesMax) answer = "none"
+    else walk = new BlockWalk(frame)
+  }
+
+  const push = (bytes: Uint8Array): void => {
+    const offset = passed
+    passed += bytes.length
+    if (walk === undefined && answer === "more" && gather(head, 0, bytes, offset)) {
+      begin()
+      // Size fields begin within the first bytes of a file, which may have come in parts.
+      if (walk !== undefined) step(head, 0)
+    }
+    step(bytes, offset)
+  }
+
+  const step = (bytes: Uint8Array, offset: number): void => {
+    if (walk === undefined) return
+    const field = new Uint8Array(word.buffer)
+    while (answer === "more" && gather(field, walk.offset, bytes, offset)) answer = walk.take(word.getUint32(0, true))
+  }
+
+  return {
+    push,
+    end: () => {
+      const isWhole = answer === "end" && frame !== undefined && walk !== undefined && passed === fileBytes &&
+        walk.offset + frameEndBytes(frame) === fileBytes
+      return isWhole && walk !== undefined ? walk.places : []
+    }
+  }
+}
+
+/** The same, of all bytes of a file at once. */
+export const blockPlaces = (file: Uint8Array): ReadonlyArray<number> => {
+  const places = makeBlockPlaces(file.length)
+  places.push(file)
+  return places.end()
 }
 
 /**

@@ -13,8 +13,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Archive from "../../../src/archive/Archive.ts"
 import { Disk } from "../../../src/disk/Disk.ts"
-import { ObjectStore } from "../../../src/store/ObjectStore.ts"
-import type { StoreError } from "../../../src/store/ObjectStore.ts"
+import { lengthOf } from "../../../src/store/ObjectContent.ts"
+import { ObjectStore, StoreError } from "../../../src/store/ObjectStore.ts"
 import type { SeededRandom } from "../../../src/testing/SeededRandom.ts"
 import type { SimulatedStore } from "../../../src/testing/SimulatedStore.ts"
 import type { Faults as StoreFaults } from "../../../src/testing/SimulatedStore.ts"
@@ -183,16 +183,21 @@ export class ArchivedLife {
   /** Every request, and what came of it. */
   #traced(store: ObjectStore["Service"]): ObjectStore["Service"] {
     const { trace } = this.life.setting
-    const noted = <A>(words: string, request: Effect.Effect<A, StoreError>) =>
+    const noted = <A, E>(words: string, request: Effect.Effect<A, E>) =>
       Effect.onExit(request, (exit) =>
         Effect.sync(() => {
           const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-          const outcome = Exit.isSuccess(exit) ? "ok" : error === undefined ? "interrupted" : error.reason._tag
-          trace.add(`store ${words}: ${outcome}${error?.isApplied === "unknown" ? ", perhaps done" : ""}`)
+          const refusal = error instanceof StoreError ? error : undefined
+          const outcome = Exit.isSuccess(exit)
+            ? "ok"
+            : error === undefined
+            ? "interrupted"
+            : refusal?.reason._tag ?? "its source failed"
+          trace.add(`store ${words}: ${outcome}${refusal?.isApplied === "unknown" ? ", perhaps done" : ""}`)
         }))
     return {
       ...store,
-      put: (key, bytes, options) => noted(`put ${key} ${bytes.length}`, store.put(key, bytes, options)),
+      put: (key, content, options) => noted(`put ${key} ${lengthOf(content)}`, store.put(key, content, options)),
       get: (key, options) => noted(`get ${key}`, store.get(key, options)),
       head: (key) => noted(`head ${key}`, store.head(key)),
       remove: (keys) => noted(`remove ${keys.join(" ")}`, store.remove(keys))

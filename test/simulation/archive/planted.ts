@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import { decodeManifest, encodeManifest, manifestKey, segmentKey } from "../../../src/archive/Manifest.ts"
 import type { Manifest } from "../../../src/archive/Manifest.ts"
-import type { ObjectStore } from "../../../src/store/ObjectStore.ts"
+import { copyOfContent, EndedEarly } from "../../../src/store/ObjectContent.ts"
+import type { GetOptions, ObjectContent, ObjectStore, PutOptions, StoreError } from "../../../src/store/ObjectStore.ts"
 import type { StoreSeams } from "./ArchivedLife.ts"
 import type { ArchivedRunOptions } from "./ArchivedSimulation.ts"
 import { log } from "./StoreWatch.ts"
@@ -31,6 +32,19 @@ type Store = ObjectStore["Service"]
 const onStore = (change: (store: Store) => Partial<Store>): () => StoreSeams => () => ({
   store: (store) => ({ ...store, ...change(store) })
 })
+
+/** A `put` that has all bytes at once, whether they are sent from memory or while they are read. */
+const whole =
+  (put: (key: string, bytes: Uint8Array, options?: PutOptions) => Effect.Effect<string, StoreError>) =>
+  <E>(key: string, content: ObjectContent<E>, options?: PutOptions): Effect.Effect<string, StoreError | E> =>
+    Effect.flatMap(
+      Effect.catchIf(copyOfContent(content), (error) => error instanceof EndedEarly, (error) => Effect.die(error)),
+      (bytes) => put(key, bytes, options)
+    )
+
+/** The part of an object that a request asks for. */
+const partOf = (bytes: Uint8Array, range: GetOptions["range"]): Uint8Array =>
+  range === undefined ? Uint8Array.from(bytes) : bytes.slice(range.from, range.from + range.bytes)
 
 const key = manifestKey(log)
 const etagOf = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
@@ -60,7 +74,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
       let later: Effect.Effect<unknown> = Effect.void
       const early = new Map<string, Uint8Array>()
       return {
-        put: (at, bytes, options) => {
+        put: whole((at, bytes, options) => {
           if (isSegment(at)) {
             later = Effect.andThen(later, Effect.ignore(store.put(at, bytes, options)))
             early.set(at, Uint8Array.from(bytes))
@@ -70,10 +84,12 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
           const segments = later
           later = Effect.void
           return Effect.tap(store.put(at, bytes, options), () => segments)
-        },
+        }),
         get: (at, options) => {
           const bytes = early.get(at)
-          return bytes === undefined ? store.get(at, options) : Effect.succeed({ bytes, etag: etagOf(bytes) })
+          return bytes === undefined
+            ? store.get(at, options)
+            : Effect.succeed({ bytes: partOf(bytes, options?.range), etag: etagOf(bytes) })
         }
       }
     })
@@ -97,11 +113,11 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
     seedsMax: 300,
     seedFirst: 12,
     plant: onStore((store) => ({
-      put: (at, bytes, options) => {
+      put: whole((at, bytes, options) => {
         const goes = at === key ? expiredKeys(manifestOf(bytes)) : []
         const removed = goes.length === 0 ? Effect.void : Effect.ignore(store.remove(goes))
         return Effect.andThen(removed, store.put(at, bytes, options))
-      }
+      })
     }))
   },
   {
@@ -109,11 +125,12 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
     seedsMax: 300,
     seedFirst: 6,
     plant: onStore((store) => ({
-      put: (at, bytes, options) =>
+      put: whole((at, bytes, options) =>
         Effect.tap(store.put(at, bytes, options), () => {
           const goes = at === key ? expiredKeys(manifestOf(bytes)) : []
           return goes.length === 0 ? Effect.void : Effect.ignore(store.remove(goes))
         })
+      )
     }))
   },
   {
@@ -121,12 +138,13 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
     seedsMax: 300,
     seedFirst: 14,
     plant: onStore((store) => ({
-      put: (at, bytes, options) =>
+      put: whole((at, bytes, options) =>
         Effect.catchIf(
           store.put(at, bytes, options),
           ({ isApplied }) => at === key && isApplied === "unknown",
           () => Effect.succeed("0".repeat(32))
         )
+      )
     }))
   },
   {
@@ -136,11 +154,12 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
     plant: onStore((store) => {
       let isLost = false
       return {
-        put: (at, bytes, options) =>
+        put: whole((at, bytes, options) =>
           Effect.tapError(store.put(at, bytes, options), ({ isApplied }) =>
             Effect.sync(() => {
               if (at === key && isApplied === "unknown") isLost = true
-            })),
+            }))
+        ),
         get: (at, options) =>
           Effect.map(store.get(at, options), (found) => {
             if (at !== key || !isLost) return found
@@ -172,20 +191,27 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what is read back is not what is stored",
     seedsMax: 100,
-    plant: onStore((store) => ({
-      put: (at, bytes, options) => {
-        if (!isSegment(at) || bytes[bytes.length >> 1] === undefined) return store.put(at, bytes, options)
-        const rotten = Uint8Array.from(bytes)
-        rotten[rotten.length >> 1]! ^= 1
-        return store.put(at, rotten, options)
-      },
-      get: (at, options) =>
-        Effect.map(store.get(at, options), (found) => {
-          if (!isSegment(at) || options?.range !== undefined) return found
-          const whole = Uint8Array.from(found.bytes)
-          whole[whole.length >> 1]! ^= 1
-          return { ...found, bytes: whole }
-        })
-    }))
+    plant: onStore((store) => {
+      const flip = (bytes: Uint8Array, at: number): void => {
+        if (at >= 0 && at < bytes.length) bytes[at]! ^= 1
+      }
+      const middles = new Map<string, number>()
+      return {
+        put: whole((at, bytes, options) => {
+          if (!isSegment(at)) return store.put(at, bytes, options)
+          middles.set(at, bytes.length >> 1)
+          const rotten = Uint8Array.from(bytes)
+          flip(rotten, bytes.length >> 1)
+          // The sum of the bytes that it was to be is not that of these.
+          return store.put(at, rotten, options?.onlyIf === undefined ? {} : { onlyIf: options.onlyIf })
+        }),
+        get: (at, options) =>
+          Effect.map(store.get(at, options), (found) => {
+            const shown = Uint8Array.from(found.bytes)
+            flip(shown, (middles.get(at) ?? -1) - (options?.range?.from ?? 0))
+            return { ...found, bytes: shown }
+          })
+      }
+    })
   }
 ]
