@@ -77,8 +77,8 @@ export interface Options<
   readonly name?: string
   /**
    * When a snapshot is written, in the background: after so many bytes of events, or so many events, since the one
-   * before. With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the
-   * log. Default: after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
+   * before. With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the log.
+   * Default: after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
    */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
   /** The version of the state: change it when the schema or what `apply` does changes. Default: 1. */

@@ -18,7 +18,7 @@ describe("a state machine whose power goes off at any operation", () => {
   })
 
   it.each(plantedStateBugs)("is found out when $name", async ({ seams }) => {
-    for (let seed = 1; seed <= 20; seed++) if (await run(seed, seams) !== undefined) return
-    assert.fail("20 seeds did not find it")
+    for (let seed = 1; seed <= 30; seed++) if (await run(seed, seams) !== undefined) return
+    assert.fail("30 seeds did not find it")
   })
 })
