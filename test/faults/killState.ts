@@ -101,13 +101,15 @@ const kill = async (kills: number, layer: string, seed: number): Promise<void> =
     const arguments_ = [import.meta.filename, "--victim", directory, "--layer", layer]
     const child = spawn(process.execPath, arguments_, { stdio: ["ignore", "pipe", "inherit"] })
     let answered = count
-    let isOpen = false
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      isOpen = true
-      answered = Math.max(answered, Number(line.split(" ")[1]))
-    })
+    const lines = createInterface({ input: child.stdout })
+    const atWork = new Promise<void>((resolve) =>
+      lines.on("line", (line) => {
+        answered = Math.max(answered, Number(line.split(" ")[1]))
+        if (line.startsWith("answered")) resolve()
+      })
+    )
     const ended = new Promise((resolve) => child.once("close", resolve))
-    if (random.chance(0.8)) { while (!isOpen && child.exitCode === null) await delay(2) }
+    if (random.chance(0.8)) await Promise.race([atWork, ended])
     await delay(random.below(300))
     if (child.exitCode !== null) throw new Error(`kill ${done}: it ended by itself with ${child.exitCode}`)
     child.kill("SIGKILL")

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Disk, openScoped, readFully, writeFully } from "../../src/disk/Disk.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as Backup from "../../src/reading/recovery/Backup.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import type { WalOptions } from "../../src/recorder/WalConfig.ts"
@@ -289,6 +290,29 @@ describe("the snapshots of a state machine", () => {
       yield* record(machine, 1)
       assert.strictEqual((yield* machine.get).sum, 1.5)
     }))))
+
+  it.effect("are in a backup, so a machine opens in the copy of a log that was trimmed", () =>
+    onDisk(Effect.gen(function*() {
+      yield* living(
+        Effect.gen(function*() {
+          const machine = yield* open({ snapshotEvery: { events: 300 } })
+          for (let i = 0; i < 40; i++) yield* record(machine, 100)
+          yield* (yield* Counts).maintainer.drain
+          assert.isAbove(Option.getOrThrow(yield* Replay.firstAvailableId(directory)), 1)
+          const { faults } = yield* Backup.backup({ directory, to: "/copy" })
+          assert.deepStrictEqual(faults, [])
+        }),
+        { limits: few }
+      )
+      yield* living(
+        Effect.gen(function*() {
+          const machine = yield* open()
+          assert.deepStrictEqual(yield* machine.get, { sum: 4000, events: 4000 })
+          assert.isAbove(machine.recovery.snapshotEventId, 0)
+        }),
+        { directory: "/copy" }
+      )
+    })))
 
   it.effect("of several machines over one log are apart", () =>
     onDisk(living(Effect.gen(function*() {

@@ -8,6 +8,10 @@
  * open one its whole blocks are copied. The copy is made beside its name, verified, and only then gets its name: a
  * directory of that name is a complete backup.
  *
+ * The snapshots of state machines are copied after the newest segment. So a machine opens in a copy of a log that was
+ * trimmed; unless two more snapshots were written, and what the copied ones needed was deleted, before the copy reached
+ * it.
+ *
  * A backup that fails or is interrupted removes what it has copied. A crash leaves the unfinished copy with the lock of
  * the dead process in it. So the next backup of that name recognizes the copy and starts again in its place.
  *
@@ -20,7 +24,14 @@ import { copyFile } from "../../disk/CopyFile.ts"
 import { Disk, DiskError, removeIfThere } from "../../disk/Disk.ts"
 import { Exists } from "../../disk/DiskReason.ts"
 import { moveName } from "../../disk/DurableNames.ts"
-import { backupLockName, holesName, holesTemporaryName, isLockName, isPrivateName } from "../../disk/FileNames.ts"
+import {
+  backupLockName,
+  holesName,
+  holesTemporaryName,
+  isLockName,
+  isPrivateName,
+  snapshotIn
+} from "../../disk/FileNames.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { makeDirectoryDurable, makeDirectoryIn, nameIn, pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
@@ -121,6 +132,8 @@ export const backup: (
       for (const { segmentIndex } of reader.segments().toReversed()) {
         const copied = yield* reader.use(segmentIndex, (file) => copySegment(file, partial, isNewestEnd))
         if (copied === undefined || copied === 0) continue
+        // The state machines of this moment: the segments that come next have the events after their snapshots.
+        if (isNewestEnd) bytes += yield* copySnapshots(directory, partial)
         isNewestEnd = false
         bytes += copied
         segmentCount += 1
@@ -169,7 +182,8 @@ const takePlace = Effect.fnUntraced(function*(directory: SegmentDirectory, sourc
   const found = (yield* disk.list(partial)).map(({ name }) => name)
   const isOfLock = (name: string): boolean => isLockName(backupLockName, name)
   const isOurs = (name: string): boolean =>
-    isOfLock(name) || directory.parse(name) !== undefined || name === holesName || name === holesTemporaryName
+    isOfLock(name) || directory.parse(name) !== undefined || name === holesName || name === holesTemporaryName ||
+    snapshotIn(name) !== undefined
   if (found.length > 0 && !(found.some(isOfLock) && found.every(isOurs))) return yield* refuse(partial)
   yield* disk.lock(directory.pathOf(backupLockName))
   const clear = Effect.gen(function*() {
@@ -205,6 +219,25 @@ const copySegment = Effect.fnUntraced(function*(file: SegmentFile, target: Segme
     }
   }
   return yield* copyFile(file.path, path)
+})
+
+/**
+ * Copies the snapshots of state machines; gives their bytes. One that goes meanwhile is left out, and one that is ahead
+ * of the copied log is not used there.
+ */
+const copySnapshots = Effect.fnUntraced(function*(source: SegmentDirectory, target: SegmentDirectory) {
+  const disk = yield* Disk
+  let bytes = 0
+  for (const { kind, name } of yield* disk.list(source.path)) {
+    if (kind !== "file" || snapshotIn(name) === undefined) continue
+    bytes += yield* Effect.catchReason(
+      copyFile(source.pathOf(name), target.pathOf(name)),
+      "DiskError",
+      "NotFound",
+      () => Effect.succeed(0)
+    )
+  }
+  return bytes
 })
 
 const refuse = (path: string): Effect.Effect<never, DiskError> =>
