@@ -66,6 +66,7 @@ const row = (
 }
 
 const thread = "effect-wal, thread"
+const sqlStore = "Effect's SQL store, node:sqlite"
 const namesOf = (makers: ReadonlyArray<{ readonly name: string }>): ReadonlyArray<string> =>
   makers.map(({ name }) => name)
 
@@ -117,6 +118,12 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     ]),
     row("commits/s, 4,096 callers", ">= those of 256", [
       [of.figure("commit, 4096", thread, "commits") / of.figure("commit, 256", thread, "commits"), "#x", atLeast(1)]
+    ]),
+    row("a persisted queue, 64 callers: offer, take, acknowledge", ">= 3x Effect's SQL store on SQLite", [
+      [of.ratio("queue, 64", "elements", thread, sqlStore), "#x", atLeast(3)]
+    ]),
+    row("keys with values, 64 callers: set", ">= 3x Effect's SQL store on SQLite", [
+      [of.ratio("kvs, 64", "elements", thread, sqlStore), "#x", atLeast(3)]
     ]),
     row("one append while a compression runs", "p99.9 < 10 µs", [
       [of.figure("tail", thread, "p99.9"), "# µs", atMost(10)]

@@ -10,7 +10,9 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
-  "cluster/index.ts",
+  "cluster-storage/index.ts",
+  "kvs/index.ts",
+  "queue/index.ts",
   "s3/index.ts",
   "state/index.ts",
   "testing/index.ts"

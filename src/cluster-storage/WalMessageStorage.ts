@@ -21,7 +21,7 @@
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
- * import { WalMessageStorage } from "effect-wal/cluster"
+ * import { WalMessageStorage } from "effect-wal/cluster-storage"
  *
  * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
  *
@@ -163,7 +163,7 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
   )
 
   const CurrentTransaction = Context.Reference<Transaction | undefined>(
-    `effect-wal/cluster/Transaction/${storages++}`,
+    `effect-wal/cluster-storage/Transaction/${storages++}`,
     { defaultValue: () => undefined }
   )
 
