@@ -48,6 +48,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "archive",
     "report",
     "console",
+    "rpc",
     "promise",
     "cli",
     // The modules that users import, one for each subpath of the package.
@@ -278,6 +279,7 @@ describe("the house", () => {
       "kvs/index.ts",
       "promise/index.ts",
       "queue/index.ts",
+      "rpc/index.ts",
       "s3/index.ts",
       "state/index.ts",
       "testing/index.ts"

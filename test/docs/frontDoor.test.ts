@@ -30,6 +30,7 @@ describe("the front door", () => {
       "./cluster-storage",
       "./kvs",
       "./queue",
+      "./rpc",
       "./s3",
       "./state",
       "./testing",

@@ -22,6 +22,7 @@ export const entries: ReadonlyArray<string> = [
 const moduleEntries: ReadonlyArray<PublicModule> = [
   { name: "console", file: "console/index.ts" },
   { name: "consumer", file: "consumer/index.ts" },
+  { name: "rpc", file: "rpc/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
 ]
