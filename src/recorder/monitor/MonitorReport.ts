@@ -26,7 +26,7 @@ import { Recorder } from "../Recorder.ts"
 /** The newest failures are enough for a view; the service keeps more. */
 const failuresShown = 20
 
-const heldBackNames = Object.keys(HeldBack) as ReadonlyArray<keyof typeof HeldBack>
+const heldBackNames = [...Object.keys(HeldBack) as ReadonlyArray<keyof typeof HeldBack>, "StoreAway"] as const
 
 /**
  * A report. Times are Unix times in milliseconds.
@@ -134,7 +134,8 @@ export const makeReporter = Effect.gen(function*() {
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
     const status = yield* maintainer.status
-    const { archive, damaged, failures, heldBack, holds, holes, isDown, limits, restarts } = status
+    const { archive, damaged, failures, holds, holes, isDown, limits, restarts } = status
+    const { heldBack, ...positions } = yield* recorder.positions
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
@@ -142,7 +143,7 @@ export const makeReporter = Effect.gen(function*() {
       startedMillis,
       atMillis: yield* Clock.currentTimeMillis,
       uptimeMillis: (yield* elapsedMillis) - startedElapsed,
-      positions: Struct.omit(yield* recorder.positions, ["heldBack"]),
+      positions: positions,
       maintainer: {
         isDown,
         restarts,
