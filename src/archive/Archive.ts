@@ -405,7 +405,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const detail = `its wal_id is ${found.manifest.walId}, here it is ${walId}`
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
-    if (found !== undefined) yield* confirmLocal(found.manifest)
+    // Whoever opened the log for failover has compared every byte.
+    if (found !== undefined && ownership === undefined) yield* confirmLocal(found.manifest)
     const { checksMd5 } = yield* probe(store)
     if (options.proof === "checksum" && !checksMd5) {
       yield* Effect.logWarning(`${store.name} does not check MD5, so everything that is written is read back`)

@@ -187,6 +187,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     epoch,
     number: opened.fence + 1,
     replicatedId: opened.replicatedId,
+    archivedBefore: opened.manifest.nextIndex,
     runObjectsMax: options.tailObjects,
     moveTail: writeManifest
   })

@@ -66,6 +66,8 @@ export interface ShipperOptions {
   /** The number of the first object. */
   readonly number: number
   readonly replicatedId: number
+  /** Segments before this one were archived when the log was opened. */
+  readonly archivedBefore: number
   /** A run that has so many objects is begun anew. */
   readonly runObjectsMax: number
   /** Lets the manifest name the beginning of the tail. */
@@ -97,7 +99,8 @@ export const make = (options: ShipperOptions): Shipper => {
   let restartsInVain = 0
 
   const archivedBefore = Effect.fnUntraced(function*({ maintainer }: ReplicatedLog) {
-    return (yield* maintainer.status).archive?.archivedBefore ?? 0
+    // The archive above may not have looked yet.
+    return Math.max(options.archivedBefore, (yield* maintainer.status).archive?.archivedBefore ?? 0)
   })
 
   const beginAnew = () => {
