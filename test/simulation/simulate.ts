@@ -2,7 +2,8 @@
  * `npm run simulate -- --seeds 100000` runs so many seeds on all cores, `--from` a given one (1 when not given), and ends
  * with exit code 1 at the first failures, whose seeds it prints. `--seed 123 --verbose` runs one and prints everything that
  * happened in it. `--planted` prints for each planted bug the first seed that finds it: after a change by which a seed
- * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store.
+ * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store, and
+ * `--world` with several machines and one store.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
@@ -11,6 +12,14 @@ import { runArchived } from "./archive/ArchivedSimulation.ts"
 import { archivedOptionsOf, plantedStoreBugs } from "./archive/planted.ts"
 import { optionsOf, plantedBugs } from "./planted.ts"
 import { run } from "./Simulation.ts"
+import { plantedWorldBugs, worldOptionsOf } from "./world/planted.ts"
+import { runWorld } from "./world/WorldSimulation.ts"
+
+/** What is simulated: a machine, a machine with a store, or machines with one store. */
+type Kind = "machine" | "store" | "world"
+
+const runSeed = (kind: Kind, seed: number, isVerbose = false) =>
+  kind === "world" ? runWorld({ seed, isVerbose }) : kind === "store" ? runArchived({ seed, isVerbose }) : run({ seed, isVerbose })
 
 /** A worker reports after so many seeds. */
 const batch = 16
@@ -18,7 +27,7 @@ const batch = 16
 const failuresMax = 5
 
 interface Share {
-  readonly hasStore: boolean
+  readonly kind: Kind
   readonly from: number
   readonly to: number
   readonly stride: number
@@ -35,7 +44,7 @@ const print = (text: string): void => void process.stdout.write(text)
 /** What the runtime keeps for doorbells that were silenced is given back between two turns of the event loop. */
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-const work = async ({ from, hasStore, stride, to }: Share): Promise<void> => {
+const work = async ({ from, kind, stride, to }: Share): Promise<void> => {
   let report = { seeds: 0, operations: 0, failures: [] as Array<Report["failures"][number]> }
   const send = async () => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a message port has no origin
@@ -44,7 +53,7 @@ const work = async ({ from, hasStore, stride, to }: Share): Promise<void> => {
     await nextTurn()
   }
   for (let seed = from; seed < to; seed += stride) {
-    const { operations, violation } = hasStore ? runArchived({ seed }) : run({ seed })
+    const { operations, violation } = runSeed(kind, seed)
     report.seeds += 1
     report.operations += operations
     if (violation !== undefined) report.failures.push({ seed, message: violation.message })
@@ -53,13 +62,13 @@ const work = async ({ from, hasStore, stride, to }: Share): Promise<void> => {
   await send()
 }
 
-const runAll = async (from: number, seeds: number, jobs: number, hasStore: boolean): Promise<number> => {
+const runAll = async (from: number, seeds: number, jobs: number, kind: Kind): Promise<number> => {
   const begun = performance.now()
   let done = 0
   let operations = 0
   const failures: Array<Report["failures"][number]> = []
   const workers = Array.from({ length: jobs }, (_, job) => {
-    const share: Share = { hasStore, from: from + job, to: from + seeds, stride: jobs }
+    const share: Share = { kind, from: from + job, to: from + seeds, stride: jobs }
     return new Worker(new URL(import.meta.url), { workerData: share })
   })
   const progress = () => {
@@ -86,10 +95,11 @@ const runAll = async (from: number, seeds: number, jobs: number, hasStore: boole
   return failures.length === 0 ? 0 : 1
 }
 
-const runOne = (seed: number, isVerbose: boolean, hasStore: boolean): number => {
-  const played = hasStore ? runArchived({ seed, isVerbose }) : run({ seed, isVerbose })
-  const { hash, lines, operations, scenario, violation } = played
-  if (isVerbose) print(`${JSON.stringify(scenario, undefined, 2)}\n${lines.join("\n")}\n`)
+const runOne = (seed: number, isVerbose: boolean, kind: Kind): number => {
+  const played = runSeed(kind, seed, isVerbose)
+  const { hash, lines, operations, violation } = played
+  if (isVerbose && "scenario" in played) print(`${JSON.stringify(played.scenario, undefined, 2)}\n`)
+  if (isVerbose) print(`${lines.join("\n")}\n`)
   print(`seed ${seed}: ${operations} disk operations, trace ${hash}\n`)
   print(`${violation === undefined ? "passed" : violation.stack}\n`)
   return violation === undefined ? 0 : 1
@@ -98,9 +108,11 @@ const runOne = (seed: number, isVerbose: boolean, hasStore: boolean): number => 
 /** A bug that is not found by then needs a `focus`. */
 const plantedSeedsMax = 20_000
 
-const findPlanted = async (hasStore: boolean): Promise<number> => {
+const findPlanted = async (kind: Kind): Promise<number> => {
   let missed = 0
-  const bugs = hasStore
+  const bugs = kind === "world"
+    ? plantedWorldBugs.map((bug) => ({ ...bug, finds: (seed: number) => runWorld(worldOptionsOf(bug, seed)) }))
+    : kind === "store"
     ? plantedStoreBugs.map((bug) => ({ ...bug, finds: (seed: number) => runArchived(archivedOptionsOf(bug, seed)) }))
     : plantedBugs.map((bug) => ({ ...bug, finds: (seed: number) => run(optionsOf(bug, seed)) }))
   for (const { finds, name, seedFirst = 1, seedsMax } of bugs) {
@@ -127,14 +139,16 @@ if (isMainThread) {
       seed: { type: "string" },
       planted: { type: "boolean", default: false },
       store: { type: "boolean", default: false },
+      world: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false }
     }
   })
+  const kind = values.world ? "world" : values.store ? "store" : "machine"
   process.exitCode = values.planted
-    ? await findPlanted(values.store)
+    ? await findPlanted(kind)
     : values.seed === undefined
-    ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs), values.store)
-    : runOne(Number(values.seed), values.verbose, values.store)
+    ? await runAll(Number(values.from), Number(values.seeds), Number(values.jobs), kind)
+    : runOne(Number(values.seed), values.verbose, kind)
 } else {
   await work(workerData)
 }

@@ -54,6 +54,8 @@ export interface WorldRunOptions {
   readonly isVerbose?: boolean
   /** Made anew for every process. */
   readonly seam?: () => StoreSeam
+  /** `local` is a planted mistake: what it acknowledges counts as replicated here. */
+  readonly acknowledge?: "local" | "replicated"
 }
 
 /** What came of a run. */
@@ -362,7 +364,7 @@ class Simulation {
       blockBytesMax: 256,
       limits: { maxSegments: 2, maxCompressedSegments: 2 },
       onArchiveBehind: "keep",
-      acknowledge: "replicated",
+      acknowledge: this.#options.acknowledge ?? "replicated",
       drainMax: "20 seconds"
     })
     return Archive.layer({ log, owner: process.name, settleMax: [0, 5000][random.below(2)]! }).pipe(
