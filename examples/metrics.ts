@@ -21,7 +21,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Monitor, NodeDisk, TelemetryExport, Wal } from "../src/index.ts"
+import { Monitor, NodeDisk, Telemetry, TelemetryExport, Wal } from "../src/index.ts"
 import * as PrometheusRoute from "../src/PrometheusRoute.ts"
 
 /** Stands in for an OpenTelemetry collector: counts what arrives, by path. */
@@ -61,13 +61,14 @@ const resource = { serviceName: "metrics-example" }
 const otlpTransport = Layer.merge(OtlpSerialization.layerJson, FetchHttpClient.layer)
 
 /**
- * Pushes Effect's metrics, into which `layerMetrics` puts the recorder's: every second, and once more when
- * it closes.
+ * Pushes Effect's metrics, into which `layerMetrics` puts the recorder's: every second, and once more when it closes.
+ * It lies beneath the log, together with the log's telemetry, so the last push shows what the drain did.
  */
-const pushedMetrics = (url: string) =>
+const pushedMetrics = (url: string, log: string) =>
   OtlpMetrics.layer({ url: `${url}/v1/metrics`, resource, exportInterval: "1 second" }).pipe(
     Layer.provide(otlpTransport),
-    Layer.provideMerge(TelemetryExport.layerMetrics())
+    Layer.provideMerge(TelemetryExport.layerMetrics()),
+    Layer.provideMerge(Telemetry.layer({ log }))
   )
 
 /** Pushes the spans of the maintainer's steps. */
@@ -75,6 +76,13 @@ const pushedSpans = (url: string) =>
   OtlpTracer.layer({ url: `${url}/v1/traces`, resource }).pipe(Layer.provide(otlpTransport))
 
 class Events extends Wal.Service<Events>()("example/Events") {}
+
+/** The value of a metric in the last of several pushes; `undefined` when it is in none. */
+const lastValue = (pushes: string, name: string): number | undefined => {
+  const last = pushes.lastIndexOf(`"${name}"`)
+  const value = /"as(?:Int|Double)":"?([\d.]+)/.exec(pushes.slice(last))?.[1]
+  return last < 0 || value === undefined ? undefined : Number(value)
+}
 
 /** The work: events that fill a few segments. */
 const work = Effect.gen(function*() {
@@ -95,22 +103,30 @@ const scrape = Effect.gen(function*() {
 const main = Effect.gen(function*() {
   const collector = yield* startCollector
   const limits = { maxSegments: 2, maxCompressedSegments: 64 }
-  const events = Events.layer({ directory: yield* directory, segmentBytesMax: "256KiB", limits })
-  const layer = Layer.mergeAll(pushedMetrics(collector.url), Monitor.layer, prometheus).pipe(
+  const log = yield* directory
+  const events = Events.layer({ directory: log, segmentBytesMax: "256KiB", limits })
+  const layer = Layer.mergeAll(Monitor.layer, prometheus).pipe(
     Layer.provide(Events.parts),
     Layer.provideMerge(events),
+    Layer.provide(pushedMetrics(collector.url, log)),
     Layer.provideMerge(NodeDisk.layer)
   )
-  yield* Effect.andThen(work, scrape).pipe(
+  const appended = yield* Effect.andThen(work, scrape).pipe(
+    Effect.andThen(Events.use(({ append }) => append(new TextEncoder().encode("left to the drain")))),
     Effect.provide(layer),
     // Outermost, so that it outlives the drain and pushes its spans too.
     Effect.provide(pushedSpans(collector.url))
   )
   const spans = collector.received.get("/v1/traces")?.match(/\bSegmentMaintainer\.(?:persist|freeze|free)\b/g) ??
     []
-  const metrics = new Set(collector.received.get("/v1/metrics")?.match(/effect_wal_\w+/g))
+  const pushed = collector.received.get("/v1/metrics") ?? ""
+  const metrics = new Set(pushed.match(/effect_wal_\w+/g))
+  const lag = lastValue(pushed, "effect_wal_durable_lag_events")
+  yield* Console.log(`The last push, after the drain: ${lag} events are not durable, of ${appended}.`)
   yield* Console.log(`The collector received ${metrics.size} metrics, and spans of ${[...new Set(spans)].join(", ")}.`)
-  if (metrics.size === 0 || spans.length === 0) return yield* Effect.die(new Error("the collector received nothing"))
+  if (metrics.size === 0 || spans.length === 0 || lag !== 0) {
+    return yield* Effect.die(new Error("the collector did not receive what it should"))
+  }
 })
 
 NodeRuntime.runMain(Effect.scoped(main))

@@ -19,6 +19,7 @@ import * as NodeDisk from "../disk/NodeDisk.ts"
 import { archive } from "./commands/archive.ts"
 import { backup } from "./commands/backup.ts"
 import { check } from "./commands/check.ts"
+import { consumers } from "./commands/consumers.ts"
 import { doctor } from "./commands/doctor.ts"
 import { dump } from "./commands/dump.ts"
 import { exportEvents } from "./commands/export.ts"
@@ -51,6 +52,7 @@ export const command = Command.make("effect-wal").pipe(
     exportEvents,
     backup,
     archive,
+    consumers,
     maintain,
     free,
     stats,

@@ -48,6 +48,48 @@ export const probeNames = ["wal_doctor.dat", "wal_doctor.dat.tmp", "wal_doctor.m
 /** What a start makes to find out what the file system can do, see `Abilities`. */
 export const abilityNames = ["wal_able.dat", "wal_able.dat.tmp"] as const
 
+/**
+ * The name of a position: 1 to 64 letters, digits, `-` and `_`. One that begins with `_` belongs to a part of this
+ * library.
+ */
+export const positionPattern = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/
+
+/** Whether a position is that of a consumer. */
+export const isConsumer = (name: string): boolean => !name.startsWith("_")
+
+const positionPrefix = "wal_position_"
+
+/** A durable position of this name, see `PositionStore`. */
+export const positionName = (name: string): string => `${positionPrefix}${name}.json`
+
+/** A durable position while it is written. */
+export const positionTemporaryName = (name: string): string => `${positionName(name)}.tmp`
+
+/** The lock of a durable position: one owner at a time moves it. */
+export const positionLockName = (name: string): string => `${positionPrefix}${name}.lock`
+
+/** The name of the position that a file keeps; `undefined` for every other file. */
+export const positionIn = (fileName: string): string | undefined => {
+  const [, name] = /^wal_position_(.+)\.json$/.exec(fileName) ?? []
+  return name !== undefined && positionPattern.test(name) ? name : undefined
+}
+
+/** Whether a name is that of a position that was not written to its end. */
+export const isUnfinishedPosition = (fileName: string): boolean =>
+  fileName.endsWith(".tmp") && positionIn(fileName.slice(0, -".tmp".length)) !== undefined
+
+/** The lock of a position to which a name belongs, in whatever way; `undefined` when it belongs to none. */
+const positionLockOf = (fileName: string): string | undefined => {
+  const [lock, name = ""] = /^wal_position_([^.]+)\.lock(?=\.|$)/.exec(fileName) ?? []
+  return positionPattern.test(name) ? lock : undefined
+}
+
+/** Whether a name is the private name of a process that takes or took the lock of the directory, or of a position. */
+export const isPrivateOfLock = (fileName: string): boolean => {
+  const lock = positionLockOf(fileName) ?? lockName
+  return isPrivateName(lock, fileName)
+}
+
 /** Whether a name belongs to a lock: to its holder, to a process that takes it, or to one that died. */
 export const isLockName = (lock: string, name: string): boolean => name === lock || name.startsWith(`${lock}.`)
 
@@ -85,4 +127,5 @@ export const unfinishedNames: ReadonlyArray<string> = [
 
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */
 export const isOwnName = (name: string): boolean =>
-  ownNames.has(name) || [lockName, backupLockName].some((lock) => isLockName(lock, name))
+  ownNames.has(name) || [lockName, backupLockName].some((lock) => isLockName(lock, name)) ||
+  positionIn(name) !== undefined || isUnfinishedPosition(name) || positionLockOf(name) !== undefined

@@ -1,8 +1,11 @@
 /** Shows the service's state in the telemetry. */
+import { isConsumer } from "../disk/FileNames.ts"
 import * as TaskQueue from "../shared/TaskQueue.ts"
 import * as TaskRing from "../shared/TaskRing.ts"
 import type { SegmentMaintainerUpdater } from "../telemetry/SegmentMaintainerUpdater.ts"
+import type { DrainReceipt } from "./Drain.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
+import type { DurableHoldStatus } from "./retention/DurableHolds.ts"
 import type { MaintainerState } from "./retention/MaintainerState.ts"
 import type { RetentionLimits } from "./retention/Retention.ts"
 
@@ -20,7 +23,7 @@ export const setGauges = (
   telemetry: SegmentMaintainerUpdater,
   state: MaintainerState
 ): void => {
-  const { arena, catalog, damaged, elapsed, freeBytes, holes, queues } = state
+  const { arena, catalog, damaged, durableHolds, elapsed, freeBytes, holes, queues } = state
   telemetry.setGauge("hotSegments", catalog.hotCount)
   telemetry.setGauge("hotBytes", catalog.hotBytes)
   telemetry.setGauge("coldSegments", catalog.coldCount)
@@ -34,6 +37,12 @@ export const setGauges = (
     telemetry.setGauge("archiveBehindBytes", archive.behindBytes)
     telemetry.setGauge("archiveBehindMillis", Math.ceil(archive.behindMillis))
   }
+  const consumers = durableHolds.list().filter(({ name }) => isConsumer(name))
+  const furthest = (of: (consumer: DurableHoldStatus) => number) => Math.ceil(Math.max(0, ...consumers.map(of)))
+  telemetry.setGauge("consumers", consumers.length)
+  telemetry.setGauge("consumerLagEvents", furthest(({ behindEvents }) => behindEvents))
+  telemetry.setGauge("consumerLagBytes", furthest(({ behindBytes }) => behindBytes))
+  telemetry.setGauge("consumerLagMillis", furthest(({ behindMillis }) => behindMillis))
   const millis = elapsed()
   const heldBack = heldBackStatus(arena, millis)
   telemetry.setGauge("heldBackMillis", Math.ceil(heldBack?.forMillis ?? 0))
@@ -51,4 +60,11 @@ export const setGauges = (
   telemetry.setGauge("freePendingTasks", TaskQueue.sizeUnsafe(queues.toFree))
   telemetry.setGauge("freePendingBytes", TaskRing.pendingBytesUnsafe(queues.toFree.ring))
   telemetry.setGauge("freeOldestPendingMillis", age(queues.toFree))
+}
+
+/** After a drain that has made everything durable nothing lags, and the recorder that would tell has gone. */
+export const setGaugesOfDrain = (telemetry: SegmentMaintainerUpdater, { left }: DrainReceipt): void => {
+  if (left.persist > 0) return
+  telemetry.setGauge("durableLagEvents", 0)
+  telemetry.setGauge("durableLagMillis", 0)
 }

@@ -18,15 +18,26 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { lockName } from "../disk/FileNames.ts"
+import { lockName, positionPattern } from "../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
-import { segmentIndexMax } from "../format/Limits.ts"
+import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
 import type { SegmentNaming } from "../format/SegmentName.ts"
 import { annotated } from "../internal/annotated.ts"
 import { requireWhole } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
-import { duration, oneOf, requireOptions, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
+import type { SizeInput } from "../internal/notations.ts"
+import {
+  duration,
+  matching,
+  oneOf,
+  requireOptions,
+  resolveUnsafe,
+  size,
+  text,
+  whole,
+  withDefault
+} from "../internal/options.ts"
 import { plainText } from "../internal/plainText.ts"
 import { segmentWith } from "../reading/DirectoryReader.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
@@ -47,6 +58,8 @@ import { learnSizes, learnWeights, learnWeightsOfClosed } from "./directory/Segm
 import { reconsiderUndeletable } from "./directory/Undeletable.ts"
 import { drain, pendingUnsafe } from "./Drain.ts"
 import type { DrainReceipt } from "./Drain.ts"
+import * as DurableHolding from "./DurableHolding.ts"
+import type { DurableHold } from "./DurableHolding.ts"
 import * as MaintainerControl from "./executor/MaintainerControl.ts"
 import type { ExecutorOptions } from "./executor/MaintainerExecutor.ts"
 import { superviseAll } from "./executor/Supervisor.ts"
@@ -54,9 +67,10 @@ import type { ExecutorHost, Supervised } from "./executor/Supervisor.ts"
 import * as ExecutorReports from "./ExecutorReports.ts"
 import { heldBackStatus } from "./HeldBackStatus.ts"
 import type { HeldBackStatus } from "./HeldBackStatus.ts"
-import { setGauges, setLimitGauges } from "./MaintainerGauges.ts"
+import { setGauges, setGaugesOfDrain, setLimitGauges } from "./MaintainerGauges.ts"
 import * as MaintainerOptions from "./MaintainerOptions.ts"
 import type { AloneOptions, ResolvedMaintainerOptions } from "./MaintainerOptions.ts"
+import type { DurableHoldStatus } from "./retention/DurableHolds.ts"
 import type { HoldStatus, NewHold } from "./retention/Holds.ts"
 import type { NewestSegment, PerQueue } from "./retention/MaintainerState.ts"
 import { MaintainerState } from "./retention/MaintainerState.ts"
@@ -110,6 +124,8 @@ export interface MaintainerStatus {
   readonly heldBack: HeldBackStatus | undefined
   readonly limits: ResolvedLimits
   readonly holds: ReadonlyArray<HoldStatus>
+  /** The holds of the durable positions in the directory, whether or not their owners are there. */
+  readonly durableHolds: ReadonlyArray<DurableHoldStatus>
   /**
    * How far the archive is; `undefined` without `onArchiveBehind`.
    *
@@ -170,6 +186,24 @@ export interface MaintainerService {
     readonly fromSegmentIndex: number
     readonly timeToLive?: Duration.Input
   }) => Effect.Effect<Hold, never, Scope.Scope>
+  /**
+   * Holds every event after a position that the directory keeps under this name. The hold outlives the scope and the
+   * process: it stands from the first step of retention on after every start, before its owner is back. The scope only
+   * ends the ownership. A name that has no position begins before the oldest event that is left, or after
+   * `initialEventId`. One that is not believed (not intact, or ahead of the log) begins before the oldest event.
+   *
+   * `maxLag` bounds what is held: segments of so many bytes, or those that were closed at most so long ago. What
+   * exceeds it is deleted when a limit asks for that, which is logged and counted. Without it everything is held.
+   *
+   * Fails with the reason `Held` while the name has an owner, in this process or in another.
+   */
+  readonly holdDurably: (options: {
+    readonly name: string
+    readonly initialEventId?: number
+    readonly maxLag?: { readonly bytes?: SizeInput; readonly age?: Duration.Input }
+  }) => Effect.Effect<DurableHold, DiskError, Scope.Scope>
+  /** @internal Tells the maintainer that the log ends with this event, before anything is recorded. */
+  readonly endsWith: (eventId: number) => Effect.Effect<void, DiskError>
   /**
    * Tells the maintainer that segments before this one are archived, so with `onArchiveBehind: "keep"` they may be
    * deleted. Never moves back.
@@ -266,6 +300,15 @@ const HoldOptions = Schema.Struct({
   timeToLive: withDefault(duration(0, Number.POSITIVE_INFINITY), Duration.infinity)
 })
 
+const DurableHoldOptions = Schema.Struct({
+  name: matching(positionPattern, "1 to 64 letters, digits, '-' and '_'"),
+  initialEventId: Schema.optional(whole("number", 0, eventIdMax)),
+  maxLag: Schema.optional(Schema.Struct({
+    bytes: Schema.optional(size(0, Number.MAX_SAFE_INTEGER)),
+    age: Schema.optional(duration(0, Number.MAX_SAFE_INTEGER))
+  }))
+})
+
 const tickMillis = 10_000
 
 /** What was warned of in this process: what all its logs have in common is told once. */
@@ -343,13 +386,15 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
   const damaged = yield* DamagedSegments.make({ state, disk, onDamaged: options.onDamaged, telemetry, publish })
 
   yield* telemetryService.beforeSnapshot(() => setGauges(telemetry, state))
+  const durableHolding = DurableHolding.make(state, disk)
+  yield* durableHolding.begin(reconciled.foreign)
   state.begin(reconciled)
   const retain = Effect.sync(() => state.retain())
   const learning = yield* Effect.forkScoped(Effect.andThen(learnSizes(state, disk), retain))
   yield* Effect.forkScoped(retainWhatIsOffered(state))
   yield* Effect.forkScoped(retainAsSegmentsAge(state))
   yield* Effect.forkScoped(damaged.watch)
-  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew, damaged))
+  yield* Effect.forkScoped(retainAsTimePasses(state, disk, reports, telemetry, reserve.renew, damaged, durableHolding))
   const trace = yield* StepSpans.make(directory)
   const executors = yield* superviseAll({
     host,
@@ -393,7 +438,12 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
     options.drainMax
   ).pipe(Effect.withSpan("SegmentMaintainer.drain", { attributes: { log: directory } }), logsHere)
   const drained = yield* Deferred.make<DrainReceipt>()
-  yield* Effect.addFinalizer(() => Effect.flatMap(drainOnce, (receipt) => Deferred.succeed(drained, receipt)))
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(drainOnce, (receipt) => {
+      setGaugesOfDrain(telemetry, receipt)
+      return Deferred.succeed(drained, receipt)
+    }).pipe(Effect.andThen(logsHere(tellDeleted(state, telemetry))))
+  )
 
   return SegmentMaintainer.of({
     directory,
@@ -414,6 +464,17 @@ const makeIn = Effect.fnUntraced(function*<E, R>(
         const { timeToLive, ...rest } = requireOptions("hold", HoldOptions, hold)
         return holdFor(state, { ...rest, lastsMillis: Duration.toMillis(timeToLive) })
       }),
+    holdDurably: (hold) =>
+      Effect.suspend(() => {
+        const { initialEventId, maxLag = {}, name } = requireOptions("hold", DurableHoldOptions, hold)
+        return logsHere(durableHolding.own({
+          name,
+          initialEventId,
+          maxLagBytes: maxLag.bytes,
+          maxLagMillis: maxLag.age && Duration.toMillis(maxLag.age)
+        }))
+      }),
+    endsWith: (eventId) => logsHere(durableHolding.endsWith(eventId)),
     archivedBefore: (segmentIndex) =>
       Effect.sync(() => {
         requireWhole("segmentIndex", segmentIndex)
@@ -490,7 +551,8 @@ const retainAsTimePasses = (
   reports: ExecutorReports.ExecutorReports,
   telemetry: SegmentMaintainerUpdater,
   renewReserve: (freeBytes: number | undefined) => Effect.Effect<void>,
-  damaged: DamagedSegments.DamagedSegments
+  damaged: DamagedSegments.DamagedSegments,
+  durableHolding: DurableHolding.DurableHolding
 ) =>
   Effect.forever(Effect.gen(function*() {
     const setMillis = state.ages.observe()
@@ -508,22 +570,33 @@ const retainAsTimePasses = (
       yield* renewReserve(state.freeBytes)
       yield* Effect.ignore(reconsiderUndeletable(state, disk))
       yield* damaged.lookAgain
+      yield* durableHolding.lookAgain
     }
     yield* learnWeights(state, disk)
-    for (const { name, segmentIndex } of state.exceeded.splice(0)) {
-      yield* Effect.logWarning(formatExceeded(name, segmentIndex))
-    }
-    for (const segmentIndex of state.unarchived.splice(0)) {
-      telemetry.count("segmentsFreedUnarchived", 1)
-      yield* Effect.logWarning(formatUnarchived(segmentIndex))
-    }
+    yield* tellDeleted(state, telemetry)
     yield* reports.recoverLost
     state.retain()
     yield* Effect.sleep(tickMillis)
   }))
 
+/** Reports what was deleted although it was held, or is not archived. */
+const tellDeleted = (state: MaintainerState, telemetry: SegmentMaintainerUpdater) =>
+  Effect.gen(function*() {
+    for (const { isDurable, name, segmentIndex } of state.exceeded.splice(0)) {
+      if (isDurable) telemetry.count("consumerSegmentsMissed", 1)
+      yield* Effect.logWarning((isDurable ? formatPassed : formatExceeded)(name, segmentIndex))
+    }
+    for (const segmentIndex of state.unarchived.splice(0)) {
+      telemetry.count("segmentsFreedUnarchived", 1)
+      yield* Effect.logWarning(formatUnarchived(segmentIndex))
+    }
+  })
+
 const formatExceeded = (name: string, segmentIndex: number): string =>
   `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
+
+const formatPassed = (name: string, segmentIndex: number): string =>
+  `the consumer ${name} misses events: segment ${segmentIndex} is deleted before they were read (maxLag or heldBytesMax)`
 
 const formatMayBeLost = (directory: string): string =>
   `segments in ${directory} that the archive does not have yet are deleted when a limit asks for that ` +
@@ -552,6 +625,7 @@ const statusOf = (state: MaintainerState, executors: Supervised): MaintainerStat
   heldBack: heldBackStatus(state.arena, state.elapsed()),
   limits: state.limits,
   holds: state.holds.list(),
+  durableHolds: state.durableHolds.list(),
   archive: state.archivedStatus()
 })
 

@@ -47,8 +47,8 @@ export const events = (
     return Replay.events({ ...range, ...from, directory, naming, follow: durableOf(arena), onSegment: held.advanceTo })
   }))
 
-/** Asks for no flush: a reader has no influence on when events become durable. */
-const durableOf = (arena: Arena.Arena): Replay.Durable => {
+/** What is durable. Asks for no flush: a reader has no influence on when events become durable. */
+export const durableOf = (arena: Arena.Arena): Replay.Durable => {
   const above = (id: number): Effect.Effect<number> =>
     Effect.suspend(() => {
       const seen = Doorbell.readUnsafe(arena.durable)

@@ -11,12 +11,12 @@
 import type * as Arr from "effect/Array"
 import type * as Channel from "effect/Channel"
 import type * as Context from "effect/Context"
-import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
-import type { Disk } from "../disk/Disk.ts"
+import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type * as Replay from "../reading/Replay.ts"
@@ -24,25 +24,15 @@ import type { ReplayFailure } from "../reading/ReplayError.ts"
 import type { SegmentArena } from "../shared/SegmentArena.ts"
 import type { SegmentQueues } from "../shared/SegmentQueues.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
+import type { Consumer, ConsumerOptions, ConsumerTaken } from "./consumer/Consumer.ts"
 import type { EventUndecodable } from "./EventUndecodable.ts"
+import type { LogEvent } from "./LogEvent.ts"
 import type { Positions } from "./Positions.ts"
 import type { Recorder } from "./Recorder.ts"
 import type { RecorderError } from "./RecorderError.ts"
 
 export { EventUndecodable } from "./EventUndecodable.ts"
-
-/**
- * An event as it was read.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LogEvent<Event> {
-  readonly id: number
-  /** When it was written, see `RecordedEvent.time`. */
-  readonly time: DateTime.Utc | undefined
-  readonly event: Event
-}
+export type { LogEvent } from "./LogEvent.ts"
 
 /**
  * Which events are read.
@@ -149,6 +139,14 @@ export interface Log<in out Event, out Encoding = never, out Decoding = never> {
     unknown,
     Encoding
   >
+  /**
+   * Reads along under a name whose position the directory keeps: what it has not done yet is held, also after a restart
+   * and before it is asked for again. One consumer of a name at a time. See {@link Consumer}.
+   */
+  readonly consumer: (
+    name: string,
+    options?: ConsumerOptions
+  ) => Effect.Effect<Consumer<Event, Decoding>, ConsumerTaken | DiskError, Scope.Scope>
   readonly positions: Effect.Effect<Positions>
   /** The positions now, and whenever they move; see `Recorder.changes`. */
   readonly changes: Stream.Stream<Positions>

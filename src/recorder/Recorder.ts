@@ -41,13 +41,13 @@ import type { FormatMismatch, RecoveryReport } from "../reading/recovery/Recover
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
+import { EventLag } from "../shared/EventLag.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { rotateWhenDue } from "./AgeRotation.ts"
 import * as CommitLine from "./CommitLine.ts"
 import * as ContinuedSegment from "./ContinuedSegment.ts"
-import { DurableLag } from "./DurableLag.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Replication } from "./Replication.ts"
@@ -240,6 +240,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     : Effect.logDebug
   yield* annotated("Recorder", directory)(log(Recovery.formatReport(report)))
   for (const segmentIndex of report.removedSegmentIndices) yield* maintainer.removed(segmentIndex)
+  yield* maintainer.endsWith(origin.lastEventId)
   const continued = yield* ContinuedSegment.load(arena, recovered, {
     directory: new SegmentDirectory(directory, naming),
     reconciled: maintainer.reconciled,
@@ -271,7 +272,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     }
   })
 
-  const durableLag = new DurableLag()
+  const durableLag = new EventLag()
   const noteLag = (): void =>
     durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 

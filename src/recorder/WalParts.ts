@@ -5,6 +5,7 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { format1EventBytes } from "../format/Limits.ts"
@@ -19,6 +20,7 @@ import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import * as SegmentArena from "../shared/SegmentArena.ts"
 import * as SegmentQueues from "../shared/SegmentQueues.ts"
 import * as Telemetry from "../telemetry/Telemetry.ts"
+import { writersOf } from "../telemetry/TelemetryBuffer.ts"
 import type { Parts } from "./Log.ts"
 import * as Recorder from "./Recorder.ts"
 import * as WalConfig from "./WalConfig.ts"
@@ -54,8 +56,28 @@ const foundation = (given: WalOptions, writersMax: number) =>
     return Layer.mergeAll(
       SegmentQueues.layer,
       SegmentArena.layer({ slots: options.slots, slotBytes: slotBytesOf(options), layout: layoutOfResolved(options) }),
-      Telemetry.layer({ writersMax, log: new SegmentDirectory(options.directory).path })
+      telemetryOf(new SegmentDirectory(options.directory).path, writersMax)
     )
+  }))
+
+/**
+ * The telemetry beneath this layer when it is this log's, and otherwise one of its own. Beside two logs, that of the
+ * other one may lie beneath.
+ */
+const telemetryOf = (log: string, writersMax: number) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const given = Option.filter(
+      yield* Effect.serviceOption(Telemetry.Telemetry),
+      (found) => Telemetry.isFor(found, log)
+    )
+    if (Option.isNone(given)) return Telemetry.layer({ writersMax, log })
+    const writers = writersOf(given.value.buffer)
+    if (writers > 0 && writers < writersMax) {
+      const message =
+        `the telemetry beneath ${log} has memory for ${writers} writers: give its layer writersMax ${writersMax}`
+      return yield* Effect.die(new Error(message))
+    }
+    return Layer.succeed(Telemetry.Telemetry, given.value)
   }))
 
 /** A slot holds whole events only, so no bytes at the end of a segment are left unused. */

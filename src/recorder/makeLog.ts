@@ -20,6 +20,7 @@ import * as Arena from "../shared/Arena.ts"
 import { SegmentArena } from "../shared/SegmentArena.ts"
 import { SegmentsToFree, SegmentsToFreeze, SegmentsToPersist } from "../shared/SegmentQueues.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
+import { makeConsumer } from "./consumer/makeConsumer.ts"
 import { EventUndecodable } from "./EventUndecodable.ts"
 import * as Follow from "./Follow.ts"
 import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./Log.ts"
@@ -103,6 +104,23 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
     return decoded(codec, recorded).pipe(Stream.provideContext(parts), Stream.provideService(Disk, disk))
   }
 
+  const consumed = {
+    maintainer,
+    codec,
+    durableEventId: () => Arena.durableEventId(arena),
+    read: (fromId: number, follow: boolean) => {
+      const { directory, naming } = maintainer
+      const to = { id: Arena.durableEventId(arena) }
+      // A hold that lasts longer than the reading holds what is read.
+      const found = follow
+        ? Replay.events({ directory, naming, from: { id: fromId }, follow: Follow.durableOf(arena) })
+        : fromId > to.id
+        ? Stream.empty
+        : Replay.events({ directory, naming, from: { id: fromId }, to })
+      return Stream.provideService(found, Disk, disk)
+    }
+  }
+
   const log: Log<Event, Encoding, Decoding> = {
     append,
     appendAll: (events) => Effect.flatMap(encodeAll(events), recorder.appendAll),
@@ -123,6 +141,7 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
           )
         )
       ),
+    consumer: (name, options) => makeConsumer(consumed, name, options),
     positions: recorder.positions,
     changes: recorder.changes,
     recovery: recorder.recovery,

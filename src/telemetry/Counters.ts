@@ -213,8 +213,17 @@ const storeFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
+const missedFields = {
+  consumerSegmentsMissed: {
+    exported: "consumer_missed_segments_total",
+    unit: "",
+    merge: "sum",
+    help: "Segments that were deleted before a consumer had read them."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
 /** The name of a counter, a value that only grows. */
-export type CounterName = keyof typeof trafficFields | keyof typeof storeFields
+export type CounterName = keyof typeof trafficFields | keyof typeof storeFields | keyof typeof missedFields
 
 /** Lists the reasons why an operation of the maintainer or the recorder fails. */
 export const failureReasons = [
@@ -352,6 +361,33 @@ const archiveFields = {
   }
 } as const satisfies Record<string, FieldDefinition>
 
+const consumerFields = {
+  consumers: {
+    exported: "consumers",
+    unit: "",
+    merge: "max",
+    help: "Consumers with a position, whether they read or not."
+  },
+  consumerLagEvents: {
+    exported: "consumer_lag_events",
+    unit: "",
+    merge: "max",
+    help: "Durable events that the consumer furthest behind has not done."
+  },
+  consumerLagBytes: {
+    exported: "consumer_lag_bytes",
+    unit: "bytes",
+    merge: "max",
+    help: "Bytes of the closed segments that are kept for the consumer furthest behind."
+  },
+  consumerLagMillis: {
+    exported: "consumer_lag_ms",
+    unit: "ms",
+    merge: "max",
+    help: "Age of the oldest durable event that a consumer has not done."
+  }
+} as const satisfies Record<string, FieldDefinition>
+
 /** The name of a gauge, a value that is set and stays until it is set again. */
 export type GaugeName =
   | keyof typeof limitFields
@@ -360,6 +396,7 @@ export type GaugeName =
   | keyof typeof damageFields
   | keyof typeof segmentFields
   | keyof typeof archiveFields
+  | keyof typeof consumerFields
 
 /** The name of a field of the loop's lifecycle. */
 export type LifecycleName = keyof typeof lifecycleFields
@@ -413,5 +450,7 @@ export const definitions: ReadonlyArray<GroupDefinition> = [
   { name: "damage", kind: "gauges", subsystem: worker, exported: "", fields: damageFields },
   { name: "segments", kind: "gauges", subsystem: worker, exported: "", fields: segmentFields },
   { name: "store", kind: "counters", subsystem: worker, exported: "archive_", fields: storeFields },
-  { name: "archive", kind: "gauges", subsystem: worker, exported: "archive_", fields: archiveFields }
+  { name: "archive", kind: "gauges", subsystem: worker, exported: "archive_", fields: archiveFields },
+  { name: "missed", kind: "counters", subsystem: worker, exported: "", fields: missedFields },
+  { name: "consumers", kind: "gauges", subsystem: worker, exported: "", fields: consumerFields }
 ]

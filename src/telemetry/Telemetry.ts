@@ -9,13 +9,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { resolve } from "node:path"
 import {
   makeUpdater,
   monotonicNanos,
   type NowNanos,
   type SegmentMaintainerUpdater
 } from "./SegmentMaintainerUpdater.ts"
-import { makeBuffer } from "./TelemetryBuffer.ts"
+import { makeBuffer, writersOf } from "./TelemetryBuffer.ts"
 import { makeReader } from "./TelemetryReader.ts"
 import type { TelemetrySnapshot } from "./TelemetrySnapshot.ts"
 
@@ -60,7 +61,10 @@ export class Telemetry extends Context.Service<Telemetry, {
   readonly snapshot: Effect.Effect<TelemetrySnapshot>
   /** Takes the same snapshot synchronously. */
   readonly snapshotUnsafe: () => TelemetrySnapshot
-  /** Runs `refresh` before every snapshot taken here, until the scope closes: for gauges that become outdated. */
+  /**
+   * Runs `refresh` before every snapshot taken here, until the scope closes, and once more then: for gauges that become
+   * outdated.
+   */
   readonly beforeSnapshot: (refresh: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** The memory, which a worker passes to `attach`. */
   readonly buffer: SharedArrayBuffer
@@ -100,29 +104,74 @@ export const attach = (
           refreshes.add(entry)
           return entry
         }),
-        (entry) => Effect.sync(() => refreshes.delete(entry))
+        (entry) =>
+          Effect.sync(() => {
+            refreshes.delete(entry)
+            entry.refresh()
+          })
       )),
     buffer
   }
 }
 
 /**
- * Makes telemetry for `writersMax` writers (0 to 256), with less than 200 KiB of shared memory for each.
+ * Makes telemetry for `writersMax` writers (0 to 256; 8 by default), with less than 200 KiB of shared memory for each.
+ *
+ * A log makes its own. One that lies beneath its layer and names its directory is taken instead, and outlives the log's
+ * drain; so does an exporter that reads it there.
+ *
+ * **Example** (An exporter that sees the drain)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { NodeDisk, Telemetry, Wal } from "effect-wal"
+ *
+ * class Events extends Wal.Service<Events>()("app/Events") {}
+ *
+ * // Stands for an exporter that sends its last values when it closes.
+ * const ExporterLive = Layer.effectDiscard(Effect.gen(function*() {
+ *   const telemetry = yield* Telemetry.Telemetry
+ *   yield* Effect.addFinalizer(() =>
+ *     Console.log(telemetry.snapshotUnsafe().operations.persist.success) // => 1
+ *   )
+ * }))
+ *
+ * const EventsLive = Events.layer({ directory: "./log" }).pipe(
+ *   Layer.provide(ExporterLive),
+ *   Layer.provide(Telemetry.layer({ log: "./log" })),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Events.use(({ append }) => append(Buffer.from("made durable by the drain")))
+ *
+ * await Effect.runPromise(Effect.provide(program, EventsLive))
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: {
-  readonly writersMax: number
+  readonly writersMax?: number
   /** The clock of the updaters; `monotonicNanos` by default. */
   readonly nowNanos?: NowNanos
-  /** See `Telemetry.log`. */
+  /** The directory of the log that may take it; see `Telemetry.log`. */
   readonly log?: string
-}): Layer.Layer<Telemetry> => Layer.sync(Telemetry, () => attach(makeBuffer(options.writersMax), options))
+}): Layer.Layer<Telemetry> =>
+  Layer.sync(Telemetry, () => {
+    const { log = "", writersMax = defaultWritersMax } = options
+    return attach(makeBuffer(writersMax), { ...options, log: log === "" ? log : resolve(log) })
+  })
+
+/** The application's thread, and more threads of a maintainer than most have. */
+const defaultWritersMax = 8
+
+/** Whether a log in this directory takes this telemetry: it is of that directory, or counts nothing. */
+export const isFor = ({ buffer, log }: Telemetry["Service"], directory: string): boolean =>
+  log === directory || writersOf(buffer) === 0
 
 /**
- * Makes telemetry that counts nothing. Its updaters do nothing, here and in every thread that attaches to its buffer,
- * and all values of its snapshots are zero.
+ * Makes telemetry that counts nothing, also for a log whose layer it lies beneath. Its updaters do nothing, here and in
+ * every thread that attaches to its buffer, and all values of its snapshots are zero.
  *
  * @since 0.1.0
  * @category layers

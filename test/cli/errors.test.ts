@@ -11,7 +11,9 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { Disk } from "../../src/disk/Disk.ts"
+import { positionLockName, positionName } from "../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as PositionStore from "../../src/disk/PositionStore.ts"
 import { segmentIndexMax } from "../../src/format/SegmentName.ts"
 import { buildSegment, eventsNamed, hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
@@ -287,6 +289,33 @@ describe("errors and warnings, each one line with the code and the words of the 
       )
     }))
 
+  it.live("are said of a consumer that is not there, is being read, or is wrong", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const log = at("log")
+      yield* makeLog(log)
+      yield* makeLog(at("begun-late"), 0)
+      yield* makeLog(at("wrong"))
+      const put = (directory: string, name: string, eventId: number) =>
+        fs.writeFileSync(join(directory, positionName(name)), PositionStore.encode({ name, eventId }))
+      for (const directory of [log, at("begun-late"), at("wrong")]) put(directory, "billing", 60)
+      fs.writeFileSync(join(at("wrong"), positionName("rotten")), "{}")
+      put(at("wrong"), "ahead", 1_000)
+      put(log, "read", 60)
+      yield* holdLock(join(log, positionLockName("read")))
+      const consumers = (...args: ReadonlyArray<string>) => effectWal(["consumers", ...args])
+      yield* provoke(
+        consumers("show", "mail", "--dir", log),
+        consumers("remove", "read", "--dir", log),
+        consumers("reset", "billing", "--to", "132", "--dir", log),
+        consumers("reset", "billing", "--to", "40", "--dir", at("begun-late"))
+      )
+      const { code, stderr } = yield* effectWal(["record", "--dir", at("wrong")], "")
+      assert.strictEqual(code, 0, stderr)
+      for (const line of stderr.split("\n").filter((line) => line.includes("warning: "))) rowOf(warnings, line)
+      assert.strictEqual(stderr.match(/warning: the position/g)?.length, 2, stderr)
+    }))
+
   it.live("are said of an archive that is not there, is none, or cannot be reached", () =>
     Effect.gen(function*() {
       const at = yield* place
@@ -365,6 +394,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["record", "--archive", "ftp://host/log"], "a URL as in s3://bucket/prefix/log or file:///directory/log"],
         [["verify", "--repair-from-archive", "log"], "a URL as in s3://bucket/prefix/log or file:///directory/log"],
         [["archive verify", "--sample", "-1"], "a number from 0"],
+        [["consumers reset", "billing", "--to", "0"], "a number from 1"],
         [["replay", "--from", "0"], "a number from 1"],
         [["replay", "--to", "x"], "a string representing a finite number"],
         [["replay", "--since", "yesterday"], "a time such as 2026-11-29T10:00:00Z, or how long ago, such as 10m"],
@@ -396,9 +426,9 @@ describe("errors and warnings, each one line with the code and the words of the 
   it("are all said: every row of the document, every failure of a command and every error of the library", () => {
     assert.deepStrictEqual([...errors, ...warnings].filter((row) => !said.has(row)), [], "rows that nothing says")
     // Whoever appends one event after the other gets a `RecorderError`; `record` keeps from it what would make one. And
-    // no command knows a schema of events.
+    // no command knows a schema of events, or reads as a consumer.
     const unreached = unreachedPlaces(coverage).filter((name) =>
-      !/^src\/recorder\/(?:RecorderError|EventUndecodable)\.ts:/.test(name)
+      !/^src\/recorder\/(?:RecorderError|EventUndecodable|consumer\/ConsumerTaken)\.ts:/.test(name)
     )
     assert.deepStrictEqual(unreached, [], "failures that no process came to")
   })

@@ -3,7 +3,21 @@ import * as FileNames from "../../src/disk/FileNames.ts"
 import { SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
 
 describe("the names of our own files", () => {
-  const { isLockName, isOwnName, isPrivateName, repairReportName, ...names } = FileNames
+  const {
+    isConsumer,
+    isLockName,
+    isOwnName,
+    isPrivateName,
+    isPrivateOfLock,
+    isUnfinishedPosition,
+    positionIn,
+    positionLockName,
+    positionName,
+    positionPattern: _,
+    positionTemporaryName,
+    repairReportName,
+    ...names
+  } = FileNames
 
   it("are all known as ours, with what the lock is while it is taken, and no others are", () => {
     const own = Object.values(names).flat()
@@ -18,6 +32,29 @@ describe("the names of our own files", () => {
     }
     for (const name of [repairReportName, "wal.reserve.bak", "wal.locksmith", "FS.00000001.wal", "notes.txt"]) {
       assert.isFalse(isOwnName(name), name)
+    }
+  })
+
+  it("tell a position from its lock, and from what else has a name like it", () => {
+    for (const name of ["billing", "_state-default", "a", "json", "lock", `a${"_".repeat(63)}`]) {
+      assert.strictEqual(positionIn(positionName(name)), name)
+      assert.strictEqual(isConsumer(name), name !== "_state-default")
+      assert.isUndefined(positionIn(positionTemporaryName(name)), name)
+      assert.isTrue(isUnfinishedPosition(positionTemporaryName(name)), name)
+      assert.isFalse(isUnfinishedPosition(positionName(name)), name)
+      const lock = positionLockName(name)
+      for (const file of [positionName(name), positionTemporaryName(name), lock, `${lock}.host.1.0123abcd.1.0`]) {
+        assert.isTrue(isOwnName(file), file)
+        assert.isFalse(isPrivateOfLock(file), file)
+      }
+      assert.isTrue(isOwnName(`${lock}.0123456789ab.tmp`), lock)
+      assert.isUndefined(positionIn(lock), lock)
+    }
+    assert.isTrue(isPrivateOfLock(`${positionLockName("billing")}.0123456789ab.tmp`))
+    assert.isTrue(isPrivateOfLock(`${names.lockName}.0123456789ab.tmp`))
+    for (const name of ["", ".", ".a", "-a", "a/b", "a b", "\u001b", `a${"_".repeat(64)}`]) {
+      assert.isFalse(isOwnName(positionName(name)), name)
+      assert.isFalse(isOwnName(positionLockName(name)), name)
     }
   })
 

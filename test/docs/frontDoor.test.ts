@@ -25,6 +25,8 @@ describe("the front door", () => {
       ...beside.map((name) => `./${name}`),
       ".",
       "./archive",
+      "./consumer",
+      "./failover",
       "./s3",
       "./testing",
       "./promise",

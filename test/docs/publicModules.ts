@@ -16,6 +16,8 @@ export const entries: ReadonlyArray<string> = [
 
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [
+  { name: "consumer", file: "consumer/index.ts" },
+  { name: "failover", file: "failover/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
 ]

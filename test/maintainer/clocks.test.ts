@@ -90,7 +90,7 @@ describe.each(kinds)("a wall clock that is set ($name)", (kind) => {
       yield* TestClock.adjust("13 seconds")
       assert.deepStrictEqual(yield* segments, [0, 1, 2, 3, 4])
       assert.strictEqual((yield* counters).clockJumps, 2)
-      assert.deepStrictEqual(logged.map((line) => /^the wall clock was set (\w+) by 30 d/.exec(line)?.[1]), [
+      assert.deepStrictEqual(logged.map((line) => /^the wall clock was set (\w+) by 30\.0 d/.exec(line)?.[1]), [
         "forward",
         "back"
       ])

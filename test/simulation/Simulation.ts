@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly openRotShare?: number
   /** How often segments rot in the end and are moved to quarantine beside recording; in a fifth of all runs otherwise. */
   readonly damageShare?: number
+  /** Is given all files as they are in the end of a run that has held every promise. */
+  readonly onEnd?: (files: ReadonlyMap<string, Uint8Array>) => void
 }
 
 /** A moment and a way to die at it. */
@@ -93,6 +95,7 @@ const runSeed = (options: RunOptions): Run => {
   let isHealthy = true
   const runOf = (): Run => {
     const operations = Effect.runSync(simulated.operationCount)
+    if (violation === undefined) options.onEnd?.(Effect.runSync(simulated.files))
     return { seed, violation, hash: trace.hash, scenario, lines: trace.lines, operations }
   }
   let isClockAhead = false

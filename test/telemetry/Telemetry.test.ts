@@ -30,7 +30,7 @@ describe("Telemetry", () => {
       assert.isAtMost(maxNanos, (performance.now() - outer) * 1e6)
     }).pipe(Effect.provide(Telemetry.layer({ writersMax: 1 }))))
 
-  it.effect("lets gauges be brought up to date before a snapshot, while the scope lives", () =>
+  it.effect("lets gauges be brought up to date before a snapshot, while the scope lives, and as it closes", () =>
     Effect.gen(function*() {
       const telemetry = yield* Telemetry.Telemetry
       const scope = yield* Scope.make()
@@ -39,7 +39,8 @@ describe("Telemetry", () => {
       assert.strictEqual(telemetry.snapshotUnsafe().gauges.hotSegments, 1)
       assert.strictEqual((yield* telemetry.snapshot).gauges.hotSegments, 2)
       yield* Scope.close(scope, Exit.void)
-      assert.strictEqual(telemetry.snapshotUnsafe().gauges.hotSegments, 2)
+      assert.strictEqual(telemetry.snapshotUnsafe().gauges.hotSegments, 3)
+      assert.strictEqual(telemetry.snapshotUnsafe().gauges.hotSegments, 3)
     }).pipe(Effect.provide(Telemetry.layer({ writersMax: 1 }))))
 
   it.effect("counts nothing in the no-op, here and where its buffer is attached", () =>

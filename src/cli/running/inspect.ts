@@ -38,7 +38,8 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
   const { unsafe } = listing
   if (json) return yield* writeJson({ directory: dir, segments, holes, foreign, unsafe })
   const recorder = yield* Effect.catchTag(Monitor.read(dir), "MonitorError", () => Effect.succeed(undefined))
-  const holders = recorder?.maintainer.holds.filter(({ isExceeded }) => !isExceeded)
+  const { durableHolds = [], holds = [] } = recorder?.maintainer ?? {}
+  const holders = [...holds, ...durableHolds].filter(({ isExceeded }) => !isExceeded)
   yield* writeLines([
     ...table(segments, yield* Clock.currentTimeMillis, holders),
     ...segments.filter(({ detail }) => detail !== "").map(({ detail }) => `note: ${detail}`),

@@ -3,10 +3,11 @@
  * look can tell: an alert sees a rate, and how long something lasts.
  */
 import * as Duration from "effect/Duration"
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
-import { archiveText, heldBackText } from "./Stats.ts"
+import { archiveText, consumerText, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
 /** Something that is wrong, and how bad it is. */
@@ -32,6 +33,9 @@ const behindMillisMax = 300_000
 /** The archive may be so far behind, in ms. */
 const archiveMillisMax = 900_000
 
+/** A consumer may be so far behind, in ms. */
+const consumerMillisMax = 900_000
+
 /** What is wrong, the worst first. */
 export const findingsOf = (stats: Stats, wanted: Wanted): ReadonlyArray<Finding> => {
   const found = stats.source === "recorder"
@@ -56,7 +60,7 @@ export const wellText = ({ report, source }: Stats): string => {
 
 const findingsOfRecorder = (report: MonitorReport, wanted: Wanted): ReadonlyArray<Finding> => {
   const { arena, maintainer, telemetry: { counters, gauges } } = report
-  const { archive, damagedSegments, failures, holds, isDown } = maintainer
+  const { archive, damagedSegments, durableHolds, failures, holds, isDown } = maintainer
   const found: Array<Finding> = []
   const add = (severity: Finding["severity"], isSo: boolean, text: () => string): void => {
     if (isSo) found.push({ severity, text: text() })
@@ -96,6 +100,11 @@ const findingsOfRecorder = (report: MonitorReport, wanted: Wanted): ReadonlyArra
   )
   for (const { isExceeded, name } of holds) {
     add("warning", isExceeded, () => `the reader ${name} lost what it was to read (heldBytesMax)`)
+  }
+  for (const hold of durableHolds) {
+    const text = () => `the consumer ${hold.name} ${consumerText(hold)}`
+    if (hold.isExceeded) add("critical", true, text)
+    else add("warning", isConsumer(hold.name) && hold.behindMillis > consumerMillisMax, text)
   }
   return found
 }

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import { plainText } from "../../internal/plainText.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
@@ -89,6 +90,9 @@ export const recorderLines = (report: MonitorReport, isVerbose: boolean): Readon
           (hold.isExceeded ? "on, because of heldBytesMax" : "and later ones")
       )
     ),
+    ...maintainer.durableHolds.map((hold) =>
+      line(isConsumer(hold.name) ? "consumer" : "hold", `${hold.name} ${consumerText(hold)}`)
+    ),
     ...failures.map((failure) => line("failure", `${new Date(failure.atMillis).toISOString()} ${failure.message}`)),
     ...(isVerbose ? dump(report.telemetry).trimEnd().split("\n") : [])
   ]
@@ -117,6 +121,18 @@ export const archiveText = (archive: NonNullable<MonitorReport["maintainer"]["ar
   const lost = freedUnarchived === 0 ? "" : `; ${freedUnarchived} WERE DELETED UNARCHIVED`
   return `segments before ${archivedBefore} are archived, ${behind}${lost}` +
     (problem === null ? "" : `; ${plainText(problem)}`)
+}
+
+/** Formats where a consumer is, what it has not done, and whether somebody reads. */
+export const consumerText = (hold: MonitorReport["maintainer"]["durableHolds"][number]): string => {
+  const { behindBytes, behindEvents, behindMillis, eventId, isExceeded, isOwned } = hold
+  const behind = behindEvents === 0
+    ? "nothing is behind"
+    : `${count(behindEvents)} events behind (${formatBytes(behindBytes)}), the oldest for ${
+      formatNanos(Math.round(behindMillis) * 1e6)
+    }`
+  return `is at event ${count(eventId)}, ${behind}, ${isOwned ? "and reads" : "and does not read here"}` +
+    (isExceeded ? "; MISSES EVENTS THAT WERE DELETED" : "")
 }
 
 /** Formats what holds events back: the reason, since when, and when it is tried again. */

@@ -4,13 +4,14 @@
  *
  * Rates and latencies cover the time between the two reports; without an earlier report, the time since the start.
  */
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { bar, sparkline } from "./Drawing.ts"
-import { archiveText, directoryLines, heldBackText } from "./Stats.ts"
+import { archiveText, consumerText, directoryLines, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
 
 /** How many looks the sparklines show: a minute of them at the usual interval. */
@@ -107,6 +108,9 @@ const recorderFrame = (
         `${failureCount(now)} failures, ${counters.restarts} restarts, ${counters.eventsDropped} events dropped`
     ),
     ...(maintainer.archive === null ? [] : [row("archive", archiveText(maintainer.archive))]),
+    ...maintainer.durableHolds.filter(({ name }) => isConsumer(name)).slice(0, consumersMax).map((consumer) =>
+      row("consumer", `${consumer.name} ${consumerText(consumer)}`)
+    ),
     ...(maintainer.damagedSegments.length + maintainer.holes.length === 0 ? [] : [row(
       "damage",
       `${maintainer.damagedSegments.length} DAMAGED SEGMENTS, ${counters.segmentsQuarantined} moved to quarantine, ` +
@@ -133,6 +137,7 @@ const recorderFrame = (
 }
 
 const failuresMax = 5
+const consumersMax = 5
 
 const rings = ["persist", "freeze", "free"] as const
 

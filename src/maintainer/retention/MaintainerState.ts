@@ -13,6 +13,7 @@ import * as TaskQueue from "../../shared/TaskQueue.ts"
 import { putKeptFromUnsafe } from "../executor/MaintainerControl.ts"
 import type { MaintainerControl } from "../executor/MaintainerControl.ts"
 import type { StepFailure, StepOutcome } from "../steps/StepOutcome.ts"
+import { DurableHolds } from "./DurableHolds.ts"
 import { FreezeGate } from "./FreezeGate.ts"
 import { Holds } from "./Holds.ts"
 import * as Retention from "./Retention.ts"
@@ -77,7 +78,7 @@ export class MaintainerState {
   /** Cold segments whose deletion failed for good. */
   readonly undeletable = new Set<number>()
   /** Holds that something was deleted under, and which segment, until that is reported. */
-  readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number }> = []
+  readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number; readonly isDurable: boolean }> = []
 
   /** Segments before this one are archived. */
   archivedBefore = 0
@@ -94,6 +95,7 @@ export class MaintainerState {
   readonly elapsed: () => number
   readonly holds: Holds
   readonly ages: SegmentAges
+  readonly durableHolds: DurableHolds
   private isFreezingStopped = false
   /** Why the archive does not continue, as it told. */
   archiveProblem: string | undefined
@@ -123,6 +125,7 @@ export class MaintainerState {
     this.elapsed = parts.elapsed
     this.holds = new Holds(parts)
     this.ages = new SegmentAges(parts)
+    this.durableHolds = new DurableHolds(this)
     putKeptFromUnsafe(this.control, this.unarchivedFrom)
   }
 
@@ -133,7 +136,12 @@ export class MaintainerState {
 
   /** Segments from this one on stay, whatever the limits: they are held, or wait for the archive. */
   get keptFrom(): number {
-    return Math.min(this.holds.heldFrom(), this.unarchivedFrom)
+    return Math.min(this.heldFrom, this.unarchivedFrom)
+  }
+
+  /** Segments from this one on are held. */
+  private get heldFrom(): number {
+    return Math.min(this.holds.heldFrom(), this.durableHolds.heldFrom())
   }
 
   /** Segments before this one are archived. Never moves back. */
@@ -304,7 +312,7 @@ export class MaintainerState {
       // What is being deleted is as good as gone: it must not be the reason to delete more.
       bytes: catalog.hotBytes + catalog.coldBytes - catalog.freeingBytes,
       freeBytes: this.freeBytes === undefined ? undefined : this.freeBytes + catalog.freeingBytes,
-      heldFromIndex: this.holds.heldFrom(),
+      heldFromIndex: this.heldFrom,
       keptFromIndex: Math.min(catalog.oldestKeptIndex, catalog.newestKeptIndex, this.unarchivedFrom),
       freeBeforeIndex: this.freeBeforeIndex,
       freezeBeforeIndex: this.freezeBeforeIndex,
@@ -447,7 +455,10 @@ export class MaintainerState {
     if (!TaskQueue.offerUnsafe(queue, { segmentIndex, bytes })) return false
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
     if (action === "free") {
-      for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex })
+      for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex, isDurable: false })
+      for (const name of this.durableHolds.exceed(segmentIndex)) {
+        this.exceeded.push({ name, segmentIndex, isDurable: true })
+      }
       if (this.options.onArchiveBehind !== undefined && segmentIndex >= this.archivedBefore) {
         this.freedUnarchived += 1
         this.unarchived.push(segmentIndex)

@@ -48,6 +48,8 @@ export const MonitorReport = Schema.Struct({
   positions: Schema.Struct({
     appended: Schema.Number,
     durable: Schema.Number,
+    /** Absent where the log has no second place. */
+    replicated: Schema.optionalKey(Schema.Number),
     compressed: Schema.Number,
     deletedBefore: Schema.Number
   }),
@@ -87,6 +89,24 @@ export const MonitorReport = Schema.Struct({
       expiresMillis: Schema.NullOr(Schema.Number),
       /** It keeps no more, because of `heldBytesMax`. */
       isExceeded: Schema.Boolean
+    })),
+    /**
+     * Positions in the directory: those of consumers, and with a `_` before their names those of parts of this library.
+     */
+    durableHolds: Schema.Array(Schema.Struct({
+      name: Schema.String,
+      eventId: Schema.Number,
+      fromSegmentIndex: Schema.Int,
+      behindEvents: Schema.Number,
+      behindBytes: Schema.Number,
+      behindMillis: Schema.Number,
+      /** Somebody in the recorder's process reads. */
+      isOwned: Schema.Boolean,
+      /** Events that it has not read were deleted. */
+      isExceeded: Schema.Boolean,
+      /** Null without a bound. */
+      maxLagBytes: Schema.NullOr(Schema.Number),
+      maxLagMillis: Schema.NullOr(Schema.Number)
     }))
   }),
   /** How many slots are in which state, and why events are held back. */
@@ -134,7 +154,7 @@ export const makeReporter = Effect.gen(function*() {
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
     const status = yield* maintainer.status
-    const { archive, damaged, failures, holds, holes, isDown, limits, restarts } = status
+    const { archive, damaged, durableHolds, failures, holds, holes, isDown, limits, restarts } = status
     const { heldBack, ...positions } = yield* recorder.positions
     const report: MonitorReport = {
       version: 1,
@@ -157,6 +177,11 @@ export const makeReporter = Effect.gen(function*() {
         holds: holds.map((hold) => ({
           ...hold,
           expiresMillis: Number.isFinite(hold.expiresMillis) ? hold.expiresMillis : null
+        })),
+        durableHolds: durableHolds.map((hold) => ({
+          ...hold,
+          maxLagBytes: hold.maxLagBytes ?? null,
+          maxLagMillis: hold.maxLagMillis ?? null
         }))
       },
       arena: occupancy(arena, heldBack),

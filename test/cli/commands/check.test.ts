@@ -37,7 +37,8 @@ const recorder = (change: Change, count: (updater: Updater) => void = () => unde
       holes: [],
       archive: null,
       limits: { maxSegments: 8, maxCompressedSegments: 64 },
-      holds: []
+      holds: [],
+      durableHolds: []
     },
     arena: {
       slots: 4,

@@ -38,7 +38,8 @@ const makeRecorder = () => {
         holes: [],
         archive: null,
         limits: { maxSegments: 8, maxCompressedSegments: 64 },
-        holds: []
+        holds: [],
+        durableHolds: []
       },
       arena: {
         slots: 4,

@@ -3,22 +3,22 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
-import { DurableLag, notesMax } from "../../src/recorder/DurableLag.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/WalParts.ts"
+import { EventLag, notesMax } from "../../src/shared/EventLag.ts"
 import { Telemetry } from "../../src/telemetry/Telemetry.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 
-describe("DurableLag", () => {
+describe("EventLag", () => {
   it("is 0 while everything is durable, and before anyone has looked", () => {
-    const lag = new DurableLag()
+    const lag = new EventLag()
     assert.strictEqual(lag.millis(1_000, 0), 0)
     lag.note(1_000, 7, 7)
     assert.strictEqual(lag.millis(9_000, 7), 0)
   })
 
   it("counts from the first look that saw the event", () => {
-    const lag = new DurableLag()
+    const lag = new EventLag()
     lag.note(1_000, 5, 0)
     lag.note(2_000, 9, 0)
     assert.strictEqual(lag.millis(2_500, 0), 1_500)
@@ -28,14 +28,14 @@ describe("DurableLag", () => {
   })
 
   it("does not start anew because the same event is seen again", () => {
-    const lag = new DurableLag()
+    const lag = new EventLag()
     lag.note(1_000, 5, 0)
     lag.note(4_000, 5, 0)
     assert.strictEqual(lag.millis(5_000, 0), 4_000)
   })
 
   it("dates new events exactly, however often the one before it was seen", () => {
-    const lag = new DurableLag()
+    const lag = new EventLag()
     for (let look = 0; look < 10 * notesMax; look++) lag.note(1_000 + look * 100, 5, 0)
     const now = 1_000 + 10 * notesMax * 100
     lag.note(now, 6, 0)
@@ -45,7 +45,7 @@ describe("DurableLag", () => {
   })
 
   it("is never too high, and keeps the oldest date however many looks there are", () => {
-    const lag = new DurableLag()
+    const lag = new EventLag()
     // Event n is appended at n ms, and seen every 10 ms.
     const looks = notesMax * 7
     for (let look = 1; look <= looks; look++) lag.note(look * 10, look * 10, 0)

@@ -1,7 +1,8 @@
 /**
- * Measures the age of the oldest event that is not durable, without a clock on the append path. When a clock is read
- * anyway (at a commit, a rotation, a durable step, a sampled append or a snapshot), the newest event id is noted with
- * the time. An event is at least as old as the first note that already knew it.
+ * Measures the age of the oldest event after a position (the durable one, or that of a consumer), without a clock on
+ * the append path. When a clock is read anyway (at a commit, a rotation, a durable step, a sampled append or a
+ * snapshot), the newest event id is noted with the time. An event is at least as old as the first note that already
+ * knew it.
  *
  * So the age is never too high. It is too low by at most the time between two notes: about one flush or rotation while
  * there is traffic. An event that is appended after a silence and not committed is dated by the first snapshot after
@@ -14,32 +15,32 @@
  */
 export const notesMax = 64
 
-/** The notes of one recorder. */
-export class DurableLag {
-  /** Ascending, as `eventIds` are. No noted event is durable. */
+/** The notes for one position. */
+export class EventLag {
+  /** Ascending, as `eventIds` are. No noted event is at the position or before it. */
   private readonly times: Array<number> = []
   private readonly eventIds: Array<number> = []
   private gapMillis = 0
 
-  /** At the elapsed time `nowMillis` the newest event was `appended`, and those up to `durable` were durable. */
-  note(nowMillis: number, appended: number, durable: number): void {
-    this.forget(durable)
-    if (appended <= (this.eventIds.at(-1) ?? durable)) return
+  /** At the elapsed time `nowMillis` the newest event was `newest`, and the position had come to `position`. */
+  note(nowMillis: number, newest: number, position: number): void {
+    this.forget(position)
+    if (newest <= (this.eventIds.at(-1) ?? position)) return
     if (nowMillis - (this.times.at(-1) ?? Number.NEGATIVE_INFINITY) < this.gapMillis) return
     if (this.times.length === notesMax) this.thin()
     this.times.push(nowMillis)
-    this.eventIds.push(appended)
+    this.eventIds.push(newest)
   }
 
-  /** The age of the oldest event after `durable`, in milliseconds; 0 if no note knows one. */
-  millis(nowMillis: number, durable: number): number {
-    this.forget(durable)
+  /** The age of the oldest event after `position`, in milliseconds; 0 if no note knows one. */
+  millis(nowMillis: number, position: number): number {
+    this.forget(position)
     return Math.max(0, nowMillis - (this.times[0] ?? nowMillis))
   }
 
-  private forget(durable: number): void {
+  private forget(position: number): void {
     let done = 0
-    while ((this.eventIds[done] ?? Number.POSITIVE_INFINITY) <= durable) done += 1
+    while ((this.eventIds[done] ?? Number.POSITIVE_INFINITY) <= position) done += 1
     if (done === 0) return
     this.times.splice(0, done)
     this.eventIds.splice(0, done)
