@@ -10,7 +10,7 @@ export interface BlockPoint {
 }
 
 /** What a walk has found. */
-export interface WalkedBlocks extends BlockPoint {
+interface WalkedBlocks extends BlockPoint {
   /** Of whole blocks, padding included. */
   readonly bytes: number
   readonly events: number

@@ -122,6 +122,35 @@ const retrying = Schedule.min([Schedule.exponential("100 millis"), Schedule.spac
  * machine has the directory, and with `StoreError` when the store does not answer for a minute: nothing can be claimed
  * then.
  *
+ * **Example** (A log that another machine can go on with)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ * import { Archive, DirectoryStore } from "effect-wal/archive"
+ * import { Failover } from "effect-wal/failover"
+ * import { mkdirSync } from "node:fs"
+ *
+ * mkdirSync("./store")
+ *
+ * class Orders extends Wal.Service<Orders>()("app/Orders") {}
+ *
+ * const onMachine = (directory: string) =>
+ *   Archive.layer({ log: "orders" }).pipe(
+ *     Layer.provide(Orders.parts),
+ *     Layer.provideMerge(Orders.layer({ directory, onArchiveBehind: "keep", acknowledge: "replicated" })),
+ *     Layer.provide(Failover.layer({ log: "orders", directory })),
+ *     Layer.provide(DirectoryStore.layer({ directory: "./store" })),
+ *     Layer.provide(NodeDisk.layer)
+ *   )
+ *
+ * const record = (event: string) => Effect.flatMap(Orders, ({ appendDurable }) => appendDurable(Buffer.from(event)))
+ *
+ * await Effect.runPromise(record("on one machine").pipe(Effect.provide(onMachine("./one"))))
+ * const id = await Effect.runPromise(record("on another").pipe(Effect.provide(onMachine("./another"))))
+ * await Effect.runPromise(Console.log(id)) // => 2
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -166,7 +195,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     Effect.gen(function*() {
       const found = yield* manifests.read
       if (found === undefined || found.manifest.epoch !== epoch) {
-        const detail = found === undefined ? "the manifest is gone" : `epoch ${found.manifest.epoch}, ${found.manifest.owner}`
+        const detail = found === undefined
+          ? "the manifest is gone"
+          : `epoch ${found.manifest.epoch}, ${found.manifest.owner}`
         return yield* new ArchiveError({ reason: new LogFenced({ detail }), key })
       }
       const { manifest } = found
@@ -204,8 +235,10 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     ring(replicated)
   }
 
-  const renewDue = Effect.flatMap(elapsedMillis, (now) =>
-    now - renewed.elapsed >= Duration.toMillis(options.renewEvery) ? writeManifest(undefined) : Effect.void)
+  const renewDue = Effect.flatMap(
+    elapsedMillis,
+    (now) => now - renewed.elapsed >= Duration.toMillis(options.renewEvery) ? writeManifest(undefined) : Effect.void
+  )
 
   const replicate = Effect.fnUntraced(function*(replicating: ReplicatedLog) {
     let backoff = yield* Schedule.toStep(retrying)
@@ -281,7 +314,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
         }
         if ((yield* replicating.maintainer.status).archive === undefined) {
           return yield* Effect.die(
-            new Error(`a replicated log needs an archive: give its layer onArchiveBehind: "keep", and provide Archive.layer`)
+            new Error(
+              `a replicated log needs an archive: give its layer onArchiveBehind: "keep", and provide Archive.layer`
+            )
           )
         }
         replicated = replicating
@@ -301,7 +336,13 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       log,
       owner,
       epoch,
-      state: ended === Fenced ? "fenced" : ended === Closed ? "closed" : replicated === undefined ? "opened" : "replicating",
+      state: ended === Fenced
+        ? "fenced"
+        : ended === Closed
+        ? "closed"
+        : replicated === undefined
+        ? "opened"
+        : "replicating",
       replicatedId: shipper.replicatedId(),
       problem: problem?.message,
       changes: opened.changes

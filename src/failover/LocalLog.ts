@@ -13,6 +13,11 @@
  * The directory's lock is held.
  */
 import * as Effect from "effect/Effect"
+import { ArchiveError } from "../archive/ArchiveError.ts"
+import { BadSegment } from "../archive/ArchiveReason.ts"
+import { manifestKey, segmentFileName } from "../archive/Manifest.ts"
+import type { Manifest, Row, SegmentRow } from "../archive/Manifest.ts"
+import { copyFile } from "../disk/CopyFile.ts"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { moveName, removeName } from "../disk/DurableNames.ts"
@@ -20,17 +25,12 @@ import { metaName, quarantineName, repairReportName } from "../disk/FileNames.ts
 import * as HoleStore from "../disk/HoleStore.ts"
 import { makeDirectoryIn, nameIn, pathIn, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { copyFile } from "../disk/CopyFile.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import { decodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { openContent } from "../reading/segment/SegmentContent.ts"
 import { readStart } from "../reading/segment/SegmentReader.ts"
 import type { StoreError } from "../store/ObjectStore.ts"
-import { ArchiveError } from "../archive/ArchiveError.ts"
-import { BadSegment } from "../archive/ArchiveReason.ts"
-import { manifestKey, segmentFileName } from "../archive/Manifest.ts"
-import type { Manifest, Row, SegmentRow } from "../archive/Manifest.ts"
 import { walkBlocks } from "./Blocks.ts"
 import { fileOf } from "./TailContent.ts"
 import type { TailContent } from "./TailContent.ts"
@@ -47,7 +47,12 @@ export interface Truth {
   readonly fetchContent: (row: SegmentRow) => Effect.Effect<Uint8Array, StoreError | ArchiveError>
 }
 
-/** What was done to a directory. Plain data. */
+/**
+ * What was done to a directory. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface LocalChanges {
   /** Where what diverged is; `undefined` when nothing did. */
   readonly quarantine: string | undefined
@@ -182,7 +187,10 @@ const walked = (content: Uint8Array): Blocks | undefined => {
 }
 
 /** The whole blocks of a local segment; `undefined` when it has no header. */
-const blocksIn = (directory: SegmentDirectory, entry: SegmentEntry): Effect.Effect<Blocks | undefined, DiskError, Disk> =>
+const blocksIn = (
+  directory: SegmentDirectory,
+  entry: SegmentEntry
+): Effect.Effect<Blocks | undefined, DiskError, Disk> =>
   Effect.scoped(Effect.gen(function*() {
     const content = yield* openContent(directory.filesOf(entry)[0]!)
     const chunks: Array<Uint8Array> = []

@@ -26,8 +26,8 @@ import { Disk } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
-import { coldContent } from "../reading/segment/SegmentContent.ts"
 import { FrameMemory } from "../reading/segment/FrameReader.ts"
+import { coldContent } from "../reading/segment/SegmentContent.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
 import { probe } from "../store/Probe.ts"
 import { adapt, walIdIn } from "./LocalLog.ts"
@@ -37,7 +37,7 @@ import type { TailObject } from "./TailObject.ts"
 import * as TailStore from "./TailStore.ts"
 
 /** A log that is ours. */
-export interface OpenedLog {
+interface OpenedLog {
   readonly epoch: number
   readonly walId: Uint8Array
   /** The number of our fence. */
@@ -128,7 +128,9 @@ export const open = Effect.fnUntraced(function*(directory: SegmentDirectory, log
 
   const again = yield* Effect.retry(manifests.read, retrying)
   if (again === undefined || again.manifest.epoch !== epoch) {
-    const detail = again === undefined ? "the manifest is gone" : `epoch ${again.manifest.epoch}, ${again.manifest.owner}`
+    const detail = again === undefined
+      ? "the manifest is gone"
+      : `epoch ${again.manifest.epoch}, ${again.manifest.owner}`
     return yield* new ArchiveError({ reason: new Fenced({ detail }), key })
   }
   const { manifest } = again

@@ -59,7 +59,7 @@ interface Pending {
 }
 
 /** What a shipper needs. */
-export interface ShipperOptions {
+interface ShipperOptions {
   readonly directory: SegmentDirectory
   readonly tail: TailStore
   readonly epoch: number
@@ -78,7 +78,7 @@ export interface ShipperOptions {
 export type ShipFailure = StoreError | ArchiveError | DiskError | SegmentCorrupt
 
 /** Ships one log. */
-export interface Shipper {
+interface Shipper {
   /** Ships one object, if there is something to ship, and what follows from that. `true` when it did. */
   readonly ship: (log: ReplicatedLog) => Effect.Effect<boolean, ShipFailure, Disk>
   /** Every event up to this one is in the tail, or in the archive. */
@@ -174,7 +174,9 @@ export const make = (options: ShipperOptions): Shipper => {
         if (found === undefined) return { parts, cursor: at }
         const { header } = found
         const offset = at.offset === 0 ? headerBytesOf(header.version) : at.offset
-        if (at.point === undefined && at.chainBefore !== undefined && header.previousChainedChecksum !== at.chainBefore) {
+        if (
+          at.point === undefined && at.chainBefore !== undefined && header.previousChainedChecksum !== at.chainBefore
+        ) {
           return undefined
         }
         const walked = walkBlocks(header, found.bytes, at.point ?? startOfBlocks(header), durableId, left)
@@ -255,10 +257,13 @@ export const make = (options: ShipperOptions): Shipper => {
 
   const settleTail: Effect.Effect<void, ShipFailure> = Effect.suspend(() => {
     const from = run
-    return Effect.andThen(options.moveTail(from), Effect.suspend(() => {
-      isTailDue = false
-      return tail.removeBefore(from)
-    }))
+    return Effect.andThen(
+      options.moveTail(from),
+      Effect.suspend(() => {
+        isTailDue = false
+        return tail.removeBefore(from)
+      })
+    )
   })
 
   return {

@@ -6,14 +6,13 @@
 import * as Effect from "effect/Effect"
 import { ArchiveError } from "../archive/ArchiveError.ts"
 import { Damaged } from "../archive/ArchiveReason.ts"
-import { decodeBlockHeader } from "../format/Block.ts"
 import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
 import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { walkBlocks } from "./Blocks.ts"
 import type { TailObject } from "./TailObject.ts"
 
 /** A segment of the tail. */
-export interface TailSegment {
+interface TailSegment {
   readonly segmentIndex: number
   /** As the header of its file: closed only when all of its blocks are here. */
   readonly header: SegmentHeader
@@ -90,7 +89,9 @@ const contentOfRun = Effect.fnUntraced(function*(log: string, run: ReadonlyArray
     if (segmentIndex < fromIndex) continue
     const blocks = Buffer.concat(chunks)
     const found = walkBlocks(header, blocks)
-    if (found.bytes !== blocks.length) return yield* damaged(run[0]!.number, `segment ${segmentIndex} has no whole blocks`)
+    if (found.bytes !== blocks.length) {
+      return yield* damaged(run[0]!.number, `segment ${segmentIndex} has no whole blocks`)
+    }
     const isWhole = header.closedNanos !== 0n && header.eventCount === found.events
     if (!isWhole && segmentIndex !== newestIndex) {
       return yield* damaged(run[0]!.number, `segment ${segmentIndex} is not whole, and others follow it`)
@@ -126,7 +127,3 @@ const openOf = (header: SegmentHeader): SegmentHeader => ({
 
 /** The bytes of the segment's file. */
 export const fileOf = ({ blocks, header }: TailSegment): Uint8Array => Buffer.concat([encodeHeader(header), blocks])
-
-/** The first event of blocks; 0 when there are none. */
-export const firstEventIdOf = ({ blocks, header }: TailSegment): number =>
-  blocks.length === 0 ? 0 : decodeBlockHeader(header.version, blocks).firstEventId

@@ -89,5 +89,6 @@ export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>)
   }).pipe(Stream.changesWith(isSame))
 
 const isSame = (a: Positions, b: Positions): boolean =>
-  a.durable === b.durable && a.replicated === b.replicated && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore &&
+  a.durable === b.durable && a.replicated === b.replicated && a.compressed === b.compressed &&
+  a.deletedBefore === b.deletedBefore &&
   a.heldBack?.reason === b.heldBack?.reason

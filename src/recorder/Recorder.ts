@@ -50,8 +50,8 @@ import * as CommitLine from "./CommitLine.ts"
 import * as ContinuedSegment from "./ContinuedSegment.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
-import { Replication } from "./Replication.ts"
 import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
+import { Replication } from "./Replication.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
@@ -434,10 +434,16 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   })
 
   yield* Effect.forkScoped(rotateWhenDue(writer, maintainer, continued))
-  const positions = Positions.make(arena, writer, maintainer, report, replication && {
-    ...replication,
-    holdsBack: options.acknowledge === "replicated"
-  })
+  const positions = Positions.make(
+    arena,
+    writer,
+    maintainer,
+    report,
+    replication && {
+      ...replication,
+      holdsBack: options.acknowledge === "replicated"
+    }
+  )
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()

@@ -27,8 +27,8 @@ import type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from ".
 import { interruptOwnerWhenDown } from "./Owner.ts"
 import { Recorder } from "./Recorder.ts"
 import { RecorderError } from "./RecorderError.ts"
-import { Replication } from "./Replication.ts"
 import { Unencodable } from "./RecorderReason.ts"
+import { Replication } from "./Replication.ts"
 
 /** Makes a log of the parts in the context. `name` is that of its readers. */
 export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(

@@ -19,7 +19,11 @@ import { runWorld } from "./world/WorldSimulation.ts"
 type Kind = "machine" | "store" | "world"
 
 const runSeed = (kind: Kind, seed: number, isVerbose = false) =>
-  kind === "world" ? runWorld({ seed, isVerbose }) : kind === "store" ? runArchived({ seed, isVerbose }) : run({ seed, isVerbose })
+  kind === "world"
+    ? runWorld({ seed, isVerbose })
+    : kind === "store"
+    ? runArchived({ seed, isVerbose })
+    : run({ seed, isVerbose })
 
 /** A worker reports after so many seeds. */
 const batch = 16

@@ -106,7 +106,11 @@ class Model {
   }
 
   /** What a reader got of a log that was opened when so much was acknowledged. */
-  read(who: string, events: ReadonlyArray<{ readonly id: number; readonly event: string }>, acknowledged: ReadonlyMap<number, string>): void {
+  read(
+    who: string,
+    events: ReadonlyArray<{ readonly id: number; readonly event: string }>,
+    acknowledged: ReadonlyMap<number, string>
+  ): void {
     const found = new Map<number, string>()
     const names = new Set<string>()
     let next: number | undefined
@@ -198,7 +202,9 @@ class Simulation {
     if (this.#world.isStopped || Cause.hasInterruptsOnly(cause)) return
     const squashed = Cause.squash(cause)
     this.#violated(
-      squashed instanceof Violation ? squashed : new Violation(`a defect or an unexpected error: ${Cause.pretty(cause)}`)
+      squashed instanceof Violation
+        ? squashed
+        : new Violation(`a defect or an unexpected error: ${Cause.pretty(cause)}`)
     )
   }
 
@@ -412,7 +418,8 @@ class Simulation {
       put: (key, content, given) => through("put", key, true, store.put(key, content, given)),
       get: (key, given) => through("get", key, false, store.get(key, given)),
       head: (key) => through("head", key, false, store.head(key)),
-      list: (prefix, given) => Stream.unwrap(Effect.as(through("list", prefix, false, Effect.void), store.list(prefix, given))),
+      list: (prefix, given) =>
+        Stream.unwrap(Effect.as(through("list", prefix, false, Effect.void), store.list(prefix, given))),
       remove: (keys) => through("remove", keys[0] ?? "", true, store.remove(keys))
     })
   }
@@ -434,11 +441,13 @@ class Simulation {
       this.#model.openings += 1
       const arena = Context.get(services, SegmentArena)
       process.doorbells.add(arena.work).add(arena.durable)
-      for (const queue of [
-        Context.get(services, SegmentsToPersist),
-        Context.get(services, SegmentsToFreeze),
-        Context.get(services, SegmentsToFree)
-      ]) {
+      for (
+        const queue of [
+          Context.get(services, SegmentsToPersist),
+          Context.get(services, SegmentsToFreeze),
+          Context.get(services, SegmentsToFree)
+        ]
+      ) {
         process.doorbells.add(queue.notEmpty).add(queue.notFull)
       }
       const recorder = Context.get(services, Recorder)
