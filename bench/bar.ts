@@ -163,6 +163,14 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("archiving", ">= 80 % of the store's own puts", [
       [of.ratio("archiving", "throughput", "effect-wal, archived, proof: read", "put") * 100, "# %", atLeast(80)]
     ]),
+    row("memory beside an archive, segments of 64 MiB", "<= 16 MiB over commits alone", [
+      [of.figure("memory beside an archive", "effect-wal, archives cold segments", "added"), "cold # MiB", atMost(16)],
+      [of.figure("memory beside an archive", "effect-wal, archives hot segments", "added"), "hot # MiB", atMost(16)]
+    ]),
+    row("a manifest of a million segments", "<= 80 KiB, opened in <= 2x the time of a thousand", [
+      [of.figure("manifest", "1048575 segments", "length"), "# KiB", atMost(80)],
+      [of.ratio("manifest", "opening", "1048575 segments", "1023 segments"), "#x", atMost(2)]
+    ]),
     row("Stream consumer in chunks", ">= 5 M events/s", [
       [of.figure("replay hot", "effect-wal, hot, Stream of events", "events"), "# M events/s", atLeast(5)]
     ]),

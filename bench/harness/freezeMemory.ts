@@ -14,12 +14,13 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as References from "effect/References"
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { coldName, defaultNaming, hotName } from "../../src/format/SegmentName.ts"
 import type * as EffectWal from "../../src/index.ts"
+import { resetPeak, residentMebibytes } from "./Resident.ts"
 
 const mebibyte = 1024 * 1024
 const root = join(import.meta.dirname, "../..")
@@ -29,11 +30,6 @@ const isCommitting = process.argv[4] === "commits"
 const directory = mkdtempSync(join(tmpdir(), "effect-wal-freeze-memory-"))
 const cold = join(directory, coldName(defaultNaming, 0, "frame"))
 const eventSize = 256
-
-/** As the kernel counts them: resident now, and the most there was since `resetPeak`. */
-const residentMebibytes = (field: "VmRSS" | "VmHWM"): number =>
-  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
-const resetPeak = (): void => writeFileSync("/proc/self/clear_refs", "5")
 
 const wal: typeof EffectWal = await import(join(root, "dist/index.js"))
 

@@ -1,8 +1,8 @@
 /**
- * Makes one hot segment of real text in 256-byte events, in a process of its own, so that the memory this takes is gone
- * when the memory of a freeze is measured.
+ * Makes segments of real text in 256-byte events, in a process of its own, so that the memory this takes is gone when the
+ * memory of a freeze or of an archive is measured.
  *
- *     node bench/harness/prepareSegment.ts DIRECTORY BYTES
+ *     node bench/harness/prepareSegment.ts DIRECTORY BYTES [hot|cold] [SEGMENTS]
  */
 import { execFileSync } from "node:child_process"
 import { join } from "node:path"
@@ -12,14 +12,28 @@ import { makeSegments } from "./Segments.ts"
 
 const eventSize = 256
 
-/** The path of the segment's file. */
+/** So many segments of this length. */
+export const prepareSegments = (directory: string, bytes: number, form: "hot" | "cold", segments: number): void => {
+  execFileSync(process.execPath, [import.meta.filename, directory, String(bytes), form, String(segments)], {
+    stdio: "inherit"
+  })
+}
+
+/** The path of the file of one hot segment. */
 export const prepareSegment = (directory: string, bytes: number): string => {
-  execFileSync(process.execPath, [import.meta.filename, directory, String(bytes)], { stdio: "inherit" })
+  prepareSegments(directory, bytes, "hot", 1)
   return join(directory, "FS.00000000.wal")
 }
 
-const [, script = "", directory = "", bytes = ""] = process.argv
+const [, script = "", directory = "", bytes = "", form = "hot", segments = "1"] = process.argv
 if (import.meta.url === pathToFileURL(script).href) {
   const payload = realBytes(Number(bytes))
-  makeSegments({ directory, form: "hot", segments: 1, segmentBytes: payload.length, eventSize, payload })
+  makeSegments({
+    directory,
+    form: form === "cold" ? "cold" : "hot",
+    segments: Number(segments),
+    segmentBytes: payload.length,
+    eventSize,
+    payload
+  })
 }

@@ -2,6 +2,7 @@
  * What an archive costs: commits beside it, and its own throughput. The store is a directory on the same disk, so both
  * share it; a bucket takes the load off the disk and adds the network's time.
  */
+import type { Effect } from "effect/Effect"
 import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { percentiles } from "../harness/Statistics.ts"
@@ -10,6 +11,10 @@ import type { Contestant, Suite } from "../harness/Suite.ts"
 
 const event = new Uint8Array(256).fill(0x61)
 const callers = 64
+
+/** The fullest manifests of about a thousand, and of about a million segments. */
+const segmentsFew = 2 ** 10 - 1
+const segmentsMany = 2 ** 20 - 1
 
 const committing = (isArchived: boolean): Contestant => ({
   name: isArchived ? "effect-wal, with an archive" : "effect-wal, without",
@@ -80,6 +85,7 @@ const archiving = (proof: "read" | "checksum"): Contestant => ({
     const Layer = await import("effect/Layer")
     const ManagedRuntime = await import("effect/ManagedRuntime")
     const References = await import("effect/References")
+    const Stream = await import("effect/Stream")
     const Archive = await import("../../src/archive/Archive.ts")
     const NodeDisk = await import("../../src/disk/NodeDisk.ts")
     const SegmentMaintainer = await import("../../src/maintainer/SegmentMaintainer.ts")
@@ -108,8 +114,18 @@ const archiving = (proof: "read" | "checksum"): Contestant => ({
     return {
       round: async () => {
         const archive = Archive.layer({ log: `round-${round++}`, proof })
-        const started = performance.now()
-        await runtime.runPromise(Effect.provide(Archive.Archive.use(({ settle }) => settle), archive))
+        let started = Number.NaN
+        // A log is claimed once, and archived for years: so the clock begins when the probe is over.
+        const archived = Archive.Archive.use(({ events, settle }) =>
+          Effect.gen(function*() {
+            yield* Effect.forkScoped(Stream.runForEach(events, ({ _tag }) =>
+              Effect.sync(() => {
+                if (_tag === "Claimed") started = performance.now()
+              })))
+            yield* settle
+          })
+        )
+        await runtime.runPromise(Effect.provide(Effect.scoped(archived), archive))
         return { measures: { throughput: bytes / (performance.now() - started) / 1000 } }
       },
       close: () => runtime.dispose()
@@ -154,6 +170,105 @@ const put: Contestant = {
   }
 }
 
+/** A process that commits all the time, and archives what was there before. */
+const remembering = (form: "hot" | "cold"): Contestant => ({
+  name: `effect-wal, archives ${form} segments`,
+  note: "until four segments of 64 MiB are put, read back, proved and entered, over the peak of four seconds of the " +
+    "same commits before, in one process",
+  open: async ({ directory, quick }) => {
+    const Effect = await import("effect/Effect")
+    const Layer = await import("effect/Layer")
+    const Stream = await import("effect/Stream")
+    const Archive = await import("../../src/archive/Archive.ts")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const DirectoryStore = await import("../../src/store/DirectoryStore.ts")
+    const { prepareSegments } = await import("../harness/prepareSegment.ts")
+    const { keepHot, openWal } = await import("../harness/Wal.ts")
+    const { residentMebibytes, resetPeak } = await import("../harness/Resident.ts")
+    const store = join(directory, "store")
+    const log = join(directory, "log")
+    mkdirSync(store)
+    const segments = quick ? 1 : 4
+    prepareSegments(log, (quick ? 4 : 64) * 1024 * 1024, form, segments)
+    const opened = await openWal("fiber", {
+      directory: log,
+      eventSize: event.length,
+      // A small arena, all of which has been touched when the clock runs.
+      segmentBytesMax: 1024 * 1024,
+      limits: keepHot,
+      onArchiveBehind: "keep"
+    })
+    /** The most that is resident while one event after the other is committed, until the work is done. */
+    const peakOf = async (work: Effect<unknown>): Promise<number> => {
+      const life = { isOver: false }
+      const committing = Effect.gen(function*() {
+        while (!life.isOver) yield* opened.recorder.appendDurable(event)
+      })
+      const end = Effect.sync(() => {
+        life.isOver = true
+      })
+      resetPeak()
+      await opened.run(Effect.all([committing, Effect.ensuring(work, end)], { concurrency: 2, discard: true }))
+      return residentMebibytes("VmHWM")
+    }
+    const before = await peakOf(Effect.sleep(quick ? "100 millis" : "4 seconds"))
+    let round = 0
+    const archived = Archive.Archive.use(({ events }) =>
+      Stream.runDrain(
+        Stream.takeUntil(events, (told) => told._tag === "Archived" && told.archivedBefore >= segments)
+      )
+    )
+    return {
+      round: async () => {
+        const archive = Archive.layer({ log: `round-${round++}`, settleMax: 0 }).pipe(
+          Layer.provide(DirectoryStore.layer({ directory: store })),
+          Layer.provide(NodeDisk.layer)
+        )
+        const services = await opened.runtime.context()
+        const peak = await peakOf(Effect.provideContext(Effect.provide(archived, archive), services))
+        return { measures: { added: peak - before } }
+      },
+      close: opened.close
+    }
+  }
+})
+
+/** The fullest manifest of about so many segments. */
+const openingOf = (segments: number): Contestant => ({
+  name: `${segments} segments`,
+  note: "generated, rows of segments of 16 MiB; read from a DirectoryStore, with the row of the newest segment",
+  open: async ({ directory }) => {
+    const Effect = await import("effect/Effect")
+    const Layer = await import("effect/Layer")
+    const ManagedRuntime = await import("effect/ManagedRuntime")
+    const ManifestStore = await import("../../src/archive/ManifestStore.ts")
+    const { manifestKey } = await import("../../src/archive/Manifest.ts")
+    const NodeDisk = await import("../../src/disk/NodeDisk.ts")
+    const { ObjectStore } = await import("../../src/store/ObjectStore.ts")
+    const DirectoryStore = await import("../../src/store/DirectoryStore.ts")
+    const { generateManifest } = await import("../harness/generateManifest.ts")
+    const runtime = ManagedRuntime.make(Layer.provide(DirectoryStore.layer({ directory }), NodeDisk.layer))
+    const log = "bench"
+    await runtime.runPromise(generateManifest(log, segments))
+    const opening = Effect.gen(function*() {
+      const manifests = yield* ManifestStore.make(log)
+      const found = yield* manifests.read
+      const row = found && (yield* manifests.rowFor(found.manifest, segments - 1))
+      if (row === undefined) throw new Error("the newest segment has a row")
+    })
+    const { bytes } = await runtime.runPromise(ObjectStore.use((store) => store.head(manifestKey(log))))
+    return {
+      round: async () => {
+        const times = 100
+        const started = performance.now()
+        for (let time = 0; time < times; time++) await runtime.runPromise(opening)
+        return { measures: { opening: (performance.now() - started) / times, length: bytes / 1024 } }
+      },
+      close: () => runtime.dispose()
+    }
+  }
+})
+
 export const suite: Suite = {
   name: "archive",
   tables: [
@@ -173,6 +288,23 @@ export const suite: Suite = {
       metrics: [throughput],
       reference: put.name,
       contestants: [archiving("read"), archiving("checksum"), put]
+    },
+    {
+      name: "memory beside an archive",
+      title: "what is resident, over commits alone, while segments of 64 MiB are archived",
+      metrics: [{ name: "added", unit: "MiB", better: "less" }],
+      reference: remembering("cold").name,
+      contestants: [remembering("cold"), remembering("hot")]
+    },
+    {
+      name: "manifest",
+      title: "the manifest of a log is opened",
+      metrics: [
+        { name: "opening", unit: "ms", better: "less" },
+        { name: "length", unit: "KiB", better: "less" }
+      ],
+      reference: openingOf(segmentsFew).name,
+      contestants: [openingOf(segmentsFew), openingOf(segmentsMany)]
     }
   ]
 }

@@ -42,12 +42,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { hostname } from "node:os"
 import type { Disk, DiskError } from "../disk/Disk.ts"
-import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
-import type { SegmentFile } from "../disk/SegmentDirectory.ts"
-import { firstIdFault, headerFault } from "../format/SegmentExpectations.ts"
-import { formatFault } from "../format/SegmentFault.ts"
-import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { chainsSegments } from "../format/SegmentLayout.ts"
 import { annotated } from "../internal/annotated.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
@@ -55,10 +50,8 @@ import { invariant } from "../internal/invariant.ts"
 import { duration, oneOf, resolveUnsafe, text, whole, withDefault } from "../internal/options.ts"
 import { begin, Compressor } from "../maintainer/Compressor.ts"
 import { withoutThreadsOnSimulatedDisk } from "../maintainer/FiberHost.ts"
-import type { CatalogEntry } from "../maintainer/retention/SegmentCatalog.ts"
 import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import { readStart } from "../reading/segment/SegmentReader.ts"
 import { Recorder } from "../recorder/Recorder.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { MaintainerDown } from "../recorder/RecorderReason.ts"
@@ -67,15 +60,19 @@ import type { StoreError, StoreUsage } from "../store/ObjectStore.ts"
 import { probe } from "../store/Probe.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import { ArchiveError } from "./ArchiveError.ts"
-import { BadSegment, Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
+import { Damaged, Fenced, OtherLog } from "./ArchiveReason.ts"
 import * as ArchiveVerify from "./ArchiveVerify.ts"
 import type { ArchiveFault } from "./ArchiveVerify.ts"
+import { breakBefore, holeRow, lastIdOf, shortened } from "./Continuity.ts"
+import type { LogEnd, Ready } from "./Continuity.ts"
 import { countedStore } from "./CountedStore.ts"
 import { ArchiveLimits, expire, removeDue, removePages } from "./Expiry.ts"
 import type { ResolvedArchiveLimits } from "./Expiry.ts"
+import { makeLocalSegments } from "./LocalSegments.ts"
+import type { Candidate } from "./LocalSegments.ts"
 import { logName } from "./LogName.ts"
 import { hexOf, manifestKey } from "./Manifest.ts"
-import type { HoleRow, Manifest, Row, SegmentRow } from "./Manifest.ts"
+import type { Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
 import { Ownership } from "./Ownership.ts"
@@ -83,14 +80,14 @@ import { ProofMemory } from "./SegmentCheck.ts"
 import { upload } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
-/** So many rows at most enter the manifest with one write. */
-const rowsAtOnce = 16
-
-/** What an upload has in memory at most: what is sent or read back, and what is proved. Short segments take less. */
-const uploadBytesMax = 4 * 1024 * 1024
+/**
+ * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and
+ * proved. Short segments take less.
+ */
+const uploadBytesMax = 8 * 1024 * 1024
 
 /** Uploads are under way at the same time only while they take no more memory than this together. */
-const bytesUnderWayMax = 4 * uploadBytesMax
+const bytesUnderWayMax = 2 * uploadBytesMax
 
 /** How often an archive looks at ages, and at what no outcome tells. */
 const lookEvery = Duration.seconds(10)
@@ -250,31 +247,6 @@ export const layer = (
 ): Layer.Layer<Archive, never, ObjectStore | Disk | SegmentMaintainer | Telemetry> =>
   Layer.effect(Archive, Effect.suspend(() => withoutThreadsOnSimulatedDisk(make(resolveUnsafe(Options, options)))))
 
-/** A row that is ready for the manifest, and where the log is after it. */
-interface Ready {
-  readonly row: Row
-  /** Of a segment; `undefined` when its bytes are not of this package's formats. */
-  readonly header: SegmentHeader | undefined
-  readonly end: LogEnd
-}
-
-/** Where the archived log ends. What is not known is `undefined`. */
-interface LogEnd {
-  readonly chain: bigint | undefined
-  readonly lastId: number | undefined
-}
-
-/** What comes next in the archive. */
-type Candidate =
-  | {
-    readonly _tag: "Segment"
-    readonly index: number
-    readonly bytes: number
-    readonly hole: AcknowledgedHole | undefined
-  }
-  | { readonly _tag: "Hole"; readonly index: number; readonly hole: AcknowledgedHole }
-  | { readonly _tag: "Missing"; readonly index: number; readonly next: number }
-
 const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const maintainer = yield* SegmentMaintainer
   const recorder = Option.getOrUndefined(yield* Effect.serviceOption(Recorder))
@@ -297,6 +269,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       new Error(`an archive needs a log that waits for it: give its layer onArchiveBehind, "keep" or "free"`)
     )
   }
+  const local = makeLocalSegments(maintainer, directory, waiting.onBehind)
+  const { badSegment } = local
   const key = manifestKey(log)
   const logs = annotated("Archive", directory.path)
   const context = Context.add(yield* Effect.context<Disk>(), ObjectStore, store)
@@ -340,31 +314,6 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     (now) => begun.livedSeconds + Math.floor((now - begun.elapsed) / 1000)
   )
 
-  const badSegment = (detail: string) => new ArchiveError({ reason: new BadSegment({ detail }), key: directory.path })
-
-  const fileOf = ({ compression, isHot, segmentIndex }: Readonly<CatalogEntry>): SegmentFile => ({
-    segmentIndex,
-    path: isHot ? directory.hotPath(segmentIndex) : directory.coldPath(segmentIndex, compression),
-    form: isHot ? "hot" : "cold",
-    compression
-  })
-
-  /** The beginning of a segment; `undefined` when it went, or was frozen, since it was listed. */
-  const startOf = (entry: Readonly<CatalogEntry>) =>
-    readStart(fileOf(entry)).pipe(
-      Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
-    )
-
-  /** The id of the log; `undefined` while nothing is recorded. Zeros where the segments are not of our formats. */
-  const walIdHere = Effect.gen(function*() {
-    const newest = (yield* maintainer.segments).at(-1)
-    if (newest === undefined) return undefined
-    const start = yield* startOf(newest).pipe(
-      Effect.catchTag("SegmentCorrupt", () => Effect.succeed({ header: { walId: new Uint8Array(16) } }))
-    )
-    return start === undefined ? undefined : Buffer.from(start.header.walId).toString("hex")
-  })
-
   /** Goes on from a manifest that is this archive's. */
   const adopt = Effect.fnUntraced(function*(next: StoredManifest) {
     const { manifest } = next
@@ -406,7 +355,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
     // Whoever opened the log for failover has compared every byte.
-    if (found !== undefined && ownership === undefined) yield* confirmLocal(found.manifest)
+    if (found !== undefined && ownership === undefined) yield* local.confirm(found.manifest, manifests)
     const { checksMd5 } = yield* probe(store)
     if (options.proof === "checksum" && !checksMd5) {
       yield* Effect.logWarning(`${store.name} does not check MD5, so everything that is written is read back`)
@@ -444,7 +393,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const current = Effect.gen(function*() {
     if (fenced !== undefined) return yield* fenced
     if (epoch === 0) {
-      const walId = yield* walIdHere
+      const walId = yield* local.walId
       if (walId === undefined) return undefined
       yield* claim(walId)
     }
@@ -453,106 +402,6 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       yield* adopt(yield* claimed(epoch, found))
     }
     return stored
-  })
-
-  /**
-   * Fails when a local segment is not the one that an earlier archive has archived, as after an old copy of the
-   * directory was put in its place. A log that has gone two ways has one name too few.
-   */
-  const confirmLocal = Effect.fnUntraced(function*(manifest: Manifest) {
-    const { holes } = yield* maintainer.status
-    const entries = yield* maintainer.segments
-    const newest = entries.at(-1)?.segmentIndex ?? -1
-    // The newest segment always stays, so this log would give the same indices again.
-    if (newest < manifest.nextIndex - 1) {
-      return yield* badSegment(
-        `the log ends with segment ${newest}, and the archive with ${manifest.nextIndex - 1}: they are two logs`
-      )
-    }
-    for (const entry of entries) {
-      const { segmentIndex } = entry
-      if (segmentIndex >= manifest.nextIndex) break
-      // Of a segment that was damaged since, whole blocks may stand here.
-      if (holes.some((hole) => hole.firstSegmentIndex <= segmentIndex && segmentIndex <= hole.lastSegmentIndex)) {
-        continue
-      }
-      const row = yield* manifests.rowFor(manifest, segmentIndex)
-      const start = row === undefined ? undefined : yield* Effect.catchTag(
-        startOf(entry),
-        "SegmentCorrupt",
-        () => Effect.succeed(undefined)
-      )
-      // It has expired, is gone, or is damaged since: what is archived is good.
-      if (row === undefined || start === undefined) continue
-      const { closedNanos, lastEventId } = start.header
-      const archived = row.form === "none" ? "a hole" : `event ${row.lastId}`
-      // Another writer of format 1 leaves segments without an end in their headers.
-      const isOpenByAnother = row.form !== "none" && closedNanos === 0n && !chainsSegments(start.header.version)
-      const isSame = row.form !== "none" && lastEventId === row.lastId &&
-        Number(closedNanos / 1_000_000n) === row.closedMillis
-      if (isSame || isOpenByAnother) continue
-      return yield* badSegment(
-        `segment ${segmentIndex} ends with event ${lastEventId}, and in the archive with ${archived}: they are two logs`
-      )
-    }
-  })
-
-  /** What comes next in the archive, in order, as far as no start continues it any more. */
-  const candidates = Effect.fnUntraced(function*(from: number) {
-    const entries = yield* maintainer.segments
-    const { holes } = yield* maintainer.status
-    const newest = entries.at(-1)
-    const end = newest === undefined ? 0 : newest.isHot ? newest.segmentIndex : newest.segmentIndex + 1
-    const found: Array<Candidate> = []
-    let position = entries.findIndex(({ segmentIndex }) => segmentIndex >= from)
-    for (let index = from; index < end && position >= 0 && found.length < rowsAtOnce; index++) {
-      const entry = entries[position]
-      if (entry === undefined) break
-      const hole = holes.find((hole) => hole.firstSegmentIndex <= index && index <= hole.lastSegmentIndex)
-      if (entry.segmentIndex === index) {
-        if (entry.state === "open") break
-        found.push({ _tag: "Segment", index, bytes: entry.bytes, hole })
-        position++
-      } else if (hole !== undefined) found.push({ _tag: "Hole", index, hole })
-      else found.push({ _tag: "Missing", index, next: entry.segmentIndex })
-    }
-    return found
-  })
-
-  /**
-   * The hole of a segment that went before it was archived: allowed, or our end. Those that are lost together have one
-   * hole. `last` is the row before it, and `lastId` the event with which the archive ends there.
-   */
-  const lostHole = Effect.fnUntraced(function*(index: number, next: number, last: Row | undefined, lastId: number) {
-    if (last?.form === "none" && last.hole.quarantine.length === 0 && last.hole.lastSegmentIndex >= index) {
-      return last.hole
-    }
-    const following = (yield* maintainer.segments).find(({ segmentIndex }) => segmentIndex === next)
-    if (waiting.onBehind === "keep" || following === undefined) {
-      return yield* badSegment(
-        `segment ${index} is neither in the directory nor in the archive, and its loss is not acknowledged`
-      )
-    }
-    // What was uploaded before it was deleted is not lost, and ends the hole.
-    const uploaded = Math.min(next, ...[...ready.keys()].filter((other) => other > index))
-    const row = ready.get(uploaded)?.row
-    const nextId = row === undefined || row.form === "none"
-      ? (yield* startOf(following))?.firstEventId ?? lastId + 1
-      : row.firstId
-    const hole: AcknowledgedHole = {
-      firstSegmentIndex: index,
-      lastSegmentIndex: uploaded - 1,
-      firstEventId: lastId + 1,
-      lastEventId: nextId - 1,
-      quarantine: []
-    }
-    return hole
-  })
-
-  const holeRow = (index: number, hole: AcknowledgedHole, livedSeconds: number): Ready => ({
-    row: { index, form: "none", livedSeconds, hole: shortened(hole) } satisfies HoleRow,
-    header: undefined,
-    end: { chain: undefined, lastId: hole.lastEventId }
   })
 
   /** What is ready to be entered; `undefined` of a segment that went before it was. */
@@ -604,29 +453,8 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     invariant(candidate._tag === "Missing", "only what is missing has nothing that is ready")
     const { index, next } = candidate
     const last = before ?? (yield* manifests.rowFor(manifest, manifest.nextIndex - 1))
-    return holeRow(index, yield* lostHole(index, next, last, lastId), yield* livedSeconds)
+    return holeRow(index, yield* local.lostHole(index, next, last, lastId, ready), yield* livedSeconds)
   })
-
-  /** What is wrong with a row that does not continue what is before it; `undefined` when it does. */
-  const breakBefore = ({ header, row }: Ready, before: LogEnd, walId: string): string | undefined => {
-    const { chain, lastId } = before
-    if (row.form === "none") {
-      const { firstEventId } = row.hole
-      if (lastId === undefined || firstEventId <= lastId + 1) return undefined
-      return `the acknowledged hole begins with event ${firstEventId}, and the archive ends with ${lastId}`
-    }
-    if (header === undefined) return undefined
-    const expected = {
-      segmentIndex: row.index,
-      walId: Buffer.from(walId, "hex"),
-      ...(chain === undefined ? {} : { previousChainedChecksum: chain })
-    }
-    const fault = headerFault(expected, header) ??
-      (lastId === undefined || row.lastId === 0 ? undefined : firstIdFault(header.version, lastId, row.firstId, 16))
-    return fault === undefined
-      ? undefined
-      : `segment ${row.index} does not continue what is archived: ${formatFault(fault)}`
-  }
 
   /** Archives everything that can be; in steps, each of them complete. */
   const archiveClosed = Effect.gen(function*() {
@@ -634,7 +462,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const before = yield* current
       if (before === undefined) return
       const { manifest } = before
-      const next = yield* candidates(manifest.nextIndex)
+      const next = yield* local.candidates(manifest.nextIndex)
       if (next.length === 0) {
         proofMemories.length = 0
         return
@@ -844,14 +672,3 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     verify: (given) => Stream.provideContext(ArchiveVerify.verify({ log, ...given }), context)
   })
 })
-
-/** The event after which the log continues after a row. */
-const lastIdOf = (row: Row): number | undefined =>
-  row.form === "none" || row.hole !== null
-    ? row.hole?.lastEventId
-    : row.lastId === 0
-    ? undefined
-    : row.lastId
-
-/** A hole as a row has it: with one place in the quarantine, so that a manifest stays small. */
-const shortened = (hole: AcknowledgedHole): AcknowledgedHole => ({ ...hole, quarantine: hole.quarantine.slice(0, 1) })

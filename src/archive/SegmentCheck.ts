@@ -1,7 +1,7 @@
 /**
- * The proof of a segment that goes to the store, here and after it was read back: the reader of cold segments decodes it
- * from its first byte to its last, and `SegmentProof` proves what was decoded, as a freeze does. It takes the bytes in
- * pieces, so it needs the same memory for every segment.
+ * The proof of a segment that goes to the store, here and after it was read back: the reader of cold segments decodes
+ * it from its first byte to its last, and `SegmentProof` proves what was decoded, as a freeze does. It takes the bytes
+ * in pieces, so it needs the same memory for every segment.
  */
 import * as Effect from "effect/Effect"
 import { DiskError } from "../disk/Disk.ts"

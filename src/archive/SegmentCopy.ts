@@ -29,7 +29,7 @@ import { makeProving } from "./SegmentCheck.ts"
 import type { ProvedContent, StoredFacts } from "./SegmentCheck.ts"
 
 /** So much of a frame that is made on the way stays in memory until it is sent. */
-export const keptBytesMax = 2 * 1024 * 1024
+const keptBytesMax = 2 * 1024 * 1024
 
 /** A copy, as it is sent. */
 export interface SegmentCopy extends ObjectSource<DiskError | ArchiveError> {
@@ -98,44 +98,52 @@ const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return
 > {
   const opened = yield* openScoped(file.path, "read")
   const { bytes: wholeBytes } = yield* opened.stat
-  const blockAt = yield* makeBlockAt(opened, wholeBytes)
+  const withBlock = yield* makeWithBlock(opened, wholeBytes)
   const proving = yield* makeProving(file.segmentIndex)
   const [contentHash, storedHash, md5] = [makeXxh32(), makeXxh64(), makeMd5()]
   const parts: Array<FramePart> = []
   let bytes = 0
-  const add = Effect.fnUntraced(function*(part: Uint8Array) {
-    const isKept = bytes + part.length <= keptBytesMax
-    parts.push({ offset: bytes, bytes: part.length, kept: isKept ? part : undefined })
-    bytes += part.length
-    storedHash.update(part)
-    yield* md5.update(part)
+  const add = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
+    const part = { offset: bytes, bytes: lengthOf(chunks) }
+    bytes += part.bytes
+    parts.push({ ...part, kept: bytes <= keptBytesMax ? joined(chunks, new Uint8Array(part.bytes)) : undefined })
+    for (const chunk of chunks) {
+      storedHash.update(chunk)
+      yield* md5.update(chunk)
+    }
   })
-  yield* add(frameHeader(wholeBytes))
+  yield* add([frameHeader(wholeBytes)])
   for (let position = 0; position < wholeBytes; position += pieceBytes) {
-    const block = yield* blockAt(position, (content) => {
+    const look = (content: Uint8Array) => {
       contentHash.update(content)
       return proving.push(content)
-    })
-    yield* add(block)
+    }
+    yield* withBlock(position, look, add)
   }
   const content = proving.end()
   if (isSegmentFault(content)) return yield* corrupt(file, content)
   const end = frameEnd(contentHash.digest())
-  yield* add(end)
+  yield* add([end])
   const blocks = parts.slice(1, -1)
   const places = blocks.length > blockPlacesMax ? [] : blocks.map(({ offset }) => offset)
 
-  /** The part that was made again last. */
-  let again: { readonly at: number; readonly bytes: Uint8Array } | undefined
+  /** The block that was made again last. */
+  let again = { at: 0, bytes: new Uint8Array(0) }
   const read: SegmentCopy["read"] = Effect.fnUntraced(function*(target, offset) {
     const at = parts.findLastIndex((part) => part.offset <= offset)
     const part = parts[at]!
-    let found = at === parts.length - 1 ? end : part.kept ?? (again?.at === at ? again.bytes : undefined)
-    if (found === undefined) {
-      found = yield* blockAt((at - 1) * pieceBytes, () => Effect.void)
-      again = { at, bytes: found }
+    const here = at === parts.length - 1 ? end : part.kept
+    if (here === undefined && again.at !== at) {
+      const { buffer } = again.bytes
+      yield* withBlock((at - 1) * pieceBytes, () => Effect.void, (chunks) =>
+        Effect.sync(() => {
+          const bytes = lengthOf(chunks)
+          const memory = new Uint8Array(buffer.byteLength < bytes ? new ArrayBuffer(blockBytesMax) : buffer)
+          joined(chunks, memory)
+          again = { at, bytes: memory.subarray(0, bytes) }
+        }))
     }
-    const given = found.subarray(offset - part.offset, offset - part.offset + target.length)
+    const given = (here ?? again.bytes).subarray(offset - part.offset, offset - part.offset + target.length)
     target.set(given)
     return given.length
   })
@@ -144,12 +152,30 @@ const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return
   return { form: "lz4", bytes, file, made: { content, stored, md5: md5.digest() }, read }
 })
 
-/** Makes the block of the content that begins somewhere, in memory of its own; `look` sees the content before. */
-const makeBlockAt = Effect.fnUntraced(function*(opened: DiskFile, wholeBytes: number) {
+/** The longest block: one whose content did not get smaller. */
+const blockBytesMax = 4 + pieceBytes
+
+const lengthOf = (chunks: ReadonlyArray<Uint8Array>): number => chunks.reduce((sum, { length }) => sum + length, 0)
+
+const joined = (chunks: ReadonlyArray<Uint8Array>, target: Uint8Array): Uint8Array => {
+  let offset = 0
+  for (const chunk of chunks) {
+    target.set(chunk, offset)
+    offset += chunk.length
+  }
+  return target
+}
+
+/** Makes the block of the content from a position on: `look` sees the content before, and `use` the block. */
+const makeWithBlock = Effect.fnUntraced(function*(opened: DiskFile, wholeBytes: number) {
   const compressor = yield* Compressor
   const fail = (detail: string, cause?: unknown) =>
     new ArchiveError({ reason: new NotProved({ detail }), key: opened.path, ...(cause === undefined ? {} : { cause }) })
-  return Effect.fnUntraced(function*(position: number, look: (content: Uint8Array) => Effect.Effect<void>) {
+  return Effect.fnUntraced(function*(
+    position: number,
+    look: (content: Uint8Array) => Effect.Effect<void>,
+    use: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void>
+  ) {
     const piece = takePiece()
     const content = piece.subarray(0, Math.min(pieceBytes, wholeBytes - position))
     const count = yield* readFully(opened, content, position)
@@ -159,9 +185,8 @@ const makeBlockAt = Effect.fnUntraced(function*(opened: DiskFile, wholeBytes: nu
       () => compressor.compress(content, { urgent: false }),
       (cause) => fail(`the compressor failed: ${String(cause)}`, cause)
     )
-    const block = Buffer.concat(blockChunks(content, compressed))
+    yield* use(blockChunks(content, compressed))
     compressor.release(compressed)
     keepPiece(piece)
-    return block
   })
 })

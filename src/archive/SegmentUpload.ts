@@ -149,7 +149,9 @@ const uploadOpen = Effect.fnUntraced(function*(
   return uploaded(stored, etag, proved)
 })
 
-/** What was read back, compared with the cold file that was sent. A frame that was made on the way is not made again. */
+/**
+ * What was read back, compared with the cold file that was sent. A frame that was made on the way is not made again.
+ */
 const compared = <E>(back: ReturnType<typeof observed<E>>, copy: SegmentCopy) => {
   let isSame = copy.made === undefined && copy.bytes === back.bytes
   let own = new Uint8Array(0)

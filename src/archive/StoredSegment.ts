@@ -1,6 +1,6 @@
 /**
- * The object of a segment as a source: it is read by ranges, each with the version as its condition, so a segment of any
- * length needs the memory of one range.
+ * The object of a segment as a source: it is read by ranges, each with the version as its condition, so a segment of
+ * any length needs the memory of one range.
  */
 import * as Effect from "effect/Effect"
 import type { ObjectStore } from "../store/ObjectStore.ts"
@@ -9,7 +9,7 @@ import type { ObjectSource } from "../store/ObjectStore.ts"
 import { Corrupt } from "../store/StoreReason.ts"
 
 /** So much is asked for at once. A range is a request, which costs money. */
-export const rangeBytesMax = 2 * 1024 * 1024
+const rangeBytesMax = 1024 * 1024
 
 /** The bytes of one version of an object of this length. Fails with `Corrupt` when it is shorter or longer. */
 export const storedSource = (
@@ -54,8 +54,8 @@ export const storedSource = (
 }
 
 /**
- * Gives memory back at once: V8 hears late of what lies outside its heap, and would let the ranges of some segments wait
- * for the next collection. Only where nothing else lies in it.
+ * Gives memory back at once: V8 hears late of what lies outside its heap, and would let the ranges of some segments
+ * wait for the next collection. Only where nothing else lies in it.
  */
 const release = ({ buffer, byteLength }: Uint8Array): void => {
   if (buffer instanceof ArrayBuffer && !buffer.resizable && buffer.byteLength === byteLength) buffer.transfer(0)

@@ -353,8 +353,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     })
 
   /**
-   * Writes an object to its place, durably, and gives its ETag. The caller holds the lock of the key. `begun` runs before
-   * the renaming.
+   * Writes an object to its place, durably, and gives its ETag. The caller holds the lock of the key. `begun` runs
+   * before the renaming.
    */
   const place = Effect.fnUntraced(function*<E>(
     key: string,

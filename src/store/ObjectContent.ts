@@ -33,8 +33,8 @@ export class EndedEarly {
 }
 
 /**
- * Calls `use` with all bytes, in order. Bytes of a source are in `memory`, which has one or more, so a piece must not be
- * kept.
+ * Calls `use` with all bytes, in order. Bytes of a source are in `memory`, which has one or more, so a piece must not
+ * be kept.
  */
 export const forEachPiece = Effect.fnUntraced(function*<E, E2>(
   content: ObjectContent<E>,

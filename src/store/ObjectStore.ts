@@ -102,8 +102,9 @@ export interface ObjectSource<E = never> {
   /** How many there are. */
   readonly bytes: number
   /**
-   * Fills `target` from its first byte with what lies at `offset`, and returns how many bytes it got; 0 only at the end.
-   * It is asked from front to back, perhaps more than once, one call at a time, and must give the same bytes each time.
+   * Fills `target` from its first byte with what lies at `offset`, and returns how many bytes it got; 0 only at the
+   * end. It is asked from front to back, perhaps more than once, one call at a time, and must give the same bytes each
+   * time.
    */
   readonly read: (target: Uint8Array, offset: number) => Effect.Effect<number, E>
 }

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { ObjectStore } from "../../src/store/ObjectStore.ts"
-import type { StoreError } from "../../src/store/ObjectStore.ts"
+import type { PutOptions, StoreError } from "../../src/store/ObjectStore.ts"
 import { probe, probePrefix } from "../../src/store/Probe.ts"
 import { subjects } from "./subjects.ts"
 
@@ -60,6 +60,65 @@ describe.each(subjects)("$name", ({ layer }) => {
       const part = yield* store.get("large", { range: { from: 2_000_000, bytes: 500_000 } })
       assert.strictEqual(Buffer.compare(part.bytes, large.subarray(2_000_000, 2_500_000)), 0)
     }))
+
+  /** A source that gives a few bytes at a time, and fails where it is told. */
+  const sourceOf = (content: Uint8Array, failsAt = Number.POSITIVE_INFINITY) => ({
+    bytes: content.length,
+    read: (target: Uint8Array, offset: number): Effect.Effect<number, "broken"> => {
+      if (offset >= failsAt) return Effect.fail("broken")
+      const part = content.subarray(offset, Math.min(failsAt, offset + Math.min(target.length, 300_001)))
+      target.set(part)
+      return Effect.succeed(part.length)
+    }
+  })
+
+  ruling("takes a source as it takes bytes, with every condition and the MD5", (store) =>
+    Effect.gen(function*() {
+      const content = Uint8Array.from({ length: 2 * 1024 * 1024 + 5 }, (_, at) => (at * 31) >> 3)
+      const md5 = createHash("md5").update(content).digest()
+      const orDie = <A>(request: Effect.Effect<A, StoreError | "broken">) =>
+        Effect.catchIf(request, (error) => error === "broken", () => Effect.die("the source is whole"))
+      const put = (key: string, options: PutOptions) => orDie(store.put(key, sourceOf(content), options))
+      const etag = yield* put("a", { onlyIf: "absent" })
+      const found = yield* store.get("a")
+      assert.deepStrictEqual([Buffer.compare(found.bytes, content), found.etag], [0, etag])
+      assert.strictEqual(yield* reasonOf(put("a", { onlyIf: "absent" })), "Taken")
+      assert.strictEqual(yield* reasonOf(put("a", { onlyIf: { etag: "0".repeat(32) } })), "Changed")
+      const other = createHash("md5").update("something else").digest()
+      assert.strictEqual(yield* reasonOf(put("b", { md5: other })), "Corrupt")
+      assert.strictEqual(yield* reasonOf(store.get("b")), "NotFound")
+      yield* put("b", { md5 })
+      yield* orDie(store.put("c", sourceOf(new Uint8Array(0))))
+      assert.strictEqual((yield* store.head("c")).bytes, 0)
+      assert.strictEqual((yield* store.usage).sentBytes, 5 * content.length)
+    }))
+
+  ruling(
+    "puts nothing where a source fails or ends early, now or later, and fails as it did",
+    (store) =>
+      Effect.gen(function*() {
+        const content = new Uint8Array(2 * 1024 * 1024)
+        const brokenBy = (request: Effect.Effect<string, StoreError | "broken">) => Effect.orDie(Effect.flip(request))
+        const broken = sourceOf(content, 1_500_000)
+        const short = { bytes: content.length, read: sourceOf(content.subarray(0, 1_500_000)).read }
+        for (const md5 of [{}, { md5: createHash("md5").update(content).digest() }]) {
+          for (const onlyIf of [{}, { onlyIf: "absent" as const }]) {
+            const options = { ...md5, ...onlyIf }
+            assert.strictEqual(yield* brokenBy(store.put("a", broken, options)), "broken")
+            const error = yield* brokenBy(store.put("a", short, options))
+            assert.deepInclude(error, { isApplied: "no", operation: "put", key: "a" })
+            assert.strictEqual(error === "broken" ? error : error.reason._tag, "Corrupt")
+            assert.strictEqual(yield* reasonOf(store.get("a")), "NotFound")
+          }
+        }
+        const etag = yield* store.put("a", bytes("first"))
+        assert.strictEqual(yield* brokenBy(store.put("a", broken)), "broken")
+        assert.strictEqual((yield* store.get("a", { onlyIf: { etag } })).bytes.length, 5)
+        for (const wrong of [{}, { bytes: -1, read: broken.read }, { bytes: 5, read: "text" }]) {
+          assert.isTrue(isMistake(yield* Effect.exit(store.put("w", wrong as never))), JSON.stringify(wrong))
+        }
+      })
+  )
 
   ruling("gives the range that is asked for, as far as the object has it", (store) =>
     Effect.gen(function*() {

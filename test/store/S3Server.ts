@@ -98,7 +98,12 @@ export const startServer = (options: ServerOptions) =>
       })
       const answerTo = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
         const parts: Array<Buffer> = []
-        for await (const part of request) parts.push(part)
+        try {
+          for await (const part of request) parts.push(part)
+        } catch {
+          // Its sender has ended it before all of it was sent: it is no request.
+          return
+        }
         const body = Buffer.concat(parts)
         const { headers, method = "", url = "" } = request
         requests.push({ method, path: url, headers })

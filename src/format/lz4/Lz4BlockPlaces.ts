@@ -82,8 +82,8 @@ interface PassingPlaces {
   /** Takes the next bytes of the file. */
   readonly push: (bytes: Uint8Array) => void
   /**
-   * After the last byte: at most `blockPlacesMax` offsets, none when the file must be read from its first byte. The file
-   * is one frame and nothing else. It is not judged: who calls this proves it.
+   * After the last byte: at most `blockPlacesMax` offsets, none when the file must be read from its first byte. The
+   * file is one frame and nothing else. It is not judged: who calls this proves it.
    */
   readonly end: () => ReadonlyArray<number>
 }
@@ -123,11 +123,9 @@ export const makeBlockPlaces = (fileBytes: number): PassingPlaces => {
   }
 
   const step = (bytes: Uint8Array, offset: number): void => {
+    if (walk === undefined) return
     const field = new Uint8Array(word.buffer)
-    while (walk !== undefined && answer === "more" && walk.offset < offset + bytes.length) {
-      if (!gather(field, walk.offset, bytes, offset)) return
-      answer = walk.take(word.getUint32(0, true))
-    }
+    while (answer === "more" && gather(field, walk.offset, bytes, offset)) answer = walk.take(word.getUint32(0, true))
   }
 
   return {
