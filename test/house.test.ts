@@ -1,6 +1,6 @@
 /**
- * The structure of the house: which room may know which, no two files in a circle, nothing exported in vain. Each rule is
- * also seen to fail, on the real sources with one planted mistake.
+ * The structure of the house: which room may know which, no two files in a circle, nothing exported in vain. Each rule
+ * is also seen to fail, on the real sources with one planted mistake.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
@@ -24,8 +24,8 @@ const source = textsOf(["src"])
 const users = textsOf(["test", "bench", "examples"])
 
 /**
- * The rooms of a floor, each with the files and rooms in it, from the foundation up: a file imports from its own room and
- * from rooms before it. `.` stands for the files that lie in the floor itself and are not named.
+ * The rooms of a floor, each with the files and rooms in it, from the foundation up: a file imports from its own room
+ * and from rooms before it. `.` stands for the files that lie in the floor itself and are not named.
  */
 const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
   "src": [
@@ -41,6 +41,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "maintainer",
     "recorder",
     "consumer",
+    "state",
     "archive",
     "failover",
     "promise",
@@ -268,6 +269,7 @@ describe("the house", () => {
       "index.ts",
       "promise/index.ts",
       "s3/index.ts",
+      "state/index.ts",
       "testing/index.ts"
     ]
     for (const entry of entries.map((entry) => `src/${entry}`)) {

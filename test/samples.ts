@@ -1,7 +1,7 @@
 /**
- * Samples: what is drawn at random, and could be drawn without end. `npm test` plays each for a few seconds, but never fewer
- * cases than show something: every other one from seed 1 on, the others from a seed that nobody has seen. `npm run test:long`
- * plays each for minutes or hours, and goes on where the last long run ended.
+ * Samples: what is drawn at random, and could be drawn without end. `npm test` plays each for a few seconds, but never
+ * fewer cases than show something: every other one from seed 1 on, the others from a seed that nobody has seen. `npm
+ * run test:long` plays each for minutes or hours, and goes on where the last long run ended.
  *
  * A case that fails ends the test with its seed, and `EFFECT_WAL_SEED` plays that one alone.
  */
@@ -40,6 +40,7 @@ export const samples = {
   schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   judged: { file: "judges/independent", cases: "logs read by two readers", seconds: 0.5, atLeast: 10, weight: 2 },
+  stateCrashes: { file: "state/crashes", cases: "lives of state machines", seconds: 0.5, atLeast: 10, weight: 2 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 0.5, atLeast: 500 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
   locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 0.5, atLeast: 60 },

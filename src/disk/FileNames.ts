@@ -90,6 +90,28 @@ export const isPrivateOfLock = (fileName: string): boolean => {
   return isPrivateName(lock, fileName)
 }
 
+/** The name of a state machine: 1 to 48 of a-z, 0-9 and `-`. */
+export const statePattern = /^[a-z0-9][a-z0-9-]{0,47}$/
+
+/** A snapshot of a state machine, of the state after this event, see `SnapshotStore`. */
+export const snapshotName = (name: string, eventId: number): string =>
+  `wal_state_${name}_${String(eventId).padStart(16, "0")}.json`
+
+/** A snapshot of this state machine while it is written. */
+export const snapshotTemporaryName = (name: string): string => `wal_state_${name}.json.tmp`
+
+/** The state machine and the event of a snapshot; `undefined` for every other file. */
+export const snapshotIn = (fileName: string): { readonly name: string; readonly eventId: number } | undefined => {
+  const [, name = "", digits] = /^wal_state_([^_]+)_(\d{16})\.json$/.exec(fileName) ?? []
+  return statePattern.test(name) ? { name, eventId: Number(digits) } : undefined
+}
+
+/** Whether a name is that of a snapshot that was not written to its end. */
+export const isUnfinishedSnapshot = (fileName: string): boolean => {
+  const [, name = ""] = /^wal_state_([^_]+)\.json\.tmp$/.exec(fileName) ?? []
+  return statePattern.test(name)
+}
+
 /** Whether a name belongs to a lock: to its holder, to a process that takes it, or to one that died. */
 export const isLockName = (lock: string, name: string): boolean => name === lock || name.startsWith(`${lock}.`)
 
@@ -128,4 +150,5 @@ export const unfinishedNames: ReadonlyArray<string> = [
 /** Whether a name in a directory of segments is that of a file of ours which is no segment. */
 export const isOwnName = (name: string): boolean =>
   ownNames.has(name) || [lockName, backupLockName].some((lock) => isLockName(lock, name)) ||
-  positionIn(name) !== undefined || isUnfinishedPosition(name) || positionLockOf(name) !== undefined
+  positionIn(name) !== undefined || isUnfinishedPosition(name) || positionLockOf(name) !== undefined ||
+  snapshotIn(name) !== undefined || isUnfinishedSnapshot(name)

@@ -67,8 +67,8 @@ const Options = Schema.Struct({
  * - `log`: the name of the log in the store, as `Archive.layer` has it
  * - `directory`: where the log lies on this machine, as its own layer has it; with `naming`, if that is not the default
  * - `owner`: who records, for people. Default: the host and the process
- * - `every`: how long after one object of the tail the next may begin. Default: 0, at once. It is a price: each object is
- *   a request
+ * - `every`: how long after one object of the tail the next may begin. Default: 0, at once. It is a price: each object
+ *   is a request
  * - `renewEvery`: how often an owner shows in the manifest that it lives, and looks whether it still owns the log.
  *   Default: 5 seconds
  * - `settleMax`: how long the end of the layer waits until the tail has everything. Default: 30 seconds
@@ -115,12 +115,12 @@ export class Failover extends Context.Service<Failover, {
 const retrying = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])
 
 /**
- * Opens the log: claims it, fences whoever had it, and makes the directory say what the store says. The layer of the log,
- * and that of its archive, are to be provided with this one.
+ * Opens the log: claims it, fences whoever had it, and makes the directory say what the store says. The layer of the
+ * log, and that of its archive, are to be provided with this one.
  *
- * Fails with `ArchiveError` (`Fenced`) when another recorder was faster, with `DiskError` (`Held`) when a recorder of this
- * machine has the directory, and with `StoreError` when the store does not answer for a minute: nothing can be claimed
- * then.
+ * Fails with `ArchiveError` (`Fenced`) when another recorder was faster, with `DiskError` (`Held`) when a recorder of
+ * this machine has the directory, and with `StoreError` when the store does not answer for a minute: nothing can be
+ * claimed then.
  *
  * **Example** (A log that another machine can go on with)
  *

@@ -2,8 +2,8 @@
  * Opens a log, here or elsewhere:
  *
  * ```text
- * the directory is locked → the manifest is claimed with the next epoch (If-Match) → the tail is read, and a fence is put
- *   behind it (If-None-Match: *) → the manifest is looked at a second time → the directory is made to say the same
+ * the directory is locked → the manifest is claimed with the next epoch (If-Match) → the tail is read, and a fence is
+ *   put behind it (If-None-Match: *) → the manifest is looked at a second time → the directory is made to say the same
  * ```
  *
  * The second look is not a nicety. Whoever slept after the claim may find names of the tail free that a successor has

@@ -1,5 +1,6 @@
 /**
- * Brings what is durable on the local disk into the tail: the blocks of the segments, in order, as they lie in their files.
+ * Brings what is durable on the local disk into the tail: the blocks of the segments, in order, as they lie in their
+ * files.
  *
  * One object is on its way at a time, and what becomes durable meanwhile gathers for the next. Each continues the chain
  * of the one before. Where a file was written anew since, as after a sync that failed, a block does not, and then the

@@ -2,9 +2,9 @@
  * Waits beside the owner of a log, and opens the log when the owner shows no sign of life.
  *
  * An owner writes the manifest again every `renewEvery`. So a manifest that is the same version for longer has an owner
- * that is dead, frozen, or cut off from the store. The store tells whether it changed, and the time in between is elapsed
- * time of this machine: no clock on a wall counts, neither here, nor there, nor in the store. A standby that cannot reach
- * the store takes nothing over.
+ * that is dead, frozen, or cut off from the store. The store tells whether it changed, and the time in between is
+ * elapsed time of this machine: no clock on a wall counts, neither here, nor there, nor in the store. A standby that
+ * cannot reach the store takes nothing over.
  *
  * That it takes over too early costs a takeover and loses nothing: who owns a log is decided by the claim, and never by
  * time.

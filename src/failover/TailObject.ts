@@ -26,8 +26,8 @@
  * ```
  *
  * A **run** is a sequence of objects of one epoch that holds the blocks of the log from the beginning of a segment on,
- * without a gap. So the objects of a run put together are the beginning of each of its segments' files. A run ends where
- * another begins.
+ * without a gap. So the objects of a run put together are the beginning of each of its segments' files. A run ends
+ * where another begins.
  */
 import * as Effect from "effect/Effect"
 import { ArchiveError } from "../archive/ArchiveError.ts"

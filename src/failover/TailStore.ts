@@ -1,9 +1,9 @@
 /**
  * Reads and writes the objects of a log's tail.
  *
- * An object is put where nothing is. A lost answer, and a refusal, are looked up: no two objects are equal, so bytes that
- * are ours were put by this very request. What else stands there decides who owns the log: an object of a higher epoch
- * has fenced us.
+ * An object is put where nothing is. A lost answer, and a refusal, are looked up: no two objects are equal, so bytes
+ * that are ours were put by this very request. What else stands there decides who owns the log: an object of a higher
+ * epoch has fenced us.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"

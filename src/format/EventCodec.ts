@@ -20,6 +20,13 @@ export interface EventCodec<in out A, out Encoding = never, out Decoding = never
   readonly encode: (value: A) => Effect.Effect<Uint8Array, Schema.SchemaError, Encoding>
   /** The value; fails when the bytes are no JSON or do not fit the schema. */
   readonly decode: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError, Decoding>
+  /**
+   * As `decode`, for many events: it runs in the call, so what it returns is an `Exit` if the schema does nothing that
+   * takes time. The value keeps nothing of `bytes`.
+   *
+   * @internal
+   */
+  readonly decodeNow: (bytes: Uint8Array) => Effect.Effect<A, Schema.SchemaError, Decoding>
 }
 
 /**
@@ -49,19 +56,33 @@ export const make = <S extends Schema.Constraint>(
   schema: S
 ): EventCodec<S["Type"], S["EncodingServices"], S["DecodingServices"]> => {
   if (!Schema.isSchema(schema)) refuseArgument("schema", schema, "a schema")
-  const text = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const json = Schema.toCodecJson(schema)
+  const text = Schema.fromJsonString(json)
   const encodeText = Schema.encodeEffect(text)
   const decodeText = Schema.decodeEffect(text)
+  const decodeJson = Schema.decodeUnknownEffect(json)
   const encoder = new TextEncoder()
   const decoder = new TextDecoder()
+  // A TextDecoder refuses views on shared memory, and these may be.
+  const textOf = (bytes: Uint8Array): string =>
+    decoder.decode(types.isSharedArrayBuffer(bytes.buffer) ? bytes.slice() : bytes)
   return {
     encode: (value) => Effect.map(encodeText(value), (json) => encoder.encode(json)),
-    // A TextDecoder refuses views on shared memory, and these may be.
     decode: (bytes) =>
       Effect.suspend(() => {
         requireBytes("bytes", bytes)
-        return decodeText(decoder.decode(types.isSharedArrayBuffer(bytes.buffer) ? bytes.slice() : bytes))
-      })
+        return decodeText(textOf(bytes))
+      }),
+    decodeNow: (bytes) => {
+      const text = textOf(bytes)
+      let parsed: unknown
+      try {
+        parsed = JSON.parse(text)
+      } catch {
+        return decodeText(text)
+      }
+      return decodeJson(parsed)
+    }
   }
 }
 
@@ -71,4 +92,8 @@ export const make = <S extends Schema.Constraint>(
  * @since 0.1.0
  * @category constructors
  */
-export const bytes: EventCodec<Uint8Array> = { encode: Effect.succeed, decode: Effect.succeed }
+export const bytes: EventCodec<Uint8Array> = {
+  encode: Effect.succeed,
+  decode: Effect.succeed,
+  decodeNow: (bytes) => Effect.succeed(bytes.slice())
+}

@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { Disk, DiskError } from "../disk/Disk.ts"
+import type { EventCodec } from "../format/EventCodec.ts"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
 import type * as Replay from "../reading/Replay.ts"
@@ -152,6 +153,10 @@ export interface Log<in out Event, out Encoding = never, out Decoding = never> {
   readonly changes: Stream.Stream<Positions>
   /** What was found and done when the directory was opened. */
   readonly recovery: RecoveryReport
+  /** How its events become bytes. */
+  readonly codec: EventCodec<Event, Encoding, Decoding>
+  /** Where it is recorded. */
+  readonly disk: Disk["Service"]
   /** The untyped half. */
   readonly recorder: Recorder["Service"]
   readonly maintainer: SegmentMaintainer["Service"]

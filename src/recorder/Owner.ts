@@ -1,7 +1,8 @@
 /**
- * Ends the fiber that holds a log open when the log's maintainer is down, or another recorder has taken it over, as Effect's own modules end the fiber that
- * built a layer whose background work has ended (`RpcServer.makeProtocolWorkerRunner`). A layer that is built cannot
- * fail any more, and a fiber that only holds it open, as `Layer.launch` does, would hold it for ever.
+ * Ends the fiber that holds a log open when the log's maintainer is down, or another recorder has taken it over, as
+ * Effect's own modules end the fiber that built a layer whose background work has ended
+ * (`RpcServer.makeProtocolWorkerRunner`). A layer that is built cannot fail any more, and a fiber that only holds it
+ * open, as `Layer.launch` does, would hold it for ever.
  *
  * Layers that are merged, and those of a `ManagedRuntime`, are built by fibers of their own, which have ended then.
  * Nothing leads from those to the fiber that waits for them. Their owner is told by every commit, and may wait for

@@ -20,6 +20,7 @@
  *
  * @since 0.1.0
  */
+import type * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -135,6 +136,17 @@ export class Recorder extends Context.Service<Recorder, {
    * events; a larger one is refused with `TooLarge`.
    */
   readonly appendAll: (events: Iterable<Uint8Array>) => Effect.Effect<number, RecorderError>
+  /**
+   * As `appendAll`, for code that has decided what to append by what was appended before. In the turn of the append
+   * `isStale` is asked before it, and `onAppended` is called after it. Succeeds with false, and has appended nothing,
+   * when `isStale` said so.
+   *
+   * @internal
+   */
+  readonly appendAllUnless: (
+    events: Arr.NonEmptyReadonlyArray<Uint8Array>,
+    turn: { readonly isStale: () => boolean; readonly onAppended: () => void }
+  ) => Effect.Effect<boolean, RecorderError>
   /**
    * Appends one event after the other, any number of them, and waits for room where there is none; returns the id of
    * the last one (of the newest event when there were none). Those before one that is refused stay.
@@ -378,17 +390,39 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     return writer.lastEventId
   })
 
+  const appendBatch = (
+    events: ReadonlyArray<Uint8Array>,
+    attempt: () => number
+  ): Effect.Effect<number, RecorderError> => {
+    const eventId = isSampled() ? timed(attempt) : attempt()
+    if (eventId > 0) return Effect.succeed(eventId)
+    const refuseBatch = (refusal: number) => refuseAll(events, refusal)
+    return eventId === Refusal.Full ? appendLater(events.length, attempt, refuseBatch) : refuseBatch(eventId)
+  }
+
   const appendAll = (given: Iterable<Uint8Array>): Effect.Effect<number, RecorderError> =>
     Effect.suspend(() => {
       requireList("events", given)
       // What is no array may give views on memory that it uses again.
       const events = Array.isArray(given) ? given : Array.from(given, copyOf)
       if (events.length === 0) return Effect.succeed(writer.lastEventId)
-      const attempt = () => writer.appendAllUnsafe(events)
-      const eventId = isSampled() ? timed(attempt) : attempt()
-      if (eventId > 0) return Effect.succeed(eventId)
-      const refuseBatch = (refusal: number) => refuseAll(events, refusal)
-      return eventId === Refusal.Full ? appendLater(events.length, attempt, refuseBatch) : refuseBatch(eventId)
+      return appendBatch(events, () => writer.appendAllUnsafe(events))
+    })
+
+  const appendAllUnless: Recorder["Service"]["appendAllUnless"] = (events, { isStale, onAppended }) =>
+    Effect.suspend(() => {
+      let isAppended = false
+      const attempt = () => {
+        // Something has been appended then, so the id is none of a refusal, and ends the attempts.
+        if (isStale()) return writer.lastEventId
+        const eventId = writer.appendAllUnsafe(events)
+        if (eventId > 0) {
+          isAppended = true
+          onAppended()
+        }
+        return eventId
+      }
+      return Effect.map(appendBatch(events, attempt), () => isAppended)
     })
 
   const isAsked = options.commit === "onCommit"
@@ -459,6 +493,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     writer,
     append,
     appendAll,
+    appendAllUnless,
     appendEach,
     commit,
     commitTo,

@@ -172,8 +172,8 @@ export class Unencodable
 }
 
 /**
- * Another recorder has taken this log over. Nothing more is acknowledged here: what was appended and not acknowledged may
- * or may not be a part of the log. With `effect-wal/failover` only.
+ * Another recorder has taken this log over. Nothing more is acknowledged here: what was appended and not acknowledged
+ * may or may not be a part of the log. With `effect-wal/failover` only.
  *
  * @since 0.1.0
  * @category reasons

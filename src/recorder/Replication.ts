@@ -25,7 +25,10 @@ export class Replication extends Context.Service<Replication, {
   readonly directory: string
   /** 16 bytes: what a log that begins now is known by. */
   readonly walId: Uint8Array
-  /** Begins to replicate what becomes durable. Every step forward rings the arena's `durable` doorbell, and so does the end. */
+  /**
+   * Begins to replicate what becomes durable. Every step forward rings the arena's `durable` doorbell, and so does the
+   * end.
+   */
   readonly begin: (log: ReplicatedLog) => Effect.Effect<void>
   /** Every event up to this one is in both places. */
   readonly replicatedUnsafe: () => number

@@ -145,6 +145,8 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
     positions: recorder.positions,
     changes: recorder.changes,
     recovery: recorder.recovery,
+    codec,
+    disk,
     recorder,
     maintainer,
     telemetry,

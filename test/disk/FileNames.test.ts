@@ -10,12 +10,17 @@ describe("the names of our own files", () => {
     isPrivateName,
     isPrivateOfLock,
     isUnfinishedPosition,
+    isUnfinishedSnapshot,
     positionIn,
     positionLockName,
     positionName,
     positionPattern: _,
     positionTemporaryName,
     repairReportName,
+    snapshotIn,
+    snapshotName,
+    snapshotTemporaryName,
+    statePattern: __,
     ...names
   } = FileNames
 
@@ -56,6 +61,24 @@ describe("the names of our own files", () => {
       assert.isFalse(isOwnName(positionName(name)), name)
       assert.isFalse(isOwnName(positionLockName(name)), name)
     }
+  })
+
+  it("tell the snapshots of state machines apart, and from what else has a name like theirs", () => {
+    for (const name of ["state", "a", "0", "cluster-messages", "a".repeat(48)]) {
+      for (const eventId of [0, 1, Number.MAX_SAFE_INTEGER]) {
+        assert.deepStrictEqual(snapshotIn(snapshotName(name, eventId)), { name, eventId })
+        assert.isTrue(isOwnName(snapshotName(name, eventId)))
+        assert.isFalse(isUnfinishedSnapshot(snapshotName(name, eventId)))
+      }
+      assert.isTrue(isUnfinishedSnapshot(snapshotTemporaryName(name)))
+      assert.isTrue(isOwnName(snapshotTemporaryName(name)))
+      assert.isUndefined(snapshotIn(snapshotTemporaryName(name)))
+    }
+    for (const name of ["", ".", "-a", "A", "a_b", "a/b", "\u001b", "a".repeat(49)]) {
+      assert.isFalse(isOwnName(snapshotName(name, 1)), name)
+      assert.isFalse(isOwnName(snapshotTemporaryName(name)), name)
+    }
+    assert.isFalse(isOwnName("wal_state_state_1.json"))
   })
 
   it("are never those of a segment", () => {

@@ -28,6 +28,7 @@ describe("the front door", () => {
       "./consumer",
       "./failover",
       "./s3",
+      "./state",
       "./testing",
       "./promise",
       "./maintainerThread",

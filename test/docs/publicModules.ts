@@ -10,14 +10,15 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
+  "failover/index.ts",
   "s3/index.ts",
+  "state/index.ts",
   "testing/index.ts"
 ].filter((file) => existsSync(join(source, file)))
 
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [
   { name: "consumer", file: "consumer/index.ts" },
-  { name: "failover", file: "failover/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
 ]

@@ -20,7 +20,7 @@
 import * as Effect from "effect/Effect"
 import { Disk } from "../../disk/Disk.ts"
 import { removeName } from "../../disk/DurableNames.ts"
-import { isPrivateOfLock, isUnfinishedPosition, unfinishedNames } from "../../disk/FileNames.ts"
+import { isPrivateOfLock, isUnfinishedPosition, isUnfinishedSnapshot, unfinishedNames } from "../../disk/FileNames.ts"
 import { nameIn, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry } from "../../disk/SegmentDirectory.ts"
 import { readHeader } from "../../reading/segment/SegmentReader.ts"
@@ -68,7 +68,8 @@ export const reconcile = Effect.fn("SegmentMaintainer.reconcile")(
       }
     }
     for (const name of listing.foreign) {
-      const isUnfinished = (unfinishedNames.includes(name) || isUnfinishedPosition(name)) && writer === "ours"
+      const isUnfinished = writer === "ours" &&
+        (unfinishedNames.includes(name) || isUnfinishedPosition(name) || isUnfinishedSnapshot(name))
       // Its owner may still run, as one that takes the lock in vain, or verifies, and remove the file first.
       if (isUnfinished || isPrivateOfLock(name)) {
         yield* Effect.catchReason(remove(directory.pathOf(name)), "DiskError", "NotFound", () => Effect.void)

@@ -1,0 +1,24 @@
+/** A state machine on a machine that loses power at any operation. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import { playSample, samples } from "../samples.ts"
+import { plantedStateBugs, play } from "./simulation.ts"
+
+const run = (seed: number, seams?: Parameters<typeof play>[1]) =>
+  Effect.runPromise(Effect.provide(play(seed, seams), TestClock.layer()))
+
+describe("a state machine whose power goes off at any operation", () => {
+  it("has what it has answered, in order and in whole batches, also when its newest snapshot is damaged", async ({ annotate }) => {
+    const played = await playSample("stateCrashes", annotate, async (seed) => {
+      const wrong = await run(seed)
+      if (wrong !== undefined) throw new Error(wrong)
+    })
+    assert.isAtLeast(played, samples.stateCrashes.atLeast)
+  })
+
+  it.each(plantedStateBugs)("is found out when $name", async ({ seams, seedFirst = 1 }) => {
+    for (let seed = seedFirst; seed < seedFirst + 20; seed++) if (await run(seed, seams) !== undefined) return
+    assert.fail("20 seeds did not find it")
+  })
+})
