@@ -69,6 +69,39 @@ export const silence: (options: StandbyOptions) => Effect.Effect<void, never, Ob
 /**
  * A layer that is built when the log shows no owner. Give it the layers of the recorder, `Failover.layer` among them.
  *
+ * **Example** (Taking over)
+ *
+ * ```ts
+ * import { Console, Effect, Layer } from "effect"
+ * import { NodeDisk, Wal } from "effect-wal"
+ * import { Archive, DirectoryStore } from "effect-wal/archive"
+ * import { Failover, Standby } from "effect-wal/failover"
+ * import { mkdirSync } from "node:fs"
+ *
+ * mkdirSync("./store")
+ *
+ * class Orders extends Wal.Service<Orders>()("app/Orders") {}
+ *
+ * const directory = "./orders"
+ *
+ * const OrdersLive = Archive.layer({ log: "orders" }).pipe(
+ *   Layer.provide(Orders.parts),
+ *   Layer.provideMerge(Orders.layer({ directory, onArchiveBehind: "keep", acknowledge: "replicated" })),
+ *   Layer.provide(Failover.layer({ log: "orders", directory }))
+ * )
+ *
+ * const StandingBy = Standby.layer({ log: "orders" }, OrdersLive).pipe(
+ *   Layer.provide(DirectoryStore.layer({ directory: "./store" })),
+ *   Layer.provide(NodeDisk.layer)
+ * )
+ *
+ * const program = Effect.flatMap(Orders, ({ appendDurable }) => appendDurable(Buffer.from("hello")))
+ *
+ * // Nobody has it, so there is nothing to wait for.
+ * const id = await Effect.runPromise(Effect.provide(program, StandingBy))
+ * await Effect.runPromise(Console.log(id)) // => 1
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

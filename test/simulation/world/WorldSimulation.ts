@@ -255,7 +255,7 @@ class Simulation {
         yield* Effect.suspend(() => this.#happen(machine))
         yield* Effect.sleep(random.chance(0.5) ? random.below(200) : random.below(20_000))
       }
-      yield* this.#end
+      yield* this.#end()
     })
   )
 
@@ -515,8 +515,8 @@ class Simulation {
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Everything works. A machine that has nothing takes over, and then those that had it before. */
-  readonly #end = Effect.suspend(() =>
-    Effect.gen({ self: this }, function*() {
+  #end(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
       this.#trace.add("everything is healed")
       this.#isHealthy = true
       yield* Effect.andThen(this.#store.heal, this.#store.setAway(false))
@@ -526,7 +526,7 @@ class Simulation {
       }
       for (const machine of [this.#addMachine(), ...this.#machines]) yield* this.#recordsOn(machine)
     })
-  )
+  }
 
   /** A sleeper that opens the log when it wakes takes it once more. Nobody else does. */
   #recordsOn(machine: Machine): Effect.Effect<void> {

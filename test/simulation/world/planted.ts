@@ -72,7 +72,7 @@ export const plantedWorldBugs: ReadonlyArray<PlantedWorldBug> = [
     seedFirst: 3,
     acknowledge: "local"
   },
-  { name: "the manifest is not looked at a second time", seedsMax: 1, seedFirst: 117, seam: withoutSecondLook },
+  { name: "the manifest is not looked at a second time", seedsMax: 400, seam: withoutSecondLook },
   {
     name: "no fence is put",
     seedsMax: 1,
