@@ -354,6 +354,10 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const detail = `its wal_id is ${found.manifest.walId}, here it is ${walId}`
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
+    if (found?.manifest.tailFrom !== undefined && ownership === undefined) {
+      const detail = "it is replicated, and this recorder was not opened for that: provide Failover.layer"
+      return yield* new ArchiveError({ reason: new Fenced({ detail }), key })
+    }
     // Whoever opened the log for failover has compared every byte.
     if (found !== undefined && ownership === undefined) yield* local.confirm(found.manifest, manifests)
     const { checksMd5 } = yield* probe(store)

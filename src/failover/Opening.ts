@@ -104,13 +104,16 @@ export const open = Effect.fnUntraced(function*(directory: SegmentDirectory, log
       times: claimsMax,
       while: (error) =>
         error._tag === "ArchiveError" && (error.reason._tag === "Outdated" || error.reason._tag === "Fenced")
-    })
+    }),
+    Effect.retry(retrying)
   )
   const claimed = (yield* claim).manifest
   const { epoch } = claimed
 
   const fenced = Effect.gen(function*() {
-    const objects: Array<TailObject> = [...yield* tail.from(claimed.tailFrom ?? firstNumber)]
+    const objects: Array<TailObject> = [
+      ...yield* Effect.retry(tail.from(claimed.tailFrom ?? firstNumber), retrying)
+    ]
     while (true) {
       const number = (claimed.tailFrom ?? firstNumber) + objects.length
       const newest = objects.at(-1)

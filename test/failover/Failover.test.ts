@@ -192,6 +192,28 @@ describe("a machine that returns", () => {
     }))
 })
 
+describe("a recorder that was not opened for failover", () => {
+  it.effect("does not archive a log that is replicated: it may lack what the tail has", () =>
+    Effect.gen(function*() {
+      const store = yield* SimulatedStore.make({ seed: 1 })
+      const machine = yield* makeMachine(store)
+      const first = yield* start(machine)
+      yield* append(first.recorder, "one")
+      yield* first.close
+      const plain = Archive.layer({ log, settleMax: 0 }).pipe(
+        Layer.provideMerge(Wal.layer({ directory, onArchiveBehind: "keep" })),
+        Layer.provide(foundationOf(machine))
+      )
+      const { close, context } = yield* whileClockTurns(open(plain))
+      yield* append(Context.get(context, Recorder), "another")
+      const archive = Context.get(context, Archive.Archive)
+      yield* whileClockTurns(Effect.exit(archive.settle))
+      const { problem, state } = yield* archive.status
+      assert.strictEqual(state, "fenced", problem)
+      yield* whileClockTurns(close)
+    }))
+})
+
 describe("a store that is away", () => {
   it.effect("holds replicated commits back and says so, while the local disk goes on", () =>
     Effect.gen(function*() {
