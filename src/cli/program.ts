@@ -31,6 +31,7 @@ import { record } from "./commands/record.ts"
 import { repair } from "./commands/repair.ts"
 import { replay } from "./commands/replay.ts"
 import { stats } from "./commands/stats.ts"
+import { takeOver } from "./commands/takeOver.ts"
 import { top } from "./commands/top.ts"
 import { verify } from "./commands/verify.ts"
 import { directoryFlagNames } from "./flags/flags.ts"
@@ -52,6 +53,7 @@ export const command = Command.make("effect-wal").pipe(
     exportEvents,
     backup,
     archive,
+    takeOver,
     consumers,
     maintain,
     free,

@@ -57,7 +57,8 @@ describe("a reader that goes away", () => {
     [0, "record", "--dir", at("new"), "--acks", "--json"],
     [0, "free", "--dir", at("log"), "--before", "2"],
     [0, "maintain", "--dir", at("log"), "--max-segments", "2"],
-    [0, "archive", "push", "--archive", `file://${at("store")}/log`, "--dir", at("pushed")]
+    [0, "archive", "push", "--archive", `file://${at("store")}/log`, "--dir", at("pushed")],
+    [0, "take-over", "--archive", `file://${at("store")}/log`, "--dir", at("taken")]
   ]
 
   it.live("ends every command quietly; what is wrong still ends with 1", () =>
@@ -130,7 +131,7 @@ describe("a signal", () => {
         })), { concurrency: 2 })
       assert.deepStrictEqual(readdirSync(at(".")), ["log"])
       // Those have something to finish, or are several; their own tests end them.
-      const others = ["archive", "doctor", "maintain", "record", "top"]
+      const others = ["archive", "doctor", "maintain", "record", "take-over", "top"]
       assert.deepStrictEqual([...commands.map(([name = ""]) => name), ...others].sort(), names)
     }))
 
