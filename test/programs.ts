@@ -12,6 +12,8 @@ export const sources = {
   ...packagePrograms,
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
+  consuming: "test/faults/consuming.ts",
+  clusterVictim: "test/faults/clusterVictim.ts",
   lockHolder: "test/disk/lockHolder.ts",
   openings: "test/recorder/openings.ts",
   manyLogs: "test/recorder/manyLogs.ts"

@@ -30,6 +30,13 @@ export const samples = {
     atLeast: 12,
     weight: 4
   },
+  consumedSimulation: {
+    file: "simulation/consumers/consumedSimulation",
+    cases: "simulated runs with consumers",
+    seconds: 1,
+    atLeast: 12,
+    weight: 4
+  },
   worldSimulation: {
     file: "simulation/world/worldSimulation",
     cases: "worlds of machines with one store",

@@ -12,6 +12,7 @@ const modules = [
   "sustained",
   "replay",
   "archive",
+  "cluster",
   "ring",
   "telemetry",
   "memory",

@@ -76,13 +76,13 @@ import type { Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
 import { Ownership } from "./Ownership.ts"
-import { ProofMemory } from "./SegmentCheck.ts"
-import { upload } from "./SegmentUpload.ts"
+import { upload, UploadMemory } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
 /**
- * What an upload has in memory at most, with what waits for the collector: pieces of what is sent, read back and
- * proved. Short segments take less.
+ * What an upload of a cold file has in memory at most, with what waits for the collector: pieces that are sent, read
+ * back and proved. Short segments take less. A long one that is still hot goes alone, because its pieces are
+ * compressed, too.
  */
 const uploadBytesMax = 8 * 1024 * 1024
 
@@ -300,13 +300,13 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const outcome = yield* Latch.make()
   const oneAtATime = Semaphore.makeUnsafe(1)
   const memory = Semaphore.makeUnsafe(bytesUnderWayMax)
-  /** Memory that proofs have used, for those that come. */
-  const proofMemories: Array<ProofMemory> = []
-  const withProofMemory = <A, E, R>(use: (memory: ProofMemory) => Effect.Effect<A, E, R>) =>
+  /** Memory that uploads have used, for those that come. */
+  const uploadMemories: Array<UploadMemory> = []
+  const withUploadMemory = <A, E, R>(use: (memory: UploadMemory) => Effect.Effect<A, E, R>) =>
     Effect.suspend(() => {
-      const proofMemory = proofMemories.pop() ?? new ProofMemory()
+      const uploadMemory = uploadMemories.pop() ?? new UploadMemory()
       // After an interruption the disk may still fill it.
-      return Effect.tap(use(proofMemory), () => Effect.sync(() => proofMemories.push(proofMemory)))
+      return Effect.tap(use(uploadMemory), () => Effect.sync(() => uploadMemories.push(uploadMemory)))
     })
 
   const livedSeconds = Effect.map(
@@ -421,9 +421,11 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     if (candidate._tag === "Hole") return holeRow(index, candidate.hole, lived)
     const target = { directory, log, naming: manifest.naming, epoch, proof }
     const startNanos = telemetry.nowNanos()
-    const uploaded = yield* withProofMemory((proofMemory) => upload(target, index, lived, proofMemory)).pipe(
+    const uploaded = yield* withUploadMemory((uploadMemory) => upload(target, index, lived, uploadMemory)).pipe(
       Effect.onExit((exit) => Effect.sync(() => telemetry.onArchival(Exit.isSuccess(exit), startNanos))),
-      memory.withPermits(Math.min(uploadBytesMax, Math.max(1, 2 * candidate.bytes))),
+      memory.withPermits(
+        Math.min(candidate.isHot ? bytesUnderWayMax : uploadBytesMax, Math.max(1, 2 * candidate.bytes))
+      ),
       Effect.catchTag(
         "SegmentCorrupt",
         (error) =>
@@ -468,7 +470,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const { manifest } = before
       const next = yield* local.candidates(manifest.nextIndex)
       if (next.length === 0) {
-        proofMemories.length = 0
+        uploadMemories.length = 0
         return
       }
       const results = yield* Effect.forEach(

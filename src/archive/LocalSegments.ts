@@ -24,6 +24,7 @@ export type Candidate =
     readonly _tag: "Segment"
     readonly index: number
     readonly bytes: number
+    readonly isHot: boolean
     readonly hole: AcknowledgedHole | undefined
   }
   | { readonly _tag: "Hole"; readonly index: number; readonly hole: AcknowledgedHole }
@@ -116,7 +117,7 @@ export const makeLocalSegments = (
       const hole = holes.find((hole) => hole.firstSegmentIndex <= index && index <= hole.lastSegmentIndex)
       if (entry.segmentIndex === index) {
         if (entry.state === "open") break
-        found.push({ _tag: "Segment", index, bytes: entry.bytes, hole })
+        found.push({ _tag: "Segment", index, bytes: entry.bytes, isHot: entry.isHot, hole })
         position++
       } else if (hole !== undefined) found.push({ _tag: "Hole", index, hole })
       else found.push({ _tag: "Missing", index, next: entry.segmentIndex })

@@ -16,7 +16,7 @@ import { blockChunks, frameEnd, frameHeader, pieceBytes } from "../format/lz4/Lz
 import { isSegmentFault } from "../format/SegmentFault.ts"
 import { makeXxh32, makeXxh64 } from "../internal/xxh64.ts"
 import { Compressor, settle } from "../maintainer/Compressor.ts"
-import { keepPiece, takePiece } from "../maintainer/compressor/PieceMemory.ts"
+import { compressedBytesMax, keepPiece, takePiece } from "../maintainer/compressor/PieceMemory.ts"
 import { corrupt } from "../reading/segment/SegmentCorrupt.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { makeMd5 } from "../store/Md5.ts"
@@ -30,6 +30,14 @@ import type { ProvedContent, StoredFacts } from "./SegmentCheck.ts"
 
 /** So much of a frame that is made on the way stays in memory until it is sent. */
 const keptBytesMax = 2 * 1024 * 1024
+
+/** The memory of one copy, which serves one after the other. A cold file as it is needs none. */
+export class CopyMemory {
+  /** The beginning of a frame. */
+  kept = new Uint8Array(0)
+  /** The block that was made again last. */
+  block = new Uint8Array(0)
+}
 
 /** A copy, as it is sent. */
 export interface SegmentCopy extends ObjectSource<DiskError | ArchiveError> {
@@ -52,7 +60,11 @@ interface MadeFrame {
  * Opens the copy of a closed segment, in whatever form it stands now, for as long as the scope lives. `undefined` when
  * it is in none.
  */
-export const openCopy = Effect.fnUntraced(function*(directory: SegmentDirectory, segmentIndex: number) {
+export const openCopy = Effect.fnUntraced(function*(
+  directory: SegmentDirectory,
+  segmentIndex: number,
+  memory: CopyMemory
+) {
   const files: ReadonlyArray<SegmentFile> = [
     { segmentIndex, path: directory.coldPath(segmentIndex, "frame"), form: "cold", compression: "frame" },
     { segmentIndex, path: directory.coldPath(segmentIndex, "block"), form: "cold", compression: "block" },
@@ -60,7 +72,7 @@ export const openCopy = Effect.fnUntraced(function*(directory: SegmentDirectory,
   ]
   // A freeze may end between two looks: then the cold file is there at the second.
   for (const file of [...files, ...files.slice(0, 2)]) {
-    const copy = yield* (file.form === "hot" ? frameOf(file) : asItIs(file)).pipe(
+    const copy = yield* (file.form === "hot" ? frameOf(file, memory) : asItIs(file)).pipe(
       Effect.catchReason("DiskError", "NotFound", () => Effect.succeed(undefined))
     )
     if (copy !== undefined) return copy
@@ -68,7 +80,8 @@ export const openCopy = Effect.fnUntraced(function*(directory: SegmentDirectory,
   return undefined
 }) satisfies (
   directory: SegmentDirectory,
-  segmentIndex: number
+  segmentIndex: number,
+  memory: CopyMemory
 ) => Effect.Effect<SegmentCopy | undefined, DiskError | SegmentCorrupt | ArchiveError, Disk | Scope.Scope>
 
 const asItIs = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
@@ -91,7 +104,7 @@ interface FramePart {
 }
 
 /** The frame of a hot file, as a freeze makes it. */
-const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return<
+const frameOf = Effect.fnUntraced(function*(file: SegmentFile, memory: CopyMemory): Effect.fn.Return<
   SegmentCopy,
   DiskError | SegmentCorrupt | ArchiveError,
   Disk | Scope.Scope
@@ -103,10 +116,13 @@ const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return
   const [contentHash, storedHash, md5] = [makeXxh32(), makeXxh64(), makeMd5()]
   const parts: Array<FramePart> = []
   let bytes = 0
+  const keptBytes = Math.min(keptBytesMax, compressedBytesMax(wholeBytes))
+  if (memory.kept.length < keptBytes) memory.kept = new Uint8Array(keptBytes)
   const add = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
     const part = { offset: bytes, bytes: lengthOf(chunks) }
     bytes += part.bytes
-    parts.push({ ...part, kept: bytes <= keptBytesMax ? joined(chunks, new Uint8Array(part.bytes)) : undefined })
+    const isKept = bytes <= keptBytes
+    parts.push({ ...part, kept: isKept ? joined(chunks, memory.kept.subarray(part.offset, bytes)) : undefined })
     for (const chunk of chunks) {
       storedHash.update(chunk)
       yield* md5.update(chunk)
@@ -127,23 +143,24 @@ const frameOf = Effect.fnUntraced(function*(file: SegmentFile): Effect.fn.Return
   const blocks = parts.slice(1, -1)
   const places = blocks.length > blockPlacesMax ? [] : blocks.map(({ offset }) => offset)
 
-  /** The block that was made again last. */
-  let again = { at: 0, bytes: new Uint8Array(0) }
+  /** Which block was made again last, and how long it is. */
+  let again = { at: 0, bytes: 0 }
   const read: SegmentCopy["read"] = Effect.fnUntraced(function*(target, offset) {
     const at = parts.findLastIndex((part) => part.offset <= offset)
     const part = parts[at]!
     const here = at === parts.length - 1 ? end : part.kept
     if (here === undefined && again.at !== at) {
-      const { buffer } = again.bytes
       yield* withBlock((at - 1) * pieceBytes, () => Effect.void, (chunks) =>
         Effect.sync(() => {
-          const bytes = lengthOf(chunks)
-          const memory = new Uint8Array(buffer.byteLength < bytes ? new ArrayBuffer(blockBytesMax) : buffer)
-          joined(chunks, memory)
-          again = { at, bytes: memory.subarray(0, bytes) }
+          if (memory.block.length === 0) memory.block = new Uint8Array(blockBytesMax)
+          joined(chunks, memory.block)
+          again = { at, bytes: lengthOf(chunks) }
         }))
     }
-    const given = (here ?? again.bytes).subarray(offset - part.offset, offset - part.offset + target.length)
+    const given = (here ?? memory.block.subarray(0, again.bytes)).subarray(
+      offset - part.offset,
+      offset - part.offset + target.length
+    )
     target.set(given)
     return given.length
   })

@@ -29,11 +29,19 @@ import { ArchiveError } from "./ArchiveError.ts"
 import { BadSegment, Different, NotProved } from "./ArchiveReason.ts"
 import { segmentKey, thinPlaces } from "./Manifest.ts"
 import type { SegmentRow } from "./Manifest.ts"
-import { observed, prove } from "./SegmentCheck.ts"
-import type { ProofMemory, ProvedContent, StoredFacts } from "./SegmentCheck.ts"
-import { openCopy } from "./SegmentCopy.ts"
+import { observed, ProofMemory, prove } from "./SegmentCheck.ts"
+import type { ProvedContent, StoredFacts } from "./SegmentCheck.ts"
+import { CopyMemory, openCopy } from "./SegmentCopy.ts"
 import type { SegmentCopy } from "./SegmentCopy.ts"
 import { storedSource } from "./StoredSegment.ts"
+
+/** The memory of one upload, which serves one after the other. */
+export class UploadMemory {
+  readonly proof = new ProofMemory()
+  readonly copy = new CopyMemory()
+  /** Of a cold file, what is compared with what was read back. */
+  own = new Uint8Array(0)
+}
 
 /** Where segments go. */
 export interface UploadTarget {
@@ -61,7 +69,7 @@ export const upload = (
   target: UploadTarget,
   segmentIndex: number,
   livedSeconds: number,
-  memory: ProofMemory
+  memory: UploadMemory
 ): Effect.Effect<Uploaded, UploadFailure, ObjectStore | Disk> =>
   Effect.scoped(uploadOpen(target, segmentIndex, livedSeconds, memory))
 
@@ -69,11 +77,11 @@ const uploadOpen = Effect.fnUntraced(function*(
   target: UploadTarget,
   segmentIndex: number,
   livedSeconds: number,
-  memory: ProofMemory
+  memory: UploadMemory
 ): Effect.fn.Return<Uploaded, UploadFailure, ObjectStore | Disk | Scope.Scope> {
   const store = yield* ObjectStore
   const { directory, epoch, log, naming, proof } = target
-  const copy = yield* openCopy(directory, segmentIndex)
+  const copy = yield* openCopy(directory, segmentIndex, memory.copy)
   if (copy === undefined) {
     const detail = `segment ${segmentIndex} is not there`
     return yield* new ArchiveError({ reason: new BadSegment({ detail }), key: directory.path })
@@ -102,7 +110,7 @@ const uploadOpen = Effect.fnUntraced(function*(
   const local = Effect.suspend(() => {
     if (copy.made !== undefined) return Effect.succeed(copy.made)
     const passing = observed(copy)
-    return prove(copy.file, passing, memory).pipe(
+    return prove(copy.file, passing, memory.proof).pipe(
       Effect.map((content) => ({ content, stored: passing.end() })),
       Effect.tapErrorTag("SegmentCorrupt", () => Effect.ignore(store.remove([key])))
     )
@@ -127,16 +135,20 @@ const uploadOpen = Effect.fnUntraced(function*(
       // A lost answer, and nothing is there: the next attempt writes it.
       Effect.catchReason("StoreError", "NotFound", () => Effect.fail(written.failure))
     )
-  const back = compared(observed(storedSource(store, key, { bytes, etag })), copy)
+  const back = compared(observed(storedSource(store, key, { bytes, etag })), copy, memory)
   const file: SegmentFile = { ...copy.file, path: key, form: "cold", compression: compressionOf(copy) }
-  const proved = yield* Effect.catchTag(prove(file, back, memory), "SegmentCorrupt", (error) =>
-    Effect.gen(function*() {
-      // Perhaps the local file is what no reader accepts; then it is not sent again.
-      yield* local
-      yield* store.put(key, copy, { onlyIf: { etag }, ...md5 })
-      const detail = `${error.message}; it is written again`
-      return yield* new ArchiveError({ reason: new NotProved({ detail }), key, cause: error })
-    }))
+  const proved = yield* Effect.catchTag(
+    prove(file, back, memory.proof),
+    "SegmentCorrupt",
+    (error) =>
+      Effect.gen(function*() {
+        // Perhaps the local file is what no reader accepts; then it is not sent again.
+        yield* local
+        yield* store.put(key, copy, { onlyIf: { etag }, ...md5 })
+        const detail = `${error.message}; it is written again`
+        return yield* new ArchiveError({ reason: new NotProved({ detail }), key, cause: error })
+      })
+  )
   const stored = back.end()
   // A cold file and the same bytes read back are decoded and proved once, for both.
   if (back.isSame()) return uploaded(stored, etag, proved)
@@ -152,14 +164,13 @@ const uploadOpen = Effect.fnUntraced(function*(
 /**
  * What was read back, compared with the cold file that was sent. A frame that was made on the way is not made again.
  */
-const compared = <E>(back: ReturnType<typeof observed<E>>, copy: SegmentCopy) => {
+const compared = <E>(back: ReturnType<typeof observed<E>>, copy: SegmentCopy, memory: UploadMemory) => {
   let isSame = copy.made === undefined && copy.bytes === back.bytes
-  let own = new Uint8Array(0)
   const read: ObjectSource<E | DiskError | ArchiveError>["read"] = Effect.fnUntraced(function*(target, offset) {
     const count = yield* back.read(target, offset)
     if (isSame) {
-      if (own.length < count) own = new Uint8Array(target.length)
-      const here = own.subarray(0, count)
+      if (memory.own.length < count) memory.own = new Uint8Array(target.length)
+      const here = memory.own.subarray(0, count)
       isSame = (yield* readFully(copy, here, offset)) === count &&
         Buffer.compare(here, target.subarray(0, count)) === 0
     }

@@ -30,6 +30,7 @@ import { maintain } from "./commands/maintain.ts"
 import { record } from "./commands/record.ts"
 import { repair } from "./commands/repair.ts"
 import { replay } from "./commands/replay.ts"
+import { serve } from "./commands/serve.ts"
 import { stats } from "./commands/stats.ts"
 import { takeOver } from "./commands/takeOver.ts"
 import { top } from "./commands/top.ts"
@@ -60,6 +61,7 @@ export const command = Command.make("effect-wal").pipe(
     stats,
     check,
     top,
+    serve,
     doctor
   ])
 )

@@ -2,8 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { segmentKey, thinPlaces } from "../../src/archive/Manifest.ts"
-import { ProofMemory } from "../../src/archive/SegmentCheck.ts"
-import { upload } from "../../src/archive/SegmentUpload.ts"
+import { upload, UploadMemory } from "../../src/archive/SegmentUpload.ts"
 import type { UploadTarget } from "../../src/archive/SegmentUpload.ts"
 import { Disk } from "../../src/disk/Disk.ts"
 import { pathIn, SegmentDirectory } from "../../src/disk/SegmentDirectory.ts"
@@ -49,7 +48,7 @@ const machine = Effect.fnUntraced(function*(file: NamedFile) {
   const simulated = yield* SimulatedStore.make({ seed: 1 })
   const onDisk = Effect.provideService(Disk, disk)
   yield* onDisk(Effect.andThen(disk.makeDirectory(directory), put(pathIn(directory, file.name), file.bytes)))
-  const memory = new ProofMemory()
+  const memory = new UploadMemory()
   let compressions = 0
   const compressor = {
     ...blocking,

@@ -174,6 +174,8 @@ describe("errors and warnings, each one line with the code and the words of the 
         record("a line\nand another", {}, "--dir", at("claimed"), "--framing", "length-prefixed"),
         record("\x01\0\0\0a\x05\0\0\0b", {}, "--dir", at("cut"), "--framing", "length-prefixed"),
         record("a\n", {}, "--dir", at("new"), "--metrics", String(yield* takenPort)),
+        effectWal(["serve", "--dir", at("log"), "--port", String(yield* takenPort)]),
+        effectWal(["serve", "--dir", at("log"), "--host", "0.0.0.0"]),
         effectWal(["inspect", "--dir", at("log")], "", { shell: "exec \"$@\" > /dev/full" })
       )
       assert.strictEqual((yield* here("replay", "--dir", at("lines"))).stdout, "a\nb\n")
@@ -387,6 +389,9 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["check", "--max-lag", "1y"], "a duration as in 30s, 12h or 7d"],
         [["grep", "a", "--max", "0"], "a number from 1"],
         [["record", "--metrics", "70000"], "a port from 0 to 65535"],
+        [["serve", "--port", "70000"], "a port from 0 to 65535"],
+        [["serve", "--host", "http://a"], "an address of this machine, as in 127.0.0.1"],
+        [["serve", "--token", ""], "a token, as from openssl rand -hex 16"],
         [["record", "--on-long-line", "cut"], "\"fail\" | \"skip\" | \"split\""],
         [["record", "--on-damaged", "delete"], "\"keep\" | \"quarantine\""],
         [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],

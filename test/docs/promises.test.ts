@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { plantedStoreBugs } from "../simulation/archive/planted.ts"
+import { plantedConsumerBugs } from "../simulation/consumers/planted.ts"
 import { plantedBugs } from "../simulation/planted.ts"
 import { plantedWorldBugs } from "../simulation/world/planted.ts"
 
@@ -56,7 +57,7 @@ describe("docs/RELIABILITY.md", () => {
     const names = rows.flatMap(([, bugs = ""]) => [...bugs.matchAll(/"([^"]+)"/g)].map((match) => match[1]))
     assert.deepStrictEqual(
       names.sort(),
-      [...plantedBugs, ...plantedStoreBugs, ...plantedWorldBugs].map(({ name }) => name).sort()
+      [...plantedBugs, ...plantedStoreBugs, ...plantedConsumerBugs, ...plantedWorldBugs].map(({ name }) => name).sort()
     )
     assert.deepStrictEqual(rows.filter(([number]) => !numbers.has(number)), [])
   })

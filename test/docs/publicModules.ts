@@ -10,6 +10,7 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
+  "cluster/index.ts",
   "failover/index.ts",
   "s3/index.ts",
   "state/index.ts",
@@ -18,6 +19,7 @@ export const entries: ReadonlyArray<string> = [
 
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [
+  { name: "console", file: "console/index.ts" },
   { name: "consumer", file: "consumer/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }

@@ -12,6 +12,9 @@ const largeBytesMax = 6000
 /** The name of a victim's log in its archive. */
 export const archivedLog = "victim"
 
+/** The consumers of the program with consumers. */
+export const consumerNames = ["billing", "totals", "mail", "audit"] as const
+
 /** A victim's largest block, in bytes. */
 export const blockBytesMax = 16 * 1024
 /** Of so many events, the first ones are a batch, as many as fit into a block, but not more than `batchEventsMax`. */

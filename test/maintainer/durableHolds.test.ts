@@ -12,6 +12,7 @@ import { positionName } from "../../src/disk/FileNames.ts"
 import * as PositionStore from "../../src/disk/PositionStore.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
+import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import {
   inTime,
   kinds,
@@ -22,6 +23,7 @@ import {
   quiet,
   recorded,
   segmentBytesMax,
+  settle,
   subjects,
   temporaryDirectory
 } from "./maintaining.ts"
@@ -203,6 +205,23 @@ describe.each(kinds)("a position beside a log ($format)", (kind) => {
         1
       )
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
+
+  it.effect("is not passed before its move is durable", () =>
+    Effect.gen(function*() {
+      const started = startedOn(kind)
+      const files = { [positionName("billing")]: PositionStore.encode({ name: "billing", eventId: 0 }) }
+      const { found, maintainer, services } = yield* started({ cold: range(0, 12), options: { limits }, files })
+      const simulated = Context.get(services, SimulatedDisk.SimulatedDisk)
+      const hold = yield* maintainer.holdDurably({ name: "billing" })
+      yield* simulated.failAlways("rename", "Io", /wal_position/)
+      assert.strictEqual((yield* Effect.flip(hold.moveTo(200))).reason._tag, "Io")
+      yield* settle
+      assert.deepStrictEqual([(yield* found).cold, yield* hold.eventId], [range(0, 12), 0])
+      yield* simulated.heal
+      yield* hold.moveTo(200)
+      yield* settle
+      assert.deepStrictEqual((yield* found).cold, range(6, 12))
+    }).pipe(Effect.scoped, quiet))
 
   it.effect("is held for a maintainer alone, before the first step of retention", () =>
     Effect.gen(function*() {

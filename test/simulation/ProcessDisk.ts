@@ -98,7 +98,7 @@ export const makeThreadDisk = (options: {
               return Scope.close(held, exit)
             })
           )
-        })
+        }).pipe(Effect.uninterruptible)
     },
     abandon: () => {
       for (const file of openFiles) Effect.runFork(file.close)

@@ -2,28 +2,48 @@
  * `npm run simulate -- --seeds 100000` runs so many seeds on all cores, `--from` a given one (1 when not given), and ends
  * with exit code 1 at the first failures, whose seeds it prints. `--seed 123 --verbose` runs one and prints everything that
  * happened in it. `--planted` prints for each planted bug the first seed that finds it: after a change by which a seed
- * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store, and
- * `--world` with several machines and one store.
+ * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store,
+ * `--consumers` with consumers, `--world` with several machines and one store.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { runArchived } from "./archive/ArchivedSimulation.ts"
 import { archivedOptionsOf, plantedStoreBugs } from "./archive/planted.ts"
+import { runConsumed } from "./consumers/ConsumedSimulation.ts"
+import { consumedOptionsOf, plantedConsumerBugs } from "./consumers/planted.ts"
 import { optionsOf, plantedBugs } from "./planted.ts"
 import { run } from "./Simulation.ts"
 import { plantedWorldBugs, worldOptionsOf } from "./world/planted.ts"
 import { runWorld } from "./world/WorldSimulation.ts"
 
-/** What is simulated: a machine, a machine with a store, or machines with one store. */
-type Kind = "machine" | "store" | "world"
+/** What of the simulation is played, and the bugs that are planted in it. */
+const kinds = {
+  plain: {
+    play: run,
+    bugs: plantedBugs.map((bug) => ({ ...bug, finds: (seed: number) => run(optionsOf(bug, seed)) }))
+  },
+  store: {
+    play: runArchived,
+    bugs: plantedStoreBugs.map((bug) => ({
+      ...bug,
+      finds: (seed: number) => runArchived(archivedOptionsOf(bug, seed))
+    }))
+  },
+  consumers: {
+    play: runConsumed,
+    bugs: plantedConsumerBugs.map((bug) => ({
+      ...bug,
+      finds: (seed: number) => runConsumed(consumedOptionsOf(bug, seed))
+    }))
+  },
+  world: {
+    play: runWorld,
+    bugs: plantedWorldBugs.map((bug) => ({ ...bug, finds: (seed: number) => runWorld(worldOptionsOf(bug, seed)) }))
+  }
+}
 
-const runSeed = (kind: Kind, seed: number, isVerbose = false) =>
-  kind === "world"
-    ? runWorld({ seed, isVerbose })
-    : kind === "store"
-    ? runArchived({ seed, isVerbose })
-    : run({ seed, isVerbose })
+type Kind = keyof typeof kinds
 
 /** A worker reports after so many seeds. */
 const batch = 16
@@ -57,7 +77,7 @@ const work = async ({ from, kind, stride, to }: Share): Promise<void> => {
     await nextTurn()
   }
   for (let seed = from; seed < to; seed += stride) {
-    const { operations, violation } = runSeed(kind, seed)
+    const { operations, violation } = kinds[kind].play({ seed })
     report.seeds += 1
     report.operations += operations
     if (violation !== undefined) report.failures.push({ seed, message: violation.message })
@@ -100,7 +120,7 @@ const runAll = async (from: number, seeds: number, jobs: number, kind: Kind): Pr
 }
 
 const runOne = (seed: number, isVerbose: boolean, kind: Kind): number => {
-  const played = runSeed(kind, seed, isVerbose)
+  const played = kinds[kind].play({ seed, isVerbose })
   const { hash, lines, operations, violation } = played
   if (isVerbose && "scenario" in played) print(`${JSON.stringify(played.scenario, undefined, 2)}\n`)
   if (isVerbose) print(`${lines.join("\n")}\n`)
@@ -114,11 +134,7 @@ const plantedSeedsMax = 20_000
 
 const findPlanted = async (kind: Kind): Promise<number> => {
   let missed = 0
-  const bugs = kind === "world"
-    ? plantedWorldBugs.map((bug) => ({ ...bug, finds: (seed: number) => runWorld(worldOptionsOf(bug, seed)) }))
-    : kind === "store"
-    ? plantedStoreBugs.map((bug) => ({ ...bug, finds: (seed: number) => runArchived(archivedOptionsOf(bug, seed)) }))
-    : plantedBugs.map((bug) => ({ ...bug, finds: (seed: number) => run(optionsOf(bug, seed)) }))
+  const { bugs } = kinds[kind]
   for (const { finds, name, seedFirst = 1, seedsMax } of bugs) {
     const findsFrom = async (from: number): Promise<number | undefined> => {
       for (let seed = from; seed < from + plantedSeedsMax; seed++) {
@@ -143,11 +159,12 @@ if (isMainThread) {
       seed: { type: "string" },
       planted: { type: "boolean", default: false },
       store: { type: "boolean", default: false },
+      consumers: { type: "boolean", default: false },
       world: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false }
     }
   })
-  const kind = values.world ? "world" : values.store ? "store" : "machine"
+  const kind: Kind = values.store ? "store" : values.consumers ? "consumers" : values.world ? "world" : "plain"
   process.exitCode = values.planted
     ? await findPlanted(kind)
     : values.seed === undefined

@@ -10,12 +10,12 @@ import * as Stream from "effect/Stream"
 import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import * as Replay from "../../reading/Replay.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
+import { newestEventId } from "../../report/DirectoryReport.ts"
 import type { GivenRange } from "../flags/rangeFlags.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { isShown, withProgress } from "../terminal/Progress.ts"
 import type { Progress } from "../terminal/Progress.ts"
 import { say, writeOutput } from "../terminal/StandardStreams.ts"
-import { newestEventId } from "../views/DirectoryReport.ts"
 
 /** The options of a replay that skips what is lost, if it shall. */
 export const skippingLost = (isSkipped: boolean): Pick<Replay.ReplayOptions, "onLost"> =>

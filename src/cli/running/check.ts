@@ -4,11 +4,11 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { findingsOf, wellText } from "../../report/Health.ts"
+import type { Finding } from "../../report/Health.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { CheckFailed } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-import { findingsOf, wellText } from "../views/Health.ts"
-import type { Finding } from "../views/Health.ts"
 import { readStats } from "../views/Stats.ts"
 
 /** What its flags give. */

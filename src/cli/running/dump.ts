@@ -17,10 +17,10 @@ import { findRawBlock } from "../../reading/recovery/RawBlock.ts"
 import type { RawBlock } from "../../reading/recovery/RawBlock.ts"
 import * as Replay from "../../reading/Replay.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
+import { newestEventId } from "../../report/DirectoryReport.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-import { newestEventId } from "../views/DirectoryReport.ts"
 
 /** What its flags give. */
 interface Given {

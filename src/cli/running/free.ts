@@ -6,6 +6,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { Disk } from "../../disk/Disk.ts"
+import { positionIn } from "../../disk/FileNames.ts"
+import * as PositionStore from "../../disk/PositionStore.ts"
 import { SegmentDirectory, segmentsOf } from "../../disk/SegmentDirectory.ts"
 import { layerAlone, SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { segmentWith } from "../../reading/DirectoryReader.ts"
@@ -34,7 +37,8 @@ export const free = Effect.fnUntraced(function*({ apply, before, dir, json }: Gi
     applied: apply,
     segments: apply ? due.length - left.length : due.length,
     left: apply ? left.length : 0,
-    firstEventId: Option.getOrElse(yield* Replay.firstAvailableId(dir), () => 0)
+    firstEventId: Option.getOrElse(yield* Replay.firstAvailableId(dir), () => 0),
+    keptFor: yield* positionsBefore(dir, before)
   }
   yield* report(json ? writeJson(freed) : writeLines(linesOf(freed)), freed.left > 0)
 })
@@ -48,7 +52,19 @@ interface Freed {
   readonly left: number
   /** The oldest event that is there now; 0 when there is none. */
   readonly firstEventId: number
+  /** Consumers, and others with a durable position, for which something before the id is kept. */
+  readonly keptFor: ReadonlyArray<string>
 }
+
+/** The names of the positions that have not passed all events before this one. */
+const positionsBefore = Effect.fnUntraced(function*(dir: string, eventId: number) {
+  const entries = yield* Disk.use((disk) => disk.list(dir))
+  const names = entries.flatMap(({ name }) => positionIn(name) ?? []).toSorted()
+  return yield* Effect.filter(
+    names,
+    (name) => Effect.map(PositionStore.read(dir, name), ({ position }) => (position?.eventId ?? 0) < eventId - 1)
+  )
+})
 
 const segmentsBefore = Effect.fnUntraced(function*(dir: string, eventId: number) {
   const directory = new SegmentDirectory(dir)
@@ -71,9 +87,10 @@ const freeNow = (directory: string, eventId: number) =>
     yield* maintainer.drain
   }))
 
-const linesOf = ({ applied, directory, firstEventId, left, segments }: Freed): ReadonlyArray<string> => [
+const linesOf = ({ applied, directory, firstEventId, keptFor, left, segments }: Freed): ReadonlyArray<string> => [
   `${directory}: ${segments} segments ${applied ? "deleted" : "to delete"}` +
   (left > 0 ? `, ${left} could not be deleted` : "") +
   `; the oldest event is ${firstEventId}`,
+  ...keptFor.map((name) => `note: ${name} has not done all of these events, and what it has not done is kept for it`),
   ...(!applied && segments > 0 ? ["nothing was changed; give --apply to do it"] : [])
 ]

@@ -4,19 +4,16 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Disk } from "../../disk/Disk.ts"
 import * as HoleStore from "../../disk/HoleStore.ts"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
-import type { SegmentFile } from "../../disk/SegmentDirectory.ts"
 import { forEachSegment, makeDirectoryReader } from "../../reading/DirectoryReader.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
-import { readStart, verifySegment } from "../../reading/segment/SegmentReader.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
+import { inspectFile } from "../../report/InspectedSegment.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
-import { claimedRatio, table, timeOf } from "../views/SegmentTable.ts"
-import type { InspectedSegment } from "../views/SegmentTable.ts"
+import { table } from "../views/SegmentTable.ts"
 
 /** What its flags give. */
 interface Given {
@@ -30,7 +27,7 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
   const directory = new SegmentDirectory(dir)
   const reader = yield* makeDirectoryReader(directory)
   const listing = yield* directory.scan
-  const inspecting = forEachSegment(reader, inspectFile)
+  const inspecting = forEachSegment(reader, (file) => inspectFile(file))
   const segments = yield* withSegmentProgress(inspecting, { label: "inspecting", directory: dir, isWanted: !json })
   const acknowledged = yield* HoleStore.read(directory.path)
   const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
@@ -48,49 +45,4 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
     ...unsafe.map((name) => `note: ${name} has the name of a segment but is not a regular file; it is left alone`),
     ...foreign.map((name) => `note: ${name} is not a segment; it is left alone`)
   ])
-})
-
-/** Describes one file. Fails with `NotFound` if the file is gone; then the reader tries the segment's other form. */
-const inspectFile = Effect.fnUntraced(function*(file: SegmentFile) {
-  const { bytes } = yield* Disk.use((disk) => disk.stat(file.path))
-  const described = describe(file, bytes)
-  return yield* Effect.catchTag(
-    described,
-    "SegmentCorrupt",
-    (error) => Effect.succeed(damaged(file, bytes, error.message))
-  )
-})
-
-const describe = Effect.fnUntraced(function*(file: SegmentFile, bytes: number) {
-  const { claimedBytes, header } = yield* readStart(file)
-  const isOpen = header.closedNanos === 0n
-  const { eventCount, firstEventId, lastEventId } = isOpen ? yield* verifySegment(file) : header
-  const segment: InspectedSegment = {
-    segmentIndex: file.segmentIndex,
-    path: file.path,
-    state: file.form === "cold" ? "cold" : isOpen ? "open" : "hot",
-    events: eventCount,
-    firstEventId,
-    lastEventId,
-    bytes,
-    ratio: file.form === "hot" ? 1 : claimedRatio(claimedBytes, bytes),
-    created: timeOf(header.createdNanos),
-    closed: timeOf(header.closedNanos),
-    detail: ""
-  }
-  return segment
-})
-
-const damaged = ({ path, segmentIndex }: SegmentFile, bytes: number, detail: string): InspectedSegment => ({
-  segmentIndex,
-  path,
-  state: "damaged",
-  events: 0,
-  firstEventId: 0,
-  lastEventId: 0,
-  bytes,
-  ratio: 0,
-  created: "",
-  closed: "",
-  detail
 })

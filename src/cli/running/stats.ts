@@ -3,11 +3,11 @@
  * directory alone if none runs.
  */
 import * as Effect from "effect/Effect"
+import { directoryPrometheusText } from "../../report/DirectoryReport.ts"
 import { prometheusText } from "../../telemetry/TelemetryExport.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines, writeOutput } from "../terminal/StandardStreams.ts"
-import { directoryPrometheusText } from "../views/DirectoryReport.ts"
 import { directoryLines, readStats, recorderLines } from "../views/Stats.ts"
 
 /** What its flags give. */

@@ -9,12 +9,12 @@ import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import * as Terminal from "effect/Terminal"
 import { plainText } from "../../internal/plainText.ts"
+import type { Stats } from "../../report/Stats.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { writeLines } from "../terminal/StandardStreams.ts"
 import { wrapped } from "../terminal/wrapped.ts"
 import { readStats } from "../views/Stats.ts"
-import type { Stats } from "../views/Stats.ts"
 import { topFrame, Trend } from "../views/TopFrame.ts"
 
 /** What its flags give. */

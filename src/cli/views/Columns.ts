@@ -1,9 +1,6 @@
 /** Formats for people: whole numbers with separators, and tables whose columns are aligned. */
 
-const thousands = new Intl.NumberFormat("en-US")
-
-/** Formats a whole number with separators: `1,234,567`. */
-export const count = (value: number): string => thousands.format(value)
+export { count } from "../../report/count.ts"
 
 /** A column of a table: its name, and on which side its cells end. */
 export interface Column {

@@ -10,9 +10,9 @@ import { pathIn, SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { lastSegmentUpTo, makeDirectoryReader, oldestEventId } from "../../reading/DirectoryReader.ts"
 import type { SegmentDirectoryReader } from "../../reading/DirectoryReader.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
+import { newestEventId } from "../../report/DirectoryReport.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { count, formatTable } from "./Columns.ts"
-import { newestEventId } from "./DirectoryReport.ts"
 
 /** A consumer. Plain data. */
 interface ConsumerReport {

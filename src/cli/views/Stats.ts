@@ -2,28 +2,24 @@
  * Reads the state of a directory at one moment and formats it for people: as the recorder that runs in the directory
  * reports it, or as the files show it if none runs.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { Disk, DiskError } from "../../disk/Disk.ts"
 import { isConsumer } from "../../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
-import { plainText } from "../../internal/plainText.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../../reading/segment/SegmentCorrupt.ts"
-import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import type { MonitorError } from "../../recorder/monitor/MonitorError.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { DirectoryReport } from "../../report/DirectoryReport.ts"
+import { readDirectory } from "../../report/DirectoryReport.ts"
+import { readStatsBy } from "../../report/Stats.ts"
+import type { Stats } from "../../report/Stats.ts"
+import { archiveText, consumerText, heldBackText } from "../../report/words.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import { dump, formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { count } from "./Columns.ts"
-import { readDirectory } from "./DirectoryReport.ts"
-import type { DirectoryReport } from "./DirectoryReport.ts"
-
-/** The report of a recorder that answered, or of a directory without a recorder. */
-export type Stats =
-  | { readonly source: "recorder"; readonly report: MonitorReport }
-  | { readonly source: "directory"; readonly report: DirectoryReport }
 
 /**
  * Asks the recorder of a directory for its report. If none runs, reads the directory and shows the progress of that.
@@ -32,15 +28,9 @@ export const readStats = (
   directory: string,
   isProgressWanted: boolean
 ): Effect.Effect<Stats, MonitorError | DiskError | SegmentCorrupt, Disk> =>
-  Effect.flatMap(
-    Monitor.read(directory),
-    (report): Effect.Effect<Stats, DiskError | SegmentCorrupt, Disk> =>
-      report === undefined
-        ? Effect.map(
-          withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted }),
-          (report) => ({ source: "directory", report })
-        )
-        : Effect.succeed({ source: "recorder", report })
+  readStatsBy(
+    directory,
+    withSegmentProgress(readDirectory(directory), { label: "looking", directory, isWanted: isProgressWanted })
   )
 
 const line = (name: string, text: string): string => `${name.padEnd(30)}${text}`
@@ -109,36 +99,6 @@ const latencyText = ({ latency, maxNanos }: MonitorReport["telemetry"]["operatio
 
 const holeLines = (holes: ReadonlyArray<AcknowledgedHole>): ReadonlyArray<string> =>
   holes.map((hole) => line("hole", formatHole(hole)))
-
-/** Formats how far the archive is, and why it is not further. */
-export const archiveText = (archive: NonNullable<MonitorReport["maintainer"]["archive"]>): string => {
-  const { archivedBefore, behindBytes, behindMillis, behindSegments, freedUnarchived, problem } = archive
-  const behind = behindSegments === 0
-    ? "nothing is behind"
-    : `${behindSegments} segments behind (${formatBytes(behindBytes)}), the oldest for ${
-      formatNanos(Math.round(behindMillis) * 1e6)
-    }`
-  const lost = freedUnarchived === 0 ? "" : `; ${freedUnarchived} WERE DELETED UNARCHIVED`
-  return `segments before ${archivedBefore} are archived, ${behind}${lost}` +
-    (problem === null ? "" : `; ${plainText(problem)}`)
-}
-
-/** Formats where a consumer is, what it has not done, and whether somebody reads. */
-export const consumerText = (hold: MonitorReport["maintainer"]["durableHolds"][number]): string => {
-  const { behindBytes, behindEvents, behindMillis, eventId, isExceeded, isOwned } = hold
-  const behind = behindEvents === 0
-    ? "nothing is behind"
-    : `${count(behindEvents)} events behind (${formatBytes(behindBytes)}), the oldest for ${
-      formatNanos(Math.round(behindMillis) * 1e6)
-    }`
-  return `is at event ${count(eventId)}, ${behind}, ${isOwned ? "and reads" : "and does not read here"}` +
-    (isExceeded ? "; MISSES EVENTS THAT WERE DELETED" : "")
-}
-
-/** Formats what holds events back: the reason, since when, and when it is tried again. */
-export const heldBackText = ({ heldBack, heldBackMillis, nextTryMillis }: MonitorReport["arena"]): string =>
-  `${heldBack} for ${formatNanos(Math.round(heldBackMillis) * 1e6)}` +
-  (nextTryMillis === null ? "" : `, next try in ${formatNanos(Math.round(nextTryMillis) * 1e6)}`)
 
 /** Formats the report of a directory. */
 export const directoryLines = (report: DirectoryReport): ReadonlyArray<string> => [

@@ -6,13 +6,14 @@
  */
 import { isConsumer } from "../../disk/FileNames.ts"
 import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
+import type { Stats } from "../../report/Stats.ts"
+import { archiveText, consumerText, heldBackText } from "../../report/words.ts"
 import type { OperationName } from "../../telemetry/Counters.ts"
 import { bucketMiddleNanos, countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import type { BucketCounts } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { bar, sparkline } from "./Drawing.ts"
-import { archiveText, consumerText, directoryLines, heldBackText } from "./Stats.ts"
-import type { Stats } from "./Stats.ts"
+import { directoryLines } from "./Stats.ts"
 
 /** How many looks the sparklines show: a minute of them at the usual interval. */
 const looksShown = 60

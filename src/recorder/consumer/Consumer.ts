@@ -33,7 +33,7 @@ export { ConsumerTaken } from "./ConsumerTaken.ts"
  * @category models
  */
 export interface ConsumerOptions {
-  /** Where a name begins that has no position yet. Default: `oldest`. */
+  /** Where a name begins that has no position yet; an `id` that is still to come is `latest`. Default: `oldest`. */
   readonly from?: "oldest" | "latest" | { readonly id: number }
   /**
    * What is held for the consumer at most: the newest segments of so many bytes on disk, or those that were closed at

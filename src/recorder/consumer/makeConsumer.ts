@@ -79,7 +79,8 @@ export const makeConsumer = Effect.fnUntraced(function*<Event, Decoding>(
   const { directory } = maintainer
   const taken = (holder: string) => new ConsumerTaken({ name, directory, holder })
   const { from = "oldest", maxLag } = options
-  const initialEventId = from === "oldest" ? undefined : from === "latest" ? durableEventId() : from.id - 1
+  const newest = durableEventId()
+  const initialEventId = from === "oldest" ? undefined : from === "latest" ? newest : Math.min(newest, from.id - 1)
   const hold: DurableHold = yield* Effect.catchReason(
     maintainer.holdDurably({
       name,
@@ -112,6 +113,8 @@ export const makeConsumer = Effect.fnUntraced(function*<Event, Decoding>(
         ? error.hole.lastEventId
         : (error.firstAvailableId ?? durableEventId() + 1) - 1
       const missing: MissingEvents = { firstEventId: next, lastEventId, error }
+      // The segment that was read to its end is deleted, because everything in it is done.
+      if (error._tag === "EventsDeleted" && lastEventId < next) return reading(next)
       if (onMissing === undefined || lastEventId < next) return Stream.fail(error)
       return Stream.unwrap(Effect.map(onMissing(missing), () => reading(lastEventId + 1)))
     }

@@ -2,8 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { readdirSync } from "node:fs"
+import { readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { positionName } from "../../../src/disk/FileNames.ts"
 import * as NodeDisk from "../../../src/disk/NodeDisk.ts"
+import * as PositionStore from "../../../src/disk/PositionStore.ts"
 import { hot, put } from "../../fixtures/segments.ts"
 import { buildWal } from "../../fixtures/segments.ts"
 import { layers, recording, temporaryDirectory } from "../../recorder/fixtures.ts"
@@ -32,9 +35,24 @@ describe("effect-wal free", () => {
         applied: true,
         segments: 0,
         left: 0,
-        firstEventId: 41
+        firstEventId: 41,
+        keptFor: []
       })
       assert.strictEqual((yield* here("verify", "--dir", directory)).code, 0)
+    }))
+
+  it.live("keeps what a consumer has not done, and names the consumer", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      yield* putInto(directory, ...buildWal({ segments: [20, 20, 20, 20] }).map(hot))
+      writeFileSync(
+        join(directory, positionName("billing")),
+        PositionStore.encode({ name: "billing", eventId: 25 })
+      )
+      const applied = yield* here("free", "--dir", directory, "--before", "61", "--apply")
+      assert.strictEqual(applied.code, 1)
+      assert.include(applied.stdout, "1 segments deleted, 2 could not be deleted; the oldest event is 21\n")
+      assert.include(applied.stdout, "note: billing has not done all of these events")
     }))
 
   it.live("refuses beside a recorder, which has freeBefore of its own", () =>

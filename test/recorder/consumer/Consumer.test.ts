@@ -191,8 +191,13 @@ describe("a position", () => {
         const position = (name: string, from: "oldest" | "latest" | { id: number }) =>
           Effect.scoped(Effect.flatMap(log.consumer(name, { from }), (consumer) => consumer.position))
         assert.deepStrictEqual(
-          yield* Effect.all([position("a", "oldest"), position("b", "latest"), position("c", { id: 4 })]),
-          [0, 10, 3]
+          yield* Effect.all([
+            position("a", "oldest"),
+            position("b", "latest"),
+            position("c", { id: 4 }),
+            position("d", { id: 99 })
+          ]),
+          [0, 10, 3, 10]
         )
         assert.strictEqual(yield* position("c", "latest"), 3)
       })

@@ -3,12 +3,12 @@
  * look can tell: an alert sees a rate, and how long something lasts.
  */
 import * as Duration from "effect/Duration"
-import { isConsumer } from "../../disk/FileNames.ts"
-import type { MonitorReport } from "../../recorder/monitor/MonitorReport.ts"
-import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
+import { isConsumer } from "../disk/FileNames.ts"
+import type { MonitorReport } from "../recorder/monitor/MonitorReport.ts"
+import { formatBytes, formatNanos } from "../telemetry/TelemetryDump.ts"
 import type { DirectoryReport } from "./DirectoryReport.ts"
-import { archiveText, consumerText, heldBackText } from "./Stats.ts"
 import type { Stats } from "./Stats.ts"
+import { archiveText, consumerText, heldBackText } from "./words.ts"
 
 /** Something that is wrong, and how bad it is. */
 export interface Finding {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { newestEventId } from "../../../src/cli/views/DirectoryReport.ts"
-import { buildWal, hot, put } from "../../fixtures/segments.ts"
-import { directory, onSimulatedDisk } from "../../fixtures/simulatedWal.ts"
+import { newestEventId } from "../../src/report/DirectoryReport.ts"
+import { buildWal, hot, put } from "../fixtures/segments.ts"
+import { directory, onSimulatedDisk } from "../fixtures/simulatedWal.ts"
 
 describe("the newest event of a directory", () => {
   it("is in the segment before the newest one when that has none yet", () =>
