@@ -7,6 +7,7 @@ import type { BarRow, Row, TableResult } from "./harness/Results.ts"
 import { rowOf, valuesOf } from "./harness/Results.ts"
 import { median, ratios } from "./harness/Statistics.ts"
 import { durablePeers, peers } from "./peers/peers.ts"
+import { names as clusterStorages } from "./suites/cluster.ts"
 
 /** The tables, with what a judge asks of them. Everything is NaN that was not measured. */
 class Evidence {
@@ -65,6 +66,7 @@ const row = (
 }
 
 const thread = "effect-wal, thread"
+const sqlStore = "Effect's SQL store, node:sqlite"
 const namesOf = (makers: ReadonlyArray<{ readonly name: string }>): ReadonlyArray<string> =>
   makers.map(({ name }) => name)
 
@@ -116,6 +118,12 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     ]),
     row("commits/s, 4,096 callers", ">= those of 256", [
       [of.figure("commit, 4096", thread, "commits") / of.figure("commit, 256", thread, "commits"), "#x", atLeast(1)]
+    ]),
+    row("a persisted queue, 64 callers: offer, take, acknowledge", ">= 3x Effect's SQL store on SQLite", [
+      [of.ratio("queue, 64", "elements", thread, sqlStore), "#x", atLeast(3)]
+    ]),
+    row("keys with values, 64 callers: set", ">= 3x Effect's SQL store on SQLite", [
+      [of.ratio("kvs, 64", "elements", thread, sqlStore), "#x", atLeast(3)]
     ]),
     row("one append while a compression runs", "p99.9 < 10 µs", [
       [of.figure("tail", thread, "p99.9"), "# µs", atMost(10)]
@@ -170,6 +178,22 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
     row("a manifest of a million segments", "<= 80 KiB, opened in <= 2x the time of a thousand", [
       [of.figure("manifest", "1048575 segments", "length"), "# KiB", atMost(80)],
       [of.ratio("manifest", "opening", "1048575 segments", "1023 segments"), "#x", atMost(2)]
+    ]),
+    ...[1, 64].map((callers) =>
+      row(
+        `messages to entities, ${callers} ${callers === 1 ? "caller" : "callers"}`,
+        ">= 2x Effect's SQL storage, synced",
+        [
+          [
+            of.ratio(`entity messages, ${callers}`, "messages", clusterStorages["effect-wal"], clusterStorages.FULL),
+            "#x",
+            atLeast(2)
+          ]
+        ]
+      )
+    ),
+    row("steps of workflows", ">= 2x Effect's SQL storage, synced", [
+      [of.ratio("workflow steps", "steps", clusterStorages["effect-wal"], clusterStorages.FULL), "#x", atLeast(2)]
     ]),
     row("Stream consumer in chunks", ">= 5 M events/s", [
       [of.figure("replay hot", "effect-wal, hot, Stream of events", "events"), "# M events/s", atLeast(5)]

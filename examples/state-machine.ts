@@ -1,75 +1,82 @@
 /**
- * Accounts as a state machine over a log: payments are decided by the balances, answered when they are durable, and
- * forgotten by the log once they are in two snapshots.
+ * A state that is folded from a log, with snapshots, while retention deletes most of the log. The second life begins with the
+ * newest snapshot and folds the few events after it.
  *
  *     node examples/state-machine.ts
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { mkdtempSync, rmSync } from "node:fs"
+import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeDisk, Wal } from "../src/index.ts"
+import { NodeDisk, Replay, Wal } from "../src/index.ts"
 import { StateMachine } from "../src/state/index.ts"
 
-const Paid = Schema.Struct({ from: Schema.String, to: Schema.String, cents: Schema.Int })
+const directory = fs.mkdtempSync(join(tmpdir(), "effect-wal-state-"))
+const accounts = 100
+const transfers = 20_000
 
-class Payments extends Wal.Service<Payments>()("example/Payments", { event: Paid }) {}
+const Transfer = Schema.Struct({ from: Schema.Int, to: Schema.Int, cents: Schema.Int })
+class Transfers extends Wal.Service<Transfers>()("example/Transfers", { event: Transfer }) {}
 
-const Balances = Schema.Record(Schema.String, Schema.Int)
+const bank = Effect.flatMap(Transfers, (log) =>
+  StateMachine.make({
+    log,
+    state: Schema.mutable(Schema.Array(Schema.Int)),
+    initial: () => Array.from({ length: accounts }, () => 1000),
+    // In place: a copy of every balance for each transfer would be slow.
+    apply: (balances, { cents, from, to }) => {
+      balances[from]! -= cents
+      balances[to]! += cents
+      return balances
+    },
+    snapshotEvery: { events: 2000 }
+  }))
 
-const accounts = Effect.gen(function*() {
-  return yield* StateMachine.make({
-    log: yield* Payments,
-    name: "accounts",
-    state: Balances,
-    initial: (): Record<string, number> => ({ bank: 1_000_000 }),
-    apply: (balances, { cents, from, to }) =>
-      Object.assign(balances, { [from]: (balances[from] ?? 0) - cents, [to]: (balances[to] ?? 0) + cents }),
-    snapshotEvery: { events: 5000 }
-  })
+type Bank = Effect.Success<typeof bank>
+
+/** Answers whether there was enough. Two transfers at once cannot spend the same money. */
+const transfer = (bank: Bank, from: number, to: number, cents: number) =>
+  bank.update((balances) => balances[from]! < cents ? [false, []] : [true, [{ from, to, cents }]])
+
+const TransfersLive = Transfers.layerWorker({
+  directory,
+  segmentBytesMax: "64KiB",
+  limits: { maxSegments: 2, maxCompressedSegments: 4 }
 })
 
-const program = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-wal-state-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+const work = Effect.gen(function*() {
+  const open = yield* bank
+  const answers = yield* Effect.forEach(
+    Array.from({ length: transfers }, (_, i) => i),
+    (i) => transfer(open, i * 7 % accounts, i * 13 % accounts, i * 31 % 400),
+    { concurrency: 500 }
   )
-  // The log keeps little: what is older is in the snapshots.
-  const limits = { maxSegments: 2, maxCompressedSegments: 2 }
-  const payments = Payments.layer({ directory, segmentBytesMax: "128KiB", limits })
+  yield* Console.log(`${answers.filter((isDone) => isDone).length} of ${transfers} transfers were possible`)
+  return yield* open.read((balances) => balances.join())
+}).pipe(Effect.scoped, Effect.provide(TransfersLive))
 
-  const before = yield* Effect.scoped(Effect.gen(function*() {
-    const machine = yield* accounts
-    const pay = (from: string, to: string, cents: number) =>
-      machine.update((balances) => (balances[from] ?? 0) < cents ? [false, []] : [true, [{ from, to, cents }]])
-    // Many at once share a commit.
-    const paid = yield* Effect.forEach(
-      Array.from({ length: 20_000 }, (_, index) => index),
-      (index) => index % 2 === 0 ? pay("bank", `client ${index % 100}`, 10) : pay(`client ${index % 7}`, "bank", 15),
-      { concurrency: 256 }
-    )
-    yield* Console.log(`${paid.filter((isPaid) => isPaid).length} of ${paid.length} payments were covered`)
-    yield* machine.snapshot
-    return { ...yield* machine.get }
-  })).pipe(Effect.provide(payments))
+const lookAgain = Effect.gen(function*() {
+  const { read, recovery } = yield* bank
+  const oldest = Option.getOrThrow(yield* Replay.firstAvailableId(directory))
+  yield* Console.log(`the oldest event that is left is ${oldest}`)
+  yield* Console.log(
+    `opened from the snapshot of event ${recovery.snapshotEventId} and ${recovery.foldedEvents} events`
+  )
+  return yield* read((balances) => balances.join())
+}).pipe(Effect.scoped, Effect.provide(TransfersLive))
 
-  yield* Effect.gen(function*() {
-    const { positions } = yield* Payments
-    const machine = yield* accounts
-    const { foldedEvents, snapshotEventId } = machine.recovery
-    yield* Console.log(
-      `opened with the snapshot after event ${snapshotEventId} and ${foldedEvents} events; ` +
-        `the log begins with event ${(yield* positions).deletedBefore}`
-    )
-    const after = yield* machine.get
-    const sum = Object.values(after).reduce((total, balance) => total + balance, 0)
-    const isSame = Object.entries(before).every(([name, balance]) => after[name] === balance)
-    yield* Console.log(`the balances are ${isSame ? "the same" : "OTHERS"}, and sum up to ${sum}`)
-    if (!isSame || sum !== 1_000_000) return yield* Effect.die(new Error("the state is another one"))
-  }).pipe(Effect.scoped, Effect.provide(payments))
-})
-
-NodeRuntime.runMain(Effect.scoped(program).pipe(Effect.provide(NodeDisk.layer)))
+NodeRuntime.runMain(
+  Effect.gen(function*() {
+    const before = yield* work
+    const after = yield* lookAgain
+    if (before !== after) return yield* Effect.die(new Error("the balances are others"))
+    yield* Console.log("every balance is as it was")
+  }).pipe(
+    Effect.provide(NodeDisk.layer),
+    Effect.ensuring(Effect.sync(() => fs.rmSync(directory, { recursive: true })))
+  )
+)

@@ -23,7 +23,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { WalSingleRunner } from "../src/cluster/index.ts"
+import { WalSingleRunner } from "../src/cluster-storage/index.ts"
 import { NodeDisk, Wal } from "../src/index.ts"
 
 class Mailbox extends Wal.Service<Mailbox>()("example/Mailbox") {}

@@ -5,6 +5,7 @@ const modules = [
   "append",
   "durable",
   "commit",
+  "queue",
   "tail",
   "rotation",
   "freeze",

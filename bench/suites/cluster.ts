@@ -19,7 +19,7 @@ const openCluster = async (storage: Storage, directory: string) => {
   const Digest = await import("effect/crypto/Digest")
   const { Rpc } = await import("effect/rpc")
   const { Activity, Workflow } = await import("effect/workflow")
-  const { WalMessageStorage } = await import("../../src/cluster/index.ts")
+  const { WalMessageStorage } = await import("../../src/cluster-storage/index.ts")
   const { NodeDisk, Wal } = await import("../../src/index.ts")
   const SqliteClient = await import("../../test/fixtures/sqliteClient.ts")
 
@@ -102,7 +102,8 @@ const openCluster = async (storage: Storage, directory: string) => {
 const note = "x".repeat(100)
 const stepsPerWorkflow = 10
 
-const names: Readonly<Record<Storage, string>> = {
+/** Contestants. */
+export const names: Readonly<Record<Storage, string>> = {
   "effect-wal": "effect-wal, WalMessageStorage",
   FULL: "Effect's SqlMessageStorage, node:sqlite, synchronous FULL",
   NORMAL: "Effect's SqlMessageStorage, node:sqlite, synchronous NORMAL",

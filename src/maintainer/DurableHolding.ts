@@ -57,6 +57,8 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
   const unplaced = new Set<DurableHoldEntry>()
   /** Positions that were taken back, and for which a full disk had no room. */
   const unwritten = new Set<DurableHoldEntry>()
+  /** Positions that could not be read at the start: until they can, what they say is from before it. */
+  const unread = new Set<string>()
   const told = new Set<string>()
 
   const tell = (name: string, what: string) =>
@@ -94,16 +96,16 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
       })
     )
 
-  const isAhead = (eventId: number): boolean =>
-    endId !== undefined && arena !== undefined && eventId > Math.max(endId, Arena.durableEventId(arena))
+  const isAhead = (name: string, eventId: number): boolean =>
+    endId !== undefined && arena !== undefined &&
+    eventId > (unread.has(name) ? endId : Math.max(endId, Arena.durableEventId(arena)))
 
-  /** What the file of a name has, if that is believed. */
+  /** What the file of a name has, if that is believed, and what is wrong with it otherwise. */
   const believed = Effect.fnUntraced(function*(name: string) {
     const { fault, position } = yield* PositionStore.read(directory.path, name)
-    const wrong = fault !== "" ? fault : position !== undefined && isAhead(position.eventId)
-      ? `names event ${position.eventId}, and the log has only come to ${endId}`
-      : ""
-    return { position: wrong === "" ? position : undefined, wrong }
+    if (position === undefined || !isAhead(name, position.eventId)) return { position, wrong: fault, isTooFar: false }
+    const wrong = `names event ${position.eventId}, and the log has only come to ${endId}`
+    return { position: undefined, wrong, isTooFar: true }
   })
 
   const set = (
@@ -123,25 +125,6 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
     ...(maxLagMillis === undefined ? {} : { maxLagMillis })
   })
 
-  /** Reads the position of a name that nobody owns here. */
-  const learn = Effect.fnUntraced(
-    function*(name: string) {
-      const { position, wrong } = yield* believed(name)
-      const hold = durableHolds.of(name)
-      if (hold.isOwned) return
-      if (position !== undefined) {
-        set(hold, position)
-      } else if (wrong === "") {
-        durableHolds.remove(name)
-      } else {
-        yield* tell(name, `is not believed, so it holds everything, and begins with the oldest event: ${wrong}`)
-        set(hold, { eventId: 0 })
-      }
-    },
-    (learning, name) =>
-      Effect.catch(learning, ({ message }) => tell(name, `holds everything, because it cannot be read: ${message}`))
-  )
-
   /** Takes a position that is ahead of the log back, so that later events cannot make it look right. */
   const takeBack = Effect.fnUntraced(function*(hold: DurableHoldEntry) {
     const eventId = (yield* oldestLeft) - 1
@@ -157,6 +140,30 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
       }
     )
   })
+
+  /** Reads the position of a name that nobody owns here. */
+  const learn = Effect.fnUntraced(
+    function*(name: string) {
+      const { isTooFar, position, wrong } = yield* believed(name)
+      const hold = durableHolds.of(name)
+      if (hold.isOwned) return
+      if (endId !== undefined) unread.delete(name)
+      if (position !== undefined) {
+        set(hold, position)
+      } else if (wrong === "") {
+        durableHolds.remove(name)
+      } else {
+        yield* tell(name, `is not believed, so it holds everything, and begins with the oldest event: ${wrong}`)
+        set(hold, { eventId: 0 })
+        if (isTooFar) yield* takeBack(hold)
+      }
+    },
+    (learning, name) =>
+      Effect.catch(learning, ({ message }) => {
+        if (endId === undefined) unread.add(name)
+        return tell(name, `holds everything, because it cannot be read: ${message}`)
+      })
+  )
 
   const writeLater = (hold: DurableHoldEntry) =>
     PositionStore.write(directory.path, stored(hold)).pipe(
@@ -183,7 +190,7 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
         endId = eventId
         for (const name of durableHolds.names) {
           const hold = durableHolds.of(name)
-          if (isAhead(hold.eventId)) {
+          if (isAhead(name, hold.eventId)) {
             yield* tell(
               name,
               `is ahead of the log, which ends with event ${eventId}: it names ${hold.eventId}, is not believed, and ` +
@@ -227,14 +234,17 @@ export const make = (state: MaintainerState, disk: Disk["Service"]) => {
           })
       )
       const begin = Effect.gen(function*() {
-        const { position, wrong } = yield* believed(name)
+        const { isTooFar, position, wrong } = yield* believed(name)
         if (wrong !== "") yield* tell(name, `is not believed, and begins with the oldest event: ${wrong}`)
-        const eventId = position?.eventId ?? (wrong === "" ? initialEventId : undefined) ?? (yield* oldestLeft) - 1
+        if (isTooFar) yield* takeBack(hold)
+        const known = position?.eventId ?? (isTooFar || unwritten.has(hold) ? hold.eventId : undefined)
+        const eventId = known ?? (wrong === "" ? initialEventId : undefined) ?? (yield* oldestLeft) - 1
         const next = stored({ name, eventId, maxLagBytes, maxLagMillis })
         const isSame = position !== undefined && position.eventId === eventId &&
           position.maxLagBytes === maxLagBytes && position.maxLagMillis === maxLagMillis
         if (!isSame) yield* PositionStore.write(directory.path, next)
         unwritten.delete(hold)
+        unread.delete(name)
         set(hold, next)
         yield* place(hold)
         state.retain()

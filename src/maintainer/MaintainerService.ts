@@ -18,7 +18,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import { Disk } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
-import { lockName, positionPattern } from "../disk/FileNames.ts"
+import { isConsumer, lockName, positionPattern } from "../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../disk/HoleStore.ts"
 import { makeDirectoryDurable, SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { eventIdMax, segmentIndexMax } from "../format/Limits.ts"
@@ -582,8 +582,9 @@ const retainAsTimePasses = (
 /** Reports what was deleted although it was held, or is not archived. */
 const tellDeleted = (state: MaintainerState, telemetry: SegmentMaintainerUpdater) =>
   Effect.gen(function*() {
+    telemetry.count("consumerSegmentsMissed", state.missed)
+    state.missed = 0
     for (const { isDurable, name, segmentIndex } of state.exceeded.splice(0)) {
-      if (isDurable) telemetry.count("consumerSegmentsMissed", 1)
       yield* Effect.logWarning((isDurable ? formatPassed : formatExceeded)(name, segmentIndex))
     }
     for (const segmentIndex of state.unarchived.splice(0)) {
@@ -596,7 +597,9 @@ const formatExceeded = (name: string, segmentIndex: number): string =>
   `the hold ${name} keeps no more: segment ${segmentIndex} is deleted, because all segments take more than heldBytesMax`
 
 const formatPassed = (name: string, segmentIndex: number): string =>
-  `the consumer ${name} misses events: segment ${segmentIndex} is deleted before they were read (maxLag or heldBytesMax)`
+  `the ${
+    isConsumer(name) ? "consumer" : "position"
+  } ${name} misses events: segment ${segmentIndex} is deleted before they were read (maxLag or heldBytesMax)`
 
 const formatMayBeLost = (directory: string): string =>
   `segments in ${directory} that the archive does not have yet are deleted when a limit asks for that ` +

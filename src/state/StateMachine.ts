@@ -11,8 +11,7 @@
  *    the same events have given before.
  * 4. A machine that cannot fold every event fails, with the reason. It never gives a state that lacks some.
  * 5. With snapshots the log need not keep what is in them: retention deletes events that are in the older one of the
- * two
- *    newest snapshots, and none after it, also before the machine is opened again (promise 63).
+ *    two newest snapshots, and none after it, also before the machine is opened again (promise 63).
  *
  * @since 0.1.0
  */
@@ -78,8 +77,8 @@ export interface Options<
   readonly name?: string
   /**
    * When a snapshot is written, in the background: after so many bytes of events, or so many events, since the one
-   * before. With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the
-   * log. Default: after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
+   * before. With `{}` only `StateMachine.snapshot` writes one, and until there are two nothing is deleted from the log.
+   * Default: after 16 MiB of events, or as many bytes as the snapshot before has if that is more.
    */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
   /** The version of the state: change it when the schema or what `apply` does changes. Default: 1. */

@@ -12,9 +12,9 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { lineOfEnvelope, lineOfReply, parse } from "../../src/cluster/Change.ts"
-import { answersMax, Messages } from "../../src/cluster/Messages.ts"
-import * as WalMessageStorage from "../../src/cluster/WalMessageStorage.ts"
+import { lineOfEnvelope, lineOfReply, parse } from "../../src/cluster-storage/Change.ts"
+import { answersMax, Messages } from "../../src/cluster-storage/Messages.ts"
+import * as WalMessageStorage from "../../src/cluster-storage/WalMessageStorage.ts"
 import type { Disk } from "../../src/disk/Disk.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
@@ -32,6 +32,10 @@ const withStorage = <E>(
   work: (storage: Storage) => Effect.Effect<void, E, SimulatedDisk.SimulatedDisk | Disk | Scope.Scope>
 ) =>
   Effect.flatMap(openOurs, work).pipe(
+    // A ruling that fails leaves a disk that fails, on which no log closes.
+    Effect.ensuring(
+      Effect.andThen(SimulatedDisk.SimulatedDisk.use((disk) => disk.heal), TestClock.adjust("2 seconds"))
+    ),
     Effect.scoped,
     Effect.provide(SimulatedDisk.layer({ seed: 1 })),
     Effect.provide(quiet)
@@ -158,6 +162,26 @@ describe("what is saved", () => {
         yield* TestClock.adjust("2 seconds")
         yield* Effect.forEach(calls, Fiber.join)
         assert.lengthOf(yield* storage.unprocessedMessages(shards, 0), 2)
+      })
+    ))
+
+  it.effect("is read without a wait for what is under way about others", () =>
+    withStorage((storage) =>
+      Effect.gen(function*() {
+        const disk = yield* SimulatedDisk.SimulatedDisk
+        const first = request()
+        const answer = exitOf(first)
+        yield* save(storage, first, keyOf(first, "a"))
+        yield* storage.saveReply(answer)
+        yield* disk.failAlways("sync", "Io")
+        const other = yield* Effect.forkChild(save(storage, request()))
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(yield* storage.repliesFor([first.requestId]), [answer])
+        assert.isTrue(Option.isSome(yield* storage.requestIdForPrimaryKey(keyOf(first, "a"))))
+        assert.isUndefined(other.pollUnsafe())
+        yield* disk.heal
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(other)
       })
     ))
 

@@ -167,7 +167,7 @@ export const killConsumer = (options: {
       }
       options.onKill?.(done, Math.min(...accounts.map(({ through }) => through)))
     }
-    const events = Math.max(...accounts.map(({ through }) => through)) + 1_000
+    const events = Math.max(...accounts.map(({ through }) => through)) + 500
     await settle(await run(life({ eventsMax: events })))
     for (const { name, through } of accounts) {
       if (through < events) throw new Error(`${name} has done ${through} of ${events} in the end`)

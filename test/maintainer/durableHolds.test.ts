@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
@@ -12,8 +13,11 @@ import { positionName } from "../../src/disk/FileNames.ts"
 import * as PositionStore from "../../src/disk/PositionStore.ts"
 import { SegmentMaintainer } from "../../src/maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
+import * as Wal from "../../src/recorder/WalParts.ts"
 import * as SimulatedDisk from "../../src/testing/SimulatedDisk.ts"
 import {
+  format1,
+  format2,
   inTime,
   kinds,
   look,
@@ -24,11 +28,15 @@ import {
   recorded,
   segmentBytesMax,
   settle,
+  simulated,
   subjects,
-  temporaryDirectory
+  temporaryDirectory,
+  whileClockTurns
 } from "./maintaining.ts"
 import type { Kind, Subject } from "./maintaining.ts"
 import { startedOn } from "./startedOn.ts"
+
+const [fiber, worker, pool] = subjects as readonly [Subject, Subject, Subject]
 
 const limits = { maxSegments: 4, maxCompressedSegments: 4 }
 
@@ -52,10 +60,13 @@ const logging = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return { value, lines }
   })
 
-describe.each(subjects)("$name", (subject) => {
-  it.live.each(kinds)(
-    "holds what a position has not passed, also after a restart and before its owner is back ($format)",
-    (kind) =>
+/** Every layer and every format: the two have nothing to do with each other here. */
+const pairs = [[fiber, format2], [fiber, format1], [worker, format2], [pool, format1]] as const
+
+describe("a maintainer", () => {
+  it.live.each(pairs.map(([subject, kind]) => ({ subject, kind, name: subject.name, format: kind.format })))(
+    "holds what a position has not passed, also after a restart and before its owner is back ($name, format $format)",
+    ({ kind, subject }) =>
       Effect.gen(function*() {
         const directory = yield* temporaryDirectory
         const first = yield* opened(subject, directory, kind)
@@ -102,7 +113,7 @@ describe.each(subjects)("$name", (subject) => {
 })
 
 describe.each(kinds)("a position beside a log ($format)", (kind) => {
-  const subject = subjects[0]!
+  const subject = fiber
 
   const recordedLog = Effect.gen(function*() {
     const directory = yield* temporaryDirectory
@@ -206,18 +217,62 @@ describe.each(kinds)("a position beside a log ($format)", (kind) => {
       )
     }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)))
 
+  it.effect("that is ahead of the log is taken back also on a full disk, and where it could not be read at the start", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.fresh(simulated()))
+      const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
+      const life = <A, E, R>(use: (parts: Context.Context<Wal.Parts>) => Effect.Effect<A, E, R>) =>
+        Effect.gen(function*() {
+          const wal = Wal.layer({ directory: "/wal", format: kind.format, limits, segmentBytesMax })
+          const { close, context } = yield* open(Layer.provide(wal, Layer.succeedContext(services)))
+          yield* use(context)
+          yield* whileClockTurns(close)
+        })
+      const ahead = Effect.provideContext(PositionStore.write("/wal", { name: "billing", eventId: 40 }), services)
+      const record = (parts: Context.Context<Wal.Parts>, events: number) =>
+        Effect.gen(function*() {
+          const recorder = Context.get(parts, Recorder)
+          for (let left = events; left > 0; left--) yield* recorder.append(kind.event(recorder.writer.lastEventId + 1))
+          yield* whileClockTurns(recorder.commit)
+        })
+      const position = (parts: Context.Context<Wal.Parts>) =>
+        Effect.scoped(Effect.flatMap(
+          Context.get(parts, SegmentMaintainer).holdDurably({ name: "billing", initialEventId: 45 }),
+          (hold) => hold.eventId
+        ))
+      yield* life((parts) => record(parts, 20))
+      yield* ahead
+      yield* disk.failAlways("write", "Full", /wal_position/)
+      yield* life((parts) =>
+        Effect.gen(function*() {
+          yield* record(parts, 30)
+          yield* disk.heal
+          assert.strictEqual(yield* position(parts), 0)
+        })
+      )
+      yield* Effect.provideContext(PositionStore.write("/wal", { name: "billing", eventId: 60 }), services)
+      yield* disk.failAlways("open", "Io", /wal_position/)
+      yield* life((parts) =>
+        Effect.gen(function*() {
+          yield* record(parts, 30)
+          yield* disk.heal
+          assert.strictEqual(yield* position(parts), 0)
+        })
+      )
+    }).pipe(Effect.scoped, quiet))
+
   it.effect("is not passed before its move is durable", () =>
     Effect.gen(function*() {
       const started = startedOn(kind)
       const files = { [positionName("billing")]: PositionStore.encode({ name: "billing", eventId: 0 }) }
       const { found, maintainer, services } = yield* started({ cold: range(0, 12), options: { limits }, files })
-      const simulated = Context.get(services, SimulatedDisk.SimulatedDisk)
+      const disk = Context.get(services, SimulatedDisk.SimulatedDisk)
       const hold = yield* maintainer.holdDurably({ name: "billing" })
-      yield* simulated.failAlways("rename", "Io", /wal_position/)
+      yield* disk.failAlways("rename", "Io", /wal_position/)
       assert.strictEqual((yield* Effect.flip(hold.moveTo(200))).reason._tag, "Io")
       yield* settle
       assert.deepStrictEqual([(yield* found).cold, yield* hold.eventId], [range(0, 12), 0])
-      yield* simulated.heal
+      yield* disk.heal
       yield* hold.moveTo(200)
       yield* settle
       assert.deepStrictEqual((yield* found).cold, range(6, 12))

@@ -175,7 +175,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 663,
+    seedFirst: 40,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))

@@ -118,14 +118,15 @@ export class DurableHolds {
     return least
   }
 
-  /** This segment is deleted; returns the names of the positions that still needed it, and to which that is news. */
-  exceed(segmentIndex: number): ReadonlyArray<string> {
+  /** This segment is deleted; returns the positions that still needed it, and whether they were passed before. */
+  exceed(segmentIndex: number): ReadonlyArray<Pick<DurableHoldEntry, "name" | "isExceeded">> {
     const { lastEventId = Number.POSITIVE_INFINITY } = this.catalog.get(segmentIndex) ?? {}
-    const exceeded = [...this.byName.values()].filter(({ eventId, fromSegmentIndex, isExceeded }) =>
-      !isExceeded && fromSegmentIndex <= segmentIndex && eventId < lastEventId
+    const exceeded = [...this.byName.values()].filter(({ eventId, fromSegmentIndex }) =>
+      fromSegmentIndex <= segmentIndex && eventId < lastEventId
     )
+    const before = exceeded.map(({ isExceeded, name }) => ({ isExceeded, name }))
     for (const hold of exceeded) hold.isExceeded = true
-    return exceeded.map(({ name }) => name)
+    return before
   }
 
   list(): ReadonlyArray<DurableHoldStatus> {

@@ -2,6 +2,7 @@
  * What the maintainer's service keeps in memory, and how outcomes change it: the catalog, the limits, the failures,
  * what is offered to the queues. Synchronous throughout, so every caller sees an outcome applied whole.
  */
+import { isConsumer } from "../../disk/FileNames.ts"
 import type { AcknowledgedHole } from "../../disk/HoleStore.ts"
 import type { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { fileBytesOf, keepsFileLength } from "../../format/SegmentLayout.ts"
@@ -79,6 +80,9 @@ export class MaintainerState {
   readonly undeletable = new Set<number>()
   /** Holds that something was deleted under, and which segment, until that is reported. */
   readonly exceeded: Array<{ readonly name: string; readonly segmentIndex: number; readonly isDurable: boolean }> = []
+
+  /** Segments that were deleted before a consumer had read them, until that is counted. */
+  missed = 0
 
   /** Segments before this one are archived. */
   archivedBefore = 0
@@ -456,8 +460,9 @@ export class MaintainerState {
     this.catalog.update(segmentIndex, { state: action === "freeze" ? "freezing" : "freeing" })
     if (action === "free") {
       for (const name of this.holds.exceed(segmentIndex)) this.exceeded.push({ name, segmentIndex, isDurable: false })
-      for (const name of this.durableHolds.exceed(segmentIndex)) {
-        this.exceeded.push({ name, segmentIndex, isDurable: true })
+      for (const { isExceeded, name } of this.durableHolds.exceed(segmentIndex)) {
+        if (isConsumer(name)) this.missed += 1
+        if (!isExceeded) this.exceeded.push({ name, segmentIndex, isDurable: true })
       }
       if (this.options.onArchiveBehind !== undefined && segmentIndex >= this.archivedBefore) {
         this.freedUnarchived += 1

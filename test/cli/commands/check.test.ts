@@ -72,6 +72,19 @@ const archive = {
   problem: null
 }
 
+const consumer = {
+  name: "billing",
+  eventId: 7,
+  fromSegmentIndex: 1,
+  behindEvents: 13,
+  behindBytes: 100,
+  behindMillis: 60_000,
+  isOwned: false,
+  isExceeded: false,
+  maxLagBytes: null,
+  maxLagMillis: null
+}
+
 const cases: ReadonlyArray<readonly [severity: "critical" | "warning", says: RegExp, stats: Stats]> = [
   ["critical", /maintainer is down/, recorder(maintainer({ isDown: true }))],
   [
@@ -103,12 +116,25 @@ const cases: ReadonlyArray<readonly [severity: "critical" | "warning", says: Reg
     recorder(maintainer({
       holds: [{ name: "billing", fromSegmentIndex: 1, expiresMillis: null, isExceeded: true }]
     }))
+  ],
+  [
+    "critical",
+    /the consumer billing is at event 7, .*; MISSES EVENTS/,
+    recorder(maintainer({ durableHolds: [{ ...consumer, isExceeded: true }] }))
+  ],
+  [
+    "warning",
+    /the consumer billing is at event 7, 13 events behind \(100 B\), the oldest for 16\.7 min, and does not read here/,
+    recorder(maintainer({ durableHolds: [{ ...consumer, behindMillis: 1_000_000 }] }))
   ]
 ]
 
 describe("check", () => {
   it("finds nothing in a recorder that is well, and each trouble by itself, as bad as its alert", () => {
     assert.deepStrictEqual(findingsOf(recorder(same), wanted), [])
+    assert.deepStrictEqual(findingsOf(recorder(maintainer({ durableHolds: [consumer] })), wanted), [])
+    const snapshots = { ...consumer, name: "_state", behindMillis: 1_000_000 }
+    assert.deepStrictEqual(findingsOf(recorder(maintainer({ durableHolds: [snapshots] })), wanted), [])
     for (const [severity, says, stats] of cases) {
       const findings = findingsOf(stats, wanted)
       assert.strictEqual(findings.length, 1, String(says))

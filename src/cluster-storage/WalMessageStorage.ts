@@ -21,7 +21,7 @@
  * ```ts
  * import { Console, Effect } from "effect"
  * import { NodeDisk, Wal } from "effect-wal"
- * import { WalMessageStorage } from "effect-wal/cluster"
+ * import { WalMessageStorage } from "effect-wal/cluster-storage"
  *
  * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
  *
@@ -71,7 +71,7 @@ import { duration, resolveUnsafe } from "../internal/options.ts"
 import type { Log } from "../recorder/Log.ts"
 import * as StateMachine from "../state/StateMachine.ts"
 import type { StateMachineError } from "../state/StateMachineError.ts"
-import { envelopeOf, parse } from "./Change.ts"
+import { envelopeOf, parse, requestOf } from "./Change.ts"
 import type { AckLine, InterruptLine, Line, RequestLine } from "./Change.ts"
 import { clearAddress, clearReplies, decodeReply, saveEnvelope, saveReply } from "./decisions.ts"
 import { Deliveries } from "./Deliveries.ts"
@@ -123,12 +123,23 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
 ): Effect.fn.Return<MessageStorage.Encoded, StateMachineError, Scope.Scope | Self> {
   const { keepAnswered } = resolveUnsafe(Fields, options)
   const scope = yield* Effect.scope
+  /** What the update that decided last has recorded; none while the log is folded. */
+  let recorded: Array<Line> | undefined
+  /** How many lines about a request are not durable yet; under `undefined` those about any. */
+  const underWay = new Map<string | undefined, number>()
   const machine = yield* StateMachine.make({
     log: yield* options.log,
     state: MessagesSchema,
     initial: () => new Messages(),
     apply: (messages, bytes: Uint8Array) => {
-      messages.apply(textOf(bytes))
+      const text = textOf(bytes)
+      const line = parse(text)
+      messages.apply(text, line)
+      if (recorded !== undefined) {
+        recorded.push(line)
+        const id = requestOf(line)
+        underWay.set(id, (underWay.get(id) ?? 0) + 1)
+      }
       return messages
     },
     name: "messages",
@@ -143,17 +154,26 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
     if (request.ack !== undefined) deliveries.add(request.ack)
     request.interrupts.forEach((signal) => deliveries.add(signal))
   }
-  /** Whether something failed, so that the machine may have ended. */
+  /** Whether the machine may have ended, because something failed or the scope has closed. */
   let isDoubtful = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isDoubtful = true
+    })
+  )
 
   const CurrentTransaction = Context.Reference<Transaction | undefined>(
-    `effect-wal/cluster/Transaction/${storages++}`,
+    `effect-wal/cluster-storage/Transaction/${storages++}`,
     { defaultValue: () => undefined }
   )
 
   /** What is durable can be handed out, or needs it no more. */
   const settle = (lines: ReadonlyArray<Line>): void => {
     for (const line of lines) {
+      const id = requestOf(line)
+      const left = underWay.get(id)! - 1
+      if (left === 0) underWay.delete(id)
+      else underWay.set(id, left)
       switch (line[0]) {
         case "request":
         case "clearReplies": {
@@ -190,10 +210,9 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
     Effect.suspend(() => {
       let lines: ReadonlyArray<Line> = []
       return machine.update((messages) => {
+        lines = recorded = []
         const decided = decide(messages)
-        if (Effect.isEffect(decided)) return decided
-        lines = decided[1]
-        return [decided[0], lines.map(bytesOf)]
+        return Effect.isEffect(decided) ? decided : [decided[0], decided[1].map(bytesOf)]
       }).pipe(
         Effect.catchTag("StateMachineError", (error) => Effect.fail(failed(error))),
         Effect.tap(() => Effect.sync(() => settle(lines))),
@@ -216,12 +235,18 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
       (transaction) => transaction?.isOpen === true ? transaction.stage(decide) : commit(decide)
     )
 
-  const read = <A>(f: (messages: Messages) => A): Effect.Effect<A, PersistenceError> =>
-    Effect.flatMap(CurrentTransaction, (transaction) =>
-      Effect.mapError(
-        machine.read((messages) => f(transaction?.isOpen === true ? transaction.view : messages)),
-        failed
-      ))
+  /** Reads what is known of requests. What is durable need not wait for the commit that is under way. */
+  const read = <A>(
+    ids: ReadonlyArray<string | undefined>,
+    f: (messages: Messages) => A
+  ): Effect.Effect<A, PersistenceError> =>
+    Effect.flatMap(CurrentTransaction, (transaction) => {
+      if (transaction?.isOpen === true) return Effect.mapError(machine.read(() => f(transaction.view)), failed)
+      if (!isDoubtful && !underWay.has(undefined) && !ids.some((id) => underWay.has(id))) {
+        return Effect.succeed(f(messages))
+      }
+      return Effect.mapError(machine.read(f), failed)
+    })
 
   const withTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(CurrentTransaction, (around) =>
@@ -273,46 +298,48 @@ export const makeEncoded = Effect.fnUntraced(function*<Self>(
       return save(clearReplies(String(requestId), expected === undefined ? undefined : String(expected)))
     },
     requestIdForPrimaryKey: (primaryKey) =>
-      read((messages) => Option.map(Option.fromUndefinedOr(messages.idOfKey(primaryKey)), Snowflake.Snowflake)),
+      Effect.suspend(() =>
+        read(
+          [messages.idOfKey(primaryKey)],
+          (messages) => Option.map(Option.fromUndefinedOr(messages.idOfKey(primaryKey)), Snowflake.Snowflake)
+        )
+      ),
     repliesFor: (requestIds) =>
-      read((messages) =>
+      read(requestIds, (messages) =>
         requestIds.flatMap((id) => {
           const request = messages.request(id)
           if (request === undefined) return []
           const { chunks, exit } = request
           return [...chunks, ...exit === undefined ? [] : [exit]].map(decodeReply)
-        })
-      ),
+        })),
     repliesForUnfiltered: (requestIds) =>
-      read((messages) =>
+      read(requestIds.map(String), (messages) =>
         requestIds.flatMap((id) => {
           const request = messages.request(String(id))
           if (request === undefined) return []
           const { ackedChunk, chunks, exit } = request
           return [...ackedChunk === undefined ? [] : [ackedChunk], ...chunks, ...exit === undefined ? [] : [exit]]
             .map(decodeReply)
-        })
-      ),
+        })),
     unprocessedMessages,
     unprocessedMessagesById: (ids, now) =>
-      read((messages) =>
+      read(ids.map(String), (messages) =>
         ids.flatMap((id) => {
           const request = messages.request(String(id))
           if (request === undefined || !isUnprocessed(request) || request.chunks.length > 0) return []
           return request.deliverAt !== null && request.deliverAt > now ? [] : [handedOut(request)]
-        })
-      ),
+        })),
     resetRequests: (ids) => Effect.sync(() => ids.forEach((id) => deliveries.release(String(id)))),
     resetAddresses: (addresses) =>
       Effect.sync(() => {
         const keys = new Set(addresses.map(addressKey))
-        deliveries.releaseAll(({ address }) => keys.has(address))
+        deliveries.releaseAll(({ request }) => keys.has(request.address))
       }),
     clearAddress: ({ entityId, entityType }) => save(clearAddress(entityType, entityId)),
     resetShards: (shardIds) =>
       Effect.sync(() => {
         const ids = new Set(shardIds)
-        deliveries.releaseAll(({ shardId }) => ids.has(shardId))
+        deliveries.releaseAll(({ request }) => ids.has(request.shardId))
       }),
     withTransaction
   }

@@ -9,7 +9,7 @@
  * import { ClusterSchema, Entity } from "effect/cluster"
  * import { Rpc } from "effect/rpc"
  * import { NodeDisk, Wal } from "effect-wal"
- * import { WalSingleRunner } from "effect-wal/cluster"
+ * import { WalSingleRunner } from "effect-wal/cluster-storage"
  *
  * const Counter = Entity.make("Counter", [
  *   Rpc.make("Increment", { success: Schema.Int, payload: { by: Schema.Int } })

@@ -29,28 +29,23 @@ export interface StoredReply {
   readonly text: string
 }
 
-/** What can be handed out: where to, and the line that tells what. */
-interface Addressed {
+/** An acknowledgement or an interrupt. */
+interface Signal {
   /** What is handed out under the same name takes the place of the one before. */
   readonly slot: string
   /** Messages are handed out in this order. */
   readonly order: number
-  readonly shardId: string
-  readonly address: string
+  /** The line that tells what. */
   readonly text: string
-}
-
-/** An acknowledgement or an interrupt. */
-interface Signal extends Addressed {
   readonly request: StoredRequest
 }
 
 /** A request, and what has come of it. */
-export class StoredRequest implements Addressed {
+export class StoredRequest implements Signal {
   readonly id: string
   readonly order: number
   readonly shardId: string
-  readonly address: string
+  /** The name of its entity. */
   readonly entity: string
   readonly key: string | null
   readonly deliverAt: number | null
@@ -70,12 +65,11 @@ export class StoredRequest implements Addressed {
   isGone = false
 
   constructor(
-    fields: Pick<StoredRequest, "id" | "order" | "shardId" | "address" | "entity" | "key" | "deliverAt" | "text">
+    fields: Pick<StoredRequest, "id" | "order" | "shardId" | "entity" | "key" | "deliverAt" | "text">
   ) {
     this.id = fields.id
     this.order = fields.order
     this.shardId = fields.shardId
-    this.address = fields.address
     this.entity = fields.entity
     this.key = fields.key
     this.deliverAt = fields.deliverAt
@@ -84,6 +78,15 @@ export class StoredRequest implements Addressed {
 
   get slot(): string {
     return this.id
+  }
+
+  get request(): StoredRequest {
+    return this
+  }
+
+  /** The place of its entity, as `addressOf` names it. */
+  get address(): string {
+    return `${this.shardId}\0${this.entity}`
   }
 
   get lastReply(): StoredReply | undefined {
@@ -105,7 +108,7 @@ export type Message = StoredRequest | Signal
 
 /** Whether a message still has to be processed, by what is known of its request. */
 export const isUnprocessed = (message: Message): boolean => {
-  const request = message instanceof StoredRequest ? message : message.request
+  const { request } = message
   if (request.isGone || request.exit !== undefined) return false
   return message === request || message === request.ack || request.interrupts.includes(message as Signal)
 }
@@ -122,7 +125,9 @@ export class Messages {
   /** `undefined`: it has gone, whatever the base has. */
   readonly #requests = new Map<string, StoredRequest | undefined>()
   readonly #idOfKey = new Map<string, string | undefined>()
-  readonly #idsOfEntity = new Map<string, Set<string>>()
+  /** Each name of an entity and of a shard is in memory once. */
+  readonly #entities = new Map<string, { readonly name: string; readonly ids: Set<string> }>()
+  readonly #shardIds = new Map<string, string>()
   /** Those with a primary key, and those without one, in the order of their answers. */
   readonly #answeredWithKey = new Set<StoredRequest>()
   readonly #answered = new Set<StoredRequest>()
@@ -165,32 +170,28 @@ export class Messages {
     switch (line[0]) {
       case "request": {
         const [, id, group, shard, entityType, entityId, key, deliverAt] = line
+        const entity = this.#entityOf(entityOf(entityType, entityId))
         const request = new StoredRequest({
           id,
           key,
           deliverAt,
           text,
           order: ++this.#order,
-          shardId: `${group}:${shard}`,
-          address: addressOf(group, shard, entityType, entityId),
-          entity: entityOf(entityType, entityId)
+          shardId: this.#shardIdOf(`${group}:${shard}`),
+          entity: entity.name
         })
         this.#requests.set(id, request)
         if (key !== null) this.#idOfKey.set(key, id)
-        const ids = this.#idsOfEntity.get(request.entity)
-        if (ids === undefined) this.#idsOfEntity.set(request.entity, new Set([id]))
-        else ids.add(id)
+        entity.ids.add(id)
         return
       }
       case "ack": {
-        const [, , group, shard, entityType, entityId, requestId, replyId] = line
+        const [, , , , , , requestId, replyId] = line
         const request = this.#writable(requestId)
         if (request === undefined) return
         acknowledge(request, replyId)
         if (request.exit === undefined) {
-          const address = addressOf(group, shard, entityType, entityId)
-          const slot = ackSlot(requestId)
-          request.ack = { request, slot, order: ++this.#order, shardId: `${group}:${shard}`, address, text }
+          request.ack = { request, slot: ackSlot(requestId), order: ++this.#order, text }
         }
         return
       }
@@ -200,12 +201,10 @@ export class Messages {
         return
       }
       case "interrupt": {
-        const [, id, group, shard, entityType, entityId, requestId] = line
+        const [, id, , , , , requestId] = line
         const request = this.#writable(requestId)
         if (request === undefined) return
-        const address = addressOf(group, shard, entityType, entityId)
-        const signal = { request, slot: id, order: ++this.#order, shardId: `${group}:${shard}`, address, text }
-        request.interrupts = [...request.interrupts, signal]
+        request.interrupts = [...request.interrupts, { request, slot: id, order: ++this.#order, text }]
         return
       }
       case "chunk": {
@@ -280,8 +279,22 @@ export class Messages {
     return lines
   }
 
+  #entityOf(name: string): { readonly name: string; readonly ids: Set<string> } {
+    const known = this.#entities.get(name)
+    if (known !== undefined) return known
+    const entity = { name, ids: new Set<string>() }
+    this.#entities.set(name, entity)
+    return entity
+  }
+
+  #shardIdOf(name: string): string {
+    const known = this.#shardIds.get(name)
+    if (known === undefined) this.#shardIds.set(name, name)
+    return known ?? name
+  }
+
   #idsOf(entity: string): ReadonlyArray<string> {
-    const own = [...this.#idsOfEntity.get(entity) ?? []]
+    const own = [...this.#entities.get(entity)?.ids ?? []]
     if (this.#base === undefined) return own
     return [...new Set([...this.#base.#idsOf(entity), ...own])].filter((id) => this.request(id) !== undefined)
   }
@@ -316,8 +329,9 @@ export class Messages {
 
   #remove(request: StoredRequest): void {
     this.#dropAnswer(request)
-    this.#idsOfEntity.get(request.entity)?.delete(request.id)
-    if (this.#idsOfEntity.get(request.entity)?.size === 0) this.#idsOfEntity.delete(request.entity)
+    const ids = this.#entities.get(request.entity)?.ids
+    ids?.delete(request.id)
+    if (ids?.size === 0) this.#entities.delete(request.entity)
     if (this.#base !== undefined) {
       this.#requests.set(request.id, undefined)
       if (request.key !== null) this.#idOfKey.set(request.key, undefined)

@@ -138,6 +138,25 @@ export const replyOf = (line: ChunkLine | ExitLine): Reply.Encoded =>
     ? { _tag: "Chunk", id: line[1], requestId: line[2], sequence: line[3], values: line[4] }
     : { _tag: "WithExit", id: line[1], requestId: line[2], exit: line[3] }
 
+/** The request that a line is about; `undefined`: any. */
+export const requestOf = (line: Line): string | undefined => {
+  switch (line[0]) {
+    case "request":
+    case "clearReplies":
+    case "acked":
+      return line[1]
+    case "chunk":
+    case "exit":
+      return line[2]
+    case "ack":
+    case "interrupt":
+      return line[6]
+    case "clearAddress":
+    case "age":
+      return undefined
+  }
+}
+
 /** The line of a text. Throws when it is none of this module. */
 export const parse = (text: string): Line => {
   const line: unknown = text.startsWith("[") ? JSON.parse(text) : undefined

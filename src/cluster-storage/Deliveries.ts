@@ -79,7 +79,8 @@ export class Deliveries {
       }
       // A stream whose receiver has not acknowledged its last chunk is under way.
       if (message instanceof StoredRequest && message.chunks.length > 0) continue
-      if (!shardIds.has(message.shardId) || addresses?.has(message.address) === false) continue
+      const { request } = message
+      if (!shardIds.has(request.shardId) || addresses?.has(request.address) === false) continue
       this.#ready.delete(slot)
       this.#claimed.set(slot, { message, atMillis: now })
       taken.push(message)

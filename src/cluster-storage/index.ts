@@ -1,6 +1,6 @@
 /**
  * The storages of Effect's cluster in a log: entities and workflows that survive a crash, without a database. Imported
- * from `effect-wal/cluster`.
+ * from `effect-wal/cluster-storage`.
  *
  * @since 0.1.0
  */

@@ -12,7 +12,7 @@
  * import { Console, Effect, Layer } from "effect"
  * import { RunnerHealth, Runners, Sharding, ShardingConfig } from "effect/cluster"
  * import { NodeDisk, Wal } from "effect-wal"
- * import { WalMessageStorage, WalRunnerStorage } from "effect-wal/cluster"
+ * import { WalMessageStorage, WalRunnerStorage } from "effect-wal/cluster-storage"
  *
  * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
  *

@@ -1,0 +1,21 @@
+import { assert, describe, it } from "@effect/vitest"
+import { isLong } from "../samples.ts"
+import { layers } from "./harness.ts"
+import { killKvs } from "./killKvs.ts"
+import { killQueue } from "./killQueue.ts"
+
+const kills = isLong ? 100 : 2
+
+describe("kill -9 of a program with a store over a log", () => {
+  for (const layer of isLong ? layers : layers.slice(0, 1)) {
+    it(`loses no element of a queue, and hands out none that was acknowledged (${layer} layer)`, async () => {
+      const report = await killQueue({ kills, layer, seed: Date.now() % 1_000_000 })
+      assert.isAtLeast(report.acknowledged, Math.min(1, report.accepted))
+    })
+
+    it(`loses no change of a key that was answered (${layer} layer)`, async () => {
+      const report = await killKvs({ kills, layer, seed: Date.now() % 1_000_000 })
+      assert.strictEqual(report.kills, kills)
+    })
+  }
+})
