@@ -185,7 +185,12 @@ export const judge = (tables: ReadonlyArray<TableResult>): ReadonlyArray<BarRow>
         ">= 2x Effect's SQL storage, synced",
         [
           [
-            of.ratio(`entity messages, ${callers}`, "messages", clusterStorages["effect-wal"], clusterStorages.FULL),
+            of.ratio(
+              `entity messages, ${callers}`,
+              "messages",
+              clusterStorages["effect-wal"],
+              clusterStorages.FULL
+            ),
             "#x",
             atLeast(2)
           ]

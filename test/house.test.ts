@@ -49,6 +49,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "failover",
     "report",
     "console",
+    "rpc",
     "promise",
     "cli",
     // The modules that users import, one for each subpath of the package.
@@ -280,6 +281,7 @@ describe("the house", () => {
       "kvs/index.ts",
       "promise/index.ts",
       "queue/index.ts",
+      "rpc/index.ts",
       "s3/index.ts",
       "state/index.ts",
       "testing/index.ts"

@@ -4,7 +4,7 @@
  *
  * The ids of a cluster's messages are made of the wall clock and the number of the machine. So each start gets another
  * number when anything was recorded since the one before: the position in the log, modulo 1,024. A clock that was set
- * back then gives no id again that a message in the log has.
+ * back then hardly gives an id again that a message in the log has; if it does, that message is refused.
  *
  * **Example** (A runner layer by layer)
  *

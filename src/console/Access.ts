@@ -7,14 +7,31 @@ import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { createHash, timingSafeEqual } from "node:crypto"
+import * as Options from "../internal/options.ts"
 
-/** Who may ask. */
-interface AccessOptions {
-  /** Each request must bring this, as `Authorization: Bearer TOKEN`. */
+/**
+ * Who may ask.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AccessOptions {
+  /** Each request must bring this, as `Authorization: Bearer TOKEN`. Default: none. */
   readonly token?: Redacted.Redacted<string> | undefined
   /** Names under which the server is reached, beside this machine's own. With a token, any name by default. */
   readonly hosts?: ReadonlyArray<string> | undefined
+}
+
+/** The fields of these options. */
+export const accessFields = {
+  token: Schema.optional(
+    Schema.declare((value): value is Redacted.Redacted<string> =>
+      Redacted.isRedacted(value) && typeof Redacted.value(value) === "string" && Redacted.value(value) !== ""
+    )
+  ),
+  hosts: Schema.optional(Schema.Array(Options.text("a name of a host")))
 }
 
 /** The names of this machine for itself. */

@@ -20,7 +20,6 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -32,7 +31,8 @@ import { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { Parts } from "../recorder/Log.ts"
 import * as Monitor from "../recorder/monitor/Monitor.ts"
 import { makeReporter } from "../recorder/monitor/MonitorReport.ts"
-import { guarded, protections } from "./Access.ts"
+import { accessFields, guarded, protections } from "./Access.ts"
+import type { AccessOptions } from "./Access.ts"
 import { Cells } from "./Cells.ts"
 import type { ConsoleLog } from "./ConsoleLog.ts"
 import { blocksOf, eventOf, pageOf } from "./Explorer.ts"
@@ -47,26 +47,14 @@ import * as Watch from "./Watch.ts"
  * @since 0.1.0
  * @category models
  */
-export interface ConsoleOptions {
+export interface ConsoleOptions extends AccessOptions {
   /** Where the page is: default `/`. Below it lie the files and the answers of the page. */
   readonly path?: HttpRouter.PathInput
-  /** Each request for something of the log must bring this token. The page asks for it. Default: none. */
-  readonly token?: Redacted.Redacted<string>
-  /**
-   * Names under which the server is reached, beside `localhost`, `127.0.0.1` and `[::1]`; other requests are refused.
-   * Default: none, and with a token any name.
-   */
-  readonly hosts?: ReadonlyArray<string>
 }
 
 const optionFields = {
-  path: Schema.optional(Options.matching(/^\/$|^(\/[\w.~-]+)+$/, "a path such as /wal, without a slash at its end")),
-  token: Schema.optional(
-    Schema.declare((value): value is Redacted.Redacted<string> =>
-      Redacted.isRedacted(value) && typeof Redacted.value(value) === "string" && Redacted.value(value) !== ""
-    )
-  ),
-  hosts: Schema.optional(Schema.Array(Options.text("a name of a host")))
+  ...accessFields,
+  path: Schema.optional(Options.matching(/^\/$|^(\/[\w.~-]+)+$/, "a path such as /wal, without a slash at its end"))
 }
 
 /**

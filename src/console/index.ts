@@ -8,3 +8,5 @@
 export { layer, layerDirectory } from "./Console.ts"
 /** @since 0.1.0 @category models */
 export type { ConsoleOptions } from "./Console.ts"
+/** @since 0.1.0 @category models */
+export type { AccessOptions } from "./Access.ts"

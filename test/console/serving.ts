@@ -8,12 +8,11 @@ import * as Layer from "effect/Layer"
 import { createServer, request } from "node:http"
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http"
 
-/** Serves a layer of routes for as long as the scope is open; gives the port. */
-export const served = <E, R>(routes: Layer.Layer<never, E, HttpRouter.HttpRouter | R>) =>
+/** Serves a layer of routes for as long as the scope is open; gives the port. At a Unix socket, when one is given. */
+export const served = <E, R>(routes: Layer.Layer<never, E, HttpRouter.HttpRouter | R>, socket?: string) =>
   Effect.gen(function*() {
     const server = NodeHttpServer.layer(createServer, {
-      host: "127.0.0.1",
-      port: 0,
+      ...(socket === undefined ? { host: "127.0.0.1", port: 0 } : { path: socket }),
       gracefulShutdownTimeout: "10 millis"
     })
     const services = yield* Layer.build(

@@ -10,11 +10,10 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
+  "failover/index.ts",
   "cluster-storage/index.ts",
   "kvs/index.ts",
   "queue/index.ts",
-  "cluster/index.ts",
-  "failover/index.ts",
   "s3/index.ts",
   "state/index.ts",
   "testing/index.ts"
@@ -24,6 +23,7 @@ export const entries: ReadonlyArray<string> = [
 const moduleEntries: ReadonlyArray<PublicModule> = [
   { name: "console", file: "console/index.ts" },
   { name: "consumer", file: "consumer/index.ts" },
+  { name: "rpc", file: "rpc/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }
 ]

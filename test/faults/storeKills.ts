@@ -14,10 +14,12 @@ export interface StoreKillOptions {
   readonly onKill?: (done: number) => void
 }
 
-/** From when it tells of itself, a victim lives at most so long. */
-const lifeMillisMax = 1500
-/** Every fifth is killed while it opens. */
+/** From its first answer on, a victim lives at most so long. */
+const lifeMillisMax = 500
+/** Every fifth is killed before, at most so long after its start. */
 const openingMillisMax = 1000
+/** The lines that tell of an answer. */
+const answers = ["accepted", "acknowledged", "changed"]
 
 /** Runs one life, and hands each of its lines to `onLine`. Without `dies` it must end by itself. */
 const live = <Line extends { readonly type: string }>(
@@ -43,6 +45,7 @@ const live = <Line extends { readonly type: string }>(
     })
     const hang = setTimeout(kill, hangMillis)
     if (dies?.isOpening === true) setTimeout(kill, dies.afterMillis)
+    let hasAnswer = false
     let broken: unknown
     createInterface({ input: child.stdout }).on("line", (text) => {
       let line: Line
@@ -52,7 +55,10 @@ const live = <Line extends { readonly type: string }>(
         // Cut off by the kill.
         return
       }
-      if (line.type === "open" && dies?.isOpening === false) setTimeout(kill, dies.afterMillis)
+      if (dies?.isOpening === false && !hasAnswer && answers.includes(line.type)) {
+        hasAnswer = true
+        setTimeout(kill, dies.afterMillis)
+      }
       try {
         onLine(line)
       } catch (error) {
