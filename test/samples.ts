@@ -37,6 +37,13 @@ export const samples = {
     atLeast: 12,
     weight: 4
   },
+  worldSimulation: {
+    file: "simulation/world/worldSimulation",
+    cases: "worlds of machines with one store",
+    seconds: 1,
+    atLeast: 2,
+    weight: 6
+  },
   schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   judged: { file: "judges/independent", cases: "logs read by two readers", seconds: 0.5, atLeast: 10, weight: 2 },

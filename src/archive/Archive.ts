@@ -15,7 +15,7 @@
  *    segment that is lost has a row that tells so. One that does not verify, or does not continue the archive, is
  *    reported and never archived as whole; nothing newer is archived until it is repaired, or its loss is acknowledged.
  * 3. One archive writes: opening claims the manifest with the next epoch. Whoever was before is `Fenced` with its next
- *    write, and ends. Recording goes on.
+ *    write, and ends. Recording goes on. Above `Failover.layer` it goes on with the claim that was made there.
  * 4. A store that is away, or refuses, stops neither appends nor commits. Nothing is deleted then; it is tried again
  *    with growing pauses, and the status tells why.
  * 5. Everything may be interrupted and done again.
@@ -75,6 +75,7 @@ import { hexOf, manifestKey } from "./Manifest.ts"
 import type { Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
 import type { ManifestContent, StoredManifest } from "./ManifestStore.ts"
+import { Ownership } from "./Ownership.ts"
 import { upload, UploadMemory } from "./SegmentUpload.ts"
 import type { UploadTarget } from "./SegmentUpload.ts"
 
@@ -254,6 +255,12 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const store = countedStore(yield* ObjectStore, telemetry)
   const { log } = options
   const directory = new SegmentDirectory(maintainer.directory, maintainer.naming)
+  const ownership = Option.getOrUndefined(yield* Effect.serviceOption(Ownership))
+  if (ownership !== undefined && ownership.log !== log) {
+    return yield* Effect.die(
+      new Error(`the log was opened as ${ownership.log}, and is archived as ${log}; give both the same name`)
+    )
+  }
   const owner = options.owner ?? `${hostname()} (process ${process.pid})`
   const manifests = yield* Effect.provideService(ManifestStore.make(log), ObjectStore, store)
   const { archive: waiting } = yield* maintainer.status
@@ -279,7 +286,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   /** The manifest as it was last seen, for people. */
   let shown: Manifest | undefined
   /** When the log was claimed, and how long its archives had lived then. */
-  let claimed = { elapsed: 0, livedSeconds: 0 }
+  let begun = { elapsed: 0, livedSeconds: 0 }
   let problem: string | undefined
   let fenced: ArchiveError | undefined
   /** What is proved in the store and not in the manifest yet: the same row again, whatever fails meanwhile. */
@@ -304,7 +311,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
 
   const livedSeconds = Effect.map(
     elapsedMillis,
-    (now) => claimed.livedSeconds + Math.floor((now - claimed.elapsed) / 1000)
+    (now) => begun.livedSeconds + Math.floor((now - begun.elapsed) / 1000)
   )
 
   /** Goes on from a manifest that is this archive's. */
@@ -329,6 +336,17 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     return written
   })
 
+  const fencedBy = ({ epoch, owner }: Manifest) =>
+    new ArchiveError({ reason: new Fenced({ detail: `epoch ${epoch}, ${owner}` }), key })
+
+  const gone = () => new ArchiveError({ reason: new Damaged({ detail: "the manifest is gone" }), key })
+
+  /** The manifest that was claimed before the log was opened. */
+  const claimed = Effect.fnUntraced(function*(epoch: number, found: StoredManifest | undefined) {
+    if (found === undefined) return yield* gone()
+    return found.manifest.epoch === epoch ? found : yield* fencedBy(found.manifest)
+  })
+
   /** Claims the log with the next epoch. */
   const claim = Effect.fnUntraced(function*(walId: string) {
     const found = yield* manifests.read
@@ -336,7 +354,12 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
       const detail = `its wal_id is ${found.manifest.walId}, here it is ${walId}`
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
-    if (found !== undefined) yield* local.confirm(found.manifest, manifests)
+    if (found?.manifest.tailFrom !== undefined && ownership === undefined) {
+      const detail = "it is replicated, and this recorder was not opened for that: provide Failover.layer"
+      return yield* new ArchiveError({ reason: new Fenced({ detail }), key })
+    }
+    // Whoever opened the log for failover has compared every byte.
+    if (found !== undefined && ownership === undefined) yield* local.confirm(found.manifest, manifests)
     const { checksMd5 } = yield* probe(store)
     if (options.proof === "checksum" && !checksMd5) {
       yield* Effect.logWarning(`${store.name} does not check MD5, so everything that is written is read back`)
@@ -360,9 +383,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
         rows: []
       }
       : { ...found.manifest, epoch: found.manifest.epoch + 1, owner }
-    const written = yield* write(content, found)
+    const written = ownership === undefined ? yield* write(content, found) : yield* claimed(ownership.epoch, found)
     epoch = written.manifest.epoch
-    claimed = { elapsed: yield* elapsedMillis, livedSeconds: written.manifest.livedSeconds }
+    begun = { elapsed: yield* elapsedMillis, livedSeconds: written.manifest.livedSeconds }
     ready.clear()
     yield* adopt(written)
     yield* maintainer.archivedBefore(written.manifest.nextIndex)
@@ -380,15 +403,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     }
     if (stored === undefined) {
       const found = yield* manifests.read
-      if (found === undefined) {
-        return yield* new ArchiveError({ reason: new Damaged({ detail: "the manifest is gone" }), key })
-      }
-      const { manifest } = found
-      if (manifest.epoch !== epoch) {
-        const detail = `epoch ${manifest.epoch}, ${manifest.owner}`
-        return yield* new ArchiveError({ reason: new Fenced({ detail }), key })
-      }
-      yield* adopt(found)
+      yield* adopt(yield* claimed(epoch, found))
     }
     return stored
   })

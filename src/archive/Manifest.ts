@@ -172,6 +172,8 @@ export interface Manifest {
   readonly storedBytes: number
   /** The chained checksum at the end of the newest segment; `null` where there is none. */
   readonly chain: string | null
+  /** The number of the first object of the tail that counts; absent where the log never had a tail. */
+  readonly tailFrom?: number
   /** By level: pages of rows first. The newest pages of a level come after the older pages of the levels above. */
   readonly pages: ReadonlyArray<ReadonlyArray<PageRef>>
   /** The newest, consecutive, up to `nextIndex`. */
@@ -314,6 +316,7 @@ const ManifestCodec = Schema.Struct({
   expired: Schema.Array(Schema.Struct({ before: count, livedSeconds: count })),
   storedBytes: count,
   chain: Schema.NullOr(hex64),
+  tailFrom: Schema.optionalKey(count),
   pages: Schema.Array(Schema.Array(PageRefCodec).check(entriesMax)),
   rows: Schema.Array(RowCodec).check(entriesMax)
 })

@@ -32,6 +32,7 @@ import { repair } from "./commands/repair.ts"
 import { replay } from "./commands/replay.ts"
 import { serve } from "./commands/serve.ts"
 import { stats } from "./commands/stats.ts"
+import { takeOver } from "./commands/takeOver.ts"
 import { top } from "./commands/top.ts"
 import { verify } from "./commands/verify.ts"
 import { directoryFlagNames } from "./flags/flags.ts"
@@ -53,6 +54,7 @@ export const command = Command.make("effect-wal").pipe(
     exportEvents,
     backup,
     archive,
+    takeOver,
     consumers,
     maintain,
     free,

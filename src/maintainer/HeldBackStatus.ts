@@ -4,13 +4,13 @@ import { formatNanos } from "../telemetry/TelemetryDump.ts"
 import type { PerQueue } from "./retention/MaintainerState.ts"
 
 /**
- * Why appended events cannot be made durable now.
+ * Why appended events cannot be made durable now; with `StoreAway`, why durable ones cannot be replicated.
  *
  * @since 0.1.0
  * @category models
  */
 export interface HeldBackStatus {
-  readonly reason: Exclude<keyof typeof Arena.HeldBack, "None">
+  readonly reason: Exclude<keyof typeof Arena.HeldBack, "None"> | "StoreAway"
   /** How long it has lasted, in milliseconds of elapsed time. */
   readonly forMillis: number
   /** In how many milliseconds it is tried again; `undefined` when that waits for something else than time. */
@@ -36,7 +36,8 @@ const words: Record<HeldBackStatus["reason"], { readonly why: string; readonly e
   DiskFull: { why: "the disk is full", end: "free some space, and it continues by itself" },
   DiskFailing: { why: "the device fails to write or sync", end: "when the device works again, it continues by itself" },
   HotLimit: { why: "compression is behind", end: "it continues when a hot segment is compressed" },
-  MaintainerDown: { why: "the maintainer is down", end: "start the recorder again" }
+  MaintainerDown: { why: "the maintainer is down", end: "start the recorder again" },
+  StoreAway: { why: "the object store does not answer", end: "when it does, it continues by itself" }
 }
 
 const count = (segments: number, what: string): ReadonlyArray<string> =>

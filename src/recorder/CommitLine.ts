@@ -13,6 +13,7 @@ import { Committers } from "./Committers.ts"
 import type { Committer } from "./Committers.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { DiskFailing, DiskFull, MaintainerDown } from "./RecorderReason.ts"
+import type { Closed, Fenced } from "./RecorderReason.ts"
 
 type Resume = (effect: Effect.Effect<number, RecorderError>) => void
 
@@ -42,15 +43,20 @@ export const heldBackReason = (
 }
 
 /**
- * An empty line. `failsOnDisk`: a disk that is full or fails is told to those who wait. `onRing` is called at once and
- * at every ring of the arena's durable doorbell, before the callers that wait are served. `publish` makes what was
- * appended known to the maintainer, and with `asks` asks it for a flush: once for all callers that one ring serves and
- * that commit again.
+ * An empty line. `failsOnDisk`: a disk that is full or fails is told to those who wait. `reached` tells the event up to
+ * which is acknowledged, and `ended` why nothing is any more. `onRing` is called at once and at every ring of the
+ * arena's durable doorbell, before the callers that wait are served. `publish` makes what was appended known to the
+ * maintainer, and with `asks` asks it for a flush: once for all callers that one ring serves and that commit again.
  */
 export const make = (
   arena: Arena.Arena,
   failsOnDisk: boolean,
-  { onRing, publish }: { readonly onRing: () => void; readonly publish: (asks: boolean) => void }
+  { ended, onRing, publish, reached: reachedNow }: {
+    readonly reached: () => number
+    readonly ended: () => typeof Closed | typeof Fenced | undefined
+    readonly onRing: () => void
+    readonly publish: (asks: boolean) => void
+  }
 ): Effect.Effect<CommitLine, never, Scope.Scope> =>
   Effect.gen(function*() {
     const waiting = new Committers<Resume>()
@@ -69,17 +75,23 @@ export const make = (
       publish(asks)
     }
 
+    const failAll = (Reason: new() => RecorderError["reason"]): void => {
+      for (const { eventId, resume } of waiting.takeAll()) {
+        resume?.(Effect.fail(new RecorderError({ reason: new Reason(), eventId })))
+      }
+    }
+
     const resumeThose = (): void => {
-      const reached = Arena.durableEventId(arena)
+      const End = ended()
+      if (End !== undefined) return failAll(End)
+      const reached = reachedNow()
       for (let next = waiting.takeUpTo(reached); next !== undefined; next = waiting.takeUpTo(reached)) {
         next(Effect.succeed(reached))
       }
       if (waiting.size === 0) return
       const Reason = heldBackReason(arena)
       if (Reason === undefined || Reason !== MaintainerDown && !failsOnDisk) return
-      for (const { eventId, resume } of waiting.takeAll()) {
-        resume?.(Effect.fail(new RecorderError({ reason: new Reason(), eventId })))
-      }
+      failAll(Reason)
     }
 
     const serve = (): void => {
@@ -115,7 +127,9 @@ export const make = (
     return {
       wait: (eventId, asks) =>
         Effect.callback<number, RecorderError>((resume) => {
-          const reached = Arena.durableEventId(arena)
+          const End = ended()
+          if (End !== undefined) return resume(Effect.fail(new RecorderError({ reason: new End(), eventId })))
+          const reached = reachedNow()
           if (reached >= eventId) return resume(Effect.succeed(reached))
           const committer: Committer<Resume> = { eventId, resume }
           waiting.add(committer)

@@ -11,6 +11,7 @@ import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type { RecoveryReport } from "../reading/recovery/Recovery.ts"
 import * as Arena from "../shared/Arena.ts"
 import * as Doorbell from "../shared/Doorbell.ts"
+import type { Replication } from "./Replication.ts"
 import type { SegmentWriter } from "./SegmentWriter.ts"
 
 /**
@@ -24,6 +25,8 @@ export interface Positions {
   readonly appended: number
   /** Every event up to this one is on disk. */
   readonly durable: number
+  /** Every event up to this one is in the object store, too; absent where the log has no second place. */
+  readonly replicated?: number
   /** No event up to this one lies in a hot segment any more: it was compressed or deleted. 0 when none was. */
   readonly compressed: number
   /** Events before this one were deleted by retention. */
@@ -41,7 +44,10 @@ export const make = (
   arena: Arena.Arena,
   writer: SegmentWriter,
   maintainer: SegmentMaintainer["Service"],
-  report: RecoveryReport
+  report: RecoveryReport,
+  replication:
+    | (Pick<Replication["Service"], "heldBackUnsafe" | "replicatedUnsafe"> & { readonly holdsBack: boolean })
+    | undefined
 ): Effect.Effect<Positions> => {
   let deletedBefore = 1
   let compressed = 0
@@ -54,10 +60,12 @@ export const make = (
       if (segment.isHot) break
       compressed = Math.max(compressed, segment.lastEventId ?? 0)
     }
-    const heldBack = heldBackStatus(arena, now)
+    const heldBack = heldBackStatus(arena, now) ??
+      (replication?.holdsBack === true ? replication.heldBackUnsafe(now) : undefined)
     return {
       appended: writer.lastEventId,
       durable: Arena.durableEventId(arena),
+      ...(replication === undefined ? {} : { replicated: replication.replicatedUnsafe() }),
       compressed,
       deletedBefore,
       ...(heldBack === undefined ? {} : { heldBack })
@@ -65,7 +73,13 @@ export const make = (
   })
 }
 
-/** `positions` now, and again whenever one of the last three ids has moved, or what holds events back has changed. */
+/**
+
+ * `positions` now, and again whenever one of the ids but the first has moved, or what holds events back has
+
+ * changed.
+
+ */
 export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
   Stream.suspend(() => {
     // Read before the positions are, so a ring in between makes the next look come at once.
@@ -81,5 +95,6 @@ export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>)
   }).pipe(Stream.changesWith(isSame))
 
 const isSame = (a: Positions, b: Positions): boolean =>
-  a.durable === b.durable && a.compressed === b.compressed && a.deletedBefore === b.deletedBefore &&
+  a.durable === b.durable && a.replicated === b.replicated && a.compressed === b.compressed &&
+  a.deletedBefore === b.deletedBefore &&
   a.heldBack?.reason === b.heldBack?.reason

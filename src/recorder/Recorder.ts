@@ -25,6 +25,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
@@ -51,6 +52,7 @@ import * as ContinuedSegment from "./ContinuedSegment.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
+import { Replication } from "./Replication.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
@@ -77,7 +79,12 @@ export const RecorderOptions = Schema.Struct({
    * `DiskFailing` at each attempt that fails. The events stay in memory and are written in both cases. Positions,
    * status and telemetry show `heldBack`. Default: `wait`.
    */
-  onDiskFailure: withDefault(oneOf(["wait", "fail"]), "wait")
+  onDiskFailure: withDefault(oneOf(["wait", "fail"]), "wait"),
+  /**
+   * Where an event must be before a commit answers: on the local disk (`local`), or in the object store too
+   * (`replicated`), which needs `Failover.layer` below the log. Default: `local`.
+   */
+  acknowledge: withDefault(oneOf(["local", "replicated"]), "local")
 })
 
 /**
@@ -165,7 +172,7 @@ export class Recorder extends Context.Service<Recorder, {
   /** Closes the active segment, unless it is empty, and continues with the next. */
   readonly rotate: Effect.Effect<void, RecorderError>
   readonly positions: Effect.Effect<Positions.Positions>
-  /** The positions now, and whenever one of the last three ids has moved, or what holds events back has changed. */
+  /** The positions now, and whenever one of the ids but the first has moved, or what holds events back has changed. */
   readonly changes: Stream.Stream<Positions.Positions>
 }>()("effect-wal/recorder/Recorder") {}
 
@@ -223,6 +230,17 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
   const { directory, naming } = maintainer
+  const replication = Option.getOrUndefined(yield* Effect.serviceOption(Replication))
+  if (replication === undefined && options.acknowledge === "replicated") {
+    return yield* Effect.die(
+      new Error(`acknowledge: "replicated" needs a second place: provide Failover.layer to the layer of the log`)
+    )
+  }
+  if (replication !== undefined && replication.directory !== directory) {
+    return yield* Effect.die(
+      new Error(`Failover.layer has opened ${replication.directory}, and the log is in ${directory}; give both one`)
+    )
+  }
 
   const recovered = yield* openPastDamage(maintainer, { directory, naming, version: arena.layout.version })
   const { origin, report } = recovered
@@ -242,7 +260,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   })
   const closedIndex = continued === undefined ? origin.lastSegmentIndex : origin.lastSegmentIndex - 1
   if (closedIndex >= 0) yield* maintainer.closed(closedIndex)
-  const walId = origin.walId ?? new Uint8Array(
+  const walId = origin.walId ?? replication?.walId ?? new Uint8Array(
     yield* Effect.all(Array.from({ length: walIdBytes }, () => Random.nextIntBetween(0, 256)))
   )
   Arena.setOriginUnsafe(arena, {
@@ -270,7 +288,13 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const noteLag = (): void =>
     durableLag.note(elapsedMillisUnsafe(clock), writer.lastEventId, Arena.durableEventId(arena))
 
+  const ended = () => replication?.endedUnsafe()
+  const durableEventId = () => Arena.durableEventId(arena)
   const committers = yield* CommitLine.make(arena, options.onDiskFailure === "fail", {
+    reached: replication === undefined || options.acknowledge === "local"
+      ? durableEventId
+      : () => Math.min(durableEventId(), replication.replicatedUnsafe()),
+    ended,
     onRing: noteLag,
     publish: (asks) => {
       writer.shareUnsafe()
@@ -293,7 +317,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
         ? new RecorderError({ reason: new WrongSize({ bytes: event.length, eventSize: arena.layout.eventSize }) })
         : refusal === Refusal.LogExhausted
         ? exhausted()
-        : new RecorderError({ reason: new Closed() }),
+        : new RecorderError({ reason: new (ended() ?? Closed)() }),
       events
     )
 
@@ -314,6 +338,8 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     Effect.suspend(() => {
       // Read before anything is looked at, so a ring in between makes the wait end at once.
       const seen = Doorbell.readUnsafe(arena.durable)
+      const End = ended()
+      if (End !== undefined) return refused(new RecorderError({ reason: new End() }), count)
       if (CommitLine.heldBackReason(arena) === MaintainerDown) return refused(down(), count)
       if (options.strategy === "dropping") {
         telemetry.count("eventsDropped", count)
@@ -434,7 +460,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
 
   const rotate: Effect.Effect<void, RecorderError> = Effect.suspend(() => {
     const seen = Doorbell.readUnsafe(arena.durable)
-    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: new Closed() }))
+    if (Arena.activeSlot(arena) < 0) return Effect.fail(new RecorderError({ reason: new (ended() ?? Closed)() }))
     if (writer.rotateUnsafe()) return Effect.void
     if (writer.isExhausted) return Effect.fail(exhausted())
     if (CommitLine.heldBackReason(arena) === MaintainerDown) return Effect.fail(down())
@@ -442,7 +468,16 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   })
 
   yield* Effect.forkScoped(rotateWhenDue(writer, maintainer, continued))
-  const positions = Positions.make(arena, writer, maintainer, report)
+  const positions = Positions.make(
+    arena,
+    writer,
+    maintainer,
+    report,
+    replication && {
+      ...replication,
+      holdsBack: options.acknowledge === "replicated"
+    }
+  )
 
   yield* telemetryService.beforeSnapshot(() => {
     noteLag()
@@ -451,6 +486,7 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
     telemetry.setGauge("durableLagMillis", durableLag.millis(elapsedMillisUnsafe(clock), durable))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => writer.closeUnsafe()))
+  if (replication !== undefined) yield* replication.begin({ arena, writer, maintainer })
 
   return Recorder.of({
     recovery: report,

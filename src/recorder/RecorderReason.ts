@@ -172,6 +172,22 @@ export class Unencodable
 }
 
 /**
+ * Another recorder has taken this log over. Nothing more is acknowledged here: what was appended and not acknowledged
+ * may or may not be a part of the log. With `effect-wal/failover` only.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Fenced extends Schema.TaggedError<Fenced>("effect-wal/RecorderError/Fenced")("Fenced", {}) {
+  override get message(): string {
+    return "another recorder has taken this log over; nothing more is acknowledged here, end this one"
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * The schema of {@link RecorderReason}.
  *
  * @since 0.1.0
@@ -186,6 +202,7 @@ export const RecorderReason = Schema.Union([
   MaintainerDown,
   Closed,
   LogExhausted,
+  Fenced,
   Unencodable
 ])
 

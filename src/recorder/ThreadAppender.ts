@@ -30,6 +30,7 @@ import {
   Closed,
   DiskFailing,
   DiskFull,
+  Fenced,
   LogExhausted,
   MaintainerDown,
   TooLarge,
@@ -157,7 +158,7 @@ export const open = Effect.fnUntraced(
 )
 
 /** The reasons that come through a ring, by their codes; the others are found before an event comes in. */
-const reasons = [Closed, Backpressure, DiskFull, DiskFailing, MaintainerDown, LogExhausted] as const
+const reasons = [Closed, Backpressure, DiskFull, DiskFailing, MaintainerDown, LogExhausted, Fenced] as const
 
 /** Takes out what is in the ring now, and appends it. */
 const takeAll = Effect.fnUntraced(function*(ring: ByteRing.ByteRing, recorder: Recorder["Service"]) {

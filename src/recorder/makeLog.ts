@@ -4,6 +4,7 @@ import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
@@ -27,6 +28,7 @@ import { interruptOwnerWhenDown } from "./Owner.ts"
 import { Recorder } from "./Recorder.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Unencodable } from "./RecorderReason.ts"
+import { Replication } from "./Replication.ts"
 
 /** Makes a log of the parts in the context. `name` is that of its readers. */
 export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
@@ -35,7 +37,10 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
 ) {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer
-  yield* interruptOwnerWhenDown(maintainer)
+  const replication = Option.getOrUndefined(yield* Effect.serviceOption(Replication))
+  yield* interruptOwnerWhenDown({
+    down: replication === undefined ? maintainer.down : Effect.raceFirst(maintainer.down, replication.fenced)
+  })
   const arena = yield* SegmentArena
   const telemetry = yield* Telemetry
   const parts: Context.Context<Parts> = Context.pick(

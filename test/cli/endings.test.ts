@@ -44,6 +44,7 @@ describe("a reader that goes away", () => {
     [0, "replay", "--dir", at("log")],
     [0, "export", "--dir", at("log")],
     [0, "inspect", "--dir", at("log")],
+    [0, "consumers", "list", "--dir", at("log")],
     [0, "dump", "--dir", at("log"), "--segment", "0"],
     [0, "stats", "--dir", at("log")],
     [0, "top", "--dir", at("log")],
@@ -67,18 +68,21 @@ describe("a reader that goes away", () => {
       yield* makeDamagedLog(at("damaged"))
       yield* makeLog(at("pushed"))
       mkdirSync(at("store"))
-      yield* Effect.forEach(cases(at), ([code, ...args]) =>
+      const endsQuietly = ([code, ...args]: readonly [code: number, ...args: ReadonlyArray<string>]) =>
         Effect.scoped(Effect.gen(function*() {
           const running = yield* start(args)
           // Long before it has anything to say.
           running.child.stdout.destroy()
           const ended = noteCode(yield* running.end("a\n"))
           assert.deepStrictEqual([ended.code, ended.stderr], [code, ""], args.join(" "))
-        })), { concurrency: 2 })
+        }))
+      yield* Effect.forEach(cases(at), endsQuietly, { concurrency: 2 })
+      // It fences whoever fills the archive.
+      yield* endsQuietly([0, "take-over", "--archive", `file://${at("store")}/log`, "--dir", at("taken")])
       assert.strictEqual((yield* here("replay", "--dir", at("new"))).stdout, "a\n", "and a recorder goes on recording")
       const tried = new Set(cases(at).map(([, name]) => name))
       // The report of one is measured for seconds, see below; the other writes nothing to standard output.
-      assert.deepStrictEqual(names.filter((name) => !tried.has(name)), ["doctor", "serve"])
+      assert.deepStrictEqual(names.filter((name) => !tried.has(name)), ["doctor", "serve", "take-over"])
     }))
 })
 
@@ -130,7 +134,7 @@ describe("a signal", () => {
         })), { concurrency: 2 })
       assert.deepStrictEqual(readdirSync(at(".")), ["log"])
       // Those have something to finish, or are several; their own tests end them.
-      const others = ["archive", "doctor", "maintain", "record", "serve", "top"]
+      const others = ["archive", "consumers", "doctor", "maintain", "record", "serve", "take-over", "top"]
       assert.deepStrictEqual([...commands.map(([name = ""]) => name), ...others].sort(), names)
     }))
 

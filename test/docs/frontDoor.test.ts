@@ -27,6 +27,7 @@ describe("the front door", () => {
       "./archive",
       "./console",
       "./consumer",
+      "./failover",
       "./cluster-storage",
       "./kvs",
       "./queue",

@@ -18,6 +18,8 @@ const setupOf = Effect.fnUntraced(function*(failsOnDisk: boolean) {
   /** Each time that something was published, whether a flush was asked for. */
   const published: Array<boolean> = []
   const line = yield* CommitLine.make(arena, failsOnDisk, {
+    reached: () => Arena.durableEventId(arena),
+    ended: () => undefined,
     onRing: () => rings++,
     publish: (asks) => published.push(asks)
   })

@@ -16,6 +16,8 @@ import type { SeededRandom } from "../../src/testing/SeededRandom.ts"
 export interface Thread {
   readonly scheduler: Scheduler.Scheduler
   isDead: boolean
+  /** Nothing of it runs for now; it will go on as if nothing had been. */
+  isFrozen: boolean
 }
 
 interface ReadyTask {
@@ -83,11 +85,12 @@ export class World {
   thread(): Thread {
     const thread: Thread = {
       isDead: false,
+      isFrozen: false,
       scheduler: {
         executionMode: "async",
         // A fiber may be resumed by a call and not by a task; one of a dead thread gives way at once, and for ever.
         shouldYield: (fiber) =>
-          thread.isDead ||
+          thread.isDead || thread.isFrozen ||
           fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield ||
           // Not before its first operation, as in Effect's own scheduler: a fiber that is interrupted before it has begun, and
           // yields there, begins all the same.
@@ -132,9 +135,19 @@ export class World {
   }
 
   #nextTask(): ReadyTask | undefined {
+    if (this.#ready.some(({ thread }) => thread.isFrozen)) return this.#nextOfThawed()
     const choices = Math.min(choiceMax, this.#ready.length)
     if (!this.#isShuffled || choices < 2) return this.#ready.shift()
     return this.#ready.splice(this.#random.below(choices), 1)[0]
+  }
+
+  #nextOfThawed(): ReadyTask | undefined {
+    const choices: Array<number> = []
+    for (const [at, { thread }] of this.#ready.entries()) {
+      if (!thread.isFrozen && choices.length < choiceMax) choices.push(at)
+    }
+    const at = choices[this.#isShuffled ? this.#random.below(Math.max(1, choices.length)) : 0]
+    return at === undefined ? undefined : this.#ready.splice(at, 1)[0]
   }
 
   /** The one that wakes first stands last; of those that wake at the same time, the one that came first. */

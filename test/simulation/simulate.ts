@@ -3,7 +3,7 @@
  * with exit code 1 at the first failures, whose seeds it prints. `--seed 123 --verbose` runs one and prints everything that
  * happened in it. `--planted` prints for each planted bug the first seed that finds it: after a change by which a seed
  * draws otherwise, some of them want another `seedFirst`. `--store` does each of this with an archive and its store,
- * `--consumers` with consumers.
+ * `--consumers` with consumers, `--world` with several machines and one store.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
@@ -14,6 +14,8 @@ import { runConsumed } from "./consumers/ConsumedSimulation.ts"
 import { consumedOptionsOf, plantedConsumerBugs } from "./consumers/planted.ts"
 import { optionsOf, plantedBugs } from "./planted.ts"
 import { run } from "./Simulation.ts"
+import { plantedWorldBugs, worldOptionsOf } from "./world/planted.ts"
+import { runWorld } from "./world/WorldSimulation.ts"
 
 /** What of the simulation is played, and the bugs that are planted in it. */
 const kinds = {
@@ -34,6 +36,10 @@ const kinds = {
       ...bug,
       finds: (seed: number) => runConsumed(consumedOptionsOf(bug, seed))
     }))
+  },
+  world: {
+    play: runWorld,
+    bugs: plantedWorldBugs.map((bug) => ({ ...bug, finds: (seed: number) => runWorld(worldOptionsOf(bug, seed)) }))
   }
 }
 
@@ -115,8 +121,9 @@ const runAll = async (from: number, seeds: number, jobs: number, kind: Kind): Pr
 
 const runOne = (seed: number, isVerbose: boolean, kind: Kind): number => {
   const played = kinds[kind].play({ seed, isVerbose })
-  const { hash, lines, operations, scenario, violation } = played
-  if (isVerbose) print(`${JSON.stringify(scenario, undefined, 2)}\n${lines.join("\n")}\n`)
+  const { hash, lines, operations, violation } = played
+  if (isVerbose && "scenario" in played) print(`${JSON.stringify(played.scenario, undefined, 2)}\n`)
+  if (isVerbose) print(`${lines.join("\n")}\n`)
   print(`seed ${seed}: ${operations} disk operations, trace ${hash}\n`)
   print(`${violation === undefined ? "passed" : violation.stack}\n`)
   return violation === undefined ? 0 : 1
@@ -153,10 +160,11 @@ if (isMainThread) {
       planted: { type: "boolean", default: false },
       store: { type: "boolean", default: false },
       consumers: { type: "boolean", default: false },
+      world: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false }
     }
   })
-  const kind: Kind = values.store ? "store" : values.consumers ? "consumers" : "plain"
+  const kind: Kind = values.store ? "store" : values.consumers ? "consumers" : values.world ? "world" : "plain"
   process.exitCode = values.planted
     ? await findPlanted(kind)
     : values.seed === undefined

@@ -26,7 +26,7 @@ import { Recorder } from "../Recorder.ts"
 /** The newest failures are enough for a view; the service keeps more. */
 const failuresShown = 20
 
-const heldBackNames = Object.keys(HeldBack) as ReadonlyArray<keyof typeof HeldBack>
+const heldBackNames = [...Object.keys(HeldBack) as ReadonlyArray<keyof typeof HeldBack>, "StoreAway"] as const
 
 /**
  * A report. Times are Unix times in milliseconds.
@@ -48,6 +48,8 @@ export const MonitorReport = Schema.Struct({
   positions: Schema.Struct({
     appended: Schema.Number,
     durable: Schema.Number,
+    /** Absent where the log has no second place. */
+    replicated: Schema.optionalKey(Schema.Number),
     compressed: Schema.Number,
     deletedBefore: Schema.Number
   }),
@@ -152,7 +154,8 @@ export const makeReporter = Effect.gen(function*() {
   const startedElapsed = yield* elapsedMillis
   return Effect.gen(function*() {
     const status = yield* maintainer.status
-    const { archive, damaged, durableHolds, failures, heldBack, holds, holes, isDown, limits, restarts } = status
+    const { archive, damaged, durableHolds, failures, holds, holes, isDown, limits, restarts } = status
+    const { heldBack, ...positions } = yield* recorder.positions
     const report: MonitorReport = {
       version: 1,
       pid: process.pid,
@@ -160,7 +163,7 @@ export const makeReporter = Effect.gen(function*() {
       startedMillis,
       atMillis: yield* Clock.currentTimeMillis,
       uptimeMillis: (yield* elapsedMillis) - startedElapsed,
-      positions: Struct.omit(yield* recorder.positions, ["heldBack"]),
+      positions: positions,
       maintainer: {
         isDown,
         restarts,
