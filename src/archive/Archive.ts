@@ -66,7 +66,7 @@ import type { ArchiveFault } from "./ArchiveVerify.ts"
 import { breakBefore, holeRow, lastIdOf, shortened } from "./Continuity.ts"
 import type { LogEnd, Ready } from "./Continuity.ts"
 import { countedStore } from "./CountedStore.ts"
-import { ArchiveLimits, expire, removeDue, removePages } from "./Expiry.ts"
+import { ArchiveLimits, expire, expiredNow, removeDue, removePages } from "./Expiry.ts"
 import type { ResolvedArchiveLimits } from "./Expiry.ts"
 import { makeLocalSegments } from "./LocalSegments.ts"
 import type { Candidate } from "./LocalSegments.ts"
@@ -91,6 +91,9 @@ const bytesUnderWayMax = 2 * uploadBytesMax
 
 /** How often an archive looks at ages, and at what no outcome tells. */
 const lookEvery = Duration.seconds(10)
+
+/** A manifest in which segments expire takes no longer to be written than this, or it is written again. */
+const expirySecondsMax = 60
 
 /** With a limit in age, lived time is written down this often. */
 const rememberSeconds = 3600
@@ -516,13 +519,21 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     }
   })
 
+  /** For how many seconds an archive has lived since its newest segments expired. */
+  const lateness = ({ expired }: ManifestContent) =>
+    Effect.map(livedSeconds, (now) => now - (expired.at(-1)?.livedSeconds ?? now))
+
   const keepLimits = Effect.gen(function*() {
     const before = yield* current
     if (before === undefined) return
     const content = { ...before.manifest, livedSeconds: yield* livedSeconds }
     const expired = yield* expire(manifests, content, limits)
     if (expired !== undefined) {
-      yield* write(expired, before)
+      let written = yield* write(expired, before)
+      // What took long to write expired later than it says: its objects stay a day from then on.
+      for (let late = yield* lateness(expired); late > expirySecondsMax; late = yield* lateness(written.manifest)) {
+        written = yield* write(expiredNow(written.manifest, yield* livedSeconds), written)
+      }
       publish({ _tag: "Expired", firstIndex: expired.firstIndex })
       // Lived time is remembered by manifests alone, and a quiet log writes none.
     } else if (limits.ageMax !== undefined && content.livedSeconds - before.manifest.livedSeconds >= rememberSeconds) {

@@ -76,6 +76,13 @@ export const expire = Effect.fnUntraced(function*(
   return next
 })
 
+/** The content in which what expired last has expired only now. */
+export const expiredNow = (content: ManifestContent, livedSeconds: number): ManifestContent => ({
+  ...content,
+  livedSeconds,
+  expired: content.expired.map((one, index) => index === content.expired.length - 1 ? { ...one, livedSeconds } : one)
+})
+
 /** What is due to be removed, and the content after that. */
 interface Removal {
   readonly content: ManifestContent

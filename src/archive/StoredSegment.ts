@@ -3,6 +3,7 @@
  * any length needs the memory of one range.
  */
 import * as Effect from "effect/Effect"
+import { types } from "node:util"
 import type { ObjectStore } from "../store/ObjectStore.ts"
 import { StoreError } from "../store/ObjectStore.ts"
 import type { ObjectSource } from "../store/ObjectStore.ts"
@@ -58,5 +59,5 @@ export const storedSource = (
  * wait for the next collection. Only where nothing else lies in it.
  */
 const release = ({ buffer, byteLength }: Uint8Array): void => {
-  if (buffer instanceof ArrayBuffer && !buffer.resizable && buffer.byteLength === byteLength) buffer.transfer(0)
+  if (types.isArrayBuffer(buffer) && !buffer.resizable && buffer.byteLength === byteLength) buffer.transfer(0)
 }

@@ -1,6 +1,7 @@
 /** The keys and values of a store, folded from its changes. */
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { types } from "node:util"
 import type { KvsEvent } from "./KvsEvent.ts"
 
 export type Values = Map<string, string | Uint8Array>
@@ -11,7 +12,7 @@ const Entry = Schema.Union([
 ])
 
 /** The schema of the state, for snapshots: text as it is, bytes in base64. */
-export const Values = Schema.declare((value): value is Values => value instanceof Map, {
+export const Values = Schema.declare((value): value is Values => types.isMap(value), {
   toCodecJson: () =>
     Schema.link<Values>()(
       Schema.Array(Entry),

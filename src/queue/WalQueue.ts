@@ -25,8 +25,10 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { PersistedQueueError, PersistedQueueStore } from "effect/persistence/PersistedQueue"
 import * as Predicate from "effect/Predicate"
+import { types } from "node:util"
 import { refuseArgument } from "../internal/arguments.ts"
 import { elapsedMillisUnsafe } from "../internal/elapsed.ts"
+import { messageOf } from "../internal/messageOf.ts"
 import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import { overBytes } from "../state/overBytes.ts"
@@ -110,7 +112,7 @@ const jsonOf = (element: unknown): Effect.Effect<string, Error> =>
       if (text === undefined) throw new TypeError("it is nothing that JSON can say")
       return text
     },
-    catch: (cause) => cause instanceof Error ? cause : new Error(String(cause))
+    catch: (cause) => types.isNativeError(cause) ? cause : new Error(messageOf(cause))
   })
 
 const hasAny = (elements: Iterator<unknown>): boolean => elements.next().done !== true

@@ -49,6 +49,7 @@ describe("a reader that goes away", () => {
     [0, "stats", "--dir", at("log")],
     [0, "top", "--dir", at("log")],
     [2, "check", "--dir", at("log")],
+    [0, "consumers", "list", "--dir", at("log")],
     [0, "grep", "--dir", at("log"), "."],
     [0, "backup", "--dir", at("log"), "--to", at("copy")],
     [0, "verify", "--dir", at("log")],

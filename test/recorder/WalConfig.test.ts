@@ -141,6 +141,7 @@ const texts: { readonly [name: string]: readonly [string, unknown] } = {
   eventSize: ["64B", 64],
   blockBytesMax: ["256 KiB", 256 * 1024],
   onArchiveBehind: ["free", "free"],
+  acknowledge: ["replicated", "replicated"],
   workers: ["0", 0]
 }
 
