@@ -161,7 +161,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed fdatasync is ignored",
     seedsMax: 100,
-    seedFirst: 54,
+    seedFirst: 79,
     focus: { after: /sync .*: Io$/, by: "power off" },
     plant: onFiles((file) => ({ sync: Effect.ignore(file.sync) }))
   },
@@ -175,7 +175,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 40,
+    seedFirst: 66,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -365,7 +365,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a commit comes back before anything is durable",
     seedsMax: 300,
-    seedFirst: 168,
+    seedFirst: 207,
     plant: () => ({
       recorder: (recorder) => ({ ...recorder, commit: Effect.sync(() => recorder.writer.lastEventId) })
     })
@@ -537,7 +537,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a segment that is continued loses its chain",
     seedsMax: 60,
-    seedFirst: 56,
+    seedFirst: 67,
     plant: onAppends((_, arena) => changeContinued(arena, (sealed) => ({ ...sealed, chainedChecksum: 1n })))
   },
   {
@@ -586,7 +586,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a restarted executor forgets the segment that its predecessor was freezing",
     seedsMax: 150,
-    seedFirst: 435,
+    seedFirst: 482,
     plant: () => {
       // Executors die where it matters.
       let deaths = 0
@@ -620,7 +620,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 347,
+    seedFirst: 449,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
@@ -667,7 +667,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "age is what the wall clock says",
     seedsMax: 300,
-    seedFirst: 880,
+    seedFirst: 981,
     plant: () => ({
       clock: (clock) => ({
         ...clock,
@@ -679,7 +679,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a start takes what the clock shows for time that has passed",
     seedsMax: 300,
-    seedFirst: 610,
+    seedFirst: 709,
     limits: { maxSegments: 2, maxCompressedSegments: "unlimited", ageMax: Duration.seconds(20) },
     plant: onDisk((disk) => ({
       stat: (path) =>

@@ -103,6 +103,7 @@ export interface ProcessOptions<E, EM = never, RM = never> {
  * @category models
  */
 export interface DeadLetter<in Event, in E, out ED, out RD> {
+  /** Takes over an event that keeps failing. */
   readonly deadLetter: (failed: FailedEvent<Event, E>) => Effect.Effect<unknown, ED, RD>
 }
 
