@@ -111,7 +111,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what has expired goes before the manifest says so",
     seedsMax: 300,
-    seedFirst: 12,
+    seedFirst: 16,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) => {
         const goes = at === key ? expiredKeys(manifestOf(bytes)) : []
@@ -123,7 +123,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what has expired goes as soon as the manifest says so",
     seedsMax: 300,
-    seedFirst: 6,
+    seedFirst: 16,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) =>
         Effect.tap(store.put(at, bytes, options), () => {
@@ -136,7 +136,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "a lost answer is taken for success",
     seedsMax: 300,
-    seedFirst: 14,
+    seedFirst: 46,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) =>
         Effect.catchIf(
