@@ -43,7 +43,7 @@ export const plantedConsumerBugs: ReadonlyArray<PlantedConsumerBug> = [
   {
     name: "retention passes a position that is moved before its events are done",
     seedsMax: 100,
-    seedFirst: 2,
+    seedFirst: 3,
     plant: () => ({
       maintainer: (maintainer) => ({
         ...maintainer,
@@ -54,7 +54,7 @@ export const plantedConsumerBugs: ReadonlyArray<PlantedConsumerBug> = [
   {
     name: "an acknowledgement is given before the position is durable",
     seedsMax: 100,
-    seedFirst: 19,
+    seedFirst: 41,
     plant: () => ({
       consumer: (consumer) => ({
         ...consumer,
@@ -65,7 +65,7 @@ export const plantedConsumerBugs: ReadonlyArray<PlantedConsumerBug> = [
   {
     name: "the name of a position is not made durable",
     seedsMax: 200,
-    seedFirst: 5,
+    seedFirst: 14,
     plant: () => {
       let isOfPosition = false
       return {
