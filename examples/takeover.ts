@@ -72,8 +72,8 @@ const watch = (name: string, directory: string, storeDirectory: string) => {
 const until = (what: string, isSo: () => boolean) =>
   Effect.repeat(Effect.sleep("20 millis"), { until: () => Effect.sync(isSo) }).pipe(
     Effect.timeoutOrElse({
-      duration: "30 seconds",
-      orElse: () => Effect.die(new Error(`${what} did not happen within 30 seconds`))
+      duration: "2 minutes",
+      orElse: () => Effect.die(new Error(`${what} did not happen within 2 minutes`))
     })
   )
 

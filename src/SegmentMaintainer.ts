@@ -3,11 +3,14 @@
  *
  * @since 0.1.0
  */
+export type { SizeInput } from "./internal/notations.ts"
 export { adaptive } from "./maintainer/executor/MaintainerSchedule.ts"
 export type { AloneOptions, MaintainerOptions } from "./maintainer/MaintainerOptions.ts"
 export type {
   CatalogEntry,
   DrainReceipt,
+  DurableHold,
+  DurableHoldStatus,
   HeldBackStatus,
   Hold,
   HoldStatus,

@@ -5,6 +5,15 @@
  */
 export type { RecoveryReport } from "./reading/recovery/Recovery.ts"
 export { FormatMismatch, LogExhausted } from "./reading/recovery/Recovery.ts"
+export type {
+  Consumer,
+  ConsumerOptions,
+  DeadLetter,
+  FailedEvent,
+  MissingEvents,
+  ProcessOptions
+} from "./recorder/consumer/Consumer.ts"
+export { ConsumerTaken } from "./recorder/consumer/ConsumerTaken.ts"
 export { EventUndecodable } from "./recorder/EventUndecodable.ts"
 export type { EventRange, Log, LogEvent, LogReader, Parts, SinkOptions } from "./recorder/Log.ts"
 export type { LogClass, WalError, WalOptions } from "./recorder/Wal.ts"

@@ -11,6 +11,9 @@ import * as Option from "effect/Option"
  * A size: a number of bytes, or text with a unit, as `16MiB`. It stands for Effect's `ByteSize.Input`, whose type is so
  * large a union that TypeScript refuses `size ?? 4096` and `{ size: 4096, ...options }` (TS2590). Every text of that
  * type is understood.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type SizeInput = ByteSize.ByteSize | bigint | number | `${number}${"" | " "}${ByteSize.Unit}`
 

@@ -13,7 +13,7 @@ const tarball = inject("tarball")
 const root = join(inject("project"), "node_modules/effect-wal")
 
 /** A fifth more than it is today: two fifths of that are the bundles, which have their parts of Effect in them. */
-const packedBytesMax = 2 * 1024 * 1024
+const packedBytesMax = 2.65 * 1024 * 1024
 
 describe.skipIf(tarball === undefined)("the packed package", () => {
   const files = tarball === undefined
@@ -25,11 +25,11 @@ describe.skipIf(tarball === undefined)("the packed package", () => {
 
   it("holds the code, its types, its sources and four files, and nothing else", () => {
     const allowed = [
-      /^dist\/[\w/]+\.(js|js\.map|d\.ts)$/,
+      /^dist\/[\w/-]+\.(js|js\.map|d\.ts)$/,
       // A part of a bundle has a hash in its name.
       /^dist\/bin\/[\w-]+\.(js|js\.map)$/,
       /^dist\/bin\/LICENSES\.txt$/,
-      /^src\/[\w/]+\.ts$/,
+      /^src\/[\w/-]+\.ts$/,
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     ]
     assert.deepStrictEqual(files.filter((file) => !allowed.some((rule) => rule.test(file))), [])

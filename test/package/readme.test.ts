@@ -62,7 +62,7 @@ describe.skipIf(tarball === undefined)("the README", () => {
       const next = Number(/^event (\d+) is on disk$/m.exec(goOn ?? "")?.[1])
       assert.isAbove(said, 1)
       assert.isAbove(next, said)
-      assert.match(goOn ?? "", new RegExp(`^ +\\d+ +hot +\\d+ +\\d+ +${next} `, "m"))
+      assert.match(goOn ?? "", new RegExp(`^ +\\d+ +hot +[\\d,]+ +[\\d,]+ +${next.toLocaleString("en-US")} `, "m"))
     } finally {
       rmSync(directory, { recursive: true, force: true })
     }
