@@ -47,6 +47,7 @@ export const samples = {
   schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   judged: { file: "judges/independent", cases: "logs read by two readers", seconds: 0.5, atLeast: 10, weight: 2 },
+  stateCrashes: { file: "state/crashes", cases: "lives of state machines", seconds: 1, atLeast: 4, weight: 2 },
   segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 0.5, atLeast: 500 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
   locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 0.5, atLeast: 60 },
