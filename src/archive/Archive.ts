@@ -258,7 +258,9 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   const store = countedStore(yield* ObjectStore, telemetry)
   const { log } = options
   const directory = new SegmentDirectory(maintainer.directory, maintainer.naming)
-  const ownership = Option.getOrUndefined(yield* Effect.serviceOption(Ownership))
+  const ownership = Option.getOrUndefined(
+    Option.filter(yield* Effect.serviceOption(Ownership), (found) => found.directory === directory.path)
+  )
   if (ownership !== undefined && ownership.log !== log) {
     return yield* Effect.die(
       new Error(`the log was opened as ${ownership.log}, and is archived as ${log}; give both the same name`)
@@ -370,21 +372,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     proof = checksMd5 ? options.proof : "read"
     const first = (yield* maintainer.segments)[0]?.segmentIndex ?? 0
     const content: ManifestContent = found === undefined
-      ? {
-        walId,
-        naming: maintainer.naming,
-        epoch: 1,
-        owner,
-        livedSeconds: 0,
-        firstIndex: first,
-        nextIndex: first,
-        removedBefore: first,
-        expired: [],
-        storedBytes: 0,
-        chain: null,
-        pages: [],
-        rows: []
-      }
+      ? ManifestStore.beginningWith(first, { walId, naming: maintainer.naming, owner })
       : { ...found.manifest, epoch: found.manifest.epoch + 1, owner }
     const written = ownership === undefined ? yield* write(content, found) : yield* claimed(ownership.epoch, found)
     epoch = written.manifest.epoch

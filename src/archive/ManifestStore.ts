@@ -40,6 +40,24 @@ export interface StoredManifest {
 /** What a writer decides; counter and nonce are this module's. */
 export type ManifestContent = Omit<Manifest, "counter" | "nonce">
 
+/** The content of a log's first manifest, which has no segment yet: the first one will be `first`. */
+export const beginningWith = (
+  first: number,
+  log: Pick<Manifest, "walId" | "naming" | "owner" | "tailFrom">
+): ManifestContent => ({
+  ...log,
+  epoch: 1,
+  livedSeconds: 0,
+  firstIndex: first,
+  nextIndex: first,
+  removedBefore: first,
+  expired: [],
+  storedBytes: 0,
+  chain: null,
+  pages: [],
+  rows: []
+})
+
 /** What can go wrong. */
 export type ManifestFailure = StoreError | ArchiveError
 

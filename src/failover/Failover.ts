@@ -309,7 +309,7 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
     walId: opened.walId,
     begin: (replicating) =>
       Effect.gen(function*() {
-        if (replicating.maintainer.directory !== directory.path || replicating.arena.layout.version !== 2) {
+        if (replicating.arena.layout.version !== 2) {
           return yield* Effect.die(new Error("only a log of format 2 is replicated"))
         }
         if ((yield* replicating.maintainer.status).archive === undefined) {
@@ -351,6 +351,6 @@ const make = Effect.fnUntraced(function*(options: typeof Options.Type) {
   })
   return Context.make(Failover, failover).pipe(
     Context.add(Replication, replication),
-    Context.add(Ownership, { log, epoch })
+    Context.add(Ownership, { log, directory: directory.path, epoch })
   )
 })

@@ -81,22 +81,7 @@ export const open = Effect.fnUntraced(function*(directory: SegmentDirectory, log
     yield* probe(store)
     const first = segmentsOf(yield* directory.scan)[0]?.segmentIndex ?? 0
     const content: ManifestContent = found === undefined
-      ? {
-        walId,
-        naming: directory.naming,
-        epoch: 1,
-        owner,
-        livedSeconds: 0,
-        firstIndex: first,
-        nextIndex: first,
-        removedBefore: first,
-        expired: [],
-        storedBytes: 0,
-        chain: null,
-        tailFrom: firstNumber,
-        pages: [],
-        rows: []
-      }
+      ? ManifestStore.beginningWith(first, { walId, naming: directory.naming, owner, tailFrom: firstNumber })
       : { ...found.manifest, epoch: found.manifest.epoch + 1, owner, tailFrom: found.manifest.tailFrom ?? firstNumber }
     return yield* manifests.write(content, found)
   }).pipe(

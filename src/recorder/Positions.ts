@@ -73,13 +73,7 @@ export const make = (
   })
 }
 
-/**
-
- * `positions` now, and again whenever one of the ids but the first has moved, or what holds events back has
-
- * changed.
-
- */
+/** `positions` now, and again whenever one of the ids but the first has moved, or what holds events back has. */
 export const changes = (arena: Arena.Arena, positions: Effect.Effect<Positions>): Stream.Stream<Positions> =>
   Stream.suspend(() => {
     // Read before the positions are, so a ring in between makes the next look come at once.

@@ -25,7 +25,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
@@ -52,7 +51,7 @@ import * as ContinuedSegment from "./ContinuedSegment.ts"
 import * as Positions from "./Positions.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Backpressure, Closed, LogExhausted, MaintainerDown, TooLarge, WrongSize } from "./RecorderReason.ts"
-import { Replication } from "./Replication.ts"
+import { replicationOf } from "./Replication.ts"
 import { Refusal, SegmentWriter } from "./SegmentWriter.ts"
 
 export type { Positions } from "./Positions.ts"
@@ -230,15 +229,12 @@ const make = Effect.fnUntraced(function*(given: RecorderOptions) {
   const telemetry = telemetryService.updater(0)
   const clock = yield* Clock.Clock
   const { directory, naming } = maintainer
-  const replication = Option.getOrUndefined(yield* Effect.serviceOption(Replication))
+  const replication = yield* replicationOf(directory)
   if (replication === undefined && options.acknowledge === "replicated") {
     return yield* Effect.die(
-      new Error(`acknowledge: "replicated" needs a second place: provide Failover.layer to the layer of the log`)
-    )
-  }
-  if (replication !== undefined && replication.directory !== directory) {
-    return yield* Effect.die(
-      new Error(`Failover.layer has opened ${replication.directory}, and the log is in ${directory}; give both one`)
+      new Error(
+        `acknowledge: "replicated" needs a second place: provide Failover.layer of ${directory} to the layer of the log`
+      )
     )
   }
 

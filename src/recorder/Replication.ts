@@ -4,7 +4,8 @@
  * `effect-wal/failover` gives it; without it a log has one place, the local disk.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { HeldBackStatus } from "../maintainer/HeldBackStatus.ts"
 import type { SegmentMaintainer } from "../maintainer/SegmentMaintainer.ts"
 import type * as Arena from "../shared/Arena.ts"
@@ -39,3 +40,10 @@ export class Replication extends Context.Service<Replication, {
   /** Why events wait that the local disk has; `undefined` when none do. */
   readonly heldBackUnsafe: (nowElapsed: number) => HeldBackStatus | undefined
 }>()("effect-wal/recorder/Replication") {}
+
+/** The second place of the log in this directory. Beside several logs, that of another one may be in the context. */
+export const replicationOf = (directory: string): Effect.Effect<Replication["Service"] | undefined> =>
+  Effect.map(
+    Effect.serviceOption(Replication),
+    (found) => Option.getOrUndefined(Option.filter(found, (replication) => replication.directory === directory))
+  )

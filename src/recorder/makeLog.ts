@@ -4,7 +4,6 @@ import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
@@ -28,7 +27,7 @@ import { interruptOwnerWhenDown } from "./Owner.ts"
 import { Recorder } from "./Recorder.ts"
 import { RecorderError } from "./RecorderError.ts"
 import { Unencodable } from "./RecorderReason.ts"
-import { Replication } from "./Replication.ts"
+import { replicationOf } from "./Replication.ts"
 
 /** Makes a log of the parts in the context. `name` is that of its readers. */
 export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
@@ -37,7 +36,7 @@ export const makeLog = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
 ) {
   const recorder = yield* Recorder
   const maintainer = yield* SegmentMaintainer
-  const replication = Option.getOrUndefined(yield* Effect.serviceOption(Replication))
+  const replication = yield* replicationOf(maintainer.directory)
   yield* interruptOwnerWhenDown({
     down: replication === undefined ? maintainer.down : Effect.raceFirst(maintainer.down, replication.fenced)
   })

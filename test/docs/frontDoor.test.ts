@@ -26,7 +26,6 @@ describe("the front door", () => {
       ".",
       "./archive",
       "./console",
-      "./consumer",
       "./failover",
       "./cluster-storage",
       "./kvs",

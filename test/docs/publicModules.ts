@@ -22,7 +22,6 @@ export const entries: ReadonlyArray<string> = [
 /** The entries that are a module themselves. */
 const moduleEntries: ReadonlyArray<PublicModule> = [
   { name: "console", file: "console/index.ts" },
-  { name: "consumer", file: "consumer/index.ts" },
   { name: "rpc", file: "rpc/index.ts" },
   { name: "promise", file: "promise/index.ts" },
   { name: "PrometheusRoute", file: "PrometheusRoute.ts" }

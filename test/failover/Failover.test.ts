@@ -261,7 +261,7 @@ describe("a log that is to be replicated", () => {
       const machine = yield* makeMachine(store)
       const alone = Wal.layer({ directory, acknowledge: "replicated" }).pipe(Layer.provide(foundationOf(machine)))
       const failover = Failover.layer({ log, directory: "/elsewhere" })
-      const elsewhere = Wal.layer({ directory, onArchiveBehind: "keep" }).pipe(
+      const elsewhere = Wal.layer({ directory, onArchiveBehind: "keep", acknowledge: "replicated" }).pipe(
         Layer.provide(failover),
         Layer.provide(foundationOf(machine))
       )
@@ -270,7 +270,7 @@ describe("a log that is to be replicated", () => {
         Layer.provide(foundationOf(machine))
       )
       for (
-        const [layer, words] of [[alone, /provide Failover/], [elsewhere, /\/elsewhere/], [
+        const [layer, words] of [[alone, /provide Failover/], [elsewhere, /provide Failover\.layer of/], [
           without,
           /onArchiveBehind/
         ]] as const
@@ -278,5 +278,44 @@ describe("a log that is to be replicated", () => {
         const exit = yield* Effect.exit(whileClockTurns(Effect.scoped(Layer.build(layer))))
         assert.isTrue(Exit.isFailure(exit) && words.test(String(exit.cause)), String(words))
       }
+    }))
+
+  it.effect("of another log is not taken: a log beside it has one place", () =>
+    Effect.gen(function*() {
+      const machine = yield* makeMachine(yield* SimulatedStore.make({ seed: 1 }))
+      const beside = Wal.layer({ directory }).pipe(
+        Layer.provide(Failover.layer({ log, directory: "/elsewhere" })),
+        Layer.provide(foundationOf(machine))
+      )
+      const positions = yield* whileClockTurns(
+        Effect.scoped(Effect.flatMap(Layer.build(beside), (context) =>
+          Effect.gen(function*() {
+            const { append, commit, positions } = Context.get(context, Recorder)
+            yield* append(Buffer.from("beside"))
+            yield* commit
+            return yield* positions
+          })))
+      )
+      assert.deepStrictEqual([positions.durable, positions.replicated], [1, undefined])
+    }))
+
+  it.effect("of another log is not taken by an archive either: that claims its own log", () =>
+    Effect.gen(function*() {
+      const machine = yield* makeMachine(yield* SimulatedStore.make({ seed: 1 }))
+      const beside = Archive.layer({ log: "beside" }).pipe(
+        Layer.provideMerge(Wal.layer({ directory, onArchiveBehind: "keep" })),
+        Layer.provide(Failover.layer({ log, directory: "/elsewhere" })),
+        Layer.provide(foundationOf(machine))
+      )
+      const status = yield* whileClockTurns(
+        Effect.scoped(Effect.flatMap(Layer.build(beside), (context) =>
+          Effect.gen(function*() {
+            yield* Context.get(context, Recorder).append(Buffer.from("beside"))
+            const { settle, status } = Context.get(context, Archive.Archive)
+            yield* settle
+            return yield* status
+          })))
+      )
+      assert.deepStrictEqual([status.log, status.epoch, status.archivedBefore], ["beside", 1, 1])
     }))
 })

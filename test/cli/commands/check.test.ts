@@ -9,6 +9,7 @@ import * as Telemetry from "../../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../../src/telemetry/TelemetryBuffer.ts"
 import { here, place, start } from "../commandLine.ts"
 import { makeLog } from "../logs.ts"
+import { restOfReport } from "../recorderReport.ts"
 
 const wanted = { maxLag: Duration.seconds(30), freeBytesMin: 0, isRecorderWanted: true }
 
@@ -28,31 +29,7 @@ const recorder = (change: Change, count: (updater: Updater) => void = () => unde
     startedMillis: 0,
     atMillis: 0,
     uptimeMillis: 0,
-    positions: { appended: 30, durable: 20, compressed: 10, deletedBefore: 1 },
-    maintainer: {
-      isDown: false,
-      restarts: 0,
-      failures: 0,
-      damagedSegments: [],
-      holes: [],
-      archive: null,
-      limits: { maxSegments: 8, maxCompressedSegments: 64 },
-      holds: [],
-      durableHolds: []
-    },
-    arena: {
-      slots: 4,
-      slotBytes: 1 << 20,
-      blank: 2,
-      active: 1,
-      full: 1,
-      spent: 0,
-      activeBytes: 1 << 19,
-      heldBack: "None",
-      heldBackMillis: 0,
-      nextTryMillis: null
-    },
-    failures: [],
+    ...restOfReport,
     telemetry: telemetry.snapshotUnsafe()
   }
   return { source: "recorder", report: change(report) }

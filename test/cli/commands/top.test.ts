@@ -15,6 +15,7 @@ import type { Stats } from "../../../src/report/Stats.ts"
 import * as Telemetry from "../../../src/telemetry/Telemetry.ts"
 import { makeBuffer } from "../../../src/telemetry/TelemetryBuffer.ts"
 import { atTerminal, bin, effectWal, hasScript, place, start } from "../commandLine.ts"
+import { restOfReport } from "../recorderReport.ts"
 
 /** A recorder as its monitor would show it. `at` is in seconds since its start. */
 const makeRecorder = () => {
@@ -29,31 +30,7 @@ const makeRecorder = () => {
       startedMillis: 1_000_000,
       atMillis: 1_000_000 + at * 1000,
       uptimeMillis: at * 1000,
-      positions: { appended: 30, durable: 20, compressed: 10, deletedBefore: 1 },
-      maintainer: {
-        isDown: false,
-        restarts: 0,
-        failures: 0,
-        damagedSegments: [],
-        holes: [],
-        archive: null,
-        limits: { maxSegments: 8, maxCompressedSegments: 64 },
-        holds: [],
-        durableHolds: []
-      },
-      arena: {
-        slots: 4,
-        slotBytes: 1 << 20,
-        blank: 2,
-        active: 1,
-        full: 1,
-        spent: 0,
-        activeBytes: 1 << 19,
-        heldBack: "None",
-        heldBackMillis: 0,
-        nextTryMillis: null
-      },
-      failures: [],
+      ...restOfReport,
       telemetry: telemetry.snapshotUnsafe(),
       ...more
     }
