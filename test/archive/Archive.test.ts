@@ -1,6 +1,7 @@
 /** What an archive promises of a log that is being recorded, in both formats, on a simulated disk. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
@@ -9,6 +10,7 @@ import { encodeManifest, manifestKey, segmentKey } from "../../src/archive/Manif
 import type { SegmentRow } from "../../src/archive/Manifest.ts"
 import * as ManifestStore from "../../src/archive/ManifestStore.ts"
 import { Disk, openScoped, writeFully } from "../../src/disk/Disk.ts"
+import { ObjectStore } from "../../src/store/ObjectStore.ts"
 import { probePrefix } from "../../src/store/Probe.ts"
 import {
   bytesOf,
@@ -352,6 +354,36 @@ describe.each(kinds)("an archive ($name)", (kind) => {
           yield* process.close
         }))
       }
+    }).pipe(quiet)
+  })
+
+  it.effect("dates what has expired by when that was written, however long the writing took", () => {
+    const memory = makeMemoryStore()
+    let isSlow = false
+    const slowly = Effect.map(ObjectStore, (store) =>
+      ObjectStore.of({
+        ...store,
+        put: (key, content, options) => {
+          const put = store.put(key, content, options)
+          if (!isSlow || key !== manifestKey(log)) return put
+          isSlow = false
+          return Effect.delay(put, "2 hours")
+        }
+      }))
+    const layer = Layer.provide(Layer.effect(ObjectStore, slowly), memory.layer)
+    return Effect.gen(function*() {
+      const machine = yield* makeMachine(kind, { ...memory, layer })
+      const process = yield* start(machine, { archive: { limits: { ageMax: "30 minutes" } } })
+      yield* record(machine, process, 8)
+      yield* settled(process)
+      isSlow = true
+      yield* pass(31 * 60_000)
+      assert.deepStrictEqual([isSlow, manifestIn(memory)?.firstIndex], [false, 0])
+      yield* pass(2 * 3_600_000)
+      const { expired, firstIndex } = manifestIn(memory)!
+      assert.strictEqual(firstIndex, 7)
+      assert.deepStrictEqual(expired.map(({ livedSeconds }) => livedSeconds > 2.4 * 3600), [true])
+      yield* process.close
     }).pipe(quiet)
   })
 
