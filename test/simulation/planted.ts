@@ -175,7 +175,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a failed sync of the directory is repeated and believed",
     seedsMax: 150,
-    seedFirst: 66,
+    seedFirst: 1052,
     focus: { after: / syncDirectory .*: ok$/, by: "power off" },
     plant: onDisk((disk) => ({
       changeNames: (path, change) => Effect.tap(change, () => Effect.retry(disk.syncDirectory(path), { times: 1 }))
@@ -620,7 +620,7 @@ export const plantedBugs: ReadonlyArray<PlantedBug> = [
   {
     name: "a hold that has expired goes on for ever",
     seedsMax: 300,
-    seedFirst: 449,
+    seedFirst: 470,
     plant: () => ({
       maintainer: (service) => ({
         ...service,
