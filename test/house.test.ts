@@ -44,6 +44,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "cluster-storage",
     "queue",
     "kvs",
+    "buffer",
     "archive",
     "failover",
     "report",
