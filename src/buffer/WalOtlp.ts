@@ -24,6 +24,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -253,13 +254,16 @@ const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>, options: Option
   )
 
   yield* Effect.forkScoped(sending)
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      lastId = writer.lastEventId
-      done(doneId)
-      return Effect.asVoid(Effect.timeoutOption(isDone.await, shutdownTimeout))
-    })
-  )
+  yield* Effect.addFinalizer(Effect.fnUntraced(function*() {
+    lastId = writer.lastEventId
+    done(doneId)
+    // Nothing in a finalizer is interrupted, a wait neither; so the timer ends the wait.
+    const timer = yield* Effect.forkChild(Effect.delay(Effect.sync(() => isDone.openUnsafe()), shutdownTimeout))
+    yield* isDone.await
+    yield* Fiber.interrupt(timer)
+    // What the consumer has not noted yet would be sent twice.
+    yield* Effect.ignore(consumer.acknowledge(doneId))
+  }))
 
   /** Sends what the log does not take. */
   const sendUnrecorded = (batch: Batch.Batch, why: string) => {

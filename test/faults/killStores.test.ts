@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { isLong } from "../samples.ts"
 import { layers } from "./harness.ts"
+import { killBuffer } from "./killBuffer.ts"
 import { killKvs } from "./killKvs.ts"
 import { killQueue } from "./killQueue.ts"
 
@@ -16,6 +17,11 @@ describe("kill -9 of a program with a store over a log", () => {
     it(`loses no change of a key that was answered (${layer} layer)`, async () => {
       const report = await killKvs({ kills, layer, seed: Date.now() % 1_000_000 })
       assert.strictEqual(report.kills, kills)
+    })
+
+    it(`loses no batch of telemetry that its buffer accepted, and keeps their order (${layer} layer)`, async () => {
+      const report = await killBuffer({ kills, layer, seed: Date.now() % 1_000_000 })
+      assert.isAtLeast(report.received, report.accepted)
     })
   }
 })
