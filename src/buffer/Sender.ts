@@ -7,7 +7,7 @@
  * | is not reachable, or answers nothing in time | is sent again |
  * | answers 408, 429, 502, 503 or 504 | is sent again, as OTLP demands |
  * | answers 401, 403 or 407 | is sent again: the sender is not let in, and the batch is as good as before |
- * | answers 500 | is sent again, ten times in all: most collectors mean that they cannot now, some that they never can |
+ * | answers 500 | is refused the tenth time in a row: most collectors mean "not now" by it, and some "never" |
  * | answers anything else | is refused for good |
  */
 import * as Duration from "effect/Duration"

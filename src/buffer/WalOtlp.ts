@@ -15,9 +15,9 @@
  * 6. Of a request its path, its content type, its content encoding and its body are recorded, and nothing else.
  *    Credentials belong into `headers`, which only the sender knows.
  *
- * `effect_wal_buffer_batches_total` counts batches by `outcome`: `recorded`, `sent`, `refused`, `missed` (deleted before
- * they were sent) and `unrecorded` (sent at once). What the buffer logs goes to the loggers that were there before it, so
- * it never feeds itself.
+ * `effect_wal_buffer_batches_total` counts batches by `outcome`: `recorded`, `sent`, `refused`, `missed` (deleted
+ * before they were sent) and `unrecorded` (sent at once). What the buffer logs goes to the loggers that were there
+ * before it, so it never feeds itself.
  *
  * @since 0.1.0
  */
@@ -75,7 +75,7 @@ export interface Options {
   readonly maxLag?: { readonly bytes?: SizeInput; readonly age?: Duration.Input }
   /** Takes a batch that was refused for good. It is done when this ends. Default: it is only counted. */
   readonly deadLetter?: (refused: RefusedBatch) => Effect.Effect<unknown>
-  /** When the layer closes, what is not sent yet is sent for at most so long; the next start continues. Default: 3 s. */
+  /** When the layer closes, it sends what is left for at most so long; the next start continues. Default: 3 s. */
   readonly shutdownTimeout?: Duration.Input
 }
 
@@ -308,8 +308,8 @@ const make = Effect.fnUntraced(function*(bytes: Log<Uint8Array>, options: Option
 })
 
 /**
- * The `HttpClient` for Effect's `Otlp` layers, over the real one, which sends. The log is one of bytes, with nothing else
- * in it.
+ * The `HttpClient` for Effect's `Otlp` layers, over the real one, which sends. The log is one of bytes, with nothing
+ * else in it.
  *
  * **Example** (Telemetry that survives a collector that is away)
  *

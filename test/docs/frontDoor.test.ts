@@ -25,6 +25,7 @@ describe("the front door", () => {
       ...beside.map((name) => `./${name}`),
       ".",
       "./archive",
+      "./buffer",
       "./console",
       "./failover",
       "./cluster-storage",

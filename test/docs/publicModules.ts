@@ -10,6 +10,7 @@ export const textOf = (file: string): string => readFileSync(join(source, file),
 export const entries: ReadonlyArray<string> = [
   "index.ts",
   "archive/index.ts",
+  "buffer/index.ts",
   "failover/index.ts",
   "cluster-storage/index.ts",
   "kvs/index.ts",
