@@ -12,6 +12,7 @@ export const entries: ReadonlyArray<string> = [
   "archive/index.ts",
   "failover/index.ts",
   "cluster-storage/index.ts",
+  "eventlog/index.ts",
   "kvs/index.ts",
   "queue/index.ts",
   "s3/index.ts",
