@@ -1,7 +1,7 @@
 /**
  * Decides and commits over one log, one after the other: the next one decides when the events of the one before are
- * applied, and while they become durable. So callers share commits. What is published is durable, and comes in the order
- * of the log.
+ * applied, and while they become durable. So callers share commits. What is published is durable, and comes in the
+ * order of the log.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

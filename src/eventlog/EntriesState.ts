@@ -32,7 +32,7 @@ export const kind: Kind<EntriesEvent> = {
 export const firstSequence = 1
 
 /** The entries of one store. */
-export class StoreEntries {
+class StoreEntries {
   /** In the order of their sequences, which have no gap. */
   readonly all: Array<RemoteEntry> = []
   readonly #byId = new Map<string, RemoteEntry>()
@@ -60,8 +60,8 @@ export class StoreEntries {
   }
 
   /**
-   * Those at or after an entry; with a batch only those with an id of the batch, and those at or after the entry with an
-   * event and a primary key of it. In the order of their sequences.
+   * Those at or after an entry; with a batch only those with an id of the batch, and those at or after the entry with
+   * an event and a primary key of it. In the order of their sequences.
    */
   after(oldest: Entry, batch: ReadonlyArray<Entry> | undefined): Array<RemoteEntry> {
     const isAfter = ({ entry }: RemoteEntry) => Entry.Order(entry, oldest) >= 0

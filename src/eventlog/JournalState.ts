@@ -58,7 +58,7 @@ export const kind: Kind<JournalEvent> = {
 }
 
 /** What a remote does not have yet. */
-export interface Upload {
+interface Upload {
   /** In the order of their ids. */
   readonly entries: ReadonlyArray<Entry>
   /** How many entries of the journal it has with them. */

@@ -1,6 +1,6 @@
 /**
- * The form in which entries and what is known about them lie in a log: a JSON array of a word and its fields, and after a
- * tab the payload as it is. So `effect-wal replay` prints a line an event.
+ * The form in which entries and what is known about them lie in a log: a JSON array of a word and its fields, and after
+ * a tab the payload as it is. So `effect-wal replay` prints a line an event.
  *
  * A commit that is larger than a block takes several batches of events. `["whole", 3]` says that the next three events
  * count together or not at all. A commit that was cut off by a crash, or by a refusal, is followed by `["drop"]`.

@@ -22,7 +22,9 @@ export const make = Effect.fnUntraced(function*<S extends ServerState & State<Ev
 ): Effect.fn.Return<
   {
     readonly committing: Committing.Committing<S, Event>
-    /** What Effect's two storages have in common. They have no errors: one of ours is a defect, and a server reports it. */
+    /**
+     * What Effect's two storages have in common. They have no errors: one of ours is a defect, and a server reports it.
+     */
     readonly members: {
       readonly getId: Effect.Effect<NonNullable<ServerState["id"]>>
       readonly getOrCreateSessionAuthBinding: (

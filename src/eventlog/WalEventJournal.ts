@@ -1,6 +1,6 @@
 /**
- * Effect's `EventJournal` over a log: the entries of an `EventLog`, and what is known of its remotes, survive the process
- * without a database. So a program that works offline synchronizes after a restart what it wrote before.
+ * Effect's `EventJournal` over a log: the entries of an `EventLog`, and what is known of its remotes, survive the
+ * process without a database. So a program that works offline synchronizes after a restart what it wrote before.
  *
  * What is guaranteed (the promise has the number of docs/RELIABILITY.md):
  *
@@ -106,8 +106,8 @@ const afterAcks = (next: number, acks: ReadonlyArray<EventJournal.RemoteAck>): n
 
 /**
  * Gives the entries and their conflicts to `effect` of a batch as Effect's own journal does: by such a journal, in
- * memory, that has the stored entries with the same keys. So an entry that a compactor wrote stands for its source here,
- * too, which only Effect's modules know.
+ * memory, that has the stored entries with the same keys. So an entry that a compactor wrote stands for its source
+ * here, too, which only Effect's modules know.
  */
 const withConflicts = Effect.fnUntraced(function*(
   stored: ReadonlyArray<EventJournal.Entry>,

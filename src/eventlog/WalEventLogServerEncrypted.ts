@@ -5,8 +5,8 @@
  *
  * What is guaranteed (the promise has the number of docs/RELIABILITY.md):
  *
- * 1. A batch that was accepted is on disk, and no crash takes it back or gives one of its sequences to another entry. The
- *    sequences of a client's store begin with 1 and have no gap (promise 73).
+ * 1. A batch that was accepted is on disk, and no crash takes it back or gives one of its sequences to another entry.
+ *    The sequences of a client's store begin with 1 and have no gap (promise 73).
  * 2. Nothing is handed out before it is on disk: no acknowledgement, and no change. Changes come in the order of their
  *    sequences, each once.
  * 3. The batches of one `write` are stored all or none, however many they are.
@@ -141,11 +141,11 @@ const make = Effect.fnUntraced(function*(log: Log<Uint8Array>, options: Options)
         const answer = freshOf(state.store(publicKey, storeId), batches)
         return {
           answer,
-          events: answer.map(({ sequence: _, ...batch }): BatchEvent => ({
+          events: answer.map(({ encryptedBatch, entryIds, iv }): BatchEvent => ({
             type: "batch",
             publicKey,
             store: storeId,
-            batch
+            batch: { encryptedBatch, entryIds, iv }
           })),
           publish: () => feeds.publish(scopeOf(publicKey, storeId), answer)
         }

@@ -1,11 +1,11 @@
 /**
- * The storage of Effect's event-log server without encryption over a log: what clients have written, and the server's id,
- * survive the process without a database. It takes the place of `SqlEventLogServerUnencrypted`.
+ * The storage of Effect's event-log server without encryption over a log: what clients have written, and the server's
+ * id, survive the process without a database. It takes the place of `SqlEventLogServerUnencrypted`.
  *
  * What is guaranteed (the promise has the number of docs/RELIABILITY.md):
  *
- * 1. An entry that was accepted is on disk, and no crash takes it back or gives its sequence to another. The sequences of
- *    a store begin with 1 and have no gap (promise 73).
+ * 1. An entry that was accepted is on disk, and no crash takes it back or gives its sequence to another. The sequences
+ *    of a store begin with 1 and have no gap (promise 73).
  * 2. Nothing is handed out before it is on disk: no acknowledgement, and no change. Changes come in the order of their
  *    sequences, each once.
  * 3. What is written within `withTransaction` is stored when that succeeds, all of it or nothing, however much it is.
