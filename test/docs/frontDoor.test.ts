@@ -29,6 +29,7 @@ describe("the front door", () => {
       "./console",
       "./failover",
       "./cluster-storage",
+      "./eventlog",
       "./kvs",
       "./queue",
       "./rpc",

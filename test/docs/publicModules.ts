@@ -13,6 +13,7 @@ export const entries: ReadonlyArray<string> = [
   "buffer/index.ts",
   "failover/index.ts",
   "cluster-storage/index.ts",
+  "eventlog/index.ts",
   "kvs/index.ts",
   "queue/index.ts",
   "s3/index.ts",
