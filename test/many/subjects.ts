@@ -1,4 +1,5 @@
 /** The sets that one suite holds: logs of fibers on a simulated disk, and logs of threads on a real one. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -69,3 +70,6 @@ export const subjects: ReadonlyArray<Subject> = [
     })
   }
 ]
+
+/** A set of any of them. */
+export class TenantSet extends Context.Service<TenantSet, Tenants>()("test/TenantSet") {}
