@@ -2,7 +2,7 @@
  * Logs as entities of Effect's cluster: the cluster decides on which machine a log is open, and routes to it. The epoch
  * of its manifest decides who may record (`Failover.layer`), so a cluster that errs costs time and no event.
  *
- * What is guaranteed (promise 76 of docs/RELIABILITY.md), of logs with `Failover.layer` and
+ * What is guaranteed (promise 75 of docs/RELIABILITY.md), of logs with `Failover.layer` and
  * `acknowledge: "replicated"`:
  *
  * 1. What was acknowledged is in the log wherever it is opened next, with its id, and ids go on.

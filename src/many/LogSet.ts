@@ -2,7 +2,7 @@
  * Many logs of one kind: a log for each key, opened when it is first used and closed when nobody has used it for a
  * while. {@link Service} gives the set a name and says how the log of a key is made; the class has the layer.
  *
- * What is guaranteed (promise 75 of docs/RELIABILITY.md):
+ * What is guaranteed:
  *
  * 1. Each key has a directory of its own beneath the root, and its name is the key. Any other key is refused before
  *    anything is made (`KeyRefused`).
