@@ -27,7 +27,8 @@ const program = Effect.gen(function*() {
 
   yield* Effect.forEach(
     names,
-    (name, index) => tenants.use(name, (log) => log.appendAll([{ cents: index }, { cents: 1 }]).pipe(Effect.andThen(log.commit))),
+    (name, index) =>
+      tenants.use(name, (log) => log.appendAll([{ cents: index }, { cents: 1 }]).pipe(Effect.andThen(log.commit))),
     { concurrency: 8 }
   )
   yield* Console.log(`${(yield* tenants.keys).length} tenants, ${(yield* tenants.opened).length} of their logs open`)

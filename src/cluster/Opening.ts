@@ -3,6 +3,7 @@
  * connection was cut, so the same append may come twice: to the same opening, which knows its token, or to a later one,
  * which looks for its events among those that were recorded since.
  */
+import * as Arr from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
@@ -19,6 +20,9 @@ import { LogNotOpened, Unanswered } from "./LogProtocol.ts"
 
 /** How many answers an opening remembers: a request that is sent again comes within seconds. */
 const answersMax = 10_000
+
+/** How many blocks of a reader are read before it takes them; a block has 1 MiB at most. */
+const blocksAhead = 16
 
 /** What a log needs of its types here: none. */
 export type AnyLog = Pick<Log<never>, "disk" | "maintainer" | "parts" | "positions" | "recorder" | "recovery">
@@ -127,8 +131,11 @@ export const make = (key: string, log: AnyLog): Opening => {
           ))
         return recorded.pipe(
           Stream.chunks,
+          // Each commit is a block, and a chunk; what is there while one is on its way goes together.
+          Stream.buffer({ capacity: blocksAhead }),
+          Stream.mapArray((blocks) => Arr.of(Arr.flatten(blocks))),
           // What is durable here is not safe yet; a commit waits for the second place.
-          Stream.tap((events) => follow ? recorder.commitTo(events.at(-1)!.id) : Effect.void),
+          Stream.tap((events) => follow ? recorder.commitTo(Arr.lastNonEmpty(events).id) : Effect.void),
           Stream.flattenArray,
           Stream.takeWhile(({ id }) => to === null || id <= to),
           Stream.map(({ bytes, id, time }): LogEvent<Uint8Array> => ({ id, time, event: bytes }))

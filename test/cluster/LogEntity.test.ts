@@ -6,7 +6,6 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import * as WalSingleRunner from "../../src/cluster-storage/WalSingleRunner.ts"
 import * as LogEntity from "../../src/cluster/LogEntity.ts"
@@ -16,7 +15,7 @@ import { quiet } from "../maintainer/maintaining.ts"
 import { subjects, TenantSet } from "../many/subjects.ts"
 import type { Tenants } from "../many/subjects.ts"
 import { temporaryDirectory } from "../recorder/fixtures.ts"
-import { connect, start } from "./runners.ts"
+import { connect, freePort, start } from "./runners.ts"
 import { Mailbox } from "./subjects.ts"
 
 const Entities = LogEntity.make("Tenant", { logs: TenantSet, event: Schema.String })
@@ -100,14 +99,6 @@ describe.each(subjects)("a log of a cluster of one runner ($name)", ({ place }) 
     }).pipe(quiet))
 })
 
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
 /** Two machines, a store, the storage of the cluster, and a client. */
 const world = Effect.gen(function*() {
   const database = join(yield* temporaryDirectory, "cluster.sqlite")
@@ -170,7 +161,8 @@ describe("logs of a cluster of two runners", () => {
           assert.isAtMost(recorded.length, wanted.length + 1)
           assert.deepStrictEqual(recorded.map((event) => Number.parseInt(event)), recorded.map((_, at) => at + 1))
           yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: () => seen[index]!.length >= recorded.length }))
-          assert.deepStrictEqual(seen[index], recorded)
+          // What was on its way may have come after that.
+          assert.deepStrictEqual(seen[index]!.slice(0, recorded.length), recorded)
         }
       }).pipe(quiet),
     120_000

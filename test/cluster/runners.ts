@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { createServer } from "node:net"
 import * as Archive from "../../src/archive/Archive.ts"
 import * as LogEntity from "../../src/cluster/LogEntity.ts"
 import { Disk } from "../../src/disk/Disk.ts"
@@ -98,3 +99,12 @@ export const connect = (database: string) =>
     Layer.build(Layer.fresh(cluster(database, 0, true) as Layer.Layer<Sharding>)),
     (context) => Effect.provideContext(ReplicatedEntity.client, context)
   )
+
+/** A port that nobody has. */
+export const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
