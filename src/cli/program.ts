@@ -16,6 +16,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as NodeDisk from "../disk/NodeDisk.ts"
+import { append } from "./commands/append.ts"
 import { archive } from "./commands/archive.ts"
 import { backup } from "./commands/backup.ts"
 import { check } from "./commands/check.ts"
@@ -32,6 +33,7 @@ import { repair } from "./commands/repair.ts"
 import { replay } from "./commands/replay.ts"
 import { serve } from "./commands/serve.ts"
 import { stats } from "./commands/stats.ts"
+import { tail } from "./commands/tail.ts"
 import { takeOver } from "./commands/takeOver.ts"
 import { top } from "./commands/top.ts"
 import { verify } from "./commands/verify.ts"
@@ -56,6 +58,8 @@ export const command = Command.make("effect-wal").pipe(
     archive,
     takeOver,
     consumers,
+    append,
+    tail,
     maintain,
     free,
     stats,

@@ -1,8 +1,7 @@
 /** Uses the log of another process. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
-import { mapRequest } from "effect/http/HttpClient"
+import { filterStatusOk, HttpClient, mapRequest } from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -126,28 +125,37 @@ const Range = Schema.Struct({
 export const connect: {
   (
     options: Omit<ConnectOptions<Uint8Array>, "codec">
-  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient | Scope.Scope>
   <Event, Encoding, Decoding>(
     options: ConnectOptions<Event, Encoding, Decoding>
-  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope>
 } = (options: Omit<ConnectOptions<unknown, unknown, unknown>, "codec"> & { readonly codec?: unknown }) =>
   Effect.suspend(() => {
     Options.requireOptions("options", Given, options as typeof Given.Encoded)
     // Which of the two types it is, the caller knows.
     const codec = (options.codec ?? bytes) as EventCodec.EventCodec<unknown>
-    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient.HttpClient | Scope.Scope>
+    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient | Scope.Scope>
   })
+
+const timeOf = (timeMillis: number | null): DateTime.Utc | undefined =>
+  timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis)
 
 const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
   { token, url }: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec">,
   codec: EventCodec.EventCodec<Event, Encoding, Decoding>
-): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope> {
+): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope> {
   const protocol = RpcClient.layerProtocolHttp({
     url,
     transformClient: (client) => token === undefined ? client : mapRequest(client, HttpClientRequest.bearerToken(token))
   }).pipe(Layer.provide(RpcSerialization.layerSchemaBinary()))
-  const client = yield* Effect.provide(RpcClient.make(LogRpcs), yield* Layer.build(protocol))
+  // An answer without success has no requests in it, but says why: who asks is refused, or no log is offered there.
+  const http = filterStatusOk(yield* HttpClient)
+  const client = yield* Effect.provide(
+    RpcClient.make(LogRpcs),
+    yield* Layer.build(Layer.provide(protocol, Layer.succeed(HttpClient, http)))
+  )
 
+  const isOfBytes = Object.is(codec, bytes)
   const encode = (event: Event) =>
     Effect.mapError(
       codec.encode(event),
@@ -177,19 +185,22 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
           : "id" in from
           ? { kind: "id" as const, at: from.id }
           : { kind: "time" as const, at: Option.getOrThrow(epochMillisOf(from.time)) }
-        return client.events({ from: sent, toId, follow, name }).pipe(
-          Stream.flattenIterable,
-          Stream.mapEffect(({ bytes, id, timeMillis }) =>
+        const batches = client.events({ from: sent, toId, follow, name })
+        return isOfBytes
+          // Bytes are the events, without an effect around each of them.
+          ? Stream.flattenIterable(Stream.map(batches, (batch) =>
+            batch.map(({ bytes, id, timeMillis }): LogEvent<Event> => ({
+              id,
+              time: timeOf(timeMillis),
+              event: bytes as unknown as Event
+            }))))
+          : Stream.mapEffect(Stream.flattenIterable(batches), ({ bytes, id, timeMillis }) =>
             codec.decode(bytes).pipe(
-              Effect.map((event) => ({
-                id,
-                time: timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis),
-                event
-              })),
-              Effect.mapError(({ message }) => new EventUndecodable({ eventId: id, detail: message }))
-            )
-          )
-        )
+              Effect.map((event) => ({ id, time: timeOf(timeMillis), event })),
+              Effect.mapError(({ message }) =>
+                new EventUndecodable({ eventId: id, detail: message })
+              )
+            ))
       })
   }
   return log

@@ -33,13 +33,15 @@ export const servicesOf = (context: Context.Context<Wal.Parts>): Recording => ({
 export interface Counts {
   /** Read from standard input. */
   bytes: number
-  events: number
   /** Lines longer than an event may be, which were skipped or split. */
   longLines: number
   startMillis: number
   /** 0 before the drain. */
   drainStartMillis: number
 }
+
+/** The events that were recorded since the directory was opened, by other processes too. */
+const eventsOf = ({ recorder }: Recording): number => recorder.writer.lastEventId - recorder.recovery.lastGivenId
 
 /**
  * Gives the progress of a recording: in bytes of the input, or in events if the length of the input (`bytes`) is
@@ -50,14 +52,15 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
   const lag = running === undefined
     ? 0
     : running.recorder.writer.lastEventId - Arena.durableEventId(running.arena)
+  const events = running === undefined ? 0 : eventsOf(running)
   return bytes === undefined
-    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
+    ? { label, unit: "events", done: events, total: undefined, note: `${lag} not durable yet` }
     : {
       label,
       unit: "bytes",
       done: counts.bytes,
       total: bytes,
-      note: `${counts.events} events, ${lag} not durable yet`
+      note: `${events} events, ${lag} not durable yet`
     }
 }
 
@@ -106,11 +109,12 @@ interface RecordSummary {
 /** Summarizes a recording, after its drain. */
 export const summarize = Effect.fnUntraced(function*(
   directory: string,
-  { arena, maintainer, recorder, telemetry }: Recording,
+  recording: Recording,
   counts: Counts,
-  firstEventId: number,
   endedBy: string
 ) {
+  const { arena, maintainer, recorder, telemetry } = recording
+  const events = eventsOf(recording)
   const status = yield* maintainer.status
   const drain = yield* maintainer.drained
   const { counters, operations } = yield* telemetry.snapshot
@@ -119,11 +123,11 @@ export const summarize = Effect.fnUntraced(function*(
   const summary: RecordSummary = {
     directory,
     endedBy,
-    events: counts.events,
+    events,
     bytes: counts.bytes,
     longLines: counts.longLines,
-    firstEventId: counts.events === 0 ? 0 : firstEventId,
-    lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
+    firstEventId: events === 0 ? 0 : recorder.recovery.lastGivenId + 1,
+    lastEventId: events === 0 ? 0 : recorder.writer.lastEventId,
     durableEventId: Arena.durableEventId(arena),
     hotSegments: status.hotSegments,
     hotBytes: status.hotBytes,
@@ -136,7 +140,7 @@ export const summarize = Effect.fnUntraced(function*(
     failures: status.failures,
     millis: Math.round(millis),
     drain,
-    eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
+    eventsPerSecond: Math.round(events * 1000 / Math.max(1, millis))
   }
   return summary
 })
