@@ -31,6 +31,7 @@ import { maintain } from "./commands/maintain.ts"
 import { record } from "./commands/record.ts"
 import { repair } from "./commands/repair.ts"
 import { replay } from "./commands/replay.ts"
+import { schema } from "./commands/schema.ts"
 import { serve } from "./commands/serve.ts"
 import { stats } from "./commands/stats.ts"
 import { tail } from "./commands/tail.ts"
@@ -66,7 +67,8 @@ export const command = Command.make("effect-wal").pipe(
     check,
     top,
     serve,
-    doctor
+    doctor,
+    schema
   ])
 )
 

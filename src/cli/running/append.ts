@@ -16,6 +16,7 @@ import { makeSplitter } from "../events/EventFraming.ts"
 import { checkSplit } from "../events/SplitFault.ts"
 import type { LogAddress } from "../flags/addressFlag.ts"
 import type { Framing } from "../flags/framingFlags.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { connectTo, unansweredOf } from "../remote/RemoteLog.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
@@ -28,21 +29,6 @@ interface Given {
   readonly framing: Framing
   readonly acks: boolean
   readonly json: boolean
-}
-
-/** What was appended. Ids are 0 when nothing was. Events of others may have ids between them. */
-interface AppendSummary {
-  readonly address: string
-  /** `input` if the input ended; otherwise the name of the signal. */
-  readonly endedBy: string
-  readonly events: number
-  /** Read from standard input. */
-  readonly bytes: number
-  readonly firstEventId: number
-  readonly lastEventId: number
-  /** Of the whole log. */
-  readonly durableEventId: number
-  readonly millis: number
 }
 
 /** The largest event of a recorder whose segments are large enough for it. */
@@ -74,7 +60,7 @@ export const append = Effect.fnUntraced(function*({ acks, framing, json, to, tok
   )
   if (acks) yield* printAck(sent)
   yield* exit
-  const summary: AppendSummary = {
+  const summary: Output<"append"> = {
     address: at,
     endedBy: input.endedBy() ?? "input",
     events: sent.events,
@@ -217,7 +203,9 @@ const gone = (at: string, error: RpcClientError, framing: Framing, sent: Sent) =
 const refused = (at: string, { reason }: RecorderError, framing: Framing, sent: Sent) =>
   new OperatingFailure({ message: `${at}: the recorder says: ${reason.message}; ${restText(framing, sent)}` })
 
-const formatSummary = ({ address, bytes, endedBy, events, firstEventId, lastEventId, millis }: AppendSummary): string =>
+const formatSummary = (
+  { address, bytes, endedBy, events, firstEventId, lastEventId, millis }: Output<"append">
+): string =>
   `${address}: ` +
   (events === 0
     ? "nothing to append"

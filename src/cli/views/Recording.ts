@@ -1,7 +1,6 @@
 /** Describes a recording: its progress, whether everything became durable, and a summary at its end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { DrainReceipt } from "../../maintainer/Drain.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
 import type * as Wal from "../../recorder/WalParts.ts"
@@ -9,6 +8,7 @@ import * as Arena from "../../shared/Arena.ts"
 import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import type { Progress } from "../terminal/Progress.ts"
 import { formatReceipt } from "./Receipt.ts"
@@ -76,36 +76,6 @@ export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effe
   )
 }
 
-/** The summary of a recording. Ids are 0 when nothing was recorded. Bytes of segments are those on disk. */
-interface RecordSummary {
-  readonly directory: string
-  /** `input` if the input ended; otherwise the name of the signal. */
-  readonly endedBy: string
-  readonly events: number
-  /** Read from standard input. */
-  readonly bytes: number
-  /** Lines longer than an event may be, which were skipped or split. */
-  readonly longLines: number
-  readonly firstEventId: number
-  readonly lastEventId: number
-  readonly durableEventId: number
-  readonly hotSegments: number
-  readonly hotBytes: number
-  readonly coldSegments: number
-  readonly coldBytes: number
-  /** Deleted by retention in this run. */
-  readonly deletedSegments: number
-  /** Uncompressed to compressed, of the segments compressed in this run; 0 when there were none. */
-  readonly ratio: number
-  /** Steps of the maintainer that failed for good. */
-  readonly failures: number
-  /** From the first read to the end of the drain. */
-  readonly millis: number
-  /** What the maintainer did at the end, when nothing more came. */
-  readonly drain: DrainReceipt
-  readonly eventsPerSecond: number
-}
-
 /** Summarizes a recording, after its drain. */
 export const summarize = Effect.fnUntraced(function*(
   directory: string,
@@ -120,7 +90,7 @@ export const summarize = Effect.fnUntraced(function*(
   const { counters, operations } = yield* telemetry.snapshot
   const now = performance.now()
   const millis = now - counts.startMillis
-  const summary: RecordSummary = {
+  const summary: Output<"record"> = {
     directory,
     endedBy,
     events,
@@ -146,7 +116,7 @@ export const summarize = Effect.fnUntraced(function*(
 })
 
 /** Formats the summary as one line for people. */
-export const formatSummary = (summary: RecordSummary): string => {
+export const formatSummary = (summary: Output<"record">): string => {
   const events = summary.events === 0
     ? "nothing to record"
     : `${summary.events} events (${summary.firstEventId} to ${summary.lastEventId}), ${formatBytes(summary.bytes)}, ` +
