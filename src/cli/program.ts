@@ -124,7 +124,8 @@ const logger = Logger.make<unknown, void>(({ cause, logLevel, message }) => {
   sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}${why}`)
 })
 
-const environment = Layer.mergeAll(
+/** What the command line runs in: the system, and how it answers. */
+export const environment = Layer.mergeAll(
   NodeServices.layer,
   NodeDisk.layer,
   CliOutput.layerPresenter(presenter),
