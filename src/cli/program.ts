@@ -8,6 +8,8 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Completions from "effect/cli/Completions"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
+import type { HelpDoc } from "effect/cli/HelpDoc"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { toStringUnknown } from "effect/Inspectable"
@@ -40,7 +42,8 @@ import { top } from "./commands/top.ts"
 import { verify } from "./commands/verify.ts"
 import { directoryFlagNames } from "./flags/flags.ts"
 import { exitCodes, lineOf, messageOf } from "./terminal/CliFailure.ts"
-import { say, sayUnsafe } from "./terminal/StandardStreams.ts"
+import { Output, say, sayUnsafe } from "./terminal/StandardStreams.ts"
+import { wrapped } from "./terminal/wrapped.ts"
 import { version, versionLine } from "./version.ts"
 
 /** The command `effect-wal` with all its subcommands. */
@@ -78,13 +81,22 @@ const exitCodeLines = (): string => {
   return ["EXIT CODES", ...exitCodes.map(([code, meaning]) => `  ${code.padEnd(width)}    ${meaning}`)].join("\n")
 }
 
+/** Formats help. At a terminal no line is longer than it is wide, but for the examples, which are to be copied. */
+const formatHelp = Effect.fnUntraced(function*(helpDoc: HelpDoc) {
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const text = CliOutput.defaultFormatter({ colors: canColor }).formatHelpDoc(helpDoc)
+  const columns = (yield* Output).columns()
+  if (columns === undefined) return `${text}\n\n${exitCodeLines()}`
+  const [before = "", examples] = text.split(/(?=^.*EXAMPLES)/m)
+  const shown = [...before.split("\n"), examples ?? [], ...`\n${exitCodeLines()}`.split("\n")].flat()
+  return shown.flatMap((line) => line === examples ? [line] : wrapped(line, columns)).join("\n")
+})
+
 /** Answers wrong usage with one line on standard error instead of the whole help, and adds the exit codes to help. */
 const presenter: CliOutput.Presenter = {
   present: (event) => {
     if (event._tag === "Version") return Console.log(versionLine)
-    if (event._tag === "Help") {
-      return Effect.andThen(CliOutput.defaultPresenter.present(event), Console.log(`\n${exitCodeLines()}`))
-    }
+    if (event._tag === "Help") return Effect.flatMap(formatHelp(event.helpDoc), (text) => Console.log(text))
     const name = event.commandPath.join(" ")
     const text = event.errors.map((error) => error.message.replace(/\s*\n\s*/g, " ")).join("; ")
     return say(`${text}; see ${name} --help`)

@@ -1,9 +1,15 @@
 /** Breaks lines for a terminal, which would break them anywhere itself. */
 
+/** How many characters a terminal shows: what switches colours takes no room. */
+const shownLength = (text: string): number => plainOf(text).length
+
+// oxlint-disable-next-line no-control-regex -- that is what switches colours
+const plainOf = (text: string): string => text.replaceAll(/\u001b\[[\d;]*m/g, "")
+
 /** A continued line begins below what its line says, unless its label takes most of the width. */
 const indentOf = (line: string, columns: number): number => {
-  const label = /^\S(?:.*?\S)? {2,}/.exec(line)?.[0].length ?? 0
-  return label > 0 && label <= columns / 2 ? label : 2
+  const [label = "", before = ""] = /^( *)\S(?:.*?\S)? {2,}(?=\S)/.exec(plainOf(line)) ?? []
+  return label.length > 0 && label.length <= columns / 2 ? label.length : before.length + 2
 }
 
 /**
@@ -11,11 +17,11 @@ const indentOf = (line: string, columns: number): number => {
  * longer than a line has no place to break, and stays whole.
  */
 export const wrapped = (line: string, columns: number): ReadonlyArray<string> => {
-  if (line.length <= columns) return [line]
+  if (shownLength(line) <= columns) return [line]
   const indent = " ".repeat(indentOf(line, columns))
   const lines: Array<string> = []
   let rest = line
-  while (rest.length > columns) {
+  while (shownLength(rest) > columns) {
     const at = breakOf(rest, columns)
     if (at === rest.length) break
     lines.push(rest.slice(0, at).trimEnd())
@@ -27,6 +33,6 @@ export const wrapped = (line: string, columns: number): ReadonlyArray<string> =>
 /** Where a line breaks: at the last space that fits, otherwise at the first; not between a number and its unit. */
 const breakOf = (line: string, columns: number): number => {
   const places = [...line.matchAll(/(?<!\d) +(?=\S)|(?<=\d) +(?![\p{L}%]|\d)/gu)].map(({ index }) => index)
-    .filter((at) => line.slice(0, at).trim() !== "")
-  return places.findLast((at) => at <= columns) ?? places[0] ?? line.length
+    .filter((at) => plainOf(line.slice(0, at)).trim() !== "")
+  return places.findLast((at) => shownLength(line.slice(0, at)) <= columns) ?? places[0] ?? line.length
 }
