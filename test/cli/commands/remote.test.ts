@@ -44,11 +44,9 @@ describe("a recorder that offers its log", () => {
         assert.strictEqual((yield* tail()).bytes.toString("latin1"), `a\n\r\nlast${bytes.toString("latin1")}`)
         assert.strictEqual((yield* tail("--id", "4", ...framed)).bytes.toString("hex"), message.toString("hex"))
         const rows = (yield* tail("--id", "3", "--json")).stdout.trimEnd().split("\n").map((row) => JSON.parse(row))
-        assert.deepStrictEqual(rows.map(({ time: _, ...row }) => row), [
-          { id: 3, text: "last" },
-          { id: 4, base64: bytes.toString("base64") },
-          { id: 5, text: "" }
-        ])
+        const contents = [{ id: 3, text: "last" }, { id: 4, base64: bytes.toString("base64") }, { id: 5, text: "" }]
+        assert.strictEqual(rows.length, contents.length)
+        contents.forEach((content, index) => assert.deepInclude(rows[index], content))
         recorder.child.kill("SIGTERM")
         const ended = yield* recorder.ended
         assert.strictEqual(ended.code, 0, ended.stderr)
