@@ -2,12 +2,11 @@
  * The manual page `effect-wal(1)`, made of what the commands say of themselves: `npm run build` writes it to
  * `man/effect-wal.1`.
  */
-import * as CliOutput from "effect/cli/CliOutput"
-import * as Command from "effect/cli/Command"
+import type * as CliOutput from "effect/cli/CliOutput"
 import type { ArgDoc, ExampleDoc, FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { command, environment } from "../src/cli/program.ts"
+import { run } from "../src/cli/program.ts"
 import { exitCodes } from "../src/cli/terminal/CliFailure.ts"
 import { version } from "../src/cli/version.ts"
 
@@ -18,19 +17,14 @@ export const manPagePath = "man/effect-wal.1"
 const helpOf = (path: ReadonlyArray<string>): Effect.Effect<HelpDoc> =>
   Effect.suspend(() => {
     let found: HelpDoc | undefined
-    const presenter = CliOutput.layerPresenter({
-      present: (event) =>
+    const answer = {
+      present: (event: CliOutput.Presenter.Event) =>
         Effect.sync(() => {
           if (event._tag === "Help") found = event.helpDoc
         })
-    })
+    }
     return Effect.flatMap(
-      Effect.exit(
-        Command.runWith(command, { version })([...path, "--help"]).pipe(
-          Effect.provide(presenter),
-          Effect.provide(environment)
-        )
-      ),
+      Effect.exit(run([...path, "--help"], answer)),
       (exit) => found === undefined ? Effect.die(exit) : Effect.succeed(found)
     )
   })

@@ -136,20 +136,22 @@ const logger = Logger.make<unknown, void>(({ cause, logLevel, message }) => {
   sayUnsafe(`${logLevel === "Warn" ? "warning" : logLevel.toLowerCase()}: ${text}${why}`)
 })
 
-/** What the command line runs in: the system, and how it answers. */
-export const environment = Layer.mergeAll(
+const environment = Layer.mergeAll(
   NodeServices.layer,
   NodeDisk.layer,
-  CliOutput.layerPresenter(presenter),
   // Without the wizard, because a command has only one required flag.
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions, GlobalFlag.LogLevel] }),
   Logger.layer([logger]),
   Layer.succeed(References.MinimumLogLevel, "Warn")
 )
 
-/** Runs the command line with these arguments. Writes a failure to standard error before it fails with it. */
-export const run = (args: ReadonlyArray<string>) =>
+/**
+ * Runs the command line with these arguments. Writes a failure to standard error before it fails with it. Help and
+ * wrong usage are given to `answer`.
+ */
+export const run = (args: ReadonlyArray<string>, answer = presenter) =>
   Command.runWith(command, { version })(args).pipe(
+    Effect.provide(CliOutput.layerPresenter(answer)),
     Effect.provide(environment),
     Effect.tapCause((cause) => {
       const line = lineOf(cause)

@@ -5,8 +5,8 @@ import type { VerifiedBlock } from "../../format/SegmentVerifier.ts"
 import { forEachEvent, timeOf } from "../../reading/segment/BlockEvents.ts"
 
 /**
- * Formats an event as a line: `{"id":17,"time":"2026-11-29T10:00:00.000Z","text":"…"}`, or `base64` instead of `text` if
- * the event is not UTF-8; without `time` in format 1, which does not tell it.
+ * Formats an event as a line: `{"id":17,"time":"2026-11-29T10:00:00.000Z","text":"…"}`, or `base64` instead of `text`
+ * if the event is not UTF-8; without `time` in format 1, which does not tell it.
  */
 export const jsonLine = (id: number, at: DateTime.Utc | undefined, event: Buffer): string => {
   const time = at === undefined ? {} : { time: DateTime.formatIso(at) }

@@ -13,7 +13,7 @@ import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { socketPathFault } from "./socketPath.ts"
 
 /** Why a call had no answer. */
-export interface Unanswered {
+interface Unanswered {
   /** `nobody` when no process answers, or the one that did is gone; `refused` when one answers, and not as a log. */
   readonly kind: "nobody" | "refused"
   /** A part of a sentence. */

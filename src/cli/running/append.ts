@@ -1,7 +1,7 @@
 /**
  * `effect-wal append`: sends standard input to a recorder that another process runs, as events. When the command ends,
- * by the end of the input or by a signal, everything that was read is durable there. While the recorder has no room, the
- * input waits. When the recorder goes away, the command tells what is durable.
+ * by the end of the input or by a signal, everything that was read is durable there. While the recorder has no room,
+ * the input waits. When the recorder goes away, the command tells what is durable.
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"

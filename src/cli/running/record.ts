@@ -1,7 +1,7 @@
 /**
  * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by a signal,
- * everything that was read is recorded and durable. While the disk cannot keep up, the input waits. With `--offer` other
- * processes append as well, and only a signal ends the command.
+ * everything that was read is recorded and durable. While the disk cannot keep up, the input waits. With `--offer`
+ * other processes append as well, and only a signal ends the command.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
