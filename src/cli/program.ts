@@ -123,7 +123,8 @@ const fishDirectories = " -f -a '(__fish_complete_directories)'"
 const withPaths = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
   ...command,
   flags: command.flags.map((flag) =>
-    flag.type._tag === "String" && directoryFlagNames.includes(flag.name)
+    // What `append --to` names is no directory.
+    flag.type._tag === "String" && directoryFlagNames.includes(flag.name) && command.name !== "append"
       ? { ...flag, type: { _tag: "Path", pathType: "directory" } }
       : flag
   ),

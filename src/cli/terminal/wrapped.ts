@@ -6,21 +6,24 @@ const shownLength = (text: string): number => plainOf(text).length
 // oxlint-disable-next-line no-control-regex -- that is what switches colours
 const plainOf = (text: string): string => text.replaceAll(/\u001b\[[\d;]*m/g, "")
 
-/** A continued line begins below what its line says, unless its label takes most of the width. */
-const indentOf = (line: string, columns: number): number => {
-  const [label = "", before = ""] = /^( *)\S(?:.*?\S)? {2,}(?=\S)/.exec(plainOf(line)) ?? []
-  return label.length > 0 && label.length <= columns / 2 ? label.length : before.length + 2
+/** What a line begins with: its indent, and a label with the gap after it. */
+const labelOf = (line: string): { readonly indent: string; readonly label: string } => {
+  const [label = "", indent = ""] = /^( *)\S(?:.*?\S)? {2,}(?=\S)/.exec(line) ?? []
+  return { indent, label }
 }
 
 /**
  * Breaks a line at its spaces into lines of at most so many characters, so that no number and no word is cut. What is
- * longer than a line has no place to break, and stays whole.
+ * longer than a line has no place to break, and stays whole. A continued line begins below what its line says; after a
+ * label that takes most of the width it begins a new line.
  */
 export const wrapped = (line: string, columns: number): ReadonlyArray<string> => {
   if (shownLength(line) <= columns) return [line]
-  const indent = " ".repeat(indentOf(line, columns))
-  const lines: Array<string> = []
-  let rest = line
+  const { indent: before, label } = labelOf(line)
+  const isLong = shownLength(label) > columns / 2
+  const indent = " ".repeat(label === "" || isLong ? before.length + 2 : shownLength(label))
+  const lines: Array<string> = isLong ? [label.trimEnd()] : []
+  let rest = isLong ? indent + line.slice(label.length) : line
   while (shownLength(rest) > columns) {
     const at = breakOf(rest, columns)
     if (at === rest.length) break
