@@ -73,7 +73,20 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "."
   ],
   "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
-  "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
+  "src/cli": [
+    "outputs",
+    "terminal",
+    "flags",
+    "stores",
+    "views",
+    "events",
+    "remote",
+    "doctor",
+    "verifying",
+    "running",
+    "commands",
+    "."
+  ]
 }
 
 /** The files that note the wall clock's time, for people and for other programs. */
