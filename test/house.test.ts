@@ -69,6 +69,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "."
   ],
   "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
+  "src/archive": ["ArchiveReason.ts", "ArchiveError.ts", "tail", "."],
   "src/cli": ["terminal", "flags", "stores", "views", "events", "doctor", "verifying", "running", "commands", "."]
 }
 

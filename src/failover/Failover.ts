@@ -30,6 +30,7 @@ import { logName } from "../archive/LogName.ts"
 import { manifestKey } from "../archive/Manifest.ts"
 import * as ManifestStore from "../archive/ManifestStore.ts"
 import { Ownership } from "../archive/Ownership.ts"
+import * as TailStore from "../archive/tail/TailStore.ts"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { SegmentNaming } from "../format/SegmentName.ts"
@@ -48,7 +49,6 @@ import type { LocalChanges } from "./LocalLog.ts"
 import { open } from "./Opening.ts"
 import * as Shipper from "./Shipper.ts"
 import type { ShipFailure } from "./Shipper.ts"
-import * as TailStore from "./TailStore.ts"
 
 const Options = Schema.Struct({
   log: logName,
