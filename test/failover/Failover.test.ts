@@ -57,6 +57,7 @@ const start = Effect.fnUntraced(function*(
   const { close, context } = yield* whileClockTurns(open(layerOf(machine, wal, failover)))
   return {
     recorder: Context.get(context, Recorder),
+    archive: Context.get(context, Archive.Archive),
     failover: Context.get(context, Failover.Failover),
     close: whileClockTurns(close)
   }
@@ -190,6 +191,112 @@ describe("a machine that returns", () => {
       assert.deepStrictEqual(yield* eventsOf(machine), ["1 one", "2 only here", "3 three"])
       yield* second.close
     }))
+})
+
+describe("an archive that ends with an acknowledged hole", () => {
+  const opened = { onDamaged: "quarantine", acknowledge: "local" } as const
+
+  /** A log whose second segment was damaged and is lost, in part or as a whole, after a machine read its first one. */
+  const makeLoss = Effect.fnUntraced(function*(rotten: { readonly from: number; readonly to: number }) {
+    const store = yield* SimulatedStore.make({ seed: 1 })
+    const [owner, old] = [yield* makeMachine(store), yield* makeMachine(store)]
+    const first = yield* start(owner, opened)
+    yield* append(first.recorder, "one")
+    yield* first.recorder.rotate
+    yield* whileClockTurns(first.archive.settle)
+    yield* first.close
+    const reading = yield* start(old, opened)
+    yield* reading.close
+    const again = yield* start(owner, opened)
+    yield* store.setAway(true)
+    for (const event of ["two", "three", "four"]) yield* append(again.recorder, event)
+    const index = again.recorder.writer.activeSegmentIndex
+    yield* again.recorder.rotate
+    yield* whileClockTurns(Effect.sleep("1 second"))
+    yield* owner.simulated.rotBits(`${directory}/FS.${String(index).padStart(8, "0")}.wal`, 1, rotten)
+    yield* store.setAway(false)
+    // It is compressed, found damaged and moved away, and the archive gets a row that tells so.
+    yield* whileClockTurns(Effect.exit(again.archive.settle))
+    yield* whileClockTurns(Effect.sleep("1 minute"))
+    console.log(JSON.stringify(yield* again.archive.status), index, [...(yield* owner.simulated.files).keys()])
+    assert.strictEqual((yield* again.archive.status).archivedBefore, index + 1)
+    yield* again.close
+    return { owner, old, fresh: yield* makeMachine(store) }
+  })
+
+  // A block of each event, 128 bytes long: the first one is damaged, or the last one.
+  const whole = { what: "a whole segment", from: 192, to: 196, left: [] }
+  const end = { what: "the end of a segment", from: 448, to: 452, left: ["2 two", "3 three"] }
+  for (
+    const { rotten, which } of [
+      { rotten: whole, which: "owner" },
+      { rotten: whole, which: "old" },
+      { rotten: whole, which: "fresh" },
+      { rotten: end, which: "fresh" }
+    ] as const
+  ) {
+    it.effect(`of ${rotten.what} is opened on the ${which} machine, which gives no lost id again and keeps the hole`, () =>
+      Effect.gen(function*() {
+        const loss = yield* makeLoss(rotten)
+        const machine = loss[which]
+        const { close, recorder } = yield* start(machine)
+        assert.strictEqual(yield* append(recorder, "five"), 5)
+        yield* close
+        const lost: Array<number> = []
+        const events = yield* Stream.runCollect(Replay.events({
+          directory: ArchiveDisk.shownDirectory(log),
+          onLost: ({ firstEventId, lastEventId }) => Effect.sync(() => lost.push(firstEventId, lastEventId))
+        })).pipe(Effect.provide(Layer.provide(ArchiveDisk.layer({ log }), foundationOf(machine))))
+        assert.deepStrictEqual(
+          events.map(({ bytes, id }) => `${id} ${Buffer.from(bytes).toString()}`),
+          ["1 one", ...rotten.left, "5 five"]
+        )
+        assert.deepStrictEqual(lost, [rotten.left.length + 2, 4])
+        const next = yield* start(loss.fresh)
+        assert.strictEqual(yield* append(next.recorder, "six"), 6)
+        yield* next.close
+      }))
+  }
+})
+
+describe("a reader elsewhere", () => {
+  it.effect("has every event that was acknowledged as replicated, from the store alone, while they are recorded", () =>
+    Effect.gen(function*() {
+      const store = yield* SimulatedStore.make({ seed: 1 })
+      const small = { segmentBytesMax: 256, blockBytesMax: 256, limits: { maxSegments: 2, maxCompressedSegments: 2 } }
+      const machine = yield* makeMachine(store)
+      const { close, recorder } = yield* start(machine, small, { tailObjects: 4 })
+      const disk = yield* Layer.build(Layer.provide(ArchiveDisk.layer({ log }), foundationOf(machine)))
+      const wanted: Array<string> = []
+      const read = (from: number) =>
+        Stream.runCollect(Replay.events({ directory: ArchiveDisk.shownDirectory(log), from: { id: from } })).pipe(
+          Effect.map((events) => events.map(({ bytes, id }) => `${id} ${Buffer.from(bytes).toString()}`)),
+          Effect.provide(disk)
+        )
+      const followed: Array<string> = []
+      const following = yield* Effect.forkChild(
+        Replay.events({ directory: ArchiveDisk.shownDirectory(log), follow: "poll" }).pipe(
+          Stream.take(60),
+          Stream.runForEach(({ bytes, id }) =>
+            Effect.sync(() => followed.push(`${id} ${Buffer.from(bytes).toString()}`))
+          ),
+          Effect.provide(disk)
+        )
+      )
+      for (let id = 1; id <= 60; id++) {
+        assert.strictEqual(yield* append(recorder, `event ${id}`), id)
+        wanted.push(`${id} event ${id}`)
+        if (id % 3 !== 0) continue
+        // A manifest and a tail are a second old at most.
+        yield* whileClockTurns(Effect.sleep("1 second"))
+        const from = Math.max(1, id - 10)
+        assert.deepStrictEqual(yield* read(from), wanted.slice(from - 1))
+      }
+      assert.deepStrictEqual(yield* read(1), wanted)
+      yield* whileClockTurns(Fiber.join(following))
+      assert.deepStrictEqual(followed, wanted)
+      yield* close
+    }).pipe(Effect.scoped))
 })
 
 describe("a recorder that was not opened for failover", () => {
