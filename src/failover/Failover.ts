@@ -6,7 +6,7 @@
  *
  * 1. What was acknowledged as replicated is in the log of every later owner: the same id, the same bytes, once.
  * 2. One recorder owns a log. Opening it claims it. Whoever had it fails with `Fenced` at its next request, and
- *    acknowledges nothing as replicated from the claim on, however long it slept.
+ *    acknowledges nothing as replicated that the new owner does not have, however long it slept.
  * 3. A machine that returns keeps what only it has in `quarantine/diverged-EPOCH/`, with a report, and records on from
  *    where the log is.
  * 4. A store that is away stops neither appends nor local commits. Replicated ones wait, and `heldBack` tells why.
