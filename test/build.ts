@@ -23,7 +23,7 @@ import { promisify } from "node:util"
 import type { TestProject } from "vitest/node"
 import { bundle, writePackageBundles } from "../tools/bundles.ts"
 import { packagePrograms } from "../tools/packagePrograms.ts"
-import { folderVariable, sources } from "./programs.ts"
+import { folderVariable, testPrograms } from "./programs.ts"
 
 const root = join(import.meta.dirname, "..")
 const cache = join(root, "node_modules/.cache/effect-wal-tests")
@@ -41,11 +41,12 @@ const compilePackage = async (): Promise<void> => {
 
 /** The folder of the bundles, two levels below a `package.json`, as `dist/bin` is. */
 const buildPrograms = async (): Promise<string> => {
-  const bundles = await Promise.all(
-    Object.entries(sources).map(async ([name, source]) => ({ name, ...await bundle(name, source) }))
-  )
-  writePackageBundles(bundles.filter(({ name }) => name in packagePrograms))
-  const files = bundles.flatMap(({ files }) => files)
+  const [ofTests, ...ofPackage] = await Promise.all([
+    bundle(testPrograms),
+    ...Object.entries(packagePrograms).map(([name, source]) => bundle({ [name]: source }))
+  ])
+  writePackageBundles(ofPackage)
+  const files = [ofTests, ...ofPackage].flatMap(({ files }) => files)
   const hash = createHash("sha1")
   for (const { content, name } of files) hash.update(name).update(content)
   const place = join(cache, hash.digest("hex").slice(0, 12))

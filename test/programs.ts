@@ -1,5 +1,5 @@
 /**
- * The programs and threads that tests start: each in one bundle, which `test/build.ts` makes before the first test. Node
+ * The programs and threads that tests start: bundled, which `test/build.ts` does before the first test. Node
  * needs a third of a second of processor time to load the 380 modules of the command line, and a tenth for the bundle.
  */
 import { join } from "node:path"
@@ -7,9 +7,9 @@ import { packagePrograms } from "../tools/packagePrograms.ts"
 
 const root = join(import.meta.dirname, "..")
 
-/** Their sources. */
-export const sources = {
-  ...packagePrograms,
+/** Those of the tests, by their sources. */
+export const testPrograms = {
+  oneProcess: "test/cli/oneProcess.ts",
   mortalThread: "test/maintainer/mortalThread.ts",
   victim: "test/faults/victim.ts",
   consuming: "test/faults/consuming.ts",
@@ -20,6 +20,8 @@ export const sources = {
   openings: "test/recorder/openings.ts",
   manyLogs: "test/recorder/manyLogs.ts"
 } as const
+
+const sources = { ...packagePrograms, ...testPrograms } as const
 
 /** Names the folder of the bundles, for the processes that `test/build.ts` starts, and for theirs. */
 export const folderVariable = "EFFECT_WAL_TEST_PROGRAMS"

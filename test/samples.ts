@@ -22,19 +22,19 @@ export interface Sample {
 }
 
 export const samples = {
-  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 2, atLeast: 40, weight: 6 },
+  simulation: { file: "simulation/simulation", cases: "simulated runs", seconds: 1, atLeast: 20, weight: 6 },
   archivedSimulation: {
     file: "simulation/archive/archivedSimulation",
     cases: "simulated runs with a store",
-    seconds: 1,
-    atLeast: 12,
+    seconds: 0.5,
+    atLeast: 6,
     weight: 4
   },
   consumedSimulation: {
     file: "simulation/consumers/consumedSimulation",
     cases: "simulated runs with consumers",
-    seconds: 1,
-    atLeast: 12,
+    seconds: 0.5,
+    atLeast: 6,
     weight: 4
   },
   worldSimulation: {
@@ -44,17 +44,17 @@ export const samples = {
     atLeast: 2,
     weight: 6
   },
-  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 2, atLeast: 200, weight: 3 },
+  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 1, atLeast: 80, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   judged: { file: "judges/independent", cases: "logs read by two readers", seconds: 0.5, atLeast: 10, weight: 2 },
   stateCrashes: { file: "state/crashes", cases: "lives of state machines", seconds: 1, atLeast: 4, weight: 2 },
-  segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 0.5, atLeast: 500 },
+  segmentFuzz: { file: "reading/segment/SegmentFuzz", cases: "changed files", seconds: 0.3, atLeast: 500 },
   frameFuzz: { file: "format/lz4/Lz4FrameDecoder", cases: "damaged frames", seconds: 0.5, atLeast: 1000 },
   locks: { file: "disk/LockSocket", cases: "contests for a lock", seconds: 0.5, atLeast: 60 },
   room: { file: "maintainer/persist/Format1Room", cases: "races", seconds: 0.5, atLeast: 300 },
-  rings: { file: "shared/rings-under-fire", cases: "rings with killed consumers", seconds: 1, atLeast: 2 },
+  rings: { file: "shared/rings-under-fire", cases: "rings with killed consumers", seconds: 0.5, atLeast: 1 },
   interleavings: { file: "shared/interleavings", cases: "larger explorations", seconds: 0, atLeast: 0 },
-  telemetry: { file: "telemetry/TelemetryThreads", cases: "bursts", seconds: 1, atLeast: 2 },
+  telemetry: { file: "telemetry/TelemetryThreads", cases: "bursts", seconds: 0.5, atLeast: 1 },
   follow: { file: "recorder/Follow", cases: "followed logs", seconds: 0, atLeast: 0 },
   killsFiber: { file: "faults/kill", cases: "logs under kill -9 (fiber)", seconds: 0, atLeast: 1, weight: 2 },
   killsWorker: { file: "faults/kill", cases: "logs under kill -9 (worker)", seconds: 0, atLeast: 1, weight: 2 },

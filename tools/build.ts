@@ -16,7 +16,7 @@ rmSync(join(root, "dist"), { recursive: true, force: true })
 const tsc = join(root, "node_modules/typescript/bin/tsc")
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" })
 writePackageBundles(
-  await Promise.all(Object.entries(packagePrograms).map(([name, source]) => bundle(name, source)))
+  await Promise.all(Object.entries(packagePrograms).map(([name, source]) => bundle({ [name]: source })))
 )
 
 const page = join(root, manPagePath)

@@ -1,6 +1,6 @@
 /**
- * How a program or a thread is bundled: alone, with all that it imports, since Node needs most of its time to find and
- * load hundreds of modules. Only the native packages stay outside.
+ * How programs and threads are bundled: with all that they import, since Node needs most of its time to find and load
+ * hundreds of modules. Only the native packages stay outside.
  *
  * Names and lines stay, and so do licences; other comments go. Nothing is minified: the start would not be faster, and a
  * stack trace could not be read. Maps lead to our own sources, which are in the package.
@@ -17,7 +17,7 @@ export interface BundledFile {
   readonly content: string | Uint8Array
 }
 
-/** A bundle: its files, and the folders of the packages whose code is in it. */
+/** Bundles: their files, and the folders of the packages whose code is in it. */
 export interface Bundle {
   readonly files: ReadonlyArray<BundledFile>
   readonly packages: ReadonlyArray<string>
@@ -29,8 +29,11 @@ const isForeign = /[\\/]node_modules[\\/]|__vite-optional-peer-dep/
 const packageOf = (module: string): string | undefined =>
   /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(module)?.[0]
 
-/** Bundles the program `source`; its first file is `name` with the ending `.js`, all of them lie in one folder. */
-export const bundle = async (name: string, source: string): Promise<Bundle> => {
+/**
+ * Bundles programs, given by their sources; the first file of each is its name with the ending `.js`, all of them lie in one
+ * folder. Those that are bundled together share files, and take hardly more time than one.
+ */
+export const bundle = async (sources: Readonly<Record<string, string>>): Promise<Bundle> => {
   const built = await build({
     root,
     configFile: false,
@@ -49,7 +52,7 @@ export const bundle = async (name: string, source: string): Promise<Bundle> => {
       sourcemap: true,
       target: "node22",
       rolldownOptions: {
-        input: { [name]: join(root, source) },
+        input: Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, join(root, source)])),
         output: {
           entryFileNames: "[name].js",
           chunkFileNames: "[name]-[hash].js",

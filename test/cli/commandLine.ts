@@ -8,7 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { spawn, spawnSync } from "node:child_process"
+import { fork, spawn, spawnSync } from "node:child_process"
 import type { ChildProcessWithoutNullStreams, StdioPipe } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
@@ -18,6 +18,7 @@ import { command, run } from "../../src/cli/program.ts"
 import { exitCodeOf } from "../../src/cli/terminal/CliFailure.ts"
 import { Output } from "../../src/cli/terminal/StandardStreams.ts"
 import { program } from "../programs.ts"
+import type { Answer, Order } from "./oneProcess.ts"
 
 /** The command in one bundle: what tests start, unless it must be the installed one. */
 export const bin = program("effect-wal")
@@ -184,6 +185,41 @@ export const effectWal = (
     start(args, options),
     (running) => options.stdin === undefined ? running.end(input) : running.ended
   ))
+
+/** One process for many command lines; see `oneProcess.ts`. */
+export interface OneProcess {
+  /** Runs a command line to its end, after those before it. */
+  readonly run: (args: ReadonlyArray<string>, input?: string) => Effect.Effect<Ended>
+  /** Ends the process, and waits for it. */
+  readonly end: Effect.Effect<void>
+}
+
+/** Starts one process for many command lines, with the environment of the test. */
+export const startOneProcess = (): OneProcess => {
+  const child = fork(program("oneProcess"), { execArgv: [], stdio: "inherit" })
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  const asked: Array<(answer: Answer | undefined) => void> = []
+  child.on("message", (answer: Answer) => asked.shift()?.(answer))
+  child.once("exit", () => asked.splice(0).forEach((answered) => answered(undefined)))
+  return {
+    run: (args, input = "") =>
+      Effect.callback((resume) => {
+        asked.push((answer) =>
+          resume(
+            answer === undefined
+              ? Effect.die(new Error(`the process ended before ${args.join(" ")}`))
+              : Effect.succeed({ ...answer, bytes: Buffer.from(answer.stdout) })
+          )
+        )
+        const order: Order = { args, input }
+        child.send(order)
+      }),
+    end: Effect.promise(() => {
+      if (child.connected) child.disconnect()
+      return exited
+    })
+  }
+}
 
 /** `script` gives a command a terminal of its own. */
 export const hasScript = spawnSync("script", ["--version"]).status === 0

@@ -2,6 +2,8 @@
  * What the command says when it cannot do its work, each line provoked: the tables of docs/CLI.md have them all, and
  * nothing else. A row that nothing says fails here, and so does a line without a row and a failure of the program's own that no
  * process came to.
+ *
+ * What asks for a user, a limit, an environment, a broken installation or a signal has a process of its own; all else runs in one.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,21 +20,35 @@ import * as PositionStore from "../../src/disk/PositionStore.ts"
 import { segmentIndexMax } from "../../src/format/SegmentName.ts"
 import { buildSegment, eventsNamed, hot, put } from "../fixtures/segments.ts"
 import { segmentOfAnother } from "../format1/orders.ts"
-import { bin, effectWal, here, place, slowly, start, subcommands, untilAppended } from "./commandLine.ts"
-import type { Ended, StartOptions } from "./commandLine.ts"
+import {
+  bin,
+  effectWal,
+  here,
+  place,
+  slowly,
+  start,
+  startOneProcess,
+  subcommands,
+  untilAppended
+} from "./commandLine.ts"
+import type { Ended, OneProcess, StartOptions } from "./commandLine.ts"
 import { patternOf, rowsOf } from "./document.ts"
 import { unreachedPlaces } from "./failureSites.ts"
 import { makeDamagedLog, makeLog } from "./logs.ts"
 
 const coverage = fs.mkdtempSync(join(tmpdir(), "effect-wal-coverage-"))
 
+let oneProcess: OneProcess
+
 beforeAll(() => {
   // Processes of other users write there, too.
   fs.chmodSync(coverage, 0o777)
   process.env.NODE_V8_COVERAGE = coverage
+  oneProcess = startOneProcess()
 })
 
-afterAll(() => {
+afterAll(async () => {
+  await Effect.runPromise(oneProcess.end)
   delete process.env.NODE_V8_COVERAGE
   fs.rmSync(coverage, { recursive: true })
 })
@@ -62,7 +78,14 @@ const checkLines = ({ code, stderr }: Ended): void => {
 /** Another user than the superuser, whom nothing is denied. */
 const nobody = process.getuid?.() === 0 ? { uid: 65534 } : {}
 
-const record = (input: string, options: StartOptions, ...args: ReadonlyArray<string>) =>
+/** Runs a command line in the one process. */
+const run = (...args: ReadonlyArray<string>): Effect.Effect<Ended> => oneProcess.run(args)
+
+const record = (input: string, ...args: ReadonlyArray<string>): Effect.Effect<Ended> =>
+  oneProcess.run(["record", ...args], input)
+
+/** Records in a process of its own. */
+const recordApart = (input: string, options: StartOptions, ...args: ReadonlyArray<string>) =>
   effectWal(["record", ...args], input, options)
 
 const takenPort = Effect.map(
@@ -139,14 +162,14 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.mkdirSync(at("held"))
       yield* holdLock(at("held/wal.lock"))
       yield* provoke(
-        effectWal(["verify", "--dir", at("none")]),
-        effectWal(["doctor", "--dir", at("none")]),
-        effectWal(["replay", "--dir", at("file")]),
+        run("verify", "--dir", at("none")),
+        run("doctor", "--dir", at("none")),
+        run("replay", "--dir", at("file")),
         effectWal(["inspect", "--dir", at("secret")], "", nobody),
-        record("a\n", {}, "--dir", at("file")),
-        record("a\n", nobody, "--dir", at("closed")),
-        record("a\n", {}, "--dir", at("held")),
-        effectWal(["maintain", "--dir", at("held")])
+        record("a\n", "--dir", at("file")),
+        recordApart("a\n", nobody, "--dir", at("closed")),
+        record("a\n", "--dir", at("held")),
+        run("maintain", "--dir", at("held"))
       )
       // So that it can be removed.
       fs.chmodSync(at("secret"), 0o755)
@@ -157,13 +180,12 @@ describe("errors and warnings, each one line with the code and the words of the 
       const at = yield* place
       yield* makeLog(at("log"))
       yield* provoke(
-        record("", { stdin: fs.openSync(at("."), "r") }, "--dir", at("new")),
-        record("", { stdin: fs.openSync(at("written"), "w") }, "--dir", at("new")),
-        record(`a\nb\n${"x".repeat(5000)}\nc\n`, {}, "--dir", at("lines"), "--segment-bytes", "4KiB"),
+        recordApart("", { stdin: fs.openSync(at("."), "r") }, "--dir", at("new")),
+        recordApart("", { stdin: fs.openSync(at("written"), "w") }, "--dir", at("new")),
+        record(`a\nb\n${"x".repeat(5000)}\nc\n`, "--dir", at("lines"), "--segment-bytes", "4KiB"),
         ...["skip", "split"].map((rule) =>
           record(
             `a\nb\n${"x".repeat(5000)}\nc\n`,
-            {},
             "--dir",
             at(rule),
             "--segment-bytes",
@@ -172,11 +194,11 @@ describe("errors and warnings, each one line with the code and the words of the 
             rule
           )
         ),
-        record("a line\nand another", {}, "--dir", at("claimed"), "--framing", "length-prefixed"),
-        record("\x01\0\0\0a\x05\0\0\0b", {}, "--dir", at("cut"), "--framing", "length-prefixed"),
-        record("a\n", {}, "--dir", at("new"), "--metrics", String(yield* takenPort)),
-        effectWal(["serve", "--dir", at("log"), "--port", String(yield* takenPort)]),
-        effectWal(["serve", "--dir", at("log"), "--host", "0.0.0.0"]),
+        record("a line\nand another", "--dir", at("claimed"), "--framing", "length-prefixed"),
+        record("\x01\0\0\0a\x05\0\0\0b", "--dir", at("cut"), "--framing", "length-prefixed"),
+        record("a\n", "--dir", at("new"), "--metrics", String(yield* takenPort)),
+        run("serve", "--dir", at("log"), "--port", String(yield* takenPort)),
+        run("serve", "--dir", at("log"), "--host", "0.0.0.0"),
         effectWal(["inspect", "--dir", at("log")], "", { shell: "exec \"$@\" > /dev/full" })
       )
       assert.strictEqual((yield* here("replay", "--dir", at("lines"))).stdout, "a\nb\n")
@@ -198,11 +220,11 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.symlinkSync("nowhere", join(at("linked"), "FS.00000008.wal"))
       fs.mkdirSync(join(at("limits"), "wal.monitor"), { recursive: true })
       yield* provoke(
-        record("a\n", {}, "--dir", at("format 1")),
-        record("a\n", {}, "--dir", at("exhausted")),
-        record("a\n", {}, "--dir", at("odd")),
-        record("a\n", {}, "--dir", at("linked")),
-        record("a\n", {}, "--dir", at("limits"), "--max-segments", "1")
+        record("a\n", "--dir", at("format 1")),
+        record("a\n", "--dir", at("exhausted")),
+        record("a\n", "--dir", at("odd")),
+        record("a\n", "--dir", at("linked")),
+        record("a\n", "--dir", at("limits"), "--max-segments", "1")
       )
     }))
 
@@ -227,7 +249,7 @@ describe("errors and warnings, each one line with the code and the words of the 
       const broken = { bin: withoutMaintainer(at("installed")) }
       // Its input does not end.
       const idle = Effect.scoped(Effect.flatMap(start(["record", "--dir", at("idle")], broken), ({ ended }) => ended))
-      yield* provoke(idle, record("a\n", broken, "--dir", at("lost")))
+      yield* provoke(idle, recordApart("a\n", broken, "--dir", at("lost")))
     }))
 
   it.live("are said of an end that must wait", () =>
@@ -257,8 +279,8 @@ describe("errors and warnings, each one line with the code and the words of the 
         () => Effect.sync(() => garbage.close())
       )
       yield* provoke(
-        effectWal(["stats", "--dir", at("silent")]),
-        effectWal(["stats", "--dir", at("monitored")])
+        run("stats", "--dir", at("silent")),
+        run("stats", "--dir", at("monitored"))
       )
     }))
 
@@ -275,20 +297,20 @@ describe("errors and warnings, each one line with the code and the words of the 
       fs.mkdirSync(at("copy.partial"))
       yield* holdLock(at("copy.partial/wal.backup"))
       yield* provoke(
-        effectWal(["replay", "--dir", at("begun-late"), "--from", "1"]),
-        effectWal(["replay", "--dir", at("with-hole")]),
-        effectWal(["replay", "--dir", at("repaired")]),
+        run("replay", "--dir", at("begun-late"), "--from", "1"),
+        run("replay", "--dir", at("with-hole")),
+        run("replay", "--dir", at("repaired")),
         recordDamaged(at("kept"), "keep", /stays where it is/),
         recordDamaged(at("moved"), "quarantine", /was moved to/),
         recordDamaged(at("unmovable"), "quarantine", /could not be moved/),
-        effectWal(["export", "--dir", damaged]),
-        effectWal(["dump", "--dir", log, "--segment", "9"]),
-        effectWal(["dump", "--dir", log, "--since", "1m"]),
-        effectWal(["dump", "--dir", log, "--until", "2001-01-01"]),
-        effectWal(["dump", "--dir", log, "--segment", "0", "--event", "99"]),
-        effectWal(["dump", "--dir", damaged, "--segment", "1", "--event", "80"]),
-        effectWal(["backup", "--dir", log, "--to", damaged]),
-        effectWal(["backup", "--dir", log, "--to", at("copy")])
+        run("export", "--dir", damaged),
+        run("dump", "--dir", log, "--segment", "9"),
+        run("dump", "--dir", log, "--since", "1m"),
+        run("dump", "--dir", log, "--until", "2001-01-01"),
+        run("dump", "--dir", log, "--segment", "0", "--event", "99"),
+        run("dump", "--dir", damaged, "--segment", "1", "--event", "80"),
+        run("backup", "--dir", log, "--to", damaged),
+        run("backup", "--dir", log, "--to", at("copy"))
       )
     }))
 
@@ -306,14 +328,14 @@ describe("errors and warnings, each one line with the code and the words of the 
       put(at("wrong"), "ahead", 1_000)
       put(log, "read", 60)
       yield* holdLock(join(log, positionLockName("read")))
-      const consumers = (...args: ReadonlyArray<string>) => effectWal(["consumers", ...args])
+      const consumers = (...args: ReadonlyArray<string>) => run("consumers", ...args)
       yield* provoke(
         consumers("show", "mail", "--dir", log),
         consumers("remove", "read", "--dir", log),
         consumers("reset", "billing", "--to", "132", "--dir", log),
         consumers("reset", "billing", "--to", "40", "--dir", at("begun-late"))
       )
-      const { code, stderr } = yield* effectWal(["record", "--dir", at("wrong")], "")
+      const { code, stderr } = yield* run("record", "--dir", at("wrong"))
       assert.strictEqual(code, 0, stderr)
       for (const line of stderr.split("\n").filter((line) => line.includes("warning: "))) rowOf(warnings, line)
       assert.strictEqual(stderr.match(/warning: the position/g)?.length, 2, stderr)
@@ -322,8 +344,9 @@ describe("errors and warnings, each one line with the code and the words of the 
   it.live("are said of an archive that is not there, is none, or cannot be reached", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const status = (url: string, env: Readonly<Record<string, string>> = {}) =>
-        effectWal(["archive", "status", "--archive", url], "", { env })
+      const args = (url: string) => ["archive", "status", "--archive", url]
+      const status = (url: string) => run(...args(url))
+      const statusWith = (url: string, env: Readonly<Record<string, string>>) => effectWal(args(url), "", { env })
       fs.mkdirSync(at("store/page"), { recursive: true })
       fs.writeFileSync(at("store/page/manifest"), "<html/>")
       const aws = {
@@ -339,9 +362,9 @@ describe("errors and warnings, each one line with the code and the words of the 
         status(`file://${at("store")}/none`),
         status(`file://${at("store")}/page`),
         status(`file://${at("missing")}/log`),
-        status("s3://bucket/log", aws),
-        status("s3://bucket/log", { ...aws, AWS_ENDPOINT_URL: "nowhere" }),
-        record("a\n", {}, "--dir", at("log"), "--archive", `file://${at("missing")}/log`)
+        statusWith("s3://bucket/log", aws),
+        statusWith("s3://bucket/log", { ...aws, AWS_ENDPOINT_URL: "nowhere" }),
+        record("a\n", "--dir", at("log"), "--archive", `file://${at("missing")}/log`)
       )
       assert.strictEqual((yield* here("replay", "--dir", at("log"))).stdout, "a\n")
     }))
@@ -373,7 +396,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         append(at("page.sock"), "a\n"),
         append(at("log.sock"), "a\n", "--token", "wrong"),
         append(at("small.sock"), `a\n${"x".repeat(5000)}\n`),
-        record("a\n", {}, "--dir", at("other"), "--offer", at("log.sock"))
+        recordApart("a\n", {}, "--dir", at("other"), "--offer", at("log.sock"))
       )
       const appending = yield* start(["append", "--to", at("log.sock"), "--token", "right", "--acks"])
       appending.write("a\n")
@@ -394,28 +417,28 @@ describe("errors and warnings, each one line with the code and the words of the 
 
   it.live("are said of wrong usage", () =>
     provoke(
-      effectWal(["replay", "--from", "1"]),
-      effectWal(["record"]),
-      effectWal(["record", "--dir", "D", "--framing", "length-prefixed", "--on-long-line", "skip"]),
-      effectWal(["verify", "--dir", "D", "--nothing"]),
-      effectWal(["rekord"]),
-      effectWal(["replay", "--dir", "D", "--from", "9", "--to", "3"]),
-      effectWal(["verify", "--dir", "D", "--again"]),
-      effectWal(["verify", "--dir", "D", "--repair-from-archive", "file:///a/log", "--incremental"]),
-      effectWal(["dump", "--dir", "D", "--segment", "0", "--block", "0", "--event", "1"]),
-      effectWal(["stats", "--dir", "D", "--json", "--prometheus"]),
-      effectWal(["stats", "--dir", "D", "--watch", "--prometheus"]),
-      effectWal(["stats", "--dir", "D", "--json", "--verbose"]),
-      effectWal(["grep", "--dir", "D", "--json", "--count", "a"]),
-      effectWal(["grep", "--dir", "D", "("]),
-      effectWal(["record", "--dir", "D", "--offer", "http://0.0.0.0:8123"]),
-      effectWal(["schema", "replay"]),
-      effectWal(["grep", "a"]),
-      effectWal(["replay", "--dir", "D", "--since", "1h", "--until", "2h"]),
-      effectWal(["replay", "--dir", "D", "--since", "1h", "--from", "1"]),
-      effectWal(["replay", "--dir", "D", "--until", "1h", "--to", "1"]),
-      effectWal(["dump", "--dir", "D"]),
-      effectWal(["dump", "--dir", "D", "--segment", "0", "--since", "1h"])
+      run("replay", "--from", "1"),
+      run("record"),
+      run("record", "--dir", "D", "--framing", "length-prefixed", "--on-long-line", "skip"),
+      run("verify", "--dir", "D", "--nothing"),
+      run("rekord"),
+      run("replay", "--dir", "D", "--from", "9", "--to", "3"),
+      run("verify", "--dir", "D", "--again"),
+      run("verify", "--dir", "D", "--repair-from-archive", "file:///a/log", "--incremental"),
+      run("dump", "--dir", "D", "--segment", "0", "--block", "0", "--event", "1"),
+      run("stats", "--dir", "D", "--json", "--prometheus"),
+      run("stats", "--dir", "D", "--watch", "--prometheus"),
+      run("stats", "--dir", "D", "--json", "--verbose"),
+      run("grep", "--dir", "D", "--json", "--count", "a"),
+      run("grep", "--dir", "D", "("),
+      run("record", "--dir", "D", "--offer", "http://0.0.0.0:8123"),
+      run("schema", "replay"),
+      run("grep", "a"),
+      run("replay", "--dir", "D", "--since", "1h", "--until", "2h"),
+      run("replay", "--dir", "D", "--since", "1h", "--from", "1"),
+      run("replay", "--dir", "D", "--until", "1h", "--to", "1"),
+      run("dump", "--dir", "D"),
+      run("dump", "--dir", "D", "--segment", "0", "--since", "1h")
     ))
 
   it.live("say of every flag how its value is written", () =>
@@ -488,7 +511,8 @@ describe("errors and warnings, each one line with the code and the words of the 
       )
     }))
 
-  it("are all said: every row of the document, every failure of a command and every error of the library", () => {
+  it("are all said: every row of the document, every failure of a command and every error of the library", async () => {
+    await Effect.runPromise(oneProcess.end)
     assert.deepStrictEqual([...errors, ...warnings].filter((row) => !said.has(row)), [], "rows that nothing says")
     // Whoever appends one event after the other gets a `RecorderError`; `record` keeps from it what would make one. And
     // no command knows a schema of events, reads as a consumer, asks another process, or runs a

@@ -1,6 +1,7 @@
 /**
  * A sync of a directory that failed is not believed when it says ok the next time: the names that it lost are changed
- * again. Each ruling lets one sync of a directory fail, does the same again until it succeeds, and turns the power off.
+ * again. Each ruling lets one sync of a directory fail, does the same again until it succeeds, and turns the power off. What
+ * the device has kept then follows from a seed, and the seeds are swept.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -35,6 +36,7 @@ import {
   simulated,
   whileClockTurns
 } from "../maintainer/maintaining.ts"
+import { swept } from "../sweep.ts"
 
 const directory = "/wal"
 const segments = new SegmentDirectory(directory)
@@ -53,7 +55,7 @@ const ruling = (
 ) =>
   it.effect(name, () =>
     Effect.forEach(
-      Array.from({ length: seeds }, (_, index) => index + 1),
+      swept(1, seeds + 1),
       (seed) => SimulatedDisk.SimulatedDisk.use(test).pipe(onDisk(seed), quiet),
       { discard: true }
     ))

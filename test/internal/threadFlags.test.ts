@@ -7,14 +7,15 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { threadFlags } from "../../src/internal/threadFlags.ts"
 
-const dist = pathToFileURL(join(import.meta.dirname, "../../dist/index.js")).href
+const built = (name: string): string => pathToFileURL(join(import.meta.dirname, `../../dist/${name}.js`)).href
 const effect = (name: string): string => import.meta.resolve(`effect/${name}`)
 
 /** Records three segments with a thread, which compresses two of them in a thread of its own, and prints what came of it. */
 const text = (directory: string): string => `
 import * as Effect from ${JSON.stringify(effect("Effect"))}
 import * as Layer from ${JSON.stringify(effect("Layer"))}
-import { NodeDisk, Wal } from ${JSON.stringify(dist)}
+import * as NodeDisk from ${JSON.stringify(built("NodeDisk"))}
+import * as Wal from ${JSON.stringify(built("Wal"))}
 class Events extends Wal.Service()("test/Events") {}
 const program = Effect.gen(function*() {
   const { appendDurable, maintainer, rotate } = yield* Events

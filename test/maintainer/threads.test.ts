@@ -95,13 +95,9 @@ describe("the maintainer threads of a process", () => {
       const wide = yield* openLog(join(root, "wide"), { workers: 3 })
       const dying = yield* openLog(join(root, "dying"), {
         proofModule: new URL("./deadlyProof.ts", import.meta.url),
-        threadModule: new URL("../../src/maintainer/maintainerThread.ts", import.meta.url),
         restartsMax: 2
       })
-      const beside = yield* openLog(join(root, "beside"), {
-        threadModule: new URL("../../src/maintainer/maintainerThread.ts", import.meta.url),
-        workers: 3
-      })
+      const beside = yield* openLog(join(root, "beside"), { workers: 3 })
       yield* Effect.forkChild(Effect.ignore(record(dying)))
       const error = yield* inTime("the end of the one that dies", Effect.flip(dying.maintainer.down))
       assert.include(error.message, "a bug in the proof")

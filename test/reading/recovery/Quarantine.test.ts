@@ -317,7 +317,8 @@ describe.each(formats)("A damaged segment ($name)", ({ headerBytes, layout }) =>
   it.effect("leaves its place acknowledged when its index is not used again, also where it costs no event", () =>
     Effect.gen(function*() {
       let acknowledged = 0
-      for (const { damaged, order, segments } of damagedWals) {
+      for (const at of swept(0, damagedWals.length)) {
+        const { damaged, order, segments } = damagedWals[at]!
         const words = JSON.stringify({ segments, damaged, order })
         const simulated = yield* SimulatedDisk.make({ seed: 1 })
         yield* Effect.gen(function*() {

@@ -182,7 +182,8 @@ describe("Recovery", () => {
         const lengths = range(headerBytes, last!.blockEnds.at(-1)!.offset).filter((length) =>
           version === 2 || length % 16_448 < 64 + 300 || length % 16_448 > 16_400
         )
-        for (const length of lengths) {
+        for (const at of swept(0, lengths.length)) {
+          const length = lengths[at]!
           yield* put(directory, hot(first!), { ...hot(last!), bytes: last!.bytes.subarray(0, length) })
           const whole = last!.blockEnds.filter(({ offset }) => offset <= length).at(-1)?.eventCount ?? 0
           if (version === 2 && whole === 0 && length > headerBytes) {

@@ -111,7 +111,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what has expired goes before the manifest says so",
     seedsMax: 300,
-    seedFirst: 16,
+    seedFirst: 23,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) => {
         const goes = at === key ? expiredKeys(manifestOf(bytes)) : []
@@ -123,7 +123,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "what has expired goes as soon as the manifest says so",
     seedsMax: 300,
-    seedFirst: 16,
+    seedFirst: 20,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) =>
         Effect.tap(store.put(at, bytes, options), () => {
@@ -136,7 +136,7 @@ export const plantedStoreBugs: ReadonlyArray<PlantedStoreBug> = [
   {
     name: "a lost answer is taken for success",
     seedsMax: 300,
-    seedFirst: 46,
+    seedFirst: 110,
     plant: onStore((store) => ({
       put: whole((at, bytes, options) =>
         Effect.catchIf(
