@@ -78,7 +78,7 @@ const live = <Line extends { readonly type: string }>(
 
 /** Kills so often, and then lets one life end. `onLine` throws when a promise is broken. */
 export const killStore = <Line extends { readonly type: string }>(
-  store: "queue" | "kvs" | "buffer",
+  store: StoreVictimOptions["store"],
   { kills, layer, onKill, seed }: StoreKillOptions,
   watch: {
     readonly onLine: (line: Line) => void

@@ -1,7 +1,7 @@
 /**
  * The program that is killed while it uses a store over a log. It writes, with synchronous writes, one line of JSON for
- * everything that it is about to do, or was answered; `killQueue.ts` and `killKvs.ts` hold these lines against each other, and
- * `killBuffer.ts` against what its collector has received.
+ * everything that it is about to do, or was answered; `killQueue.ts`, `killKvs.ts` and `killEventlog.ts` hold these lines
+ * against each other, and `killBuffer.ts` against what its collector has received.
  */
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -16,17 +16,21 @@ import * as Schema from "effect/Schema"
 import { writeSync } from "node:fs"
 import * as WalOtlp from "../../src/buffer/WalOtlp.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as WalEventJournal from "../../src/eventlog/WalEventJournal.ts"
+import * as WalEventLogServerUnencrypted from "../../src/eventlog/WalEventLogServerUnencrypted.ts"
 import * as WalKvs from "../../src/kvs/WalKvs.ts"
 import * as WalQueue from "../../src/queue/WalQueue.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import { useJournal, useStorage } from "./eventlogVictim.ts"
+import type { EventlogLine } from "./eventlogVictim.ts"
 
 export interface StoreVictimOptions {
-  readonly store: "queue" | "kvs" | "buffer"
+  readonly store: "queue" | "kvs" | "journal" | "eventlog" | "buffer"
   readonly layer: "fiber" | "worker"
   readonly directory: string
   readonly seed: number
-  /** The first number that this life may use: for elements of a queue, and as values. */
+  /** The first number that this life may use: for elements of a queue, as values, and for entries. */
   readonly first: number
   /** Takes what is in the queue, and ends in order, instead of going on until it is killed. */
   readonly drains: boolean
@@ -55,7 +59,7 @@ export type BufferLine =
   | { readonly type: "offers"; readonly batch: number }
   | { readonly type: "accepted"; readonly batch: number }
 
-const say = (line: QueueLine | KvsLine | BufferLine): void => {
+const say = (line: QueueLine | KvsLine | BufferLine | EventlogLine): void => {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
   for (let done = 0; done < bytes.length;) {
     try {
@@ -180,15 +184,29 @@ const useBuffer = Effect.gen(function*() {
   if (!options.drains) yield* Effect.forever(record)
 })
 
-const programs = {
+const snapshotEvery = { bytes: "64KiB" } as const
+
+/** Entries stay, so their snapshots grow. */
+const entriesSnapshotEvery = { bytes: "1MiB" } as const
+
+const tools = { say, random, first: options.first, drains: options.drains }
+
+const programs: Readonly<Record<StoreVictimOptions["store"], Effect.Effect<unknown, unknown>>> = {
   queue: Effect.provide(
     useQueue,
-    PersistedQueue.layer.pipe(
-      Layer.provideMerge(WalQueue.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } })),
+    PersistedQueue.layer.pipe(Layer.provideMerge(WalQueue.layer(StoreLog, { snapshotEvery })), Layer.provide(log))
+  ),
+  kvs: Effect.provide(useKvs, WalKvs.layer(StoreLog, { snapshotEvery }).pipe(Layer.provide(log))),
+  journal: Effect.provide(
+    useJournal(tools),
+    WalEventJournal.layer(StoreLog, { snapshotEvery: entriesSnapshotEvery }).pipe(Layer.provide(log))
+  ),
+  eventlog: Effect.provide(
+    useStorage(tools),
+    WalEventLogServerUnencrypted.layerStorage(StoreLog, { snapshotEvery: entriesSnapshotEvery }).pipe(
       Layer.provide(log)
     )
   ),
-  kvs: Effect.provide(useKvs, WalKvs.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } }).pipe(Layer.provide(log))),
   buffer: Effect.provide(
     useBuffer,
     WalOtlp.layer(StoreLog, {
@@ -197,8 +215,6 @@ const programs = {
       shutdownTimeout: options.drains ? "30 seconds" : 0
     }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provide(log))
   )
-} as const
+}
 
-const program: Effect.Effect<unknown, unknown> = programs[options.store]
-
-await Effect.runPromise(Effect.provideService(program, References.MinimumLogLevel, "Error"))
+await Effect.runPromise(Effect.provideService(programs[options.store], References.MinimumLogLevel, "Error"))
