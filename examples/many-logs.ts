@@ -5,11 +5,11 @@
  *     node examples/many-logs.ts
  */
 import { Console, Effect, Layer, Schema, Stream } from "effect"
-import { NodeDisk, Wal } from "effect-wal"
-import { Follow, LogSet } from "effect-wal/many"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { NodeDisk, Wal } from "../src/index.ts"
+import { Follow, LogSet } from "../src/many/index.ts"
 
 class Tenant extends Wal.Service<Tenant>()("app/Tenant", { event: Schema.Struct({ cents: Schema.Int }) }) {}
 

@@ -95,16 +95,18 @@ const batchesOf = (events: ReadonlyArray<LogEvent<Uint8Array>>) => {
   return Arr.filter(batches, Arr.isArrayNonEmpty)
 }
 
+/** The event of an element of a batch, as bytes. */
+export const undecoded = ({ bytes, id, timeMillis }: (typeof Batch.Type)[number]): LogEvent<Uint8Array> => ({
+  id,
+  time: timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis),
+  event: bytes
+})
+
 /** The event of an element of a batch. */
-export const decodeWith = <Event, Encoding, Decoding>(codec: EventCodec.EventCodec<Event, Encoding, Decoding>) =>
-(
-  { bytes, id, timeMillis }: (typeof Batch.Type)[number]
-): Effect.Effect<LogEvent<Event>, EventUndecodable, Decoding> =>
-  codec.decode(bytes).pipe(
-    Effect.map((event) => ({
-      id,
-      time: timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis),
-      event
-    })),
-    Effect.mapError(({ message }) => new EventUndecodable({ eventId: id, detail: message }))
-  )
+export const decodeWith =
+  <Event, Encoding, Decoding>(codec: EventCodec.EventCodec<Event, Encoding, Decoding>) =>
+  (element: (typeof Batch.Type)[number]): Effect.Effect<LogEvent<Event>, EventUndecodable, Decoding> =>
+    Effect.mapBoth(codec.decode(element.bytes), {
+      onSuccess: (event) => ({ ...undecoded(element), event }),
+      onFailure: ({ message }) => new EventUndecodable({ eventId: element.id, detail: message })
+    })

@@ -1,7 +1,6 @@
 /** Uses the log of another process. */
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
-import { mapRequest } from "effect/http/HttpClient"
+import { filterStatusOk, HttpClient, mapRequest } from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -22,7 +21,7 @@ import type { LogEvent } from "../recorder/Log.ts"
 import type { Positions } from "../recorder/Positions.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Unencodable } from "../recorder/RecorderReason.ts"
-import { decodeWith, Range, sentFrom } from "./EventBatches.ts"
+import { decodeWith, Range, sentFrom, undecoded } from "./EventBatches.ts"
 import type { RemoteRange } from "./EventBatches.ts"
 import { LogRpcs } from "./LogRpcs.ts"
 import type { RemoteDiskFailed } from "./LogRpcs.ts"
@@ -93,28 +92,34 @@ const Given = Schema.Struct({
 export const connect: {
   (
     options: Omit<ConnectOptions<Uint8Array>, "codec">
-  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient | Scope.Scope>
   <Event, Encoding, Decoding>(
     options: ConnectOptions<Event, Encoding, Decoding>
-  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope>
 } = (options: Omit<ConnectOptions<unknown, unknown, unknown>, "codec"> & { readonly codec?: unknown }) =>
   Effect.suspend(() => {
     Options.requireOptions("options", Given, options as typeof Given.Encoded)
     // Which of the two types it is, the caller knows.
     const codec = (options.codec ?? bytes) as EventCodec.EventCodec<unknown>
-    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient.HttpClient | Scope.Scope>
+    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient | Scope.Scope>
   })
 
 const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
   { token, url }: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec">,
   codec: EventCodec.EventCodec<Event, Encoding, Decoding>
-): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope> {
+): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope> {
   const protocol = RpcClient.layerProtocolHttp({
     url,
     transformClient: (client) => token === undefined ? client : mapRequest(client, HttpClientRequest.bearerToken(token))
   }).pipe(Layer.provide(RpcSerialization.layerSchemaBinary()))
-  const client = yield* Effect.provide(RpcClient.make(LogRpcs), yield* Layer.build(protocol))
+  // An answer without success has no requests in it, but says why: who asks is refused, or no log is offered there.
+  const http = filterStatusOk(yield* HttpClient)
+  const client = yield* Effect.provide(
+    RpcClient.make(LogRpcs),
+    yield* Layer.build(Layer.provide(protocol, Layer.succeed(HttpClient, http)))
+  )
 
+  const isOfBytes = Object.is(codec, bytes)
   const encode = (event: Event) =>
     Effect.mapError(
       codec.encode(event),
@@ -139,10 +144,14 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
       Stream.suspend(() => {
         Options.requireOptions("range", Range, range)
         const { follow = false, from = "oldest", name = "rpc", toId = null } = range
-        return client.events({ from: sentFrom(from), toId, follow, name }).pipe(
-          Stream.flattenIterable,
-          Stream.mapEffect(decodeWith(codec))
-        )
+        const batches = client.events({ from: sentFrom(from), toId, follow, name })
+        return isOfBytes
+          // Bytes are the events, without an effect around each of them.
+          ? Stream.flattenIterable(Stream.map(batches, (batch) =>
+            batch.map((element) =>
+              undecoded(element) as LogEvent<unknown> as LogEvent<Event>
+            )))
+          : Stream.mapEffect(Stream.flattenIterable(batches), decodeWith(codec))
       })
   }
   return log
