@@ -9,8 +9,8 @@
  * - An archived segment is read by ranges of about 1 MiB, each with the ETag as its condition. A reader that goes
  *   forward has the next three under way, into the next segment too. A bounded cache holds what was read last.
  * - `stat` gives the ETag as the identity of an archived segment.
- * - Without a directory, what a replicated log has in its tail follows the archived segments, as hot ones. A directory of
- *   its recorder has all of that, and more.
+ * - Without a directory, what a replicated log has in its tail follows the archived segments, as hot ones. A directory
+ *   of its recorder has all of that, and more.
  * - A segment that is freed in the directory while it is read is read on from the archive by the next `open`: the name
  *   is gone, the reader lists again, and finds the archived name. The directory is listed before the manifest is read,
  *   so a segment that moves meanwhile is in one of the two.

@@ -2,8 +2,8 @@
  * What a reader knows of an archive: the manifest as it was last read, the rows that it asked for, and the tail of a
  * replicated log.
  *
- * The tail is read before the manifest. What the manifest then names as its beginning was not removed before, and what the
- * tail lacks because it was archived meanwhile is in the manifest. So the two fit together.
+ * The tail is read before the manifest. What the manifest then names as its beginning was not removed before, and what
+ * the tail lacks because it was archived meanwhile is in the manifest. So the two fit together.
  *
  * The names of archived segments follow from the manifest alone, without a page: rows are consecutive. What only a row
  * tells is the form of its segment, and whether there is one at all. Until a row was read its segment is taken to have
@@ -121,7 +121,7 @@ export const makeArchiveView = Effect.fnUntraced(function*(log: string, director
       const found = yield* manifests.read
       const begins = showsTail ? found?.manifest.tailFrom : undefined
       if (found === undefined || begins === undefined) return { found, objects: undefined, tail: noTail }
-      // One that was begun anew meanwhile was read as a whole when its new beginning was reached: no gap comes before it.
+      // One that was begun anew meanwhile is whole when its new beginning was reached: no gap comes before that.
       if (objects !== undefined && (begins === objects.from || begins < objects.from + objects.objects.length)) {
         const left = { from: begins, objects: objects.objects.slice(begins - objects.from) }
         return { found, objects: left, tail: yield* contentOf(log, left.objects, found.manifest.nextIndex) }

@@ -12,7 +12,7 @@ import { walkBlocks } from "./Blocks.ts"
 import type { TailObject } from "./TailObject.ts"
 
 /** A segment of the tail. */
-export interface TailSegment {
+interface TailSegment {
   readonly segmentIndex: number
   /** As the header of its file: closed only when all of its blocks are here. */
   readonly header: SegmentHeader

@@ -76,7 +76,6 @@ export const plantedWorldBugs: ReadonlyArray<PlantedWorldBug> = [
   {
     name: "no fence is put",
     seedsMax: 1,
-    seedFirst: 17,
     seam: () => (store) =>
       puttingBy(
         store,
