@@ -1,11 +1,8 @@
 /** Uses the log of another process. */
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
-import { mapRequest } from "effect/http/HttpClient"
+import { filterStatusOk, HttpClient, mapRequest } from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as RpcClient from "effect/rpc/RpcClient"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
@@ -15,18 +12,17 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { bytes } from "../format/EventCodec.ts"
 import type * as EventCodec from "../format/EventCodec.ts"
-import { eventIdMax } from "../format/Limits.ts"
 import { requireList, requireWhole } from "../internal/arguments.ts"
-import { epochMillisOf } from "../internal/instant.ts"
 import * as Options from "../internal/options.ts"
-import type { ReplayFrom } from "../reading/Replay.ts"
 import type { EventsDeleted, EventsLost, SegmentMissing } from "../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import { EventUndecodable } from "../recorder/EventUndecodable.ts"
+import type { EventUndecodable } from "../recorder/EventUndecodable.ts"
 import type { LogEvent } from "../recorder/Log.ts"
 import type { Positions } from "../recorder/Positions.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Unencodable } from "../recorder/RecorderReason.ts"
+import { decodeWith, Range, sentFrom, undecoded } from "./EventBatches.ts"
+import type { RemoteRange } from "./EventBatches.ts"
 import { LogRpcs } from "./LogRpcs.ts"
 import type { RemoteDiskFailed } from "./LogRpcs.ts"
 
@@ -43,23 +39,6 @@ export interface ConnectOptions<Event, Encoding = never, Decoding = never> {
   readonly codec: EventCodec.EventCodec<Event, Encoding, Decoding>
   /** What the server asks for. */
   readonly token?: Redacted.Redacted<string>
-}
-
-/**
- * Which events are read from another process.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RemoteRange {
-  /** Default: `oldest`. */
-  readonly from?: Exclude<ReplayFrom, { readonly segmentIndex: number }>
-  /** The last event. Default: the newest one that is durable when the reading begins; none while it follows. */
-  readonly toId?: number
-  /** Whether to wait for new events at the end, until `toId` or an interruption. Default: false. */
-  readonly follow?: boolean
-  /** The name under which the log's status shows what is held for this reader. Default: `rpc`. */
-  readonly name?: string
 }
 
 /**
@@ -103,19 +82,6 @@ const Given = Schema.Struct({
   token: Schema.optional(Schema.declare((value): value is Redacted.Redacted<string> => Redacted.isRedacted(value)))
 })
 
-const eventId = Options.whole("number", 0, eventIdMax)
-
-const Range = Schema.Struct({
-  from: Schema.optional(Schema.Union([
-    Schema.Literals(["oldest", "latest"]),
-    Schema.Struct({ id: eventId }),
-    Schema.Struct({ time: Options.instant })
-  ])),
-  toId: Schema.optional(eventId),
-  follow: Schema.optional(Schema.Boolean),
-  name: Schema.optional(Options.text("a name"))
-})
-
 /**
  * Uses the log that another process offers with `layer`. The `HttpClient` says how it is reached: `fetch`, or
  * Node's client with a Unix socket (`NodeHttpClient.layerUndiciOptions({ connect: { socketPath } })`).
@@ -126,28 +92,34 @@ const Range = Schema.Struct({
 export const connect: {
   (
     options: Omit<ConnectOptions<Uint8Array>, "codec">
-  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Uint8Array>, never, HttpClient | Scope.Scope>
   <Event, Encoding, Decoding>(
     options: ConnectOptions<Event, Encoding, Decoding>
-  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope>
+  ): Effect.Effect<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope>
 } = (options: Omit<ConnectOptions<unknown, unknown, unknown>, "codec"> & { readonly codec?: unknown }) =>
   Effect.suspend(() => {
     Options.requireOptions("options", Given, options as typeof Given.Encoded)
     // Which of the two types it is, the caller knows.
     const codec = (options.codec ?? bytes) as EventCodec.EventCodec<unknown>
-    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient.HttpClient | Scope.Scope>
+    return connectWith(options, codec) as Effect.Effect<never, never, HttpClient | Scope.Scope>
   })
 
 const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
   { token, url }: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec">,
   codec: EventCodec.EventCodec<Event, Encoding, Decoding>
-): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient.HttpClient | Scope.Scope> {
+): Effect.fn.Return<RemoteLog<Event, Encoding, Decoding>, never, HttpClient | Scope.Scope> {
   const protocol = RpcClient.layerProtocolHttp({
     url,
     transformClient: (client) => token === undefined ? client : mapRequest(client, HttpClientRequest.bearerToken(token))
   }).pipe(Layer.provide(RpcSerialization.layerSchemaBinary()))
-  const client = yield* Effect.provide(RpcClient.make(LogRpcs), yield* Layer.build(protocol))
+  // An answer without success has no requests in it, but says why: who asks is refused, or no log is offered there.
+  const http = filterStatusOk(yield* HttpClient)
+  const client = yield* Effect.provide(
+    RpcClient.make(LogRpcs),
+    yield* Layer.build(Layer.provide(protocol, Layer.succeed(HttpClient, http)))
+  )
 
+  const isOfBytes = Object.is(codec, bytes)
   const encode = (event: Event) =>
     Effect.mapError(
       codec.encode(event),
@@ -172,24 +144,14 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
       Stream.suspend(() => {
         Options.requireOptions("range", Range, range)
         const { follow = false, from = "oldest", name = "rpc", toId = null } = range
-        const sent = typeof from === "string"
-          ? { kind: from, at: 0 }
-          : "id" in from
-          ? { kind: "id" as const, at: from.id }
-          : { kind: "time" as const, at: Option.getOrThrow(epochMillisOf(from.time)) }
-        return client.events({ from: sent, toId, follow, name }).pipe(
-          Stream.flattenIterable,
-          Stream.mapEffect(({ bytes, id, timeMillis }) =>
-            codec.decode(bytes).pipe(
-              Effect.map((event) => ({
-                id,
-                time: timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis),
-                event
-              })),
-              Effect.mapError(({ message }) => new EventUndecodable({ eventId: id, detail: message }))
-            )
-          )
-        )
+        const batches = client.events({ from: sentFrom(from), toId, follow, name })
+        return isOfBytes
+          // Bytes are the events, without an effect around each of them.
+          ? Stream.flattenIterable(Stream.map(batches, (batch) =>
+            batch.map((element) =>
+              undecoded(element) as LogEvent<unknown> as LogEvent<Event>
+            )))
+          : Stream.mapEffect(Stream.flattenIterable(batches), decodeWith(codec))
       })
   }
   return log

@@ -58,6 +58,7 @@ describe("a reader that goes away", () => {
     [1, "backup", "--dir", at("damaged"), "--to", at("damaged-copy")],
     [0, "record", "--dir", at("new"), "--acks", "--json"],
     [0, "free", "--dir", at("log"), "--before", "2"],
+    [0, "schema", "verify"],
     [0, "maintain", "--dir", at("log"), "--max-segments", "2"],
     [0, "archive", "push", "--archive", `file://${at("store")}/log`, "--dir", at("pushed")]
   ]
@@ -82,8 +83,15 @@ describe("a reader that goes away", () => {
       yield* endsQuietly([0, "take-over", "--archive", `file://${at("store")}/log`, "--dir", at("taken")])
       assert.strictEqual((yield* here("replay", "--dir", at("new"))).stdout, "a\n", "and a recorder goes on recording")
       const tried = new Set(cases(at).map(([, name]) => name))
-      // The report of one is measured for seconds, see below; the other writes nothing to standard output.
-      assert.deepStrictEqual(names.filter((name) => !tried.has(name)), ["doctor", "serve", "take-over"])
+      // The report of one is measured for seconds, see below; those of other processes need one, see `remote.test.ts`; the
+      // other writes nothing to standard output.
+      assert.deepStrictEqual(names.filter((name) => !tried.has(name)), [
+        "append",
+        "doctor",
+        "serve",
+        "tail",
+        "take-over"
+      ])
     }))
 })
 
@@ -135,7 +143,19 @@ describe("a signal", () => {
         })), { concurrency: 2 })
       assert.deepStrictEqual(readdirSync(at(".")), ["log"])
       // Those have something to finish, or are several; their own tests end them.
-      const others = ["archive", "consumers", "doctor", "maintain", "record", "serve", "take-over", "top"]
+      const others = [
+        "append",
+        "archive",
+        "consumers",
+        "doctor",
+        "maintain",
+        "record",
+        "schema",
+        "serve",
+        "tail",
+        "take-over",
+        "top"
+      ]
       assert.deepStrictEqual([...commands.map(([name = ""]) => name), ...others].sort(), names)
     }))
 

@@ -9,6 +9,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
+import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
@@ -368,6 +369,52 @@ describe("errors and warnings, each one line with the code and the words of the 
       assert.strictEqual((yield* here("replay", "--dir", at("log"))).stdout, "a\n")
     }))
 
+  it.live("are said of a log that another process offers, or no longer offers", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const offered = Effect.fnUntraced(function*(name: string, ...args: ReadonlyArray<string>) {
+        const recorder = yield* start(["record", "--dir", at(name), "--offer", at(`${name}.sock`), ...args])
+        yield* recorder.says(/offered at/)
+        return recorder
+      })
+      const append = (address: string, input: string, ...args: ReadonlyArray<string>) =>
+        oneProcess.run(["append", "--to", address, ...args], input)
+      const followed = Effect.fnUntraced(function*(name: string, ...args: ReadonlyArray<string>) {
+        const tail = yield* start(["tail", "--from", at(`${name}.sock`), "--follow", ...args])
+        yield* tail.prints(/a/)
+        return tail
+      })
+      const page = createHttpServer((_, answer) => void answer.writeHead(404).end())
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void page.listen(at("page.sock"), () => resume(Effect.void))),
+        () => Effect.sync(() => page.close())
+      )
+      const recorder = yield* offered("log", "--token", "right")
+      yield* offered("small", "--segment-bytes", "4KiB")
+      yield* provoke(
+        append(at("none.sock"), "a\n"),
+        append(at("page.sock"), "a\n"),
+        append(at("log.sock"), "a\n", "--token", "wrong"),
+        append(at("small.sock"), `a\n${"x".repeat(5000)}\n`),
+        record("a\n", "--dir", at("other"), "--offer", at("log.sock"))
+      )
+      const appending = yield* start(["append", "--to", at("log.sock"), "--token", "right", "--acks"])
+      appending.write("a\n")
+      yield* appending.durable(1)
+      const refused = yield* followed("log", "--token", "right")
+      yield* recorder.crash
+      appending.write("b\n")
+      yield* refused.says(/waiting for it/)
+      yield* offered("log", "--token", "another")
+      const first = yield* offered("lost")
+      yield* append(at("lost.sock"), "a\n")
+      const behind = yield* followed("lost")
+      yield* first.crash
+      fs.rmSync(at("lost"), { recursive: true })
+      yield* offered("lost")
+      yield* provoke(appending.ended, refused.ended, behind.ended)
+    }))
+
   it.live("are said of wrong usage", () =>
     provoke(
       run("replay", "--from", "1"),
@@ -384,6 +431,8 @@ describe("errors and warnings, each one line with the code and the words of the 
       run("stats", "--dir", "D", "--json", "--verbose"),
       run("grep", "--dir", "D", "--json", "--count", "a"),
       run("grep", "--dir", "D", "("),
+      run("record", "--dir", "D", "--offer", "http://0.0.0.0:8123"),
+      run("schema", "replay"),
       run("grep", "a"),
       run("replay", "--dir", "D", "--since", "1h", "--until", "2h"),
       run("replay", "--dir", "D", "--since", "1h", "--from", "1"),
@@ -415,6 +464,11 @@ describe("errors and warnings, each one line with the code and the words of the 
         [["serve", "--port", "70000"], "a port from 0 to 65535"],
         [["serve", "--host", "http://a"], "an address of this machine, as in 127.0.0.1"],
         [["serve", "--token", ""], "a token, as from openssl rand -hex 16"],
+        [["record", "--offer", "ftp://host"], "the path of a socket, or an address such as http://127.0.0.1:8123"],
+        [["record", "--offer", "http://127.0.0.1/other"], "the path of a socket, or an address such as"],
+        [["append", "--to", "http://host/?log"], "the path of a socket, or an address such as http://127.0.0.1:8123"],
+        [["tail", "--from", ""], "the path of a socket, or an address such as http://127.0.0.1:8123"],
+        [["tail", "--id", "0"], "a number from 1"],
         [["record", "--on-long-line", "cut"], "\"fail\" | \"skip\" | \"split\""],
         [["record", "--on-damaged", "delete"], "\"keep\" | \"quarantine\""],
         [["record", "--framing", "words"], "\"lines\" | \"length-prefixed\""],
@@ -437,7 +491,13 @@ describe("errors and warnings, each one line with the code and the words of the 
       ]
       yield* Effect.forEach(wrong, ([[name = "", ...args], says]) =>
         Effect.gen(function*() {
-          const [place, value] = name.startsWith("archive") ? ["--archive", "s3://bucket/log"] : ["--dir", "D"]
+          const [place, value] = name.startsWith("archive")
+            ? ["--archive", "s3://bucket/log"]
+            : name === "append"
+            ? ["--to", "S"]
+            : name === "tail"
+            ? ["--from", "S"]
+            : ["--dir", "D"]
           const ended = yield* here(...name.split(" "), ...(args.includes(place) ? [] : [place, value]), ...args)
           assert.strictEqual(ended.code, 2, ended.stderr)
           assert.include(ended.stderr, ` value for flag ${args.at(-2)}`)

@@ -38,7 +38,10 @@ describe("help", () => {
           for (const flag of flags) {
             assert.match(stdout, new RegExp(`^  ${flag}[ ,]`, "m"), `${name} --help lists ${flag}`)
           }
-          assert.match(stdout, new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} --(dir|archive) `, "m"))
+          assert.match(
+            stdout,
+            new RegExp(`^EXAMPLES\\n  # .+\\n  .*effect-wal ${name} (--(dir|archive|to|from) |\\w)`, "m")
+          )
         }))
     }))
 })

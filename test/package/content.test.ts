@@ -23,17 +23,18 @@ describe.skipIf(tarball === undefined)("the packed package", () => {
   const compiled = files.filter((file) => file.endsWith(".js"))
   const isBundle = (file: string): boolean => file.startsWith("dist/bin/")
 
-  it("holds the code, its types, its sources and four files, and nothing else", () => {
+  it("holds the code, its types, its sources, its manual page and four files, and nothing else", () => {
     const allowed = [
       /^dist\/[\w/-]+\.(js|js\.map|d\.ts)$/,
       // A part of a bundle has a hash in its name.
       /^dist\/bin\/[\w-]+\.(js|js\.map)$/,
       /^dist\/bin\/LICENSES\.txt$/,
       /^src\/[\w/-]+\.ts$/,
+      /^man\/effect-wal\.1$/,
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     ]
     assert.deepStrictEqual(files.filter((file) => !allowed.some((rule) => rule.test(file))), [])
-    const needed = ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js"]
+    const needed = ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "man/effect-wal.1"]
     needed.push(...Object.keys(packagePrograms).map((name) => `dist/bin/${name}.js`), "dist/bin/LICENSES.txt")
     assert.deepStrictEqual(needed.filter((file) => !files.includes(file)), [])
   })

@@ -6,11 +6,13 @@ import * as Option from "effect/Option"
 import { segmentPayloadBytesMax } from "../../format/Limits.ts"
 import { workersMax } from "../../maintainer/MaintainerOptions.ts"
 import { segmentBytesDefault } from "../../recorder/SegmentBytes.ts"
+import { offerFlag } from "../flags/addressFlag.ts"
 import { archiveFlag } from "../flags/archiveFlag.ts"
 import { directoryFlag, formatSize, jsonFlag, parseBytes, parseDuration, switchFlag } from "../flags/flags.ts"
 import { framingFlag, longLineFlag } from "../flags/framingFlags.ts"
 import { maintainerFlags } from "../flags/maintainerFlags.ts"
 import { metricsFlag } from "../flags/metricsFlag.ts"
+import { tokenFlag } from "../flags/tokenFlag.ts"
 import type { CommitPolicy } from "../running/record.ts"
 import { lazily } from "./lazily.ts"
 
@@ -62,6 +64,8 @@ const flags = {
     Flag.withDefault(1)
   ),
   metrics: metricsFlag,
+  offer: Flag.optional(offerFlag),
+  token: tokenFlag("What another process must bring"),
   json: jsonFlag
 }
 
@@ -81,6 +85,10 @@ export const record = Command.make(
     {
       command: "effect-wal record --dir ./log --archive s3://bucket/logs/app < app.log",
       description: "Delete nothing that the archive does not have"
+    },
+    {
+      command: "effect-wal record --dir ./log --offer ./log.sock < /dev/null",
+      description: "Record what other processes append, until a signal"
     }
   ])
 )

@@ -1,9 +1,8 @@
 /** Declares `effect-wal serve`; `../running/serve.ts` runs it. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
-import * as Redacted from "effect/Redacted"
 import { directoryFlag } from "../flags/flags.ts"
+import { tokenFlag } from "../flags/tokenFlag.ts"
 import { lazily } from "./lazily.ts"
 
 const portMax = 65_535
@@ -25,13 +24,7 @@ export const serve = Command.make(
       Flag.filter((host) => /^[\w.:-]+$/.test(host), () => "an address of this machine, as in 127.0.0.1"),
       Flag.withDefault("127.0.0.1")
     ),
-    token: Flag.Redacted("token").pipe(
-      Flag.withMetavar("TOKEN"),
-      Flag.withDescription("What a viewer must bring; EFFECT_WAL_TOKEN keeps it out of the list of processes"),
-      Flag.withFallbackConfig(Config.Redacted("EFFECT_WAL_TOKEN")),
-      Flag.filter((token) => Redacted.value(token) !== "", () => "a token, as from openssl rand -hex 16"),
-      Flag.optional
-    )
+    token: tokenFlag("What a viewer must bring")
   },
   lazily(async () => (await import("../running/serve.ts")).serve)
 ).pipe(

@@ -15,7 +15,7 @@ import type { DiskMeasures, Times } from "./DiskProbe.ts"
 import type { HostFacts } from "./HostFacts.ts"
 
 /** A fact that the operator should know. A `warning` means that recording here will fail or not keep its promises. */
-export interface Finding {
+interface Finding {
   readonly level: "warning" | "note"
   readonly text: string
 }

@@ -13,7 +13,7 @@ import { timesOf } from "./DiskProbe.ts"
 import type { Times } from "./DiskProbe.ts"
 
 /** What a store takes. Plain data. */
-export interface StoreMeasures {
+interface StoreMeasures {
   /** Whether it refuses bytes whose MD5 is another than it was told. */
   readonly checksMd5: boolean
   /** Of objects of 4 KiB, one after the other. */

@@ -17,6 +17,7 @@ import type { WalOptions } from "../../recorder/WalParts.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import { formatSize } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { requireArchive } from "../stores/requireArchive.ts"
 import { storeOf } from "../stores/storeOf.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
@@ -30,21 +31,6 @@ interface Given {
   readonly json: boolean
 }
 
-/** What stands in an archive. Plain data. */
-interface ArchiveSummary {
-  readonly archive: string
-  /** How often the archive was opened for writing, and by whom last. */
-  readonly epoch: number
-  readonly owner: string
-  /** Segments that can be read, from the first on. */
-  readonly segments: number
-  readonly firstSegment: number
-  /** 0 when there are none. */
-  readonly firstEventId: number
-  readonly lastEventId: number
-  readonly storedBytes: number
-}
-
 const idsOf = (row: Row | undefined): { readonly first: number; readonly last: number } => {
   if (row === undefined) return { first: 0, last: 0 }
   if (row.form === "none") return { first: row.hole.firstEventId, last: row.hole.lastEventId }
@@ -55,7 +41,7 @@ const summarize = Effect.fnUntraced(function*(archive: ArchiveAddress) {
   const { manifest } = yield* requireArchive(archive)
   const manifests = yield* ManifestStore.make(archive.log)
   const { epoch, firstIndex, nextIndex, owner, storedBytes } = manifest
-  const summary: ArchiveSummary = {
+  const summary: Output<"archive status"> = {
     archive: archive.url,
     epoch,
     owner,
@@ -68,7 +54,7 @@ const summarize = Effect.fnUntraced(function*(archive: ArchiveAddress) {
   return summary
 })
 
-const writeSummary = (summary: ArchiveSummary, json: boolean) => {
+const writeSummary = (summary: Output<"archive status">, json: boolean) => {
   const { archive, epoch, firstEventId, firstSegment, lastEventId, owner, segments, storedBytes } = summary
   return json ? writeJson(summary) : writeLines([
     `${archive}: ${segments} segments from ${firstSegment} on, events ${firstEventId} to ${lastEventId}, ` +
@@ -86,10 +72,12 @@ export const archiveVerify = Effect.fnUntraced(
     const { segments } = yield* summarize(archive)
     const faults = yield* Stream.runCollect(ArchiveVerify.verify({ log: archive.log, sample }))
     const read = Math.min(sample, segments)
-    const write = json ? writeJson({ archive: archive.url, segments, read, faults }) : writeLines([
-      ...faults.map(({ key, message, segmentIndex }) => `fault: segment ${segmentIndex} (${key}): ${message}`),
-      `${archive.url}: ${segments} segments were compared, ${read} of them read; ${faults.length} faults`
-    ])
+    const write = json ?
+      writeJson({ archive: archive.url, segments, read, faults } satisfies Output<"archive verify">) :
+      writeLines([
+        ...faults.map(({ key, message, segmentIndex }) => `fault: segment ${segmentIndex} (${key}): ${message}`),
+        `${archive.url}: ${segments} segments were compared, ${read} of them read; ${faults.length} faults`
+      ])
     yield* report(write, faults.length > 0)
   },
   (effect, { archive }) => Effect.provide(effect, storeOf(archive))

@@ -8,6 +8,7 @@ import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import { formatSize } from "../flags/flags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
 import { untilSignal } from "../terminal/Signals.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
@@ -33,7 +34,7 @@ export const backup = Effect.fnUntraced(function*({ dir, json, to }: Given) {
 /** Reports a copy; with exit code 1 if it has faults. */
 export const writeCopy = (copied: Backup.BackupReport, json: boolean) => {
   const { bytes, faults, firstEventId, holes, lastEventId, segmentCount } = copied
-  const write = json ? writeJson(copied) : writeLines([
+  const write = json ? writeJson(copied satisfies Output<"backup">) : writeLines([
     ...faults.map((fault) => `fault: ${formatVerifyFault(fault)}`),
     ...holes.map((hole) => `hole: ${formatHole(hole)}`),
     `${copied.to}: ${segmentCount} segments, ${formatSize(bytes)}, events ${firstEventId} to ${lastEventId}, ` +

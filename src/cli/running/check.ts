@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { findingsOf, wellText } from "../../report/Health.ts"
 import type { Finding } from "../../report/Health.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { CheckFailed } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 import { readStats } from "../views/Stats.ts"
@@ -30,7 +31,7 @@ export const check = Effect.fnUntraced(function*({ dir, json, maxLag, minFree, s
   const texts = findings.map(({ text }) => text)
   if (looked._tag === "Success" && findings.length === 0) texts.push(wellText(looked.success))
   const write = json
-    ? writeJson({ directory: dir, severity, findings })
+    ? writeJson({ directory: dir, severity, findings } satisfies Output<"check">)
     : writeLines([`${severity.toUpperCase()} ${dir}: ${texts.join("; ")}`])
   if (severity === "ok") return yield* write
   // A reader that goes away hides nothing from a script that checks the exit code.

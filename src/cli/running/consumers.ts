@@ -10,6 +10,7 @@ import * as PositionStore from "../../disk/PositionStore.ts"
 import { pathIn } from "../../disk/SegmentDirectory.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 import { consumerLines, consumerTable, readConsumers } from "../views/Consumers.ts"
@@ -29,7 +30,7 @@ interface Named extends Given {
 export const consumersList = Effect.fnUntraced(function*({ dir, json }: Given) {
   yield* requireDirectory(dir)
   const report = yield* readConsumers(dir)
-  yield* json ? writeJson(report) : writeLines(consumerTable(report))
+  yield* json ? writeJson(report satisfies Output<"consumers list">) : writeLines(consumerTable(report))
 })
 
 /** Finds the consumer, or fails with what there is. */
@@ -47,7 +48,9 @@ const find = Effect.fnUntraced(function*({ dir, name }: Named) {
 /** Runs `consumers show`. */
 export const consumersShow = Effect.fnUntraced(function*(given: Named) {
   const { consumer, report } = yield* find(given)
-  yield* given.json ? writeJson({ directory: given.dir, ...consumer }) : writeLines(consumerLines(consumer, report))
+  yield* given.json
+    ? writeJson({ directory: given.dir, ...consumer } satisfies Output<"consumers show">)
+    : writeLines(consumerLines(consumer, report))
 })
 
 /** Takes the position, so that no reader moves it meanwhile. */
@@ -105,7 +108,7 @@ export const consumersReset = Effect.fnUntraced(function*(given: Named & { reado
   // Until a recorder has noticed, it may have deleted what comes next.
   yield* refuseDeleted((yield* readConsumers(dir)).firstEventId)
   yield* json
-    ? writeJson({ directory: dir, name, nextEventId: to })
+    ? writeJson({ directory: dir, name, nextEventId: to } satisfies Output<"consumers reset">)
     : writeLines([`the consumer ${name} of ${dir} continues with event ${to}`])
 }, Effect.scoped)
 
@@ -116,6 +119,6 @@ export const consumersRemove = Effect.fnUntraced(function*(given: Named) {
   yield* take(given)
   yield* PositionStore.remove(dir, name)
   yield* json
-    ? writeJson({ directory: dir, name })
+    ? writeJson({ directory: dir, name } satisfies Output<"consumers remove">)
     : writeLines([`the consumer ${name} of ${dir} is forgotten; nothing is kept for it any more`])
 }, Effect.scoped)

@@ -13,15 +13,14 @@ import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { countOf, percentileNanos, percentiles } from "../../telemetry/LatencyHistogram.ts"
 import { formatBytes, formatNanos } from "../../telemetry/TelemetryDump.ts"
 import { probe, probeFreeBytesMin, probeSecondsExpected } from "../doctor/DiskProbe.ts"
-import type { DiskMeasures, Times } from "../doctor/DiskProbe.ts"
+import type { Times } from "../doctor/DiskProbe.ts"
 import { adviceLines, adviseCommit, adviseSegments, findings, flagSize } from "../doctor/DoctorAdvice.ts"
-import type { Advice, Finding } from "../doctor/DoctorAdvice.ts"
+import type { Advice } from "../doctor/DoctorAdvice.ts"
 import { hostFacts, watchClocks } from "../doctor/HostFacts.ts"
-import type { HostFacts } from "../doctor/HostFacts.ts"
 import { probeStore } from "../doctor/StoreProbe.ts"
-import type { StoreMeasures } from "../doctor/StoreProbe.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { storeOf } from "../stores/storeOf.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { untilSignal } from "../terminal/Signals.ts"
@@ -43,25 +42,6 @@ export const doctor = Effect.fnUntraced(function*({ archive, dir, json }: Given)
     diagnosis.findings.some(({ level }) => level === "warning")
   )
 }, untilSignal)
-
-/** The report of a doctor. Plain data. */
-interface Diagnosis extends HostFacts {
-  readonly directory: string
-  readonly freeBytes: number
-  /** The process that holds the directory; then nothing is measured. Null when none does. */
-  readonly heldBy: string | null
-  /** Null when the directory is held, and when there is too little space to measure. */
-  readonly measures: DiskMeasures | null
-  /** The syncs of the recorder that holds the directory, since its start; null when none answers. */
-  readonly recorderSync: Times | null
-  /** How far the wall clock was set during the measurement. */
-  readonly clockJumpMillis: number
-  /** Null when nothing was measured. */
-  readonly advice: Advice | null
-  /** Null without `--archive`, and when its store cannot be used. */
-  readonly archive: { readonly url: string } & StoreMeasures | null
-  readonly findings: ReadonlyArray<Finding>
-}
 
 /** Measures the store of an archive; a finding when it cannot be used. */
 const examineArchive = Effect.fnUntraced(function*(address: ArchiveAddress) {
@@ -105,7 +85,7 @@ const examine = Effect.fnUntraced(function*(
   const advice: Advice | undefined = measures === null
     ? undefined
     : { ...adviseSegments(measures), ...adviseCommit(measures.sync) }
-  const diagnosis: Diagnosis = {
+  const diagnosis: Output<"doctor"> = {
     directory,
     ...host,
     freeBytes,
@@ -165,7 +145,7 @@ const line = (name: string, text: string): string => `${name.padEnd(20)}${text}`
 const timesText = ({ count, maxNanos, p50Nanos, p99Nanos }: Times): string =>
   `p50 ${formatNanos(p50Nanos)}, p99 ${formatNanos(p99Nanos)}, max ${formatNanos(maxNanos)}, ${count} times`
 
-const linesOf = (diagnosis: Diagnosis): ReadonlyArray<string> => {
+const linesOf = (diagnosis: Output<"doctor">): ReadonlyArray<string> => {
   const { advice, archive, clockJumpMillis, directory, fileSystem, freeBytes, measures, recorderSync } = diagnosis
   return [
     line("directory", directory),

@@ -19,6 +19,7 @@ import * as Replay from "../../reading/Replay.ts"
 import { forEachEvent } from "../../reading/segment/BlockEvents.ts"
 import { newestEventId } from "../../report/DirectoryReport.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
@@ -61,7 +62,7 @@ export const dump = Effect.fnUntraced(function*({ dir, json, ...given }: Given) 
       Option.getOrUndefined(Option.orElse(block, () => event)),
       Option.isSome(event) ? "event" : "block"
     )
-  yield* json ? writeJson(jsonOf(found)) : writeLines(linesOf(found))
+  yield* json ? writeJson(jsonOf(found) satisfies Output<"dump">) : writeLines(linesOf(found))
 })
 
 /** What was found: a segment's header, one of its blocks if a block or an event was asked for, and that event. */

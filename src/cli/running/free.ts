@@ -16,6 +16,7 @@ import * as Replay from "../../reading/Replay.ts"
 import * as SegmentQueues from "../../shared/SegmentQueues.ts"
 import * as Telemetry from "../../telemetry/Telemetry.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
 /** What its flags give. */
@@ -32,7 +33,7 @@ export const free = Effect.fnUntraced(function*({ apply, before, dir, json }: Gi
   const due = yield* segmentsBefore(dir, before)
   if (apply && due.length > 0) yield* freeNow(dir, before)
   const left = yield* segmentsBefore(dir, before)
-  const freed: Freed = {
+  const freed: Output<"free"> = {
     directory: dir,
     applied: apply,
     segments: apply ? due.length - left.length : due.length,
@@ -42,19 +43,6 @@ export const free = Effect.fnUntraced(function*({ apply, before, dir, json }: Gi
   }
   yield* report(json ? writeJson(freed) : writeLines(linesOf(freed)), freed.left > 0)
 })
-
-interface Freed {
-  readonly directory: string
-  readonly applied: boolean
-  /** How many were deleted, or would be. */
-  readonly segments: number
-  /** How many could not be deleted. */
-  readonly left: number
-  /** The oldest event that is there now; 0 when there is none. */
-  readonly firstEventId: number
-  /** Consumers, and others with a durable position, for which something before the id is kept. */
-  readonly keptFor: ReadonlyArray<string>
-}
 
 /** The names of the positions that have not passed all events before this one. */
 const positionsBefore = Effect.fnUntraced(function*(dir: string, eventId: number) {
@@ -87,7 +75,9 @@ const freeNow = (directory: string, eventId: number) =>
     yield* maintainer.drain
   }))
 
-const linesOf = ({ applied, directory, firstEventId, keptFor, left, segments }: Freed): ReadonlyArray<string> => [
+const linesOf = (
+  { applied, directory, firstEventId, keptFor, left, segments }: Output<"free">
+): ReadonlyArray<string> => [
   `${directory}: ${segments} segments ${applied ? "deleted" : "to delete"}` +
   (left > 0 ? `, ${left} could not be deleted` : "") +
   `; the oldest event is ${firstEventId}`,

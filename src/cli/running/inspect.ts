@@ -11,6 +11,7 @@ import { formatHole } from "../../reading/ReplayError.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { inspectFile } from "../../report/InspectedSegment.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { withSegmentProgress } from "../terminal/Progress.ts"
 import { writeJson, writeLines } from "../terminal/StandardStreams.ts"
 import { table } from "../views/SegmentTable.ts"
@@ -33,7 +34,7 @@ export const inspect = Effect.fnUntraced(function*({ dir, json }: Given) {
   const holes = HoleStore.since(acknowledged.holes, segments[0]?.segmentIndex ?? 0)
   const foreign = foreignNames(listing.foreign)
   const { unsafe } = listing
-  if (json) return yield* writeJson({ directory: dir, segments, holes, foreign, unsafe })
+  if (json) return yield* writeJson({ directory: dir, segments, holes, foreign, unsafe } satisfies Output<"inspect">)
   const recorder = yield* Effect.catchTag(Monitor.read(dir), "MonitorError", () => Effect.succeed(undefined))
   const { durableHolds = [], holds = [] } = recorder?.maintainer ?? {}
   const holders = [...holds, ...durableHolds].filter(({ isExceeded }) => !isExceeded)

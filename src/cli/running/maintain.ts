@@ -22,6 +22,7 @@ import * as Telemetry from "../../telemetry/Telemetry.ts"
 import { maintainerOptions } from "../flags/maintainerFlags.ts"
 import type { GivenMaintenance } from "../flags/maintainerFlags.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
 import { say, writeJson, writeLines } from "../terminal/StandardStreams.ts"
@@ -38,7 +39,9 @@ export const maintain = Effect.fnUntraced(function*({ dir, json, ...given }: Giv
   yield* requireDirectory(dir)
   const options = yield* maintainerOptions(given)
   const receipt = yield* runMaintainer({ directory: dir, ...options, writer: "other" }, json)
-  yield* json ? writeJson({ action: "drained", ...receipt }) : say(`${dir}: ${formatReceipt(receipt)}`)
+  yield* json
+    ? writeJson({ action: "drained", ...receipt } satisfies Output<"maintain">)
+    : say(`${dir}: ${formatReceipt(receipt)}`)
 })
 
 const runMaintainer = Effect.fnUntraced(function*(options: AloneOptions, json: boolean) {
@@ -75,9 +78,9 @@ const print = (outcome: StepOutcome, json: boolean) =>
   json ? writeJson(actionOf(outcome)) : writeLines([lineOf(outcome)])
 
 /** Gives one action as data. */
-const actionOf = (outcome: StepOutcome): { readonly action: string } => {
+const actionOf = (outcome: StepOutcome): Output<"maintain"> => {
   const { _tag, ...rest } = outcome
-  return { action: _tag.toLowerCase(), ...rest }
+  return { action: _tag.toLowerCase(), ...rest } as Output<"maintain">
 }
 
 const lineOf = (outcome: StepOutcome): string => {

@@ -1,11 +1,13 @@
 /**
  * `effect-wal record`: records standard input as events. When the command ends, by the end of the input or by a signal,
- * everything that was read is recorded and durable. While the disk cannot keep up, the input waits.
+ * everything that was read is recorded and durable. While the disk cannot keep up, the input waits. With `--offer`
+ * other processes append as well, and only a signal ends the command.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Archive from "../../archive/Archive.ts"
 import { workersMax } from "../../maintainer/MaintainerOptions.ts"
@@ -13,20 +15,21 @@ import { reportWaiting } from "../../maintainer/Waiting.ts"
 import * as Recovery from "../../reading/recovery/Recovery.ts"
 import * as Monitor from "../../recorder/monitor/Monitor.ts"
 import { eventBytesMax } from "../../recorder/SegmentWriter.ts"
-import * as WalConfig from "../../recorder/WalConfig.ts"
 import * as Wal from "../../recorder/WalParts.ts"
 import * as Arena from "../../shared/Arena.ts"
 import * as Doorbell from "../../shared/Doorbell.ts"
 import { makeSplitter } from "../events/EventFraming.ts"
-import type { EventSplitter } from "../events/EventFraming.ts"
+import { checkSplit } from "../events/SplitFault.ts"
+import type { LogAddress } from "../flags/addressFlag.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import type { Framing, LongLineRule } from "../flags/framingFlags.ts"
 import { clamp, maintainerOptions } from "../flags/maintainerFlags.ts"
 import type { GivenMaintenance } from "../flags/maintainerFlags.ts"
 import { layerMetrics } from "../flags/metricsFlag.ts"
 import { refuseFile } from "../flags/requireDirectory.ts"
+import { layerOffer, requireToken } from "../remote/offering.ts"
 import { storeOf } from "../stores/storeOf.ts"
-import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
+import { UsageFailure } from "../terminal/CliFailure.ts"
 import { withProgress } from "../terminal/Progress.ts"
 import { say, standardInput, writeJson, writeOutput } from "../terminal/StandardStreams.ts"
 import type { StandardInput } from "../terminal/StandardStreams.ts"
@@ -44,6 +47,8 @@ interface Given extends GivenMaintenance {
   readonly acks: boolean
   readonly threads: number
   readonly metrics: Option.Option<number>
+  readonly offer: Option.Option<LogAddress>
+  readonly token: Option.Option<Redacted.Redacted<string>>
   readonly json: boolean
 }
 
@@ -52,6 +57,7 @@ export const record = Effect.fnUntraced(function*(given: Given) {
   if (given.framing !== "lines" && given.onLongLine !== "fail") {
     return yield* new UsageFailure({ message: "--on-long-line is for --framing lines" })
   }
+  if (Option.isSome(given.offer)) yield* requireToken(given.offer.value, given.token)
   yield* refuseFile(given.dir)
   const maintenance = yield* maintainerOptions(given)
   const threads = yield* clamp("--threads", given.threads, 0, workersMax)
@@ -70,8 +76,16 @@ export const record = Effect.fnUntraced(function*(given: Given) {
     onNone: () => Layer.empty,
     onSome: (address) => Layer.provide(Archive.layer({ log: address.log }), storeOf(address))
   })
-  const layer = Layer.provideMerge(Layer.mergeAll(Monitor.layer, metrics, archive), wal)
-  const summary = yield* recordInput(layer, { ...given, asksFlush: commit === "every" })
+  const offer = Option.match(given.offer, {
+    onNone: () => Layer.empty,
+    onSome: (address) => layerOffer(address, given.token)
+  })
+  const layer = Layer.provideMerge(Layer.mergeAll(Monitor.layer, metrics, archive, offer), wal)
+  const summary = yield* recordInput(layer, {
+    ...given,
+    asksFlush: commit === "every",
+    isOffered: Option.isSome(given.offer)
+  })
   yield* given.json ? writeJson(summary) : say(formatSummary(summary))
 })
 
@@ -85,11 +99,13 @@ interface RecordingOptions {
   readonly acks: boolean
   readonly json: boolean
   readonly asksFlush: boolean
+  /** Other processes append too, so the end of the input does not end the recording. */
+  readonly isOffered: boolean
 }
 
 const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Parts, E, R>, options: RecordingOptions) {
   const input = yield* standardInput
-  const counts: Counts = { bytes: 0, events: 0, longLines: 0, startMillis: performance.now(), drainStartMillis: 0 }
+  const counts: Counts = { bytes: 0, longLines: 0, startMillis: performance.now(), drainStartMillis: 0 }
   let running: Recording | undefined
 
   // Closing the layer's scope drains the recorder, so what reports and counts around the drain is outside of this
@@ -102,19 +118,22 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Par
     const background = [yield* Effect.forkChild(sayFailures(services))]
     const acks = options.acks ? makeAcks(services) : undefined
     if (acks !== undefined) background.push(yield* Effect.forkChild(acks.run))
-    const firstEventId = services.recorder.writer.lastEventId + 1
     counts.startMillis = performance.now()
     // After a signal the events that were read must still find room, which the drain does not know of.
     const reporting = yield* Effect.forkChild(Effect.andThen(input.signalled, reportWaiting(waitingOf(services))))
     // Without a maintainer nothing more becomes durable, so the recording ends now and the writer of the input sees it.
+    const recorded = pump(input, services, options, counts)
     const exit = yield* Effect.exit(
-      Effect.raceFirst(pump(input, services, options, counts), services.maintainer.down)
+      Effect.raceFirst(
+        options.isOffered ? Effect.andThen(recorded, input.signalled) : recorded,
+        services.maintainer.down
+      )
     )
     yield* Fiber.interrupt(reporting)
     counts.drainStartMillis = performance.now()
-    return { services, exit, acks, background, firstEventId }
+    return { services, exit, acks, background }
   }))
-  const { acks, background, exit, firstEventId, services } = yield* withProgress(
+  const { acks, background, exit, services } = yield* withProgress(
     recording,
     () => progressOf(running, counts, input.bytes),
     // Not between the lines that the command itself prints.
@@ -124,7 +143,7 @@ const recordInput = Effect.fnUntraced(function*<E, R>(layer: Layer.Layer<Wal.Par
   if (acks !== undefined) yield* Effect.catchTag(acks.print, "BrokenPipe", () => Effect.void)
   yield* requireDurable(services)
   yield* exit
-  return yield* summarize(options.dir, services, counts, firstEventId, input.endedBy() ?? "input")
+  return yield* summarize(options.dir, services, counts, input.endedBy() ?? "input")
 }, Effect.scoped)
 
 const waitingOf = ({ maintainer }: Recording) =>
@@ -137,13 +156,11 @@ const pump = Effect.fnUntraced(function*(
   options: RecordingOptions,
   counts: Counts
 ) {
-  const before = recorder.writer.lastEventId
   const bytesMax = eventBytesMax(arena.layout)
   const splitter = makeSplitter(options.framing, bytesMax, options.onLongLine)
   while (true) {
     const chunk = yield* input.next
-    const lastEventId = yield* recorder.appendEach(chunk === undefined ? splitter.end() : splitter.push(chunk))
-    counts.events = lastEventId - before
+    yield* recorder.appendEach(chunk === undefined ? splitter.end() : splitter.push(chunk))
     counts.bytes += chunk?.length ?? 0
     yield* checkSplit(splitter, options.framing, bytesMax, input.endedBy())
     const { count, first } = splitter.longLines()
@@ -160,40 +177,6 @@ const pump = Effect.fnUntraced(function*(
     }
   }
 })
-
-/**
- * Fails at a fault of the splitter. A message that a signal cut off is only reported: the sender knows that it was not
- * acknowledged.
- */
-const checkSplit = (
-  splitter: EventSplitter,
-  framing: Framing,
-  bytesMax: number,
-  endedBy: string | undefined
-): Effect.Effect<void, OperatingFailure> => {
-  const fault = splitter.fault()
-  if (fault === undefined) return Effect.void
-  const name = `${framing === "lines" ? "line" : "message"} ${fault.events + 1}`
-  const before = `events recorded before it: ${fault.events}`
-  if (fault.kind === "TooLarge") {
-    const size = framing === "lines"
-      ? `is longer than ${bytesMax} bytes`
-      : `claims ${fault.bytes} bytes, more than ${bytesMax}`
-    return Effect.fail(
-      new OperatingFailure({
-        message: `${name} ${size}, the most an event can have; ${before}; ` +
-          (bytesMax < WalConfig.defaults.blockBytesMax - 4
-            ? "raise --segment-bytes, or cut it into parts"
-            : "cut it into parts") +
-          (framing === "lines" ? ", or give --on-long-line" : "")
-      })
-    )
-  }
-  const missing = `${name} is cut off after ${fault.bytes} of ${fault.bytesExpected} bytes, its prefix included`
-  return endedBy === undefined
-    ? Effect.fail(new OperatingFailure({ message: `${missing}; ${before}; check --framing, and what wrote the input` }))
-    : say(`${missing}, by ${endedBy}; ${before}`)
-}
 
 /** Reports the recovery at the start if it closed a segment or found segments missing. */
 const sayRecovery = ({ recorder }: Recording): Effect.Effect<void> => {

@@ -7,6 +7,7 @@ import * as Repair from "../../reading/recovery/Repair.ts"
 import type { RepairReport, RepairStep } from "../../reading/recovery/Repair.ts"
 import { formatVerifyFault } from "../../reading/recovery/Verify.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { withReadProgress } from "../terminal/Progress.ts"
 import { report, writeJson, writeLines } from "../terminal/StandardStreams.ts"
 
@@ -25,7 +26,7 @@ export const repair = Effect.fnUntraced(function*({ apply, dir, json }: Given) {
     { label: "repairing", directory: dir, passes: 1, isWanted: !json }
   )
   yield* report(
-    json ? writeJson(repaired) : writeLines(linesOf(repaired)),
+    json ? writeJson(repaired satisfies Output<"repair">) : writeLines(linesOf(repaired)),
     repaired.left.length > 0 || (!apply && repaired.steps.length > 0)
   )
 })

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { createServer } from "node:http"
 import { layerDirectory } from "../../console/Console.ts"
+import { isLoopback } from "../flags/isLoopback.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
 import { OperatingFailure, UsageFailure } from "../terminal/CliFailure.ts"
 import { firstSignal } from "../terminal/Signals.ts"
@@ -24,9 +25,6 @@ interface Given {
   readonly host: string
   readonly token: Option.Option<Redacted.Redacted<string>>
 }
-
-/** Who listens at one of these is reached from this machine alone. */
-const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host)
 
 /** Runs the command. */
 export const serve = Effect.fnUntraced(function*({ dir, host, port, token }: Given) {

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { directoryPrometheusText } from "../../report/DirectoryReport.ts"
 import { prometheusText } from "../../telemetry/TelemetryExport.ts"
 import { requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
 import { writeJson, writeLines, writeOutput } from "../terminal/StandardStreams.ts"
 import { directoryLines, readStats, recorderLines } from "../views/Stats.ts"
@@ -39,7 +40,12 @@ export const stats = Effect.fnUntraced(function*(given: Given) {
 
 const print = Effect.fnUntraced(function*({ dir, json, prometheus, verbose, watch }: Given) {
   const found = yield* readStats(dir, !json && !watch)
-  if (json) return yield* writeJson({ source: found.source, ...found.report })
+  if (json) {
+    const output: Output<"stats"> = found.source === "recorder"
+      ? { source: found.source, ...found.report }
+      : { source: found.source, ...found.report }
+    return yield* writeJson(output)
+  }
   if (prometheus) {
     if (found.source === "directory") return yield* writeOutput(directoryPrometheusText(found.report))
     return yield* writeOutput(prometheusText(found.report.telemetry, { log: found.report.directory }))

@@ -7,6 +7,7 @@ import { hostname } from "node:os"
 import { SegmentDirectory } from "../../disk/SegmentDirectory.ts"
 import { open } from "../../failover/Opening.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { requireArchive } from "../stores/requireArchive.ts"
 import { storeOf } from "../stores/storeOf.ts"
 import { untilSignal } from "../terminal/Signals.ts"
@@ -28,7 +29,8 @@ export const takeOver = Effect.fnUntraced(
     const quarantine = changes.quarantine ?? null
     const { removed, restored } = changes
     if (json) {
-      yield* writeJson({ archive: archive.url, directory: dir, epoch, replicatedId, removed, restored, quarantine })
+      const changed = { directory: dir, removed, restored, quarantine }
+      yield* writeJson({ archive: archive.url, epoch, replicatedId, ...changed } satisfies Output<"take-over">)
       return
     }
     yield* writeLines([

@@ -8,6 +8,7 @@ import type { VerifyReport } from "../../reading/recovery/Verify.ts"
 import { formatHole } from "../../reading/ReplayError.ts"
 import type { ArchiveAddress } from "../flags/archiveFlag.ts"
 import { foreignNames, requireDirectory } from "../flags/requireDirectory.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { requireArchive } from "../stores/requireArchive.ts"
 import { storeOf } from "../stores/storeOf.ts"
 import { UsageFailure } from "../terminal/CliFailure.ts"
@@ -56,7 +57,10 @@ export const verify = Effect.fnUntraced(function*(given: Given) {
     onSome: (bytes) => withReadRate(verifying, bytes)
   })
   const verified = { ...found, foreign: foreignNames(found.foreign) }
-  yield* report(json ? writeJson(verified) : writeLines(linesOf(verified)), verified.faults.length > 0)
+  yield* report(
+    json ? writeJson(verified satisfies Output<"verify">) : writeLines(linesOf(verified)),
+    verified.faults.length > 0
+  )
 })
 
 /** Puts back what the archive has, and reports what is left. */
@@ -79,7 +83,7 @@ const repaired = (directory: string, archive: ArchiveAddress, json: boolean) =>
         quarantine === null ? "" : `; the damaged files are in ${quarantine}`
       }`
     ]
-    yield* report(json ? writeJson(found) : writeLines(lines), left.length > 0)
+    yield* report(json ? writeJson(found satisfies Output<"verify">) : writeLines(lines), left.length > 0)
   }).pipe(Effect.provide(storeOf(archive)))
 
 const linesOf = (

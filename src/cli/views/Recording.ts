@@ -1,7 +1,6 @@
 /** Describes a recording: its progress, whether everything became durable, and a summary at its end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { DrainReceipt } from "../../maintainer/Drain.ts"
 import { SegmentMaintainer } from "../../maintainer/SegmentMaintainer.ts"
 import { Recorder } from "../../recorder/Recorder.ts"
 import type * as Wal from "../../recorder/WalParts.ts"
@@ -9,6 +8,7 @@ import * as Arena from "../../shared/Arena.ts"
 import { SegmentArena } from "../../shared/SegmentArena.ts"
 import { Telemetry } from "../../telemetry/Telemetry.ts"
 import { formatBytes } from "../../telemetry/TelemetryDump.ts"
+import type { Output } from "../outputs/outputs.ts"
 import { OperatingFailure } from "../terminal/CliFailure.ts"
 import type { Progress } from "../terminal/Progress.ts"
 import { formatReceipt } from "./Receipt.ts"
@@ -33,13 +33,15 @@ export const servicesOf = (context: Context.Context<Wal.Parts>): Recording => ({
 export interface Counts {
   /** Read from standard input. */
   bytes: number
-  events: number
   /** Lines longer than an event may be, which were skipped or split. */
   longLines: number
   startMillis: number
   /** 0 before the drain. */
   drainStartMillis: number
 }
+
+/** The events that were recorded since the directory was opened, by other processes too. */
+const eventsOf = ({ recorder }: Recording): number => recorder.writer.lastEventId - recorder.recovery.lastGivenId
 
 /**
  * Gives the progress of a recording: in bytes of the input, or in events if the length of the input (`bytes`) is
@@ -50,14 +52,15 @@ export const progressOf = (running: Recording | undefined, counts: Counts, bytes
   const lag = running === undefined
     ? 0
     : running.recorder.writer.lastEventId - Arena.durableEventId(running.arena)
+  const events = running === undefined ? 0 : eventsOf(running)
   return bytes === undefined
-    ? { label, unit: "events", done: counts.events, total: undefined, note: `${lag} not durable yet` }
+    ? { label, unit: "events", done: events, total: undefined, note: `${lag} not durable yet` }
     : {
       label,
       unit: "bytes",
       done: counts.bytes,
       total: bytes,
-      note: `${counts.events} events, ${lag} not durable yet`
+      note: `${events} events, ${lag} not durable yet`
     }
 }
 
@@ -73,57 +76,28 @@ export const requireDurable = ({ arena, maintainer, recorder }: Recording): Effe
   )
 }
 
-/** The summary of a recording. Ids are 0 when nothing was recorded. Bytes of segments are those on disk. */
-interface RecordSummary {
-  readonly directory: string
-  /** `input` if the input ended; otherwise the name of the signal. */
-  readonly endedBy: string
-  readonly events: number
-  /** Read from standard input. */
-  readonly bytes: number
-  /** Lines longer than an event may be, which were skipped or split. */
-  readonly longLines: number
-  readonly firstEventId: number
-  readonly lastEventId: number
-  readonly durableEventId: number
-  readonly hotSegments: number
-  readonly hotBytes: number
-  readonly coldSegments: number
-  readonly coldBytes: number
-  /** Deleted by retention in this run. */
-  readonly deletedSegments: number
-  /** Uncompressed to compressed, of the segments compressed in this run; 0 when there were none. */
-  readonly ratio: number
-  /** Steps of the maintainer that failed for good. */
-  readonly failures: number
-  /** From the first read to the end of the drain. */
-  readonly millis: number
-  /** What the maintainer did at the end, when nothing more came. */
-  readonly drain: DrainReceipt
-  readonly eventsPerSecond: number
-}
-
 /** Summarizes a recording, after its drain. */
 export const summarize = Effect.fnUntraced(function*(
   directory: string,
-  { arena, maintainer, recorder, telemetry }: Recording,
+  recording: Recording,
   counts: Counts,
-  firstEventId: number,
   endedBy: string
 ) {
+  const { arena, maintainer, recorder, telemetry } = recording
+  const events = eventsOf(recording)
   const status = yield* maintainer.status
   const drain = yield* maintainer.drained
   const { counters, operations } = yield* telemetry.snapshot
   const now = performance.now()
   const millis = now - counts.startMillis
-  const summary: RecordSummary = {
+  const summary: Output<"record"> = {
     directory,
     endedBy,
-    events: counts.events,
+    events,
     bytes: counts.bytes,
     longLines: counts.longLines,
-    firstEventId: counts.events === 0 ? 0 : firstEventId,
-    lastEventId: counts.events === 0 ? 0 : recorder.writer.lastEventId,
+    firstEventId: events === 0 ? 0 : recorder.recovery.lastGivenId + 1,
+    lastEventId: events === 0 ? 0 : recorder.writer.lastEventId,
     durableEventId: Arena.durableEventId(arena),
     hotSegments: status.hotSegments,
     hotBytes: status.hotBytes,
@@ -136,13 +110,13 @@ export const summarize = Effect.fnUntraced(function*(
     failures: status.failures,
     millis: Math.round(millis),
     drain,
-    eventsPerSecond: Math.round(counts.events * 1000 / Math.max(1, millis))
+    eventsPerSecond: Math.round(events * 1000 / Math.max(1, millis))
   }
   return summary
 })
 
 /** Formats the summary as one line for people. */
-export const formatSummary = (summary: RecordSummary): string => {
+export const formatSummary = (summary: Output<"record">): string => {
   const events = summary.events === 0
     ? "nothing to record"
     : `${summary.events} events (${summary.firstEventId} to ${summary.lastEventId}), ${formatBytes(summary.bytes)}, ` +
