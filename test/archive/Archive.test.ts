@@ -553,5 +553,5 @@ describe("an archive of more segments than a manifest has rows", () => {
       assert.strictEqual(memory.objects.size, 1 + 1)
       yield* last.close
     }).pipe(Effect.scoped, quiet)
-  }, 120_000)
+  })
 })

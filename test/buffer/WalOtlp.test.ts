@@ -379,8 +379,7 @@ describe("a buffer that is opened again", () => {
           crashes += 1
         }
         assert.isAbove(crashes, 20 / sweepStep)
-      }).pipe(quiet),
-    60_000
+      }).pipe(quiet)
   )
 })
 

@@ -378,7 +378,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         return recorder
       })
       const append = (address: string, input: string, ...args: ReadonlyArray<string>) =>
-        effectWal(["append", "--to", address, ...args], input)
+        oneProcess.run(["append", "--to", address, ...args], input)
       const followed = Effect.fnUntraced(function*(name: string, ...args: ReadonlyArray<string>) {
         const tail = yield* start(["tail", "--from", at(`${name}.sock`), "--follow", ...args])
         yield* tail.prints(/a/)
@@ -396,7 +396,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         append(at("page.sock"), "a\n"),
         append(at("log.sock"), "a\n", "--token", "wrong"),
         append(at("small.sock"), `a\n${"x".repeat(5000)}\n`),
-        recordApart("a\n", {}, "--dir", at("other"), "--offer", at("log.sock"))
+        record("a\n", "--dir", at("other"), "--offer", at("log.sock"))
       )
       const appending = yield* start(["append", "--to", at("log.sock"), "--token", "right", "--acks"])
       appending.write("a\n")

@@ -164,7 +164,6 @@ describe("logs of a cluster of two runners", () => {
           // What was on its way may have come after that.
           assert.deepStrictEqual(seen[index]!.slice(0, recorded.length), recorded)
         }
-      }).pipe(quiet),
-    120_000
+      }).pipe(quiet)
   )
 })

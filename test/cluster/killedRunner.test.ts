@@ -105,7 +105,6 @@ describe("logs of a cluster whose runner is killed", () => {
           // What was on its way may have come after that.
           assert.deepStrictEqual(seen[index]!.slice(0, recorded.length), recorded)
         }
-      }).pipe(quiet),
-    240_000
+      }).pipe(quiet)
   )
 })

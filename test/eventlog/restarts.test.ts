@@ -179,8 +179,7 @@ describe("a journal that is opened again", () => {
               assert.include(names, name, where)
             }
           })
-      }),
-    120_000
+      })
   )
 
   it.effect("has what it had, in order", () =>
@@ -242,8 +241,7 @@ describe("a journal that is opened again", () => {
           }),
           Layer.fresh(layer)
         )
-      })),
-    60_000
+      }))
   )
 })
 
@@ -302,8 +300,7 @@ describe("the storage of a server that is opened again", () => {
               assert.include([0, group.length], there.length, where)
             }
           })
-      }),
-    120_000
+      })
   )
 
   it.effect("with encryption: the same of batches", () =>
@@ -361,5 +358,5 @@ describe("the storage of a server that is opened again", () => {
           const big = names.filter((name) => name.startsWith("b")).length
           assert.strictEqual(big % 5, 0, where)
         })
-    }), 120_000)
+    }))
 })

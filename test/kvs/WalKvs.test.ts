@@ -131,8 +131,7 @@ describe("a store of keys and values that is opened again", () => {
           }
         }
         assert.isAbove(crashes, 100 / sweepStep)
-      }),
-    60_000
+      })
   )
 })
 

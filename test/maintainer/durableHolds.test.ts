@@ -107,8 +107,7 @@ describe("a maintainer", () => {
         yield* inTime("the drain", second.maintainer.drain)
         assert.isAtMost((yield* look(directory)).cold.length, 4)
         yield* second.close
-      }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer)),
-    60_000
+      }).pipe(Effect.scoped, quiet, Effect.provide(NodeDisk.layer))
   )
 })
 

@@ -237,8 +237,7 @@ describe("a store of queues that is opened again", () => {
           }
         }
         assert.isAbove(crashes, 100 / sweepStep)
-      }),
-    60_000
+      })
   )
 })
 

@@ -378,7 +378,7 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
         const { report: opened } = yield* Recovery.open({ directory, naming: defaultNaming, version: layout.version })
         assert.strictEqual(opened.lastEventId, lastEventId)
       }
-    }).pipe(onSimulatedDisk), 60_000)
+    }).pipe(onSimulatedDisk))
 
   /** Writes other files than one in the middle, and gives what verification and a whole replay find. */
   const readWith = Effect.fnUntraced(function*(...files: ReadonlyArray<NamedFile>) {
@@ -491,7 +491,6 @@ describe.each(kinds)("readers of $name", ({ built, layout }) => {
           assert.deepStrictEqual([inspected.code, exported.code, exported.stderr], [0, 0, ""])
           assert.strictEqual((yield* here("verify", "--dir", dir)).code, 0)
         }
-      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer)),
-    120_000
+      }).pipe(Effect.scoped, Effect.provide(NodeDisk.layer))
   )
 })

@@ -94,7 +94,6 @@ describe(`a bucket behind a bad network (${realUrl === undefined ? "a server of 
         Effect.scoped,
         Effect.provide(Layer.merge(NodeDisk.layer, NodeFileSystem.layer)),
         Effect.provideService(References.MinimumLogLevel, "None")
-      ),
-    60_000
+      )
   )
 })

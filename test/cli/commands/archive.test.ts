@@ -51,7 +51,7 @@ describe("a log with an archive", () => {
       const restored = yield* here("archive", "restore", "--archive", url, "--to", at("restored"))
       assert.match(restored.stdout, /segments, .* events 1 to 1500, 0 faults\n$/)
       assert.strictEqual((yield* here("replay", "--dir", at("restored"))).stdout, lines(1, 1500))
-    }), 60_000)
+    }))
 
   it.live("is brought into it afterwards, and again when there is more; nothing goes from the directory", () =>
     Effect.gen(function*() {

@@ -112,7 +112,6 @@ describe("consumers", () => {
           Effect.gen(function*() {
             assert.deepStrictEqual((yield* events.maintainer.status).durableHolds, [])
           }))
-      }),
-    30_000
+      })
   )
 })

@@ -223,7 +223,7 @@ describe("the measuring of a store", () => {
       const { archive, findings } = JSON.parse(missing.stdout)
       assert.deepStrictEqual([missing.code, archive], [1, null])
       assert.match(JSON.stringify(findings), /the archive file:\S+ cannot be used: /)
-    }), 30_000)
+    }))
 })
 
 describe("effect-wal doctor", () => {

@@ -46,8 +46,7 @@ describe.concurrent("stats", () => {
         renameSync(at("away"), at("store"))
         yield* says(/archived, nothing is behind$/)
         assert.strictEqual((yield* recorder.end()).code, 0)
-      }),
-    60_000
+      })
   )
 
   it.live("asks the recorder that runs in the directory; its socket is its user's alone", () =>

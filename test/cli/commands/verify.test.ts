@@ -24,7 +24,6 @@ describe("verify", () => {
         const opened = slow.stderr.split("opening a segment\n").length - 1
         assert.isAtLeast(opened, 10)
         assert.isBelow(opened, 20)
-      }),
-    60_000
+      })
   )
 })
