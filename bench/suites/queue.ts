@@ -1,7 +1,9 @@
 /**
- * Persisted queues and keys with values, through Effect's own interfaces: N callers, each of which offers an element, takes
- * one and acknowledges it, again and again; or sets a key. Everything is on disk when its call has been answered.
+ * Persisted queues, keys with values and event journals, through Effect's own interfaces: N callers, each of which offers an
+ * element, takes one and acknowledges it, again and again; or sets a key; or writes an entry. Everything is on disk when its
+ * call has been answered.
  */
+import type * as EventJournals from "effect/eventlog/EventJournal"
 import type * as Layers from "effect/Layer"
 import type * as KeyValueStores from "effect/persistence/KeyValueStore"
 import type * as PersistedQueues from "effect/persistence/PersistedQueue"
@@ -122,6 +124,50 @@ const kvs = (store: Host | "sqlite", callers: number): Contestant => ({
   }
 })
 
+const journal = (store: Host | "sqlite", callers: number): Contestant => ({
+  name: store === "sqlite" ? "Effect's SQL store, node:sqlite" : `effect-wal, ${store}`,
+  note: store === "sqlite" ? "SqlEventJournal.layer; journal_mode WAL, synchronous FULL" : "WalEventJournal.layer",
+  open: async ({ directory, quick }) => {
+    const Effect = await import("effect/Effect")
+    const Layer = await import("effect/Layer")
+    const ManagedRuntime = await import("effect/ManagedRuntime")
+    const EventJournal = await import("effect/eventlog/EventJournal")
+    const SqlEventJournal = await import("effect/eventlog/SqlEventJournal")
+    const SqliteClient = await import("../../test/fixtures/sqliteClient.ts")
+    const WalEventJournal = await import("../../src/eventlog/WalEventJournal.ts")
+    const { BenchLog, log, quiet } = await layers(directory)
+    const stores: Layers.Layer<EventJournals.EventJournal, unknown> = store === "sqlite"
+      // Its transactions need a client that keeps them apart.
+      ? Layer.provide(SqlEventJournal.layer(), SqliteClient.layer(`${directory}/store.db`))
+      : Layer.provide(WalEventJournal.layer(BenchLog), log(store))
+    const runtime = ManagedRuntime.make(Layer.provideMerge(stores, quiet))
+    const journal = await runtime.runPromise(EventJournal.EventJournal)
+    const payload = new Uint8Array(200)
+    let keys = 0
+    return {
+      round: () =>
+        playFor(roundMillis(quick), (isOpen, note) => {
+          const caller = Effect.gen(function*() {
+            while (isOpen()) {
+              const begun = performance.now()
+              yield* journal.write({
+                event: "Changed",
+                primaryKey: `key ${keys++ % 10_000}`,
+                payload,
+                effect: () => Effect.void
+              })
+              note((performance.now() - begun) * 1000)
+            }
+          })
+          return runtime.runPromise(
+            Effect.all(Array.from({ length: callers }, () => caller), { concurrency: "unbounded" })
+          )
+        }),
+      close: () => runtime.dispose()
+    }
+  }
+})
+
 const stores = ["thread", "fiber", "caller", "sqlite"] as const
 
 const table = (
@@ -141,6 +187,7 @@ export const suite: Suite = {
   name: "queue",
   tables: [1, 64].flatMap((callers) => [
     table("queue", "offer an element of 240 bytes, take one, acknowledge it", queue, callers),
-    table("kvs", "set one of 10,000 keys to 200 characters", kvs, callers)
+    table("kvs", "set one of 10,000 keys to 200 characters", kvs, callers),
+    table("journal", "write an entry of 200 bytes into an event journal", journal, callers)
   ])
 }

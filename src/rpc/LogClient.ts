@@ -1,10 +1,8 @@
 /** Uses the log of another process. */
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { filterStatusOk, HttpClient, mapRequest } from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as RpcClient from "effect/rpc/RpcClient"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
@@ -14,18 +12,17 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { bytes } from "../format/EventCodec.ts"
 import type * as EventCodec from "../format/EventCodec.ts"
-import { eventIdMax } from "../format/Limits.ts"
 import { requireList, requireWhole } from "../internal/arguments.ts"
-import { epochMillisOf } from "../internal/instant.ts"
 import * as Options from "../internal/options.ts"
-import type { ReplayFrom } from "../reading/Replay.ts"
 import type { EventsDeleted, EventsLost, SegmentMissing } from "../reading/ReplayError.ts"
 import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
-import { EventUndecodable } from "../recorder/EventUndecodable.ts"
+import type { EventUndecodable } from "../recorder/EventUndecodable.ts"
 import type { LogEvent } from "../recorder/Log.ts"
 import type { Positions } from "../recorder/Positions.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Unencodable } from "../recorder/RecorderReason.ts"
+import { decoded, Range, sentFrom } from "./EventBatches.ts"
+import type { RemoteRange } from "./EventBatches.ts"
 import { LogRpcs } from "./LogRpcs.ts"
 import type { RemoteDiskFailed } from "./LogRpcs.ts"
 
@@ -42,23 +39,6 @@ export interface ConnectOptions<Event, Encoding = never, Decoding = never> {
   readonly codec: EventCodec.EventCodec<Event, Encoding, Decoding>
   /** What the server asks for. */
   readonly token?: Redacted.Redacted<string>
-}
-
-/**
- * Which events are read from another process.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RemoteRange {
-  /** Default: `oldest`. */
-  readonly from?: Exclude<ReplayFrom, { readonly segmentIndex: number }>
-  /** The last event. Default: the newest one that is durable when the reading begins; none while it follows. */
-  readonly toId?: number
-  /** Whether to wait for new events at the end, until `toId` or an interruption. Default: false. */
-  readonly follow?: boolean
-  /** The name under which the log's status shows what is held for this reader. Default: `rpc`. */
-  readonly name?: string
 }
 
 /**
@@ -102,19 +82,6 @@ const Given = Schema.Struct({
   token: Schema.optional(Schema.declare((value): value is Redacted.Redacted<string> => Redacted.isRedacted(value)))
 })
 
-const eventId = Options.whole("number", 0, eventIdMax)
-
-const Range = Schema.Struct({
-  from: Schema.optional(Schema.Union([
-    Schema.Literals(["oldest", "latest"]),
-    Schema.Struct({ id: eventId }),
-    Schema.Struct({ time: Options.instant })
-  ])),
-  toId: Schema.optional(eventId),
-  follow: Schema.optional(Schema.Boolean),
-  name: Schema.optional(Options.text("a name"))
-})
-
 /**
  * Uses the log that another process offers with `layer`. The `HttpClient` says how it is reached: `fetch`, or
  * Node's client with a Unix socket (`NodeHttpClient.layerUndiciOptions({ connect: { socketPath } })`).
@@ -137,9 +104,6 @@ export const connect: {
     return connectWith(options, codec) as Effect.Effect<never, never, HttpClient | Scope.Scope>
   })
 
-const timeOf = (timeMillis: number | null): DateTime.Utc | undefined =>
-  timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis)
-
 const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
   { token, url }: Omit<ConnectOptions<Event, Encoding, Decoding>, "codec">,
   codec: EventCodec.EventCodec<Event, Encoding, Decoding>
@@ -155,7 +119,6 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
     yield* Layer.build(Layer.provide(protocol, Layer.succeed(HttpClient, http)))
   )
 
-  const isOfBytes = Object.is(codec, bytes)
   const encode = (event: Event) =>
     Effect.mapError(
       codec.encode(event),
@@ -180,27 +143,10 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
       Stream.suspend(() => {
         Options.requireOptions("range", Range, range)
         const { follow = false, from = "oldest", name = "rpc", toId = null } = range
-        const sent = typeof from === "string"
-          ? { kind: from, at: 0 }
-          : "id" in from
-          ? { kind: "id" as const, at: from.id }
-          : { kind: "time" as const, at: Option.getOrThrow(epochMillisOf(from.time)) }
-        const batches = client.events({ from: sent, toId, follow, name })
-        return isOfBytes
-          // Bytes are the events, without an effect around each of them.
-          ? Stream.flattenIterable(Stream.map(batches, (batch) =>
-            batch.map(({ bytes, id, timeMillis }): LogEvent<Event> => ({
-              id,
-              time: timeOf(timeMillis),
-              event: bytes as unknown as Event
-            }))))
-          : Stream.mapEffect(Stream.flattenIterable(batches), ({ bytes, id, timeMillis }) =>
-            codec.decode(bytes).pipe(
-              Effect.map((event) => ({ id, time: timeOf(timeMillis), event })),
-              Effect.mapError(({ message }) =>
-                new EventUndecodable({ eventId: id, detail: message })
-              )
-            ))
+        return client.events({ from: sentFrom(from), toId, follow, name }).pipe(
+          Stream.flattenIterable,
+          decoded(codec)
+        )
       })
   }
   return log

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { EventsDeleted, EventsLost, SegmentMissing } from "../reading/ReplayError.ts"
 import { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
+import { Batch, From } from "./EventBatches.ts"
 
 /**
  * The disk of the process that records fails, so its log cannot be read.
@@ -26,16 +27,6 @@ export class RemoteDiskFailed extends Schema.TaggedError<RemoteDiskFailed>()("Re
 }
 
 const id = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
-/** Where the events begin that are asked for: `at` is an event id, or a Unix time in milliseconds, or means nothing. */
-const From = Schema.Struct({ kind: Schema.Literals(["oldest", "latest", "id", "time"]), at: Schema.Finite })
-
-/** Events with consecutive ids that go over the wire together; `timeMillis` is null in format 1. */
-const Batch = Schema.Array(Schema.Struct({
-  id: Schema.Int,
-  timeMillis: Schema.NullOr(Schema.Finite),
-  bytes: Schema.Uint8Array
-}))
 
 /** The requests. */
 export const LogRpcs = RpcGroup.make(

@@ -1,5 +1,4 @@
 /** Answers other processes for a log of this application. */
-import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
@@ -12,8 +11,9 @@ import type { AccessOptions } from "../console/Access.ts"
 import type { Disk } from "../disk/Disk.ts"
 import * as EventCodec from "../format/EventCodec.ts"
 import * as Options from "../internal/options.ts"
-import type { LogEvent, Parts } from "../recorder/Log.ts"
+import type { Parts } from "../recorder/Log.ts"
 import { makeLog } from "../recorder/makeLog.ts"
+import { batched, meantFrom } from "./EventBatches.ts"
 import { LogRpcs, RemoteDiskFailed } from "./LogRpcs.ts"
 
 /**
@@ -26,10 +26,6 @@ export interface ServerOptions extends AccessOptions {
   /** Default: `/log`. */
   readonly path?: HttpRouter.PathInput
 }
-
-/** The most that goes over the wire together; a single event may be 1 MiB. */
-const batchBytesMax = 256 * 1024
-const batchEventsMax = 1024
 
 /**
  * Offers a log of this application to other processes, which use `connect`. The application provides the router
@@ -105,15 +101,12 @@ export const layer = (
         })),
       events: ({ follow, from, name, toId }) => {
         const range = {
-          from: from.kind === "id" ? { id: from.at } : from.kind === "time" ? { time: from.at } : from.kind,
+          from: meantFrom(from),
           ...(toId === null ? {} : { to: { id: toId } }),
           follow,
           name
         }
-        return Stream.chunks(log.events(range)).pipe(
-          Stream.flatMap((events) => Stream.fromIterable(batchesOf(events))),
-          // Each goes as soon as it is there, and the next one when there is room for it.
-          Stream.rechunk(1),
+        return batched(log.events(range)).pipe(
           Stream.catchTags({
             DiskError: (error) => Stream.fail(new RemoteDiskFailed({ detail: error.message })),
             // Bytes fit any schema of bytes.
@@ -127,19 +120,3 @@ export const layer = (
     )
     yield* router.add("POST", path, guarded(access)(() => answer))
   })))
-
-const batchesOf = (events: ReadonlyArray<LogEvent<Uint8Array>>) => {
-  const batches: Array<Array<{ id: number; timeMillis: number | null; bytes: Uint8Array }>> = []
-  let bytes = batchBytesMax
-  for (const { event, id, time } of events) {
-    let batch = batches.at(-1)
-    if (batch === undefined || bytes + event.length > batchBytesMax || batch.length >= batchEventsMax) {
-      batch = []
-      batches.push(batch)
-      bytes = 0
-    }
-    bytes += event.length
-    batch.push({ id, timeMillis: time === undefined ? null : time.epochMilliseconds, bytes: event })
-  }
-  return Arr.filter(batches, Arr.isArrayNonEmpty)
-}

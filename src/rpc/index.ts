@@ -14,6 +14,8 @@ export type { AccessOptions } from "../console/Access.ts"
 /** @since 0.1.0 @category constructors */
 export { connect } from "./LogClient.ts"
 /** @since 0.1.0 @category models */
-export type { ConnectOptions, RemoteLog, RemoteRange } from "./LogClient.ts"
+export type { ConnectOptions, RemoteLog } from "./LogClient.ts"
+/** @since 0.1.0 @category models */
+export type { RemoteRange } from "./EventBatches.ts"
 /** @since 0.1.0 @category errors */
 export { RemoteDiskFailed } from "./LogRpcs.ts"

@@ -1,6 +1,6 @@
 /**
  * Everything that can be imported from the package says what it is, since when, and where it belongs; every module says
- * what it is. The API pages are made from this, and `npm run docs` goes further: it asks the same of members.
+ * what it is. The API pages are made from this, and `npm run docs:site` goes further: it asks the same of members.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync } from "node:fs"

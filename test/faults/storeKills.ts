@@ -78,7 +78,7 @@ const live = <Line extends { readonly type: string }>(
 
 /** Kills so often, and then lets one life end. `onLine` throws when a promise is broken. */
 export const killStore = <Line extends { readonly type: string }>(
-  store: "queue" | "kvs",
+  store: StoreVictimOptions["store"],
   { kills, layer, onKill, seed }: StoreKillOptions,
   watch: {
     readonly onLine: (line: Line) => void
@@ -86,6 +86,8 @@ export const killStore = <Line extends { readonly type: string }>(
     readonly next: () => number
     /** After a life. */
     readonly onEnd: () => void
+    /** Where a buffer sends to. */
+    readonly origin?: string
   }
 ): Promise<void> => {
   const random = new SeededRandom(seed)
@@ -93,7 +95,15 @@ export const killStore = <Line extends { readonly type: string }>(
     for (let done = 1; done <= kills + 1; done++) {
       const isOpening = done % 5 === 0
       const afterMillis = random.below(isOpening ? openingMillisMax : lifeMillisMax)
-      const options = { store, layer, directory, seed: random.uint32(), first: watch.next(), drains: done > kills }
+      const options = {
+        store,
+        layer,
+        directory,
+        seed: random.uint32(),
+        first: watch.next(),
+        drains: done > kills,
+        origin: watch.origin ?? ""
+      }
       try {
         await live(options, done > kills ? undefined : { isOpening, afterMillis }, watch.onLine)
         watch.onEnd()

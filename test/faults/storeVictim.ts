@@ -1,8 +1,12 @@
 /**
  * The program that is killed while it uses a store over a log. It writes, with synchronous writes, one line of JSON for
- * everything that it is about to do, or was answered; `killQueue.ts` and `killKvs.ts` hold these lines against each other.
+ * everything that it is about to do, or was answered; `killQueue.ts`, `killKvs.ts` and `killEventlog.ts` hold these lines
+ * against each other, and `killBuffer.ts` against what its collector has received.
  */
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
@@ -10,21 +14,28 @@ import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { writeSync } from "node:fs"
+import * as WalOtlp from "../../src/buffer/WalOtlp.ts"
 import * as NodeDisk from "../../src/disk/NodeDisk.ts"
+import * as WalEventJournal from "../../src/eventlog/WalEventJournal.ts"
+import * as WalEventLogServerUnencrypted from "../../src/eventlog/WalEventLogServerUnencrypted.ts"
 import * as WalKvs from "../../src/kvs/WalKvs.ts"
 import * as WalQueue from "../../src/queue/WalQueue.ts"
 import * as Wal from "../../src/recorder/Wal.ts"
 import { SeededRandom } from "../../src/testing/SeededRandom.ts"
+import { useJournal, useStorage } from "./eventlogVictim.ts"
+import type { EventlogLine } from "./eventlogVictim.ts"
 
 export interface StoreVictimOptions {
-  readonly store: "queue" | "kvs"
+  readonly store: "queue" | "kvs" | "journal" | "eventlog" | "buffer"
   readonly layer: "fiber" | "worker"
   readonly directory: string
   readonly seed: number
-  /** The first number that this life may use: for elements of a queue, and as values. */
+  /** The first number that this life may use: for elements of a queue, as values, and for entries. */
   readonly first: number
   /** Takes what is in the queue, and ends in order, instead of going on until it is killed. */
   readonly drains: boolean
+  /** Where a buffer sends to. */
+  readonly origin: string
 }
 
 /** What the victim of a queue tells. */
@@ -43,7 +54,12 @@ export type KvsLine =
   | { readonly type: "changes"; readonly keys: ReadonlyArray<string>; readonly value: number | null }
   | { readonly type: "changed"; readonly keys: ReadonlyArray<string>; readonly value: number | null }
 
-const say = (line: QueueLine | KvsLine): void => {
+/** What the victim with a buffer of telemetry tells. */
+export type BufferLine =
+  | { readonly type: "offers"; readonly batch: number }
+  | { readonly type: "accepted"; readonly batch: number }
+
+const say = (line: QueueLine | KvsLine | BufferLine | EventlogLine): void => {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
   for (let done = 0; done < bytes.length;) {
     try {
@@ -151,14 +167,54 @@ const useKvs = Effect.gen(function*() {
   yield* Effect.all(Array.from({ length: callers }, (_, place) => caller(place)), { concurrency: "unbounded" })
 })
 
-const program = options.store === "queue"
-  ? Effect.provide(
+const useBuffer = Effect.gen(function*() {
+  const client = yield* HttpClient.HttpClient
+  const record = Effect.suspend(() => {
+    const batch = next++
+    say({ type: "offers", batch })
+    const body = `${batch} ${"x".repeat(random.below(600))}`
+    return Effect.map(
+      client.execute(HttpClientRequest.bodyText(HttpClientRequest.post(`${options.origin}/v1/logs`), body)),
+      ({ status }) => {
+        if (status === 200) say({ type: "accepted", batch })
+      }
+    )
+  })
+  // One after the other, so their order in the log is that of their numbers.
+  if (!options.drains) yield* Effect.forever(record)
+})
+
+const snapshotEvery = { bytes: "64KiB" } as const
+
+/** Entries stay, so their snapshots grow. */
+const entriesSnapshotEvery = { bytes: "1MiB" } as const
+
+const tools = { say, random, first: options.first, drains: options.drains }
+
+const programs: Readonly<Record<StoreVictimOptions["store"], Effect.Effect<unknown, unknown>>> = {
+  queue: Effect.provide(
     useQueue,
-    PersistedQueue.layer.pipe(
-      Layer.provideMerge(WalQueue.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } })),
+    PersistedQueue.layer.pipe(Layer.provideMerge(WalQueue.layer(StoreLog, { snapshotEvery })), Layer.provide(log))
+  ),
+  kvs: Effect.provide(useKvs, WalKvs.layer(StoreLog, { snapshotEvery }).pipe(Layer.provide(log))),
+  journal: Effect.provide(
+    useJournal(tools),
+    WalEventJournal.layer(StoreLog, { snapshotEvery: entriesSnapshotEvery }).pipe(Layer.provide(log))
+  ),
+  eventlog: Effect.provide(
+    useStorage(tools),
+    WalEventLogServerUnencrypted.layerStorage(StoreLog, { snapshotEvery: entriesSnapshotEvery }).pipe(
       Layer.provide(log)
     )
+  ),
+  buffer: Effect.provide(
+    useBuffer,
+    WalOtlp.layer(StoreLog, {
+      origin: options.origin,
+      retry: Schedule.spaced("2 millis"),
+      shutdownTimeout: options.drains ? "30 seconds" : 0
+    }).pipe(Layer.provide(FetchHttpClient.layer), Layer.provide(log))
   )
-  : Effect.provide(useKvs, WalKvs.layer(StoreLog, { snapshotEvery: { bytes: "64KiB" } }).pipe(Layer.provide(log)))
+}
 
-await Effect.runPromise(Effect.provideService(program, References.MinimumLogLevel, "Error"))
+await Effect.runPromise(Effect.provideService(programs[options.store], References.MinimumLogLevel, "Error"))

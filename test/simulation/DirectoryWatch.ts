@@ -36,12 +36,18 @@ const isCold = (path: string): boolean => /\.lz4b?$/.test(path)
 
 const segmentPath = /^\/wal\/FS\.(\d{8})\.wal(\.lz4b?)?$/
 
+const indexIn = (path: string): number => Number(segmentPath.exec(path)?.[1])
+
 export const segmentsOnDisk = (simulated: SimulatedDisk["Service"]): ReadonlyArray<SegmentOnDisk> =>
   [...Effect.runSync(simulated.files)].flatMap(([path, content]) => {
     const match = segmentPath.exec(path)
     if (match === null) return []
     return [{ path, segmentIndex: Number(match[1]), isHot: match[2] === undefined, bytes: content.length, content }]
   })
+
+/** -1 when none is compressed. */
+const newestColdIn = (files: ReadonlyArray<SegmentOnDisk>): number =>
+  files.reduce((newest, { isHot, segmentIndex }) => isHot ? newest : Math.max(newest, segmentIndex), -1)
 
 export class DirectoryWatch {
   readonly holds = new Set<WatchedHold>()
@@ -62,8 +68,9 @@ export class DirectoryWatch {
   #startMillis: number
   /** From then on at the latest, what was found at the start grows older. */
   #openedMillis: number
-  /** Segments that the last attempt to open the directory has found. */
+  /** Segments that the last attempt to open the directory has found, and the newest one that was compressed by then. */
   #found: ReadonlySet<number>
+  #newestColdFound: number
   readonly #model: Model
   readonly weights: Weights
   /** A segment in quarantine was whole when a deletion was decided, and counts less when it happens. */
@@ -88,6 +95,7 @@ export class DirectoryWatch {
     this.weights = weights
     const found = segmentsOnDisk(simulated)
     this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
+    this.#newestColdFound = newestColdIn(found)
     this.#coldMax = weights.sum(found.filter(({ isHot }) => !isHot))
     this.#violated = violated
   }
@@ -95,7 +103,9 @@ export class DirectoryWatch {
   /** An attempt to open the directory begins: what was closed before it is found by it. */
   opens(nowMillis: number): void {
     this.#startMillis = this.#openedMillis = nowMillis
-    this.#found = new Set(segmentsOnDisk(this.#simulated).map(({ segmentIndex }) => segmentIndex))
+    const found = segmentsOnDisk(this.#simulated)
+    this.#found = new Set(found.map(({ segmentIndex }) => segmentIndex))
+    this.#newestColdFound = newestColdIn(found)
     this.#closedHere.clear()
   }
 
@@ -125,7 +135,7 @@ export class DirectoryWatch {
     if (isCold(to)) return this.#lookAtCold(to)
     if (!to.endsWith(".wal") || this.hotMax === Number.POSITIVE_INFINITY) return
     // It was hot when this life began: it is continued, or has its name back after a removal that was not confirmed.
-    if (this.#found.has(Number(segmentPath.exec(to)?.[1]))) return
+    if (this.#found.has(indexIn(to))) return
     const hot =
       segmentsOnDisk(this.#simulated).filter(({ isHot, segmentIndex }) => isHot && !this.givenUp.has(segmentIndex))
         .length
@@ -137,11 +147,13 @@ export class DirectoryWatch {
     if (this.#coldMax === Number.POSITIVE_INFINITY || this.givenUp.size > 0) return
     const files = segmentsOnDisk(this.#simulated).filter(({ isHot }) => !isHot)
     const cold = files.reduce((sum, file) => sum + this.weights.atLeast(file), 0)
-    // An earlier life has given it up, and nothing could be deleted before it: now it is the first to go.
+    // An earlier life has given it up: nothing could be deleted before it, and now it is the first to go; or one after it
+    // was compressed by then, perhaps without losing its `.wal` too.
     const isOldest = files.every(({ path }) => path >= changed)
+    const wasGivenUp = isOldest || indexIn(changed) < this.#newestColdFound
     // One that was begun under a hold may still come.
     if (this.#holdCount === 0 && cold <= this.#coldMax - 1) this.#mayExceedCold = false
-    if (cold > this.#coldMax && !this.#mayExceedCold && !isOldest) {
+    if (cold > this.#coldMax && !this.#mayExceedCold && !wasGivenUp) {
       this.#violated(new Violation(`cold segments of ${cold} full ones' worth, at most ${this.#coldMax} may be`))
     }
   }
