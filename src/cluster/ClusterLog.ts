@@ -26,7 +26,7 @@ import type { LogEvent } from "../recorder/Log.ts"
 import type { Positions } from "../recorder/Positions.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Unencodable } from "../recorder/RecorderReason.ts"
-import { decoded, Range, sentFrom } from "../rpc/EventBatches.ts"
+import { decodeWith, Range, sentFrom } from "../rpc/EventBatches.ts"
 import type { RemoteRange } from "../rpc/EventBatches.ts"
 import type { RemoteDiskFailed } from "../rpc/LogRpcs.ts"
 import type { LogNotOpened, logProtocol, Unanswered } from "./LogProtocol.ts"
@@ -196,7 +196,7 @@ export const make = <Event, Encoding, Decoding>(
         Stream.concat(Stream.suspend(() => isAtEnd() ? Stream.empty : Stream.fail(new Cut()))),
         Stream.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Stream.fail(new Cut()) : Stream.failCause(cause)),
         Stream.retry(retrying.pipe(Schedule.while(({ input }) => Effect.succeed(isPassing(input))))),
-        decoded(codec)
+        Stream.mapEffect(decodeWith(codec))
       )
     }))
 

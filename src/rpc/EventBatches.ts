@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as EventCodec from "../format/EventCodec.ts"
+import type * as EventCodec from "../format/EventCodec.ts"
 import { eventIdMax } from "../format/Limits.ts"
 import { epochMillisOf } from "../internal/instant.ts"
 import * as Options from "../internal/options.ts"
@@ -95,23 +95,18 @@ const batchesOf = (events: ReadonlyArray<LogEvent<Uint8Array>>) => {
   return Arr.filter(batches, Arr.isArrayNonEmpty)
 }
 
-/** The events of the elements of batches. */
-export const decoded = <Event, Encoding, Decoding>(codec: EventCodec.EventCodec<Event, Encoding, Decoding>) =>
-<E, R>(
-  elements: Stream.Stream<(typeof Batch.Type)[number], E, R>
-): Stream.Stream<LogEvent<Event>, E | EventUndecodable, R | Decoding> =>
-  Object.is(codec, EventCodec.bytes)
-    // Bytes are the events, without an effect around each of them.
-    ? Stream.map(elements, ({ bytes, id, timeMillis }) => ({
-      id,
-      time: timeOf(timeMillis),
-      event: bytes as unknown as Event
-    }))
-    : Stream.mapEffect(elements, ({ bytes, id, timeMillis }) =>
-      codec.decode(bytes).pipe(
-        Effect.map((event) => ({ id, time: timeOf(timeMillis), event })),
-        Effect.mapError(({ message }) => new EventUndecodable({ eventId: id, detail: message }))
-      ))
+/** The event of an element of a batch, as bytes. */
+export const undecoded = ({ bytes, id, timeMillis }: (typeof Batch.Type)[number]): LogEvent<Uint8Array> => ({
+  id,
+  time: timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis),
+  event: bytes
+})
 
-const timeOf = (timeMillis: number | null): DateTime.Utc | undefined =>
-  timeMillis === null ? undefined : DateTime.makeUnsafe(timeMillis)
+/** The event of an element of a batch. */
+export const decodeWith =
+  <Event, Encoding, Decoding>(codec: EventCodec.EventCodec<Event, Encoding, Decoding>) =>
+  (element: (typeof Batch.Type)[number]): Effect.Effect<LogEvent<Event>, EventUndecodable, Decoding> =>
+    Effect.mapBoth(codec.decode(element.bytes), {
+      onSuccess: (event) => ({ ...undecoded(element), event }),
+      onFailure: ({ message }) => new EventUndecodable({ eventId: element.id, detail: message })
+    })

@@ -21,7 +21,7 @@ import type { LogEvent } from "../recorder/Log.ts"
 import type { Positions } from "../recorder/Positions.ts"
 import { RecorderError } from "../recorder/RecorderError.ts"
 import { Unencodable } from "../recorder/RecorderReason.ts"
-import { decoded, Range, sentFrom } from "./EventBatches.ts"
+import { decodeWith, Range, sentFrom, undecoded } from "./EventBatches.ts"
 import type { RemoteRange } from "./EventBatches.ts"
 import { LogRpcs } from "./LogRpcs.ts"
 import type { RemoteDiskFailed } from "./LogRpcs.ts"
@@ -119,6 +119,7 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
     yield* Layer.build(Layer.provide(protocol, Layer.succeed(HttpClient, http)))
   )
 
+  const isOfBytes = Object.is(codec, bytes)
   const encode = (event: Event) =>
     Effect.mapError(
       codec.encode(event),
@@ -143,10 +144,14 @@ const connectWith = Effect.fnUntraced(function*<Event, Encoding, Decoding>(
       Stream.suspend(() => {
         Options.requireOptions("range", Range, range)
         const { follow = false, from = "oldest", name = "rpc", toId = null } = range
-        return client.events({ from: sentFrom(from), toId, follow, name }).pipe(
-          Stream.flattenIterable,
-          decoded(codec)
-        )
+        const batches = client.events({ from: sentFrom(from), toId, follow, name })
+        return isOfBytes
+          // Bytes are the events, without an effect around each of them.
+          ? Stream.flattenIterable(Stream.map(batches, (batch) =>
+            batch.map((element) =>
+              undecoded(element) as LogEvent<unknown> as LogEvent<Event>
+            )))
+          : Stream.mapEffect(Stream.flattenIterable(batches), decodeWith(codec))
       })
   }
   return log
