@@ -73,6 +73,7 @@ const orders: Readonly<Record<string, ReadonlyArray<string>>> = {
     "."
   ],
   "src/recorder": ["EventUndecodable.ts", "LogEvent.ts", "consumer", ".", "monitor"],
+  "src/archive": ["ArchiveReason.ts", "ArchiveError.ts", "tail", "."],
   "src/cli": [
     "outputs",
     "terminal",

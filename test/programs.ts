@@ -14,6 +14,7 @@ export const testPrograms = {
   victim: "test/faults/victim.ts",
   consuming: "test/faults/consuming.ts",
   clusterVictim: "test/faults/clusterVictim.ts",
+  ownerVictim: "test/faults/ownerVictim.ts",
   storeVictim: "test/faults/storeVictim.ts",
   lockHolder: "test/disk/lockHolder.ts",
   openings: "test/recorder/openings.ts",

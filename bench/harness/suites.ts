@@ -6,6 +6,7 @@ const modules = [
   "durable",
   "commit",
   "queue",
+  "fold",
   "tail",
   "rotation",
   "freeze",

@@ -9,6 +9,8 @@
  * - An archived segment is read by ranges of about 1 MiB, each with the ETag as its condition. A reader that goes
  *   forward has the next three under way, into the next segment too. A bounded cache holds what was read last.
  * - `stat` gives the ETag as the identity of an archived segment.
+ * - Without a directory, what a replicated log has in its tail follows the archived segments, as hot ones. A directory
+ *   of its recorder has all of that, and more.
  * - A segment that is freed in the directory while it is read is read on from the archive by the next `open`: the name
  *   is gone, the reader lists again, and finds the archived name. The directory is listed before the manifest is read,
  *   so a segment that moves meanwhile is in one of the two.
@@ -30,7 +32,7 @@ import { Denied, diskReason, NotFound } from "../disk/DiskReason.ts"
 import { holesName } from "../disk/FileNames.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
 import { directoryOf, nameIn, pathIn } from "../disk/SegmentDirectory.ts"
-import { parseName } from "../format/SegmentName.ts"
+import { hotName, parseName } from "../format/SegmentName.ts"
 import type { SizeInput } from "../internal/notations.ts"
 import { path, resolveUnsafe, size, withDefault } from "../internal/options.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
@@ -43,6 +45,7 @@ import { segmentKey } from "./Manifest.ts"
 import type { Manifest, SegmentRow } from "./Manifest.ts"
 import { makeRangeCache, rangesOf } from "./RangeCache.ts"
 import type { RangedObject } from "./RangeCache.ts"
+import { fileOf } from "./tail/TailContent.ts"
 
 /**
  * Which archive, and where it is shown.
@@ -144,7 +147,7 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
   const directory = resolve(given ?? shownDirectory(log))
   const isLocal = given !== undefined
   const store = retrying(requestSchedule)(yield* ObjectStore)
-  const view = yield* Effect.provideService(makeArchiveView(log, directory), ObjectStore, store)
+  const view = yield* Effect.provideService(makeArchiveView(log, directory, !isLocal), ObjectStore, store)
   const copies = makeLocalCopies(below)
   const cache = yield* Effect.provideService(makeRangeCache(bytesMax), ObjectStore, store)
   const scope = yield* Effect.scope
@@ -187,6 +190,7 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
       const name = view.nameOf(manifest, index)
       if (name !== undefined) archived.add(name)
     }
+    for (const { segmentIndex } of (yield* view.tail).segments) archived.add(hotName(manifest.naming, segmentIndex))
     const holes = yield* view.holes
     if (holes.length > 0) archived.add(holesName)
     const united: Array<DirectoryEntry> = entries.filter(({ name }) => !archived.has(name))
@@ -224,8 +228,23 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
   }, Effect.interruptible)
 
   const open = Effect.fnUntraced(function*(path: string, name: string) {
-    const holes = name === holesName ? yield* holesFile : undefined
-    return holes ?? (yield* openLocal(path, name)) ?? (yield* openArchived(path, name))
+    const made = yield* madeFile(path, name)
+    return made ?? (yield* openLocal(path, name)) ?? (yield* openArchived(path, name))
+  })
+
+  /** What is no object of the store, and no file of this machine: a segment of the tail, or the holes. */
+  const madeFile = (path: string, name: string) => name === holesName ? holesFile : tailFile(path, name)
+
+  /** A segment of the tail, as it is now; `undefined` when the name is not one of it. */
+  const tailFile = Effect.fnUntraced(function*(path: string, name: string) {
+    const { run, segments } = yield* view.tail
+    if (segments.length === 0) return undefined
+    const parsed = yield* view.parse(name)
+    const segment = parsed?.form === "hot"
+      ? segments.find(({ segmentIndex }) => segmentIndex === parsed.index)
+      : undefined
+    // Objects of a run are added to it; another run may have other blocks.
+    return segment && memoryFile(path, fileOf(segment), `tail ${run} ${segment.segmentIndex}`)
   })
 
   /** The acknowledged holes of directory and archive, as a file; `undefined` when the archive tells of none. */
@@ -235,7 +254,7 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
     const { holes } = isLocal
       ? yield* Effect.provideService(HoleStore.read(directory), Disk, below)
       : { holes: [] }
-    return memoryFile(pathIn(directory, holesName), HoleStore.encode(HoleStore.merge(holes, archived)))
+    return memoryFile(pathIn(directory, holesName), HoleStore.encode(HoleStore.merge(holes, archived)), holesName)
   })
 
   const objectOf = (row: SegmentRow, { naming }: Manifest): RangedObject => ({
@@ -313,11 +332,11 @@ const make = Effect.fnUntraced(function*(options: ArchiveDiskOptions) {
   }
 
   const stat = Effect.fnUntraced(function*(path: string) {
-    const holes = nameOf(path) === holesName ? yield* holesFile : undefined
-    if (holes !== undefined) return yield* holes.stat
+    const name = nameOf(path)
+    const made = name === undefined ? undefined : yield* madeFile(path, name)
+    if (made !== undefined) return yield* made.stat
     const local = yield* ifThere(path, below.stat(path))
     if (local !== undefined) return local
-    const name = nameOf(path)
     if (name === undefined) {
       if (path !== directory || (yield* view.last) === undefined) return yield* notFound("stat", path)
       const shown: FileStat = {
@@ -444,7 +463,7 @@ const readOnlyFile = (path: string, read: DiskFile["read"], stat: FileStat): Dis
   }
 }
 
-const memoryFile = (path: string, bytes: Uint8Array): DiskFile =>
+const memoryFile = (path: string, bytes: Uint8Array, identity: string): DiskFile =>
   readOnlyFile(
     path,
     (target, offset) =>
@@ -453,5 +472,5 @@ const memoryFile = (path: string, bytes: Uint8Array): DiskFile =>
         target.set(part)
         return part.length
       }),
-    { kind: "file", bytes: bytes.length, modifiedMillis: 0, identity: holesName, permissions: filePermissions }
+    { kind: "file", bytes: bytes.length, modifiedMillis: 0, identity, permissions: filePermissions }
   )

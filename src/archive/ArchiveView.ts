@@ -1,5 +1,9 @@
 /**
- * What a reader knows of an archive: the manifest as it was last read, and the rows that it asked for.
+ * What a reader knows of an archive: the manifest as it was last read, the rows that it asked for, and the tail of a
+ * replicated log.
+ *
+ * The tail is read before the manifest. What the manifest then names as its beginning was not removed before, and what
+ * the tail lacks because it was archived meanwhile is in the manifest. So the two fit together.
  *
  * The names of archived segments follow from the manifest alone, without a page: rows are consecutive. What only a row
  * tells is the form of its segment, and whether there is one at all. Until a row was read its segment is taken to have
@@ -19,6 +23,10 @@ import type { ArchiveError } from "./ArchiveError.ts"
 import { segmentFileName } from "./Manifest.ts"
 import type { Manifest, Row, SegmentRow } from "./Manifest.ts"
 import * as ManifestStore from "./ManifestStore.ts"
+import { contentOf } from "./tail/TailContent.ts"
+import type { TailContent } from "./tail/TailContent.ts"
+import type { TailObject } from "./tail/TailObject.ts"
+import * as TailStore from "./tail/TailStore.ts"
 
 /** A manifest is read again at most so often, unless more is needed: a follower looks some four times a second. */
 const lookMillis = 1000
@@ -58,14 +66,27 @@ interface ArchiveView {
   readonly parse: (name: string) => Effect.Effect<ParsedName | undefined, DiskError>
   /** The name of a segment's file, as far as it is known; `undefined` of a hole. The manifest has been read. */
   readonly nameOf: (manifest: Manifest, segmentIndex: number) => string | undefined
+  /** What the tail has after the newest archived segment, as of the manifest that was last read. */
+  readonly tail: Effect.Effect<TailContent, DiskError>
   /** The holes in rows that are known. */
   readonly holes: Effect.Effect<ReadonlyArray<AcknowledgedHole>, DiskError>
 }
 
-/** The archive of a log, shown as this directory. */
-export const makeArchiveView = Effect.fnUntraced(function*(log: string, directory: string) {
+const noTail: TailContent = { run: 0, segments: [], lastEventId: 0 }
+
+/** The objects of a tail from its beginning on, as far as they were read. */
+interface TailObjects {
+  readonly from: number
+  readonly objects: ReadonlyArray<TailObject>
+}
+
+/** The archive of a log, shown as this directory; with its tail, or without. */
+export const makeArchiveView = Effect.fnUntraced(function*(log: string, directory: string, showsTail: boolean) {
   const manifests = yield* ManifestStore.make(log)
+  const tailStore = yield* TailStore.make(log)
   let manifest: Manifest | undefined
+  let tailObjects: TailObjects | undefined
+  let tail = noTail
   let readMillis: number | undefined
   /** The form of the newest segment when the manifest was first read, and the rows that have another one. */
   let usual: Row["form"] | undefined
@@ -81,13 +102,44 @@ export const makeArchiveView = Effect.fnUntraced(function*(log: string, director
     for (let index = row.index + 1; index <= row.hole.lastSegmentIndex; index++) forms.set(index, "none")
   }
 
+  /** The tail from its beginning on. Objects never change, so those that were read before are not read again. */
+  const readTail = Effect.fnUntraced(function*(from: number) {
+    const known = tailObjects?.objects.slice(Math.max(0, from - tailObjects.from)) ?? []
+    const next = from + known.length
+    const first = yield* tailStore.get(next)
+    const read: TailObjects = {
+      from,
+      objects: first === undefined ? known : [...known, first, ...yield* tailStore.from(next + 1)]
+    }
+    return read
+  })
+
+  const readBoth = Effect.gen(function*() {
+    let from = showsTail ? manifest?.tailFrom : undefined
+    while (true) {
+      const objects: TailObjects | undefined = from === undefined ? undefined : yield* readTail(from)
+      const found = yield* manifests.read
+      const begins = showsTail ? found?.manifest.tailFrom : undefined
+      if (found === undefined || begins === undefined) return { found, objects: undefined, tail: noTail }
+      // One that was begun anew meanwhile is whole when its new beginning was reached: no gap comes before that.
+      if (objects !== undefined && (begins === objects.from || begins < objects.from + objects.objects.length)) {
+        const left = { from: begins, objects: objects.objects.slice(begins - objects.from) }
+        return { found, objects: left, tail: yield* contentOf(log, left.objects, found.manifest.nextIndex) }
+      }
+      from = begins
+    }
+  })
+
   const lookNow = Effect.gen(function*() {
     // Before the request: what the answer tells is at least as new.
     const nowMillis = yield* elapsedMillis
-    const found = yield* Effect.mapError(manifests.read, failed("list", directory))
+    const read = yield* Effect.mapError(readBoth, failed("list", directory))
+    const { found } = read
     // An answer that was overtaken by a later one tells nothing new.
     if (found === undefined || manifest === undefined || found.manifest.counter >= manifest.counter) {
       manifest = found?.manifest
+      tail = read.tail
+      tailObjects = read.objects
     }
     readMillis = nowMillis
     usual ??= manifest?.rows.findLast(isSegment)?.form
@@ -130,6 +182,7 @@ export const makeArchiveView = Effect.fnUntraced(function*(log: string, director
       const form = forms.get(index) ?? usual ?? "lz4"
       return form === "none" ? undefined : segmentFileName(shown.naming, { form, index })
     },
+    tail: Effect.map(last, () => tail),
     holes: Effect.map(last, () => HoleStore.merge([], [...holes.values()]))
   }
   return view

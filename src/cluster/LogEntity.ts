@@ -62,8 +62,8 @@ export interface LogEntity<
 }
 
 /**
- * Makes entities of the logs of a set. `type` is the name of the entity in the cluster, `logs` the class of the set, and
- * `event` the schema that its logs have; leave it out for logs of bytes.
+ * Makes entities of the logs of a set. `type` is the name of the entity in the cluster, `logs` the class of the set,
+ * and `event` the schema that its logs have; leave it out for logs of bytes.
  *
  * **Example** (A log that the cluster puts on one of its runners)
  *
@@ -85,7 +85,9 @@ export interface LogEntity<
  *
  * // One runner; of several, each has this layer, over the storage that they share.
  * class Mailbox extends Wal.Service<Mailbox>()("app/Mailbox") {}
- * const Cluster = WalSingleRunner.layer({ log: Mailbox }).pipe(Layer.provide(Mailbox.layer({ directory: "./mailbox" })))
+ * const Cluster = WalSingleRunner.layer({ log: Mailbox }).pipe(
+ *   Layer.provide(Mailbox.layer({ directory: "./mailbox" }))
+ * )
  *
  * const Runner = TenantLogs.layer.pipe(
  *   Layer.provide(Tenants.layer({ root: "./tenants" })),
@@ -104,23 +106,26 @@ export interface LogEntity<
  * @since 0.1.0
  * @category constructors
  */
-export function make<const Type extends string, Self, E>(
-  type: Type,
-  options: { readonly logs: Context.Key<Self, LogSet<Uint8Array, never, never, E>> }
-): LogEntity<Type, Self, Uint8Array>
-export function make<const Type extends string, Self, E, S extends Schema.Constraint>(
-  type: Type,
-  options: {
-    readonly logs: Context.Key<Self, LogSet<S["Type"], S["EncodingServices"], S["DecodingServices"], E>>
-    readonly event: S
-  }
-): LogEntity<Type, Self, S["Type"], S["EncodingServices"], S["DecodingServices"]>
-export function make(type: string, options: { readonly logs: unknown; readonly event?: Schema.Constraint }): unknown {
+export const make: {
+  <const Type extends string, Self, E>(
+    type: Type,
+    options: { readonly logs: Context.Key<Self, LogSet<Uint8Array, never, never, E>> }
+  ): LogEntity<Type, Self, Uint8Array>
+  <const Type extends string, Self, E, S extends Schema.Constraint>(
+    type: Type,
+    options: {
+      readonly logs: Context.Key<Self, LogSet<S["Type"], S["EncodingServices"], S["DecodingServices"], E>>
+      readonly event: S
+    }
+  ): LogEntity<Type, Self, S["Type"], S["EncodingServices"], S["DecodingServices"]>
+} = (type: string, options: { readonly logs: unknown; readonly event?: Schema.Constraint }) => {
   if (typeof type !== "string" || type === "") refuseArgument("type", type, "the name of an entity")
   const { event, logs } = requireOptions("options", Given, options as typeof Given.Encoded)
-  return event === undefined
+  const entity = event === undefined
     ? entityOf(type, logs as Logs<Uint8Array, never, never>, EventCodec.bytes)
     : entityOf(type, logs as Logs<unknown, unknown, unknown>, EventCodec.make(event))
+  // Which of the two types it is, the caller knows.
+  return entity as never
 }
 
 type Logs<Event, Encoding, Decoding> = Context.Key<unknown, LogSet<Event, Encoding, Decoding, unknown>>

@@ -6,7 +6,7 @@
 import * as Arr from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { Disk } from "../disk/Disk.ts"
@@ -25,7 +25,7 @@ const answersMax = 10_000
 const blocksAhead = 16
 
 /** What a log needs of its types here: none. */
-export type AnyLog = Pick<Log<never>, "disk" | "maintainer" | "parts" | "positions" | "recorder" | "recovery">
+type AnyLog = Pick<Log<never>, "disk" | "maintainer" | "parts" | "positions" | "recorder" | "recovery">
 
 /** An append as it is sent; see `LogProtocol`. */
 interface SentAppend {

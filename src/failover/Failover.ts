@@ -6,7 +6,7 @@
  *
  * 1. What was acknowledged as replicated is in the log of every later owner: the same id, the same bytes, once.
  * 2. One recorder owns a log. Opening it claims it. Whoever had it fails with `Fenced` at its next request, and
- *    acknowledges nothing as replicated from the claim on, however long it slept.
+ *    acknowledges nothing as replicated that the new owner does not have, however long it slept.
  * 3. A machine that returns keeps what only it has in `quarantine/diverged-EPOCH/`, with a report, and records on from
  *    where the log is.
  * 4. A store that is away stops neither appends nor local commits. Replicated ones wait, and `heldBack` tells why.
@@ -30,6 +30,7 @@ import { logName } from "../archive/LogName.ts"
 import { manifestKey } from "../archive/Manifest.ts"
 import * as ManifestStore from "../archive/ManifestStore.ts"
 import { Ownership } from "../archive/Ownership.ts"
+import * as TailStore from "../archive/tail/TailStore.ts"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import { SegmentDirectory } from "../disk/SegmentDirectory.ts"
 import { SegmentNaming } from "../format/SegmentName.ts"
@@ -48,7 +49,6 @@ import type { LocalChanges } from "./LocalLog.ts"
 import { open } from "./Opening.ts"
 import * as Shipper from "./Shipper.ts"
 import type { ShipFailure } from "./Shipper.ts"
-import * as TailStore from "./TailStore.ts"
 
 const Options = Schema.Struct({
   log: logName,

@@ -3,7 +3,8 @@
  *
  * ```text
  * segments that are the same stay → what is not the same, copied to quarantine/diverged-EPOCH/ with a report
- *   → removed, newest first → the segments of the tail, or the newest of the archive, oldest first
+ *   → removed, newest first → the holes with which the archive ends, if there is no tail after them
+ *   → the segments of the tail, or the newest of the archive, oldest first → the last id that is lost
  * ```
  *
  * Each arrow means "durable before". After a crash at any point the next opening finds a directory that is behind, and
@@ -13,16 +14,20 @@
  * The directory's lock is held.
  */
 import * as Effect from "effect/Effect"
-import { ArchiveError } from "../archive/ArchiveError.ts"
-import { BadSegment } from "../archive/ArchiveReason.ts"
-import { manifestKey, segmentFileName } from "../archive/Manifest.ts"
+import type { ArchiveError } from "../archive/ArchiveError.ts"
+import { segmentFileName } from "../archive/Manifest.ts"
 import type { Manifest, Row, SegmentRow } from "../archive/Manifest.ts"
+import { walkBlocks } from "../archive/tail/Blocks.ts"
+import { fileOf } from "../archive/tail/TailContent.ts"
+import type { TailContent } from "../archive/tail/TailContent.ts"
 import { copyFile } from "../disk/CopyFile.ts"
 import { Disk, openScoped, readFully, removeIfThere, writeFully } from "../disk/Disk.ts"
 import type { DiskError } from "../disk/Disk.ts"
 import { moveName, removeName } from "../disk/DurableNames.ts"
 import { metaName, quarantineName, repairReportName } from "../disk/FileNames.ts"
 import * as HoleStore from "../disk/HoleStore.ts"
+import type { AcknowledgedHole } from "../disk/HoleStore.ts"
+import * as MetaStore from "../disk/MetaStore.ts"
 import { makeDirectoryIn, nameIn, pathIn, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentEntry, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { isSegmentFault } from "../format/SegmentFault.ts"
@@ -31,9 +36,6 @@ import type { SegmentHeader } from "../format/SegmentHeader.ts"
 import { openContent } from "../reading/segment/SegmentContent.ts"
 import { readStart } from "../reading/segment/SegmentReader.ts"
 import type { StoreError } from "../store/ObjectStore.ts"
-import { walkBlocks } from "./Blocks.ts"
-import { fileOf } from "./TailContent.ts"
-import type { TailContent } from "./TailContent.ts"
 
 /** Where the log truly ends, and how it is read. */
 export interface Truth {
@@ -100,13 +102,8 @@ export const adapt = Effect.fnUntraced(function*(
   // Segments that follow the newest of the tail are ahead: each continues the one before.
   if (keepBefore === Number.POSITIVE_INFINITY && newestHere >= ends - 1) return unchanged
   const firstMissing = Math.min(keepBefore, newestHere + 1)
-  const restoredFrom = segments.length > 0 ? manifest.nextIndex : manifest.nextIndex - 1
-  const row = segments.length > 0 ? undefined : yield* truth.rowFor(restoredFrom)
-  if (segments.length === 0 && (row === undefined || row.form === "none" || row.hole !== null)) {
-    const detail = "the newest segment of the archive is lost, so nothing tells where the log goes on; " +
-      "open it where it was recorded last"
-    return yield* new ArchiveError({ reason: new BadSegment({ detail }), key: manifestKey(truth.log) })
-  }
+  const end = segments.length > 0 ? noHoles : yield* archivedEnd(truth)
+  const restoredFrom = end.row?.index ?? manifest.nextIndex
   const gone = entries.filter(({ segmentIndex }) => segmentIndex >= keepBefore)
   const quarantine = isDiverged
     ? yield* keepDiverged(directory, epoch, gone, truth)
@@ -114,12 +111,15 @@ export const adapt = Effect.fnUntraced(function*(
   // A gap stands for a loss. What comes before it is in the archive.
   const replaced = firstMissing < restoredFrom ? entries : gone
   for (const entry of replaced.toReversed()) yield* remove(directory, entry)
+  const { holes } = yield* HoleStore.read(directory.path)
+  let left = holes
   if (replaced.length > 0) {
     // It tells of events that are not here any more.
     yield* removeIfThere(directory.pathOf(metaName))
-    const { holes } = yield* HoleStore.read(directory.path)
-    const left = holes.filter((hole) => replaced === gone && hole.lastSegmentIndex < keepBefore)
-    if (left.length < holes.length) yield* HoleStore.write(directory.path, left)
+    left = holes.filter((hole) => replaced === gone && hole.lastSegmentIndex < keepBefore)
+  }
+  if (end.holes.length > 0 || left.length < holes.length) {
+    yield* HoleStore.write(directory.path, HoleStore.merge(left, end.holes))
   }
   const restored: Array<number> = []
   for (const segment of segments) {
@@ -127,12 +127,56 @@ export const adapt = Effect.fnUntraced(function*(
     yield* put(directory, directory.hotPath(segment.segmentIndex), segment.segmentIndex, fileOf(segment))
     restored.push(segment.segmentIndex)
   }
-  if (row !== undefined && row.form !== "none") {
+  const { row } = end
+  if (row !== undefined && row.index >= firstMissing) {
     const path = directory.pathOf(segmentFileName(directory.naming, row))
     yield* put(directory, path, row.index, yield* truth.fetch(row))
     restored.push(row.index)
   }
+  if (end.lostId !== undefined) {
+    // What only this machine has lost is not forgotten.
+    const { meta } = yield* MetaStore.read(directory.path)
+    yield* MetaStore.write(directory.path, {
+      lastOffset: 0,
+      lastSegmentIndex: Math.max(manifest.nextIndex - 1, meta?.lastSegmentIndex ?? 0),
+      lastEventId: Math.max(end.lostId, meta?.lastEventId ?? 0)
+    })
+  }
   return { quarantine, removed: replaced.map(({ segmentIndex }) => segmentIndex), restored }
+})
+
+/** How the archive ends: with a segment, or with acknowledged holes after one. */
+interface ArchivedEnd {
+  /** The newest segment; `undefined` when there is none. */
+  readonly row: SegmentRow | undefined
+  readonly holes: ReadonlyArray<AcknowledgedHole>
+  /** The last event of the holes: the ids up to it are used. */
+  readonly lostId: number | undefined
+}
+
+const noHoles: ArchivedEnd = { row: undefined, holes: [], lostId: undefined }
+
+/**
+ * The end of the archive. A hole tells which ids and which segments are lost, so what is written down here is what a
+ * quarantine of the newest segment writes down.
+ */
+const archivedEnd = Effect.fnUntraced(function*({ manifest, rowFor }: Truth) {
+  const holes: Array<AcknowledgedHole> = []
+  let row: Row | undefined
+  for (let index = manifest.nextIndex - 1; index >= manifest.firstIndex; index--) {
+    row = yield* rowFor(index)
+    if (row === undefined) break
+    if (row.hole !== null) holes.push(row.hole)
+    if (row.form !== "none") break
+    // Its rows say the same, but for the first: whole blocks may stand there.
+    index = Math.min(index, row.hole.firstSegmentIndex + 1)
+  }
+  const end: ArchivedEnd = {
+    row: row?.form === "none" ? undefined : row,
+    holes: HoleStore.merge([], holes),
+    lostId: holes[0]?.lastEventId
+  }
+  return end
 })
 
 const unchanged: LocalChanges = { quarantine: undefined, removed: [], restored: [] }

@@ -17,24 +17,27 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { ArchiveError } from "../archive/ArchiveError.ts"
 import { BadSegment, Fenced, NotProved, OtherLog } from "../archive/ArchiveReason.ts"
+import { lastIdOf } from "../archive/Continuity.ts"
 import { manifestKey, segmentKey } from "../archive/Manifest.ts"
 import type { Manifest, SegmentRow } from "../archive/Manifest.ts"
 import * as ManifestStore from "../archive/ManifestStore.ts"
 import type { ManifestContent } from "../archive/ManifestStore.ts"
 import { observed, prove, sourceOf } from "../archive/SegmentCheck.ts"
+import { contentOf } from "../archive/tail/TailContent.ts"
+import type { TailObject } from "../archive/tail/TailObject.ts"
+import * as TailStore from "../archive/tail/TailStore.ts"
 import { Disk } from "../disk/Disk.ts"
+import type { DiskError } from "../disk/Disk.ts"
 import { lockName } from "../disk/FileNames.ts"
 import { makeDirectoryDurable, segmentsOf } from "../disk/SegmentDirectory.ts"
 import type { SegmentDirectory, SegmentFile } from "../disk/SegmentDirectory.ts"
 import { FrameMemory } from "../reading/segment/FrameReader.ts"
 import { coldContent } from "../reading/segment/SegmentContent.ts"
 import { ObjectStore } from "../store/ObjectStore.ts"
+import type { StoreError } from "../store/ObjectStore.ts"
 import { probe } from "../store/Probe.ts"
 import { adapt, walIdIn } from "./LocalLog.ts"
 import type { LocalChanges, Truth } from "./LocalLog.ts"
-import { contentOf } from "./TailContent.ts"
-import type { TailObject } from "./TailObject.ts"
-import * as TailStore from "./TailStore.ts"
 
 /** A log that is ours. */
 interface OpenedLog {
@@ -51,8 +54,17 @@ interface OpenedLog {
 
 const walIdBytes = 16
 
-/** A claim that somebody else was faster with is made again so often. */
+/** A claim that another recorder was faster with is made again so often. */
 const claimsMax = 5
+
+/**
+ * A claim before which the owner has written the manifest once more is made again so often. A busy one writes it with
+ * every segment, every beginning of the tail and every renewal, and each claim is one request after it was read.
+ */
+const outdatedMax = 1000
+
+const isFor = (reason: ArchiveError["reason"]["_tag"]) => (error: StoreError | ArchiveError | DiskError): boolean =>
+  error._tag === "ArchiveError" && error.reason._tag === reason
 
 /** Objects of the tail before the first. */
 const firstNumber = 1
@@ -78,20 +90,18 @@ export const open = Effect.fnUntraced(function*(directory: SegmentDirectory, log
       const detail = `its wal_id is ${walId}, that of the directory ${Buffer.from(walIdHere).toString("hex")}`
       return yield* new ArchiveError({ reason: new OtherLog({ detail }), key })
     }
-    yield* probe(store)
     const first = segmentsOf(yield* directory.scan)[0]?.segmentIndex ?? 0
     const content: ManifestContent = found === undefined
       ? ManifestStore.beginningWith(first, { walId, naming: directory.naming, owner, tailFrom: firstNumber })
       : { ...found.manifest, epoch: found.manifest.epoch + 1, owner, tailFrom: found.manifest.tailFrom ?? firstNumber }
     return yield* manifests.write(content, found)
   }).pipe(
-    Effect.retry({
-      times: claimsMax,
-      while: (error) =>
-        error._tag === "ArchiveError" && (error.reason._tag === "Outdated" || error.reason._tag === "Fenced")
-    }),
+    Effect.retry({ times: outdatedMax, while: isFor("Outdated") }),
+    Effect.retry({ times: claimsMax, while: isFor("Fenced") }),
     Effect.retry(retrying)
   )
+  // Before, and not in between: an owner that is busy replaces what was read soon.
+  yield* Effect.retry(probe(store), retrying)
   const claimed = (yield* claim).manifest
   const { epoch } = claimed
 
@@ -142,7 +152,7 @@ export const open = Effect.fnUntraced(function*(directory: SegmentDirectory, log
   }
   const changes = yield* adapt(directory, epoch, truth)
   const last = yield* manifests.rowFor(manifest, manifest.nextIndex - 1)
-  const archivedId = last === undefined || last.form === "none" ? 0 : last.lastId
+  const archivedId = last === undefined ? 0 : lastIdOf(last) ?? 0
   const opened: OpenedLog = {
     epoch,
     walId: Uint8Array.from(Buffer.from(manifest.walId, "hex")),

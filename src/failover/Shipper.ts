@@ -13,6 +13,10 @@
 import * as Effect from "effect/Effect"
 import { ArchiveError } from "../archive/ArchiveError.ts"
 import { Damaged } from "../archive/ArchiveReason.ts"
+import { startOfBlocks, walkBlocks } from "../archive/tail/Blocks.ts"
+import type { BlockPoint } from "../archive/tail/Blocks.ts"
+import type { TailPart } from "../archive/tail/TailObject.ts"
+import type { Put, TailStore } from "../archive/tail/TailStore.ts"
 import { openScoped, readFully } from "../disk/Disk.ts"
 import type { Disk, DiskError } from "../disk/Disk.ts"
 import type { SegmentDirectory } from "../disk/SegmentDirectory.ts"
@@ -23,10 +27,6 @@ import type { SegmentCorrupt } from "../reading/segment/SegmentCorrupt.ts"
 import type { ReplicatedLog } from "../recorder/Replication.ts"
 import * as Arena from "../shared/Arena.ts"
 import type { StoreError } from "../store/ObjectStore.ts"
-import { startOfBlocks, walkBlocks } from "./Blocks.ts"
-import type { BlockPoint } from "./Blocks.ts"
-import type { TailPart } from "./TailObject.ts"
-import type { Put, TailStore } from "./TailStore.ts"
 
 /** An object has so many bytes of blocks at most, or one block. */
 const objectBytesMax = 4 * 1024 * 1024

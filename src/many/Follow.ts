@@ -24,7 +24,8 @@ export interface KeyedEvent<out Event> extends LogEvent<Event> {
 }
 
 /**
- * How far each log was read: the id of the last event that is done. A log that is missing is read from its oldest event.
+ * How far each log was read: the id of the last event that is done. A log that is missing is read from its oldest
+ * event.
  *
  * @since 0.1.0
  * @category models

@@ -396,7 +396,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         append(at("page.sock"), "a\n"),
         append(at("log.sock"), "a\n", "--token", "wrong"),
         append(at("small.sock"), `a\n${"x".repeat(5000)}\n`),
-        record("a\n", "--dir", at("other"), "--offer", at("log.sock"))
+        recordApart("a\n", {}, "--dir", at("other"), "--offer", at("log.sock"))
       )
       const appending = yield* start(["append", "--to", at("log.sock"), "--token", "right", "--acks"])
       appending.write("a\n")

@@ -8,11 +8,16 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Archive from "../../src/archive/Archive.ts"
 import * as ArchiveDisk from "../../src/archive/ArchiveDisk.ts"
+import { manifestKey } from "../../src/archive/Manifest.ts"
+import type { HoleRow } from "../../src/archive/Manifest.ts"
+import * as ManifestStore from "../../src/archive/ManifestStore.ts"
 import { Disk } from "../../src/disk/Disk.ts"
+import * as HoleStore from "../../src/disk/HoleStore.ts"
 import * as Failover from "../../src/failover/Failover.ts"
 import type { FailoverOptions } from "../../src/failover/Failover.ts"
 import * as Standby from "../../src/failover/Standby.ts"
 import { blocking, Compressor } from "../../src/maintainer/Compressor.ts"
+import * as Repair from "../../src/reading/recovery/Repair.ts"
 import * as Replay from "../../src/reading/Replay.ts"
 import { Recorder } from "../../src/recorder/Recorder.ts"
 import * as Wal from "../../src/recorder/WalParts.ts"
@@ -57,6 +62,7 @@ const start = Effect.fnUntraced(function*(
   const { close, context } = yield* whileClockTurns(open(layerOf(machine, wal, failover)))
   return {
     recorder: Context.get(context, Recorder),
+    archive: Context.get(context, Archive.Archive),
     failover: Context.get(context, Failover.Failover),
     close: whileClockTurns(close)
   }
@@ -132,6 +138,33 @@ describe("a machine that takes over", () => {
       yield* second.close
     }))
 
+  it.effect("gets it from an owner that writes the manifest again and again", () =>
+    Effect.gen(function*() {
+      const store = yield* SimulatedStore.make({ seed: 1 })
+      const first = yield* start(yield* makeMachine(store))
+      yield* append(first.recorder, "one")
+      const owner = yield* Effect.provideService(ManifestStore.make(log), ObjectStore, store.store)
+      let writes = 50
+      const writeAgain = Effect.gen(function*() {
+        if (writes === 0) return
+        writes -= 1
+        const before = (yield* owner.read)!
+        yield* owner.write(before.manifest, before)
+      }).pipe(Effect.orDie)
+      const busy = ObjectStore.of({
+        ...store.store,
+        // Between what the other machine reads and what it writes.
+        get: (key, options) =>
+          Effect.tap(store.store.get(key, options), () => key === manifestKey(log) ? writeAgain : Effect.void)
+      })
+      const machine = yield* makeMachine({ ...store, store: busy })
+      const second = yield* start(machine)
+      assert.strictEqual(yield* append(second.recorder, "two"), 2)
+      assert.strictEqual(writes, 0)
+      yield* first.close
+      yield* second.close
+    }))
+
   it.effect("reads a tail that is begun anew after so many objects, whatever was recorded", () =>
     Effect.gen(function*() {
       const store = yield* SimulatedStore.make({ seed: 1 })
@@ -190,6 +223,98 @@ describe("a machine that returns", () => {
       assert.deepStrictEqual(yield* eventsOf(machine), ["1 one", "2 only here", "3 three"])
       yield* second.close
     }))
+})
+
+describe("an archive that ends with an acknowledged hole", () => {
+  /** A log whose newest archived segment is lost, with events 2 to 4. A machine has what was archived before. */
+  const makeLoss = Effect.fnUntraced(function*() {
+    const store = yield* SimulatedStore.make({ seed: 1 })
+    const [owner, old] = [yield* makeMachine(store), yield* makeMachine(store)]
+    const first = yield* start(owner, { acknowledge: "local" })
+    yield* append(first.recorder, "one")
+    yield* whileClockTurns(first.archive.settle)
+    yield* first.close
+    yield* (yield* start(old)).close
+    const again = yield* start(owner, { acknowledge: "local" })
+    yield* store.setAway(true)
+    for (const event of ["two", "three", "four"]) yield* append(again.recorder, event)
+    yield* again.close
+    yield* store.setAway(false)
+    yield* Effect.gen(function*() {
+      yield* owner.simulated.rotBits(`${directory}/FS.00000001.wal.lz4`, 1, { from: 40, to: 60 })
+      yield* Repair.repair({ directory, apply: true })
+      const { holes } = yield* HoleStore.read(directory)
+      const manifests = yield* ManifestStore.make(log)
+      const before = (yield* manifests.read)!
+      const row: HoleRow = { index: 1, form: "none", livedSeconds: 0, hole: holes[0]! }
+      yield* manifests.write({ ...yield* manifests.append(before.manifest, [row]), chain: null }, before)
+    }).pipe(Effect.provide(foundationOf(owner)))
+    return { owner, old, fresh: yield* makeMachine(store) }
+  })
+
+  for (const which of ["owner", "old", "fresh"] as const) {
+    it.effect(`is opened on the ${which} machine, which gives no lost id again and keeps the hole`, () =>
+      Effect.gen(function*() {
+        const loss = yield* makeLoss()
+        const machine = loss[which]
+        const { close, recorder } = yield* start(machine)
+        assert.strictEqual(yield* append(recorder, "five"), 5)
+        yield* close
+        const lost: Array<number> = []
+        const events = yield* Stream.runCollect(Replay.events({
+          directory: ArchiveDisk.shownDirectory(log),
+          onLost: ({ firstEventId, lastEventId }) => Effect.sync(() => lost.push(firstEventId, lastEventId))
+        })).pipe(Effect.provide(Layer.provide(ArchiveDisk.layer({ log }), foundationOf(machine))))
+        assert.deepStrictEqual(
+          events.map(({ bytes, id }) => `${id} ${Buffer.from(bytes).toString()}`),
+          ["1 one", "5 five"]
+        )
+        assert.deepStrictEqual(lost, [2, 4])
+        const next = yield* start(loss.fresh)
+        assert.strictEqual(yield* append(next.recorder, "six"), 6)
+        yield* next.close
+      }))
+  }
+})
+
+describe("a reader elsewhere", () => {
+  it.effect("has every event that was acknowledged as replicated, from the store alone, while they are recorded", () =>
+    Effect.gen(function*() {
+      const store = yield* SimulatedStore.make({ seed: 1 })
+      const small = { segmentBytesMax: 256, blockBytesMax: 256, limits: { maxSegments: 2, maxCompressedSegments: 2 } }
+      const machine = yield* makeMachine(store)
+      const { close, recorder } = yield* start(machine, small, { tailObjects: 4 })
+      const disk = yield* Layer.build(Layer.provide(ArchiveDisk.layer({ log }), foundationOf(machine)))
+      const wanted: Array<string> = []
+      const read = (from: number) =>
+        Stream.runCollect(Replay.events({ directory: ArchiveDisk.shownDirectory(log), from: { id: from } })).pipe(
+          Effect.map((events) => events.map(({ bytes, id }) => `${id} ${Buffer.from(bytes).toString()}`)),
+          Effect.provide(disk)
+        )
+      const followed: Array<string> = []
+      const following = yield* Effect.forkChild(
+        Replay.events({ directory: ArchiveDisk.shownDirectory(log), follow: "poll" }).pipe(
+          Stream.take(60),
+          Stream.runForEach(({ bytes, id }) =>
+            Effect.sync(() => followed.push(`${id} ${Buffer.from(bytes).toString()}`))
+          ),
+          Effect.provide(disk)
+        )
+      )
+      for (let id = 1; id <= 60; id++) {
+        assert.strictEqual(yield* append(recorder, `event ${id}`), id)
+        wanted.push(`${id} event ${id}`)
+        if (id % 3 !== 0) continue
+        // A manifest and a tail are a second old at most.
+        yield* whileClockTurns(Effect.sleep("1 second"))
+        const from = Math.max(1, id - 10)
+        assert.deepStrictEqual(yield* read(from), wanted.slice(from - 1))
+      }
+      assert.deepStrictEqual(yield* read(1), wanted)
+      yield* whileClockTurns(Fiber.join(following))
+      assert.deepStrictEqual(followed, wanted)
+      yield* close
+    }).pipe(Effect.scoped))
 })
 
 describe("a recorder that was not opened for failover", () => {

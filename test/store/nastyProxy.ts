@@ -1,7 +1,8 @@
 /**
  * A proxy between a client and a server of HTTP that does what networks do, by a seed: it cuts connections before a
  * request arrives and after it was done, holds requests back, sends them on after their client has given up, sends them
- * twice, and cuts answers off in the middle.
+ * twice, and cuts answers off in the middle. The link may be cut altogether: then no answer comes back, and some
+ * requests arrive all the same, late.
  */
 import * as Effect from "effect/Effect"
 import { createServer, request as requestOf } from "node:http"
@@ -16,6 +17,8 @@ export interface NastyProxy {
   readonly endpoint: string
   /** How often something happens to a request, 0 to 1. */
   rate: number
+  /** Whether the client is cut off. */
+  isCut: boolean
   /** How often each thing has happened. */
   readonly happened: Map<typeof fates[number], number>
   /** Waits until nothing is under way any more. */
@@ -27,6 +30,9 @@ interface Answer {
   readonly headers: IncomingMessage["headers"]
   readonly body: Buffer
 }
+
+/** Of the requests of a client that is cut off, so many arrive. */
+const arriving = 0.25
 
 /** Stalled connections are cut after so long, and late requests are sent on by then. */
 const patienceMillis = 800
@@ -78,18 +84,23 @@ export const startProxy = (target: string, seed: number) =>
         const body = await read(request)
         const fate = random.chance(self.rate) ? fates[random.below(fates.length)] : undefined
         const millis = 1 + random.below(patienceMillis)
-        if (fate !== undefined) self.happened.set(fate, (self.happened.get(fate) ?? 0) + 1)
         const cut = () => void request.socket.destroy()
+        const sendLate = () => later(millis, () => forward(request, body).catch(() => {}))
+        if (self.isCut) {
+          if (random.chance(arriving)) sendLate()
+          return random.chance(0.5) ? cut() : later(patienceMillis, cut)
+        }
+        if (fate !== undefined) self.happened.set(fate, (self.happened.get(fate) ?? 0) + 1)
         if (fate === "cut before") return cut()
         if (fate === "stall") return later(patienceMillis, cut)
         if (fate === "late") {
-          later(millis, () => forward(request, body).catch(() => {}))
+          sendLate()
           return cut()
         }
         if (fate === "delay") await new Promise((resolve) => setTimeout(resolve, millis / 4))
         if (fate === "double") await forward(request, body)
         const { body: content, headers, status } = await forward(request, body)
-        if (fate === "cut after") return cut()
+        if (fate === "cut after" || self.isCut) return cut()
         response.writeHead(status, headers)
         if (fate !== "half" || content.length === 0) return void response.end(content)
         response.write(content.subarray(0, content.length >> 1), cut)
@@ -102,6 +113,7 @@ export const startProxy = (target: string, seed: number) =>
       const self: NastyProxy = {
         endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
         rate: 0,
+        isCut: false,
         happened: new Map(),
         settled: Effect.promise(async () => {
           while (underWay.size > 0) await Promise.allSettled(underWay)

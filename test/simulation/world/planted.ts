@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { decodeManifest, encodeManifest, manifestKey } from "../../../src/archive/Manifest.ts"
 import type { Manifest } from "../../../src/archive/Manifest.ts"
-import { fenceBytes, numberIn, tailKey, tailPrefix } from "../../../src/failover/TailObject.ts"
+import { fenceBytes, numberIn, tailKey, tailPrefix } from "../../../src/archive/tail/TailObject.ts"
 import type { ObjectStore, PutOptions } from "../../../src/store/ObjectStore.ts"
 import { StoreError } from "../../../src/store/ObjectStore.ts"
 import { storeReason } from "../../../src/store/StoreReason.ts"
@@ -76,7 +76,6 @@ export const plantedWorldBugs: ReadonlyArray<PlantedWorldBug> = [
   {
     name: "no fence is put",
     seedsMax: 1,
-    seedFirst: 17,
     seam: () => (store) =>
       puttingBy(
         store,

@@ -4,10 +4,10 @@
  * before it. So the farthest one has everything that was acknowledged.
  */
 import * as Effect from "effect/Effect"
-import { ArchiveError } from "../archive/ArchiveError.ts"
-import { Damaged } from "../archive/ArchiveReason.ts"
-import { encodeHeader, headerBytesOf } from "../format/SegmentHeader.ts"
-import type { SegmentHeader } from "../format/SegmentHeader.ts"
+import { encodeHeader, headerBytesOf } from "../../format/SegmentHeader.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { ArchiveError } from "../ArchiveError.ts"
+import { Damaged } from "../ArchiveReason.ts"
 import { walkBlocks } from "./Blocks.ts"
 import type { TailObject } from "./TailObject.ts"
 
@@ -24,6 +24,8 @@ interface TailSegment {
 
 /** The segments of a tail from an index on, consecutive, and the event with which they end: 0 when they have none. */
 export interface TailContent {
+  /** The number of the first object of the run that it is from; 0 when there is none. */
+  readonly run: number
   readonly segments: ReadonlyArray<TailSegment>
   readonly lastEventId: number
 }
@@ -51,7 +53,7 @@ export const contentOf = Effect.fnUntraced(function*(
     if (run === undefined) runs.set(object.run, [object])
     else run.push(object)
   }
-  let best: TailContent = { segments: [], lastEventId: 0 }
+  let best: TailContent = { run: 0, segments: [], lastEventId: 0 }
   for (const [first, run] of runs) {
     // Without its beginning it does not tell all that it tells.
     if (run[0]!.number !== first) continue
@@ -109,7 +111,7 @@ const contentOfRun = Effect.fnUntraced(function*(log: string, run: ReadonlyArray
   }
   // Of a segment that was begun and has no event nothing is to be restored.
   if (segments.at(-1)?.blocks.length === 0 && segments.at(-1)?.header.closedNanos === 0n) segments.pop()
-  const content: TailContent = { segments, lastEventId }
+  const content: TailContent = { run: run[0]!.run, segments, lastEventId }
   return content
 })
 

@@ -1,7 +1,7 @@
 /** Walks over the blocks of a segment of format 2, each checked by its checksums and by the chain. */
-import { blockBytesInFile, blockHeaderBytes, readBlockHeader } from "../format/Block.ts"
-import type { SegmentHeader } from "../format/SegmentHeader.ts"
-import { xxh64 } from "../internal/xxh64.ts"
+import { blockBytesInFile, blockHeaderBytes, readBlockHeader } from "../../format/Block.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { xxh64 } from "../../internal/xxh64.ts"
 
 /** Where a walk stands: after so many blocks, with this chain. */
 export interface BlockPoint {

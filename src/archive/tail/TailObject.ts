@@ -30,12 +30,12 @@
  * where another begins.
  */
 import * as Effect from "effect/Effect"
-import { ArchiveError } from "../archive/ArchiveError.ts"
-import { Damaged, NewerFormat } from "../archive/ArchiveReason.ts"
-import { isSegmentFault } from "../format/SegmentFault.ts"
-import { decodeHeader, encodeHeader } from "../format/SegmentHeader.ts"
-import type { SegmentHeader } from "../format/SegmentHeader.ts"
-import { xxh64 } from "../internal/xxh64.ts"
+import { isSegmentFault } from "../../format/SegmentFault.ts"
+import { decodeHeader, encodeHeader } from "../../format/SegmentHeader.ts"
+import type { SegmentHeader } from "../../format/SegmentHeader.ts"
+import { xxh64 } from "../../internal/xxh64.ts"
+import { ArchiveError } from "../ArchiveError.ts"
+import { Damaged, NewerFormat } from "../ArchiveReason.ts"
 
 /** Blocks of one segment. */
 export interface TailPart {
