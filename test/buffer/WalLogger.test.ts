@@ -215,7 +215,9 @@ describe("a logger whose disk is full", () => {
       yield* disk.heal
       while (ending.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")
       const count = yield* Fiber.join(ending)
-      assert.strictEqual((yield* recorded).length, lines - count)
+      // On a slow machine the test clock logs a line of its own.
+      const own = (yield* messages).filter((message) => Array.isArray(message))
+      assert.strictEqual(own.length, lines - count)
       assert.strictEqual(others.filter((line) => line.startsWith("log lines are not recorded")).length, 1)
     })))
 })

@@ -396,7 +396,7 @@ describe("errors and warnings, each one line with the code and the words of the 
         append(at("page.sock"), "a\n"),
         append(at("log.sock"), "a\n", "--token", "wrong"),
         append(at("small.sock"), `a\n${"x".repeat(5000)}\n`),
-        record("a\n", "--dir", at("other"), "--offer", at("log.sock"))
+        recordApart("a\n", {}, "--dir", at("other"), "--offer", at("log.sock"))
       )
       const appending = yield* start(["append", "--to", at("log.sock"), "--token", "right", "--acks"])
       appending.write("a\n")
@@ -515,10 +515,10 @@ describe("errors and warnings, each one line with the code and the words of the 
     await Effect.runPromise(oneProcess.end)
     assert.deepStrictEqual([...errors, ...warnings].filter((row) => !said.has(row)), [], "rows that nothing says")
     // Whoever appends one event after the other gets a `RecorderError`; `record` keeps from it what would make one. And
-    // no command knows a schema of events, reads as a consumer, asks another process, or runs a
-    // state machine.
+    // no command knows a schema of events, reads as a consumer, asks another process, runs a
+    // state machine, or has many logs or a cluster of them.
     const unreached = unreachedPlaces(coverage).filter((name) =>
-      !/^src\/(?:recorder\/(?:RecorderError|EventUndecodable|consumer\/ConsumerTaken)|rpc\/LogRpcs|state\/StateMachineError)\.ts:/
+      !/^src\/(?:recorder\/(?:RecorderError|EventUndecodable|consumer\/ConsumerTaken)|rpc\/LogRpcs|state\/StateMachineError|cluster\/LogProtocol|many\/(?:Follow|LogKey))\.ts:/
         .test(name)
     )
     assert.deepStrictEqual(unreached, [], "failures that no process came to")
