@@ -49,8 +49,8 @@ export interface Options {
 /**
  * The storage of a server over this log of bytes, which has nothing else in it.
  *
- * A batch lies in one block of the log, and Effect's clients put up to 256 KiB of payload into one, or a larger entry. So
- * leave `blockBytesMax` at its default of 1 MiB.
+ * A batch lies in one block of the log, and Effect's clients put up to 256 KiB of payload into one, or a larger entry.
+ * So leave `blockBytesMax` at its default of 1 MiB.
  *
  * The methods of such a storage have no errors. So a log that cannot take a batch is a defect with a
  * `StateMachineError`, and the server tells its client that nothing was persisted.
