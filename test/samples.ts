@@ -44,7 +44,7 @@ export const samples = {
     atLeast: 2,
     weight: 6
   },
-  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 1, atLeast: 80, weight: 3 },
+  schedules: { file: "maintainer/random-schedules", cases: "schedules", seconds: 1, atLeast: 200, weight: 3 },
   simulatedCrashes: { file: "testing/SimulatedCrash", cases: "lives of a disk", seconds: 0.5, atLeast: 40 },
   judged: { file: "judges/independent", cases: "logs read by two readers", seconds: 0.5, atLeast: 10, weight: 2 },
   stateCrashes: { file: "state/crashes", cases: "lives of state machines", seconds: 1, atLeast: 4, weight: 2 },
