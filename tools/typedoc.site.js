@@ -37,6 +37,7 @@ const pages = [
   "STORES",
   "ARCHIVE",
   "FAILOVER",
+  "MANY",
   "RELIABILITY",
   "PERFORMANCE",
   "COMPATIBILITY",

@@ -56,25 +56,27 @@ export class LogFailed<out E> extends Data.TaggedError("LogFailed")<{
 /**
  * Which logs are read, and from where on.
  *
- * - `keys`: the logs
- * - `events`: the events of one of them from an id on: `events` of a `LogSet`, or
- *   `(key, range) => logs[key].events(range)` for logs of your own, here or in another process
- * - `positions`: how far each was read. Default: nothing was
- * - `follow`: whether to wait for new events at the end of each log. Default: false
- * - `onFailure`: what is done about a log that fails; then that log alone ends. Without it the stream fails with
- *   `LogFailed`
- *
  * @since 0.1.0
  * @category models
  */
 export interface ManyOptions<Event, E, R, E2 = never, R2 = never> {
+  /** The logs. */
   readonly keys: Iterable<string>
+  /**
+   * The events of one of them from an id on: `events` of a `LogSet`, or `(key, range) => logs[key].events(range)` for logs
+   * of your own, here or in another process.
+   */
   readonly events: (
     key: string,
     range: { readonly from: { readonly id: number }; readonly follow: boolean }
   ) => Stream.Stream<LogEvent<Event>, E, R>
+  /** How far each was read. Default: nothing was. */
   readonly positions?: LogPositions
+  /** Whether to wait for new events at the end of each log. Default: false. */
   readonly follow?: boolean
+  /**
+   * What is done about a log that fails; then that log alone ends. Without it the stream fails with `LogFailed`.
+   */
   readonly onFailure?: (failed: LogFailed<E>) => Effect.Effect<void, E2, R2>
 }
 
