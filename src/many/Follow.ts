@@ -63,8 +63,8 @@ export interface ManyOptions<Event, E, R, E2 = never, R2 = never> {
   /** The logs. */
   readonly keys: Iterable<string>
   /**
-   * The events of one of them from an id on: `events` of a `LogSet`, or `(key, range) => logs[key].events(range)` for logs
-   * of your own, here or in another process.
+   * The events of one of them from an id on: `events` of a `LogSet`, or `(key, range) => logs[key].events(range)` for
+   * logs of your own, here or in another process.
    */
   readonly events: (
     key: string,
