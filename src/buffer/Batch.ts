@@ -8,10 +8,7 @@
  *
  * Nothing else of a request is recorded: its other headers, its origin and its query may hold credentials.
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import type { EventCodec } from "../format/EventCodec.ts"
+import { headedBytes, headedCodec } from "../state/headedLine.ts"
 
 /**
  * A request of an exporter, without anything that may hold credentials.
@@ -28,40 +25,13 @@ export interface Batch {
   readonly body: Uint8Array
 }
 
-const tab = 9
-
-const parsed = (bytes: Uint8Array): Batch | undefined => {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const end = buffer.indexOf(tab)
-  if (end < 0) return undefined
-  try {
-    const head: unknown = JSON.parse(buffer.toString("utf8", 0, end))
-    if (!Array.isArray(head)) return undefined
-    const [path, contentType, contentEncoding]: Array<unknown> = head
-    return typeof path === "string" && path.startsWith("/") && typeof contentType === "string" &&
-        typeof contentEncoding === "string"
-      ? { path, contentType, contentEncoding, body: bytes.slice(end + 1) }
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const decodeNow = (bytes: Uint8Array): Effect.Effect<Batch, Schema.SchemaError> => {
-  const batch = parsed(bytes)
-  return batch === undefined
-    ? Effect.fail(new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: "it is no batch of telemetry" })))
-    : Effect.succeed(batch)
-}
-
 /** Batches as bytes. Whatever else is in a log is refused. */
-export const codec: EventCodec<Batch> = {
-  encode: ({ body, contentEncoding, contentType, path }) =>
-    Effect.sync(() => {
-      // A tab in JSON is an escape, so the first one ends it.
-      const head = Buffer.from(`${JSON.stringify([path, contentType, contentEncoding])}\t`)
-      return Buffer.concat([head, body])
-    }),
-  decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
-  decodeNow
-}
+export const codec = headedCodec<Batch>({
+  refusal: "it is no batch of telemetry",
+  bytesOf: ({ body, contentEncoding, contentType, path }) => headedBytes([path, contentType, contentEncoding], body),
+  eventOf: ([path, contentType, contentEncoding], rest) =>
+    rest !== undefined && typeof path === "string" && path.startsWith("/") && typeof contentType === "string" &&
+      typeof contentEncoding === "string"
+      ? { path, contentType, contentEncoding, body: Uint8Array.from(rest) }
+      : undefined
+})

@@ -18,8 +18,14 @@ import type { State } from "./Folded.ts"
 import { codecOf, sizeOf } from "./Lines.ts"
 import type { Kind, Marked } from "./Lines.ts"
 
-/** When snapshots are written. */
+/**
+ * When snapshots are written. Between them a start folds the events of the log, and retention keeps them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options {
+  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
   readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
 }
 

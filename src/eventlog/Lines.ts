@@ -5,12 +5,11 @@
  * A commit that is larger than a block takes several batches of events. `["whole", 3]` says that the next three events
  * count together or not at all. A commit that was cut off by a crash, or by a refusal, is followed by `["drop"]`.
  */
-import * as Effect from "effect/Effect"
 import type { Entry } from "effect/eventlog/EventJournal"
 import * as EventJournal from "effect/eventlog/EventJournal"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Schema from "effect/Schema"
 import type { EventCodec } from "../format/EventCodec.ts"
+import { headedBytes, headedCodec } from "../state/headedLine.ts"
 
 /** An event before it is bytes. */
 export interface Line {
@@ -33,17 +32,10 @@ export type Marked<Event> =
   | { readonly type: "whole"; readonly count: number }
   | { readonly type: "drop" }
 
-const tab = 9
-
 const markedLine = <Event>(kind: Kind<Event>, marked: Marked<Event>): Line => {
   if (marked.type === "one") return kind.lineOf(marked.event)
   return { head: marked.type === "whole" ? ["whole", marked.count] : ["drop"] }
 }
-
-const bytesOf = ({ head, payload }: Line): Uint8Array =>
-  payload === undefined
-    ? Buffer.from(JSON.stringify(head))
-    : Buffer.concat([Buffer.from(`${JSON.stringify(head)}\t`), payload])
 
 /** How many bytes an event takes, without making them. */
 export const sizeOf = <Event>(kind: Kind<Event>, marked: Marked<Event>): number => {
@@ -63,31 +55,16 @@ const markedOf = <Event>(
   return event === undefined ? undefined : { type: "one", event }
 }
 
-const parsed = <Event>(kind: Kind<Event>, given: Uint8Array): Marked<Event> | undefined => {
-  const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
-  const end = bytes.indexOf(tab)
-  let head: unknown
-  try {
-    head = JSON.parse(bytes.toString("utf8", 0, end < 0 ? bytes.length : end))
-  } catch {
-    return undefined
-  }
-  return Array.isArray(head) ? markedOf(kind, head, end < 0 ? undefined : bytes.subarray(end + 1)) : undefined
-}
-
 /** Events of a kind as bytes. Whatever else is in a log is refused. */
-export const codecOf = <Event>(kind: Kind<Event>): EventCodec<Marked<Event>> => {
-  const foreign = new SchemaIssue.InvalidValue({ message: `it is no event of ${kind.of}` })
-  const decodeNow = (bytes: Uint8Array) => {
-    const marked = parsed(kind, bytes)
-    return marked === undefined ? Effect.fail(new Schema.SchemaError(foreign)) : Effect.succeed(marked)
-  }
-  return {
-    encode: (marked) => Effect.succeed(bytesOf(markedLine(kind, marked))),
-    decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
-    decodeNow
-  }
-}
+export const codecOf = <Event>(kind: Kind<Event>): EventCodec<Marked<Event>> =>
+  headedCodec<Marked<Event>>({
+    refusal: `it is no event of ${kind.of}`,
+    bytesOf: (marked) => {
+      const { head, payload } = markedLine(kind, marked)
+      return headedBytes(head, payload)
+    },
+    eventOf: (head, payload) => markedOf(kind, head, payload)
+  })
 
 /** An event as JSON, for snapshots: its head, and its payload in base64. */
 export const rowOf = <Event>(kind: Kind<Event>, marked: Marked<Event>): Schema.Json => {

@@ -26,10 +26,10 @@ import * as PubSub from "effect/PubSub"
 import * as References from "effect/References"
 import * as Semaphore from "effect/Semaphore"
 import { requireBytes } from "../internal/arguments.ts"
-import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import type * as StateMachine from "../state/StateMachine.ts"
 import * as Committing from "./Committing.ts"
+import type { Options } from "./Committing.ts"
 import { EntryIds } from "./EntryIds.ts"
 import { JournalState, kind } from "./JournalState.ts"
 import type { JournalEvent } from "./JournalState.ts"
@@ -39,16 +39,7 @@ import { requireArray, requireEntry, requireId, requireSequence, requireText } f
 type Journal = EventJournal.EventJournal["Service"]
 type WriteFromRemote = Parameters<Journal["writeFromRemote"]>[0]
 
-/**
- * When snapshots are written. Between them a start folds the events of the log, and retention keeps them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
-  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
-}
+export type { Options } from "./Committing.ts"
 
 /**
  * An event journal over this log of bytes, which has nothing else in it.

@@ -23,11 +23,11 @@ import { Storage } from "effect/eventlog/EventLogServerEncrypted"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { requireBytes } from "../internal/arguments.ts"
-import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import type * as StateMachine from "../state/StateMachine.ts"
 import { BatchesState, firstSequence, kind, scopeOf } from "./BatchesState.ts"
 import type { BatchesEvent, BatchEvent, StoreBatches } from "./BatchesState.ts"
+import type { Options } from "./Committing.ts"
 import { Feeds } from "./Feeds.ts"
 import { hexOf } from "./Lines.ts"
 import { requireArray, requireId, requireSequence, requireText } from "./required.ts"
@@ -35,16 +35,7 @@ import * as Server from "./Server.ts"
 
 type Service = Storage["Service"]
 
-/**
- * When snapshots are written. Between them a start folds the events of the log, and retention keeps them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
-  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
-}
+export type { Options } from "./Committing.ts"
 
 /**
  * The storage of a server over this log of bytes, which has nothing else in it.

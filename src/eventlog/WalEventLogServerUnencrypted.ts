@@ -24,9 +24,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { SizeInput } from "../internal/notations.ts"
 import type { Log } from "../recorder/Log.ts"
 import type * as StateMachine from "../state/StateMachine.ts"
+import type { Options } from "./Committing.ts"
 import { EntriesState, firstSequence, kind } from "./EntriesState.ts"
 import type { EntriesEvent } from "./EntriesState.ts"
 import { Feeds } from "./Feeds.ts"
@@ -36,16 +36,7 @@ import { StorageTransaction } from "./StorageTransaction.ts"
 
 type Service = Storage["Service"]
 
-/**
- * When snapshots are written. Between them a start folds the events of the log, and retention keeps them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** As `StateMachine.Options.snapshotEvery`. Default: after 16 MiB, or as many bytes as the last snapshot has. */
-  readonly snapshotEvery?: { readonly bytes?: SizeInput; readonly events?: number }
-}
+export type { Options } from "./Committing.ts"
 
 /**
  * The storage of a server over this log of bytes, which has nothing else in it.

@@ -10,10 +10,7 @@
  * ["clear","session/"]            every key that begins so; with "" all of them
  * ```
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import type { EventCodec } from "../format/EventCodec.ts"
+import { headedBytes, headedCodec } from "../state/headedLine.ts"
 
 /** A change. */
 export type KvsEvent =
@@ -21,50 +18,24 @@ export type KvsEvent =
   | { readonly type: "remove"; readonly key: string }
   | { readonly type: "clear"; readonly prefix: string }
 
-const tab = 9
-
 const bytesOf = (event: KvsEvent): Uint8Array => {
-  if (event.type === "clear") return Buffer.from(JSON.stringify(["clear", event.prefix]))
-  if (event.type === "remove") return Buffer.from(JSON.stringify(["remove", event.key]))
+  if (event.type === "clear") return headedBytes(["clear", event.prefix])
+  if (event.type === "remove") return headedBytes(["remove", event.key])
   const { key, value } = event
-  if (typeof value !== "string") return Buffer.concat([Buffer.from(`${JSON.stringify(["bytes", key])}\t`), value])
-  return Buffer.from(
-    value.isWellFormed() ? `${JSON.stringify(["set", key])}\t${value}` : JSON.stringify(["set", key, value])
-  )
+  if (typeof value !== "string") return headedBytes(["bytes", key], value)
+  return value.isWellFormed() ? headedBytes(["set", key], Buffer.from(value)) : headedBytes(["set", key, value])
 }
 
-const eventOf = (given: Uint8Array): KvsEvent | undefined => {
-  const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
-  const end = bytes.indexOf(tab)
-  let head: unknown
-  try {
-    head = JSON.parse(bytes.toString("utf8", 0, end < 0 ? bytes.length : end))
-  } catch {
-    return undefined
-  }
-  if (!Array.isArray(head)) return undefined
-  const [type, key, text]: Array<unknown> = head
+const eventOf = ([type, key, text]: ReadonlyArray<unknown>, rest: Buffer | undefined): KvsEvent | undefined => {
   if (typeof key !== "string") return undefined
   if (type === "remove") return { type, key }
   if (type === "clear") return { type, prefix: key }
   if (type === "set" && typeof text === "string") return { type, key, value: text }
-  if (end < 0) return undefined
-  if (type === "set") return { type, key, value: bytes.toString("utf8", end + 1) }
+  if (rest === undefined) return undefined
+  if (type === "set") return { type, key, value: rest.toString() }
   // A copy: what is read lies in the memory of a whole block.
-  return type === "bytes" ? { type: "set", key, value: Uint8Array.from(bytes.subarray(end + 1)) } : undefined
-}
-
-const foreign = (): Schema.SchemaError =>
-  new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: "it is no change of a key and its value" }))
-
-const decodeNow = (bytes: Uint8Array): Effect.Effect<KvsEvent, Schema.SchemaError> => {
-  const event = eventOf(bytes)
-  return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
+  return type === "bytes" ? { type: "set", key, value: Uint8Array.from(rest) } : undefined
 }
 
 /** Changes as bytes. Whatever else is in a log is refused. */
-export const codec: EventCodec<KvsEvent> = {
-  encode: (event) => Effect.succeed(bytesOf(event)),
-  decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
-  decodeNow
-}
+export const codec = headedCodec({ refusal: "it is no change of a key and its value", bytesOf, eventOf })

@@ -12,10 +12,7 @@
  * ["clean",1780000000000,-1]                                 done, and failed, up to then (-1: none) are forgotten
  * ```
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import type { EventCodec } from "../format/EventCodec.ts"
+import { headedCodec } from "../state/headedLine.ts"
 
 /** An event of a queue. Elements are known by the number of their offer, times are Unix milliseconds. */
 export type QueueEvent =
@@ -58,7 +55,7 @@ const textOf = (event: QueueEvent): string => {
   }
 }
 
-const eventOf = (head: ReadonlyArray<unknown>, rest: string): QueueEvent | undefined => {
+const eventOf = (head: ReadonlyArray<unknown>, rest: Buffer | undefined): QueueEvent | undefined => {
   const [type, first, second, third, fourth, fifth] = head
   if (type === "offer") {
     return typeof first === "string" && typeof second === "string" && typeof fourth === "number" &&
@@ -70,7 +67,7 @@ const eventOf = (head: ReadonlyArray<unknown>, rest: string): QueueEvent | undef
         isCustomId: third === 1,
         at: fourth,
         delay: fifth,
-        element: rest
+        element: rest?.toString() ?? ""
       }
       : undefined
   }
@@ -88,28 +85,9 @@ const eventOf = (head: ReadonlyArray<unknown>, rest: string): QueueEvent | undef
   return undefined
 }
 
-const parsed = (bytes: Uint8Array): QueueEvent | undefined => {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
-  const tab = text.indexOf("\t")
-  try {
-    const head: unknown = JSON.parse(tab < 0 ? text : text.slice(0, tab))
-    return Array.isArray(head) ? eventOf(head, tab < 0 ? "" : text.slice(tab + 1)) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const foreign = (): Schema.SchemaError =>
-  new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: "it is no event of a queue" }))
-
-const decodeNow = (bytes: Uint8Array): Effect.Effect<QueueEvent, Schema.SchemaError> => {
-  const event = parsed(bytes)
-  return event === undefined ? Effect.fail(foreign()) : Effect.succeed(event)
-}
-
 /** Events of queues as bytes. Whatever else is in a log is refused. */
-export const codec: EventCodec<QueueEvent> = {
-  encode: (event) => Effect.succeed(Buffer.from(textOf(event))),
-  decode: (bytes) => Effect.suspend(() => decodeNow(bytes)),
-  decodeNow
-}
+export const codec = headedCodec<QueueEvent>({
+  refusal: "it is no event of a queue",
+  bytesOf: (event) => Buffer.from(textOf(event)),
+  eventOf
+})

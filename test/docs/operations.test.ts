@@ -45,7 +45,7 @@ const errors = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8
   .filter((file) => file.endsWith(".ts") && !file.startsWith("cli"))
   // Reasons have rows in the section of their error.
   .map((file) => textOf(`src/${file}`).replaceAll(/@category reasons\n \*\/\nexport class/g, ""))
-  .flatMap((text) => [...text.matchAll(/class (\w+) extends (?:Schema|Data)\.TaggedError/g)])
+  .flatMap((text) => [...text.matchAll(/class (\w+)(?:<[^>]*>)? extends (?:Schema|Data)\.TaggedError/g)])
   .map((match) => match[1] ?? "")
 
 describe("docs/OPERATIONS.md", () => {
