@@ -56,19 +56,30 @@ const probeAt = Effect.fnUntraced(function*(store: ObjectStore["Service"], key: 
     }
   })
 
+  /**
+   * Requires that a `put` is done. A proxy may have sent it twice: the answer is then the refusal of the second, and the
+   * object has these bytes.
+   */
+  const requireDone = (bytes: Uint8Array, onlyIf: NonNullable<PutOptions["onlyIf"]>, condition: string) => {
+    const refused = () => unsuitable("put", `the server refuses a PUT whose ${condition}`)
+    return Effect.catchIf(
+      store.put(key, bytes, { onlyIf }),
+      isRefusal,
+      () =>
+        store.get(key).pipe(
+          Effect.catchIf(({ reason }) => reason._tag === "NotFound", refused),
+          Effect.flatMap((found) => isEqual(found.bytes, bytes) ? Effect.succeed(found.etag) : refused())
+        )
+    )
+  }
+
   const first = Buffer.from(`first ${key}`)
   const second = Buffer.from(`second ${key}`)
   const third = Buffer.from(`third ${key}`)
 
-  const firstTag = yield* store.put(key, first, { onlyIf: "absent" })
+  const firstTag = yield* requireDone(first, "absent", "If-None-Match: * is right")
   yield* requireRefused(second, { onlyIf: "absent" }, "Taken", first, "If-None-Match: *")
-  const secondTag = yield* Effect.mapError(
-    store.put(key, second, { onlyIf: { etag: firstTag } }),
-    (error) =>
-      error.reason._tag === "Changed"
-        ? unsuitable("put", "the server refuses a PUT whose If-Match is right")
-        : error
-  )
+  const secondTag = yield* requireDone(second, { etag: firstTag }, "If-Match is right")
   if (secondTag === firstTag) return yield* unsuitable("put", "two versions of an object have the same ETag")
   yield* requireRefused(third, { onlyIf: { etag: firstTag } }, "Changed", second, "If-Match")
 
@@ -90,9 +101,13 @@ const probeAt = Effect.fnUntraced(function*(store: ObjectStore["Service"], key: 
     store.put(key, third, { onlyIf: { etag: secondTag }, md5: yield* md5(second) }),
     false
   ).pipe(
-    Effect.catchIf(({ reason }) => reason._tag === "Corrupt", () => Effect.succeed(true))
+    Effect.catchIf(({ reason }) => reason._tag === "Corrupt", () => Effect.succeed(true)),
+    // The first of two was taken in spite of its MD5.
+    Effect.catchIf(isRefusal, () => Effect.succeed(false))
   )
   return { checksMd5 }
 })
+
+const isRefusal = ({ reason }: StoreError): boolean => reason._tag === "Taken" || reason._tag === "Changed"
 
 const isEqual = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compare(left, right) === 0

@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { quiet } from "../maintainer/maintaining.ts"
 import { temporaryDirectory } from "../recorder/fixtures.ts"
+import { isLong } from "../samples.ts"
 import { connect, freePort } from "./runners.ts"
 
 const keys = ["ada", "grace", "alan", "edsger"]
@@ -33,7 +34,8 @@ const startProcess = Effect.fnUntraced(function*(root: string, name: string) {
 })
 
 describe("logs of a cluster whose runner is killed", () => {
-  it.live(
+  // Half a minute of waiting: for leases of the database that run out, and for processes that start.
+  it.live.runIf(isLong)(
     "are recorded on by the other one: nothing acknowledged is missing, no event is there twice",
     () =>
       Effect.gen(function*() {

@@ -2,8 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { ObjectStore } from "../../src/store/ObjectStore.ts"
+import { ObjectStore, StoreError } from "../../src/store/ObjectStore.ts"
+import type { PutOptions } from "../../src/store/ObjectStore.ts"
 import { probe } from "../../src/store/Probe.ts"
+import { storeReason } from "../../src/store/StoreReason.ts"
 import * as SimulatedStore from "../../src/testing/SimulatedStore.ts"
 import type { ServerOptions } from "./S3Server.ts"
 import { onServer } from "./subjects.ts"
@@ -49,6 +51,56 @@ describe("the probe", () => {
           assert.strictEqual(result._tag, "Failure", words)
           assert.notInclude(words, "Unsuitable")
         }
+      }
+    }))
+
+  it.effect("passes a store before which a proxy sends a request twice, whichever it is", () =>
+    Effect.gen(function*() {
+      const counted = yield* SimulatedStore.make({ seed: 1 })
+      yield* probe(counted.store)
+      const puts = (yield* counted.log).filter((line) => / put /.test(line)).length
+      assert.isAbove(puts, 3)
+      for (let doubled = 0; doubled < puts; doubled++) {
+        const simulated = yield* SimulatedStore.make({ seed: 1 })
+        let put = 0
+        const store: ObjectStore["Service"] = {
+          ...simulated.store,
+          put: (key, content, options) => {
+            const sent = simulated.store.put(key, content, options)
+            return put++ === doubled ? Effect.andThen(Effect.ignore(sent), sent) : sent
+          }
+        }
+        assert.deepStrictEqual(yield* probe(store), { checksMd5: true }, `put ${doubled}`)
+      }
+    }))
+
+  it.effect("refuses a store that refuses what it has to take", () =>
+    Effect.gen(function*() {
+      const { store } = yield* SimulatedStore.make({ seed: 1 })
+      const isTaken = (options: PutOptions | undefined) => options?.onlyIf === "absent"
+      for (
+        const [refuses, line] of [
+          [isTaken, "refuses a PUT whose If-None-Match: * is right"],
+          [(options) => !isTaken(options), "refuses a PUT whose If-Match is right"]
+        ] as ReadonlyArray<readonly [(options: PutOptions | undefined) => boolean, string]>
+      ) {
+        const strict: ObjectStore["Service"] = {
+          ...store,
+          put: (key, content, options) =>
+            refuses(options)
+              ? Effect.fail(
+                new StoreError({
+                  reason: storeReason(isTaken(options) ? "Taken" : "Changed", ""),
+                  operation: "put",
+                  key,
+                  isApplied: "no"
+                })
+              )
+              : store.put(key, content, options)
+        }
+        const error = yield* Effect.flip(probe(strict))
+        assert.strictEqual(error.reason._tag, "Unsuitable")
+        assert.include(error.message, line)
       }
     }))
 })
