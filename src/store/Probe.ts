@@ -57,8 +57,8 @@ const probeAt = Effect.fnUntraced(function*(store: ObjectStore["Service"], key: 
   })
 
   /**
-   * Requires that a `put` is done. A proxy may have sent it twice: the answer is then the refusal of the second, and the
-   * object has these bytes.
+   * Requires that a `put` is done. A proxy may have sent it twice: the answer is then the refusal of the second, and
+   * the object has these bytes.
    */
   const requireDone = (bytes: Uint8Array, onlyIf: NonNullable<PutOptions["onlyIf"]>, condition: string) => {
     const refused = () => unsuitable("put", `the server refuses a PUT whose ${condition}`)

@@ -76,6 +76,7 @@ export const plantedWorldBugs: ReadonlyArray<PlantedWorldBug> = [
   {
     name: "no fence is put",
     seedsMax: 1,
+    seedFirst: 5,
     seam: () => (store) =>
       puttingBy(
         store,
