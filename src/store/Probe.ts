@@ -7,9 +7,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import { md5 } from "./Md5.ts"
 import { StoreError } from "./ObjectStore.ts"
 import type { ObjectStore, PutOptions, StoreOperation } from "./ObjectStore.ts"
+import { retrying } from "./Retrying.ts"
 import { Unsuitable } from "./StoreReason.ts"
 import type { StoreReason } from "./StoreReason.ts"
 
@@ -34,7 +36,12 @@ const probeKey = Effect.map(
   (drawn) => probePrefix + drawn.map((number) => number.toString(16).padStart(12, "0")).join("")
 )
 
+/** Sends nothing again, and looks up what a `put` has done. */
+const withLookUp = retrying(Schedule.recurs(0))
+
 const probeAt = Effect.fnUntraced(function*(store: ObjectStore["Service"], key: string) {
+  const lookingUp = withLookUp(store)
+
   const unsuitable = (operation: StoreOperation, detail: string) =>
     new StoreError({ reason: new Unsuitable({ detail }), operation, key, isApplied: "no" })
 
@@ -56,22 +63,12 @@ const probeAt = Effect.fnUntraced(function*(store: ObjectStore["Service"], key: 
     }
   })
 
-  /**
-   * Requires that a `put` is done. A proxy may have sent it twice: the answer is then the refusal of the second, and
-   * the object has these bytes.
-   */
-  const requireDone = (bytes: Uint8Array, onlyIf: NonNullable<PutOptions["onlyIf"]>, condition: string) => {
-    const refused = () => unsuitable("put", `the server refuses a PUT whose ${condition}`)
-    return Effect.catchIf(
-      store.put(key, bytes, { onlyIf }),
-      isRefusal,
-      () =>
-        store.get(key).pipe(
-          Effect.catchIf(({ reason }) => reason._tag === "NotFound", refused),
-          Effect.flatMap((found) => isEqual(found.bytes, bytes) ? Effect.succeed(found.etag) : refused())
-        )
+  /** Requires that a `put` is done; `retrying` looks whether it is when the answer is another. */
+  const requireDone = (bytes: Uint8Array, onlyIf: NonNullable<PutOptions["onlyIf"]>, condition: string) =>
+    Effect.mapError(
+      lookingUp.put(key, bytes, { onlyIf }),
+      (error) => isRefusal(error) ? unsuitable("put", `the server refuses a PUT whose ${condition}`) : error
     )
-  }
 
   const first = Buffer.from(`first ${key}`)
   const second = Buffer.from(`second ${key}`)
